@@ -1,0 +1,491 @@
+//! A group manifest: the rows of one group as RFC 4180 CSV without a header row, one LF-ended line a row.
+//!
+//! Its columns are in the object's metadata under `columns`, and keys are literal. Without that metadata it is a
+//! manifest of awslabs/s3bundler: `Bucket,Key,Size` with form-url-encoded keys. Dead letters are a group manifest with
+//! a `Reason` column more, so that they can be fed back in.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::str::FromStr;
+
+use crate::row::Row;
+
+/// Name of the metadata entry that holds the columns.
+pub const COLUMNS_METADATA: &str = "columns";
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column {
+    /// The source bucket.
+    Bucket,
+    /// The key.
+    Key,
+    /// Bytes.
+    Size,
+    /// The version.
+    VersionId,
+    /// ISO 8601.
+    LastModifiedDate,
+    /// The ETag.
+    ETag,
+    /// As S3 spells it.
+    StorageClass,
+    /// Why the row was dead-lettered.
+    Reason,
+    /// Something else, which is skipped.
+    Other(String),
+}
+
+impl Column {
+    fn name(&self) -> &str {
+        match self {
+            Self::Bucket => "Bucket",
+            Self::Key => "Key",
+            Self::Size => "Size",
+            Self::VersionId => "VersionId",
+            Self::LastModifiedDate => "LastModifiedDate",
+            Self::ETag => "ETag",
+            Self::StorageClass => "StorageClass",
+            Self::Reason => "Reason",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// The columns of a manifest or of a CSV inventory, in order. Always with `Bucket` and `Key`, each at most once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns(Vec<Column>);
+
+/// Why a text is not a list of [`Columns`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnsError {
+    /// A needed column is missing.
+    #[error("the columns {0:?} lack {1}")]
+    Missing(String, &'static str),
+    /// A column stands twice.
+    #[error("the columns {0:?} name {1} twice")]
+    Twice(String, String),
+}
+
+impl Columns {
+    /// What the grouper writes.
+    pub fn full() -> Self {
+        use Column::{Bucket, ETag, Key, LastModifiedDate, Size, StorageClass, VersionId};
+        Self(vec![Bucket, Key, Size, VersionId, LastModifiedDate, ETag, StorageClass])
+    }
+
+    /// What awslabs/s3bundler wrote.
+    pub fn seed() -> Self {
+        Self(vec![Column::Bucket, Column::Key, Column::Size])
+    }
+
+    /// What the bundler writes into dead letters.
+    pub fn dead_letters() -> Self {
+        let mut columns = Self::full();
+        columns.0.push(Column::Reason);
+        columns
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Where a column is.
+    pub fn position(&self, column: &Column) -> Option<usize> {
+        self.0.iter().position(|it| it == column)
+    }
+}
+
+impl FromStr for Columns {
+    type Err = ColumnsError;
+
+    fn from_str(text: &str) -> Result<Self, ColumnsError> {
+        use Column::{Bucket, ETag, Key, LastModifiedDate, Other, Reason, Size, StorageClass, VersionId};
+        let known = [Bucket, Key, Size, VersionId, LastModifiedDate, ETag, StorageClass, Reason];
+        let mut columns = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            let column = known.iter().find(|it| it.name().eq_ignore_ascii_case(name));
+            let column = column.cloned().unwrap_or_else(|| Other(name.to_owned()));
+            if !matches!(column, Other(_)) && columns.contains(&column) {
+                return Err(ColumnsError::Twice(text.to_owned(), name.to_owned()));
+            }
+            columns.push(column);
+        }
+        for (column, name) in [(Bucket, "Bucket"), (Key, "Key")] {
+            if !columns.contains(&column) {
+                return Err(ColumnsError::Missing(text.to_owned(), name));
+            }
+        }
+        Ok(Self(columns))
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(Column::name).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+/// How keys stand in a CSV file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyEncoding {
+    /// As they are: this project's manifests.
+    Literal,
+    /// `application/x-www-form-urlencoded`: CSV inventories and the seed's manifests.
+    FormUrl,
+}
+
+/// A row that cannot be read, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct RowError {
+    /// The line, counted from 1, on which the row begins.
+    pub line: u64,
+    /// What is wrong.
+    pub problem: RowProblem,
+}
+
+/// What is wrong with a row.
+#[derive(Debug, thiserror::Error)]
+pub enum RowProblem {
+    /// The bytes could not be read or decompressed.
+    #[error("{0}")]
+    Io(#[source] io::Error),
+    /// Too few or too many columns.
+    #[error("{found} columns where {expected} are expected")]
+    ColumnCount {
+        /// Columns of the row.
+        found: u64,
+        /// Columns of the manifest.
+        expected: u64,
+    },
+    /// Not UTF-8.
+    #[error("it is not UTF-8")]
+    Utf8,
+    /// A `%` that no two hex digits follow, or an escape that gives no UTF-8.
+    #[error("the key {0:?} has a bad URL escape")]
+    Escape(String),
+    /// Not a whole number of bytes.
+    #[error("the size {0:?} is not a whole number of bytes")]
+    Size(String),
+    /// A row larger than any row can be.
+    #[error("it is longer than any row can be")]
+    TooLong,
+}
+
+/// Decodes a form-url-encoded key once; a bad escape is an error, never guessed at.
+pub fn decode_key(text: &str) -> Result<String, RowProblem> {
+    let bytes = text.as_bytes();
+    let escape = || RowProblem::Escape(text.to_owned());
+    if !bytes.iter().any(|b| matches!(b, b'%' | b'+')) {
+        return Ok(text.to_owned());
+    }
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|b| *b == b'%') {
+        let hex = rest.get(at + 1..at + 3).ok_or_else(escape)?;
+        if !hex.iter().all(u8::is_ascii_hexdigit) {
+            return Err(escape());
+        }
+        rest = &rest[at + 3..];
+    }
+    let spaced: Vec<u8> = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+    let decoded: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
+    String::from_utf8(decoded).map_err(|_| escape())
+}
+
+/// Reads rows of a group manifest or a CSV inventory, without ever holding more than one.
+pub struct RowReader<R> {
+    csv: csv::Reader<Bounded<R>>,
+    record: csv::StringRecord,
+    columns: Columns,
+    at: Positions,
+    encoding: KeyEncoding,
+}
+
+struct Positions {
+    bucket: usize,
+    key: usize,
+    size: Option<usize>,
+    version_id: Option<usize>,
+    last_modified: Option<usize>,
+    etag: Option<usize>,
+    storage_class: Option<usize>,
+}
+
+/// No row is larger: a key of 1,024 bytes, each escaped, and a hundred columns beside it.
+const MAX_ROW_BYTES: u64 = 256 * 1024;
+
+impl<R: Read> RowReader<R> {
+    /// Reads rows with these columns.
+    pub fn new(source: R, columns: Columns, encoding: KeyEncoding) -> Self {
+        let at = |column| columns.position(&column);
+        let positions = Positions {
+            // `Columns` always has both.
+            bucket: at(Column::Bucket).unwrap_or(0),
+            key: at(Column::Key).unwrap_or(1),
+            size: at(Column::Size),
+            version_id: at(Column::VersionId),
+            last_modified: at(Column::LastModifiedDate),
+            etag: at(Column::ETag),
+            storage_class: at(Column::StorageClass),
+        };
+        let csv = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(64 * 1024)
+            .from_reader(Bounded { source, since_row: 0 });
+        Self { csv, record: csv::StringRecord::new(), columns, at: positions, encoding }
+    }
+
+    /// The next row, with the raw fields for whoever needs other columns; `None` at the end.
+    pub fn next_with_fields(&mut self) -> Result<Option<(Row, &csv::StringRecord)>, RowError> {
+        self.csv.get_mut().since_row = 0;
+        let line = self.csv.position().line();
+        let fail = |problem| RowError { line, problem };
+        match self.csv.read_record(&mut self.record) {
+            Ok(false) => return Ok(None),
+            Ok(true) => {}
+            Err(error) => return Err(fail(problem(error))),
+        }
+        let expected = self.columns.count();
+        if self.record.len() != expected {
+            let (found, expected) = (self.record.len() as u64, expected as u64);
+            return Err(fail(RowProblem::ColumnCount { found, expected }));
+        }
+        let record = &self.record;
+        let field = |at: usize| record.get(at).unwrap_or_default();
+        let text = |at: Option<usize>| at.map(field).filter(|it| !it.is_empty()).map(str::to_owned);
+        let key = match self.encoding {
+            KeyEncoding::Literal => field(self.at.key).to_owned(),
+            KeyEncoding::FormUrl => decode_key(field(self.at.key)).map_err(fail)?,
+        };
+        let size = match self.at.size.map(field).filter(|it| !it.is_empty()) {
+            Some(size) => Some(size.parse().map_err(|_| fail(RowProblem::Size(size.to_owned())))?),
+            None => None,
+        };
+        let row = Row {
+            bucket: field(self.at.bucket).to_owned(),
+            key,
+            size,
+            version_id: text(self.at.version_id),
+            last_modified: text(self.at.last_modified),
+            etag: text(self.at.etag),
+            storage_class: text(self.at.storage_class),
+        };
+        Ok(Some((row, &self.record)))
+    }
+
+    /// The next row; `None` at the end.
+    pub fn next_row(&mut self) -> Result<Option<Row>, RowError> {
+        Ok(self.next_with_fields()?.map(|(row, _)| row))
+    }
+}
+
+impl<R: Read> Iterator for RowReader<R> {
+    type Item = Result<Row, RowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_row().transpose()
+    }
+}
+
+fn problem(error: csv::Error) -> RowProblem {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error)
+            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<TooLong>) =>
+        {
+            RowProblem::TooLong
+        }
+        csv::ErrorKind::Io(error) => RowProblem::Io(error),
+        _ => RowProblem::Utf8,
+    }
+}
+
+/// Ends a row that never ends (an unclosed quote in a file of many GB) before it fills the memory.
+struct Bounded<R> {
+    source: R,
+    since_row: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("row too long")]
+struct TooLong;
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.since_row > MAX_ROW_BYTES {
+            return Err(io::Error::other(TooLong));
+        }
+        let n = self.source.read(buffer)?;
+        self.since_row += n as u64;
+        Ok(n)
+    }
+}
+
+/// Writes rows of a group manifest with [`Columns::full`], or of dead letters with [`Columns::dead_letters`].
+pub struct RowWriter<W: Write> {
+    csv: csv::Writer<W>,
+}
+
+impl<W: Write> RowWriter<W> {
+    /// Writes to `sink`.
+    pub fn new(sink: W) -> Self {
+        let csv = csv::WriterBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .buffer_capacity(16 * 1024)
+            .from_writer(sink);
+        Self { csv }
+    }
+
+    /// Writes a row; `reason` only in dead letters.
+    pub fn write(&mut self, row: &Row, reason: Option<&str>) -> io::Result<()> {
+        let mut digits = [0_u8; 20];
+        let size = row.size.map_or(&[][..], |size| decimal(size, &mut digits));
+        let fields: [&[u8]; 7] = [
+            row.bucket.as_bytes(),
+            row.key.as_bytes(),
+            size,
+            optional(row.version_id.as_ref()),
+            optional(row.last_modified.as_ref()),
+            optional(row.etag.as_ref()),
+            optional(row.storage_class.as_ref()),
+        ];
+        self.csv.write_record(fields.into_iter().chain(reason.map(str::as_bytes))).map_err(into_io)
+    }
+
+    /// Flushes and gives the sink back.
+    pub fn finish(self) -> io::Result<W> {
+        self.csv.into_inner().map_err(csv::IntoInnerError::into_error)
+    }
+}
+
+fn optional(field: Option<&String>) -> &[u8] {
+    field.map_or(&[], String::as_bytes)
+}
+
+fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(n % 10).unwrap_or(0);
+        n /= 10;
+        if n == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+fn into_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn row(key: &str) -> Row {
+        Row {
+            bucket: "b".into(),
+            key: key.into(),
+            size: Some(7),
+            version_id: Some("v".into()),
+            last_modified: Some("2026-11-22T01:00:00.000Z".into()),
+            etag: None,
+            storage_class: Some("STANDARD".into()),
+        }
+    }
+
+    fn write(rows: &[Row]) -> Vec<u8> {
+        let mut writer = RowWriter::new(Vec::new());
+        for row in rows {
+            writer.write(row, None).expect("memory");
+        }
+        writer.finish().expect("memory")
+    }
+
+    #[test]
+    fn rows_are_lf_ended_and_quoted_only_where_needed() {
+        let text = String::from_utf8(write(&[row("a b"), row("a,\"\n")])).expect("UTF-8");
+        assert_eq!(
+            text,
+            "b,a b,7,v,2026-11-22T01:00:00.000Z,,STANDARD\nb,\"a,\"\"\n\",7,v,2026-11-22T01:00:00.000Z,,STANDARD\n"
+        );
+    }
+
+    #[test]
+    fn the_seeds_manifests_are_read() {
+        let reader = RowReader::new(&b"b,a%2Cb+c%2Fd,12\nb,x,0\n"[..], Columns::seed(), KeyEncoding::FormUrl);
+        let rows: Vec<_> = reader.map(|row| row.expect("a good row")).map(|row| (row.key, row.size)).collect();
+        assert_eq!(rows, [("a,b c/d".to_owned(), Some(12)), ("x".to_owned(), Some(0))]);
+    }
+
+    #[test]
+    fn a_bad_row_names_its_line_and_cause() {
+        for (text, message) in [
+            ("b,k,1\nb,k\n", "line 2: 2 columns where 3 are expected"),
+            ("b,k,1\nb,k,1,2\n", "line 2: 4 columns where 3 are expected"),
+            ("b,%zz,1\n", "line 1: the key \"%zz\" has a bad URL escape"),
+            ("b,%ff,1\n", "line 1: the key \"%ff\" has a bad URL escape"),
+            ("b,a%2,1\n", "line 1: the key \"a%2\" has a bad URL escape"),
+            ("b,k,-1\n", "line 1: the size \"-1\" is not a whole number of bytes"),
+            ("b,k,1.5\n", "line 1: the size \"1.5\" is not a whole number of bytes"),
+        ] {
+            let mut reader = RowReader::new(text.as_bytes(), Columns::seed(), KeyEncoding::FormUrl);
+            let error = reader.find_map(Result::err).expect(text);
+            assert_eq!(error.to_string(), message);
+        }
+        let mut reader = RowReader::new(&b"b,\xff,1\n"[..], Columns::seed(), KeyEncoding::Literal);
+        assert!(matches!(reader.next_row(), Err(RowError { line: 1, problem: RowProblem::Utf8 })));
+    }
+
+    #[test]
+    fn a_row_that_never_ends_does_not_fill_the_memory() {
+        let endless = std::io::Cursor::new(b"b,\"k".to_vec()).chain(std::io::repeat(b'x'));
+        let mut reader = RowReader::new(endless, Columns::seed(), KeyEncoding::Literal);
+        assert!(matches!(reader.next_row(), Err(RowError { problem: RowProblem::TooLong, .. })));
+    }
+
+    #[test]
+    fn columns_are_matched_by_name_whatever_their_case_and_order() {
+        let columns: Columns = "key, bucket,Encryption, SIZE".parse().expect("columns");
+        let mut reader = RowReader::new(&b"k,b,x,3\n"[..], columns, KeyEncoding::Literal);
+        let row = reader.next_row().expect("a row").expect("one");
+        assert_eq!((row.bucket.as_str(), row.key.as_str(), row.size), ("b", "k", Some(3)));
+        assert!(matches!("Bucket,Size".parse::<Columns>(), Err(ColumnsError::Missing(_, "Key"))));
+        assert!(matches!("Bucket,Key,key".parse::<Columns>(), Err(ColumnsError::Twice(..))));
+        assert_eq!(Columns::full().to_string().parse(), Ok(Columns::full()));
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_survives(keys in proptest::collection::vec("\\PC{1,40}|[\n\r\",%+ /]{1,9}", 1..20)) {
+            let rows: Vec<_> = keys.iter().map(|key| row(key)).collect();
+            let bytes = write(&rows);
+            let reader = RowReader::new(bytes.as_slice(), Columns::full(), KeyEncoding::Literal);
+            let back: Result<Vec<_>, _> = reader.collect();
+            prop_assert_eq!(back.expect("reads back"), rows);
+        }
+
+        #[test]
+        fn form_encoded_keys_decode_once(key in "\\PC{0,40}") {
+            let encoded: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
+            prop_assert_eq!(decode_key(&encoded).expect("well encoded"), key);
+        }
+
+        #[test]
+        fn any_bytes_parse_or_fail_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let reader = RowReader::new(bytes.as_slice(), Columns::seed(), KeyEncoding::FormUrl);
+            for row in reader.take(1000) {
+                if row.is_err() { break; }
+            }
+        }
+    }
+}

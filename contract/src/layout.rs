@@ -1,0 +1,417 @@
+//! Where everything of a run lies under the destination prefix. The kind comes first, so that lifecycle rules, event
+//! filters and queries can name it.
+//!
+//! ```text
+//! <prefix>/runs/<run>.json                                        claim of the run's name
+//! <prefix>/groups/<run>/<run>.<number>.index                      group manifest     + .dlq dead letters
+//! <prefix>/runs/<run>.done.json                                   summary of the grouping
+//! <prefix>/archives/<hash6>/<bucket>/<group>-<attempt>.tar        archive, .index beside it
+//! <prefix>/objects/<hash6>/<bucket>/<key>~<hash8>                 copy of a large object, .metadata after it
+//! <prefix>/catalog/run=<run>/<group>.parquet                      the record of a group: its PUT is the commit
+//! <prefix>/receipts/<run>/<group>~a…~c…~f…~b…                     the proof that all of the above is whole
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
+
+use crate::address::S3Address;
+use crate::options::{ArchiveFormat, KeyLayout};
+use crate::row::MAX_KEY_BYTES;
+
+/// Longest name of a run: it also names Kubernetes objects and SQS queues.
+const MAX_RUN_NAME: usize = 48;
+/// Longest name of a group: leaves room in 1,024 bytes for a prefix, a receipt's figures and every kind of key.
+const MAX_GROUP_NAME: usize = 200;
+/// Characters of an attempt: 8 × 5 bits, so two of the few attempts of one group never meet.
+const ATTEMPT_LENGTH: usize = 8;
+const ATTEMPT_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// Why a name or key is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// Not a run's name.
+    #[error("{0:?} cannot name a run: lower-case letters, digits and inner hyphens, 48 at most")]
+    RunName(String),
+    /// Not a group's name.
+    #[error("{0:?} cannot name a group: letters, digits, dots, hyphens and underscores, 200 at most")]
+    GroupName(String),
+    /// Not an attempt.
+    #[error("{0:?} is not an attempt: 8 characters of a-z and 2-7")]
+    Attempt(String),
+    /// Not a destination prefix.
+    #[error(
+        "the destination prefix {0:?} begins or ends with a slash, holds an empty part, or is longer than 512 bytes"
+    )]
+    Prefix(String),
+}
+
+/// A run's name: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, up to 48. No dots, so that `x` and `x.retry1` never meet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunName(String);
+
+impl RunName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RunName {
+    type Err = LayoutError;
+
+    fn from_str(text: &str) -> Result<Self, LayoutError> {
+        let alphabet = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let ends = !text.starts_with('-') && !text.ends_with('-');
+        if text.is_empty() || text.len() > MAX_RUN_NAME || !alphabet || !ends {
+            return Err(LayoutError::RunName(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A group's name, unique within its run: `<run>.<number>`, or for a foreign manifest its stem and a hash of its address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(String);
+
+impl GroupName {
+    /// Group `number` of `run`, counted from 0.
+    pub fn numbered(run: &RunName, number: u64) -> Self {
+        Self(format!("{run}.{number:06}"))
+    }
+
+    /// The group of a manifest that no grouper of this project wrote under the run's own prefix. The hash tells
+    /// `a/x.index` from `b/x.index`.
+    pub fn foreign(manifest: &S3Address) -> Self {
+        let stem = manifest.file_name().trim_end_matches(".index");
+        let safe: String = stem
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
+            .take(100)
+            .collect();
+        Self(format!("{safe}.{}", &hex(&Md5::digest(manifest.to_string()))[..8]))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = LayoutError;
+
+    fn from_str(text: &str) -> Result<Self, LayoutError> {
+        let alphabet = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if text.is_empty() || text.len() > MAX_GROUP_NAME || !alphabet {
+            return Err(LayoutError::GroupName(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// One try at archiving a group. Nobody else ever writes under its key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attempt(String);
+
+impl Attempt {
+    /// An attempt from 40 random bits (the rest is ignored).
+    pub fn from_bits(bits: u64) -> Self {
+        let letter = |n: usize| char::from(ATTEMPT_ALPHABET[usize::try_from((bits >> (5 * n)) & 31).unwrap_or(0)]);
+        Self((0..ATTEMPT_LENGTH).map(letter).collect())
+    }
+
+    /// The attempt as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Attempt {
+    type Err = LayoutError;
+
+    fn from_str(text: &str) -> Result<Self, LayoutError> {
+        if text.len() != ATTEMPT_LENGTH || !text.bytes().all(|b| ATTEMPT_ALPHABET.contains(&b)) {
+            return Err(LayoutError::Attempt(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+macro_rules! display_as_text {
+    ($($type:ty),+) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0
+            }
+        }
+        impl TryFrom<String> for $type {
+            type Error = LayoutError;
+            fn try_from(text: String) -> Result<Self, LayoutError> {
+                text.parse()
+            }
+        }
+    )+};
+}
+display_as_text!(RunName, GroupName, Attempt);
+
+/// The keys under one destination prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    prefix: String,
+    keys: KeyLayout,
+}
+
+impl Layout {
+    /// The layout under `prefix`, which may be empty and has no slash at either end.
+    pub fn new(prefix: &str, keys: KeyLayout) -> Result<Self, LayoutError> {
+        let broken = prefix.len() > 512 || (!prefix.is_empty() && prefix.split('/').any(str::is_empty));
+        if broken {
+            return Err(LayoutError::Prefix(prefix.to_owned()));
+        }
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        Ok(Self { prefix, keys })
+    }
+
+    /// The same prefix with another layout of keys.
+    #[must_use]
+    pub fn with_keys(&self, keys: KeyLayout) -> Self {
+        Self { prefix: self.prefix.clone(), keys }
+    }
+
+    /// What every key begins with: empty, or the prefix and a slash.
+    pub fn root(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The claim of the run's name.
+    pub fn claim(&self, run: &RunName) -> String {
+        format!("{}runs/{run}.json", self.prefix)
+    }
+
+    /// The grouper's summary of the run.
+    pub fn summary(&self, run: &RunName) -> String {
+        format!("{}runs/{run}.done.json", self.prefix)
+    }
+
+    /// What the keys of the run's group manifests begin with.
+    pub fn groups(&self, run: &RunName) -> String {
+        format!("{}groups/{run}/", self.prefix)
+    }
+
+    /// The group manifest of a group that the grouper made.
+    pub fn group_manifest(&self, run: &RunName, group: &GroupName) -> String {
+        format!("{}{group}.index", self.groups(run))
+    }
+
+    /// The run and group of a group manifest's key, where the key is one this layout makes.
+    pub fn parse_group_manifest(&self, key: &str) -> Option<(RunName, GroupName)> {
+        let (run, file) = key.strip_prefix(&self.prefix)?.strip_prefix("groups/")?.split_once('/')?;
+        let run: RunName = run.parse().ok()?;
+        let group: GroupName = file.strip_suffix(".index")?.parse().ok()?;
+        group.as_str().strip_prefix(run.as_str())?.starts_with('.').then_some((run, group))
+    }
+
+    /// What the keys of all attempts' archives and indexes of a group begin with.
+    pub fn archive_stem(&self, source_bucket: &str, group: &GroupName) -> String {
+        format!("{}archives/{}{source_bucket}/{group}-", self.prefix, self.hash6(source_bucket, group.as_str()))
+    }
+
+    /// The archive of one attempt.
+    pub fn archive(&self, source_bucket: &str, group: &GroupName, attempt: &Attempt, format: ArchiveFormat) -> String {
+        format!("{}{attempt}.{format}", self.archive_stem(source_bucket, group))
+    }
+
+    /// The attempt that wrote `key`, where `key` is an archive or an index of exactly this group.
+    pub fn parse_attempt(&self, key: &str, source_bucket: &str, group: &GroupName) -> Option<Attempt> {
+        let (attempt, extension) = key.strip_prefix(&self.archive_stem(source_bucket, group))?.split_once('.')?;
+        let ours = extension == "index" || ArchiveFormat::ALL.iter().any(|format| format.extension() == extension);
+        ours.then(|| attempt.parse().ok()).flatten()
+    }
+
+    /// What the keys of the run's catalogs begin with.
+    pub fn catalogs(&self, run: &RunName) -> String {
+        format!("{}catalog/run={run}/", self.prefix)
+    }
+
+    /// The catalog of a group.
+    pub fn catalog(&self, run: &RunName, group: &GroupName) -> String {
+        format!("{}{group}.parquet", self.catalogs(run))
+    }
+
+    /// What the keys of the run's receipts begin with.
+    pub fn receipts(&self, run: &RunName) -> String {
+        format!("{}receipts/{run}/", self.prefix)
+    }
+
+    /// A scratch key for the probe of conditional writes; unique per `nonce`.
+    pub fn probe(&self, nonce: &str) -> String {
+        format!("{}runs/probe-{nonce}", self.prefix)
+    }
+
+    /// The copy of an object too large for an archive. Another version, or another object under the same key, gets
+    /// another name; the same one is found again.
+    pub fn copied_object(&self, bucket: &str, key: &str, version_id: Option<&str>, etag: &str) -> String {
+        let mut identity = Md5::new();
+        identity.update(version_id.unwrap_or_default());
+        identity.update([0]);
+        identity.update(etag);
+        let hash = &hex(&identity.finalize())[..8];
+        let root = format!("{}objects/{}{bucket}/", self.prefix, self.hash6(bucket, key));
+        let whole = format!("{root}{key}~{hash}");
+        // `.metadata` has to fit after it.
+        if whole.len() + METADATA_SUFFIX.len() <= MAX_KEY_BYTES {
+            return whole;
+        }
+        let key_hash = hex(&Md5::digest(key));
+        let room = MAX_KEY_BYTES - METADATA_SUFFIX.len() - root.len() - key_hash.len() - hash.len() - 2;
+        let mut end = room.min(key.len());
+        while !key.is_char_boundary(end) {
+            end -= 1;
+        }
+        format!("{root}{}~{key_hash}~{hash}", &key[..end])
+    }
+
+    /// First 6 hex digits of md5(bucket/name), as awslabs/s3bundler, with a slash; nothing in a plain layout.
+    fn hash6(&self, bucket: &str, name: &str) -> String {
+        match self.keys {
+            KeyLayout::Hashed => format!("{}/", &hex(&Md5::digest(format!("{bucket}/{name}")))[..6]),
+            KeyLayout::Plain => String::new(),
+        }
+    }
+}
+
+/// What follows the key of a copied object in the key of its metadata.
+pub const METADATA_SUFFIX: &str = ".metadata";
+/// What follows the key of a group manifest in the key of its dead letters.
+pub const DEAD_LETTERS_SUFFIX: &str = ".dlq";
+
+/// The key of the index beside an archive.
+pub fn index_of(archive: &str) -> String {
+    let stem = ArchiveFormat::ALL
+        .iter()
+        .rev()
+        .find_map(|format| archive.strip_suffix(format.extension()).and_then(|stem| stem.strip_suffix('.')));
+    format!("{}.index", stem.unwrap_or(archive))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(prefix: &str) -> Layout {
+        Layout::new(prefix, KeyLayout::Hashed).expect("a good prefix")
+    }
+
+    fn run() -> RunName {
+        "logs-2026-11".parse().expect("a good name")
+    }
+
+    #[test]
+    fn a_run_name_is_a_dns_label_of_up_to_48() {
+        let longest = "a".repeat(48);
+        for good in ["a", "0", "logs-2026-11", longest.as_str()] {
+            assert!(good.parse::<RunName>().is_ok(), "{good}");
+        }
+        let too_long = "a".repeat(49);
+        for bad in ["", "-a", "a-", "a.b", "A", "a_b", "a/b", "ä", too_long.as_str()] {
+            assert!(bad.parse::<RunName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_begin_with_their_kind() {
+        let (layout, run) = (layout("arch/x"), run());
+        let group = GroupName::numbered(&run, 7);
+        let attempt = Attempt::from_bits(0);
+        assert_eq!(layout.claim(&run), "arch/x/runs/logs-2026-11.json");
+        assert_eq!(layout.summary(&run), "arch/x/runs/logs-2026-11.done.json");
+        assert_eq!(layout.group_manifest(&run, &group), "arch/x/groups/logs-2026-11/logs-2026-11.000007.index");
+        assert_eq!(layout.catalog(&run, &group), "arch/x/catalog/run=logs-2026-11/logs-2026-11.000007.parquet");
+        assert_eq!(
+            layout.archive("src", &group, &attempt, ArchiveFormat::TarGzip),
+            "arch/x/archives/aa3c23/src/logs-2026-11.000007-aaaaaaaa.tar.gz"
+        );
+        assert_eq!(
+            layout.with_keys(KeyLayout::Plain).archive("src", &group, &attempt, ArchiveFormat::Tar),
+            "arch/x/archives/src/logs-2026-11.000007-aaaaaaaa.tar"
+        );
+        assert_eq!(self::layout("").claim(&run), "runs/logs-2026-11.json");
+    }
+
+    #[test]
+    fn prefixes_with_stray_slashes_are_refused() {
+        for bad in ["/", "/a", "a/", "a//b"] {
+            assert!(Layout::new(bad, KeyLayout::Plain).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_group_manifest_key_reads_back() {
+        let (layout, run) = (layout("p"), run());
+        let group = GroupName::numbered(&run, 123_456);
+        let key = layout.group_manifest(&run, &group);
+        assert_eq!(layout.parse_group_manifest(&key), Some((run, group)));
+        for foreign in
+            ["groups/r/r.000001.index", "p/groups/r/x.index", "p/groups/r/r.1.dlq", "p/groups/r.000001.index"]
+        {
+            assert_eq!(layout.parse_group_manifest(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_a_groups_own_attempts_are_its_own() {
+        let (layout, run) = (layout("p"), run());
+        let group = GroupName::numbered(&run, 1);
+        let attempt = Attempt::from_bits(u64::MAX);
+        let stem = layout.archive_stem("src", &group);
+        let archive = layout.archive("src", &group, &attempt, ArchiveFormat::TarZstd);
+        assert_eq!(layout.parse_attempt(&archive, "src", &group), Some(attempt.clone()));
+        assert_eq!(layout.parse_attempt(&index_of(&archive), "src", &group), Some(attempt));
+        for other in ["b-aaaaaaaa.tar", "aaaaaaa.tar", "aaaaaaaa.zip", "aaaaaaaa", "AAAAAAAA.tar"] {
+            assert_eq!(layout.parse_attempt(&format!("{stem}{other}"), "src", &group), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn foreign_manifests_of_one_name_are_two_groups() {
+        let group = |address: &str| GroupName::foreign(&address.parse().expect("an address"));
+        assert_ne!(group("s3://b/a/x.index"), group("s3://b/b/x.index"));
+        assert!(group("s3://b/a/x.index").as_str().starts_with("x."));
+        assert!(group("s3://b/ä ö/ü ß.0.index").as_str().parse::<GroupName>().is_ok());
+    }
+
+    #[test]
+    fn an_index_lies_beside_its_archive() {
+        for (archive, index) in
+            [("a/g-x.tar", "a/g-x.index"), ("a/g-x.tar.gz", "a/g-x.index"), ("a/g-x.tar.zst", "a/g-x.index")]
+        {
+            assert_eq!(index_of(archive), index);
+        }
+    }
+
+    #[test]
+    fn copies_of_two_versions_have_two_keys_and_long_keys_fit() {
+        let layout = layout("p");
+        let copy = |key: &str, version, etag| layout.copied_object("src", key, version, etag);
+        assert_ne!(copy("k", Some("1"), "e"), copy("k", Some("2"), "e"));
+        assert_ne!(copy("k", None, "e"), copy("k", None, "f"));
+        assert_eq!(copy("k", None, "e"), copy("k", None, "e"));
+        let long = "ä".repeat(512);
+        let key = copy(&long, None, "e");
+        assert!(key.len() + METADATA_SUFFIX.len() <= MAX_KEY_BYTES, "{}", key.len());
+        assert_ne!(key, copy(&format!("{}a", "ä".repeat(511)), None, "e"));
+    }
+}

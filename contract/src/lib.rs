@@ -1,0 +1,34 @@
+//! What the parts of S3 Bundler agree on, and nothing else: no I/O, no AWS, no Kubernetes.
+//!
+//! ```text
+//! claim ──► group manifest ──► message ──► catalog ──► index, dead letters, receipt
+//! record     group_manifest     message     (Parquet,    index      group_manifest  receipt
+//!                                           bundler-job)
+//! ```
+//!
+//! [`layout`] says under which key each of them lies, [`reason`] why an object may be missing from an archive, and
+//! [`exit`] how a process tells its end. Everything parses from untrusted bytes without panicking and without
+//! allocating more than a small multiple of its input.
+
+pub mod address;
+pub mod exit;
+pub mod group_manifest;
+pub mod index;
+pub mod layout;
+pub mod message;
+pub mod options;
+pub mod reason;
+pub mod receipt;
+pub mod record;
+pub mod row;
+pub mod size;
+
+pub use address::S3Address;
+pub use exit::ExitCode;
+pub use layout::{Attempt, GroupName, Layout, RunName};
+pub use options::{ArchiveFormat, ArchiveOptions, GroupOptions, KeyLayout, SelectOptions};
+pub use reason::{LeftOut, Reason};
+pub use receipt::Receipt;
+pub use record::{InventoryRef, RunClaim, RunSummary};
+pub use row::{Row, RowDigest};
+pub use size::ByteSize;

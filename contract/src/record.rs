@@ -1,0 +1,204 @@
+//! The two JSON records of a run: its claim, written first, and its summary, written last by the grouper.
+
+use std::collections::BTreeMap;
+
+use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
+
+use crate::address::S3Address;
+use crate::layout::RunName;
+use crate::options::{ArchiveOptions, GroupOptions, SelectOptions};
+use crate::reason::LeftOut;
+use crate::row::RowDigest;
+
+/// The format of records, catalogs and manifests that this release writes.
+pub const FORMAT: u32 = 1;
+
+/// Why a record cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not the JSON it should be.
+    #[error("it is not the record it should be: {0}")]
+    Json(#[from] serde_json::Error),
+    /// From a release that writes another format.
+    #[error("its format is {0}; this release reads format {FORMAT}")]
+    Format(u32),
+}
+
+/// The inventory a run reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryRef {
+    /// Where its manifest.json is.
+    pub manifest: S3Address,
+    /// The ETag of manifest.json.
+    pub etag: String,
+    /// Milliseconds since 1970 at which S3 began the inventory.
+    pub creation_timestamp: Option<u64>,
+}
+
+/// Who owns a run's name, and for what. Put with If-None-Match before anything else is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunClaim {
+    /// 1.
+    pub format: u32,
+    /// The run.
+    pub run: RunName,
+    /// Its inventory.
+    pub inventory: InventoryRef,
+    /// Which rows it takes.
+    pub select: SelectOptions,
+    /// Where its groups end.
+    pub group: GroupOptions,
+    /// How its archives are written.
+    pub archive: ArchiveOptions,
+    /// MD5 of the three above, in hex.
+    pub options_digest: String,
+    /// Who made it, for people; not part of the comparison.
+    pub owner: String,
+}
+
+impl RunClaim {
+    /// The claim of `run` for `inventory`.
+    pub fn new(
+        run: RunName,
+        inventory: InventoryRef,
+        select: SelectOptions,
+        group: GroupOptions,
+        archive: ArchiveOptions,
+        owner: String,
+    ) -> Self {
+        let options = serde_json::to_vec(&(&select, &group, &archive)).unwrap_or_default();
+        let options_digest = data_encoding::HEXLOWER.encode(&Md5::digest(options));
+        Self { format: FORMAT, run, inventory, select, group, archive, options_digest, owner }
+    }
+
+    /// How `other`, found under the same name, differs: `None` where it is the same run, to be resumed.
+    pub fn difference(&self, other: &Self) -> Option<&'static str> {
+        if self.inventory != other.inventory {
+            Some("another inventory")
+        } else if self.select != other.select {
+            Some("another selection of objects")
+        } else if self.group != other.group {
+            Some("other group limits")
+        } else if self.archive != other.archive {
+            Some("other archive options")
+        } else {
+            None
+        }
+    }
+
+    /// Reads a claim.
+    pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+        let claim: Self = serde_json::from_slice(bytes)?;
+        if claim.format == FORMAT { Ok(claim) } else { Err(RecordError::Format(claim.format)) }
+    }
+
+    /// The bytes to put.
+    pub fn to_json(&self) -> Vec<u8> {
+        to_json(self)
+    }
+}
+
+/// What the grouper made of the inventory. The same inventory and options give the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    /// 1.
+    pub format: u32,
+    /// The run.
+    pub run: RunName,
+    /// Group manifests written.
+    pub groups: u64,
+    /// Rows in them.
+    pub objects: u64,
+    /// Bytes of those rows, by the inventory.
+    pub bytes: u64,
+    /// Rows of the inventory: objects + left out.
+    pub rows: u64,
+    /// Rows in no group, by reason; no zeros.
+    pub left_out: BTreeMap<LeftOut, u64>,
+    /// Digest of the rows in groups.
+    pub digest: RowDigest,
+}
+
+impl RunSummary {
+    /// The summary of a run in which nothing is counted yet.
+    pub fn empty(run: RunName) -> Self {
+        Self {
+            format: FORMAT,
+            run,
+            groups: 0,
+            objects: 0,
+            bytes: 0,
+            rows: 0,
+            left_out: BTreeMap::new(),
+            digest: RowDigest::default(),
+        }
+    }
+
+    /// Rows in no group, for any reason.
+    pub fn left_out_rows(&self) -> u64 {
+        self.left_out.values().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// Reads a summary.
+    pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+        let summary: Self = serde_json::from_slice(bytes)?;
+        if summary.format == FORMAT { Ok(summary) } else { Err(RecordError::Format(summary.format)) }
+    }
+
+    /// The bytes to put.
+    pub fn to_json(&self) -> Vec<u8> {
+        to_json(self)
+    }
+}
+
+fn to_json(record: &impl Serialize) -> Vec<u8> {
+    // Neither record has a map with keys that are not strings, which is all that could fail.
+    let mut json = serde_json::to_vec_pretty(record).expect("a record of plain fields is JSON");
+    json.push(b'\n');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(etag: &str, max_objects: u64) -> RunClaim {
+        RunClaim::new(
+            "r".parse().expect("a name"),
+            InventoryRef {
+                manifest: S3Address::new("inv", "x/manifest.json"),
+                etag: etag.to_owned(),
+                creation_timestamp: Some(1),
+            },
+            SelectOptions::default(),
+            GroupOptions { max_objects, ..GroupOptions::default() },
+            ArchiveOptions::default(),
+            "laptop".to_owned(),
+        )
+    }
+
+    #[test]
+    fn a_claim_resumes_only_the_same_run() {
+        let ours = claim("e", 10);
+        let found = RunClaim::parse(&ours.to_json()).expect("reads back");
+        assert_eq!(found, ours);
+        assert_eq!(ours.difference(&RunClaim { owner: "other".to_owned(), ..found }), None);
+        assert_eq!(ours.difference(&claim("f", 10)), Some("another inventory"));
+        assert_eq!(ours.difference(&claim("e", 11)), Some("other group limits"));
+        assert_ne!(ours.options_digest, claim("e", 11).options_digest);
+    }
+
+    #[test]
+    fn a_summary_reads_back_and_later_formats_are_refused() {
+        let mut summary = RunSummary::empty("r".parse().expect("a name"));
+        summary.left_out.insert(LeftOut::Glacier, 3);
+        assert_eq!(RunSummary::parse(&summary.to_json()).expect("reads back"), summary);
+        summary.format = 2;
+        assert!(matches!(RunSummary::parse(&summary.to_json()), Err(RecordError::Format(2))));
+        assert!(RunSummary::parse(b"{}").is_err());
+    }
+}
