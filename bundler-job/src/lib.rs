@@ -1,1 +1,21 @@
-//! job
+//! The data plane of S3 Bundler: from an S3 Inventory to archives that standard tools read.
+//!
+//! ```text
+//! inventory ──► group ──► queue ──► bundle ──► catalog ──► verify
+//! rows of an    manifests  one       fetch, pack,  index, dead     proof from
+//! inventory     of 65,000  message   upload,       letters and     S3 alone
+//!               objects    a group   commit        receipt from it
+//! ```
+//!
+//! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a command.
+
+pub mod args;
+pub mod bundle;
+pub mod catalog;
+pub mod commands;
+pub mod failure;
+pub mod group;
+pub mod inventory;
+pub mod queue;
+pub mod s3;
+pub mod verify;

@@ -1,2 +1,2 @@
-//! job
+//! `s3bundler`.
 fn main() {}

@@ -1,0 +1,87 @@
+//! The catalog of a group: Parquet, one row for every row of the group manifest, and the one authority on the group.
+//! Its PUT with If-None-Match is the commit; everything else about the group is derived from it.
+//!
+//! ```text
+//! bundle ──► CatalogWriter ──► file ──► PUT = commit ──► CatalogReader ──► index, dead letters, receipt
+//! ```
+
+use std::collections::BTreeMap;
+
+use s3bundler_contract::{Reason, Row};
+
+/// Names and values, in name order.
+pub type Map = BTreeMap<String, String>;
+
+/// One row of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The row of the group manifest, with size, ETag, version and last modified replaced by what the GET said.
+    pub row: Row,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// MD5 of the object's bytes, in hex; absent for copied and failed objects.
+    pub md5: Option<String>,
+    /// The source's own checksums: name as in `x-amz-checksum-<name>`, value in base64.
+    pub checksums: Map,
+    /// Content headers: `content-type`, `cache-control` and so on.
+    pub headers: Map,
+    /// User metadata, names in lower case without `x-amz-meta-`.
+    pub metadata: Map,
+    /// Tags.
+    pub tags: Map,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// In the group's archive.
+    Archived(Place),
+    /// Copied by the server to this key of the destination bucket.
+    Copied {
+        /// The copy's key.
+        key: String,
+    },
+    /// Dead-lettered.
+    Failed(Reason),
+}
+
+/// Where an object's bytes are in the group's archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// First byte of the archive to GET.
+    pub offset: u64,
+    /// Bytes to GET.
+    pub length: u64,
+    /// Bytes to drop after decompressing; 0 in a plain tar, where `offset` is that of the data.
+    pub skip: u64,
+}
+
+/// What the catalog says of the group as a whole: its file metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRecord {
+    /// The group manifest's bucket.
+    pub manifest_bucket: String,
+    /// The group manifest's key.
+    pub manifest_key: String,
+    /// The group manifest's ETag.
+    pub manifest_etag: String,
+    /// The attempt that wrote this catalog.
+    pub attempt: String,
+    /// The archive; absent where every object failed or was copied.
+    pub archive: Option<ArchiveRecord>,
+    /// Storage class that archive and index are in.
+    pub storage_class: String,
+    /// Version of the program that wrote it.
+    pub program: String,
+}
+
+/// What the packer wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveRecord {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// CRC64NVME of all its bytes.
+    pub crc64nvme: u64,
+}

@@ -1,0 +1,1 @@
+//! One file a command: from its arguments to its summary, and from its errors to an exit code.

@@ -1,0 +1,26 @@
+//! How a command ends when it does not end well: one message for people, one code for scripts.
+
+use s3bundler_contract::ExitCode;
+
+/// The end of a command. Every step's error knows its [`ExitCode`] and becomes one of these in the command that ran it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What the process exits with.
+    pub exit: ExitCode,
+    /// What was being done, to what, the cause, and the next step where there is one.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with this code and message.
+    pub fn new(exit: ExitCode, message: impl std::fmt::Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+}
+
+impl From<crate::s3::ConnectError> for Failure {
+    fn from(error: crate::s3::ConnectError) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+}

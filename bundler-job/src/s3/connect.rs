@@ -1,0 +1,194 @@
+//! From the environment to clients: the AWS configuration chain, one client per region, buckets found where they are.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls;
+
+/// Attempts of the SDK at a request, until headers arrive.
+const ATTEMPTS: u32 = 6;
+/// A connection that is not there after this long is not coming.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Until the first byte of an answer. CompleteMultipartUpload and copies take minutes on large objects.
+const READ_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How objects are addressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PathStyle {
+    /// Path style where an endpoint URL is set, virtual hosts otherwise.
+    Auto,
+    /// `endpoint/bucket/key`.
+    Always,
+    /// `bucket.endpoint/key`.
+    Never,
+}
+
+/// What a user may say of the connection; all else comes from the AWS configuration chain.
+#[derive(Debug, Clone)]
+pub struct S3Options {
+    /// How objects are addressed.
+    pub path_style: PathStyle,
+    /// The region to use where none is found.
+    pub region: Option<String>,
+}
+
+/// Why no connection could be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// AWS_CA_BUNDLE names a file that cannot be read.
+    #[error("cannot read the certificates of AWS_CA_BUNDLE at {path}: {cause}")]
+    CaBundle {
+        /// The file.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("cannot use the certificates of AWS_CA_BUNDLE: {0}")]
+    Tls(String),
+}
+
+/// Loads the AWS configuration as every AWS tool does, with AWS_CA_BUNDLE honoured.
+pub async fn load_config(options: &S3Options) -> Result<SdkConfig, ConnectError> {
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client()?)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        // Bodies have a reader with a limit of its own, and the protection breaks slow copies.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .timeout_config(timeouts);
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let config = loader.load().await;
+    if config.region().is_some() {
+        return Ok(config);
+    }
+    // S3 tells a bucket's true region from any other.
+    Ok(config.into_builder().region(Region::from_static("us-east-1")).build())
+}
+
+fn http_client() -> Result<SharedHttpClient, ConnectError> {
+    let mut trust = tls::TrustStore::default();
+    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+        let pem = std::fs::read(&path)
+            .map_err(|cause| ConnectError::CaBundle { path: path.to_string_lossy().into_owned(), cause })?;
+        trust = tls::TrustStore::empty().with_pem_certificate(pem);
+    }
+    let context = tls::TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| ConnectError::Tls(error.to_string()))?;
+    Ok(aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .tls_context(context)
+        .build_https())
+}
+
+/// The clients of one region.
+#[derive(Debug, Clone)]
+struct Clients {
+    /// Retries by itself.
+    patient: Client,
+    /// Tries once: for GETs of source objects, whose retries the fetcher owns, so that it sees every throttling.
+    once: Client,
+}
+
+/// S3, in whichever regions the buckets are. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: SdkConfig,
+    path_style: bool,
+    /// A custom endpoint serves every bucket under the configured region.
+    one_region: bool,
+    regions: Mutex<HashMap<Region, Clients>>,
+    buckets: Mutex<HashMap<String, Clients>>,
+}
+
+impl S3 {
+    /// Sets up clients; talks to nobody yet.
+    pub fn new(config: SdkConfig, options: &S3Options) -> Self {
+        let endpoint = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || config.endpoint_url().is_some();
+        let path_style = match options.path_style {
+            PathStyle::Auto => endpoint,
+            PathStyle::Always => true,
+            PathStyle::Never => false,
+        };
+        let inner =
+            Inner { config, path_style, one_region: endpoint, regions: Mutex::default(), buckets: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The client for a bucket. The SDK owns the retries until headers arrive.
+    pub async fn client(&self, bucket: &str) -> Client {
+        self.clients(bucket).await.patient
+    }
+
+    /// The client for a bucket that tries once.
+    pub async fn client_once(&self, bucket: &str) -> Client {
+        self.clients(bucket).await.once
+    }
+
+    async fn clients(&self, bucket: &str) -> Clients {
+        if let Some(clients) = lock(&self.inner.buckets).get(bucket) {
+            return clients.clone();
+        }
+        let home = self.home_region();
+        let region = if self.inner.one_region { home } else { self.find_region(bucket).await.unwrap_or(home) };
+        let clients = self.in_region(region);
+        lock(&self.inner.buckets).insert(bucket.to_owned(), clients.clone());
+        clients
+    }
+
+    /// HeadBucket from any region names the bucket's own in a header, denied or redirected answers included
+    /// ("HeadBucket", S3 API reference).
+    async fn find_region(&self, bucket: &str) -> Option<Region> {
+        let client = self.in_region(self.home_region()).patient;
+        let region = match client.head_bucket().bucket(bucket).send().await {
+            Ok(output) => output.bucket_region().map(str::to_owned),
+            Err(error) => error
+                .raw_response()
+                .and_then(|response| response.headers().get("x-amz-bucket-region"))
+                .map(str::to_owned),
+        };
+        region.map(Region::new)
+    }
+
+    fn home_region(&self) -> Region {
+        self.inner.config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"))
+    }
+
+    fn in_region(&self, region: Region) -> Clients {
+        lock(&self.inner.regions)
+            .entry(region.clone())
+            .or_insert_with(|| {
+                let config = aws_sdk_s3::config::Builder::from(&self.inner.config)
+                    .region(region)
+                    .force_path_style(self.inner.path_style)
+                    // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
+                    .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                    .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+                let once = config.clone().retry_config(RetryConfig::disabled()).build();
+                Clients { patient: Client::from_conf(config.build()), once: Client::from_conf(once) }
+            })
+            .clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing panics while it holds one of these.
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,19 @@
+//! S3, as the rest of this crate sees it: a client per region, errors sorted by what one can do about them, bodies
+//! that resume, and the few plain operations on whole objects. Everything hot (GETs of small objects, multipart
+//! uploads) asks for the client and calls the SDK itself.
+//!
+//! ```text
+//! connect ──► S3 ──► client(bucket) ──► SDK
+//!              ├──► objects: get_bytes, put, head, list, delete
+//!              └──► body: a GET that resumes where it broke
+//! ```
+
+mod body;
+mod connect;
+mod error;
+mod objects;
+
+pub use body::{Body, BodyError};
+pub use connect::{ConnectError, PathStyle, S3, S3Options, load_config};
+pub use error::{ErrorKind, S3Error};
+pub use objects::{Listed, Put, PutBody};
