@@ -80,10 +80,8 @@ impl Row {
 
     /// Whether S3 could hold such an object at all; if not, what is wrong with the row.
     pub fn impossible(&self) -> Option<&'static str> {
-        if self.bucket.is_empty() {
-            Some("it names no bucket")
-        } else if self.bucket.contains('/') || self.bucket.chars().any(char::is_control) {
-            Some("its bucket is not a bucket's name")
+        if let Some(problem) = impossible_bucket(&self.bucket) {
+            Some(problem)
         } else if self.key.is_empty() {
             Some("it names no key")
         } else if self.key.len() > MAX_KEY_BYTES {
@@ -91,6 +89,17 @@ impl Row {
         } else {
             None
         }
+    }
+}
+
+/// Whether no bucket can have this name; if so, what is wrong with it. Bucket names become parts of keys.
+pub fn impossible_bucket(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it names no bucket")
+    } else if name.contains('/') || name.chars().any(char::is_control) {
+        Some("its bucket is not a bucket's name")
+    } else {
+        None
     }
 }
 
