@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
 
-use crate::row::Row;
+use crate::row::{Row, RowRef};
 
 /// Name of the metadata entry that holds the columns.
 pub const COLUMNS_METADATA: &str = "columns";
@@ -32,6 +32,12 @@ pub enum Column {
     StorageClass,
     /// Why the row was dead-lettered.
     Reason,
+    /// `true` or `false`; only in inventories of all versions.
+    IsLatest,
+    /// `true` or `false`; only in inventories of all versions.
+    IsDeleteMarker,
+    /// Where Intelligent-Tiering has the object; only in inventories.
+    IntelligentTieringAccessTier,
     /// Something else, which is skipped.
     Other(String),
 }
@@ -47,6 +53,9 @@ impl Column {
             Self::ETag => "ETag",
             Self::StorageClass => "StorageClass",
             Self::Reason => "Reason",
+            Self::IsLatest => "IsLatest",
+            Self::IsDeleteMarker => "IsDeleteMarker",
+            Self::IntelligentTieringAccessTier => "IntelligentTieringAccessTier",
             Self::Other(name) => name,
         }
     }
@@ -102,7 +111,20 @@ impl FromStr for Columns {
 
     fn from_str(text: &str) -> Result<Self, ColumnsError> {
         use Column::{Bucket, ETag, Key, LastModifiedDate, Other, Reason, Size, StorageClass, VersionId};
-        let known = [Bucket, Key, Size, VersionId, LastModifiedDate, ETag, StorageClass, Reason];
+        use Column::{IntelligentTieringAccessTier, IsDeleteMarker, IsLatest};
+        let known = [
+            Bucket,
+            Key,
+            Size,
+            VersionId,
+            LastModifiedDate,
+            ETag,
+            StorageClass,
+            Reason,
+            IsLatest,
+            IsDeleteMarker,
+            IntelligentTieringAccessTier,
+        ];
         let mut columns = Vec::new();
         for name in text.split(',').map(str::trim) {
             let column = known.iter().find(|it| it.name().eq_ignore_ascii_case(name));
@@ -170,6 +192,9 @@ pub enum RowProblem {
     /// Not a whole number of bytes.
     #[error("the size {0:?} is not a whole number of bytes")]
     Size(String),
+    /// Well-formed, but not what an object can be.
+    #[error("{0}")]
+    Impossible(&'static str),
     /// A row larger than any row can be.
     #[error("it is longer than any row can be")]
     TooLong,
@@ -177,28 +202,51 @@ pub enum RowProblem {
 
 /// Decodes a form-url-encoded key once; a bad escape is an error, never guessed at.
 pub fn decode_key(text: &str) -> Result<String, RowProblem> {
-    let bytes = text.as_bytes();
+    let mut decoded = String::new();
+    Ok(match decode_into(text, &mut decoded)? {
+        Decoded::AsItStands => text.to_owned(),
+        Decoded::Written => decoded,
+    })
+}
+
+/// What became of an encoded key.
+enum Decoded {
+    /// It has no escapes: the text is the key.
+    AsItStands,
+    /// The key is in the scratch.
+    Written,
+}
+
+/// [`decode_key`] into a string that is used again and again.
+fn decode_into(text: &str, scratch: &mut String) -> Result<Decoded, RowProblem> {
+    if !text.bytes().any(|b| matches!(b, b'%' | b'+')) {
+        return Ok(Decoded::AsItStands);
+    }
     let escape = || RowProblem::Escape(text.to_owned());
-    if !bytes.iter().any(|b| matches!(b, b'%' | b'+')) {
-        return Ok(text.to_owned());
+    let hex = |digit: Option<u8>| digit.and_then(|it| char::from(it).to_digit(16)).and_then(|it| u8::try_from(it).ok());
+    let mut bytes = std::mem::take(scratch).into_bytes();
+    bytes.clear();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => match (hex(rest.next()), hex(rest.next())) {
+                (Some(high), Some(low)) => high << 4 | low,
+                _ => return Err(escape()),
+            },
+            byte => byte,
+        });
     }
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|b| *b == b'%') {
-        let hex = rest.get(at + 1..at + 3).ok_or_else(escape)?;
-        if !hex.iter().all(u8::is_ascii_hexdigit) {
-            return Err(escape());
-        }
-        rest = &rest[at + 3..];
-    }
-    let spaced: Vec<u8> = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-    let decoded: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
-    String::from_utf8(decoded).map_err(|_| escape())
+    *scratch = String::from_utf8(bytes).map_err(|_| escape())?;
+    Ok(Decoded::Written)
 }
 
 /// Reads rows of a group manifest or a CSV inventory, without ever holding more than one.
 pub struct RowReader<R> {
     csv: csv::Reader<Bounded<R>>,
     record: csv::StringRecord,
+    /// The key of the last row, where it had to be decoded.
+    key: String,
     columns: Columns,
     at: Positions,
     encoding: KeyEncoding,
@@ -236,11 +284,11 @@ impl<R: Read> RowReader<R> {
             .flexible(true)
             .buffer_capacity(64 * 1024)
             .from_reader(Bounded { source, since_row: 0 });
-        Self { csv, record: csv::StringRecord::new(), columns, at: positions, encoding }
+        Self { csv, record: csv::StringRecord::new(), key: String::new(), columns, at: positions, encoding }
     }
 
-    /// The next row, with the raw fields for whoever needs other columns; `None` at the end.
-    pub fn next_with_fields(&mut self) -> Result<Option<(Row, &csv::StringRecord)>, RowError> {
+    /// The next row, borrowed from the reader, with the raw fields for whoever needs other columns; `None` at the end.
+    pub fn next_ref(&mut self) -> Result<Option<(RowRef<'_>, &csv::StringRecord)>, RowError> {
         self.csv.get_mut().since_row = 0;
         let line = self.csv.position().line();
         let fail = |problem| RowError { line, problem };
@@ -256,17 +304,20 @@ impl<R: Read> RowReader<R> {
         }
         let record = &self.record;
         let field = |at: usize| record.get(at).unwrap_or_default();
-        let text = |at: Option<usize>| at.map(field).filter(|it| !it.is_empty()).map(str::to_owned);
+        let text = |at: Option<usize>| at.map(field).filter(|it| !it.is_empty());
         let key = match self.encoding {
-            KeyEncoding::Literal => field(self.at.key).to_owned(),
-            KeyEncoding::FormUrl => decode_key(field(self.at.key)).map_err(fail)?,
+            KeyEncoding::Literal => field(self.at.key),
+            KeyEncoding::FormUrl => match decode_into(field(self.at.key), &mut self.key).map_err(fail)? {
+                Decoded::AsItStands => field(self.at.key),
+                Decoded::Written => &self.key,
+            },
         };
-        let size = match self.at.size.map(field).filter(|it| !it.is_empty()) {
+        let size = match text(self.at.size) {
             Some(size) => Some(size.parse().map_err(|_| fail(RowProblem::Size(size.to_owned())))?),
             None => None,
         };
-        let row = Row {
-            bucket: field(self.at.bucket).to_owned(),
+        let row = RowRef {
+            bucket: field(self.at.bucket),
             key,
             size,
             version_id: text(self.at.version_id),
@@ -274,12 +325,17 @@ impl<R: Read> RowReader<R> {
             etag: text(self.at.etag),
             storage_class: text(self.at.storage_class),
         };
-        Ok(Some((row, &self.record)))
+        Ok(Some((row, record)))
     }
 
     /// The next row; `None` at the end.
     pub fn next_row(&mut self) -> Result<Option<Row>, RowError> {
-        Ok(self.next_with_fields()?.map(|(row, _)| row))
+        Ok(self.next_ref()?.map(|(row, _)| row.to_row()))
+    }
+
+    /// The line, counted from 1, on which the next row begins.
+    pub fn line(&self) -> u64 {
+        self.csv.position().line()
     }
 }
 
@@ -343,18 +399,29 @@ impl<W: Write> RowWriter<W> {
 
     /// Writes a row; `reason` only in dead letters.
     pub fn write(&mut self, row: &Row, reason: Option<&str>) -> io::Result<()> {
+        self.write_ref(&row.borrowed(), reason)
+    }
+
+    /// Writes a borrowed row; `reason` only in dead letters.
+    pub fn write_ref(&mut self, row: &RowRef<'_>, reason: Option<&str>) -> io::Result<()> {
         let mut digits = [0_u8; 20];
         let size = row.size.map_or(&[][..], |size| decimal(size, &mut digits));
         let fields: [&[u8]; 7] = [
             row.bucket.as_bytes(),
             row.key.as_bytes(),
             size,
-            optional(row.version_id.as_ref()),
-            optional(row.last_modified.as_ref()),
-            optional(row.etag.as_ref()),
-            optional(row.storage_class.as_ref()),
+            optional(row.version_id),
+            optional(row.last_modified),
+            optional(row.etag),
+            optional(row.storage_class),
         ];
         self.csv.write_record(fields.into_iter().chain(reason.map(str::as_bytes))).map_err(into_io)
+    }
+
+    /// The sink, with every row written so far in it.
+    pub fn flushed(&mut self) -> io::Result<&W> {
+        self.csv.flush()?;
+        Ok(self.csv.get_ref())
     }
 
     /// Flushes and gives the sink back.
@@ -363,8 +430,8 @@ impl<W: Write> RowWriter<W> {
     }
 }
 
-fn optional(field: Option<&String>) -> &[u8] {
-    field.map_or(&[], String::as_bytes)
+fn optional(field: Option<&str>) -> &[u8] {
+    field.map_or(&[], str::as_bytes)
 }
 
 fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {

@@ -83,6 +83,13 @@ impl GroupName {
         Self(format!("{run}.{number:06}"))
     }
 
+    /// Which group of `run` it is, where it is one that [`GroupName::numbered`] makes: not a retry's, nor a foreign one.
+    pub fn number_in(&self, run: &RunName) -> Option<u64> {
+        let digits = self.0.strip_prefix(run.as_str())?.strip_prefix('.')?;
+        let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()?;
+        (Self::numbered(run, number) == *self).then_some(number)
+    }
+
     /// The group of a manifest that no grouper of this project wrote under the run's own prefix. The hash tells
     /// `a/x.index` from `b/x.index`.
     pub fn foreign(manifest: &S3Address) -> Self {
@@ -368,6 +375,19 @@ mod tests {
             ["groups/r/r.000001.index", "p/groups/r/x.index", "p/groups/r/r.1.dlq", "p/groups/r.000001.index"]
         {
             assert_eq!(layout.parse_group_manifest(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_the_groupers_own_names_have_a_number() {
+        let number = |name: &str| name.parse::<GroupName>().expect(name).number_in(&run());
+        for n in [0, 7, 999_999, 1_000_000] {
+            assert_eq!(GroupName::numbered(&run(), n).number_in(&run()), Some(n));
+        }
+        for other in
+            ["logs-2026-11.7", "logs-2026-11.0000007", "logs-2026-11.retry1.000001", "x.000001", "logs-2026-11."]
+        {
+            assert_eq!(number(other), None, "{other}");
         }
     }
 

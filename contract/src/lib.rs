@@ -30,5 +30,5 @@ pub use options::{ArchiveFormat, ArchiveOptions, GroupOptions, KeyLayout, Select
 pub use reason::{LeftOut, Reason};
 pub use receipt::Receipt;
 pub use record::{InventoryRef, RunClaim, RunSummary};
-pub use row::{Row, RowDigest};
+pub use row::{Row, RowDigest, RowRef};
 pub use size::ByteSize;

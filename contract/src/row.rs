@@ -18,7 +18,8 @@ pub struct Row {
     pub key: String,
     /// Bytes; absent in delete markers and in inventories without the column.
     pub size: Option<u64>,
-    /// Absent where the inventory has no versions or where the object is the null version.
+    /// Absent where the inventory has no versions or where the object is the current null version; `null` for a null
+    /// version that is not current, which only a request for that version can read.
     pub version_id: Option<String>,
     /// ISO 8601, as the inventory wrote it.
     pub last_modified: Option<String>,
@@ -28,13 +29,59 @@ pub struct Row {
     pub storage_class: Option<String>,
 }
 
+/// The same object, borrowed from whatever read it: for paths that see a billion of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowRef<'a> {
+    /// As [`Row::bucket`].
+    pub bucket: &'a str,
+    /// As [`Row::key`].
+    pub key: &'a str,
+    /// As [`Row::size`].
+    pub size: Option<u64>,
+    /// As [`Row::version_id`].
+    pub version_id: Option<&'a str>,
+    /// As [`Row::last_modified`].
+    pub last_modified: Option<&'a str>,
+    /// As [`Row::etag`].
+    pub etag: Option<&'a str>,
+    /// As [`Row::storage_class`].
+    pub storage_class: Option<&'a str>,
+}
+
+impl RowRef<'_> {
+    /// A copy that stands on its own.
+    pub fn to_row(&self) -> Row {
+        let owned = |field: Option<&str>| field.map(str::to_owned);
+        Row {
+            bucket: self.bucket.to_owned(),
+            key: self.key.to_owned(),
+            size: self.size,
+            version_id: owned(self.version_id),
+            last_modified: owned(self.last_modified),
+            etag: owned(self.etag),
+            storage_class: owned(self.storage_class),
+        }
+    }
+}
+
 impl Row {
+    /// The row, borrowed.
+    pub fn borrowed(&self) -> RowRef<'_> {
+        RowRef {
+            bucket: &self.bucket,
+            key: &self.key,
+            size: self.size,
+            version_id: self.version_id.as_deref(),
+            last_modified: self.last_modified.as_deref(),
+            etag: self.etag.as_deref(),
+            storage_class: self.storage_class.as_deref(),
+        }
+    }
+
     /// Whether S3 could hold such an object at all; if not, what is wrong with the row.
     pub fn impossible(&self) -> Option<&'static str> {
-        if self.bucket.is_empty() {
-            Some("it names no bucket")
-        } else if self.bucket.contains('/') || self.bucket.chars().any(char::is_control) {
-            Some("its bucket is not a bucket's name")
+        if let Some(problem) = impossible_bucket(&self.bucket) {
+            Some(problem)
         } else if self.key.is_empty() {
             Some("it names no key")
         } else if self.key.len() > MAX_KEY_BYTES {
@@ -42,6 +89,17 @@ impl Row {
         } else {
             None
         }
+    }
+}
+
+/// Whether no bucket can have this name; if so, what is wrong with it. Bucket names become parts of keys.
+pub fn impossible_bucket(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it names no bucket")
+    } else if name.contains('/') || name.chars().any(char::is_control) {
+        Some("its bucket is not a bucket's name")
+    } else {
+        None
     }
 }
 

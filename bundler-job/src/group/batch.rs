@@ -1,0 +1,79 @@
+//! The selected rows of one block, already as the lines that group manifests consist of, so that cutting groups is copying.
+
+use std::collections::BTreeMap;
+
+use s3bundler_contract::group_manifest::{RowError, RowProblem, RowWriter};
+use s3bundler_contract::row::impossible_bucket;
+use s3bundler_contract::{LeftOut, RowDigest};
+
+use super::Selection;
+use crate::inventory::Rows;
+
+/// The lines of a block, and all that a summary wants to know of its rows.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Rows of the block, taken or not.
+    pub(super) rows: u64,
+    /// Those not taken, by reason.
+    pub(super) left_out: BTreeMap<LeftOut, u64>,
+    /// Digest of those taken.
+    pub(super) digest: RowDigest,
+    /// Rows of one source bucket on end, in order.
+    pub(super) runs: Vec<BucketRun>,
+    /// The lines, one after the other.
+    pub(super) text: Vec<u8>,
+}
+
+/// Rows of one source bucket.
+#[derive(Debug)]
+pub(super) struct BucketRun {
+    pub(super) bucket: String,
+    pub(super) lines: Vec<Line>,
+}
+
+/// A row taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    /// Where its line ends in the text; it begins where the one before it ends.
+    pub(super) end: usize,
+    /// The object's size by the inventory.
+    pub(super) size: u64,
+}
+
+impl Batch {
+    /// Selects from and formats the rows of a block.
+    pub(super) fn of(rows: &mut Rows<'_>, selection: &Selection) -> Result<Self, RowError> {
+        let mut batch = Self::default();
+        let mut lines = RowWriter::new(Vec::new());
+        while let Some(row) = rows.next_row()? {
+            batch.rows += 1;
+            let decision = match selection.decide(&row) {
+                Ok(decision) => decision,
+                Err(problem) => return Err(rows.error(problem)),
+            };
+            if let Some(reason) = decision {
+                *batch.left_out.entry(reason).or_default() += 1;
+                continue;
+            }
+            let row = row.row;
+            batch.digest.add(row.bucket, row.key, row.version_id);
+            // Vectors do not fail.
+            let end = match lines.write_ref(&row, None).and_then(|()| lines.flushed()) {
+                Ok(text) => text.len(),
+                Err(error) => return Err(rows.error(RowProblem::Io(error))),
+            };
+            let line = Line { end, size: row.size.unwrap_or(0) };
+            match batch.runs.last_mut() {
+                Some(run) if run.bucket == row.bucket => run.lines.push(line),
+                _ => {
+                    if let Some(problem) = impossible_bucket(row.bucket) {
+                        return Err(rows.error(RowProblem::Impossible(problem)));
+                    }
+                    batch.runs.push(BucketRun { bucket: row.bucket.to_owned(), lines: vec![line] });
+                }
+            }
+        }
+        batch.text = lines.finish().map_err(|error| rows.error(RowProblem::Io(error)))?;
+        Ok(batch)
+    }
+}

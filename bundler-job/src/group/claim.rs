@@ -1,0 +1,38 @@
+//! The claim of a run's name: written before anything else, never replaced, compared by whoever comes again.
+
+use bytes::Bytes;
+use s3bundler_contract::{RunClaim, S3Address};
+
+use super::GroupError;
+use super::put::{find_record, put_record, unreadable};
+use crate::args::Destination;
+use crate::s3::S3;
+
+/// Whether the same claim is there already. Another one under this name is an error.
+pub(super) async fn exists(s3: &S3, destination: &Destination, claim: &RunClaim) -> Result<bool, GroupError> {
+    let address = destination.address(destination.layout.claim(&claim.run));
+    match find_record(s3, &address).await? {
+        Some(found) => compare(&address, claim, &found).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Writes the claim. Gives whether somebody else did so meanwhile, with the same one; another one is an error.
+pub(super) async fn make(s3: &S3, destination: &Destination, claim: &RunClaim) -> Result<bool, GroupError> {
+    let address = destination.address(destination.layout.claim(&claim.run));
+    match put_record(s3, &address, claim.to_json()).await? {
+        Some(found) => compare(&address, claim, &found).map(|()| true),
+        // Read back all the same: a store that lost or replaced it is found out before anything hangs on it.
+        None => exists(s3, destination, claim).await.map(|there| !there),
+    }
+}
+
+fn compare(address: &S3Address, ours: &RunClaim, found: &Bytes) -> Result<(), GroupError> {
+    let found = RunClaim::parse(found).map_err(unreadable(address))?;
+    match ours.difference(&found) {
+        None => Ok(()),
+        Some(difference) => {
+            Err(GroupError::NameTaken { run: ours.run.clone(), claim: address.clone(), difference, owner: found.owner })
+        }
+    }
+}

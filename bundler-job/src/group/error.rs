@@ -1,0 +1,104 @@
+//! Why an inventory was not grouped.
+
+use s3bundler_contract::record::RecordError;
+use s3bundler_contract::{ExitCode, RunName, S3Address};
+
+use super::SelectError;
+use crate::inventory::InventoryError;
+use crate::queue::QueueError;
+use crate::s3::S3Error;
+
+/// What went wrong, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    /// The inventory cannot be read.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// The selection cannot be applied.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The destination is the whole source bucket.
+    #[error(
+        "the destination s3://{bucket}/ is the inventory's source bucket without a prefix, so that every object in it \
+         counts as own output: give the destination a prefix, or another bucket"
+    )]
+    DestinationIsSource {
+        /// The bucket.
+        bucket: String,
+    },
+    /// The run's name belongs to something else.
+    #[error(
+        "the name {run} is taken: {claim} is the claim of {difference}, made by {owner:?}. Choose another --name, or \
+         repeat the options of that run to resume it"
+    )]
+    NameTaken {
+        /// The name.
+        run: RunName,
+        /// The claim that is there.
+        claim: S3Address,
+        /// How it differs.
+        difference: &'static str,
+        /// Who made it.
+        owner: String,
+    },
+    /// A claim or summary that this release cannot read.
+    #[error("{address} cannot be used: {cause}")]
+    Record {
+        /// The record.
+        address: S3Address,
+        /// Why not.
+        cause: RecordError,
+    },
+    /// A group manifest of another run, or of other rows.
+    #[error(
+        "{0} is there already with another content: it is another run's, or the inventory was replaced after it was \
+         written. Choose another --name"
+    )]
+    ForeignManifest(S3Address),
+    /// A summary of other groups.
+    #[error("{0} is there already with another content: another run used this name. Choose another --name")]
+    ForeignSummary(S3Address),
+    /// The manifests under the run's prefix are not those that its summary counts.
+    #[error(
+        "{summary} counts {expected} groups, but the manifest {missing} is not there: it was deleted, or its bucket's \
+         lifecycle expired it. Choose another --name to group the inventory again"
+    )]
+    MissingManifest {
+        /// The summary.
+        summary: S3Address,
+        /// Groups that it counts.
+        expected: u64,
+        /// The first that is not there.
+        missing: S3Address,
+    },
+    /// S3 did not take something into the destination, or did not show what is there.
+    #[error(transparent)]
+    Destination(S3Error),
+    /// The queue did not take a message.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A thread of this process is gone.
+    #[error("grouping stopped unexpectedly")]
+    Stopped,
+}
+
+impl GroupError {
+    /// What the process exits with.
+    pub const fn exit(&self) -> ExitCode {
+        match self {
+            Self::Inventory(error) => error.exit(),
+            Self::Select(_)
+            | Self::DestinationIsSource { .. }
+            | Self::NameTaken { .. }
+            | Self::Record { .. }
+            | Self::ForeignManifest(_)
+            | Self::ForeignSummary(_) => ExitCode::Usage,
+            Self::MissingManifest { .. } => ExitCode::Unreadable,
+            Self::Destination(error) => error.writing(),
+            Self::Queue(error) if error.denied => ExitCode::Permission,
+            Self::Queue(error) if error.missing => ExitCode::Usage,
+            Self::Queue(_) => ExitCode::Upload,
+            Self::Stopped => ExitCode::Unexpected,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! From compressed bytes to batches: one thread hashes, decompresses and splits, a thread a block parses, and batches come
+//! out in the order of the files and their rows.
+
+use std::io::{self, BufRead};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use data_encoding::HEXLOWER;
+use flate2::bufread::MultiGzDecoder;
+use s3bundler_contract::S3Address;
+use s3bundler_contract::group_manifest::{Columns, RowError, RowProblem};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::block::{Block, BlockError, Blocks};
+use super::feed::{self, Fed, FeedReader};
+use super::{Inventory, InventoryError, Rows};
+use crate::s3::S3;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// What parsing made of an inventory's blocks, in order. Dropping it stops all work on them.
+pub struct Batches<T> {
+    slots: mpsc::Receiver<Slot<T>>,
+    ended: bool,
+    _feeder: JoinSet<()>,
+}
+
+enum Slot<T> {
+    /// A block that is being parsed.
+    Block(oneshot::Receiver<Result<T, InventoryError>>),
+    /// No further block can be had.
+    Failed(InventoryError),
+    /// All files were read to their ends and agree with the manifest.
+    End,
+}
+
+impl Inventory {
+    /// Starts to read the data files and to run `parse` over the rows of every block, several blocks at a time. Must be
+    /// called inside a tokio runtime.
+    pub fn batches<T, P>(&self, s3: &S3, parse: P) -> Batches<T>
+    where
+        T: Send + 'static,
+        P: Fn(&mut Rows<'_>) -> Result<T, RowError> + Send + Sync + 'static,
+    {
+        let (feeder, files) = feed::start(s3, self);
+        // As many blocks in flight as there are cores to parse them, and one more that is ready.
+        let (sender, slots) = mpsc::channel(available_parallelism().map_or(2, |n| n.get() + 1));
+        let work = Arc::new(Work { files: self.manifest().files.len(), columns: self.columns().clone(), parse });
+        let runtime = Handle::current();
+        runtime.clone().spawn_blocking(move || decode(files, &work, &sender, &runtime));
+        Batches { slots, ended: false, _feeder: feeder }
+    }
+}
+
+impl<T> Batches<T> {
+    /// The next batch; `None` once the whole inventory was read and every checksum agreed. Blocks: not for the executor.
+    pub fn next_batch(&mut self) -> Result<Option<T>, InventoryError> {
+        if self.ended {
+            return Ok(None);
+        }
+        match self.slots.blocking_recv() {
+            Some(Slot::Block(batch)) => batch.blocking_recv().map_err(|_| InventoryError::Stopped)?.map(Some),
+            Some(Slot::Failed(error)) => Err(error),
+            Some(Slot::End) => {
+                self.ended = true;
+                Ok(None)
+            }
+            None => Err(InventoryError::Stopped),
+        }
+    }
+}
+
+struct Work<P> {
+    files: usize,
+    columns: Columns,
+    parse: P,
+}
+
+/// Nobody wants the batches any more.
+struct Unwanted;
+
+fn decode<T, P>(mut files: mpsc::Receiver<Fed>, work: &Arc<Work<P>>, slots: &mpsc::Sender<Slot<T>>, runtime: &Handle)
+where
+    T: Send + 'static,
+    P: Fn(&mut Rows<'_>) -> Result<T, RowError> + Send + Sync + 'static,
+{
+    for _ in 0..work.files {
+        // A feeder that is gone early is not the end: the channel closes without one.
+        let Some(fed) = files.blocking_recv() else { return };
+        let address = Arc::new(fed.address.clone());
+        let outcome = decode_file(fed, |block| {
+            let (sender, batch) = oneshot::channel();
+            slots.blocking_send(Slot::Block(batch)).map_err(|_| Unwanted)?;
+            let (work, address) = (Arc::clone(work), Arc::clone(&address));
+            runtime.spawn_blocking(move || {
+                let batch = (work.parse)(&mut Rows::new(&block, &work.columns));
+                let _ = sender.send(batch.map_err(|error| InventoryError::Row { file: (*address).clone(), error }));
+            });
+            Ok(())
+        });
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(Unwanted)) => return,
+            Err(error) => {
+                let _ = slots.blocking_send(Slot::Failed(error));
+                return;
+            }
+        }
+    }
+    let _ = slots.blocking_send(Slot::End);
+}
+
+fn decode_file(
+    fed: Fed,
+    mut each: impl FnMut(Block) -> Result<(), Unwanted>,
+) -> Result<Result<(), Unwanted>, InventoryError> {
+    let Fed { file, address, mut bytes } = fed;
+    let is_gzip = match bytes.fill_buf() {
+        // A first chunk of one byte is left to the decoder to judge.
+        Ok(start) => start.len() < GZIP_MAGIC.len() || start.starts_with(&GZIP_MAGIC),
+        Err(error) => return Err(broken(&mut bytes, &address, error)),
+    };
+    if !is_gzip {
+        return Err(InventoryError::NotGzip(address));
+    }
+    let mut blocks = Blocks::new(MultiGzDecoder::new(bytes));
+    loop {
+        match blocks.next() {
+            Ok(Some(block)) => {
+                if each(block).is_err() {
+                    return Ok(Err(Unwanted));
+                }
+            }
+            Ok(None) => break,
+            Err(BlockError::Io(error)) => return Err(broken(blocks.source_mut().get_mut(), &address, error)),
+            Err(BlockError::RowTooLong(line)) => {
+                return Err(InventoryError::Row {
+                    file: address,
+                    error: RowError { line, problem: RowProblem::TooLong },
+                });
+            }
+        }
+    }
+    let bytes = blocks.source_mut().get_ref();
+    if bytes.size() != file.size.bytes() {
+        return Err(InventoryError::FileSize { file: address, found: bytes.size(), expected: file.size.bytes() });
+    }
+    if bytes.md5() != file.md5 {
+        let (found, expected) = (HEXLOWER.encode(&bytes.md5()), HEXLOWER.encode(&file.md5));
+        return Err(InventoryError::FileChecksum { file: address, found, expected });
+    }
+    Ok(Ok(()))
+}
+
+fn broken(bytes: &mut FeedReader, file: &S3Address, error: io::Error) -> InventoryError {
+    if let Some(failure) = bytes.failure(file) {
+        return failure;
+    }
+    if bytes.is_stopped() {
+        return InventoryError::Stopped;
+    }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => InventoryError::Truncated(file.clone()),
+        _ => InventoryError::Corrupt { file: file.clone(), cause: error },
+    }
+}

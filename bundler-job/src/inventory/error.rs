@@ -1,0 +1,134 @@
+//! Why an inventory cannot be read.
+
+use std::io;
+
+use s3bundler_contract::group_manifest::RowError;
+use s3bundler_contract::{ExitCode, S3Address};
+
+use super::ManifestProblem;
+use crate::s3::S3Error;
+
+/// What is wrong with an inventory, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// The address does not end in `.json`.
+    #[error("{0} is not an inventory manifest: give the address of a manifest.json")]
+    NotAManifest(S3Address),
+    /// Nothing is at the manifest's address.
+    #[error("there is no inventory manifest {0}: give the address of the manifest.json of a finished S3 Inventory")]
+    NoManifest(S3Address),
+    /// manifest.checksum is not there.
+    #[error(
+        "the inventory {manifest} is not finished: its manifest.checksum, which S3 writes last, is not there yet. \
+         Wait for it, or take an earlier inventory"
+    )]
+    Unfinished {
+        /// The address of manifest.json.
+        manifest: S3Address,
+    },
+    /// manifest.json does not agree with manifest.checksum.
+    #[error(
+        "the manifest {manifest} has the MD5 {found}, but its manifest.checksum says {expected:?}: one was replaced"
+    )]
+    ManifestChecksum {
+        /// The address of manifest.json.
+        manifest: S3Address,
+        /// Its MD5 in hex.
+        found: String,
+        /// What manifest.checksum holds.
+        expected: String,
+    },
+    /// manifest.json is not what it should be.
+    #[error("the manifest {manifest} cannot be used: {problem}")]
+    Manifest {
+        /// The address of manifest.json.
+        manifest: S3Address,
+        /// Why not.
+        problem: ManifestProblem,
+    },
+    /// A data file is not there.
+    #[error(
+        "the data file {file} of the inventory is not there (S3 delivered this inventory to the bucket {delivered_to}; \
+         data files are looked for where the manifest is)"
+    )]
+    FileMissing {
+        /// The data file.
+        file: S3Address,
+        /// The manifest's destinationBucket.
+        delivered_to: String,
+    },
+    /// A data file has another size than the manifest says.
+    #[error("the data file {file} has {found} bytes where the manifest says {expected}: it was cut off or replaced")]
+    FileSize {
+        /// The data file.
+        file: S3Address,
+        /// Its size.
+        found: u64,
+        /// What the manifest says.
+        expected: u64,
+    },
+    /// A data file has another MD5 than the manifest says.
+    #[error("the data file {file} has the MD5 {found} where the manifest says {expected}: it was damaged or replaced")]
+    FileChecksum {
+        /// The data file.
+        file: S3Address,
+        /// Its MD5 in hex.
+        found: String,
+        /// What the manifest says.
+        expected: String,
+    },
+    /// A data file was overwritten between two looks at it.
+    #[error("the data file {0} was replaced while it was read")]
+    FileReplaced(S3Address),
+    /// A data file is not compressed.
+    #[error("the data file {0} is not gzip")]
+    NotGzip(S3Address),
+    /// A data file's compressed stream stops early.
+    #[error("the data file {0} is truncated: its gzip stream ends early")]
+    Truncated(S3Address),
+    /// A data file's compressed stream is broken.
+    #[error("the data file {file} cannot be decompressed: {cause}")]
+    Corrupt {
+        /// The data file.
+        file: S3Address,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// A row cannot be used.
+    #[error("the data file {file} cannot be used: {error}")]
+    Row {
+        /// The data file.
+        file: S3Address,
+        /// The line and what is wrong with it.
+        error: RowError,
+    },
+    /// S3 did not give what was asked for.
+    #[error("{0}")]
+    Read(#[from] S3Error),
+    /// A thread of this process is gone.
+    #[error("reading the inventory stopped unexpectedly")]
+    Stopped,
+}
+
+impl InventoryError {
+    /// What the process exits with.
+    pub const fn exit(&self) -> ExitCode {
+        match self {
+            Self::NotAManifest(_) => ExitCode::Usage,
+            Self::Read(error) => error.reading(),
+            Self::Stopped => ExitCode::Unexpected,
+            Self::NoManifest(_)
+            | Self::Unfinished { .. }
+            | Self::ManifestChecksum { .. }
+            | Self::Manifest { .. }
+            | Self::FileMissing { .. }
+            | Self::FileSize { .. }
+            | Self::FileChecksum { .. }
+            | Self::FileReplaced(_)
+            | Self::NotGzip(_)
+            | Self::Truncated(_)
+            | Self::Corrupt { .. }
+            | Self::Row { .. } => ExitCode::Unreadable,
+        }
+    }
+}
