@@ -80,7 +80,8 @@ impl QueueError {
     pub fn exit(&self) -> ExitCode {
         match self.kind {
             QueueErrorKind::Denied => ExitCode::Permission,
-            QueueErrorKind::Unsupported => ExitCode::Usage,
+            // No retry makes a queue of that name.
+            QueueErrorKind::Missing | QueueErrorKind::Unsupported => ExitCode::Usage,
             _ if self.action.starts_with("SendMessage") => ExitCode::Upload,
             _ => ExitCode::Download,
         }

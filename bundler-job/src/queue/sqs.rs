@@ -83,7 +83,7 @@ impl SqsQueue {
                 tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(n - 1)).await;
             }
             let entries = left.iter().filter_map(|n| {
-                let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(batch[*n].to_json());
+                let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body_of(&batch[*n]));
                 entry.build().ok()
             });
             let output = self
@@ -113,6 +113,12 @@ impl SqsQueue {
     fn refusal(&self, kind: QueueErrorKind, detail: String) -> QueueError {
         QueueError { action: "SendMessageBatch", queue: self.url.clone(), kind, detail }
     }
+}
+
+/// The message's body in the characters that SQS takes, which are not all that a key may have ("SendMessage", SQS API
+/// reference); JSON has escaped the others below them.
+fn body_of(manifest: &ManifestRef) -> String {
+    manifest.to_json().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
 async fn look_up(client: &Client, name: &str) -> Result<String, QueueError> {
@@ -297,7 +303,7 @@ fn classify(code: &str, status: Option<u16>) -> QueueErrorKind {
 
 fn whole_seconds(duration: Duration) -> i32 {
     let up = u64::from(duration.subsec_nanos() > 0);
-    i32::try_from(duration.as_secs() + up).unwrap_or(i32::MAX)
+    i32::try_from(duration.as_secs().saturating_add(up)).unwrap_or(i32::MAX)
 }
 
 fn delivery(message: Message, received: Instant) -> Delivery {
@@ -361,5 +367,115 @@ impl Queue for SqsQueue {
                 error => Err(error),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchResultEntry};
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_told_from_a_name_and_says_where_it_is() {
+        let url = |region: Option<&str>, origin: Option<&str>| Name::Url {
+            region: region.map(str::to_owned),
+            origin: origin.map(str::to_owned),
+        };
+        for (text, expected) in [
+            ("groups", Name::Name),
+            ("a-B_9", Name::Name),
+            ("https://sqs.eu-west-1.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
+            ("https://sqs-fips.us-east-2.amazonaws.com/123456789012/q", url(Some("us-east-2"), None)),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", url(Some("cn-north-1"), None)),
+            ("https://sqs.eu-west-1.api.aws/123456789012/q", url(Some("eu-west-1"), None)),
+            ("https://eu-west-1.queue.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
+            ("https://queue.amazonaws.com/123456789012/q", url(Some("us-east-1"), None)),
+            (
+                "https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com/123456789012/q",
+                url(Some("eu-west-1"), Some("https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com")),
+            ),
+            ("http://localhost:9324/000000000000/q", url(None, Some("http://localhost:9324"))),
+            ("http://amazonaws.com.example/1/q", url(None, Some("http://amazonaws.com.example"))),
+        ] {
+            assert_eq!(Name::parse(text).expect(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_queue_is_a_matter_of_usage_and_credentials_are_not_repeated() {
+        let long = "q".repeat(81);
+        for text in ["", "a b", "a/b", "q.fifo", "https://h/1/q.fifo", "ftp://h/q", "s3:/b", "http://", &long] {
+            let error = Name::parse(text).expect_err(text);
+            assert_eq!((error.kind, error.exit()), (QueueErrorKind::Unsupported, s3bundler_contract::ExitCode::Usage));
+        }
+        let error = Name::parse("https://me:hunter2@host/1/q").expect_err("credentials");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn errors_are_sorted_by_code_under_both_of_its_names() {
+        for (code, status, expected) in [
+            ("AWS.SimpleQueueService.NonExistentQueue", 400, QueueErrorKind::Missing),
+            ("QueueDoesNotExist", 400, QueueErrorKind::Missing),
+            ("AccessDenied", 403, QueueErrorKind::Denied),
+            ("AccessDeniedException", 400, QueueErrorKind::Denied),
+            ("InvalidClientTokenId", 403, QueueErrorKind::Denied),
+            ("KMS.AccessDeniedException", 400, QueueErrorKind::Denied),
+            ("RequestThrottled", 403, QueueErrorKind::Transient),
+            ("ThrottlingException", 400, QueueErrorKind::Transient),
+            ("AWS.SimpleQueueService.MessageNotInflight", 400, QueueErrorKind::Gone),
+            ("ReceiptHandleIsInvalid", 404, QueueErrorKind::Gone),
+            ("OverLimit", 403, QueueErrorKind::Transient),
+            ("InternalFailure", 500, QueueErrorKind::Transient),
+            ("", 503, QueueErrorKind::Transient),
+            ("", 403, QueueErrorKind::Denied),
+            ("SomethingNew", 400, QueueErrorKind::Rejected),
+        ] {
+            assert_eq!(classify(code, Some(status)), expected, "{code} {status}");
+        }
+    }
+
+    fn sent(id: usize) -> SendMessageBatchResultEntry {
+        let entry = SendMessageBatchResultEntry::builder().id(id.to_string()).message_id("m").md5_of_message_body("x");
+        entry.build().expect("complete")
+    }
+
+    fn failed(id: usize, code: &str, at_fault: bool) -> BatchResultErrorEntry {
+        BatchResultErrorEntry::builder().id(id.to_string()).code(code).sender_fault(at_fault).build().expect("complete")
+    }
+
+    #[test]
+    fn entries_of_a_batch_are_done_sent_again_or_refused() {
+        let output = SendMessageBatchOutput::builder()
+            .successful(sent(0))
+            .failed(failed(1, "InternalError", false))
+            .failed(failed(2, "InvalidMessageContents", true))
+            .failed(failed(3, "RequestThrottled", true))
+            .failed(failed(4, "KmsAccessDenied", true))
+            .build()
+            .expect("complete");
+        let answer = Answer::of(&[0, 1, 2, 3, 4, 5], &output);
+        assert_eq!(answer.again, [1, 3, 5]);
+        assert_eq!(answer.refused.map(|(n, kind, _)| (n, kind)), Some((2, QueueErrorKind::Rejected)));
+        let denied = Answer::of(&[4], &output);
+        assert_eq!(denied.refused.map(|(n, kind, _)| (n, kind)), Some((4, QueueErrorKind::Denied)));
+    }
+
+    #[test]
+    fn a_body_has_only_characters_that_sqs_takes_and_reads_back() {
+        let key: String = (0..=0xffff_u32).chain([0x0010_ffff]).filter_map(char::from_u32).collect();
+        let manifest = ManifestRef { bucket: "b".into(), key, etag: None };
+        let body = body_of(&manifest);
+        let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
+        assert!(body.chars().all(taken));
+        assert_eq!(s3bundler_contract::message::parse(&body).expect("ours"), [manifest]);
+    }
+
+    #[test]
+    fn seconds_are_rounded_up_so_that_nothing_becomes_zero() {
+        let all = [0, 1, 999, 1000, 1001].map(|ms| whole_seconds(Duration::from_millis(ms)));
+        assert_eq!(all, [0, 1, 1, 1, 2]);
+        assert_eq!(whole_seconds(Duration::MAX), i32::MAX);
     }
 }
