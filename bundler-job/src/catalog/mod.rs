@@ -14,6 +14,7 @@ mod derive;
 mod error;
 mod index;
 mod positioned;
+mod publish;
 mod read;
 mod record;
 mod rows;
@@ -29,6 +30,7 @@ pub use crc64nvme::{Crc64Writer, crc64nvme_from_base64, crc64nvme_to_base64};
 pub use derive::{Derived, DerivedFile, derive};
 pub use error::CatalogError;
 pub use index::IndexWriter;
+pub use publish::{Publication, PublishError, publish};
 pub use read::{Catalog, Entries};
 pub use totals::Totals;
 pub use write::CatalogWriter;
@@ -59,6 +61,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The size, where it is one that a signed column holds. No object is larger, but an invalid row of an inventory
+    /// may claim to be.
+    fn credible_size(&self) -> Option<i64> {
+        self.row.size.and_then(|size| i64::try_from(size).ok())
+    }
+
     /// The version that the group manifest named.
     pub fn listed_version_id(&self) -> Option<&str> {
         self.row.version_id.as_deref().filter(|_| self.listed_version)

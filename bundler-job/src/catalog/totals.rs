@@ -29,7 +29,7 @@ pub struct Totals {
 impl Totals {
     /// Adds a row.
     pub fn add(&mut self, entry: &Entry) {
-        let size = entry.row.size.unwrap_or(0);
+        let size = entry.credible_size().map_or(0, i64::cast_unsigned);
         let bytes = match entry.outcome {
             Outcome::Archived(_) => {
                 self.archived += 1;

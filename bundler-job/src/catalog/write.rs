@@ -193,8 +193,7 @@ impl Columns {
             Outcome::Copied { key } => ("copied", Some(key.as_str()), None),
             Outcome::Failed(reason) => (reason.as_str(), None, None),
         };
-        // No object is that large, but an invalid row of an inventory may claim to be.
-        let size = entry.row.size.and_then(|size| i64::try_from(size).ok());
+        let size = entry.credible_size();
         let row = &entry.row;
         self.bucket.append_value(&row.bucket);
         self.key.append_value(&row.key);
