@@ -115,6 +115,12 @@ impl DestinationArgs {
 }
 
 impl Destination {
+    /// The same bucket and prefix with another layout of keys.
+    #[must_use]
+    pub fn with_keys(&self, keys: KeyLayout) -> Self {
+        Self { bucket: self.bucket.clone(), layout: self.layout.with_keys(keys) }
+    }
+
     /// A key of the destination as an address.
     pub fn address(&self, key: impl Into<String>) -> S3Address {
         S3Address::new(&self.bucket, key)

@@ -121,7 +121,8 @@ async fn messages_sent_in_several_batches_all_arrive_once(access: &Access) {
         assert!((1..=10).contains(&deliveries.len()), "{}", deliveries.len());
         received.extend(deliveries);
     }
-    let named: BTreeSet<String> = received.iter().flat_map(|it| message::parse(&it.body).unwrap()).map(|it| it.key).collect();
+    let named: BTreeSet<String> =
+        received.iter().flat_map(|it| message::parse(&it.body).unwrap()).map(|it| it.key).collect();
     assert_eq!(named, sent.into_iter().map(|it| it.key).collect());
     for delivery in &received {
         assert_eq!(delivery.receive_count, 1);
@@ -234,10 +235,8 @@ async fn a_message_nobody_can_use_goes_to_the_dead_letter_queue(access: &Access)
     let dead = queue(access, "dead").await;
     let attributes = sqs.get_queue_attributes().queue_url(dead.url()).attribute_names(QueueAttributeName::QueueArn);
     let attributes = attributes.send().await.unwrap().attributes.unwrap();
-    let policy = format!(
-        r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":"3"}}"#,
-        attributes[&QueueAttributeName::QueueArn]
-    );
+    let policy =
+        format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":"3"}}"#, attributes[&QueueAttributeName::QueueArn]);
     let made = sqs.create_queue().queue_name("redriven").attributes(QueueAttributeName::RedrivePolicy, policy);
     let url = made.send().await.unwrap().queue_url.unwrap();
     sqs.send_message().queue_url(&url).message_body("lunch at noon?").send().await.unwrap();
@@ -294,7 +293,8 @@ async fn a_shutdown_gives_back_what_runs_and_what_the_last_poll_brings(access: &
     let (ended, ()) = tokio::join!(work(&queue, &options, shutdown.clone(), handler), others);
     assert_eq!(ended.unwrap(), Ended::Shutdown);
     let left = receive(&queue, 10).await.into_iter().chain(receive(&queue, 10).await);
-    let left: BTreeSet<_> = left.map(|it| (message::parse(&it.body).unwrap()[0].key.clone(), it.receive_count)).collect();
+    let left: BTreeSet<_> =
+        left.map(|it| (message::parse(&it.body).unwrap()[0].key.clone(), it.receive_count)).collect();
     assert_eq!(left, BTreeSet::from([("runs".to_owned(), 2), ("late".to_owned(), 2)]));
 }
 
