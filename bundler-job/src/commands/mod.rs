@@ -1,1 +1,5 @@
 //! One file a command: from its arguments to its summary, and from its errors to an exit code.
+
+pub mod bundle;
+pub mod failures;
+pub mod submit;
