@@ -213,17 +213,15 @@ fn text(snapshot: &Snapshot, rates: Rates) -> String {
         |done: String, expected: String, is_known: bool| if is_known { format!("{done}/{expected}") } else { done };
     let count = |done, expected| of(HumanCount(done).to_string(), HumanCount(expected).to_string(), expected > 0);
     let bytes = of(BinaryBytes(done.bytes).to_string(), BinaryBytes(expected.bytes).to_string(), expected.bytes > 0);
-    let mut text = format!(
-        "{} objects  {bytes}  {} groups  {}/s  {}/s",
+    let left = rates.left(snapshot).map(|left| format!("  {} left", HumanDuration(left)));
+    format!(
+        "{} objects  {bytes}  {} groups  {}/s  {}/s{}",
         count(done.objects, expected.objects),
         count(done.groups, expected.groups),
         HumanCount(whole(rates.objects)),
         BinaryBytes(whole(rates.bytes)),
-    );
-    if let Some(left) = rates.left(snapshot) {
-        text += &format!("  {} left", HumanDuration(left));
-    }
-    text
+        left.unwrap_or_default(),
+    )
 }
 
 /// What is done in a second.

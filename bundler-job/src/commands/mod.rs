@@ -1,2 +1,6 @@
 //! One file a command: from its arguments to its summary, and from its errors to an exit code.
+
+pub mod bundle;
+mod failures;
 pub mod run;
+pub mod submit;
