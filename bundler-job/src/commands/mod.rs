@@ -4,3 +4,4 @@ pub mod bundle;
 mod failures;
 pub mod run;
 pub mod submit;
+pub mod verify;
