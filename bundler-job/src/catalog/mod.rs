@@ -2,12 +2,38 @@
 //! Its PUT with If-None-Match is the commit; everything else about the group is derived from it.
 //!
 //! ```text
-//! bundle ──► CatalogWriter ──► file ──► PUT = commit ──► CatalogReader ──► index, dead letters, receipt
+//! bundle ──► CatalogWriter ──► file ──► PUT = commit ──► GET ──► Catalog ──► derive ──► index, dead letters, totals
+//!                                                                              └──► publish ──► those, then the receipt
 //! ```
+//!
+//! Index, dead letters and receipt are functions of the catalog's bytes alone, so that whoever writes them (the winner
+//! of the commit, a loser, a redelivery, `verify --repair`) writes the same bytes.
+
+mod crc64nvme;
+mod derive;
+mod error;
+mod index;
+mod positioned;
+mod publish;
+mod read;
+mod record;
+mod rows;
+mod schema;
+mod totals;
+mod write;
 
 use std::collections::BTreeMap;
 
 use s3bundler_contract::{Reason, Row};
+
+pub use crc64nvme::{Crc64Writer, crc64nvme_from_base64, crc64nvme_to_base64};
+pub use derive::{Derived, DerivedFile, derive};
+pub use error::CatalogError;
+pub use index::IndexWriter;
+pub use publish::{Publication, PublishError, publish};
+pub use read::{Catalog, Entries};
+pub use totals::Totals;
+pub use write::CatalogWriter;
 
 /// Names and values, in name order.
 pub type Map = BTreeMap<String, String>;
@@ -17,6 +43,9 @@ pub type Map = BTreeMap<String, String>;
 pub struct Entry {
     /// The row of the group manifest, with size, ETag, version and last modified replaced by what the GET said.
     pub row: Row,
+    /// Whether the group manifest named the version. Where it did not, `row` has the one that the GET returned (the
+    /// digest of a run is over the rows as they stood in its group manifests).
+    pub listed_version: bool,
     /// What became of it.
     pub outcome: Outcome,
     /// MD5 of the object's bytes, in hex; absent for copied and failed objects.
@@ -29,6 +58,19 @@ pub struct Entry {
     pub metadata: Map,
     /// Tags.
     pub tags: Map,
+}
+
+impl Entry {
+    /// The size, where it is one that a signed column holds. No object is larger, but an invalid row of an inventory
+    /// may claim to be.
+    fn credible_size(&self) -> Option<i64> {
+        self.row.size.and_then(|size| i64::try_from(size).ok())
+    }
+
+    /// The version that the group manifest named.
+    pub fn listed_version_id(&self) -> Option<&str> {
+        self.row.version_id.as_deref().filter(|_| self.listed_version)
+    }
 }
 
 /// What became of a row.
@@ -85,3 +127,6 @@ pub struct ArchiveRecord {
     /// CRC64NVME of all its bytes.
     pub crc64nvme: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,7 @@ pub enum GroupError {
 
 impl GroupError {
     /// What the process exits with.
-    pub const fn exit(&self) -> ExitCode {
+    pub fn exit(&self) -> ExitCode {
         match self {
             Self::Inventory(error) => error.exit(),
             Self::Select(_)
@@ -95,9 +95,7 @@ impl GroupError {
             | Self::ForeignSummary(_) => ExitCode::Usage,
             Self::MissingManifest { .. } => ExitCode::Unreadable,
             Self::Destination(error) => error.writing(),
-            Self::Queue(error) if error.denied => ExitCode::Permission,
-            Self::Queue(error) if error.missing => ExitCode::Usage,
-            Self::Queue(_) => ExitCode::Upload,
+            Self::Queue(error) => error.exit(),
             Self::Stopped => ExitCode::Unexpected,
         }
     }

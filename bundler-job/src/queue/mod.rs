@@ -3,13 +3,31 @@
 //! ```text
 //! group ──► send ──► queue ──► receive ──► Delivery ──► bundle ──► delete
 //!                      ▲                      │  extend while it works
-//!                      └────── release ◄──────┘  given back at once on SIGTERM
+//!                      └────── release ◄──────┘  at once on SIGTERM, later after a failure
 //! ```
+//!
+//! [`worker`] is the loop that takes messages and has them worked on, [`visibility`] keeps a message out of others'
+//! hands meanwhile, [`settle`] decides what becomes of it afterwards. [`sqs`] and [`memory`] are the two queues.
+//! Delivery is at least once and in any order, whichever queue it is: that a group is archived once is the commit's
+//! business, not the queue's.
+
+pub mod memory;
+pub mod settle;
+pub mod sqs;
+pub mod visibility;
+pub mod worker;
 
 use std::future::Future;
 use std::time::Duration;
 
+use s3bundler_contract::ExitCode;
 use s3bundler_contract::message::ManifestRef;
+use tokio::time::Instant;
+
+pub use memory::MemoryQueue;
+pub use settle::{Disposition, GroupFailure};
+pub use sqs::SqsQueue;
+pub use worker::{Ended, WorkError, WorkerOptions, work};
 
 /// A message in somebody's hands.
 #[derive(Debug, Clone)]
@@ -22,6 +40,8 @@ pub struct Delivery {
     pub body: String,
     /// How often it was received, this time included.
     pub receive_count: u32,
+    /// When the receive that brought it was sent: SQS counts its 12 hours from there.
+    pub received: Instant,
 }
 
 /// Why the queue did not do as asked.
@@ -32,25 +52,81 @@ pub struct QueueError {
     pub action: &'static str,
     /// The queue's URL or name.
     pub queue: String,
+    /// What one can do about it.
+    pub kind: QueueErrorKind,
     /// Code and message, for people.
     pub detail: String,
-    /// Whether credentials or permissions are the cause.
-    pub denied: bool,
-    /// Whether there is no such queue.
-    pub missing: bool,
+}
+
+/// What one can do about a failed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueueErrorKind {
+    /// Not allowed, or the credentials are not good or not there.
+    Denied,
+    /// There is no such queue.
+    Missing,
+    /// The message is gone, or its receipt handle is no longer the newest.
+    Gone,
+    /// The request, or a message in it, is wrong.
+    Rejected,
+    /// A queue this program cannot work with, or a text that names none.
+    Unsupported,
+    /// The server failed, the connection broke or time ran out: worth trying again.
+    Transient,
+}
+
+impl QueueError {
+    /// The exit code where this error ends the process.
+    pub fn exit(&self) -> ExitCode {
+        match self.kind {
+            QueueErrorKind::Denied => ExitCode::Permission,
+            // No retry makes a queue of that name.
+            QueueErrorKind::Missing | QueueErrorKind::Unsupported => ExitCode::Usage,
+            _ if self.action.starts_with("SendMessage") => ExitCode::Upload,
+            _ => ExitCode::Download,
+        }
+    }
+}
+
+impl From<QueueError> for crate::failure::Failure {
+    fn from(error: QueueError) -> Self {
+        Self::new(error.exit(), error)
+    }
 }
 
 /// A queue of groups.
 pub trait Queue: Send + Sync {
-    /// Sends one message a manifest, in batches; entries that failed are sent again.
+    /// Sends one message a manifest, in batches; entries that failed are sent again. Where the queue refuses some for
+    /// what they say, all others are sent before the error that names the first of them.
     fn send(&self, manifests: &[ManifestRef]) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Waits for up to `wait` for at most `max` messages; empty when none came.
-    fn receive(&self, max: usize, wait: Duration) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
+    /// Waits for up to `wait` for at most `max` messages, which nobody else sees for `visibility`; empty when none
+    /// came. May wait for less. Not to be dropped half-way: a message that is on its way would be hidden from everybody.
+    fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
 
-    /// Keeps a message invisible for `visibility` from now; zero gives it back at once.
+    /// Keeps a message that is being worked on invisible for `visibility` from now.
     fn extend(&self, delivery: &Delivery, visibility: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Takes a message off the queue.
+    /// Gives a message back: others see it in `after`, at once if that is zero.
+    fn release(&self, delivery: &Delivery, after: Duration) -> impl Future<Output = Result<(), QueueError>> + Send {
+        self.extend(delivery, after)
+    }
+
+    /// Takes a message off the queue. One that is off it already is no error.
     fn delete(&self, delivery: &Delivery) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Leaves a message that nobody can use to the queue's own rules: SQS counts its receives and redrives it.
+    fn set_aside(&self, _delivery: &Delivery) -> impl Future<Output = Result<(), QueueError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Whether nothing will ever come again.
+    fn is_finished(&self) -> bool {
+        false
+    }
 }

@@ -110,7 +110,8 @@ impl S3Error {
     }
 }
 
-fn mentions_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether no request could be signed, which the SDK tells only in words.
+pub(crate) fn mentions_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.to_string().to_ascii_lowercase().contains("credential") {

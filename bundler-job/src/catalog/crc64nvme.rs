@@ -1,0 +1,69 @@
+//! CRC64NVME, the checksum that S3 keeps of a whole object and tells in HEAD, whatever its storage class.
+
+use std::io::{self, Write};
+
+use crc_fast::{CrcAlgorithm, Digest};
+
+/// As S3 writes it in `x-amz-checksum-crc64nvme`: base64 of the eight bytes, the highest first ("Checking object
+/// integrity", S3 user guide).
+pub fn crc64nvme_to_base64(crc: u64) -> String {
+    data_encoding::BASE64.encode(&crc.to_be_bytes())
+}
+
+/// Reads what S3 wrote; `None` where it is no CRC64NVME.
+pub fn crc64nvme_from_base64(text: &str) -> Option<u64> {
+    let bytes = data_encoding::BASE64.decode(text.as_bytes()).ok()?;
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// Counts and sums the bytes that pass through it.
+pub struct Crc64Writer<W> {
+    sink: W,
+    digest: Digest,
+    size: u64,
+}
+
+impl<W: Write> Crc64Writer<W> {
+    /// Passes on to `sink`.
+    pub fn new(sink: W) -> Self {
+        Self { sink, digest: Digest::new(CrcAlgorithm::Crc64Nvme), size: 0 }
+    }
+
+    /// The sink, the bytes that passed and their CRC64NVME.
+    pub fn finish(self) -> (W, u64, u64) {
+        (self.sink, self.size, self.digest.finalize())
+    }
+}
+
+impl<W: Write> Write for Crc64Writer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.sink.write(bytes)?;
+        self.digest.update(&bytes[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_the_one_that_s3_tells() {
+        let mut writer = Crc64Writer::new(Vec::new());
+        writer.write_all(b"12345").expect("memory");
+        writer.write_all(b"6789").expect("memory");
+        let (bytes, size, crc) = writer.finish();
+        // The check value of CRC-64/NVME in the catalogue of parametrised CRC algorithms.
+        assert_eq!((bytes.as_slice(), size, crc), (&b"123456789"[..], 9, 0xae8b_1486_0a79_9888));
+        assert_eq!(crc64nvme_to_base64(crc), "rosUhgp5mIg=");
+        assert_eq!(crc64nvme_from_base64("rosUhgp5mIg="), Some(crc));
+        for other in ["", "rosUhgp5mIg", "rosUhgp5", "!", "rosUhgp5mIg=rosUhgp5mIg="] {
+            assert_eq!(crc64nvme_from_base64(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From a catalog to everything that follows from it, in one pass: the index, the dead letters and the totals. A row is
+//! held at a time; both files go to scratch.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+use s3bundler_contract::group_manifest::RowWriter;
+use tempfile::{NamedTempFile, TempPath};
+
+use super::{Catalog, CatalogError, Crc64Writer, Entry, IndexWriter, Outcome, Totals, crc64nvme_to_base64};
+
+/// What follows from a catalog.
+#[derive(Debug)]
+pub struct Derived {
+    /// The index; absent where there is no archive to lie beside.
+    pub index: Option<DerivedFile>,
+    /// The failed rows as a group manifest; absent where none failed.
+    pub dead_letters: Option<DerivedFile>,
+    /// What the rows add up to.
+    pub totals: Totals,
+}
+
+/// A file in scratch, gone when dropped.
+#[derive(Debug)]
+pub struct DerivedFile {
+    /// Where it is.
+    pub path: TempPath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// CRC64NVME of its bytes.
+    pub crc64nvme: u64,
+}
+
+impl DerivedFile {
+    /// Its CRC64NVME as S3 writes it.
+    pub fn crc64nvme_base64(&self) -> String {
+        crc64nvme_to_base64(self.crc64nvme)
+    }
+}
+
+/// Reads all of `catalog`, passing every row to `each` on the way, and writes what follows from it into `scratch`.
+/// Blocking.
+pub fn derive(catalog: &Catalog, scratch: &Path, mut each: impl FnMut(&Entry)) -> Result<Derived, CatalogError> {
+    let mut index = match &catalog.record().archive {
+        Some(archive) => {
+            let output = Output::new(scratch)?;
+            Some((output.path, IndexWriter::new(output.sink, &archive.key)?))
+        }
+        None => None,
+    };
+    let mut dead_letters: Option<(TempPath, RowWriter<Sink>)> = None;
+    for entry in catalog.entries()? {
+        let entry = entry?;
+        each(&entry);
+        if let Some((_, index)) = &mut index {
+            index.push(&entry)?;
+        }
+        if let Outcome::Failed(reason) = entry.outcome {
+            let (_, writer) = match &mut dead_letters {
+                Some(open) => open,
+                none => {
+                    let output = Output::new(scratch)?;
+                    none.insert((output.path, RowWriter::new(output.sink)))
+                }
+            };
+            writer.write(&as_listed(entry), Some(reason.as_str()))?;
+        }
+    }
+    let index = index.map(|(path, writer)| finished(path, writer.finish()?)).transpose()?;
+    let dead_letters = dead_letters.map(|(path, writer)| finished(path, writer.finish()?)).transpose()?;
+    // Reading to the end proved that these are what the rows add up to.
+    Ok(Derived { index, dead_letters, totals: catalog.totals().clone() })
+}
+
+/// The row of a dead letter: what a manifest without versions did not name must not stand in a manifest made of it.
+fn as_listed(entry: Entry) -> s3bundler_contract::Row {
+    let version_id = entry.listed_version_id().map(str::to_owned);
+    s3bundler_contract::Row { version_id, ..entry.row }
+}
+
+type Sink = Crc64Writer<BufWriter<File>>;
+
+struct Output {
+    path: TempPath,
+    sink: Sink,
+}
+
+impl Output {
+    fn new(scratch: &Path) -> io::Result<Self> {
+        let (file, path) = NamedTempFile::with_prefix_in("s3bundler-", scratch)?.into_parts();
+        Ok(Self { path, sink: Crc64Writer::new(BufWriter::new(file)) })
+    }
+}
+
+fn finished(path: TempPath, sink: Sink) -> Result<DerivedFile, CatalogError> {
+    let (buffer, size, crc64nvme) = sink.finish();
+    buffer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(DerivedFile { path, size, crc64nvme })
+}

@@ -1,0 +1,217 @@
+//! From a catalog, as read from S3, to everything that others read: the index, the dead letters and, when both are
+//! there, the receipt (step 6 of the commit). Every object is a function of the catalog's bytes and the catalog never
+//! changes, so whoever does this, however often, writes the same.
+
+use std::path::{Path, PathBuf};
+
+use aws_sdk_s3::types::StorageClass;
+use bytes::Bytes;
+use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns};
+use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
+use s3bundler_contract::{ExitCode, GroupName, Receipt, RunName, S3Address};
+
+use super::{Catalog, CatalogError, Derived, DerivedFile, GroupRecord, derive};
+use crate::args::Destination;
+use crate::s3::{Put, PutBody, S3, S3Error};
+
+/// The MIME type of indexes and dead letters (RFC 7111).
+const CSV: &str = "text/csv; charset=utf-8";
+
+/// Whose catalog it is, and where what follows from it goes.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The run's destination.
+    pub destination: Destination,
+    /// The run.
+    pub run: RunName,
+    /// The group.
+    pub group: GroupName,
+    /// For index and dead letters until they are uploaded.
+    pub scratch: PathBuf,
+    /// Whether the store knows CRC64NVME.
+    pub crc64nvme: bool,
+}
+
+/// Why a group could not be published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The catalog cannot be read.
+    #[error("{address}: {cause}")]
+    Catalog {
+        /// The catalog.
+        address: S3Address,
+        /// Why.
+        cause: CatalogError,
+    },
+    /// The catalog is of another group, or names an archive that is not this group's.
+    #[error("{address} is not the catalog of this group: {problem}")]
+    Foreign {
+        /// The catalog.
+        address: S3Address,
+        /// How one sees it.
+        problem: String,
+    },
+    /// S3 did not take an object.
+    #[error(transparent)]
+    S3(#[from] S3Error),
+    /// The thread that read the catalog is gone.
+    #[error("reading {address} ended unexpectedly: {cause}")]
+    Stopped {
+        /// The catalog.
+        address: S3Address,
+        /// How.
+        cause: tokio::task::JoinError,
+    },
+}
+
+impl PublishError {
+    /// What the process exits with where this ends it.
+    pub const fn exit(&self) -> ExitCode {
+        match self {
+            Self::Catalog { cause, .. } => cause.exit(),
+            Self::Foreign { .. } => ExitCode::Unreadable,
+            Self::S3(error) => error.writing(),
+            Self::Stopped { .. } => ExitCode::Unexpected,
+        }
+    }
+}
+
+impl GroupRecord {
+    /// Where the group manifest is.
+    pub fn manifest(&self) -> S3Address {
+        S3Address::new(&self.manifest_bucket, &self.manifest_key)
+    }
+
+    /// Where the dead letters are, if there are any.
+    pub fn dead_letters(&self) -> S3Address {
+        S3Address::new(&self.manifest_bucket, format!("{}{DEAD_LETTERS_SUFFIX}", self.manifest_key))
+    }
+
+    /// What is wrong with it as the record of `group`; `None` where nothing is. A catalog is untrusted, and index and
+    /// dead letters are written beside what it names.
+    pub fn difference(&self, destination: &Destination, run: &RunName, group: &GroupName) -> Option<String> {
+        let manifest = self.manifest();
+        let ours = match destination.layout.parse_group_manifest(&manifest.key) {
+            Some((of, named)) if manifest.bucket == destination.bucket => of == *run && named == *group,
+            _ => GroupName::foreign(&manifest) == *group,
+        };
+        if !ours {
+            return Some(format!("it was made of the group manifest {manifest}"));
+        }
+        let archive = self.archive.as_ref()?;
+        let file = archive.key.rsplit('/').next().unwrap_or_default();
+        let stem = format!("{group}-{}.", self.attempt);
+        let below = archive.key.strip_prefix(destination.layout.root()).is_some_and(|it| it.starts_with("archives/"));
+        (!below || !file.starts_with(&stem))
+            .then(|| format!("it names the archive {:?}, not one of attempt {}", archive.key, self.attempt))
+    }
+}
+
+impl Publication {
+    /// Where the group's catalog is.
+    pub fn catalog(&self) -> S3Address {
+        self.destination.address(self.destination.layout.catalog(&self.run, &self.group))
+    }
+}
+
+/// Writes index, dead letters and, last, the receipt of a group. `catalog` is what a GET from S3 gave: never what this
+/// process remembers of it, since another attempt may have won.
+pub async fn publish(s3: &S3, publication: &Publication, catalog: Catalog) -> Result<Receipt, PublishError> {
+    let Publication { destination, run, group, scratch, .. } = publication;
+    let address = publication.catalog();
+    let record = catalog.record().clone();
+    if let Some(problem) = record.difference(destination, run, group) {
+        return Err(PublishError::Foreign { address, problem });
+    }
+    let scratch = scratch.clone();
+    let derived = match tokio::task::spawn_blocking(move || derive(&catalog, &scratch, |_| ())).await {
+        Ok(Ok(derived)) => derived,
+        Ok(Err(cause)) => return Err(PublishError::Catalog { address, cause }),
+        Err(cause) => return Err(PublishError::Stopped { address, cause }),
+    };
+    publish_derived(s3, publication, &record, &derived).await
+}
+
+/// The same for what was derived already.
+async fn publish_derived(
+    s3: &S3,
+    publication: &Publication,
+    record: &GroupRecord,
+    derived: &Derived,
+) -> Result<Receipt, PublishError> {
+    let Publication { destination, run, group, crc64nvme, .. } = publication;
+    let checksum = |file: &DerivedFile| crc64nvme.then(|| file.crc64nvme_base64());
+    if let (Some(index), Some(archive)) = (&derived.index, &record.archive) {
+        let put = Put {
+            storage_class: Some(&record.storage_class),
+            content_type: Some(CSV),
+            crc64nvme: checksum(index),
+            ..Put::default()
+        };
+        put_file(s3, &destination.address(index_of(&archive.key)), &index.path, &put).await?;
+    }
+    if let Some(dead_letters) = &derived.dead_letters {
+        let columns = Columns::dead_letters().to_string();
+        let put = Put {
+            storage_class: Some(StorageClass::Standard.as_str()),
+            metadata: &[(COLUMNS_METADATA, &columns)],
+            content_type: Some(CSV),
+            crc64nvme: checksum(dead_letters),
+            ..Put::default()
+        };
+        put_file(s3, &record.dead_letters(), &dead_letters.path, &put).await?;
+    }
+    let receipt = derived.totals.receipt(group.clone());
+    let put = Put { storage_class: Some(StorageClass::Standard.as_str()), ..Put::default() };
+    s3.put(&destination.address(receipt.key(&destination.layout, run)), PutBody::Bytes(Bytes::new()), &put).await?;
+    Ok(receipt)
+}
+
+async fn put_file(s3: &S3, address: &S3Address, path: &Path, put: &Put<'_>) -> Result<(), S3Error> {
+    s3.put(address, PutBody::File(path), put).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::ArchiveRecord;
+    use s3bundler_contract::{KeyLayout, Layout};
+
+    #[test]
+    fn a_catalog_names_its_own_manifest_and_archive_or_is_refused() {
+        let destination =
+            Destination { bucket: "dst".to_owned(), layout: Layout::new("p", KeyLayout::Hashed).expect("a prefix") };
+        let run: RunName = "run".parse().expect("a name");
+        let difference = |bucket: &str, manifest: &str, archive: &str, group: &GroupName| {
+            let record = GroupRecord {
+                manifest_bucket: bucket.to_owned(),
+                manifest_key: manifest.to_owned(),
+                manifest_etag: "e".to_owned(),
+                attempt: "aaaaaaaa".to_owned(),
+                archive: Some(ArchiveRecord { key: archive.to_owned(), size: 1, crc64nvme: 1 }),
+                storage_class: "STANDARD".to_owned(),
+                program: String::new(),
+            };
+            record.difference(&destination, &run, group)
+        };
+        let group = GroupName::numbered(&run, 1);
+        let (manifest, archive) = ("p/groups/run/run.000001.index", "p/archives/aa3c23/src/run.000001-aaaaaaaa.tar");
+        assert_eq!(difference("dst", manifest, archive, &group), None);
+        for (bucket, manifest, archive) in [
+            ("other", manifest, archive),
+            ("dst", "p/groups/run/run.000002.index", archive),
+            ("dst", "p/groups/other/run.000001.index", archive),
+            ("dst", manifest, "p/archives/aa3c23/src/run.000001-bbbbbbbb.tar"),
+            ("dst", manifest, "p/archives/aa3c23/src/run.000002-aaaaaaaa.tar"),
+            ("dst", manifest, "archives/aa3c23/src/run.000001-aaaaaaaa.tar"),
+            ("dst", manifest, "p/groups/run.000001-aaaaaaaa.tar"),
+        ] {
+            assert!(difference(bucket, manifest, archive, &group).is_some(), "{bucket} {manifest} {archive}");
+        }
+        let foreign = S3Address::new("other", "x/a.index");
+        let group = GroupName::foreign(&foreign);
+        let archive = format!("p/archives/src/{group}-aaaaaaaa.tar");
+        assert_eq!(difference("other", "x/a.index", &archive, &group), None);
+        assert!(difference("other", "y/a.index", &archive, &group).is_some());
+    }
+}

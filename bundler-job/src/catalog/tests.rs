@@ -1,0 +1,330 @@
+//! Catalogs written, read back, damaged and derived from.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+
+use proptest::prelude::*;
+use s3bundler_contract::{Reason, Row};
+
+use super::*;
+
+const ARCHIVE: &str = "p/archives/aa3c23/src/run.000001-aaaaaaaa.tar";
+
+fn record(archive: bool) -> GroupRecord {
+    GroupRecord {
+        manifest_bucket: "dst".to_owned(),
+        manifest_key: "p/groups/run/run.000001.index".to_owned(),
+        manifest_etag: "0123".to_owned(),
+        attempt: "aaaaaaaa".to_owned(),
+        archive: archive.then(|| ArchiveRecord {
+            key: ARCHIVE.to_owned(),
+            size: u64::from(u32::MAX) * 4,
+            crc64nvme: 0xae8b_1486_0a79_9888,
+        }),
+        storage_class: "DEEP_ARCHIVE".to_owned(),
+        program: "s3bundler 0.1.0".to_owned(),
+    }
+}
+
+fn entry(key: &str, outcome: Outcome) -> Entry {
+    Entry {
+        row: Row {
+            bucket: "src".to_owned(),
+            key: key.to_owned(),
+            size: Some(10_240),
+            version_id: None,
+            last_modified: Some("2026-11-22T01:00:00.000Z".to_owned()),
+            etag: None,
+            storage_class: Some("STANDARD".to_owned()),
+        },
+        listed_version: false,
+        outcome,
+        md5: None,
+        checksums: Map::new(),
+        headers: Map::new(),
+        metadata: Map::new(),
+        tags: Map::new(),
+    }
+}
+
+fn write(entries: &[Entry]) -> File {
+    let archived = entries.iter().any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
+    let file = tempfile::tempfile().expect("scratch");
+    let mut writer = CatalogWriter::create(file, ARCHIVE).expect("opens");
+    for entry in entries {
+        writer.push(entry).expect("a good row");
+    }
+    writer.finish(&record(archived)).expect("closes")
+}
+
+fn read(file: File) -> Result<Vec<Entry>, CatalogError> {
+    Catalog::open(file)?.entries()?.collect()
+}
+
+fn bytes(mut file: File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut bytes).expect("scratch");
+    bytes
+}
+
+fn file_of(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("scratch");
+    file.write_all(bytes).expect("scratch");
+    file.seek(SeekFrom::Start(0)).expect("scratch");
+    file
+}
+
+fn archived(n: u64) -> Outcome {
+    Outcome::Archived(Place { offset: n * 11_264 + 512, length: 10_240, skip: 0 })
+}
+
+/// The next of a sequence of well-mixed numbers (splitmix64), so that tests are the same every time.
+fn mixed(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn hex(state: &mut u64, words: usize) -> String {
+    (0..words).map(|_| format!("{:016x}", mixed(state))).collect()
+}
+
+/// What most groups look like: dated keys, sizes about 10 KiB, ETags that are the MD5.
+fn typical(n: u64, state: &mut u64) -> Entry {
+    let mut entry = entry(
+        &format!("logs/2026/11/{:02}/host-{:04}/{:012x}.json.gz", n / 2500, n / 50, mixed(state) >> 16),
+        archived(n),
+    );
+    let size = 5_000 + mixed(state) % 10_000;
+    entry.outcome = Outcome::Archived(Place { offset: n * 16_384 + 512, length: size, skip: 0 });
+    entry.row.size = Some(size);
+    entry.row.last_modified = Some(format!(
+        "2026-11-{:02}T{:02}:{:02}:{:02}.000Z",
+        1 + n / 2500,
+        n / 105 % 24,
+        n / 2 % 60,
+        mixed(state) % 60
+    ));
+    let md5 = hex(state, 2);
+    entry.row.etag = Some(md5.clone());
+    entry.md5 = Some(md5);
+    entry
+}
+
+#[test]
+fn a_row_of_a_typical_catalog_takes_few_bytes() {
+    let mut state = 1;
+    let entries: Vec<_> = (0..65_000).map(|n| typical(n, &mut state)).collect();
+    let start = std::time::Instant::now();
+    let size = bytes(write(&entries)).len();
+    println!("{} bytes, {} a row, {:?}", size, size / 65_000, start.elapsed());
+    assert!(size / 65_000 <= 88, "{size} bytes");
+}
+
+#[test]
+fn a_catalog_of_nothing_is_small_and_reads_back() {
+    let file = write(&[]);
+    assert_eq!(read(file).expect("reads back"), []);
+    let one = bytes(write(&[entry("k", archived(0))]));
+    println!("{} bytes for a row", one.len());
+    assert!(one.len() < 10_000, "{} bytes", one.len());
+}
+
+#[test]
+fn catalogs_end_row_groups_and_batches_without_losing_a_row() {
+    let mut state = 7;
+    let entries: Vec<_> = (0..3_000)
+        .map(|n| {
+            let mut entry = typical(n, &mut state);
+            // 12 MiB in all: several batches, two row groups.
+            entry.metadata.insert("long".to_owned(), hex(&mut state, 256));
+            entry
+        })
+        .collect();
+    let catalog = Catalog::open(write(&entries)).expect("opens");
+    let mut both = catalog.entries().expect("rows").zip(catalog.entries().expect("rows again"));
+    for expected in &entries {
+        let (one, other) = both.next().expect("a row");
+        assert_eq!(&one.expect("reads"), expected);
+        assert_eq!(&other.expect("reads beside it"), expected);
+    }
+    assert!(both.next().is_none());
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes() {
+    let mut state = 3;
+    let entries: Vec<_> = (0..2_000).map(|n| typical(n, &mut state)).collect();
+    assert!(bytes(write(&entries)) == bytes(write(&entries)));
+}
+
+#[test]
+fn the_record_and_the_totals_read_back() {
+    let entries = [
+        entry("a", archived(0)),
+        entry("b", Outcome::Copied { key: "p/objects/b~0".to_owned() }),
+        entry("c", Outcome::Failed(Reason::Retry)),
+        entry("d", Outcome::Failed(Reason::NoSuchKey)),
+        entry("e", Outcome::Failed(Reason::Retry)),
+    ];
+    let catalog = Catalog::open(write(&entries)).expect("opens");
+    assert_eq!(catalog.record(), &record(true));
+    let receipt = catalog.totals().receipt("run.000001".parse().expect("a name"));
+    assert_eq!(receipt.name(), "run.000001~a1~c1~f3~b10240~bc10240~bf30720~Retry2~NoSuchKey1");
+    let catalog = Catalog::open(write(&entries[1..])).expect("opens");
+    assert_eq!(catalog.record().archive, None);
+}
+
+#[test]
+fn what_the_get_returned_does_not_change_the_digest() {
+    let mut listed = entry("a", archived(0));
+    listed.row.version_id = Some("v".to_owned());
+    let unlisted = listed.clone();
+    listed.listed_version = true;
+    let digest = |entry: &Entry| Catalog::open(write(std::slice::from_ref(entry))).expect("opens").totals().digest;
+    assert_eq!(digest(&unlisted), digest(&entry("a", archived(0))));
+    assert_ne!(digest(&listed), digest(&unlisted));
+    assert_eq!(read(write(&[listed.clone(), unlisted.clone()])).expect("reads back"), [listed, unlisted]);
+}
+
+#[test]
+fn rows_that_contradict_the_archive_are_refused() {
+    let place = |offset, length| Outcome::Archived(Place { offset, length, skip: 0 });
+    let size = u64::from(u32::MAX) * 4;
+    for outside in [place(size, 1), place(0, size + 1), place(size - 1, 2), place(i64::MAX as u64, i64::MAX as u64)] {
+        let error = read(write(&[entry("a", archived(0)), entry("b", outside)])).expect_err("outside");
+        assert!(error.to_string().starts_with("row 1 of the catalog: "), "{error}");
+    }
+    let mut writer = CatalogWriter::create(tempfile::tempfile().expect("scratch"), ARCHIVE).expect("opens");
+    let error = writer.push(&entry("a", place(u64::MAX, 1))).expect_err("no offset of S3");
+    assert!(matches!(error, CatalogError::Row { row: 0, .. }), "{error}");
+    writer.push(&entry("a", archived(0))).expect("a good row");
+    assert!(
+        matches!(writer.finish(&record(false)), Err(CatalogError::Metadata { .. })),
+        "a record without its archive"
+    );
+}
+
+#[test]
+fn sizes_and_dates_that_no_object_has_are_left_out() {
+    let mut odd = entry("a", Outcome::Failed(Reason::Invalid));
+    odd.row.size = Some(u64::MAX);
+    odd.row.last_modified = Some("yesterday".to_owned());
+    let file = write(std::slice::from_ref(&odd));
+    let back = read(file).expect("reads back");
+    assert_eq!((back[0].row.size, &back[0].row.last_modified), (None, &None));
+}
+
+#[test]
+fn other_files_are_refused_with_the_cause() {
+    let good = bytes(write(&[entry("a", archived(0))]));
+    let mut later = good.clone();
+    let at = later.windows(17).position(|it| it == b"s3bundler.format\x18").expect("the format's key") + 18;
+    assert_eq!(later[at], b'1');
+    later[at] = b'2';
+    for (bytes, message) in [
+        (&b""[..], "shorter than any Parquet file"),
+        (b"bucket,key,size\n", "does not end as a Parquet file does"),
+        (&good[..good.len() - 1], "does not end as a Parquet file does"),
+        (b"PAR1\xff\xff\xff\x7fPAR1", "footer is longer"),
+        (&later, "the catalog's format is 2; this release reads format 1"),
+    ] {
+        let error = Catalog::open(file_of(bytes)).expect_err(message).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn dead_letters_and_index_follow_from_the_catalog_alone() {
+    let mut gone = entry("gone, \"twice\"", Outcome::Failed(Reason::NoSuchKey));
+    gone.row.version_id = Some("v".to_owned());
+    let mut listed = gone.clone();
+    listed.listed_version = true;
+    let entries = [entry("a", archived(0)), gone, listed];
+    let catalog = Catalog::open(write(&entries)).expect("opens");
+    let scratch = tempfile::tempdir().expect("scratch");
+    let mut seen = 0;
+    let derived = derive(&catalog, scratch.path(), |_| seen += 1).expect("derives");
+    assert_eq!(seen, 3);
+    let index = derived.index.as_ref().expect("an index");
+    let text = std::fs::read_to_string(&index.path).expect("scratch");
+    assert_eq!((text.lines().count(), text.len() as u64), (4, index.size));
+    assert_eq!(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, text.as_bytes()), index.crc64nvme);
+    let dead = derived.dead_letters.as_ref().expect("dead letters");
+    let text = std::fs::read_to_string(&dead.path).expect("scratch");
+    assert_eq!(
+        text,
+        "src,\"gone, \"\"twice\"\"\",10240,,2026-11-22T01:00:00.000Z,,STANDARD,NoSuchKey\n\
+         src,\"gone, \"\"twice\"\"\",10240,v,2026-11-22T01:00:00.000Z,,STANDARD,NoSuchKey\n"
+    );
+    drop(derived);
+    assert_eq!(std::fs::read_dir(scratch.path()).expect("scratch").count(), 0, "nothing stays behind");
+    let clean = derive(&Catalog::open(write(&entries[..1])).expect("opens"), scratch.path(), |_| ()).expect("derives");
+    assert!(clean.dead_letters.is_none());
+    let failed = derive(&Catalog::open(write(&entries[1..])).expect("opens"), scratch.path(), |_| ()).expect("derives");
+    assert!(failed.index.is_none());
+}
+
+fn any_map() -> impl Strategy<Value = Map> {
+    proptest::collection::btree_map("[a-z-]{1,8}", "\\PC{0,12}|[\n\0\",]{1,4}", 0..3)
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        4 => (0..1_u64 << 33, 0..1_u64 << 33, 0..1_u64 << 20)
+            .prop_map(|(offset, length, skip)| Outcome::Archived(Place { offset, length, skip })),
+        1 => "\\PC{1,40}".prop_map(|key| Outcome::Copied { key }),
+        1 => proptest::sample::select(Reason::ALL).prop_map(Outcome::Failed),
+    ]
+}
+
+prop_compose! {
+    fn any_entry()(
+        key in "\\PC{1,60}|[\n\r\0\",%+ /]{1,9}",
+        size in proptest::option::of(0..1_u64 << 45),
+        version_id in proptest::option::of("[A-Za-z0-9._-]{1,32}|null"),
+        listed_version in any::<bool>(),
+        seconds in proptest::option::of(0..4_000_000_000_i64),
+        etag in proptest::option::of("[0-9a-f]{32}(-[0-9]{1,3})?"),
+        class in proptest::option::of("STANDARD|GLACIER_IR"),
+        md5 in proptest::option::of("[0-9a-f]{32}"),
+        outcome in any_outcome(),
+        (checksums, headers, metadata, tags) in (any_map(), any_map(), any_map(), any_map()),
+    ) -> Entry {
+        let last_modified =
+            seconds.map(|it| format!("{:.3}", jiff::Timestamp::from_second(it).expect("of this century")));
+        let row =
+            Row { bucket: "src".to_owned(), key, size, version_id, last_modified, etag, storage_class: class };
+        Entry { row, listed_version, outcome, md5, checksums, headers, metadata, tags }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_row_reads_back(entries in proptest::collection::vec(any_entry(), 0..20)) {
+        prop_assert_eq!(read(write(&entries)).expect("reads back"), entries);
+    }
+
+    #[test]
+    fn a_damaged_catalog_reads_or_fails_without_panic(
+        entries in proptest::collection::vec(any_entry(), 1..6),
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
+        cut in proptest::option::of(any::<proptest::sample::Index>()),
+    ) {
+        let mut bytes = bytes(write(&entries));
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            let from = cut.index(bytes.len() - 8);
+            // Without its middle but with its end, so that the footer is still found.
+            bytes.drain(from / 2..from);
+        }
+        let _ = read(file_of(&bytes));
+    }
+}

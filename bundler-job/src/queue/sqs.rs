@@ -1,0 +1,481 @@
+//! SQS. The SDK owns the retries of a request; entries that fail inside a batch that succeeded are sent again here.
+
+use std::time::Duration;
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, SendMessageBatchRequestEntry};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use s3bundler_contract::message::ManifestRef;
+use tokio::time::Instant;
+
+use super::{Delivery, Queue, QueueError, QueueErrorKind};
+use crate::s3::mentions_credentials;
+
+/// Messages in a request, at most ("Message quotas", SQS developer guide).
+const BATCH: usize = 10;
+/// A long poll, at most ("Amazon SQS short and long polling", SQS developer guide).
+const LONGEST_POLL: Duration = Duration::from_secs(20);
+/// An answer that takes half as long again as the longest poll is not coming.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Times that an entry is sent before it is an error: 0.2 + 0.4 + 0.8 + 1.6 + 3.2 s of waiting between them.
+const SENDS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A queue in SQS, or in a server that speaks its protocol. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SqsQueue {
+    client: Client,
+    url: String,
+}
+
+impl SqsQueue {
+    /// The queue at a URL, which is used as given, or of a name, which is looked up in the configuration's region.
+    ///
+    /// A URL asks nobody: that its queue is missing or denied is the first request's error. AWS's own hosts name the
+    /// region in the URL, which wins over the configuration's; the host of any other URL is the endpoint, unless the
+    /// configuration has one.
+    pub async fn connect(config: &SdkConfig, url_or_name: &str) -> Result<Self, QueueError> {
+        let name = Name::parse(url_or_name)?;
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        let mut builder = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts);
+        if let Name::Url { region, origin } = &name {
+            if let Some(region) = region {
+                builder = builder.region(Region::new(region.clone()));
+            }
+            let has_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_SQS").is_some();
+            if let Some(origin) = origin.as_ref().filter(|_| !has_endpoint) {
+                builder = builder.endpoint_url(origin);
+            }
+        }
+        let client = Client::from_conf(builder.build());
+        let url = match name {
+            Name::Url { .. } => url_or_name.to_owned(),
+            Name::Name => look_up(&client, url_or_name).await?,
+        };
+        Ok(Self { client, url })
+    }
+
+    /// The queue's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn error<E>(&self, action: &'static str, error: &SdkError<E, HttpResponse>) -> QueueError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        sort(action, &self.url, error)
+    }
+
+    /// Sends at most ten messages. Gives the first that the queue refuses for what it says, after all others are sent.
+    async fn send_batch(&self, batch: &[ManifestRef]) -> Result<Option<QueueError>, QueueError> {
+        let mut left: Vec<usize> = (0..batch.len()).collect();
+        let mut refused = None;
+        for n in 0..SENDS {
+            if n > 0 {
+                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(n - 1)).await;
+            }
+            let entries = left.iter().filter_map(|n| {
+                let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body_of(&batch[*n]));
+                entry.build().ok()
+            });
+            let output = self
+                .client
+                .send_message_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries.collect()))
+                .send()
+                .await
+                .map_err(|error| self.error("SendMessageBatch", &error))?;
+            let answer = Answer::of(&left, &output);
+            if let Some((n, kind, detail)) = answer.refused {
+                let detail = format!("the message of {} was refused: {detail}", batch[n].address());
+                refused.get_or_insert(self.refusal(kind, detail));
+            }
+            left = answer.again;
+            if left.is_empty() {
+                return Ok(refused);
+            }
+            tracing::warn!(queue = self.url, entries = left.len(), cause = answer.cause, "entries of a batch not sent");
+        }
+        let first = left.first().map(|n| batch[*n].address().to_string()).unwrap_or_default();
+        let detail = format!("{} of a batch were not taken in {SENDS} tries, the first that of {first}", left.len());
+        Err(self.refusal(QueueErrorKind::Transient, detail))
+    }
+
+    fn refusal(&self, kind: QueueErrorKind, detail: String) -> QueueError {
+        QueueError { action: "SendMessageBatch", queue: self.url.clone(), kind, detail }
+    }
+}
+
+/// The message's body in the characters that SQS takes, which are not all that a key may have ("SendMessage", SQS API
+/// reference); JSON has escaped the others below them.
+fn body_of(manifest: &ManifestRef) -> String {
+    manifest.to_json().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+}
+
+async fn look_up(client: &Client, name: &str) -> Result<String, QueueError> {
+    let output = client
+        .get_queue_url()
+        .queue_name(name)
+        .send()
+        .await
+        .map_err(|error| sort("GetQueueUrl", name, &error))?;
+    output.queue_url.ok_or_else(|| QueueError {
+        action: "GetQueueUrl",
+        queue: name.to_owned(),
+        kind: QueueErrorKind::Transient,
+        detail: "the answer has no URL".to_owned(),
+    })
+}
+
+/// What a user calls a queue.
+#[derive(Debug, PartialEq, Eq)]
+enum Name {
+    /// A name to look up.
+    Name,
+    /// A URL, the region that its host names, and the endpoint that it is, where it is not AWS's of that region.
+    Url { region: Option<String>, origin: Option<String> },
+}
+
+impl Name {
+    fn parse(text: &str) -> Result<Self, QueueError> {
+        let unsupported = |queue: &str, detail: &str| QueueError {
+            action: "connecting",
+            queue: queue.to_owned(),
+            kind: QueueErrorKind::Unsupported,
+            detail: detail.to_owned(),
+        };
+        if text.strip_suffix(".fifo").is_some() {
+            return Err(unsupported(text, "it is a FIFO queue: groups need a standard queue"));
+        }
+        if !text.contains("://") {
+            // "Queue and message identifiers", SQS developer guide.
+            let named = (1..=80).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+            return if named { Ok(Self::Name) } else { Err(unsupported(text, "it is neither a URL nor a queue's name")) };
+        }
+        if text.contains('@') {
+            return Err(unsupported("(hidden)", "its URL has credentials in it, which have no place there"));
+        }
+        let uri: Option<http::Uri> = text.parse().ok();
+        let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
+        match parts {
+            Some((scheme @ ("http" | "https"), authority)) => {
+                let (region, standard) = region_of(authority.host());
+                Ok(Self::Url { region, origin: (!standard).then(|| format!("{scheme}://{authority}")) })
+            }
+            _ => Err(unsupported(text, "its URL should look like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")),
+        }
+    }
+}
+
+/// The region that a host of AWS names, and whether it is the standard endpoint of that region ("Amazon SQS endpoints
+/// and quotas", AWS general reference).
+fn region_of(host: &str) -> (Option<String>, bool) {
+    let labels: Vec<&str> = host.split('.').collect();
+    let ours = ["amazonaws.com", "amazonaws.com.cn", "api.aws"].iter().any(|it| host.ends_with(&format!(".{it}")));
+    let region = match labels[..] {
+        _ if !ours => None,
+        ["queue", ..] => Some("us-east-1"),
+        [region, "queue", ..] | ["sqs" | "sqs-fips", region, ..] | [_, "sqs", region, "vpce", ..] => Some(region),
+        _ => None,
+    };
+    let private = labels.contains(&"vpce");
+    (region.map(str::to_owned), region.is_some() && !private)
+}
+
+/// What a batch's answer says of its entries.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Answer {
+    /// Entries to send again.
+    again: Vec<usize>,
+    /// The first entry that will never be taken, and why.
+    refused: Option<(usize, QueueErrorKind, String)>,
+    /// Why one of `again` was not taken.
+    cause: String,
+}
+
+impl Answer {
+    /// An entry that the answer does not mention is sent again: two messages of a group do no harm, none does.
+    fn of(sent: &[usize], output: &SendMessageBatchOutput) -> Self {
+        let mut answer = Self::default();
+        for &n in sent {
+            let id = n.to_string();
+            if output.successful().iter().any(|entry| entry.id() == id) {
+                continue;
+            }
+            let failed = output.failed().iter().find(|entry| entry.id() == id);
+            let (code, at_fault) = failed.map_or(("", false), |entry| (entry.code(), entry.sender_fault()));
+            let detail = failed.map_or_else(
+                || "the answer does not mention it".to_owned(),
+                |entry| format!("{code}: {}", entry.message().unwrap_or_default()),
+            );
+            match classify(code, None) {
+                kind @ (QueueErrorKind::Denied | QueueErrorKind::Rejected) => {
+                    answer.refused.get_or_insert((n, kind, detail));
+                }
+                _ if at_fault && !is_throttling(code) => {
+                    answer.refused.get_or_insert((n, QueueErrorKind::Rejected, detail));
+                }
+                _ => {
+                    answer.again.push(n);
+                    answer.cause = detail;
+                }
+            }
+        }
+        answer
+    }
+}
+
+fn is_throttling(code: &str) -> bool {
+    code.contains("Throttl") || code == "OverLimit" || code == "ServiceUnavailable"
+}
+
+/// Sorts what the SDK gave back.
+fn sort<E>(action: &'static str, queue: &str, error: &SdkError<E, HttpResponse>) -> QueueError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let (code, message) = match error.as_service_error() {
+        Some(service) => (service.code().unwrap_or_default(), service.message().unwrap_or_default()),
+        None => ("", ""),
+    };
+    let kind = match error {
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if mentions_credentials(error) => {
+            QueueErrorKind::Denied
+        }
+        SdkError::ConstructionFailure(_) => QueueErrorKind::Rejected,
+        SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => QueueErrorKind::Transient,
+        // SQS says this of a message that is deleted or received again since, never of our arguments: they are checked.
+        _ if action == "ChangeMessageVisibility" && code.ends_with("InvalidParameterValue") => QueueErrorKind::Gone,
+        _ => classify(code, status),
+    };
+    let detail = match (code, message, status) {
+        ("", _, Some(status)) => format!("HTTP {status}"),
+        ("", _, None) => DisplayErrorContext(error).to_string().lines().next().unwrap_or_default().to_owned(),
+        (code, "", _) => code.to_owned(),
+        (code, message, _) => format!("{code}: {message}"),
+    };
+    QueueError { action, queue: queue.to_owned(), kind, detail }
+}
+
+/// By code first, then by HTTP status. SQS has two names for most errors, the newer one of its JSON protocol and the
+/// older one of its query protocol with `AWS.SimpleQueueService.` before it ("Common errors", SQS API reference).
+fn classify(code: &str, status: Option<u16>) -> QueueErrorKind {
+    match code.rsplit('.').next().unwrap_or_default() {
+        "QueueDoesNotExist" | "NonExistentQueue" | "QueueDeletedRecently" | "InvalidAddress" => QueueErrorKind::Missing,
+        "ReceiptHandleIsInvalid" | "MessageNotInflight" => QueueErrorKind::Gone,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "KmsAccessDenied"
+        | "KmsDisabled"
+        | "KmsInvalidState"
+        | "KmsNotFound"
+        | "KmsOptInRequired"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "InvalidSecurity"
+        | "MissingAuthenticationToken"
+        | "OptInRequired"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException"
+        | "ExpiredToken"
+        | "ExpiredTokenException" => QueueErrorKind::Denied,
+        "InvalidMessageContents" | "UnsupportedOperation" | "BatchRequestTooLong" => QueueErrorKind::Rejected,
+        code if is_throttling(code) => QueueErrorKind::Transient,
+        _ => match status {
+            Some(401 | 403) => QueueErrorKind::Denied,
+            Some(429) => QueueErrorKind::Transient,
+            Some(400..=499) => QueueErrorKind::Rejected,
+            _ => QueueErrorKind::Transient,
+        },
+    }
+}
+
+fn whole_seconds(duration: Duration) -> i32 {
+    let up = u64::from(duration.subsec_nanos() > 0);
+    i32::try_from(duration.as_secs().saturating_add(up)).unwrap_or(i32::MAX)
+}
+
+fn delivery(message: Message, received: Instant) -> Delivery {
+    let count = message
+        .attributes()
+        .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1);
+    Delivery {
+        id: message.message_id.unwrap_or_default(),
+        receipt_handle: message.receipt_handle.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
+        receive_count: count,
+        received,
+    }
+}
+
+impl Queue for SqsQueue {
+    async fn send(&self, manifests: &[ManifestRef]) -> Result<(), QueueError> {
+        let mut refused = None;
+        for batch in manifests.chunks(BATCH) {
+            refused = refused.or(self.send_batch(batch).await?);
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn receive(&self, max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Delivery>, QueueError> {
+        let received = Instant::now();
+        let output = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(i32::try_from(max.clamp(1, BATCH)).unwrap_or(1))
+            .wait_time_seconds(whole_seconds(wait.min(LONGEST_POLL)))
+            .visibility_timeout(whole_seconds(visibility))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .send()
+            .await
+            .map_err(|error| self.error("ReceiveMessage", &error))?;
+        Ok(output.messages.unwrap_or_default().into_iter().map(|message| delivery(message, received)).collect())
+    }
+
+    async fn extend(&self, delivery: &Delivery, visibility: Duration) -> Result<(), QueueError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(&delivery.receipt_handle)
+            .visibility_timeout(whole_seconds(visibility))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| self.error("ChangeMessageVisibility", &error))
+    }
+
+    async fn delete(&self, delivery: &Delivery) -> Result<(), QueueError> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&delivery.receipt_handle);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match self.error("DeleteMessage", &error) {
+                error if error.kind == QueueErrorKind::Gone => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchResultEntry};
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_told_from_a_name_and_says_where_it_is() {
+        let url = |region: Option<&str>, origin: Option<&str>| Name::Url {
+            region: region.map(str::to_owned),
+            origin: origin.map(str::to_owned),
+        };
+        for (text, expected) in [
+            ("groups", Name::Name),
+            ("a-B_9", Name::Name),
+            ("https://sqs.eu-west-1.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
+            ("https://sqs-fips.us-east-2.amazonaws.com/123456789012/q", url(Some("us-east-2"), None)),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", url(Some("cn-north-1"), None)),
+            ("https://sqs.eu-west-1.api.aws/123456789012/q", url(Some("eu-west-1"), None)),
+            ("https://eu-west-1.queue.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
+            ("https://queue.amazonaws.com/123456789012/q", url(Some("us-east-1"), None)),
+            (
+                "https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com/123456789012/q",
+                url(Some("eu-west-1"), Some("https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com")),
+            ),
+            ("http://localhost:9324/000000000000/q", url(None, Some("http://localhost:9324"))),
+            ("http://amazonaws.com.example/1/q", url(None, Some("http://amazonaws.com.example"))),
+        ] {
+            assert_eq!(Name::parse(text).expect(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_queue_is_a_matter_of_usage_and_credentials_are_not_repeated() {
+        let long = "q".repeat(81);
+        for text in ["", "a b", "a/b", "q.fifo", "https://h/1/q.fifo", "ftp://h/q", "s3:/b", "http://", &long] {
+            let error = Name::parse(text).expect_err(text);
+            assert_eq!((error.kind, error.exit()), (QueueErrorKind::Unsupported, s3bundler_contract::ExitCode::Usage));
+        }
+        let error = Name::parse("https://me:hunter2@host/1/q").expect_err("credentials");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn errors_are_sorted_by_code_under_both_of_its_names() {
+        for (code, status, expected) in [
+            ("AWS.SimpleQueueService.NonExistentQueue", 400, QueueErrorKind::Missing),
+            ("QueueDoesNotExist", 400, QueueErrorKind::Missing),
+            ("AccessDenied", 403, QueueErrorKind::Denied),
+            ("AccessDeniedException", 400, QueueErrorKind::Denied),
+            ("InvalidClientTokenId", 403, QueueErrorKind::Denied),
+            ("KMS.AccessDeniedException", 400, QueueErrorKind::Denied),
+            ("RequestThrottled", 403, QueueErrorKind::Transient),
+            ("ThrottlingException", 400, QueueErrorKind::Transient),
+            ("AWS.SimpleQueueService.MessageNotInflight", 400, QueueErrorKind::Gone),
+            ("ReceiptHandleIsInvalid", 404, QueueErrorKind::Gone),
+            ("OverLimit", 403, QueueErrorKind::Transient),
+            ("InternalFailure", 500, QueueErrorKind::Transient),
+            ("", 503, QueueErrorKind::Transient),
+            ("", 403, QueueErrorKind::Denied),
+            ("SomethingNew", 400, QueueErrorKind::Rejected),
+        ] {
+            assert_eq!(classify(code, Some(status)), expected, "{code} {status}");
+        }
+    }
+
+    fn sent(id: usize) -> SendMessageBatchResultEntry {
+        let entry = SendMessageBatchResultEntry::builder().id(id.to_string()).message_id("m").md5_of_message_body("x");
+        entry.build().expect("complete")
+    }
+
+    fn failed(id: usize, code: &str, at_fault: bool) -> BatchResultErrorEntry {
+        BatchResultErrorEntry::builder().id(id.to_string()).code(code).sender_fault(at_fault).build().expect("complete")
+    }
+
+    #[test]
+    fn entries_of_a_batch_are_done_sent_again_or_refused() {
+        let output = SendMessageBatchOutput::builder()
+            .successful(sent(0))
+            .failed(failed(1, "InternalError", false))
+            .failed(failed(2, "InvalidMessageContents", true))
+            .failed(failed(3, "RequestThrottled", true))
+            .failed(failed(4, "KmsAccessDenied", true))
+            .build()
+            .expect("complete");
+        let answer = Answer::of(&[0, 1, 2, 3, 4, 5], &output);
+        assert_eq!(answer.again, [1, 3, 5]);
+        assert_eq!(answer.refused.map(|(n, kind, _)| (n, kind)), Some((2, QueueErrorKind::Rejected)));
+        let denied = Answer::of(&[4], &output);
+        assert_eq!(denied.refused.map(|(n, kind, _)| (n, kind)), Some((4, QueueErrorKind::Denied)));
+    }
+
+    #[test]
+    fn a_body_has_only_characters_that_sqs_takes_and_reads_back() {
+        let key: String = (0..=0xffff_u32).chain([0x0010_ffff]).filter_map(char::from_u32).collect();
+        let manifest = ManifestRef { bucket: "b".into(), key, etag: None };
+        let body = body_of(&manifest);
+        let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
+        assert!(body.chars().all(taken));
+        assert_eq!(s3bundler_contract::message::parse(&body).expect("ours"), [manifest]);
+    }
+
+    #[test]
+    fn seconds_are_rounded_up_so_that_nothing_becomes_zero() {
+        let all = [0, 1, 999, 1000, 1001].map(|ms| whole_seconds(Duration::from_millis(ms)));
+        assert_eq!(all, [0, 1, 1, 1, 2]);
+        assert_eq!(whole_seconds(Duration::MAX), i32::MAX);
+    }
+}

@@ -1,0 +1,152 @@
+//! Getting the servers onto this machine.
+//!
+//! Every server is pinned by a file under `servers/` (a Go module, a Maven pom, a pip requirements list) that is compiled
+//! into this crate. It is installed once into `$S3BUNDLER_CACHE` (or `~/.cache/s3bundler`) under
+//! `<name>-<hash of the pin>`, so that another pin is another folder and nothing in an old one is ever trusted:
+//!
+//! ```text
+//! pin ──► key ──► <cache>/<name>-<key>/ there? ──yes──► use it
+//!                        │ no
+//!                        ▼
+//!          <tool>.lock ──► build in a temporary folder ──► rename into place
+//! ```
+//!
+//! The file lock lets any number of test processes start together with only one of them installing; the rename means that
+//! a folder under its final name is always whole. What a finished installation leans on outside the cache (the Python that
+//! a virtual environment links to, the Java that runs the jars) is looked for every time.
+
+mod recipe;
+mod tool;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use md5::{Digest, Md5};
+use thiserror::Error;
+
+pub use recipe::Recipe;
+
+/// Why a server could not be installed. Each variant is one line that says what to do or where to look.
+#[derive(Debug, Error)]
+pub enum InstallError {
+    /// The cache folder cannot be found out: neither `S3BUNDLER_CACHE` nor `HOME` is set.
+    #[error("no cache folder: set S3BUNDLER_CACHE or HOME")]
+    NoCacheFolder,
+    /// A program that the recipe needs is neither here nor could it be installed.
+    #[error("{program} is missing: install it ({package} on Debian)")]
+    ToolMissing {
+        /// The program looked for.
+        program: &'static str,
+        /// The Debian package that has it.
+        package: &'static str,
+    },
+    /// A step of the recipe failed.
+    #[error("installing {name}: `{command}` failed with {status}:\n{output}")]
+    StepFailed {
+        /// The server being installed.
+        name: &'static str,
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// The cache folder cannot be read or written.
+    #[error("cache {path}: {source}")]
+    Cache {
+        /// The file or folder in question.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The folder that holds everything installed: `$S3BUNDLER_CACHE`, otherwise `~/.cache/s3bundler`.
+pub fn cache_folder() -> Result<PathBuf, InstallError> {
+    if let Some(folder) = std::env::var_os("S3BUNDLER_CACHE").filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(folder));
+    }
+    std::env::var_os("HOME")
+        .filter(|value| !value.is_empty())
+        .map(|home| Path::new(&home).join(".cache/s3bundler"))
+        .ok_or(InstallError::NoCacheFolder)
+}
+
+/// Makes sure that a server is installed and gives its folder. Blocks for as long as the installation takes, also when
+/// another process is the one doing it.
+pub fn installed(recipe: Recipe) -> Result<PathBuf, InstallError> {
+    installed_in(&cache_folder()?, recipe)
+}
+
+fn installed_in(cache: &Path, recipe: Recipe) -> Result<PathBuf, InstallError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| InstallError::Cache { path, source }
+    };
+    recipe.ready_to_run()?;
+    let folder = cache.join(format!("{}-{}", recipe.name(), key(recipe)));
+    if recipe.is_whole(&folder) {
+        return Ok(folder);
+    }
+    fs::create_dir_all(cache).map_err(failed(cache))?;
+    let lock_path = cache.join(format!("{}.lock", recipe.lock_name()));
+    let lock = File::create(&lock_path).map_err(failed(&lock_path))?;
+    lock.lock().map_err(failed(&lock_path))?;
+    if recipe.is_whole(&folder) {
+        return Ok(folder);
+    }
+    // Under the lock, so an installation that is unfinished or lost its footing is nobody's.
+    let unfinished = cache.join(format!("{}-{}.unfinished", recipe.name(), key(recipe)));
+    for old in [&unfinished, &folder] {
+        if old.exists() {
+            fs::remove_dir_all(old).map_err(failed(old))?;
+        }
+    }
+    fs::create_dir(&unfinished).map_err(failed(&unfinished))?;
+    recipe.build(&unfinished)?;
+    fs::rename(&unfinished, &folder).map_err(failed(&folder))?;
+    Ok(folder)
+}
+
+/// The first 12 hex digits of the MD5 of all that decides what the installation contains.
+fn key(recipe: Recipe) -> String {
+    let mut hash = Md5::new();
+    for part in recipe.pin() {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut hex = HEXLOWER.encode(&hash.finalize());
+    hex.truncate(12);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_folder_is_used() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join(format!("versitygw-{}", key(Recipe::VersityGw)));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("versitygw"), "").unwrap();
+        assert_eq!(installed_in(cache.path(), Recipe::VersityGw).unwrap(), folder);
+    }
+
+    #[test]
+    fn an_environment_whose_python_is_gone_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/python3", folder.path().join("bin/python")).unwrap();
+        assert!(!Recipe::Moto.is_whole(folder.path()));
+    }
+
+    #[test]
+    fn another_pin_is_another_folder() {
+        let keys: std::collections::BTreeSet<_> = Recipe::ALL.iter().map(|recipe| key(*recipe)).collect();
+        assert_eq!(keys.len(), Recipe::ALL.len());
+    }
+}

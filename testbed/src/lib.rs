@@ -1,0 +1,16 @@
+//! The testbed of S3 Bundler: development only, linked by tests and benches, never by the programs.
+//!
+//! ```text
+//! install ──► servers (moto, versitygw, ElasticMQ, S3Mock) ──► proxy (faults) ──► client, inventory (fill and describe buckets)
+//!                                                                           └──► cli (run the program under test)
+//! ```
+//!
+//! Everything is real but the cloud: real S3 servers, real processes, real sockets. Faults that a server cannot produce
+//! are made by the [`proxy`] in front of it.
+
+pub mod cli;
+pub mod client;
+pub mod install;
+pub mod inventory;
+pub mod proxy;
+pub mod servers;

@@ -1,0 +1,173 @@
+//! `s3bundler-testbed`: the servers of the tests by hand.
+//!
+//! ```text
+//! s3bundler-testbed install                        everything that tests will start, one line each
+//! s3bundler-testbed up --s3 versitygw --sqs moto   servers until Ctrl-C, and the lines to paste into a shell
+//! ```
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use s3bundler_testbed::install::{self, InstallError, Recipe};
+use s3bundler_testbed::servers::{Access, ElasticMq, Moto, S3Mock, ServerError, VersityGw};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Starts the S3 and SQS servers that the tests of S3 Bundler use.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetches and builds every server into the cache ($S3BUNDLER_CACHE or ~/.cache/s3bundler).
+    Install,
+    /// Starts servers, prints what to export, and runs until Ctrl-C.
+    Up {
+        /// The S3 server.
+        #[arg(long, value_enum)]
+        s3: S3Server,
+        /// The SQS server; with moto for S3 too it is the same one.
+        #[arg(long, value_enum)]
+        sqs: Option<SqsServer>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum S3Server {
+    Moto,
+    Versitygw,
+    S3mock,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SqsServer {
+    Moto,
+    Elasticmq,
+}
+
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A server of any kind, kept for its end.
+#[derive(Debug)]
+enum AnyServer {
+    Moto(Moto),
+    VersityGw(VersityGw),
+    ElasticMq(ElasticMq),
+    S3Mock(S3Mock),
+}
+
+impl AnyServer {
+    fn access(&self) -> &Access {
+        match self {
+            Self::Moto(server) => server.access(),
+            Self::VersityGw(server) => server.access(),
+            Self::ElasticMq(server) => server.access(),
+            Self::S3Mock(server) => server.access(),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Install => install_all(),
+        Command::Up { s3, sqs } => up(s3, sqs).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("s3bundler-testbed: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn install_all() -> Result<(), Failure> {
+    for recipe in Recipe::ALL {
+        let begun = Instant::now();
+        let folder = install::installed(recipe)?;
+        println!("{:<10} {:>6.1} s  {}", recipe.name(), begun.elapsed().as_secs_f32(), folder.display());
+    }
+    Ok(())
+}
+
+async fn up(s3: S3Server, sqs: Option<SqsServer>) -> Result<(), Failure> {
+    // Listened for before anything starts, so that an early Ctrl-C still ends what was started.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let started = tokio::select! {
+        started = start(s3, sqs) => started?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    let mut output = io::stdout().lock();
+    output.write_all(exports(started.0.access(), started.1.as_ref().map(AnyServer::access)).as_bytes())?;
+    output.flush()?;
+    drop(output);
+    tokio::select! {
+        _ = interrupt.recv() => (),
+        _ = terminate.recv() => (),
+    }
+    Ok(())
+}
+
+/// The server for S3 and, if it is another one, that for SQS.
+async fn start(s3: S3Server, sqs: Option<SqsServer>) -> Result<(AnyServer, Option<AnyServer>), ServerError> {
+    let first = match s3 {
+        S3Server::Moto => AnyServer::Moto(Moto::start().await?),
+        S3Server::Versitygw => AnyServer::VersityGw(VersityGw::start().await?),
+        S3Server::S3mock => AnyServer::S3Mock(S3Mock::start().await?),
+    };
+    let second = match sqs {
+        Some(SqsServer::Moto) if s3 != S3Server::Moto => Some(AnyServer::Moto(Moto::start().await?)),
+        Some(SqsServer::Elasticmq) => Some(AnyServer::ElasticMq(ElasticMq::start().await?)),
+        _ => None,
+    };
+    Ok((first, second))
+}
+
+/// Lines for a POSIX shell. The SQS servers take any keys, so those of S3 serve both.
+fn exports(s3: &Access, sqs: Option<&Access>) -> String {
+    let mut lines = String::new();
+    let mut export = |name: &str, value: &str| {
+        let _ = writeln!(lines, "export {name}={value}");
+    };
+    for (name, value) in s3.environment() {
+        export(name, &value);
+    }
+    if let Some(sqs) = sqs {
+        export("AWS_ENDPOINT_URL_SQS", &sqs.endpoint);
+    }
+    export("AWS_EC2_METADATA_DISABLED", "true");
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_for_both_is_one_endpoint_and_two_are_two() {
+        let s3 = Access::new("http://127.0.0.1:1", "key", "secret");
+        assert!(
+            exports(&s3, None).starts_with("export AWS_ENDPOINT_URL=http://127.0.0.1:1\nexport AWS_REGION=us-east-1\n")
+        );
+        assert!(!exports(&s3, None).contains("AWS_ENDPOINT_URL_SQS"));
+        let sqs = Access::new("http://127.0.0.1:2", "key", "secret");
+        assert!(exports(&s3, Some(&sqs)).contains("export AWS_ENDPOINT_URL_SQS=http://127.0.0.1:2\n"));
+    }
+}
