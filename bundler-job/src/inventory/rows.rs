@@ -114,6 +114,16 @@ mod tests {
         assert_eq!(rows, [("k".to_owned(), None, true, false, None)]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_block_parses_or_fails_without_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
+            let block = Block { bytes, first_line: 1 };
+            let columns: Columns = "Bucket, Key, VersionId, IsLatest, Size".parse().expect("columns");
+            let mut rows = Rows::new(&block, &columns);
+            while let Ok(Some(_)) = rows.next_row() {}
+        }
+    }
+
     #[test]
     fn a_bad_row_names_its_line_in_the_file() {
         for (text, message) in [
