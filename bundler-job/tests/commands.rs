@@ -211,7 +211,9 @@ async fn everything_that_can_be_submitted_is_and_each_that_cannot_is_told() {
     // The worst is the inventory that has no destination, and the line that is no address.
     assert_eq!(done.code, Some(6), "{done}");
     assert!(done.stdout.contains(r#""messages": 14"#) && done.stdout.contains(r#""failed": 4"#), "{done}");
-    for told in ["input, line 15: \"nonsense\"", "gone.index does not exist", "empty.csv is empty", "--destination s3://"] {
+    for told in
+        ["input, line 15: \"nonsense\"", "gone.index does not exist", "empty.csv is empty", "--destination s3://"]
+    {
         assert!(done.stderr.contains(told), "{told}\n{done}");
     }
     let submitted = visible(&url).await;

@@ -16,30 +16,64 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use indicatif::BinaryBytes;
+use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{ExitCode, Reason, Receipt};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::failures::Failures;
-use crate::args::{BundleArgs, OutputFormat};
+use crate::args::{BundleArgs, GlobalArgs, OutputFormat};
+use crate::bundle::{Bundler, Settings, probe};
 use crate::failure::Failure;
 use crate::process::start_over;
-use crate::progress::Progress;
+use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
+use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
 
 /// A group that is archived.
 #[derive(Debug, Clone)]
-pub struct Archived {
+struct Archived {
     /// Its figures.
-    pub receipt: Receipt,
+    receipt: Receipt,
     /// Whether this process archived it; otherwise somebody had before.
-    pub here: bool,
+    here: bool,
+}
+
+/// Archives groups from a queue, or those of given manifests.
+pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure> {
+    let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
+    let archive = args.archive.options();
+    let destination = args.destination.resolve(archive.key_layout)?;
+    let fieldnames: Option<Columns> = args
+        .fieldnames
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error| Failure::new(ExitCode::Usage, format!("--fieldnames: {error}")))?;
+    let settings = Settings::new(destination.clone(), args.name.clone(), archive, fieldnames, &args.work)?;
+    let options = global.s3_options();
+    let config = load_config(&options).await?;
+    let s3 = S3::new(config.clone(), &options);
+    probe::conditional_writes(&s3, &destination, args.work.single_writer)
+        .await
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    let progress = Progress::start(ProgressStyle::for_stderr());
+    let bundler = Bundler::new(s3, settings, progress.clone());
+    let archive = move |manifest: ManifestRef, cancel: CancellationToken| {
+        let bundler = bundler.clone();
+        async move {
+            let done = bundler.bundle(&manifest, &cancel).await;
+            done.map(|done| Archived { receipt: done.receipt, here: done.committed_here })
+                .map_err(|error| GroupFailure::new(error.disposition(), error.into()))
+        }
+    };
+    bundle_with(&args, global.output, &config, &shutdown, &progress, archive).await
 }
 
 /// Archives groups with `archive` until the queue, the manifests or a signal say that it is enough, and prints a summary.
-pub async fn bundle_with<F, Fut>(
+async fn bundle_with<F, Fut>(
     args: &BundleArgs,
     output: OutputFormat,
     config: &aws_config::SdkConfig,

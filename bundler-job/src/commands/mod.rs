@@ -2,6 +2,7 @@
 
 pub mod bundle;
 mod failures;
+pub mod group;
 pub mod run;
 pub mod submit;
 pub mod verify;

@@ -15,18 +15,16 @@ use s3bundler_contract::{ExitCode, LeftOut, RunSummary};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::failures::Failures;
 use crate::args::{Destination, GlobalArgs, OutputFormat, RunArgs};
-use crate::bundle::{BundleError, Bundler, Settings, probe};
+use crate::bundle::{Bundler, Settings, probe};
 use crate::failure::Failure;
 use crate::group::{GroupRequest, group};
 use crate::progress::{Progress, ProgressStyle};
-use crate::queue::{Disposition, GroupFailure, MemoryQueue, WorkError, WorkerOptions, work};
+use crate::queue::{GroupFailure, MemoryQueue, WorkError, WorkerOptions, work};
 use crate::run_totals::RunTotals;
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
-
-/// Failures of groups that are shown; the log has them all.
-const SHOWN_FAILURES: usize = 3;
 
 /// Archives an inventory.
 pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
@@ -107,17 +105,18 @@ async fn archive_all(
         queue.close();
         grouped
     };
-    let failures = Failures::default();
+    let failures = Arc::new(Mutex::new(Failures::default()));
     let options = WorkerOptions { groups, drain: std::time::Duration::ZERO, ..WorkerOptions::default() };
     // A grouping that failed ends the work, but groups that are under way are worth finishing.
     let handler = {
-        let failures = failures.clone();
+        let failures = Arc::clone(&failures);
         move |manifest, cancel: CancellationToken| {
-            let (bundler, failures) = (bundler.clone(), failures.clone());
+            let (bundler, failures) = (bundler.clone(), Arc::clone(&failures));
             async move {
                 bundler.bundle(&manifest, &cancel).await.map(|_| ()).map_err(|error| {
-                    failures.add(&error);
-                    GroupFailure::new(error.disposition(), error)
+                    let (disposition, failure) = (error.disposition(), Failure::from(error));
+                    failures.lock().unwrap_or_else(PoisonError::into_inner).add(&failure);
+                    GroupFailure::new(disposition, failure)
                 })
             }
         }
@@ -125,35 +124,15 @@ async fn archive_all(
     let working = work(&queue, &options, shutdown.clone(), handler);
     let (grouped, worked) = tokio::join!(grouping, working);
     progress.finish();
-    if let Err(WorkError::Fatal(error)) = &worked {
-        return Err(Failure::new(error.exit(), error));
-    }
-    let grouped = grouped?;
-    worked.map_err(|error| Failure::new(ExitCode::Unexpected, error.to_string()))?;
-    failures.into_result()?;
+    let grouped = match (worked, grouped) {
+        (Err(WorkError::Fatal(failure)), _) => return Err(failure),
+        (Err(WorkError::Queue(error)), _) => return Err(error.into()),
+        (Ok(_), grouped) => grouped?,
+    };
+    let failures = std::mem::take(&mut *failures.lock().unwrap_or_else(PoisonError::into_inner));
+    let groups = failures.count();
+    failures.into_result(&format!("{groups} groups were not archived; run again to try them again"))?;
     Ok((grouped.summary, grouped.already_archived))
-}
-
-/// Groups that failed while others went on.
-#[derive(Clone, Default)]
-struct Failures(Arc<Mutex<Vec<(ExitCode, String)>>>);
-
-impl Failures {
-    fn add(&self, error: &BundleError) {
-        if error.disposition() != Disposition::Fatal && !matches!(error, BundleError::Cancelled) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push((error.exit(), error.to_string()));
-        }
-    }
-
-    fn into_result(self) -> Result<(), Failure> {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((exit, _)) = failures.first() else { return Ok(()) };
-        let shown: Vec<_> = failures.iter().take(SHOWN_FAILURES).map(|(_, message)| message.as_str()).collect();
-        let groups = failures.len();
-        let message =
-            format!("{groups} groups were not archived; run again to try them again\n  {}", shown.join("\n  "));
-        Err(Failure::new(*exit, message))
-    }
 }
 
 /// What `run` says at its end.
