@@ -145,6 +145,11 @@ async fn terminated_before_any_request() {
     end_at_every_request(Signal::Terminate, 143, Side::Before).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_after_any_request() {
+    end_at_every_request(Signal::Interrupt, 130, Side::After).await;
+}
+
 /// Ends a run of four groups, one at a time, after `groups` of them: while the next one is uploaded.
 async fn ended_after_groups(signal: Signal, code: Option<i32>) {
     let world = &World::of_groups(4).await;

@@ -1,12 +1,12 @@
 //! The archive's bytes to S3: a multipart upload under a key that nobody else ever uses, with a checksum for every part
 //! and for the whole, believed only once a HEAD has said the same.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass};
 use s3bundler_contract::S3Address;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::budget::PARTS_IN_FLIGHT;
@@ -24,13 +24,14 @@ pub struct Upload {
     archive: S3Address,
     storage_class: String,
     checksums: bool,
-    open: Mutex<Option<String>>,
+    /// Its id while it is open. Locked for as long as it is being opened.
+    open: Arc<Mutex<Option<String>>>,
 }
 
 impl Upload {
     /// An upload to `archive`; nothing is sent before the first part.
     pub fn new(s3: S3, archive: S3Address, storage_class: String, checksums: bool) -> Self {
-        Self { s3, archive, storage_class, checksums, open: Mutex::default() }
+        Self { s3, archive, storage_class, checksums, open: Arc::default() }
     }
 
     /// Where to.
@@ -64,7 +65,7 @@ impl Upload {
     /// Completes the upload and proves with a HEAD that `size` bytes with that checksum are there.
     pub async fn complete(&self, parts: Vec<CompletedPart>, size: u64, crc64nvme: u64) -> Result<(), S3Error> {
         let client = self.s3.client(&self.archive.bucket).await;
-        let upload_id = self.upload_id().unwrap_or_default();
+        let upload_id = self.open.lock().await.clone().unwrap_or_default();
         let crc64nvme_base64 = crc64nvme_to_base64(crc64nvme);
         let mut request = client
             .complete_multipart_upload()
@@ -92,25 +93,22 @@ impl Upload {
             return Err(self
                 .error("HeadObject", format!("its CRC64NVME is {stored:x}, that of the packed bytes {crc64nvme:x}")));
         }
-        *lock(&self.open) = None;
+        *self.open.lock().await = None;
         Ok(())
     }
 
     /// Aborts what was begun and not completed. A failure is only logged: the sweep finds it again.
     pub async fn abort(&self) {
-        let Some(upload_id) = self.upload_id() else { return };
+        let Some(upload_id) = self.open.lock().await.clone() else { return };
         if let Err(error) = abort(&self.s3, &self.archive, &upload_id).await {
             tracing::warn!(%error, upload_id, "upload is left open");
         }
     }
 
-    fn upload_id(&self) -> Option<String> {
-        lock(&self.open).clone()
-    }
-
     async fn start(&self, client: &Client) -> Result<String, S3Error> {
-        if let Some(upload_id) = self.upload_id() {
-            return Ok(upload_id);
+        let mut open = Arc::clone(&self.open).lock_owned().await;
+        if let Some(upload_id) = &*open {
+            return Ok(upload_id.clone());
         }
         let mut request = client
             .create_multipart_upload()
@@ -120,13 +118,14 @@ impl Upload {
         if self.checksums {
             request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).checksum_type(ChecksumType::FullObject);
         }
-        let output = request
-            .send()
-            .await
-            .map_err(|error| S3Error::new("CreateMultipartUpload", self.archive.clone(), &error))?;
-        let upload_id = output.upload_id().unwrap_or_default().to_owned();
-        *lock(&self.open) = Some(upload_id.clone());
-        Ok(upload_id)
+        // A task of its own: dropped in the middle, this would leave an upload open whose id nobody learns.
+        let archive = self.archive.clone();
+        let opening = tokio::spawn(async move {
+            let output = request.send().await;
+            let output = output.map_err(|error| S3Error::new("CreateMultipartUpload", archive, &error))?;
+            Ok(open.insert(output.upload_id().unwrap_or_default().to_owned()).clone())
+        });
+        joined(Some(opening.await))
     }
 
     fn error(&self, action: &'static str, detail: String) -> S3Error {
@@ -178,9 +177,4 @@ fn joined<T>(result: Option<Result<Result<T, S3Error>, tokio::task::JoinError>>)
         Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
