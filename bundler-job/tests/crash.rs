@@ -172,7 +172,7 @@ async fn ended_after_groups(signal: Signal, code: Option<i32>) {
         let program = world.program(&bucket).access(proxy.access()).args(["--groups", "1"]);
         let ended = victim.spawn(program).wait().await.unwrap();
         assert_eq!((ended.code, ended.signal.is_some()), (code, code.is_none()), "{bucket}: {ended}");
-        assert_eq!(world.keys(&bucket, "receipts").await.len() as u64, groups, "{bucket}: {ended}");
+        assert_eq!(world.keys_of(&bucket, "receipts").await.len() as u64, groups, "{bucket}: {ended}");
         let open = world.open_uploads(&bucket).await;
         assert_eq!(open.len(), usize::from(code.is_none()), "{bucket}: {open:?}");
         world.run(&bucket).await;

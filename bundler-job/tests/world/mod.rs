@@ -6,7 +6,12 @@
 //! World::of_groups(4) ──► world.program(&bucket) ──► run, signal, kill ──► assert_whole(&world, &bucket)
 //! ```
 
-#![allow(dead_code, clippy::unwrap_used, reason = "every test file uses a part of it, and says what it expects")]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    reason = "every test file uses a part of it, and says what it expects"
+)]
 
 mod process;
 mod reader;
@@ -35,7 +40,7 @@ pub const SOURCE: &str = "source";
 pub const PREFIX: &str = "arch/x";
 /// The bucket of the inventories.
 const INVENTORIES: &str = "inventories";
-/// Rows of a group.
+/// Rows of a group, unless a test wants another number.
 pub const ROWS: usize = 5;
 
 /// A server with a source bucket and its inventory.
@@ -49,6 +54,8 @@ pub struct World {
     pub listed: Vec<String>,
     /// Keys that the inventory lists and nobody has any more.
     pub gone: BTreeSet<String>,
+    /// Rows of a group.
+    pub group_rows: usize,
     scratch: tempfile::TempDir,
 }
 
@@ -89,6 +96,7 @@ impl World {
             inventory: published.manifest,
             listed,
             gone: BTreeSet::new(),
+            group_rows: ROWS,
             scratch: tempfile::tempdir().unwrap(),
         }
     }
@@ -132,7 +140,7 @@ impl World {
             .arg("--destination")
             .arg(format!("s3://{bucket}/{PREFIX}"))
             .arg("--max-objects")
-            .arg(ROWS.to_string())
+            .arg(self.group_rows.to_string())
             .arg("--scratch")
             .arg(self.scratch.path())
     }
@@ -160,7 +168,7 @@ impl World {
     }
 
     /// Keys of a kind (`catalog`, `receipts`, …) of a bucket.
-    pub async fn keys(&self, bucket: &str, kind: &str) -> Vec<String> {
+    pub async fn keys_of(&self, bucket: &str, kind: &str) -> Vec<String> {
         client::list_keys(&self.s3, bucket, &format!("{PREFIX}/{kind}/")).await.unwrap()
     }
 }

@@ -66,7 +66,11 @@ impl Freezer {
 
     /// Waits until it is frozen.
     pub async fn frozen(&self) {
-        tokio::time::timeout(Duration::from_mins(1), self.told.acquire()).await.expect("never frozen").unwrap().forget();
+        tokio::time::timeout(Duration::from_mins(1), self.told.acquire())
+            .await
+            .expect("never frozen")
+            .unwrap()
+            .forget();
     }
 
     /// Lets it go on.

@@ -202,7 +202,8 @@ impl<'a> Whole<'a> {
 
     /// The dead letters, where some object failed: the failed rows and why.
     async fn check_dead_letters(&self, group: &Group) -> Option<String> {
-        let expected: Vec<_> = group.keys.iter().filter_map(|key| Some((key.clone(), *self.failed.get(key)?))).collect();
+        let expected: Vec<_> =
+            group.keys.iter().filter_map(|key| Some((key.clone(), *self.failed.get(key)?))).collect();
         if expected.is_empty() {
             return None;
         }
