@@ -194,3 +194,42 @@ async fn terminated_after_none_one_half_and_all_but_one_of_its_groups() {
 async fn killed_after_none_one_half_and_all_but_one_of_its_groups() {
     ended_after_groups(Signal::Kill, None).await;
 }
+
+/// A run killed while it uploads, a second one killed at the nth request after its commit, a third one.
+async fn killed_twice(world: &World, n: u64) {
+    let bucket = world.destination(&format!("killed-twice-{n}")).await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let victim = Victim::default();
+    let target = victim.clone();
+    proxy.rule(move |seen| {
+        if seen.operation == Operation::CompleteMultipartUpload {
+            target.kill();
+            return Fault::DropBefore;
+        }
+        Fault::Forward
+    });
+    let ended = victim.spawn(world.program(&bucket).access(proxy.access())).wait().await.unwrap();
+    assert_eq!(ended.signal, Some(9), "{bucket}: {ended}");
+    assert_eq!(world.open_uploads(&bucket).await.len(), 1, "{bucket}");
+
+    let proxy = Proxy::start(world.access()).unwrap();
+    let victim = Victim::default();
+    let (target, since_commit) = (victim.clone(), AtomicU64::new(0));
+    proxy.after_response(move |seen, _| {
+        let committed = puts(seen, "catalog") || since_commit.load(Ordering::SeqCst) > 0;
+        if committed && since_commit.fetch_add(1, Ordering::SeqCst) == n {
+            target.kill();
+        }
+    });
+    let ended = victim.spawn(world.program(&bucket).access(proxy.access())).wait().await.unwrap();
+    assert!(ended.signal == Some(9) || ended.code == Some(0), "{bucket}: {ended}");
+    world.run(&bucket).await;
+    assert_whole(world, &bucket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_uploading_and_again_after_the_commit_of_the_next_run() {
+    let world = &World::of_groups(1).await;
+    // Catalog twice, index, dead letters, receipt, two listings, an abort, the receipts.
+    stream::iter(0..9).map(|n| killed_twice(world, n)).buffer_unordered(LANES).collect::<()>().await;
+}

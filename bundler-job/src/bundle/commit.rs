@@ -3,7 +3,7 @@
 //! ```text
 //! PUT catalog, If-None-Match ──► GET catalog ──► names us: won │ another: lost │ nobody: again, or give back
 //!                                    │
-//!                                    └──► index, dead letters, receipt from what was read ──► sweep
+//!                                    └──► sweep ──► index, dead letters, receipt from what was read
 //! ```
 
 use std::path::Path;
@@ -109,7 +109,8 @@ impl Committer {
                 theirs: format!("{theirs} with ETag {their_etag}"),
             });
         }
-        let winner = record.attempt.clone();
+        // Before the receipt: a run that is started again does not come back to a group that has one.
+        self.sweep(group, &record.attempt, source_bucket).await?;
         let publication = Publication {
             destination: self.destination.clone(),
             run: group.run.clone(),
@@ -117,9 +118,7 @@ impl Committer {
             scratch: scratch.to_owned(),
             crc64nvme: self.checksums,
         };
-        let receipt = publish(&self.s3, &publication, catalog).await.map_err(BundleError::Publish)?;
-        self.sweep(group, &winner, source_bucket).await?;
-        Ok(receipt)
+        publish(&self.s3, &publication, catalog).await.map_err(BundleError::Publish)
     }
 
     /// Step 7: deletes archives and indexes of other attempts at exactly this group, and aborts their uploads. They can

@@ -3,9 +3,9 @@
 //! ```text
 //! message ──► manifest ──► catalog there? ──yes──────────────────────────────┐
 //!                              │ no                                          ▼
-//!                              └──► attempt: fetch ─► pack ─► upload ─► PUT catalog ─► read it ─► index, dead
-//!                                                                     (the commit)              letters, receipt,
-//!                                                                                               sweep
+//!                              └──► attempt: fetch ─► pack ─► upload ─► PUT catalog ─► read it ─► sweep, index,
+//!                                                                     (the commit)              dead letters,
+//!                                                                                               receipt
 //! ```
 //!
 //! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
