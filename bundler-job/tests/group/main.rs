@@ -1,0 +1,8 @@
+//! Grouping against a real S3 server: what it writes, what it refuses, and what happens when it is done again.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod grouping;
+mod resuming;
+mod unreadable;
+mod world;
