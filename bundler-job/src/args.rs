@@ -2,8 +2,10 @@
 //! from the `AWS_…` variables and files that every AWS tool reads.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use s3bundler_contract::address::AddressError;
 use s3bundler_contract::{
     ArchiveFormat, ArchiveOptions, ByteSize, GroupOptions, KeyLayout, Layout, RunName, S3Address, SelectOptions,
 };
@@ -115,6 +117,12 @@ impl DestinationArgs {
 }
 
 impl Destination {
+    /// The same bucket and prefix with another layout of keys.
+    #[must_use]
+    pub fn with_keys(&self, keys: KeyLayout) -> Self {
+        Self { bucket: self.bucket.clone(), layout: self.layout.with_keys(keys) }
+    }
+
     /// A key of the destination as an address.
     pub fn address(&self, key: impl Into<String>) -> S3Address {
         S3Address::new(&self.bucket, key)
@@ -387,12 +395,30 @@ pub struct BundleArgs {
     pub work: WorkArgs,
 }
 
+/// An address, or `-` for those on standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressOrStdin {
+    /// An address.
+    Address(S3Address),
+    /// `-`.
+    Stdin,
+}
+
+impl FromStr for AddressOrStdin {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Address) }
+    }
+}
+
 /// `s3bundler submit`.
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// Inventory manifests, group manifests or dead letters (.dlq); from standard input, one a line, when none is given.
+    /// Inventory manifests, group manifests or dead letters (.dlq). Where - or none is given, they come from standard
+    /// input, one a line; blank lines and those that begin with # are skipped.
     #[arg(value_name = "s3://BUCKET/KEY")]
-    pub manifests: Vec<S3Address>,
+    pub manifests: Vec<AddressOrStdin>,
     /// URL or name of the SQS queue.
     #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "URL")]
     pub queue: String,
@@ -431,4 +457,7 @@ pub struct VerifyArgs {
     /// Directory for catalogs while they are read; fast local disk.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR")]
     pub scratch: Option<PathBuf>,
+    /// Do not send or compare CRC64NVME: for S3-compatible stores that do not know it.
+    #[arg(long, env = "S3BUNDLER_NO_CRC64NVME")]
+    pub no_crc64nvme: bool,
 }

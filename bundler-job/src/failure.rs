@@ -24,3 +24,9 @@ impl From<crate::s3::ConnectError> for Failure {
         Self::new(ExitCode::Usage, error)
     }
 }
+
+impl From<crate::bundle::BundleError> for Failure {
+    fn from(error: crate::bundle::BundleError) -> Self {
+        Self::new(error.exit(), error)
+    }
+}

@@ -74,7 +74,8 @@ impl FromStr for RunName {
 }
 
 /// A group's name, unique within its run: `<run>.<number>`, or for a foreign manifest its stem and a hash of its address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct GroupName(String);
 
 impl GroupName {

@@ -8,8 +8,10 @@
 //! Everything is real but the cloud: real S3 servers, real processes, real sockets. Faults that a server cannot produce
 //! are made by the [`proxy`] in front of it.
 
+pub mod bench;
 pub mod cli;
 pub mod client;
+pub mod demo;
 pub mod install;
 pub mod inventory;
 pub mod proxy;

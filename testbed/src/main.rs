@@ -2,15 +2,20 @@
 //!
 //! ```text
 //! s3bundler-testbed install                        everything that tests will start, one line each
+//! s3bundler-testbed bench --s3bundler PATH         tables for docs/performance.md
+//! s3bundler-testbed demo --s3bundler PATH          the main job on real files, before one's eyes
 //! s3bundler-testbed up --s3 versitygw --sqs moto   servers until Ctrl-C, and the lines to paste into a shell
 //! ```
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use s3bundler_testbed::bench::{self, BenchError, Scale};
+use s3bundler_testbed::demo::{self, DemoError};
 use s3bundler_testbed::install::{self, InstallError, Recipe};
 use s3bundler_testbed::servers::{Access, ElasticMq, Moto, S3Mock, ServerError, VersityGw};
 use thiserror::Error;
@@ -28,6 +33,27 @@ struct Arguments {
 enum Command {
     /// Fetches and builds every server into the cache ($S3BUNDLER_CACHE or ~/.cache/s3bundler).
     Install,
+    /// Uploads real files to a local S3, archives them with the given program, and reads one back.
+    Demo {
+        /// The program.
+        #[arg(long)]
+        s3bundler: PathBuf,
+        /// Where to take files from. Default: the sources that cargo keeps, or those of Python's standard library.
+        #[arg(long)]
+        files: Option<PathBuf>,
+        /// Leave the server up afterwards, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Measures speed and memory, and prints tables in Markdown.
+    Bench {
+        /// The program, built for release.
+        #[arg(long)]
+        s3bundler: PathBuf,
+        /// A small run, to see that it works.
+        #[arg(long)]
+        small: bool,
+    },
     /// Starts servers, prints what to export, and runs until Ctrl-C.
     Up {
         /// The S3 server.
@@ -59,6 +85,12 @@ enum Failure {
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
+    Bench(#[from] BenchError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error("no files to upload were found; name a folder with --files")]
+    NoFiles,
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 
@@ -86,6 +118,11 @@ impl AnyServer {
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Install => install_all(),
+        Command::Bench { s3bundler, small } => {
+            let scale = if small { Scale::SMALL } else { Scale::FULL };
+            bench::bench(&s3bundler, scale).await.map_err(Failure::from)
+        }
+        Command::Demo { s3bundler, files, keep } => show(&s3bundler, files, keep).await,
         Command::Up { s3, sqs } => up(s3, sqs).await,
     };
     match done {
@@ -102,6 +139,20 @@ fn install_all() -> Result<(), Failure> {
         let begun = Instant::now();
         let folder = install::installed(recipe)?;
         println!("{:<10} {:>6.1} s  {}", recipe.name(), begun.elapsed().as_secs_f32(), folder.display());
+    }
+    Ok(())
+}
+
+async fn show(s3bundler: &Path, files: Option<PathBuf>, keep: bool) -> Result<(), Failure> {
+    let files = files.or_else(demo::real_files).ok_or(Failure::NoFiles)?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let server = tokio::select! {
+        server = demo::demo(s3bundler, &files) => server?,
+        _ = interrupt.recv() => return Ok(()),
+    };
+    if keep {
+        println!("{}", demo::where_to_look(&server, s3bundler));
+        interrupt.recv().await;
     }
     Ok(())
 }

@@ -1,1 +1,294 @@
-//! bundle
+//! A group to an archive in S3, committed exactly once however often it is delivered and wherever a worker dies.
+//!
+//! ```text
+//! message ──► manifest ──► catalog there? ──yes──────────────────────────────┐
+//!                              │ no                                          ▼
+//!                              └──► attempt: fetch ─► pack ─► upload ─► PUT catalog ─► read it ─► index, dead
+//!                                                                     (the commit)              letters, receipt,
+//!                                                                                               sweep
+//! ```
+//!
+//! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
+//! to be done, [`attempt`] the pipeline ([`fetch`], [`copy`], [`pack`], [`upload`] with [`budget`] and [`limiter`]),
+//! [`commit`] what makes it count, [`probe`] whether the destination can be trusted to.
+
+pub mod attempt;
+pub mod budget;
+mod checksum;
+pub mod commit;
+pub mod copy;
+mod error;
+pub mod fetch;
+mod header;
+pub mod limiter;
+pub mod manifest;
+mod name;
+pub mod pack;
+pub mod probe;
+pub mod upload;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use s3bundler_contract::group_manifest::Columns;
+use s3bundler_contract::message::ManifestRef;
+use s3bundler_contract::{ArchiveOptions, ByteSize, Receipt, RunClaim, RunName};
+use tempfile::NamedTempFile;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+pub use error::BundleError;
+
+use crate::args::{Destination, WorkArgs};
+use crate::catalog::{ArchiveRecord, GroupRecord};
+use crate::progress::Progress;
+use crate::s3::{ErrorKind, S3};
+use attempt::{Outline, Work, new_attempt};
+use budget::Share;
+use commit::Committer;
+use copy::Copier;
+use fetch::Fetcher;
+use limiter::Limiters;
+use manifest::{Group, Manifest};
+use upload::Upload;
+
+/// No claim is larger; prefixes are what makes it grow.
+const MAX_CLAIM: u64 = 4 << 20;
+
+/// What a [`Bundler`] is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to.
+    pub destination: Destination,
+    /// The run of foreign manifests.
+    pub fallback_run: RunName,
+    /// How archives of runs without a claim are written.
+    pub archive: ArchiveOptions,
+    /// Columns of manifests, instead of what their metadata says.
+    pub fieldnames: Option<Columns>,
+    /// Groups at a time.
+    pub groups: u64,
+    /// GETs in flight for each source bucket, where it is not to be found.
+    pub concurrency: Option<usize>,
+    /// Memory for object data of all groups.
+    pub memory: ByteSize,
+    /// Directory for what does not stay in memory.
+    pub scratch: PathBuf,
+    /// Whether the store knows CRC64NVME.
+    pub checksums: bool,
+}
+
+impl Settings {
+    /// Settings from the command line. The scratch directory is made if it is not there.
+    pub fn new(
+        destination: Destination,
+        fallback_run: RunName,
+        archive: ArchiveOptions,
+        fieldnames: Option<Columns>,
+        work: &WorkArgs,
+    ) -> Result<Self, BundleError> {
+        let scratch = work.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        std::fs::create_dir_all(&scratch).map_err(|cause| BundleError::Scratch { path: scratch.clone(), cause })?;
+        Ok(Self {
+            destination,
+            fallback_run,
+            archive,
+            fieldnames,
+            groups: work.groups.into(),
+            concurrency: work.concurrency.map(usize::from),
+            memory: budget::budget(work.memory),
+            scratch,
+            checksums: !work.no_crc64nvme,
+        })
+    }
+}
+
+/// Archives groups. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Bundler {
+    s3: S3,
+    settings: Arc<Settings>,
+    limiters: Arc<Limiters>,
+    claims: Arc<Mutex<HashMap<RunName, Option<ArchiveOptions>>>>,
+    progress: Progress,
+}
+
+/// A group that is done.
+#[derive(Debug, Clone)]
+pub struct GroupReport {
+    /// Its figures.
+    pub receipt: Receipt,
+    /// Whether this call's own attempt is the one that counts.
+    pub committed_here: bool,
+}
+
+impl Bundler {
+    /// A bundler with these settings; talks to nobody yet.
+    pub fn new(s3: S3, settings: Settings, progress: Progress) -> Self {
+        let limiters = Arc::new(Limiters::new(settings.concurrency));
+        Self { s3, settings: Arc::new(settings), limiters, claims: Arc::default(), progress }
+    }
+
+    /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not committed is undone; one
+    /// whose commit was sent is finished.
+    pub async fn bundle(&self, manifest: &ManifestRef, cancel: &CancellationToken) -> Result<GroupReport, BundleError> {
+        let Settings { destination, fallback_run, fieldnames, scratch, .. } = &*self.settings;
+        let group = Group::of(manifest, destination, fallback_run);
+        let options = self.archive_options(&group).await?;
+        let destination = destination.with_keys(options.key_layout);
+        let committer = Committer { s3: self.s3.clone(), destination, checksums: self.settings.checksums };
+
+        let rows = Manifest::fetch(&self.s3, manifest, fieldnames.as_ref(), scratch).await?;
+        let outline = self.outline(manifest, &rows, &options).await?;
+        let address = manifest.address();
+        let source = (&address, rows.etag.as_str());
+        let source_bucket = outline.source_bucket.as_str();
+        if let Some(committed) = committer.read(&group, scratch).await? {
+            let receipt = committer.finish(&group, committed, source, source_bucket, scratch).await?;
+            self.progress.group();
+            return Ok(GroupReport { receipt, committed_here: false });
+        }
+
+        let attempt = new_attempt();
+        let layout = &committer.destination.layout;
+        let archive = layout.archive(&outline.source_bucket, &group.name, &attempt, options.format);
+        let upload = Upload::new(
+            self.s3.clone(),
+            committer.destination.address(&archive),
+            options.storage_class.clone(),
+            self.settings.checksums,
+        );
+        let record = GroupRecord {
+            manifest_bucket: manifest.bucket.clone(),
+            manifest_key: manifest.key.clone(),
+            manifest_etag: rows.etag.clone(),
+            attempt: attempt.to_string(),
+            archive: None,
+            storage_class: options.storage_class.clone(),
+            program: concat!("s3bundler ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let attempted = tokio::select! {
+            attempted = self.attempt(manifest, &rows, &outline, &options, &committer, &upload, record) => attempted,
+            () = cancel.cancelled() => Err(BundleError::Cancelled),
+        };
+        let catalog = match attempted {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                upload.abort().await;
+                if matches!(error, BundleError::Cancelled) {
+                    return Err(error);
+                }
+                // Another worker may have committed the group and swept this upload away.
+                return match committer.read(&group, scratch).await {
+                    Ok(Some(committed)) => {
+                        let receipt = committer.finish(&group, committed, source, source_bucket, scratch).await?;
+                        Ok(GroupReport { receipt, committed_here: false })
+                    }
+                    _ => Err(error),
+                };
+            }
+        };
+
+        // From here on the group is finished whatever `cancel` says: the commit may be in flight.
+        let committed = committer.put(&group, catalog.path(), scratch).await?;
+        let committed = committed.ok_or_else(|| BundleError::Undecided(group.name.clone()))?;
+        let won = committed.attempt() == attempt.as_str();
+        if !won {
+            committer.discard(&archive).await?;
+        }
+        let receipt = committer.finish(&group, committed, source, source_bucket, scratch).await?;
+        self.progress.group();
+        Ok(GroupReport { receipt, committed_here: won })
+    }
+
+    /// Step 2: an archive that nothing names yet, and the catalog that will name it, on scratch.
+    #[expect(clippy::too_many_arguments, reason = "one call; they are the local variables of the protocol's steps")]
+    async fn attempt(
+        &self,
+        manifest: &ManifestRef,
+        rows: &Manifest,
+        outline: &Outline,
+        options: &ArchiveOptions,
+        committer: &Committer,
+        upload: &Upload,
+        mut record: GroupRecord,
+    ) -> Result<NamedTempFile, BundleError> {
+        let Settings { scratch, groups, memory, checksums, .. } = &*self.settings;
+        let scratch_error = |cause| BundleError::Scratch { path: scratch.clone(), cause };
+        let catalog = NamedTempFile::new_in(scratch).map_err(scratch_error)?;
+        let fetcher = Fetcher {
+            s3: self.s3.clone(),
+            limiters: Arc::clone(&self.limiters),
+            scratch: scratch.clone(),
+            checksums: *checksums,
+            copier: Copier {
+                s3: self.s3.clone(),
+                destination: committer.destination.clone(),
+                options: options.clone(),
+            },
+        };
+        let work = Work {
+            address: &manifest.address(),
+            manifest: rows,
+            options,
+            share: Share::plan(*memory, *groups, outline.archive)?,
+            fetcher: &fetcher,
+            upload,
+            progress: &self.progress,
+        };
+        let packed = work.run(catalog.path()).await?;
+        if let Some(bucket) = packed.denied_bucket {
+            return Err(BundleError::SourceDenied { bucket });
+        }
+        record.archive = (packed.size > 0).then(|| ArchiveRecord {
+            key: upload.archive().key.clone(),
+            size: packed.size,
+            crc64nvme: packed.crc64nvme,
+        });
+        let written = tokio::task::spawn_blocking(move || packed.catalog.finish(&record)).await;
+        written.expect("writing a catalog does not panic").map_err(BundleError::CatalogWrite)?;
+        Ok(catalog)
+    }
+
+    async fn outline(
+        &self,
+        manifest: &ManifestRef,
+        rows: &Manifest,
+        options: &ArchiveOptions,
+    ) -> Result<Outline, BundleError> {
+        let rows = rows.rows().map_err(manifest::ManifestError::Scratch)?;
+        let options = options.clone();
+        let outline = tokio::task::spawn_blocking(move || Outline::of(rows, &options)).await;
+        outline
+            .expect("reading rows does not panic")
+            .map_err(|cause| BundleError::Row { manifest: manifest.address(), cause })
+    }
+
+    /// How the archives of a group's run are written: its claim says so, for every worker alike.
+    async fn archive_options(&self, group: &Group) -> Result<ArchiveOptions, BundleError> {
+        let defaults = &self.settings.archive;
+        if !group.own {
+            return Ok(defaults.clone());
+        }
+        let mut claims = self.claims.lock().await;
+        if let Some(known) = claims.get(&group.run) {
+            return Ok(known.as_ref().unwrap_or(defaults).clone());
+        }
+        let destination = &self.settings.destination;
+        let address = destination.address(destination.layout.claim(&group.run));
+        let claimed = match self.s3.get_bytes(&address, None, MAX_CLAIM).await {
+            Ok((bytes, _)) => {
+                let claim = RunClaim::parse(&bytes);
+                Some(claim.map_err(|cause| BundleError::Claim { address: address.clone(), cause })?.archive)
+            }
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            Err(error) => return Err(BundleError::ReadBack(error)),
+        };
+        if claimed.as_ref().is_some_and(|claimed| claimed != defaults) {
+            tracing::debug!(run = %group.run, "archive options come from the run's claim");
+        }
+        claims.insert(group.run.clone(), claimed.clone());
+        Ok(claimed.unwrap_or_else(|| defaults.clone()))
+    }
+}

@@ -30,6 +30,7 @@ pub use crc64nvme::{Crc64Writer, crc64nvme_from_base64, crc64nvme_to_base64};
 pub use derive::{Derived, DerivedFile, derive};
 pub use error::CatalogError;
 pub use index::IndexWriter;
+pub(crate) use publish::publish_derived;
 pub use publish::{Publication, PublishError, publish};
 pub use read::{Catalog, Entries};
 pub use totals::Totals;

@@ -133,7 +133,7 @@ pub async fn publish(s3: &S3, publication: &Publication, catalog: Catalog) -> Re
 }
 
 /// The same for what was derived already.
-async fn publish_derived(
+pub(crate) async fn publish_derived(
     s3: &S3,
     publication: &Publication,
     record: &GroupRecord,

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 use s3bundler_contract::{Reason, Row};
 
@@ -48,9 +50,13 @@ fn entry(key: &str, outcome: Outcome) -> Entry {
 }
 
 fn write(entries: &[Entry]) -> File {
+    write_as(schema::properties().expect("properties"), entries)
+}
+
+fn write_as(properties: WriterProperties, entries: &[Entry]) -> File {
     let archived = entries.iter().any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
     let file = tempfile::tempfile().expect("scratch");
-    let mut writer = CatalogWriter::create(file, ARCHIVE).expect("opens");
+    let mut writer = CatalogWriter::with_properties(file, ARCHIVE, properties).expect("opens");
     for entry in entries {
         writer.push(entry).expect("a good row");
     }
@@ -314,8 +320,14 @@ proptest! {
         entries in proptest::collection::vec(any_entry(), 1..6),
         damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
         cut in proptest::option::of(any::<proptest::sample::Index>()),
+        plain in any::<bool>(),
     ) {
-        let mut bytes = bytes(write(&entries));
+        let mut properties = schema::properties().expect("properties").into_builder();
+        if plain {
+            // So that the damage reaches levels, dictionaries and deltas, and not only zstd.
+            properties = properties.set_compression(Compression::UNCOMPRESSED);
+        }
+        let mut bytes = bytes(write_as(properties.build(), &entries));
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;

@@ -16,6 +16,7 @@ use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
 
 use super::record::to_file_metadata;
 use super::schema::{self, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
@@ -45,9 +46,17 @@ impl CatalogWriter {
     /// Writes to `file`, from where it stands. `archive` is the key that this attempt's archive has, or would have if
     /// anything is archived.
     pub fn create(file: File, archive: &str) -> Result<Self, CatalogError> {
+        Self::with_properties(file, archive, schema::properties()?)
+    }
+
+    pub(super) fn with_properties(
+        file: File,
+        archive: &str,
+        properties: WriterProperties,
+    ) -> Result<Self, CatalogError> {
         let schema = Arc::new(schema::schema());
         // Without the Arrow schema: every reader but Arrow's would carry it in vain.
-        let options = ArrowWriterOptions::new().with_properties(schema::properties()?).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         Ok(Self {
             parquet: ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)?,
             schema,

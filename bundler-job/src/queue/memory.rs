@@ -256,7 +256,10 @@ mod tests {
         let queue = MemoryQueue::new(3);
         queue.send(&["1", "2", "3"].map(manifest)).await.expect("sent");
         let two = queue.receive(2, Duration::ZERO, MINUTE).await.expect("an answer");
-        assert_eq!(two.iter().map(|it| it.body.as_str()).collect::<Vec<_>>(), ["1", "2"].map(|k| manifest(k).to_json()));
+        assert_eq!(
+            two.iter().map(|it| it.body.as_str()).collect::<Vec<_>>(),
+            ["1", "2"].map(|k| manifest(k).to_json())
+        );
         assert!(one(&queue).await.body.contains("\"3\""));
     }
 

@@ -217,6 +217,8 @@ pub(super) async fn set_aside<Q: Queue>(queue: &Q, held: &Held) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
     use std::sync::Mutex;
 
     use super::*;

@@ -122,12 +122,8 @@ fn body_of(manifest: &ManifestRef) -> String {
 }
 
 async fn look_up(client: &Client, name: &str) -> Result<String, QueueError> {
-    let output = client
-        .get_queue_url()
-        .queue_name(name)
-        .send()
-        .await
-        .map_err(|error| sort("GetQueueUrl", name, &error))?;
+    let output =
+        client.get_queue_url().queue_name(name).send().await.map_err(|error| sort("GetQueueUrl", name, &error))?;
     output.queue_url.ok_or_else(|| QueueError {
         action: "GetQueueUrl",
         queue: name.to_owned(),
@@ -160,7 +156,11 @@ impl Name {
             // "Queue and message identifiers", SQS developer guide.
             let named = (1..=80).contains(&text.len())
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-            return if named { Ok(Self::Name) } else { Err(unsupported(text, "it is neither a URL nor a queue's name")) };
+            return if named {
+                Ok(Self::Name)
+            } else {
+                Err(unsupported(text, "it is neither a URL nor a queue's name"))
+            };
         }
         if text.contains('@') {
             return Err(unsupported("(hidden)", "its URL has credentials in it, which have no place there"));

@@ -114,7 +114,10 @@ impl<Q: Queue> Guard<'_, Q> {
         let visibility = match step(delivery.received.elapsed(), self.visibility) {
             Step::Extend(visibility) => visibility,
             Step::Cancel => {
-                tracing::error!(message_id = delivery.id, "group takes longer than a message can be held, giving it back");
+                tracing::error!(
+                    message_id = delivery.id,
+                    "group takes longer than a message can be held, giving it back"
+                );
                 self.cancel.cancel();
                 return next;
             }

@@ -284,7 +284,10 @@ where
     fn begin(&mut self, delivery: Delivery) {
         let id = delivery.id.clone();
         if let Some(held) = self.held.get(&id) {
-            tracing::warn!(message_id = id, "message came again while it is worked on here, going on with its new handle");
+            tracing::warn!(
+                message_id = id,
+                "message came again while it is worked on here, going on with its new handle"
+            );
             return held.adopt(delivery);
         }
         let named = message::parse(&delivery.body);

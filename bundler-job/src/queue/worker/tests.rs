@@ -1,5 +1,7 @@
 //! The loop against the queue in memory, in simulated time, and against one that fails as told.
 
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -265,10 +267,10 @@ impl Queue for Failing {
     }
 
     async fn extend(&self, delivery: &Delivery, visibility: Duration) -> Result<(), QueueError> {
-        match self.extends {
-            true => self.inner.extend(delivery, visibility).await,
-            false => Err(error("ChangeMessageVisibility", QueueErrorKind::Transient)),
+        if !self.extends {
+            return Err(error("ChangeMessageVisibility", QueueErrorKind::Transient));
         }
+        self.inner.extend(delivery, visibility).await
     }
 
     async fn delete(&self, delivery: &Delivery) -> Result<(), QueueError> {

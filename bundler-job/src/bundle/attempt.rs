@@ -1,0 +1,153 @@
+//! Step 2 of the commit protocol: one attempt at a group, from its rows to an archive in S3 that nothing names yet.
+//!
+//! ```text
+//! rows ──► permit ──► fetch … fetch ──► packer (own thread) ──► parts ──► upload ──► HEAD
+//!  in manifest order   any order         in manifest order       2 in flight
+//! ```
+
+use std::path::Path;
+
+use s3bundler_contract::group_manifest::RowError;
+use s3bundler_contract::{ArchiveOptions, Attempt, Row, S3Address};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::BundleError;
+use super::budget::{Budget, Share};
+use super::fetch::{FetchError, Fetched, Fetcher};
+use super::manifest::{Manifest, ManifestError};
+use super::pack::{Packed, Packer};
+use super::upload::Upload;
+use crate::catalog::CatalogWriter;
+use crate::progress::Progress;
+
+/// Objects fetched ahead of the packer, at most, whatever their size.
+const READ_AHEAD: usize = 1024;
+/// Header, padding and pax records of a member, for the estimate of the archive's size.
+const MEMBER_OVERHEAD: u64 = 1536;
+
+/// What a group's manifest says before anything is fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The bucket of its first row; archives lie under it.
+    pub source_bucket: String,
+    /// Its rows.
+    pub rows: u64,
+    /// About how large a plain tar of it is.
+    pub archive: u64,
+}
+
+impl Outline {
+    /// Reads every row once, so that a manifest with a bad row fails before anything is uploaded.
+    pub fn of(rows: impl Iterator<Item = Result<Row, RowError>>, options: &ArchiveOptions) -> Result<Self, RowError> {
+        let mut outline = Self { source_bucket: String::new(), rows: 0, archive: 1024 };
+        for row in rows {
+            let row = row?;
+            outline.rows += 1;
+            let packed = row.size.unwrap_or(0);
+            if packed <= options.max_object_size.bytes() {
+                outline.archive = outline.archive.saturating_add(packed).saturating_add(MEMBER_OVERHEAD);
+            }
+            if outline.source_bucket.is_empty() {
+                outline.source_bucket = row.bucket;
+            }
+        }
+        Ok(outline)
+    }
+}
+
+enum Step {
+    Object(AbortOnDropHandle<Result<Fetched, FetchError>>),
+    /// The manifest is at its end; without it the packer was left in the middle.
+    End,
+}
+
+/// What one attempt needs.
+pub struct Work<'a> {
+    /// Where the manifest is, for errors.
+    pub address: &'a S3Address,
+    /// The rows.
+    pub manifest: &'a Manifest,
+    /// How the archive is written.
+    pub options: &'a ArchiveOptions,
+    /// The memory of this group.
+    pub share: Share,
+    /// Who fetches.
+    pub fetcher: &'a Fetcher,
+    /// Who uploads.
+    pub upload: &'a Upload,
+    /// Who hears of every object.
+    pub progress: &'a Progress,
+}
+
+impl Work<'_> {
+    /// Packs and uploads the group. On an error, and when this future is dropped, the caller aborts the upload.
+    pub async fn run(&self, catalog: &Path) -> Result<Packed, BundleError> {
+        let (steps, steps_in) = mpsc::channel(READ_AHEAD);
+        let (parts, parts_in) = mpsc::channel(1);
+        let scratch_error = |cause| BundleError::Scratch { path: catalog.to_owned(), cause };
+        let catalog_file = std::fs::File::options().write(true).read(true).open(catalog).map_err(scratch_error)?;
+        let writer =
+            CatalogWriter::create(catalog_file, &self.upload.archive().key).map_err(BundleError::CatalogWrite)?;
+        let packer = Packer::new(self.options.format, self.share.part, parts, writer);
+        let packing = pack(packer, steps_in, self.progress.clone());
+        let (produced, packed, uploaded) = tokio::join!(self.produce(steps), packing, self.upload.send(parts_in));
+        // The first cause first: a failed upload or fetch ends the packer, which ends the producer.
+        let parts = uploaded.map_err(BundleError::Upload)?;
+        let packed = packed?;
+        produced?;
+        if packed.size > 0 && packed.denied_bucket.is_none() {
+            self.upload.complete(parts, packed.size, packed.crc64nvme).await.map_err(BundleError::Upload)?;
+        }
+        Ok(packed)
+    }
+
+    async fn produce(&self, steps: mpsc::Sender<Step>) -> Result<(), BundleError> {
+        let budget = Budget::new(self.share);
+        let rows = self.manifest.rows().map_err(ManifestError::Scratch)?;
+        for row in rows {
+            let row = row.map_err(|cause| BundleError::Row { manifest: self.address.clone(), cause })?;
+            let reserved = Fetcher::reserve(&row, self.share.in_memory);
+            let permit = budget.take(reserved).await;
+            let (fetcher, budget, in_memory) = (self.fetcher.clone(), budget.clone(), self.share.in_memory);
+            let fetch = tokio::spawn(async move { fetcher.fetch(row, permit, reserved, budget, in_memory).await });
+            if steps.send(Step::Object(AbortOnDropHandle::new(fetch))).await.is_err() {
+                // The packer has ended; its error says why.
+                return Ok(());
+            }
+        }
+        let _ = steps.send(Step::End).await;
+        Ok(())
+    }
+}
+
+async fn pack(mut packer: Packer, mut steps: mpsc::Receiver<Step>, progress: Progress) -> Result<Packed, BundleError> {
+    let runtime = tokio::runtime::Handle::current();
+    let packing = tokio::task::spawn_blocking(move || {
+        loop {
+            match steps.blocking_recv() {
+                Some(Step::Object(fetch)) => {
+                    let fetched = match runtime.block_on(fetch) {
+                        Ok(fetched) => fetched.map_err(BundleError::Fetch)?,
+                        Err(error) if error.is_cancelled() => return Err(BundleError::Cancelled),
+                        Err(error) => std::panic::resume_unwind(error.into_panic()),
+                    };
+                    let size = fetched.row.size.unwrap_or(0);
+                    packer.add(fetched).map_err(BundleError::Pack)?;
+                    progress.object(size);
+                }
+                Some(Step::End) => return packer.finish().map_err(BundleError::Pack),
+                None => return Err(BundleError::Cancelled),
+            }
+        }
+    });
+    match packing.await {
+        Ok(packed) => packed,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// A new attempt's name.
+pub fn new_attempt() -> Attempt {
+    Attempt::from_bits(rand::random())
+}

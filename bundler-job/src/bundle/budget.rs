@@ -1,0 +1,153 @@
+//! One memory budget for object data. RSS does not grow with objects, group size or object size.
+//!
+//! Every group has an equal share, so that no group waits for the bytes of another. Of its share, three parts are set
+//! aside for the upload (one fills while two are in flight), and the rest is for members between GET and archive: a
+//! permit is taken before the GET and given back when the member's bytes are in a part. Permits are taken in manifest
+//! order and members packed in that order, so what the next member waits for is always on its way.
+
+use std::sync::Arc;
+
+use s3bundler_contract::ByteSize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Without a container limit and without `--memory`.
+const DEFAULT_BUDGET: ByteSize = ByteSize::mib(128);
+/// Members up to this size stay in memory; larger ones go to scratch.
+const MAX_IN_MEMORY: ByteSize = ByteSize::mib(8);
+/// S3 takes no smaller part but the last ("Amazon S3 multipart upload limits").
+const MIN_PART: ByteSize = ByteSize::mib(5);
+/// Larger parts save no requests worth their memory.
+const USUAL_PART: ByteSize = ByteSize::mib(16);
+/// S3 takes 10,000 parts; objects may have grown since the inventory.
+const PLANNED_PARTS: u64 = 9_000;
+/// Members of a few hundred KiB and what is on its way to scratch fit in no less.
+const MIN_MEMBERS: ByteSize = ByteSize::mib(1);
+/// One semaphore permit is this many bytes: a semaphore counts in u32.
+const UNIT: u64 = 1024;
+
+/// Parts of one group in flight.
+pub const PARTS_IN_FLIGHT: usize = 2;
+
+/// The share of one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Bytes of members between GET and archive.
+    pub members: u64,
+    /// Size of a part of the upload.
+    pub part: u64,
+    /// Members up to this size stay in memory.
+    pub in_memory: u64,
+}
+
+/// A share too small for the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{share} of memory for a group are too few for its archive of about {archive} bytes: \
+     it needs {needed}; raise --memory, or lower --groups or --max-size"
+)]
+pub struct TooSmall {
+    share: ByteSize,
+    archive: u64,
+    needed: ByteSize,
+}
+
+impl Share {
+    /// Divides `budget` among `groups`, for an archive of about `archive` bytes.
+    pub fn plan(budget: ByteSize, groups: u64, archive: u64) -> Result<Self, TooSmall> {
+        let share = budget.bytes() / groups.max(1);
+        let needed_part = archive.div_ceil(PLANNED_PARTS).next_multiple_of(1 << 20);
+        let part = (share / 4).clamp(MIN_PART.bytes(), USUAL_PART.bytes()).max(needed_part);
+        let parts = part * (PARTS_IN_FLIGHT as u64 + 1);
+        let members = share.saturating_sub(parts);
+        if members < MIN_MEMBERS.bytes() {
+            let needed = ByteSize(parts + MIN_MEMBERS.bytes());
+            return Err(TooSmall { share: ByteSize(share), archive, needed });
+        }
+        // Half, so that others can be read ahead of the largest.
+        Ok(Self { members, part, in_memory: (members / 2).min(MAX_IN_MEMORY.bytes()) })
+    }
+}
+
+/// The budget that was asked for, or half of the container's memory limit, or 128 MiB.
+pub fn budget(asked: Option<ByteSize>) -> ByteSize {
+    asked.or_else(|| cgroup_limit().map(|limit| ByteSize(limit / 2))).unwrap_or(DEFAULT_BUDGET)
+}
+
+/// The memory limit of this process's container (cgroup v2, then v1); hosts without one give none.
+fn cgroup_limit() -> Option<u64> {
+    /// Kernels say "no limit" in v1 with a number near the top of the address space.
+    const NO_LIMIT: u64 = 1 << 60;
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .into_iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
+        .filter(|limit| *limit < NO_LIMIT)
+}
+
+/// Permits for the bytes of one group.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    permits: Arc<Semaphore>,
+}
+
+impl Budget {
+    /// A budget for the members of a share.
+    pub fn new(share: Share) -> Self {
+        let units = usize::try_from(share.members / UNIT).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))) }
+    }
+
+    /// Waits for permits for this many bytes.
+    pub async fn take(&self, bytes: u64) -> Permit {
+        let permit = Arc::clone(&self.permits).acquire_many_owned(units(bytes)).await;
+        Permit(permit.expect("a budget is never closed"))
+    }
+
+    /// Permits for this many bytes if they are free.
+    pub fn try_take(&self, bytes: u64) -> Option<Permit> {
+        Arc::clone(&self.permits).try_acquire_many_owned(units(bytes)).ok().map(Permit)
+    }
+}
+
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+/// Bytes taken from a budget; given back on drop.
+#[derive(Debug)]
+pub struct Permit(OwnedSemaphorePermit);
+
+impl Permit {
+    /// Adds the bytes of another.
+    pub fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_three_parts_and_members() {
+        for (budget, groups, archive, part, in_memory) in [
+            (128, 2, 1 << 30, 16, 8),
+            (128, 1, 1 << 30, 16, 8),
+            (64, 2, 1 << 30, 8, 4),
+            (32, 2, 1 << 30, 5, 0),
+            (17, 1, 1 << 30, 5, 1),
+            // 400 GB in 9,000 parts.
+            (512, 2, 400 << 30, 46, 8),
+        ] {
+            let share = Share::plan(ByteSize::mib(budget), groups, archive).expect("enough");
+            assert_eq!((share.part >> 20, share.in_memory >> 20), (part, in_memory), "{budget} {groups}");
+            assert!(3 * share.part + share.members <= ByteSize::mib(budget / groups).bytes());
+        }
+    }
+
+    #[test]
+    fn a_share_too_small_is_refused_with_what_it_needs() {
+        assert!(Share::plan(ByteSize::mib(16), 2, 1 << 30).is_err());
+        let error = Share::plan(ByteSize::mib(64), 2, 400 << 30).expect_err("parts of 46 MiB").to_string();
+        assert!(error.contains("raise --memory"), "{error}");
+    }
+}

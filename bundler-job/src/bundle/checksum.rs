@@ -1,0 +1,170 @@
+//! Whether the bytes that arrived are the object's: MD5 against an ETag that is one, the source's own full-object
+//! checksum otherwise.
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
+use crc_fast::CrcAlgorithm;
+use data_encoding::{BASE64, HEXLOWER};
+use md5::{Digest, Md5};
+
+use crate::catalog::Map;
+
+/// The MD5 of a body as it arrives, and the source's own checksum where the ETag is no MD5.
+pub struct BodyDigest {
+    md5: Md5,
+    source: Option<(SourceHash, Vec<u8>)>,
+    etag_md5: Option<String>,
+}
+
+enum SourceHash {
+    Crc(Box<crc_fast::Digest>, usize),
+    Sha1(Box<sha1::Sha1>),
+    Sha256(Box<sha2::Sha256>),
+}
+
+/// The bytes are not those that the source has a checksum of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mismatch;
+
+impl BodyDigest {
+    /// For the body that follows these headers.
+    pub fn new(headers: &GetObjectOutput) -> Self {
+        let etag_md5 = plain_md5(headers);
+        let source = if etag_md5.is_some() { None } else { source_hash(headers) };
+        Self { md5: Md5::new(), source, etag_md5 }
+    }
+
+    /// The next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        match &mut self.source {
+            Some((SourceHash::Crc(digest, _), _)) => digest.update(bytes),
+            Some((SourceHash::Sha1(digest), _)) => digest.update(bytes),
+            Some((SourceHash::Sha256(digest), _)) => digest.update(bytes),
+            None => {}
+        }
+    }
+
+    /// The MD5 in hex, once the whole body was seen and agreed.
+    pub fn finish(self) -> Result<String, Mismatch> {
+        let md5 = HEXLOWER.encode(&self.md5.finalize());
+        if self.etag_md5.is_some_and(|etag| etag != md5) {
+            return Err(Mismatch);
+        }
+        if let Some((hash, expected)) = self.source {
+            let found = match hash {
+                // The last `width` bytes of the big-endian number.
+                SourceHash::Crc(digest, width) => digest.finalize().to_be_bytes()[8 - width..].to_vec(),
+                SourceHash::Sha1(digest) => digest.finalize().to_vec(),
+                SourceHash::Sha256(digest) => digest.finalize().to_vec(),
+            };
+            if found != expected {
+                return Err(Mismatch);
+            }
+        }
+        Ok(md5)
+    }
+}
+
+/// An ETag is the MD5 of the object's bytes when it is not multipart (no `-`) and not under SSE-KMS or SSE-C
+/// ("Common response headers", S3 API reference).
+fn plain_md5(headers: &GetObjectOutput) -> Option<String> {
+    use ServerSideEncryption::{AwsKms, AwsKmsDsse};
+    let keyed = matches!(headers.server_side_encryption(), Some(AwsKms | AwsKmsDsse));
+    let etag = headers.e_tag()?.trim_matches('"');
+    let hex = etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit());
+    (hex && !keyed && headers.sse_customer_algorithm().is_none()).then(|| etag.to_ascii_lowercase())
+}
+
+/// The strongest full-object checksum that we can compute. COMPOSITE ones are of the parts, not of the bytes.
+fn source_hash(headers: &GetObjectOutput) -> Option<(SourceHash, Vec<u8>)> {
+    if headers.checksum_type() == Some(&ChecksumType::Composite) {
+        return None;
+    }
+    let decode = |text: Option<&str>| text.and_then(|text| BASE64.decode(text.as_bytes()).ok());
+    let crc = |algorithm, width| SourceHash::Crc(Box::new(crc_fast::Digest::new(algorithm)), width);
+    let candidates = [
+        (decode(headers.checksum_sha256()), SourceHash::Sha256(Box::default())),
+        (decode(headers.checksum_crc64_nvme()), crc(CrcAlgorithm::Crc64Nvme, 8)),
+        (decode(headers.checksum_sha1()), SourceHash::Sha1(Box::default())),
+        (decode(headers.checksum_crc32_c()), crc(CrcAlgorithm::Crc32Iscsi, 4)),
+        (decode(headers.checksum_crc32()), crc(CrcAlgorithm::Crc32IsoHdlc, 4)),
+    ];
+    candidates.into_iter().find_map(|(expected, hash)| expected.map(|expected| (hash, expected)))
+}
+
+/// The source's own checksums, for the catalog: those of the parts too, which carry their count after a `-`.
+pub fn source_checksums(headers: &GetObjectOutput) -> Map {
+    [
+        ("crc32", headers.checksum_crc32()),
+        ("crc32c", headers.checksum_crc32_c()),
+        ("crc64nvme", headers.checksum_crc64_nvme()),
+        ("sha1", headers.checksum_sha1()),
+        ("sha256", headers.checksum_sha256()),
+        ("type", headers.checksum_type().map(ChecksumType::as_str)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers() -> aws_sdk_s3::operation::get_object::builders::GetObjectOutputBuilder {
+        GetObjectOutput::builder()
+    }
+
+    fn check(headers: &GetObjectOutput, body: &[u8]) -> Result<String, Mismatch> {
+        let mut digest = BodyDigest::new(headers);
+        for chunk in body.chunks(3) {
+            digest.update(chunk);
+        }
+        digest.finish()
+    }
+
+    const MD5_OF_123456789: &str = "25f9e794323b453885f5181f1b624d0b";
+
+    #[test]
+    fn a_plain_etag_is_compared() {
+        let good = headers().e_tag(format!("\"{MD5_OF_123456789}\"")).build();
+        assert_eq!(check(&good, b"123456789").as_deref(), Ok(MD5_OF_123456789));
+        assert_eq!(check(&good, b"123456780"), Err(Mismatch));
+    }
+
+    #[test]
+    fn an_etag_under_kms_or_of_parts_is_not_an_md5() {
+        let kms = headers()
+            .e_tag("\"00000000000000000000000000000000\"")
+            .server_side_encryption(ServerSideEncryption::AwsKms);
+        assert!(check(&kms.build(), b"123456789").is_ok());
+        assert!(check(&headers().e_tag("\"00000000000000000000000000000000-2\"").build(), b"x").is_ok());
+    }
+
+    // Check values of the CRC catalogue for "123456789", and SHA of the same.
+    #[test]
+    fn the_sources_own_checksum_is_compared_where_the_etag_is_no_md5() {
+        let multipart = || headers().e_tag("\"0-2\"").checksum_type(ChecksumType::FullObject);
+        let hex = |text: &str| BASE64.encode(&data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).expect("hex"));
+        let good = [
+            multipart().checksum_crc32(hex("cbf43926")),
+            multipart().checksum_crc32_c(hex("e3069283")),
+            multipart().checksum_crc64_nvme(hex("ae8b14860a799888")),
+            multipart().checksum_sha1(hex("f7c3bc1d808e04732adf679965ccc34ca7ae3441")),
+            multipart().checksum_sha256(hex("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225")),
+        ];
+        for headers in good.map(aws_sdk_s3::operation::get_object::builders::GetObjectOutputBuilder::build) {
+            assert_eq!(check(&headers, b"123456789").as_deref(), Ok(MD5_OF_123456789), "{headers:?}");
+            assert_eq!(check(&headers, b"123456780"), Err(Mismatch), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_composite_checksum_is_not_of_the_bytes() {
+        let composite =
+            headers().e_tag("\"0-2\"").checksum_type(ChecksumType::Composite).checksum_crc32("AAAAAA==-2").build();
+        assert!(check(&composite, b"123456789").is_ok());
+        assert_eq!(source_checksums(&composite).get("crc32").map(String::as_str), Some("AAAAAA==-2"));
+    }
+}

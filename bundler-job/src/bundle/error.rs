@@ -1,0 +1,164 @@
+//! Why a group was not archived, and what that means for the process.
+
+use std::io;
+use std::path::PathBuf;
+
+use s3bundler_contract::group_manifest::RowError;
+use s3bundler_contract::record::RecordError;
+use s3bundler_contract::{ExitCode, GroupName, S3Address};
+
+use super::budget::TooSmall;
+use super::fetch::FetchError;
+use super::manifest::ManifestError;
+use super::pack::PackError;
+use crate::catalog::{CatalogError, PublishError};
+use crate::queue::Disposition;
+use crate::s3::{ErrorKind, S3Error};
+
+/// Why a group was not archived. Nothing is half-committed: the same group can be tried again by anybody.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The manifest could not be had.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A row of the manifest cannot be read.
+    #[error("cannot read the group manifest {manifest}: {cause}")]
+    Row {
+        /// The manifest.
+        manifest: S3Address,
+        /// Line and cause.
+        cause: RowError,
+    },
+    /// The run's claim cannot be read.
+    #[error("cannot read the run's claim {address}: {cause}")]
+    Claim {
+        /// The claim.
+        address: S3Address,
+        /// Why.
+        cause: RecordError,
+    },
+    /// Not enough memory for the group.
+    #[error(transparent)]
+    Memory(#[from] TooSmall),
+    /// Trouble of the source that every object would have.
+    #[error(transparent)]
+    Fetch(FetchError),
+    /// Every object of a source bucket was denied.
+    #[error(
+        "every object of s3://{bucket} in this group was denied; allow s3:GetObject (and s3:GetObjectVersion, \
+         s3:GetObjectTagging, kms:Decrypt where they are used) to the credentials of the bundler"
+    )]
+    SourceDenied {
+        /// The source bucket.
+        bucket: String,
+    },
+    /// Packing failed on this machine.
+    #[error(transparent)]
+    Pack(PackError),
+    /// The scratch directory cannot be used.
+    #[error("cannot use the scratch directory at {path}: {cause}; free space there or choose another with --scratch")]
+    Scratch {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The catalog cannot be written to scratch.
+    #[error("cannot write the catalog to the scratch directory: {0}")]
+    CatalogWrite(CatalogError),
+    /// The archive or the catalog was not taken by the destination.
+    #[error("cannot write to the destination: {0}")]
+    Upload(S3Error),
+    /// The catalog or the claim could not be read from the destination.
+    #[error("cannot read from the destination: {0}")]
+    ReadBack(S3Error),
+    /// A catalog in S3 that is not one.
+    #[error("the catalog {address} cannot be read: {cause}")]
+    Catalog {
+        /// Which.
+        address: S3Address,
+        /// Why.
+        cause: CatalogError,
+    },
+    /// The group's name belongs to another manifest.
+    #[error("group {group} was archived from another manifest: {theirs}, not {ours}; use another run name or prefix")]
+    NameTaken {
+        /// The group.
+        group: GroupName,
+        /// Our manifest.
+        ours: String,
+        /// The catalog's.
+        theirs: String,
+    },
+    /// The catalog was put, and still is not there.
+    #[error("the catalog of group {0} was put and is not there; the group is given back")]
+    Undecided(GroupName),
+    /// Index, dead letters or receipt could not be written.
+    #[error(transparent)]
+    Publish(PublishError),
+    /// What other attempts left could not be removed.
+    #[error("the group is archived, but what other attempts left could not be removed: {0}")]
+    Sweep(S3Error),
+    /// The process is ending.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl BundleError {
+    /// What becomes of the group's message.
+    pub fn disposition(&self) -> Disposition {
+        let of_source = |error: &S3Error| match error.kind {
+            // Bad credentials, or an endpoint that is down: every group would meet them.
+            ErrorKind::Denied | ErrorKind::Unreachable => Disposition::Fatal,
+            _ => Disposition::GiveBack,
+        };
+        match self {
+            Self::Manifest(ManifestError::S3(error)) => match error.kind {
+                ErrorKind::NotFound | ErrorKind::NoBucket | ErrorKind::Precondition => Disposition::LeaveForRedrive,
+                _ => Disposition::GiveBack,
+            },
+            Self::Manifest(ManifestError::Columns { .. })
+            | Self::Row { .. }
+            | Self::Claim { .. }
+            | Self::Catalog { .. }
+            | Self::NameTaken { .. }
+            | Self::Memory(_) => Disposition::LeaveForRedrive,
+            Self::Manifest(ManifestError::Scratch(_))
+            | Self::Fetch(FetchError::Scratch { .. })
+            | Self::Scratch { .. }
+            | Self::Pack(_)
+            | Self::CatalogWrite(_) => Disposition::Fatal,
+            Self::Fetch(FetchError::Source(error) | FetchError::Destination(error)) => of_source(error),
+            Self::Upload(error) | Self::ReadBack(error) | Self::Sweep(error) => match error.kind {
+                ErrorKind::Denied | ErrorKind::NoBucket | ErrorKind::Unreachable => Disposition::Fatal,
+                _ => Disposition::GiveBack,
+            },
+            Self::Publish(error) if error.exit() == ExitCode::Permission => Disposition::Fatal,
+            Self::Publish(_) | Self::SourceDenied { .. } | Self::Undecided(_) | Self::Cancelled => {
+                Disposition::GiveBack
+            }
+        }
+    }
+
+    /// What the process exits with when this ends it.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Manifest(ManifestError::S3(error)) | Self::ReadBack(error) => error.reading(),
+            Self::Manifest(ManifestError::Scratch(_))
+            | Self::Scratch { .. }
+            | Self::Pack(_)
+            | Self::CatalogWrite(_) => ExitCode::Local,
+            Self::Manifest(ManifestError::Columns { .. })
+            | Self::Row { .. }
+            | Self::Claim { .. }
+            | Self::Catalog { .. } => ExitCode::Unreadable,
+            Self::Memory(_) | Self::NameTaken { .. } => ExitCode::Usage,
+            Self::Fetch(error) => error.exit(),
+            Self::SourceDenied { .. } => ExitCode::Permission,
+            Self::Upload(error) | Self::Sweep(error) => error.writing(),
+            Self::Publish(error) => error.exit(),
+            Self::Undecided(_) => ExitCode::Upload,
+            Self::Cancelled => ExitCode::Terminated,
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! One row of a group manifest to the bytes and facts of its object: one GET for an untagged object, whatever its size.
+//!
+//! Per-object trouble stays with the object and becomes a [`Reason`]; trouble that every object would have is a
+//! [`FetchError`] and fails the group. Retries are owned here, from the request to the last byte: the client tries once,
+//! so that every throttling is seen and slows the bucket down.
+
+use std::io::{self, Seek as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use s3bundler_contract::{ExitCode, Reason, Row, S3Address};
+use tokio::io::AsyncWriteExt as _;
+
+use super::budget::{Budget, Permit};
+use super::checksum::{BodyDigest, source_checksums};
+use super::copy::Copier;
+use super::limiter::Limiters;
+use crate::catalog::Map;
+use crate::s3::{Body, ErrorKind, S3, S3Error};
+
+/// Tries at one object: 200 ms, 400 ms … 20 s apart, about a minute in all.
+const MAX_TRIES: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Held for a member beside its data: up to 2 KiB of user metadata, 10 tags, headers, the row, the task.
+pub const OVERHEAD: u64 = 6 * 1024;
+/// Held for a member that goes to scratch: what is between socket and file.
+const SPILLING: u64 = 256 * 1024;
+
+/// An object on its way into the archive, or what became of it instead.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The row, with what the GET said where there was one.
+    pub row: Row,
+    /// Whether the version came from the manifest.
+    pub listed_version: bool,
+    /// What the catalog keeps of the object.
+    pub facts: Facts,
+    /// Seconds since 1970.
+    pub mtime: u64,
+    /// Its bytes.
+    pub content: Content,
+    /// The memory they stand for.
+    pub permit: Permit,
+}
+
+/// What the catalog keeps of an object beside its row.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// MD5 in hex.
+    pub md5: Option<String>,
+    /// The source's own checksums.
+    pub checksums: Map,
+    /// Content headers.
+    pub headers: Map,
+    /// User metadata.
+    pub metadata: Map,
+    /// Tags.
+    pub tags: Map,
+}
+
+/// Where an object's bytes are.
+#[derive(Debug)]
+pub enum Content {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a nameless file of the scratch directory, read from its start.
+    Scratch(std::fs::File),
+    /// Copied by the server to this key of the destination.
+    Copied(String),
+    /// Nowhere.
+    Failed(Reason),
+}
+
+/// Trouble that every object of the group would have.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The scratch directory cannot be written.
+    #[error("cannot write to the scratch directory {path}: {cause}; free space there or choose another with --scratch")]
+    Scratch {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Nobody answers, the bucket is not there, or the credentials are not good.
+    #[error("cannot read source objects: {0}")]
+    Source(S3Error),
+    /// A copy of a large object could not be written.
+    #[error("cannot write to the destination: {0}")]
+    Destination(S3Error),
+}
+
+impl FetchError {
+    /// What the process exits with when this ends it.
+    pub const fn exit(&self) -> ExitCode {
+        match self {
+            Self::Scratch { .. } => ExitCode::Local,
+            Self::Source(error) => error.reading(),
+            Self::Destination(error) => error.writing(),
+        }
+    }
+}
+
+/// How one try at an object ended, when not well.
+enum Trouble {
+    /// For good.
+    Object(Reason),
+    /// Perhaps not the next time.
+    Again(S3Error),
+    /// Its bytes changed while they were read.
+    Changed,
+    /// Its bytes were not those of its checksum.
+    Mismatch,
+    /// Not this object's trouble.
+    Group(FetchError),
+}
+
+/// Fetches the objects of groups.
+#[derive(Debug, Clone)]
+pub struct Fetcher {
+    /// Where from.
+    pub s3: S3,
+    /// How many at a time.
+    pub limiters: Arc<Limiters>,
+    /// Where large members wait.
+    pub scratch: PathBuf,
+    /// Whether to ask for the source's own checksums.
+    pub checksums: bool,
+    /// Who copies objects that are too large.
+    pub copier: Copier,
+}
+
+impl Fetcher {
+    /// Memory to take before fetching `row`, where members up to `in_memory` bytes stay in memory.
+    pub fn reserve(row: &Row, in_memory: u64) -> u64 {
+        match row.size {
+            Some(size) if size <= in_memory => size + OVERHEAD,
+            // Unknown sizes are small or go to scratch.
+            _ => SPILLING + OVERHEAD,
+        }
+    }
+
+    /// Fetches one object. `budget` is asked, without waiting, for more than `permit` where the object has grown.
+    pub async fn fetch(
+        &self,
+        row: Row,
+        permit: Permit,
+        reserved: u64,
+        budget: Budget,
+        in_memory: u64,
+    ) -> Result<Fetched, FetchError> {
+        let listed_version = row.version_id.is_some();
+        let mut fetched = Fetched {
+            row,
+            listed_version,
+            facts: Facts::default(),
+            mtime: 0,
+            content: Content::Failed(Reason::Invalid),
+            permit,
+        };
+        if fetched.row.impossible().is_some() {
+            return Ok(fetched);
+        }
+        let limiter = self.limiters.of(&fetched.row.bucket);
+        let _slot = limiter.slot().await;
+        if fetched.row.size.is_some_and(|size| self.copier.takes(size)) {
+            return self.copy(fetched).await;
+        }
+        let (mut changes, mut mismatches) = (0, 0);
+        for tries in 1..=MAX_TRIES {
+            let room = Room { reserved, in_memory, budget: &budget };
+            let trouble = match self.try_once(&mut fetched, room).await {
+                Ok(Next::Done) => {
+                    limiter.succeeded();
+                    return Ok(fetched);
+                }
+                Ok(Next::TooLarge) => return self.copy(fetched).await,
+                Err(trouble) => trouble,
+            };
+            let reason = match trouble {
+                Trouble::Group(error) => return Err(error),
+                Trouble::Object(reason) => Some(reason),
+                Trouble::Again(error) if tries == MAX_TRIES && error.kind == ErrorKind::Unreachable => {
+                    return Err(FetchError::Source(error));
+                }
+                Trouble::Again(_) => (tries == MAX_TRIES).then_some(Reason::Retry),
+                Trouble::Changed => {
+                    changes += 1;
+                    (changes == 2).then_some(Reason::Changed)
+                }
+                Trouble::Mismatch => {
+                    mismatches += 1;
+                    (mismatches == 2).then_some(Reason::ChecksumMismatch)
+                }
+            };
+            if let Some(reason) = reason {
+                tracing::debug!(bucket = fetched.row.bucket, key = ?fetched.row.key, %reason, "object failed");
+                fetched.content = Content::Failed(reason);
+                return Ok(fetched);
+            }
+            tokio::time::sleep(pause(tries)).await;
+        }
+        fetched.content = Content::Failed(Reason::Retry);
+        Ok(fetched)
+    }
+
+    async fn copy(&self, mut fetched: Fetched) -> Result<Fetched, FetchError> {
+        match self.copier.copy(&mut fetched.row, &mut fetched.facts).await? {
+            Ok(key) => fetched.content = Content::Copied(key),
+            Err(reason) => fetched.content = Content::Failed(reason),
+        }
+        Ok(fetched)
+    }
+
+    async fn try_once(&self, fetched: &mut Fetched, room: Room<'_>) -> Result<Next, Trouble> {
+        let row = &fetched.row;
+        let address = S3Address::new(&row.bucket, &row.key);
+        let client = self.s3.client_once(&row.bucket).await;
+        let mut request = client.get_object().bucket(&row.bucket).key(&row.key);
+        if fetched.listed_version {
+            request = request.set_version_id(row.version_id.clone());
+        }
+        let output = if self.checksums {
+            // Asked for by hand: with the SDK's own option it would hash every body a second time.
+            let ask = |request: &mut aws_smithy_runtime_api::http::Request| {
+                request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
+            };
+            request.customize().mutate_request(ask).send().await
+        } else {
+            request.send().await
+        };
+        let mut output = output.map_err(|error| {
+            let error = S3Error::new("GetObject", address.clone(), &error);
+            self.limiter_sees(&error);
+            trouble(error)
+        })?;
+
+        let size = output.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        if self.copier.takes(size) {
+            fetched.row.size = Some(size);
+            return Ok(Next::TooLarge);
+        }
+        let mut facts = facts(&mut output);
+        let tags = output.tag_count().is_some_and(|count| count > 0);
+        let version = output.version_id().map(str::to_owned);
+        let modified = output.last_modified().copied();
+        let etag = output.e_tag().map(|etag| etag.trim_matches('"').to_owned());
+        let storage_class = output.storage_class().map(|class| class.as_str().to_owned());
+        let mut digest = BodyDigest::new(&output);
+        let mut body = Body::new(client.clone(), address, version.clone(), output);
+
+        let more = (size + OVERHEAD).saturating_sub(room.reserved);
+        let in_memory = size <= room.in_memory
+            && match (more, room.budget.try_take(more)) {
+                (0, _) => true,
+                (_, Some(extra)) => {
+                    fetched.permit.merge(extra);
+                    true
+                }
+                (_, None) => false,
+            };
+        fetched.content = if in_memory {
+            let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+            while let Some(chunk) = body.next().await.map_err(trouble)? {
+                digest.update(&chunk);
+                data.extend_from_slice(&chunk);
+            }
+            Content::Memory(data)
+        } else {
+            Content::Scratch(self.spill(&mut body, &mut digest).await?)
+        };
+        facts.md5 = Some(digest.finish().map_err(|_| Trouble::Mismatch)?);
+        if tags {
+            let version = if fetched.listed_version { fetched.row.version_id.clone() } else { version.clone() };
+            facts.tags = self.tags(&fetched.row, version).await?;
+        }
+
+        fetched.facts = facts;
+        let row = &mut fetched.row;
+        row.size = Some(size);
+        row.etag = etag;
+        row.storage_class = storage_class.or_else(|| row.storage_class.take());
+        if !fetched.listed_version {
+            row.version_id = version;
+        }
+        if let Some(modified) = modified {
+            fetched.mtime = u64::try_from(modified.secs()).unwrap_or(0);
+            row.last_modified = modified.fmt(aws_smithy_types::date_time::Format::DateTime).ok();
+        }
+        Ok(Next::Done)
+    }
+
+    async fn spill(&self, body: &mut Body, digest: &mut BodyDigest) -> Result<std::fs::File, Trouble> {
+        let failed = |cause| Trouble::Group(FetchError::Scratch { path: self.scratch.clone(), cause });
+        let file = tempfile::tempfile_in(&self.scratch).map_err(failed)?;
+        let mut file = tokio::fs::File::from_std(file);
+        while let Some(chunk) = body.next().await.map_err(trouble)? {
+            digest.update(&chunk);
+            file.write_all(&chunk).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        let mut file = file.into_std().await;
+        file.rewind().map_err(failed)?;
+        Ok(file)
+    }
+
+    /// Tags of the version that was read, under its literal key.
+    async fn tags(&self, row: &Row, version: Option<String>) -> Result<Map, Trouble> {
+        let client = self.s3.client_once(&row.bucket).await;
+        let request = client.get_object_tagging().bucket(&row.bucket).key(&row.key).set_version_id(version);
+        let output = request.send().await.map_err(|error| {
+            let error = S3Error::new("GetObjectTagging", S3Address::new(&row.bucket, &row.key), &error);
+            self.limiter_sees(&error);
+            trouble(error)
+        })?;
+        Ok(output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
+    }
+
+    fn limiter_sees(&self, error: &S3Error) {
+        if error.kind == ErrorKind::Throttled {
+            self.limiters.of(&error.address.bucket).throttled(Instant::now());
+        }
+    }
+}
+
+enum Next {
+    Done,
+    TooLarge,
+}
+
+#[derive(Clone, Copy)]
+struct Room<'a> {
+    reserved: u64,
+    in_memory: u64,
+    budget: &'a Budget,
+}
+
+/// Exponential, with jitter, so that throttled objects do not come back together.
+fn pause(tries: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE);
+    longest.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+/// Whose trouble an answer of the source is.
+fn trouble(error: S3Error) -> Trouble {
+    match reason(&error) {
+        Verdict::Object(reason) => Trouble::Object(reason),
+        Verdict::Again => Trouble::Again(error),
+        Verdict::Changed => Trouble::Changed,
+        Verdict::Group => Trouble::Group(FetchError::Source(error)),
+    }
+}
+
+/// Whose trouble an answer of the source is, as plain data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The object's, for this reason.
+    Object(Reason),
+    /// Nobody's: try again.
+    Again,
+    /// The object was replaced.
+    Changed,
+    /// Everybody's.
+    Group,
+}
+
+/// Judges a failed read of a source object.
+pub fn reason(error: &S3Error) -> Verdict {
+    match error.kind {
+        ErrorKind::NotFound => Verdict::Object(Reason::NoSuchKey),
+        ErrorKind::Archived => Verdict::Object(Reason::Glacier),
+        // A bucket policy, an object's ACL or a KMS key denies this object; bad credentials deny every one.
+        ErrorKind::Denied
+            if error.code == "AccessDenied" || error.code == "HTTP 403" || error.code.starts_with("KMS.") =>
+        {
+            Verdict::Object(Reason::AccessDenied)
+        }
+        ErrorKind::Denied | ErrorKind::NoBucket => Verdict::Group,
+        ErrorKind::Precondition => Verdict::Changed,
+        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Unreachable => Verdict::Again,
+        // A version that is a delete marker answers 405 ("GetObject", S3 API reference).
+        ErrorKind::Rejected if error.code == "MethodNotAllowed" || error.code == "HTTP 405" => {
+            Verdict::Object(Reason::NoSuchKey)
+        }
+        // S3 says only InvalidRequest, and in words that the object has a server-side encryption form that needs
+        // parameters.
+        ErrorKind::Rejected if error.detail.contains("Server Side Encryption") => Verdict::Object(Reason::SseC),
+        ErrorKind::Rejected => Verdict::Object(Reason::Invalid),
+    }
+}
+
+/// Everything in the headers that is worth keeping.
+pub fn facts(output: &mut GetObjectOutput) -> Facts {
+    let missing = output.missing_meta().filter(|n| *n > 0).map(|n| n.to_string());
+    let headers = [
+        ("cache-control", output.cache_control()),
+        ("content-disposition", output.content_disposition()),
+        ("content-encoding", output.content_encoding()),
+        ("content-language", output.content_language()),
+        ("content-type", output.content_type()),
+        ("expires", output.expires_string()),
+        ("website-redirect-location", output.website_redirect_location()),
+        // Metadata that cannot be given as headers: say that it is not in the catalog.
+        ("x-amz-missing-meta", missing.as_deref()),
+    ];
+    let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    Facts {
+        md5: None,
+        checksums: source_checksums(output),
+        headers,
+        metadata: output.metadata.take().unwrap_or_default().into_iter().collect(),
+        tags: Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objects_trouble_stays_with_the_object() {
+        let error = |kind, code: &str, detail: &str| S3Error {
+            action: "GetObject",
+            address: S3Address::new("b", "k"),
+            kind,
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+        };
+        for (kind, code, verdict) in [
+            (ErrorKind::NotFound, "NoSuchKey", Verdict::Object(Reason::NoSuchKey)),
+            (ErrorKind::NotFound, "NoSuchVersion", Verdict::Object(Reason::NoSuchKey)),
+            (ErrorKind::Rejected, "MethodNotAllowed", Verdict::Object(Reason::NoSuchKey)),
+            (ErrorKind::Archived, "InvalidObjectState", Verdict::Object(Reason::Glacier)),
+            (ErrorKind::Denied, "AccessDenied", Verdict::Object(Reason::AccessDenied)),
+            (ErrorKind::Denied, "KMS.DisabledException", Verdict::Object(Reason::AccessDenied)),
+            (ErrorKind::Denied, "ExpiredToken", Verdict::Group),
+            (ErrorKind::Denied, "InvalidAccessKeyId", Verdict::Group),
+            (ErrorKind::NoBucket, "NoSuchBucket", Verdict::Group),
+            (ErrorKind::Throttled, "SlowDown", Verdict::Again),
+            (ErrorKind::Precondition, "PreconditionFailed", Verdict::Changed),
+            (ErrorKind::Rejected, "InvalidArgument", Verdict::Object(Reason::Invalid)),
+        ] {
+            assert_eq!(reason(&error(kind, code, "")), verdict, "{code}");
+        }
+        let sse_c = "InvalidRequest: The object was stored using a form of Server Side Encryption.";
+        assert_eq!(reason(&error(ErrorKind::Rejected, "InvalidRequest", sse_c)), Verdict::Object(Reason::SseC));
+    }
+}

@@ -1,0 +1,134 @@
+//! The group manifest of a message, on scratch: which run and group it is, and its rows.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _, Write as _};
+use std::path::Path;
+
+use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowReader};
+use s3bundler_contract::message::ManifestRef;
+use s3bundler_contract::{GroupName, RunName};
+
+use crate::args::Destination;
+use crate::s3::{Body, S3, S3Error};
+
+/// The run and the group that a manifest stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The run.
+    pub run: RunName,
+    /// The group.
+    pub name: GroupName,
+    /// Whether the run's own grouper wrote the manifest, so that the run has a claim.
+    pub own: bool,
+}
+
+impl Group {
+    /// A manifest under the destination's `groups/` is its run's; any other is recorded under `fallback`.
+    pub fn of(manifest: &ManifestRef, destination: &Destination, fallback: &RunName) -> Self {
+        let own = (manifest.bucket == destination.bucket)
+            .then(|| destination.layout.parse_group_manifest(&manifest.key))
+            .flatten();
+        match own {
+            Some((run, name)) => Self { run, name, own: true },
+            None => Self { run: fallback.clone(), name: GroupName::foreign(&manifest.address()), own: false },
+        }
+    }
+}
+
+/// A group manifest on scratch.
+#[derive(Debug)]
+pub struct Manifest {
+    file: File,
+    /// Its ETag, without quotes.
+    pub etag: String,
+    columns: Columns,
+    keys: KeyEncoding,
+}
+
+/// Why a manifest could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// S3 did not give it.
+    #[error("cannot read the group manifest: {0}")]
+    S3(#[from] S3Error),
+    /// Its `columns` metadata is not a list of columns.
+    #[error("the group manifest {manifest} says which columns it has, but {cause}; --fieldnames says it better")]
+    Columns {
+        /// Which.
+        manifest: String,
+        /// What is wrong.
+        cause: ColumnsError,
+    },
+    /// Scratch cannot be written.
+    #[error("cannot keep the group manifest on scratch: {0}")]
+    Scratch(#[from] io::Error),
+}
+
+impl Manifest {
+    /// Reads a manifest with If-Match on the message's ETag, where it has one.
+    pub async fn fetch(
+        s3: &S3,
+        manifest: &ManifestRef,
+        fieldnames: Option<&Columns>,
+        scratch: &Path,
+    ) -> Result<Self, ManifestError> {
+        let address = manifest.address();
+        let client = s3.client(&address.bucket).await;
+        let if_match = manifest.etag.as_ref().map(|etag| format!("\"{etag}\""));
+        let request = client.get_object().bucket(&address.bucket).key(&address.key).set_if_match(if_match);
+        let output = request.send().await.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
+        let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
+        let columns = output.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA)).cloned();
+        // Keys are literal exactly where this project wrote the manifest and said so.
+        let keys = if columns.is_some() { KeyEncoding::Literal } else { KeyEncoding::FormUrl };
+        let columns = match (fieldnames, columns) {
+            (Some(fieldnames), _) => fieldnames.clone(),
+            (None, Some(columns)) => {
+                columns.parse().map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?
+            }
+            (None, None) => Columns::seed(),
+        };
+        let mut body = Body::new(client, address, None, output);
+        let mut file = tempfile::tempfile_in(scratch)?;
+        while let Some(chunk) = body.next().await? {
+            file.write_all(&chunk)?;
+        }
+        Ok(Self { file, etag, columns, keys })
+    }
+
+    /// Its rows, from the first; gzip is told by its magic bytes.
+    pub fn rows(&self) -> io::Result<RowReader<Box<dyn Read + Send>>> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        let mut magic = [0; 2];
+        let gzip = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+        file.rewind()?;
+        let file = BufReader::new(file);
+        let source: Box<dyn Read + Send> =
+            if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+        Ok(RowReader::new(source, self.columns.clone(), self.keys))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s3bundler_contract::{KeyLayout, Layout};
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_of_another_place_is_a_foreign_group() {
+        let layout = Layout::new("p", KeyLayout::Hashed).expect("a prefix");
+        let destination = Destination { bucket: "dst".to_owned(), layout };
+        let fallback: RunName = "manifests".parse().expect("a name");
+        let of = |bucket: &str, key: &str| {
+            let manifest = ManifestRef { bucket: bucket.to_owned(), key: key.to_owned(), etag: None };
+            Group::of(&manifest, &destination, &fallback)
+        };
+        let own = of("dst", "p/groups/r/r.000001.index");
+        assert_eq!((own.run.as_str(), own.name.as_str(), own.own), ("r", "r.000001", true));
+        for foreign in [of("other", "p/groups/r/r.000001.index"), of("dst", "seed/x.0.index")] {
+            assert_eq!((foreign.run.as_str(), foreign.own), ("manifests", false), "{foreign:?}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The name of a member: `bucket/key` where that is a safe path, otherwise an injective percent-encoding of it.
+//!
+//! Safe means that GNU tar, bsdtar and Python's tarfile all extract it to a regular file of that name inside the
+//! target directory. S3 keys know no directories, so two keys can need one path to be both file and directory; the
+//! later one gives way. The literal key is in the index.
+//!
+//! Decoding is one rule: `%` and two hex digits are that byte, `%/` is nothing. A literal `%` that would read as one of
+//! them is written `%25`.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
+
+/// Longest file name of the usual file systems, in bytes; longer parts continue in a directory `part%/`.
+const MAX_PART: usize = 255;
+
+/// The names given out in one archive.
+#[derive(Debug, Default)]
+pub struct MemberNames {
+    // Hashes of paths. Two paths with one hash would only have one of them encoded without need.
+    files: HashSet<u64>,
+    directories: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl MemberNames {
+    /// The member name of an object; no two calls give the same.
+    pub fn name(&mut self, bucket: &str, key: &str, version_id: Option<&str>) -> String {
+        let plain = join(bucket, &encode(key, false));
+        if self.claim(&plain) {
+            return plain;
+        }
+        // A file stands where a directory is needed: no directories.
+        let flat = join(bucket, &encode(key, true));
+        if self.claim(&flat) {
+            return flat;
+        }
+        // Another version of the same key, or a directory stands where the file is needed. No S3 key of an archive
+        // ends like this, since a literal NUL is always encoded as what it is.
+        let version = version_id.unwrap_or("null");
+        for n in 0_u64.. {
+            let suffix = if n == 0 { format!("{key}\0{version}") } else { format!("{key}\0{version}\0{n}") };
+            let name = join(bucket, &encode(&suffix, true));
+            if self.claim(&name) {
+                return name;
+            }
+        }
+        unreachable!("one of 2^64 names is free")
+    }
+
+    /// Takes the path if neither it nor one of its parents is taken for the other kind.
+    fn claim(&mut self, path: &str) -> bool {
+        let hash = |text: &str| self.hasher.hash_one(text);
+        let own = hash(path);
+        let parents = || path.match_indices('/').map(|(at, _)| hash(&path[..at]));
+        if self.files.contains(&own) || self.directories.contains(&own) || parents().any(|it| self.files.contains(&it))
+        {
+            return false;
+        }
+        let parents: Vec<u64> = parents().collect();
+        self.directories.extend(parents);
+        self.files.insert(own)
+    }
+}
+
+fn join(bucket: &str, key: &str) -> String {
+    format!("{bucket}/{key}")
+}
+
+/// Encodes what is unsafe. `flat` encodes every slash, otherwise only those that would make an empty part.
+fn encode(key: &str, flat: bool) -> String {
+    let bytes = key.as_bytes();
+    let mut path = String::with_capacity(key.len() + 8);
+    let mut part = 0;
+    for (at, c) in key.char_indices() {
+        let next = bytes.get(at + 1..).unwrap_or_default();
+        let dividing = c == '/' && !flat && path.len() > part && !matches!(next, [] | [b'/', ..]);
+        let ambiguous = c == '%'
+            && match next {
+                [] | [b'/', ..] => true,
+                [a, b, ..] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit(),
+                [_] => false,
+            };
+        if dividing {
+            encode_dots(&mut path, part);
+            path.push('/');
+            part = path.len();
+        } else if c == '/' || ambiguous || c.is_ascii_control() {
+            let _ = write!(path, "%{:02X}", u32::from(c));
+        } else {
+            path.push(c);
+        }
+    }
+    encode_dots(&mut path, part);
+    chunk(&path)
+}
+
+/// `.` and `..` are not names.
+fn encode_dots(path: &mut String, part: usize) {
+    if matches!(&path[part..], "." | "..") {
+        let dots = path.split_off(part);
+        path.push_str(&dots.replace('.', "%2E"));
+    }
+}
+
+/// Cuts parts that no file system takes.
+fn chunk(path: &str) -> String {
+    if path.split('/').all(|part| part.len() <= MAX_PART) {
+        return path.to_owned();
+    }
+    let mut out = String::with_capacity(path.len() + 16);
+    for (n, part) in path.split('/').enumerate() {
+        if n > 0 {
+            out.push('/');
+        }
+        let mut rest = part;
+        while rest.len() > MAX_PART {
+            let mut end = MAX_PART - 1;
+            // Neither inside a character nor inside an escape.
+            while !rest.is_char_boundary(end) || rest[..end].bytes().rev().take(2).any(|b| b == b'%') {
+                end -= 1;
+            }
+            out.push_str(&rest[..end]);
+            out.push_str("%/");
+            rest = &rest[end..];
+        }
+        out.push_str(rest);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(key: &str) -> String {
+        MemberNames::default().name("b", key, None)
+    }
+
+    fn decode(name: &str) -> Vec<u8> {
+        let bytes = name.strip_prefix("b/").expect("the bucket").as_bytes();
+        let mut out = Vec::new();
+        let mut i = 0;
+        while i < bytes.len() {
+            match &bytes[i..] {
+                [b'%', b'/', ..] => i += 2,
+                [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+                    let hex = std::str::from_utf8(&bytes[i + 1..i + 3]).expect("ascii");
+                    out.push(u8::from_str_radix(hex, 16).expect("hex"));
+                    i += 3;
+                }
+                _ => {
+                    out.push(bytes[i]);
+                    i += 1;
+                }
+            }
+        }
+        out
+    }
+
+    fn is_safe(name: &str) -> bool {
+        !name.starts_with('/')
+            && !name.ends_with('/')
+            && !name.bytes().any(|b| b.is_ascii_control())
+            && name.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && part.len() <= MAX_PART)
+    }
+
+    #[test]
+    fn safe_keys_keep_their_names() {
+        for key in ["a", "a/b c/d.txt", "ä/ö", "100%", "50% off/x", ".hidden", "a..b", "-rf", "a\\b", "%zz"] {
+            let expected = if key == "100%" { "b/100%25".to_owned() } else { format!("b/{key}") };
+            assert_eq!(name(key), expected);
+        }
+    }
+
+    #[test]
+    fn unsafe_keys_are_encoded() {
+        for (key, expected) in [
+            ("/", "b/%2F"),
+            ("/a", "b/%2Fa"),
+            ("//a", "b/%2F/a"),
+            ("a/", "b/a%2F"),
+            ("a//b", "b/a%2F/b"),
+            ("a//", "b/a%2F%2F"),
+            ("a/./b", "b/a/%2E/b"),
+            ("../x", "b/%2E%2E/x"),
+            ("..", "b/%2E%2E"),
+            ("a\nb", "b/a%0Ab"),
+            ("a\0", "b/a%00"),
+            ("a%2Fb", "b/a%252Fb"),
+        ] {
+            let name = name(key);
+            assert!(is_safe(&name), "{key:?} -> {name:?}");
+            assert_eq!(decode(&name), key.as_bytes(), "{key:?} -> {name:?}");
+            assert_eq!(name, expected, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_file_and_directory_is_both_under_two_names() {
+        let mut names = MemberNames::default();
+        assert_eq!(names.name("b", "a", None), "b/a");
+        assert_eq!(names.name("b", "a/b", None), "b/a%2Fb");
+        assert_eq!(names.name("b", "c/d", None), "b/c/d");
+        assert_eq!(names.name("b", "c", None), "b/c%00null");
+    }
+
+    #[test]
+    fn versions_of_one_key_have_names_of_their_own() {
+        let mut names = MemberNames::default();
+        let all: HashSet<_> = ["1", "2", "2"].map(|version| names.name("b", "k", Some(version))).into();
+        assert_eq!(all.len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_safe_and_decode_to_the_key(key in "[a/.%0-9\\PC\n\u{0}ä]{1,40}|[a%]{250,700}|ä{100,400}") {
+            let name = name(&key);
+            prop_assert!(is_safe(&name), "{:?}", name);
+            prop_assert_eq!(decode(&name), key.as_bytes());
+        }
+
+        #[test]
+        fn no_name_is_given_twice_nor_is_a_directory_a_file(keys in proptest::collection::vec("[ab/.]{1,5}", 1..30)) {
+            let mut names = MemberNames::default();
+            let names: Vec<_> = keys.iter().map(|key| names.name("b", key, None)).collect();
+            let set: HashSet<_> = names.iter().collect();
+            prop_assert_eq!(set.len(), names.len());
+            for name in &names {
+                for other in &names {
+                    let inside = other.starts_with(&format!("{name}/"));
+                    prop_assert!(!inside, "{} is inside {}", other, name);
+                }
+            }
+        }
+    }
+}

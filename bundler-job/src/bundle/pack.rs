@@ -1,0 +1,305 @@
+//! Objects in manifest order to the bytes of an archive, cut into parts, and to the rows of its catalog.
+//!
+//! ```text
+//! Fetched ──► pax header, data, padding ──► plain │ gzip members │ zstd frames ──► parts ──► upload
+//!     └─────► catalog row, once it is known where in the archive the bytes are
+//! ```
+//!
+//! Runs on a thread of its own for each group: compression and the catalog's Parquet are all CPU.
+
+use std::collections::HashMap;
+use std::io::{self, Read as _, Write as _};
+
+use crc_fast::CrcAlgorithm;
+use s3bundler_contract::{ArchiveFormat, Reason};
+use tokio::sync::mpsc;
+
+use super::fetch::{Content, Facts, Fetched};
+use super::header;
+use super::name::MemberNames;
+use crate::catalog::{CatalogError, CatalogWriter, Entry, Outcome, Place};
+
+/// A frame closes at the first member boundary after this many bytes: what a GET of one small object reads at most,
+/// before compression, beside the object itself.
+const FRAME: u64 = 256 * 1024;
+/// Bytes of a scratch file in memory.
+const CHUNK: usize = 256 * 1024;
+/// More is not worth the CPU for data that is read once, if ever.
+const GZIP_LEVEL: u32 = 6;
+const ZSTD_LEVEL: i32 = 3;
+
+/// A part of the archive, in order.
+#[derive(Debug)]
+pub struct Part {
+    /// From 1, as S3 counts.
+    pub number: i32,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Their CRC64NVME.
+    pub crc64nvme: u64,
+}
+
+/// What was packed.
+pub struct Packed {
+    /// Bytes of the archive; 0 where no object got into it.
+    pub size: u64,
+    /// CRC64NVME of them all.
+    pub crc64nvme: u64,
+    /// The catalog, still open for the group's record.
+    pub catalog: CatalogWriter,
+    /// A bucket all of whose objects were denied.
+    pub denied_bucket: Option<String>,
+}
+
+/// Why packing ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// A scratch file could not be read back, or compression failed.
+    #[error("cannot pack {object}: {cause}")]
+    Io {
+        /// The object.
+        object: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The catalog could not be written to scratch.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The upload ended before the packing did; its own error says why.
+    #[error("the upload ended early")]
+    UploadGone,
+}
+
+/// Packs one archive.
+pub struct Packer {
+    encoder: Encoder,
+    format: ArchiveFormat,
+    parts: mpsc::Sender<Part>,
+    part_size: usize,
+    part: Vec<u8>,
+    part_number: i32,
+    /// Bytes of the archive before the current part, and their CRC.
+    sent: u64,
+    crc: u64,
+    /// Where the current frame begins in the archive, and how many bytes went into it.
+    frame_start: u64,
+    frame_bytes: u64,
+    /// Rows in order, whose place is known once their frame is closed.
+    pending: Vec<Entry>,
+    names: MemberNames,
+    catalog: CatalogWriter,
+    denials: HashMap<String, (u64, u64)>,
+}
+
+enum Encoder {
+    Plain,
+    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+    /// Between two frames.
+    None,
+}
+
+impl Packer {
+    /// Packs into parts of `part_size` bytes.
+    pub fn new(format: ArchiveFormat, part_size: u64, parts: mpsc::Sender<Part>, catalog: CatalogWriter) -> Self {
+        Self {
+            encoder: if format == ArchiveFormat::Tar { Encoder::Plain } else { Encoder::None },
+            format,
+            parts,
+            part_size: usize::try_from(part_size).unwrap_or(usize::MAX),
+            part: Vec::new(),
+            part_number: 0,
+            sent: 0,
+            crc: 0,
+            frame_start: 0,
+            frame_bytes: 0,
+            pending: Vec::new(),
+            names: MemberNames::default(),
+            catalog,
+            denials: HashMap::new(),
+        }
+    }
+
+    /// Packs the next object of the manifest. Blocks while parts wait for the upload.
+    pub fn add(&mut self, fetched: Fetched) -> Result<(), PackError> {
+        let Fetched { row, listed_version, facts, mtime, content, permit } = fetched;
+        let denial = self.denials.entry(row.bucket.clone()).or_default();
+        denial.0 += 1;
+        denial.1 += u64::from(matches!(content, Content::Failed(Reason::AccessDenied)));
+
+        let size = row.size.unwrap_or(0);
+        let placed = |outcome, facts: Facts| Entry {
+            row: row.clone(),
+            listed_version,
+            outcome,
+            md5: facts.md5,
+            checksums: facts.checksums,
+            headers: facts.headers,
+            metadata: facts.metadata,
+            tags: facts.tags,
+        };
+        let name = |names: &mut MemberNames| names.name(&row.bucket, &row.key, row.version_id.as_deref());
+        let (data, file) = match content {
+            Content::Memory(data) => (data, None),
+            Content::Scratch(file) => (Vec::new(), Some(file)),
+            Content::Copied(key) => return self.record(placed(Outcome::Copied { key }, facts)),
+            Content::Failed(reason) => return self.record(placed(Outcome::Failed(reason), facts)),
+        };
+        let io = |cause| PackError::Io { object: format!("s3://{}/{}", row.bucket, row.key), cause };
+        // A large member has a frame of its own: its GET reads nothing else.
+        if size >= FRAME {
+            self.close_frame().map_err(io)?;
+            self.flush_rows()?;
+        }
+        let mut head = Vec::with_capacity(512);
+        header::write(&name(&mut self.names), size, mtime, &mut head);
+        self.write(&head).map_err(io)?;
+        let place = match self.encoder {
+            Encoder::Plain => Place { offset: self.position(), length: size, skip: 0 },
+            // Offset and length are the frame's, which is still open.
+            _ => Place { offset: 0, length: 0, skip: self.frame_bytes },
+        };
+        match file {
+            None => self.write(&data).map_err(io)?,
+            Some(file) => self.write_file(file, size).map_err(io)?,
+        }
+        drop((data, permit));
+        self.write(&header::END[..header::padding(size)]).map_err(io)?;
+        self.record(placed(Outcome::Archived(place), facts))?;
+        if self.frame_bytes >= FRAME {
+            self.close_frame().map_err(io)?;
+            self.flush_rows()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the archive and sends the last part.
+    pub fn finish(mut self) -> Result<Packed, PackError> {
+        let io = |cause| PackError::Io { object: "the end of the archive".to_owned(), cause };
+        if self.position() > 0 || self.frame_bytes > 0 {
+            self.write(&header::END).map_err(io)?;
+            self.close_frame().map_err(io)?;
+        }
+        self.flush_rows()?;
+        if !self.part.is_empty() {
+            self.send_part().map_err(|_| PackError::UploadGone)?;
+        }
+        let denied = self.denials.into_iter().find(|(_, (rows, denied))| rows == denied).map(|(bucket, _)| bucket);
+        Ok(Packed { size: self.sent, crc64nvme: self.crc, catalog: self.catalog, denied_bucket: denied })
+    }
+
+    /// Puts a row into the catalog, or in line for it.
+    fn record(&mut self, entry: Entry) -> Result<(), PackError> {
+        if self.pending.is_empty()
+            && (self.format == ArchiveFormat::Tar || !matches!(entry.outcome, Outcome::Archived(_)))
+        {
+            return Ok(self.catalog.push(&entry)?);
+        }
+        self.pending.push(entry);
+        Ok(())
+    }
+
+    fn flush_rows(&mut self) -> Result<(), PackError> {
+        for entry in self.pending.drain(..) {
+            self.catalog.push(&entry)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the archive so far, without what an encoder still holds.
+    fn position(&self) -> u64 {
+        self.sent + self.part.len() as u64
+    }
+
+    fn write_file(&mut self, mut file: std::fs::File, size: u64) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        let mut left = size;
+        while left > 0 {
+            let want = usize::try_from(left.min(CHUNK as u64)).unwrap_or(CHUNK);
+            file.read_exact(&mut chunk[..want])?;
+            self.write(&chunk[..want])?;
+            left -= want as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if matches!(self.encoder, Encoder::None) {
+            self.frame_start = self.position();
+            self.encoder = match self.format {
+                ArchiveFormat::TarZstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?),
+                _ => Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
+            };
+        }
+        let compressed = match &mut self.encoder {
+            Encoder::Plain => return self.emit(bytes),
+            Encoder::Gzip(gzip) => {
+                gzip.write_all(bytes)?;
+                std::mem::take(gzip.get_mut())
+            }
+            Encoder::Zstd(zstd) => {
+                zstd.write_all(bytes)?;
+                std::mem::take(zstd.get_mut())
+            }
+            Encoder::None => unreachable!("made above"),
+        };
+        self.frame_bytes += bytes.len() as u64;
+        self.emit(&compressed)
+    }
+
+    /// Ends the frame, so that what comes next can be read without it, and gives its rows their place.
+    fn close_frame(&mut self) -> io::Result<()> {
+        let rest = match std::mem::replace(&mut self.encoder, Encoder::None) {
+            Encoder::Plain => {
+                self.encoder = Encoder::Plain;
+                return Ok(());
+            }
+            Encoder::None => return Ok(()),
+            Encoder::Gzip(gzip) => gzip.finish()?,
+            Encoder::Zstd(zstd) => zstd.finish()?,
+        };
+        self.emit(&rest)?;
+        self.frame_bytes = 0;
+        let (offset, length) = (self.frame_start, self.position() - self.frame_start);
+        for entry in &mut self.pending {
+            if let Outcome::Archived(place) = &mut entry.outcome {
+                (place.offset, place.length) = (offset, length);
+            }
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.part.capacity() == 0 {
+                self.part = Vec::with_capacity(self.part_size);
+            }
+            let room = self.part_size - self.part.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.part.extend_from_slice(now);
+            bytes = later;
+            if self.part.len() == self.part_size {
+                self.send_part()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_part(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.part);
+        let length = bytes.len() as u64;
+        let crc64nvme = crc_fast::checksum(CrcAlgorithm::Crc64Nvme, &bytes);
+        self.crc = if self.sent == 0 {
+            crc64nvme
+        } else {
+            crc_fast::checksum_combine(CrcAlgorithm::Crc64Nvme, self.crc, crc64nvme, length)
+        };
+        self.sent += length;
+        self.part_number += 1;
+        let part = Part { number: self.part_number, bytes, crc64nvme };
+        self.parts.blocking_send(part).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+}
+
+#[cfg(test)]
+mod tests;

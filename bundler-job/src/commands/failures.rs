@@ -1,0 +1,61 @@
+//! Several failures in one command that went on after each: the worst decides the exit code, the first are shown.
+
+use s3bundler_contract::ExitCode;
+
+use crate::failure::Failure;
+
+/// Failures that are shown; the log has them all.
+const SHOWN: usize = 3;
+
+/// What failed so far, in bounded memory.
+#[derive(Debug, Default)]
+pub struct Failures {
+    count: u64,
+    worst: Option<ExitCode>,
+    shown: Vec<String>,
+}
+
+impl Failures {
+    /// One more.
+    pub fn add(&mut self, failure: &Failure) {
+        self.count += 1;
+        // The table is in order of weight: usage and permission are the user's to mend, and come last.
+        self.worst = self.worst.into_iter().chain([failure.exit]).max_by_key(|exit| exit.code());
+        if self.shown.len() < SHOWN {
+            self.shown.push(failure.message.clone());
+        }
+    }
+
+    /// How many.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// A failure that begins with `what`, if there was any.
+    pub fn into_result(self, what: &str) -> Result<(), Failure> {
+        let Some(exit) = self.worst else { return Ok(()) };
+        Err(Failure::new(exit, format!("{what}\n  {}", self.shown.join("\n  "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_decides_the_exit_code_and_the_first_are_shown() {
+        let mut failures = Failures::default();
+        for (n, exit) in
+            [ExitCode::Unreadable, ExitCode::Permission, ExitCode::Download, ExitCode::Upload].into_iter().enumerate()
+        {
+            failures.add(&Failure::new(exit, format!("cause {n}")));
+        }
+        assert_eq!(failures.count(), 4);
+        let failure = failures.into_result("4 of 9").expect_err("failures");
+        assert_eq!(
+            (failure.exit, failure.message.as_str()),
+            (ExitCode::Permission, "4 of 9\n  cause 0\n  cause 1\n  cause 2")
+        );
+        assert!(Failures::default().into_result("none").is_ok());
+    }
+}

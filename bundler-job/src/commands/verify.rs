@@ -1,0 +1,46 @@
+//! `s3bundler verify`: proves a run from S3 alone, prints the report, and ends in 8 where something was found.
+
+use std::io::Write;
+
+use s3bundler_contract::{ExitCode, KeyLayout};
+
+use crate::args::{GlobalArgs, OutputFormat, VerifyArgs};
+use crate::failure::Failure;
+use crate::s3::{S3, load_config};
+use crate::verify::{Report, VerifyRequest, verify as verify_run};
+
+/// Runs it.
+pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure> {
+    let request = VerifyRequest {
+        // Catalogs name their archives: which layout the run has need not be known.
+        destination: args.destination.resolve(KeyLayout::Hashed)?,
+        run: args.name,
+        full: args.full,
+        repair: args.repair,
+        groups: usize::from(args.groups),
+        scratch: args.scratch.unwrap_or_else(std::env::temp_dir),
+        crc64nvme: !args.no_crc64nvme,
+    };
+    let options = global.s3_options();
+    let s3 = S3::new(load_config(&options).await?, &options);
+    let report = verify_run(&s3, &request).await.map_err(|error| Failure::new(error.exit(), error))?;
+    print(&report, global.output)
+        .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))?;
+    match report.findings.len() {
+        0 => Ok(()),
+        1 => Err(Failure::new(ExitCode::Findings, format!("run {}: 1 finding", report.run))),
+        count => Err(Failure::new(ExitCode::Findings, format!("run {}: {count} findings", report.run))),
+    }
+}
+
+fn print(report: &Report, output: OutputFormat) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match output {
+        OutputFormat::Text => write!(stdout, "{report}")?,
+        OutputFormat::Json => {
+            serde_json::to_writer_pretty(&mut stdout, report)?;
+            writeln!(stdout)?;
+        }
+    }
+    stdout.flush()
+}

@@ -1,0 +1,409 @@
+//! What is wrong with a run, as data: which object, what about it, and what to do.
+
+use std::fmt;
+
+use s3bundler_contract::{GroupName, S3Address};
+use serde::Serialize;
+
+/// Findings that one group may add, so that an archive of 65,000 damaged members does not fill the memory.
+const MOST_OF_A_GROUP: usize = 1000;
+
+/// Something of a run that is not as it should be. In the order in which a report shows them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "finding", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Finding {
+    /// The run was never claimed, though there is something of it.
+    NoClaim {
+        /// Where the claim should be.
+        claim: S3Address,
+    },
+    /// The grouper has not finished.
+    GroupingUnfinished {
+        /// Where its summary should be.
+        summary: S3Address,
+    },
+    /// The summary contradicts itself.
+    SummarySums {
+        /// The summary.
+        summary: S3Address,
+        /// Rows of the inventory.
+        rows: u64,
+        /// Rows in groups.
+        objects: u64,
+        /// Rows in no group.
+        left_out: u64,
+    },
+    /// More or fewer rows in the catalogs than in the groups.
+    RowCount {
+        /// By the summary.
+        grouped: u64,
+        /// By the catalogs.
+        cataloged: u64,
+    },
+    /// As many rows as there should be, but not the same ones.
+    RowDigest {
+        /// By the summary.
+        grouped: String,
+        /// By the catalogs.
+        cataloged: String,
+    },
+    /// A group whose catalog has not the rows of its manifest.
+    GroupRows {
+        /// The catalog.
+        catalog: S3Address,
+        /// The group manifest.
+        manifest: S3Address,
+        /// How they differ.
+        problem: String,
+    },
+    /// A group of the summary has no manifest.
+    NoManifest {
+        /// Where it should be.
+        manifest: S3Address,
+    },
+    /// So many more groups of the summary are missing altogether.
+    MoreGroupsMissing {
+        /// How many.
+        count: u64,
+    },
+    /// A numbered manifest that the summary does not count.
+    StrayManifest {
+        /// The manifest.
+        manifest: S3Address,
+    },
+    /// A group was not archived.
+    NoCatalog {
+        /// Where its catalog should be.
+        catalog: S3Address,
+        /// Its manifest.
+        manifest: S3Address,
+    },
+    /// A catalog of no group.
+    StrayCatalog {
+        /// The catalog.
+        catalog: S3Address,
+    },
+    /// A catalog that cannot be read.
+    UnreadableCatalog {
+        /// The catalog.
+        catalog: S3Address,
+        /// Why.
+        problem: String,
+    },
+    /// A catalog that is of another group or run.
+    ForeignCatalog {
+        /// The catalog.
+        catalog: S3Address,
+        /// How one sees it.
+        problem: String,
+    },
+    /// A manifest that is not the one that the catalog was made of.
+    ManifestChanged {
+        /// The manifest.
+        manifest: S3Address,
+        /// The ETag that the catalog names.
+        cataloged: String,
+        /// The ETag that it has; absent where it is gone.
+        found: Option<String>,
+    },
+    /// A committed group without a receipt.
+    NoReceipt {
+        /// Where it should be.
+        receipt: S3Address,
+    },
+    /// A group with several receipts.
+    SeveralReceipts {
+        /// The group.
+        group: GroupName,
+        /// Their keys.
+        receipts: Vec<String>,
+    },
+    /// A receipt whose figures are not the catalog's.
+    WrongReceipt {
+        /// The receipt.
+        receipt: S3Address,
+        /// What its name should be.
+        expected: String,
+    },
+    /// A receipt of no group, or something that is no receipt.
+    StrayReceipt {
+        /// The object.
+        receipt: S3Address,
+        /// Why it is one.
+        problem: String,
+    },
+    /// Dead letters of a group without failed rows.
+    StrayDeadLetters {
+        /// The dead letters.
+        object: S3Address,
+    },
+    /// An object that the catalog names is not there.
+    Missing {
+        /// What it is.
+        part: Part,
+        /// Where it should be.
+        object: S3Address,
+    },
+    /// An object of another size.
+    WrongSize {
+        /// What it is.
+        part: Part,
+        /// The object.
+        object: S3Address,
+        /// Bytes that it should have.
+        expected: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// An object of other bytes.
+    WrongChecksum {
+        /// What it is.
+        part: Part,
+        /// The object.
+        object: S3Address,
+        /// The CRC64NVME that it should have.
+        expected: String,
+        /// The CRC64NVME that it has.
+        found: String,
+    },
+    /// An archive that is not a readable tar.
+    DamagedArchive {
+        /// The archive.
+        archive: S3Address,
+        /// Where, in bytes of the tar before compression.
+        at: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A member of a tar that is in no row.
+    UnknownMember {
+        /// The archive.
+        archive: S3Address,
+        /// Where its data begins, in bytes of the tar before compression.
+        at: u64,
+    },
+    /// A row whose bytes in the archive are not the object's.
+    WrongMember {
+        /// The archive.
+        archive: S3Address,
+        /// The source object.
+        source: S3Address,
+        /// What is wrong.
+        problem: String,
+    },
+    /// So many more findings of one group.
+    More {
+        /// The group.
+        group: GroupName,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// What an object is to its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// The archive.
+    Archive,
+    /// The copy of a large object.
+    Copy,
+    /// The index.
+    Index,
+    /// The dead letters.
+    DeadLetters,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Archive => "archive",
+            Self::Copy => "copy",
+            Self::Index => "index",
+            Self::DeadLetters => "dead letters",
+        }
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Archive | Self::Copy => {
+                "bring back an older version of it if the bucket keeps versions; otherwise archive its group again \
+                 under another run's name while the sources exist"
+            }
+            Self::Index | Self::DeadLetters => "verify --repair writes it again from the catalog",
+        }
+    }
+}
+
+impl Finding {
+    /// Whether it is about something that follows from the catalog and can be written again.
+    pub const fn is_derived(&self) -> bool {
+        match self {
+            Self::NoReceipt { .. } => true,
+            Self::Missing { part, .. } | Self::WrongSize { part, .. } | Self::WrongChecksum { part, .. } => {
+                matches!(part, Part::Index | Part::DeadLetters)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoClaim { claim } => {
+                write!(f, "{claim} is missing: the run has groups but no claim; another run may take its name")
+            }
+            Self::GroupingUnfinished { summary } => write!(
+                f,
+                "{summary} is missing: the grouping is not finished; start `s3bundler group` (or `run`) again with the \
+                 same options, and it resumes"
+            ),
+            Self::SummarySums { summary, rows, objects, left_out } => write!(
+                f,
+                "{summary} does not add up: {objects} rows in groups and {left_out} left out are not the inventory's \
+                 {rows}; group the inventory again under another name"
+            ),
+            Self::RowCount { grouped, cataloged } => write!(
+                f,
+                "the groups have {grouped} rows and the catalogs {cataloged}; group the inventory again under another \
+                 name and compare"
+            ),
+            Self::RowDigest { grouped, cataloged } => write!(
+                f,
+                "the catalogs have as many rows as the groups, but not the same ones (digest {cataloged}, not \
+                 {grouped}): a row is lost and another doubled; the sources of such rows must not be deleted"
+            ),
+            Self::GroupRows { catalog, manifest, problem } => write!(
+                f,
+                "{catalog} has not the rows of {manifest}: {problem}; archive this group again under another run's name"
+            ),
+            Self::NoManifest { manifest } => write!(
+                f,
+                "{manifest} is missing: start `s3bundler group` again with the same options, and it writes the same"
+            ),
+            Self::MoreGroupsMissing { count } => write!(f, "{count} more groups of the summary are missing altogether"),
+            Self::StrayManifest { manifest } => {
+                write!(f, "{manifest} is a group that the run's summary does not count; see who wrote it")
+            }
+            Self::NoCatalog { catalog, manifest } => write!(
+                f,
+                "{catalog} is missing: the group is not archived; if no worker has it, send it again with `s3bundler \
+                 submit {manifest}` or archive it with `s3bundler bundle --manifest {manifest}`"
+            ),
+            Self::StrayCatalog { catalog } => {
+                write!(f, "{catalog} is the catalog of no group of this run; see who wrote it")
+            }
+            Self::UnreadableCatalog { catalog, problem } => write!(
+                f,
+                "{catalog} cannot be read: {problem}; bring back an older version of it, or rebuild from the index \
+                 beside the archive"
+            ),
+            Self::ForeignCatalog { catalog, problem } => {
+                write!(f, "{catalog} is of another group: {problem}; see who wrote it")
+            }
+            Self::ManifestChanged { manifest, cataloged, found: Some(found) } => write!(
+                f,
+                "{manifest} was replaced after it was archived (ETag {found}, the catalog names {cataloged}); archive \
+                 it under another run's name"
+            ),
+            Self::ManifestChanged { manifest, cataloged, found: None } => {
+                write!(f, "{manifest} is gone; the catalog was made of it (ETag {cataloged})")
+            }
+            Self::NoReceipt { receipt } => write!(
+                f,
+                "{receipt} is missing: the group is committed, but its worker ended before the receipt; verify \
+                 --repair finishes it"
+            ),
+            Self::SeveralReceipts { group, receipts } => write!(
+                f,
+                "group {group} has {} receipts ({}): delete those that its catalog contradicts",
+                receipts.len(),
+                receipts.join(", ")
+            ),
+            Self::WrongReceipt { receipt, expected } => write!(
+                f,
+                "{receipt} is not what the catalog adds up to, {expected}: delete it, then verify --repair writes the \
+                 right one"
+            ),
+            Self::StrayReceipt { receipt, problem } => write!(f, "{receipt} {problem}; see who wrote it"),
+            Self::StrayDeadLetters { object } => {
+                write!(f, "{object} is there, but no row of the group failed; do not feed it back in, delete it")
+            }
+            Self::Missing { part, object } => {
+                write!(f, "{object}, the {} of its group, is missing; {}", part.name(), part.remedy())
+            }
+            Self::WrongSize { part, object, expected, found } => write!(
+                f,
+                "{object}, the {} of its group, has {found} bytes instead of {expected}; {}",
+                part.name(),
+                part.remedy()
+            ),
+            Self::WrongChecksum { part, object, expected, found } => write!(
+                f,
+                "{object}, the {} of its group, has other bytes: its CRC64NVME is {found} instead of {expected}; {}",
+                part.name(),
+                part.remedy()
+            ),
+            Self::DamagedArchive { archive, at, problem } => write!(
+                f,
+                "{archive} is not a tar that standard tools read: {problem} at byte {at}; objects without a finding of \
+                 their own can still be restored by their byte ranges"
+            ),
+            Self::UnknownMember { archive, at } => {
+                write!(f, "{archive} has a member at byte {at} that is in no row of the catalog; see who wrote it")
+            }
+            Self::WrongMember { archive, source, problem } => write!(
+                f,
+                "{source} cannot be restored from {archive}: {problem}; archive it again while the source exists"
+            ),
+            Self::More { group, count } => write!(f, "{count} more findings of group {group} are not listed"),
+        }
+    }
+}
+
+/// The findings of one group, bounded.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    listed: Vec<Finding>,
+    more: u64,
+}
+
+impl Findings {
+    pub(super) fn push(&mut self, finding: Finding) {
+        if self.listed.len() < MOST_OF_A_GROUP {
+            self.listed.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    pub(super) fn add(&mut self, finding: Option<Finding>) {
+        if let Some(finding) = finding {
+            self.push(finding);
+        }
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.more += other.more;
+        for finding in other.listed {
+            self.push(finding);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.listed.iter()
+    }
+
+    /// All of them, with a count of those that were too many.
+    pub(super) fn into_listed(mut self, group: &GroupName) -> Vec<Finding> {
+        if self.more > 0 {
+            self.listed.push(Finding::More { group: group.clone(), count: self.more });
+        }
+        self.listed
+    }
+}

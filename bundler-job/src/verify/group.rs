@@ -1,0 +1,370 @@
+//! One group: its catalog, and everything that the catalog names, compared with what S3 has.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use s3bundler_contract::layout::index_of;
+use s3bundler_contract::{GroupName, Receipt, S3Address};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+use super::archive::{self, Reading, ReadingError};
+use super::finding::{Finding, Findings, Part};
+use super::listing::{Role, Task};
+use super::{VerifyError, VerifyRequest};
+use crate::catalog::{
+    Catalog, CatalogError, Derived, Outcome, Publication, Totals, crc64nvme_from_base64, crc64nvme_to_base64, derive,
+    publish_derived,
+};
+use crate::s3::{Body, ErrorKind, S3, S3Error};
+
+/// HEADs in flight for the copied objects of a group.
+const HEADS: usize = 16;
+/// Chunks of an archive between the connection and the thread that reads it.
+const CHUNKS: usize = 16;
+/// Largest catalog: a million rows with 2 KiB of metadata each that no compressor makes smaller, twice.
+const CATALOG_BYTES: u64 = 4 << 30;
+
+/// The run at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) s3: &'a S3,
+    pub(super) request: &'a VerifyRequest,
+}
+
+/// What looking into a group showed.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) group: GroupName,
+    pub(super) role: Role,
+    /// Absent where the catalog cannot be read.
+    pub(super) totals: Option<Totals>,
+    pub(super) findings: Findings,
+    /// Objects without a checksum.
+    pub(super) unproven: u64,
+    /// Members of the archive that were read and are right.
+    pub(super) members: u64,
+    pub(super) repaired: bool,
+}
+
+/// Looks into a group.
+pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, VerifyError> {
+    let mut group = Group { scope, address: scope.catalog(&task.group), task, unproven: 0 };
+    let mut checked = Checked {
+        group: group.task.group.clone(),
+        role: group.task.role,
+        totals: None,
+        findings: Findings::default(),
+        unproven: 0,
+        members: 0,
+        repaired: false,
+    };
+    let Some((catalog, derived, mut lasting)) = group.read(&mut checked.findings).await? else { return Ok(checked) };
+    checked.totals = Some(derived.totals.clone());
+    lasting.extend(group.manifest(&catalog).await?);
+    lasting.extend(group.archive(&catalog).await?);
+    let mut following = group.following(&catalog, &derived).await?;
+    if scope.request.repair && !following.is_empty() && repairable(&lasting, &following) {
+        publish_derived(scope.s3, &group.publication(), catalog.record(), &derived).await?;
+        group.task.names.receipts = scope.receipts(&group.task.group).await?;
+        group.task.names.dead_letters |= derived.dead_letters.is_some();
+        following = group.following(&catalog, &derived).await?;
+        checked.repaired = true;
+        tracing::info!(group = %group.task.group, "wrote index, dead letters and receipt again");
+    }
+    drop(derived);
+    let missing = lasting.iter().any(|it| matches!(it, Finding::Missing { part: Part::Archive, .. }));
+    if scope.request.full && !missing {
+        let reading = group.read_archive(catalog).await?;
+        checked.members = reading.members;
+        lasting.extend(reading.findings);
+    }
+    checked.findings.extend(lasting);
+    checked.findings.extend(following);
+    checked.unproven = group.unproven;
+    tracing::debug!(group = %checked.group, "verified");
+    Ok(checked)
+}
+
+/// Whether everything that is wrong can be written again from a catalog that nothing else contradicts.
+fn repairable(lasting: &Findings, following: &Findings) -> bool {
+    lasting.is_empty() && following.iter().all(Finding::is_derived)
+}
+
+struct Group<'a> {
+    scope: Scope<'a>,
+    /// Of the catalog.
+    address: S3Address,
+    task: Task,
+    unproven: u64,
+}
+
+impl Group<'_> {
+    /// Reads the catalog and looks for the copies that it names. What only the catalog could be blamed for goes into
+    /// `findings`, and then there is nothing more to compare; what is wrong with copies is given back.
+    async fn read(&self, findings: &mut Findings) -> Result<Option<(Arc<Catalog>, Derived, Findings)>, VerifyError> {
+        let unreadable = |problem: String| Finding::UnreadableCatalog { catalog: self.address.clone(), problem };
+        if self.task.names.catalog.is_some_and(|size| size > CATALOG_BYTES) {
+            findings.push(unreadable(format!("it has more than {CATALOG_BYTES} bytes")));
+            return Ok(None);
+        }
+        let file = match self.scope.fetch(&self.address).await {
+            Ok(file) => file,
+            Err(VerifyError::Read(error)) if error.kind == ErrorKind::NotFound => {
+                findings.push(unreadable("it disappeared after it was listed".to_owned()));
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let (copies, copied) = mpsc::channel(HEADS);
+        let scratch = self.scope.request.scratch.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let catalog = Catalog::open(file)?;
+            let derived = derive(&catalog, &scratch, |entry| {
+                if let Outcome::Copied { key } = &entry.outcome {
+                    // Nobody listens any more once a HEAD failed.
+                    let _ = copies.blocking_send((key.clone(), entry.row.size.unwrap_or(0)));
+                }
+            })?;
+            Ok::<_, CatalogError>((catalog, derived))
+        });
+        let (reading, copies) = tokio::join!(reading, self.copies(copied));
+        let stopped = |cause| VerifyError::Stopped { address: self.address.clone(), cause };
+        let (catalog, derived) = match reading.map_err(stopped)? {
+            Ok(read) => read,
+            Err(cause @ CatalogError::Io(_)) => {
+                return Err(VerifyError::Scratch { object: self.address.clone(), cause });
+            }
+            Err(error) => {
+                findings.push(unreadable(error.to_string()));
+                return Ok(None);
+            }
+        };
+        let Scope { request, .. } = self.scope;
+        if let Some(problem) = catalog.record().difference(&request.destination, &request.run, &self.task.group) {
+            findings.push(Finding::ForeignCatalog { catalog: self.address.clone(), problem });
+            return Ok(None);
+        }
+        Ok(Some((Arc::new(catalog), derived, copies?)))
+    }
+
+    async fn copies(&self, copied: mpsc::Receiver<(String, u64)>) -> Result<Findings, S3Error> {
+        let copied = stream::unfold(copied, async |mut copied| Some((copied.recv().await?, copied)));
+        let heads = copied.map(|(key, size)| async move {
+            let object = self.scope.request.destination.address(key);
+            self.compare(Part::Copy, object, size, None).await
+        });
+        let mut findings = Findings::default();
+        let mut heads = std::pin::pin!(heads.buffer_unordered(HEADS));
+        while let Some((finding, _)) = heads.try_next().await? {
+            findings.add(finding);
+        }
+        Ok(findings)
+    }
+
+    /// Whether the manifest is the one that the catalog was made of.
+    async fn manifest(&self, catalog: &Catalog) -> Result<Findings, S3Error> {
+        let record = catalog.record();
+        let manifest = record.manifest();
+        let found = match &self.task.names.manifest {
+            Some(etag) => Some(etag.clone()),
+            // Not among the run's own: told by its name already, or somewhere else.
+            None if self.task.role == Role::Numbered => return Ok(Findings::default()),
+            None => {
+                let head = self.scope.s3.head(&manifest).await?;
+                head.map(|head| head.e_tag().unwrap_or_default().trim_matches('"').to_owned())
+            }
+        };
+        let mut findings = Findings::default();
+        if found.as_ref() != Some(&record.manifest_etag) {
+            findings.push(Finding::ManifestChanged { manifest, cataloged: record.manifest_etag.clone(), found });
+        }
+        Ok(findings)
+    }
+
+    async fn archive(&mut self, catalog: &Catalog) -> Result<Findings, S3Error> {
+        let mut findings = Findings::default();
+        if let Some(archive) = &catalog.record().archive {
+            let object = self.scope.request.destination.address(&archive.key);
+            let sums = (archive.size, archive.crc64nvme);
+            self.whole(Part::Archive, object, sums, &mut findings).await?;
+        }
+        Ok(findings)
+    }
+
+    /// What follows from the catalog: index, dead letters, receipt.
+    async fn following(&mut self, catalog: &Catalog, derived: &Derived) -> Result<Findings, S3Error> {
+        let Scope { request: VerifyRequest { destination, run, .. }, .. } = self.scope;
+        let mut findings = Findings::default();
+        let record = catalog.record();
+        if let (Some(archive), Some(index)) = (&record.archive, &derived.index) {
+            let object = destination.address(index_of(&archive.key));
+            self.whole(Part::Index, object, (index.size, index.crc64nvme), &mut findings).await?;
+        }
+        match &derived.dead_letters {
+            Some(dead) => {
+                let sums = (dead.size, dead.crc64nvme);
+                self.whole(Part::DeadLetters, record.dead_letters(), sums, &mut findings).await?;
+            }
+            None if self.task.names.dead_letters => {
+                findings.push(Finding::StrayDeadLetters { object: record.dead_letters() });
+            }
+            None => {}
+        }
+        let expected = derived.totals.receipt(self.task.group.clone());
+        let key = |receipt: &Receipt| receipt.key(&destination.layout, run);
+        match self.task.names.receipts.as_slice() {
+            [] => findings.push(Finding::NoReceipt { receipt: destination.address(key(&expected)) }),
+            [one] if *one == expected => {}
+            [one] => findings
+                .push(Finding::WrongReceipt { receipt: destination.address(key(one)), expected: expected.name() }),
+            several => {
+                let receipts = several.iter().map(key).collect();
+                findings.push(Finding::SeveralReceipts { group: self.task.group.clone(), receipts });
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Compares an object of known bytes.
+    async fn whole(
+        &mut self,
+        part: Part,
+        object: S3Address,
+        (size, crc64nvme): (u64, u64),
+        findings: &mut Findings,
+    ) -> Result<(), S3Error> {
+        let (finding, proved) = self.compare(part, object, size, Some(crc64nvme)).await?;
+        if finding.is_none() && !proved {
+            self.unproven += 1;
+        }
+        findings.add(finding);
+        Ok(())
+    }
+
+    /// What is wrong with an object by its HEAD, and whether a checksum proved its bytes.
+    async fn compare(
+        &self,
+        part: Part,
+        object: S3Address,
+        expected: u64,
+        crc64nvme: Option<u64>,
+    ) -> Result<(Option<Finding>, bool), S3Error> {
+        let Some(head) = self.scope.s3.head(&object).await? else {
+            return Ok((Some(Finding::Missing { part, object }), false));
+        };
+        let found = head.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        if found != expected {
+            return Ok((Some(Finding::WrongSize { part, object, expected, found }), false));
+        }
+        // A store that does not know CRC64NVME gives none, or something that is none (moto without its C library: 4 bytes).
+        let told = head.checksum_crc64_nvme().filter(|_| self.scope.request.crc64nvme).and_then(crc64nvme_from_base64);
+        let (Some(expected), Some(told)) = (crc64nvme, told) else { return Ok((None, false)) };
+        if told == expected {
+            return Ok((None, true));
+        }
+        let (expected, found) = (crc64nvme_to_base64(expected), crc64nvme_to_base64(told));
+        Ok((Some(Finding::WrongChecksum { part, object, expected, found }), false))
+    }
+
+    /// GETs the archive, in sequence, into a thread that compares it.
+    async fn read_archive(&self, catalog: Arc<Catalog>) -> Result<Reading, VerifyError> {
+        let Some(record) = catalog.record().archive.clone() else { return Ok(Reading::default()) };
+        let address = self.scope.request.destination.address(&record.key);
+        let mut body = match self.scope.s3.open(&address, None).await {
+            Ok((body, _)) => body,
+            Err(error) if error.kind == ErrorKind::Archived => return Err(VerifyError::Archived { archive: address }),
+            Err(error) => return Err(error.into()),
+        };
+        let (sender, receiver) = mpsc::channel(CHUNKS);
+        let archive = address.clone();
+        let comparing = tokio::task::spawn_blocking(move || {
+            let chunks = Chunks { receiver, chunk: bytes::Bytes::new() };
+            archive::compare(&catalog, &record, &archive, chunks)
+        });
+        let sending = async {
+            while let Some(chunk) = body.next().await? {
+                if sender.send(Ok(chunk)).await.is_err() {
+                    break;
+                }
+            }
+            Ok::<_, S3Error>(())
+        };
+        let sent = sending.await;
+        if sent.is_err() {
+            // So that an end of the bytes that is not theirs is no damage of theirs.
+            let _ = sender.send(Err(std::io::ErrorKind::ConnectionAborted.into())).await;
+        }
+        drop(sender);
+        let compared = comparing.await.map_err(|cause| VerifyError::Stopped { address, cause })?;
+        sent?;
+        compared.map_err(|error| match error {
+            ReadingError::Catalog(cause) => VerifyError::Scratch { object: self.address.clone(), cause },
+            ReadingError::Source(cause) => VerifyError::Scratch { object: self.address.clone(), cause: cause.into() },
+        })
+    }
+
+    fn publication(&self) -> Publication {
+        let VerifyRequest { destination, run, scratch, crc64nvme, .. } = self.scope.request.clone();
+        Publication { destination, run, group: self.task.group.clone(), scratch, crc64nvme }
+    }
+}
+
+impl Scope<'_> {
+    /// Where a group's catalog is.
+    pub(super) fn catalog(&self, group: &GroupName) -> S3Address {
+        let destination = &self.request.destination;
+        destination.address(destination.layout.catalog(&self.request.run, group))
+    }
+
+    async fn receipts(&self, group: &GroupName) -> Result<Vec<Receipt>, S3Error> {
+        let VerifyRequest { destination, run, .. } = self.request;
+        let stem = Receipt::stem(&destination.layout, run, group);
+        let listed = self.s3.list_all(&destination.bucket, &stem).await?;
+        let names = listed.iter().filter_map(|object| object.key.strip_prefix(&destination.layout.receipts(run)));
+        Ok(names.filter_map(|name| Receipt::parse(name).ok()).collect())
+    }
+
+    /// An object's bytes as an unnamed file in scratch, rewound.
+    pub(super) async fn fetch(&self, address: &S3Address) -> Result<File, VerifyError> {
+        let (body, _) = self.s3.open(address, None).await?;
+        let scratch = |cause: std::io::Error| VerifyError::Scratch { object: address.clone(), cause: cause.into() };
+        let file = tempfile::tempfile_in(&self.request.scratch).map_err(scratch)?;
+        let mut file = self.save(body, tokio::fs::File::from_std(file), scratch).await?;
+        file.seek(SeekFrom::Start(0)).map_err(scratch)?;
+        Ok(file)
+    }
+
+    async fn save(
+        &self,
+        mut body: Body,
+        mut file: tokio::fs::File,
+        scratch: impl Fn(std::io::Error) -> VerifyError,
+    ) -> Result<File, VerifyError> {
+        while let Some(chunk) = body.next().await? {
+            file.write_all(&chunk).await.map_err(&scratch)?;
+        }
+        file.flush().await.map_err(&scratch)?;
+        Ok(file.into_std().await)
+    }
+}
+
+/// Bytes that another task sends.
+struct Chunks {
+    receiver: mpsc::Receiver<std::io::Result<bytes::Bytes>>,
+    chunk: bytes::Bytes,
+}
+
+impl std::io::Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(chunk) => self.chunk = chunk?,
+                None => return Ok(0),
+            }
+        }
+        std::io::Read::read(&mut bytes::Buf::reader(&mut self.chunk), buffer)
+    }
+}

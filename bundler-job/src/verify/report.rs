@@ -1,0 +1,157 @@
+//! What verifying a run showed: figures and findings, for people and for machines.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use s3bundler_contract::{GroupName, LeftOut, Reason, RunName, S3Address};
+use serde::Serialize;
+
+use super::Finding;
+use crate::catalog::Totals;
+
+/// Findings that the text shows; the JSON has all.
+const SHOWN: usize = 100;
+
+/// What verifying a run showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The run.
+    pub run: RunName,
+    /// Where it is.
+    pub destination: S3Address,
+    /// Whether every archive was read.
+    pub full: bool,
+    /// What the grouper counted; absent where it has not finished, and in a run of foreign manifests.
+    pub inventory: Option<Inventory>,
+    /// Groups looked at.
+    pub groups: u64,
+    /// What the catalogs of the run's groups add up to.
+    pub objects: Figures,
+    /// What those of groups made of dead letters add up to: rows that are counted in `objects` already.
+    pub retried: Figures,
+    /// Objects that were only compared by size, because the store keeps no checksum of them.
+    pub unproven_checksums: u64,
+    /// Members of archives whose bytes were read and are right.
+    pub members_read: u64,
+    /// Groups whose index, dead letters or receipt were written again.
+    pub repaired: Vec<GroupName>,
+    /// What is wrong, in order.
+    #[serde(serialize_with = "with_messages")]
+    pub findings: Vec<Finding>,
+}
+
+/// What the grouper counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// Rows of the inventory.
+    pub rows: u64,
+    /// Rows in no group, by reason.
+    pub left_out: BTreeMap<LeftOut, u64>,
+}
+
+/// Objects and bytes by what became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figures {
+    /// Rows in all.
+    pub rows: u64,
+    /// Objects in archives.
+    pub archived: u64,
+    /// Their bytes.
+    pub archived_bytes: u64,
+    /// Objects copied by the server.
+    pub copied: u64,
+    /// Their bytes.
+    pub copied_bytes: u64,
+    /// Failed objects, by reason.
+    pub failed: BTreeMap<Reason, u64>,
+    /// Bytes that the inventory gave them.
+    pub failed_bytes: u64,
+}
+
+impl Figures {
+    /// Adds a group.
+    pub(super) fn add(&mut self, totals: &Totals) {
+        for (sum, figure) in [
+            (&mut self.rows, totals.rows()),
+            (&mut self.archived, totals.archived),
+            (&mut self.archived_bytes, totals.archived_bytes),
+            (&mut self.copied, totals.copied),
+            (&mut self.copied_bytes, totals.copied_bytes),
+            (&mut self.failed_bytes, totals.failed_bytes),
+        ] {
+            *sum = sum.saturating_add(figure);
+        }
+        for (reason, count) in &totals.failed {
+            let sum = self.failed.entry(*reason).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WithMessage<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    message: String,
+}
+
+fn with_messages<S: serde::Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(findings.iter().map(|finding| WithMessage { finding, message: finding.to_string() }))
+}
+
+fn by_reason<R: fmt::Display>(counts: &BTreeMap<R, u64>) -> String {
+    let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { run, destination, groups, objects, retried, .. } = self;
+        writeln!(f, "run {run} in {destination}: {groups} groups, {} rows", objects.rows)?;
+        writeln!(f, "  archived   {} objects, {} bytes", objects.archived, objects.archived_bytes)?;
+        writeln!(f, "  copied     {} objects, {} bytes", objects.copied, objects.copied_bytes)?;
+        let failed: u64 = objects.failed.values().sum();
+        writeln!(f, "  failed     {failed} objects, {} bytes{}", objects.failed_bytes, by_reason(&objects.failed))?;
+        match &self.inventory {
+            Some(Inventory { rows, left_out }) => {
+                let count: u64 = left_out.values().sum();
+                writeln!(f, "  left out   {count} of the inventory's {rows} rows{}", by_reason(left_out))?;
+            }
+            None => writeln!(f, "  no summary of a grouping to compare with")?,
+        }
+        if retried.rows > 0 {
+            let (rows, archived, copied) = (retried.rows, retried.archived, retried.copied);
+            writeln!(f, "  retried    {rows} of the failed objects, {archived} now archived, {copied} copied")?;
+        }
+        if self.full {
+            writeln!(f, "  read       {} members, byte for byte", self.members_read)?;
+        }
+        if self.unproven_checksums > 0 {
+            writeln!(f, "  unproven   {} objects have no checksum: only sizes compared", self.unproven_checksums)?;
+        }
+        if !self.repaired.is_empty() {
+            writeln!(f, "  repaired   {} groups", self.repaired.len())?;
+        }
+        if self.findings.is_empty() {
+            return writeln!(f, "nothing found");
+        }
+        writeln!(f, "{} found:", self.findings.len())?;
+        for finding in self.findings.iter().take(SHOWN) {
+            // Keys may hold newlines and what a terminal would obey.
+            let text: String = finding.to_string().chars().flat_map(visible).collect();
+            writeln!(f, "  {text}")?;
+        }
+        match self.findings.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => writeln!(f, "  and {more} more; --output json has all"),
+        }
+    }
+}
+
+fn visible(c: char) -> impl Iterator<Item = char> {
+    let (escaped, plain) = if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
+    escaped.into_iter().flatten().chain(plain)
+}

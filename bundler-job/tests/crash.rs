@@ -1,0 +1,196 @@
+//! `s3bundler run` ended at every moment that can be told apart from outside, by a signal or by kill -9, and run again:
+//! the second run ends with everything archived exactly once and nothing left over.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use s3bundler_testbed::cli::{Outcome, Signal};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
+use world::{Victim, World, assert_whole, puts};
+
+/// Runs side by side in a sweep.
+const LANES: usize = 2;
+/// Time for a program to hear a signal before it gets the answer it waits for.
+const HEARING: Duration = Duration::from_millis(40);
+
+/// On which side of the server a request is when the program is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The server never sees it.
+    Before,
+    /// The server has answered it; the program never sees the answer.
+    After,
+}
+
+/// Requests of one whole run, to end the next ones at.
+async fn requests_of_a_run(world: &World) -> u64 {
+    let bucket = world.destination("undisturbed").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(world, &bucket).await;
+    proxy.requests()
+}
+
+/// A run that is killed at its kth request.
+async fn killed(world: &World, bucket: &str, side: Side, k: u64) -> Outcome {
+    let proxy = Proxy::start(world.access()).unwrap();
+    let victim = Victim::default();
+    let target = victim.clone();
+    match side {
+        Side::Before => proxy.rule(move |seen| {
+            if seen.number == k {
+                target.kill();
+                return Fault::DropBefore;
+            }
+            Fault::Forward
+        }),
+        Side::After => proxy.after_response(move |seen, _| {
+            if seen.number == k {
+                target.kill();
+            }
+        }),
+    }
+    victim.spawn(world.program(bucket).access(proxy.access())).wait().await.unwrap()
+}
+
+/// Kills a run at every request it makes, and runs again each time.
+async fn kill_at_every_request(groups: usize, side: Side) {
+    let world = &World::of_groups(groups).await;
+    let requests = requests_of_a_run(world).await;
+    stream::iter(1..=requests)
+        .map(|k| async move {
+            let bucket = world.destination(&format!("killed-at-{k}")).await;
+            let ended = killed(world, &bucket, side, k).await;
+            // Requests run side by side, so another run may make fewer.
+            assert!(ended.signal == Some(9) || ended.code == Some(0), "{bucket}: {ended}");
+            world.run(&bucket).await;
+            assert_whole(world, &bucket).await;
+        })
+        .buffer_unordered(LANES)
+        .collect::<()>()
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_any_request_of_one_group() {
+    kill_at_every_request(1, Side::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_request_of_one_group() {
+    kill_at_every_request(1, Side::After).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_any_request_of_two_groups() {
+    kill_at_every_request(2, Side::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_request_of_two_groups() {
+    kill_at_every_request(2, Side::After).await;
+}
+
+/// A run that is told to end at its kth request, with the request under way.
+async fn told_to_end(world: &World, bucket: &str, signal: Signal, side: Side, k: u64) -> Outcome {
+    let proxy = Proxy::start(world.access()).unwrap();
+    let victim = Victim::default();
+    let target = victim.clone();
+    match side {
+        Side::Before => proxy.rule(move |seen| {
+            if seen.number == k {
+                target.signal(signal);
+                return Fault::Delay(HEARING);
+            }
+            Fault::Forward
+        }),
+        Side::After => proxy.after_response(move |seen, _| {
+            if seen.number == k {
+                target.signal(signal);
+                std::thread::sleep(HEARING);
+            }
+        }),
+    }
+    victim.spawn(world.program(bucket).access(proxy.access())).wait().await.unwrap()
+}
+
+/// Tells a run to end at every request it makes: no upload is left open, and the next run does the rest.
+async fn end_at_every_request(signal: Signal, code: i32, side: Side) {
+    let world = &World::of_groups(1).await;
+    let requests = requests_of_a_run(world).await;
+    stream::iter(1..=requests)
+        .map(|k| async move {
+            let bucket = world.destination(&format!("ended-at-{k}")).await;
+            let ended = told_to_end(world, &bucket, signal, side, k).await;
+            // Once all is done there is nothing left to end but the counting of receipts.
+            assert!(ended.code == Some(code) || ended.code == Some(0) && k + 1 >= requests, "{bucket}: {ended}");
+            assert_eq!(world.open_uploads(&bucket).await, [], "{bucket}: {ended}");
+            world.run(&bucket).await;
+            assert_whole(world, &bucket).await;
+        })
+        .buffer_unordered(LANES)
+        .collect::<()>()
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminated_before_any_request() {
+    end_at_every_request(Signal::Terminate, 143, Side::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_after_any_request() {
+    end_at_every_request(Signal::Interrupt, 130, Side::After).await;
+}
+
+/// Ends a run of four groups, one at a time, after `groups` of them: while the next one is uploaded.
+async fn ended_after_groups(signal: Signal, code: Option<i32>) {
+    let world = &World::of_groups(4).await;
+    for groups in [0, 1, 2, 3] {
+        let bucket = world.destination(&format!("ended-after-{groups}")).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        let (victim, receipts) = (Victim::default(), Arc::new(AtomicU64::new(0)));
+        let (target, counted) = (victim.clone(), Arc::clone(&receipts));
+        proxy.after_response(move |seen, _| {
+            counted.fetch_add(u64::from(puts(seen, "receipts")), Ordering::SeqCst);
+        });
+        let counted = Arc::clone(&receipts);
+        proxy.rule(move |seen| {
+            if seen.operation != Operation::UploadPart || counted.load(Ordering::SeqCst) != groups {
+                return Fault::Forward;
+            }
+            target.signal(signal);
+            Fault::Delay(HEARING)
+        });
+        let program = world.program(&bucket).access(proxy.access()).args(["--groups", "1"]);
+        let ended = victim.spawn(program).wait().await.unwrap();
+        assert_eq!((ended.code, ended.signal.is_some()), (code, code.is_none()), "{bucket}: {ended}");
+        assert_eq!(world.keys_of(&bucket, "receipts").await.len() as u64, groups, "{bucket}: {ended}");
+        let open = world.open_uploads(&bucket).await;
+        assert_eq!(open.len(), usize::from(code.is_none()), "{bucket}: {open:?}");
+        world.run(&bucket).await;
+        assert_whole(world, &bucket).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_after_none_one_half_and_all_but_one_of_its_groups() {
+    ended_after_groups(Signal::Interrupt, Some(130)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminated_after_none_one_half_and_all_but_one_of_its_groups() {
+    ended_after_groups(Signal::Terminate, Some(143)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_none_one_half_and_all_but_one_of_its_groups() {
+    ended_after_groups(Signal::Kill, None).await;
+}

@@ -1,0 +1,280 @@
+//! Verifying runs on a real S3 server, each whole or wrong in one way. Every test is named by what it shows.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod made;
+
+use made::{Fate, MadeRun, object, s3_of, server, usual};
+use s3bundler::verify::{Finding, Part, Report, VerifyError};
+use s3bundler_contract::{ArchiveFormat, ExitCode, Reason};
+use s3bundler_testbed::client;
+
+/// The names of the findings, as in the JSON.
+fn kinds(report: &Report) -> Vec<String> {
+    let json = serde_json::to_value(report).unwrap();
+    let names = json["findings"].as_array().unwrap().iter().map(|it| it["finding"].as_str().unwrap().to_owned());
+    names.collect()
+}
+
+#[tokio::test]
+async fn a_whole_run_is_proved_by_checksums_and_by_its_bytes() {
+    for format in ArchiveFormat::ALL {
+        let run = MadeRun::of(format, &usual()).await;
+        let report = run.verify().await;
+        assert_eq!(report.findings, [], "{format}");
+        assert_eq!((report.groups, report.objects.rows, report.objects.archived), (2, 6, 4));
+        assert_eq!((report.objects.copied, report.objects.failed[&Reason::NoSuchKey]), (1, 1));
+        assert_eq!((report.unproven_checksums, report.members_read), (0, 0));
+        let report = run.verify_full().await;
+        assert_eq!(report.findings, [], "{format}");
+        assert_eq!(report.members_read, 4);
+    }
+}
+
+#[tokio::test]
+async fn the_report_is_for_people_and_for_machines() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    run.delete(&run.key(&["archives/", "000001", ".tar"]).await).await;
+    let report = run.verify().await;
+    let text = report.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[..6],
+        [
+            format!("run run in s3://{}/p/: 2 groups, 6 rows", run.bucket()).as_str(),
+            "  archived   4 objects, 1506 bytes",
+            "  copied     1 objects, 3000 bytes",
+            "  failed     1 objects, 2 bytes (NoSuchKey 1)",
+            "  left out   2 of the inventory's 8 rows (Glacier 2)",
+            "1 found:",
+        ]
+    );
+    assert!(lines[6].contains(".tar, the archive of its group, is missing; "), "{text}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["inventory"], serde_json::json!({ "rows": 8, "leftOut": { "Glacier": 2 } }));
+    assert_eq!(json["findings"][0]["finding"], "missing");
+    assert_eq!(json["findings"][0]["part"], "archive");
+    assert!(json["findings"][0]["message"].as_str().unwrap().contains("is missing"), "{json}");
+}
+
+#[tokio::test]
+async fn a_replaced_archive_of_the_same_size_is_found_by_its_checksum() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let archive = run.key(&["archives/", "000000", ".tar"]).await;
+    let mut bytes = run.get(&archive).await;
+    bytes[514] ^= 1;
+    let put = run.client.put_object().bucket(run.bucket()).key(&archive).body(bytes.clone().into());
+    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
+    put.checksum_crc64_nvme(s3bundler::catalog::crc64nvme_to_base64(sum)).send().await.unwrap();
+    let report = run.verify().await;
+    assert!(
+        matches!(&report.findings[..], [Finding::WrongChecksum { part: Part::Archive, object, .. }] if object.key == archive),
+        "{report}"
+    );
+    assert_eq!(kinds(&run.verify_full().await), ["wrongChecksum", "wrongChecksum", "wrongMember"]);
+    assert_eq!(kinds(&run.repair().await), ["wrongChecksum"], "an archive cannot be repaired");
+}
+
+#[tokio::test]
+async fn an_archive_of_another_size_is_found() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let archive = run.key(&["archives/", "000000", ".tar"]).await;
+    let bytes = run.get(&archive).await;
+    run.put(&archive, bytes[..bytes.len() - 512].to_vec()).await;
+    let report = run.verify().await;
+    assert!(matches!(report.findings[..], [Finding::WrongSize { part: Part::Archive, .. }]), "{report}");
+}
+
+#[tokio::test]
+async fn a_member_that_never_was_the_object_is_found_by_reading_it() {
+    for format in ArchiveFormat::ALL {
+        let mut run = MadeRun::new(format).await;
+        run.claim().await;
+        let objects = &usual()[0];
+        run.group(objects, |_, entries| entries[0].md5 = Some("0".repeat(32))).await;
+        run.summarize().await;
+        assert_eq!(run.verify().await.findings, []);
+        let report = run.verify_full().await;
+        assert!(
+            matches!(&report.findings[..], [Finding::WrongMember { source, .. }] if source.key == "a"),
+            "{format} {report}"
+        );
+        assert_eq!(report.members_read, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_archive_is_found_and_no_receipt_is_written_over_it() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let receipt = run.key(&["receipts/", "000000"]).await;
+    run.delete(&run.key(&["archives/", "000000", ".tar"]).await).await;
+    run.delete(&receipt).await;
+    let report = run.repair().await;
+    assert_eq!(kinds(&report), ["noReceipt", "missing"]);
+    assert_eq!(report.repaired, []);
+    assert!(!client::list_keys(&run.client, run.bucket(), "").await.unwrap().contains(&receipt));
+    assert_eq!(kinds(&run.verify_full().await), ["noReceipt", "missing"], "nothing to read is no failure");
+}
+
+#[tokio::test]
+async fn what_follows_from_a_catalog_is_written_again_the_same() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let index = run.key(&["archives/", "000000", ".index"]).await;
+    let dead = run.key(&[".dlq"]).await;
+    let receipt = run.key(&["receipts/", "000001"]).await;
+    let (index_bytes, dead_bytes) = (run.get(&index).await, run.get(&dead).await);
+    run.put(&index, index_bytes[..100].to_vec()).await;
+    run.delete(&dead).await;
+    run.delete(&receipt).await;
+    let report = run.verify().await;
+    assert_eq!(kinds(&report), ["noReceipt", "missing", "wrongSize"]);
+    assert!(report.to_string().contains("verify --repair"), "{report}");
+    let report = run.repair().await;
+    assert_eq!(report.findings, []);
+    assert_eq!(report.repaired.iter().map(ToString::to_string).collect::<Vec<_>>(), ["run.000000", "run.000001"]);
+    assert_eq!(run.verify().await.findings, []);
+    assert!(run.get(&index).await == index_bytes && run.get(&dead).await == dead_bytes);
+    assert_eq!(run.key(&["receipts/", "000001"]).await, receipt);
+    assert_eq!(run.repair().await.repaired, [], "nothing is left to do");
+}
+
+#[tokio::test]
+async fn an_altered_index_of_the_same_size_is_found_where_its_checksum_is_kept() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let index = run.key(&["archives/", "000000", ".index"]).await;
+    let mut bytes = run.get(&index).await;
+    bytes[200] ^= 1;
+    let sum = s3bundler::catalog::crc64nvme_to_base64(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes));
+    let put = run.client.put_object().bucket(run.bucket()).key(&index).body(bytes.into());
+    put.checksum_crc64_nvme(sum).send().await.unwrap();
+    let report = run.verify().await;
+    assert!(matches!(report.findings[..], [Finding::WrongChecksum { part: Part::Index, .. }]), "{report}");
+    assert_eq!(run.repair().await.findings, []);
+}
+
+#[tokio::test]
+async fn a_store_without_checksums_leaves_sizes_and_says_so() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let report = run.try_verify(|request| request.crc64nvme = false).await.unwrap();
+    assert_eq!(report.findings, []);
+    // Two archives, two indexes, one group's dead letters.
+    assert_eq!(report.unproven_checksums, 5);
+    assert!(report.to_string().contains("5 objects have no checksum: only sizes compared"), "{report}");
+}
+
+#[tokio::test]
+async fn one_row_lost_and_another_doubled_do_not_balance() {
+    let mut run = MadeRun::new(ArchiveFormat::Tar).await;
+    run.claim().await;
+    run.group(&usual()[0], |_, _| ()).await;
+    run.group(&usual()[1], |_, entries| entries[1].row.key = "c/d".to_owned()).await;
+    run.summarize().await;
+    let report = run.verify().await;
+    assert_eq!(kinds(&report), ["rowDigest", "groupRows"]);
+    assert!(
+        matches!(&report.findings[1], Finding::GroupRows { catalog, .. } if catalog.key.ends_with("run.000001.parquet")),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_no_catalog_has_is_found() {
+    let mut run = MadeRun::new(ArchiveFormat::Tar).await;
+    run.claim().await;
+    let failed = |key| object(key, b"xx", Fate::Failed(Reason::Glacier));
+    run.group(&[failed("a"), failed("b")], |_, entries| drop(entries.pop())).await;
+    run.summarize().await;
+    let report = run.verify().await;
+    assert_eq!(kinds(&report), ["rowCount", "groupRows"]);
+    assert!(report.to_string().contains("2 in the manifest, 1 in the catalog"), "{report}");
+}
+
+#[tokio::test]
+async fn an_unfinished_grouping_is_a_finding() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    run.delete(&run.layout().summary(&run.request.run)).await;
+    assert_eq!(kinds(&run.verify().await), ["groupingUnfinished"]);
+    run.delete(&run.layout().claim(&run.request.run)).await;
+    assert_eq!(kinds(&run.verify().await), ["noClaim", "groupingUnfinished"]);
+}
+
+#[tokio::test]
+async fn names_too_many_are_found() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let receipt = run.key(&["receipts/", "000000"]).await;
+    run.put(&receipt.replace("~a2~", "~a3~"), vec![]).await;
+    run.put(&receipt.replace("000000", "000007"), vec![]).await;
+    run.put("p/catalog/run=run/run.000009.parquet", b"PAR1".to_vec()).await;
+    assert_eq!(
+        kinds(&run.verify().await),
+        ["strayManifest", "strayManifest", "noCatalog", "unreadableCatalog", "severalReceipts", "strayReceipt"]
+    );
+}
+
+#[tokio::test]
+async fn a_receipt_with_other_figures_is_found_and_not_joined_by_another() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let receipt = run.key(&["receipts/", "000000"]).await;
+    run.delete(&receipt).await;
+    run.put(&receipt.replace("~b5~", "~b6~"), vec![]).await;
+    let report = run.repair().await;
+    assert_eq!(kinds(&report), ["wrongReceipt"]);
+    assert_eq!(report.repaired, []);
+}
+
+#[tokio::test]
+async fn copies_are_looked_for() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let copy = run.key(&["objects/"]).await;
+    run.put(&copy, vec![7; 2999]).await;
+    assert!(matches!(run.verify().await.findings[..], [Finding::WrongSize { part: Part::Copy, .. }]));
+    run.delete(&copy).await;
+    assert!(matches!(run.verify().await.findings[..], [Finding::Missing { part: Part::Copy, .. }]));
+}
+
+#[tokio::test]
+async fn a_replaced_manifest_and_one_that_is_gone_are_found() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let manifest = "p/groups/run/run.000000.index";
+    run.put(manifest, b"src,other,1,,,,\n".to_vec()).await;
+    assert_eq!(kinds(&run.verify().await), ["manifestChanged"]);
+    run.delete(manifest).await;
+    assert_eq!(kinds(&run.verify().await), ["noManifest"]);
+}
+
+#[tokio::test]
+async fn a_catalog_that_is_damaged_or_of_another_group_is_found_and_the_rest_is_verified() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let (one, other) = (run.key(&["catalog/", "000000"]).await, run.key(&["catalog/", "000001"]).await);
+    let bytes = run.get(&one).await;
+    run.put(&one, run.get(&other).await).await;
+    assert_eq!(kinds(&run.verify().await), ["foreignCatalog"]);
+    run.put(&one, bytes[..bytes.len() - 1].to_vec()).await;
+    let report = run.verify_full().await;
+    assert_eq!(kinds(&report), ["unreadableCatalog"]);
+    assert_eq!(report.members_read, 2);
+    run.delete(&one).await;
+    assert_eq!(kinds(&run.verify().await), ["noCatalog", "strayReceipt"]);
+}
+
+#[tokio::test]
+async fn what_keeps_verify_from_verifying_has_its_own_exit_code() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let error = run.try_verify(|request| request.run = "other".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, VerifyError::NoSuchRun { .. }), "{error}");
+    assert_eq!(error.exit(), ExitCode::Usage);
+    let error = run.try_verify(|request| request.scratch = "/nowhere".into()).await.unwrap_err();
+    assert_eq!(error.exit(), ExitCode::Local, "{error}");
+    let mut access = server().await.clone();
+    access.secret_key = "wrong".to_owned();
+    let error = s3bundler::verify::verify(&s3_of(&access).await, &run.request).await.unwrap_err();
+    assert_eq!(error.exit(), ExitCode::Permission, "{error}");
+    run.put("p/runs/run.json", b"{}".to_vec()).await;
+    assert_eq!(run.verify_error().await.exit(), ExitCode::Unreadable);
+}
+
+impl MadeRun {
+    async fn verify_error(&self) -> VerifyError {
+        self.try_verify(|_| ()).await.unwrap_err()
+    }
+}

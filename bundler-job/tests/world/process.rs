@@ -1,0 +1,114 @@
+//! What hooks of the fault proxy do to the program: kill it, freeze it, or let one of its requests wait.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use s3bundler_testbed::cli::{Program, Running, Signal, kill_and_wait, send};
+use tokio::sync::Semaphore;
+
+/// A program whose requests may arrive before its starter knows its id.
+#[derive(Debug, Clone, Default)]
+pub struct Victim(Arc<OnceLock<u32>>);
+
+impl Victim {
+    /// Starts the program that this is.
+    pub fn spawn(&self, program: Program) -> Running {
+        let running = program.spawn().unwrap();
+        self.0.set(running.pid()).unwrap();
+        running
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        // A program that has ended meanwhile is not an error.
+        let _ = send(*self.0.wait(), signal);
+    }
+
+    /// Kills it; it does nothing any more once this returns.
+    pub fn kill(&self) {
+        kill_and_wait(*self.0.wait()).unwrap();
+    }
+
+    /// Freezes it; it does nothing more until it is told to continue.
+    fn freeze(&self) {
+        let pid = *self.0.wait();
+        send(pid, Signal::Stop).unwrap();
+        let stat = format!("/proc/{pid}/stat");
+        while std::fs::read_to_string(&stat).is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" T"))
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Freezes a program, once, and says so.
+#[derive(Debug, Clone)]
+pub struct Freezer {
+    victim: Victim,
+    done: Arc<AtomicBool>,
+    told: Arc<Semaphore>,
+}
+
+impl Freezer {
+    /// For this program.
+    pub fn of(victim: &Victim) -> Self {
+        Self { victim: victim.clone(), done: Arc::default(), told: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Freezes it unless it was frozen before. For hooks.
+    pub fn freeze(&self) {
+        if !self.done.swap(true, Ordering::SeqCst) {
+            self.victim.freeze();
+            self.told.add_permits(1);
+        }
+    }
+
+    /// Waits until it is frozen.
+    pub async fn frozen(&self) {
+        tokio::time::timeout(Duration::from_mins(1), self.told.acquire())
+            .await
+            .expect("never frozen")
+            .unwrap()
+            .forget();
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.victim.signal(Signal::Continue);
+    }
+}
+
+/// Where a request waits until a test opens it.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    arrived: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self { arrived: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Waits at the gate. For hooks.
+    pub fn pass(&self) {
+        self.arrived.add_permits(1);
+        tokio::task::block_in_place(|| {
+            let open = tokio::runtime::Handle::current().block_on(self.open.acquire());
+            open.unwrap().forget();
+        });
+    }
+
+    /// Waits until somebody waits.
+    pub async fn arrived(&self) {
+        let arrived = tokio::time::timeout(Duration::from_mins(1), self.arrived.acquire()).await;
+        arrived.expect("nobody came to the gate").unwrap().forget();
+    }
+
+    /// Lets one request through.
+    pub fn open(&self) {
+        self.open.add_permits(1);
+    }
+}
