@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use s3bundler_contract::LeftOut;
+use s3bundler_contract::{ExitCode, LeftOut};
 use serde::Serialize;
 
 use crate::args::{GlobalArgs, GroupArgs, OutputFormat};
@@ -10,19 +10,28 @@ use crate::failure::Failure;
 use crate::group::{self, GroupRequest, Grouped};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
+use crate::signals::Shutdown;
 
 /// Groups an inventory.
 pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> {
+    let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
+    let request = request(&args)?;
     let options = global.s3_options();
     let config = load_config(&options).await?;
-    let request = request(&args)?;
     let queue = match &args.queue {
         Some(queue) => Some(SqsQueue::connect(&config, queue).await?),
         None => None,
     };
     let s3 = S3::new(config, &options);
-    let grouped = group::group(&s3, &request, queue.as_ref(), |_| ()).await;
-    let grouped = grouped.map_err(|error| Failure::new(error.exit(), error))?;
+    let grouped = tokio::select! {
+        grouped = group::group(&s3, &request, queue.as_ref(), |_| ()) => {
+            grouped.map_err(|error| Failure::new(error.exit(), error))?
+        }
+        () = shutdown.token().cancelled() => {
+            let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
+            return Err(Failure::new(exit, "ended by a signal; the same command goes on where this one stopped"));
+        }
+    };
     report(&request, &grouped, queue.is_some(), global.output);
     Ok(())
 }

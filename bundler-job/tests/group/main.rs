@@ -1,0 +1,9 @@
+//! Grouping against a real S3 server: what it writes, what it refuses, and what happens when it is done again.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod command;
+mod grouping;
+mod resuming;
+mod unreadable;
+mod world;

@@ -1,0 +1,220 @@
+//! Grouping again: after success, after a crash, after a lost answer, and under a name that is taken.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use s3bundler::group::{GroupError, GroupMade, GroupRequest, group};
+use s3bundler_contract::{ByteSize, ExitCode};
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::{Inventory, Published, Synthetic};
+use s3bundler_testbed::proxy::{Fault, Operation};
+
+use crate::world::{ARCHIVE, INVENTORIES, Recorder, World, request};
+
+type Edit = Box<dyn Fn(&mut GroupRequest)>;
+
+async fn publish(world: &World, rows: u64) -> Published {
+    Inventory::new("source", INVENTORIES).publish(&world.client, Synthetic::rows(rows)).await.unwrap()
+}
+
+async fn etags(world: &World) -> Vec<(String, String)> {
+    let mut etags = Vec::new();
+    for key in world.manifests(ARCHIVE, "logs/").await {
+        let head = world.client.head_object().bucket(ARCHIVE).key(&key).send().await.unwrap();
+        // The time of writing shows whether it was written again.
+        etags.push((key, format!("{:?} {:?}", head.e_tag(), head.last_modified())));
+    }
+    etags
+}
+
+#[tokio::test]
+async fn a_second_start_writes_nothing_and_reads_no_row() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 35).await);
+    let (first, _) = world.group(&request).await.unwrap();
+    let written = etags(&world).await;
+
+    world.proxy.clear_log();
+    let (second, sent) = world.group(&request).await.unwrap();
+    assert_eq!(second.summary, first.summary);
+    assert!(second.resumed);
+    // Nobody archived them: their messages may be lost.
+    assert_eq!((second.sent, second.already_archived, sent.len()), (4, 0, 4));
+    assert_eq!(world.proxy.count(Operation::PutObject), 0);
+    // Manifest and checksum of the inventory, claim and summary of the run.
+    assert_eq!(world.proxy.count(Operation::GetObject), 4);
+    assert_eq!(etags(&world).await, written);
+}
+
+#[tokio::test]
+async fn only_groups_without_a_receipt_get_a_message() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 35).await);
+    world.group(&request).await.unwrap();
+    for group in ["run.000000", "run.000002"] {
+        world.archive(&request, group).await;
+    }
+    // Dead letters, retry groups and strangers among the receipts are not groups of the grouper.
+    for key in ["groups/run/run.000000.index.dlq", "groups/run/run.retry1.000000.index", "receipts/run/x"] {
+        client::put_object(&world.client, ARCHIVE, &format!("logs/{key}"), "").await.unwrap();
+    }
+    let queue = Recorder::default();
+    let mut made: Vec<GroupMade> = Vec::new();
+    let grouped = group(&world.s3, &request, Some(&queue), |it| made.push(it.clone())).await.unwrap();
+    let keys: Vec<_> = queue.sent().into_iter().map(|it| (it.key, it.etag.is_some())).collect();
+    let wanted = ["run.000001", "run.000003"].map(|group| (format!("logs/groups/run/{group}.index"), true));
+    assert_eq!(keys, wanted);
+    assert_eq!((grouped.sent, grouped.already_archived), (2, 2));
+    assert_eq!(made.iter().map(|it| it.already_archived).collect::<Vec<_>>(), [true, false, true, false]);
+    assert_eq!((made[0].objects, made[0].bytes, made[1].objects), (Some(1), Some(7), None));
+}
+
+#[tokio::test]
+async fn a_grouping_that_died_half_way_is_finished() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 95).await);
+    world.proxy.rule(|seen| match seen.operation {
+        Operation::PutObject if seen.key().ends_with("run.000006.index") => {
+            Fault::FailBefore { status: 403, code: "AccessDenied" }
+        }
+        _ => Fault::Forward,
+    });
+    let error = world.refuse(&request).await;
+    assert_eq!(error.exit(), ExitCode::Permission);
+    assert!(error.to_string().contains("PutObject of s3://archive/logs/groups/run/run.000006.index failed"), "{error}");
+    let before = etags(&world).await;
+    assert!(!before.is_empty() && !before.iter().any(|(key, _)| key.ends_with("run.000006.index")));
+    world.archive(&request, "run.000000").await;
+
+    world.proxy.forward_all();
+    world.proxy.clear_log();
+    let (grouped, sent) = world.group(&request).await.unwrap();
+    assert_eq!((grouped.summary.groups, grouped.summary.objects, grouped.resumed), (10, 95, true));
+    assert_eq!((grouped.already_archived, sent.len()), (1, 9));
+    let after = etags(&world).await;
+    assert!(before.iter().all(|it| after.contains(it)), "what was there is there unchanged");
+    // What is missing, and the summary; nothing is sent again.
+    assert_eq!(world.proxy.count(Operation::PutObject), 10 - before.len() as u64 + 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_taken_for_another_run() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 35).await);
+    // The server wrote claim, manifests and summary; none of the answers arrives, and the repetition gets a 412.
+    let dropped = std::sync::Mutex::new(std::collections::HashSet::new());
+    world.proxy.rule(move |seen| {
+        let first = seen.operation == Operation::PutObject && dropped.lock().unwrap().insert(seen.key());
+        if first { Fault::DropAfter } else { Fault::Forward }
+    });
+    let (grouped, sent) = world.group(&request).await.unwrap();
+    assert_eq!((grouped.summary.groups, sent.len()), (4, 4));
+    assert!(sent.iter().all(|message| message.etag.as_ref().is_some_and(|etag| etag.len() == 32)));
+}
+
+#[tokio::test]
+async fn a_store_that_asks_to_repeat_is_obeyed() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 15).await);
+    world.proxy.rule(|seen| match seen.operation {
+        Operation::PutObject if seen.nth % 2 == 1 => {
+            Fault::FailBefore { status: 409, code: "ConditionalRequestConflict" }
+        }
+        _ => Fault::Forward,
+    });
+    assert_eq!(world.group(&request).await.unwrap().0.summary.groups, 2);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_says_how_it_differs() {
+    let world = World::start().await;
+    let taken = request(&publish(&world, 15).await);
+    world.group(&taken).await.unwrap();
+    let other_inventory = Inventory::new("source", INVENTORIES).configuration("weekly");
+    let other_inventory = other_inventory.publish(&world.client, Synthetic::rows(15)).await.unwrap();
+    let edits: [(&str, Edit); 4] = [
+        ("another inventory", Box::new(move |it| it.inventory = other_inventory.manifest.parse().unwrap())),
+        ("another selection of objects", Box::new(|it| it.select.all_versions = true)),
+        ("other group limits", Box::new(|it| it.group.max_size = ByteSize::mib(1))),
+        ("other archive options", Box::new(|it| it.archive.storage_class = "DEEP_ARCHIVE".to_owned())),
+    ];
+    for (difference, edit) in edits {
+        let mut other = taken.clone();
+        edit(&mut other);
+        let error = world.refuse(&other).await;
+        assert_eq!(error.exit(), ExitCode::Usage);
+        let message = format!(
+            "the name run is taken: s3://archive/logs/runs/run.json is the claim of {difference}, made by \"the first\""
+        );
+        assert!(error.to_string().starts_with(&message), "{error}");
+    }
+    // Who asks makes no difference.
+    let mut same = taken.clone();
+    same.owner = "the second".to_owned();
+    assert!(world.group(&same).await.unwrap().0.resumed);
+}
+
+#[tokio::test]
+async fn another_runs_manifest_under_our_key_is_an_error() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 35).await);
+    client::put_object(&world.client, ARCHIVE, "logs/groups/run/run.000001.index", "source,x,1\n").await.unwrap();
+    let error = world.refuse(&request).await;
+    assert!(matches!(error, GroupError::ForeignManifest(_)), "{error}");
+    assert_eq!(error.exit(), ExitCode::Usage);
+    assert!(error.to_string().starts_with("s3://archive/logs/groups/run/run.000001.index is there already"), "{error}");
+    let summary = world.client.head_object().bucket(ARCHIVE).key("logs/runs/run.done.json").send().await;
+    assert!(summary.is_err(), "a run that failed has no summary");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_not_overwritten() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 5).await);
+    client::put_object(&world.client, ARCHIVE, "logs/runs/run.json", "{\"format\": 2}").await.unwrap();
+    let error = world.refuse(&request).await;
+    assert_eq!(error.exit(), ExitCode::Usage);
+    assert!(error.to_string().starts_with("s3://archive/logs/runs/run.json cannot be used"), "{error}");
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_deleted_after_the_summary_is_named() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 35).await);
+    world.group(&request).await.unwrap();
+    world.client.delete_object().bucket(ARCHIVE).key("logs/groups/run/run.000002.index").send().await.unwrap();
+    let error = world.refuse(&request).await;
+    assert_eq!(error.exit(), ExitCode::Unreadable);
+    assert!(
+        error.to_string().contains("counts 4 groups, but the manifest s3://archive/logs/groups/run/run.000002.index")
+    );
+}
+
+#[tokio::test]
+async fn a_grouping_that_is_dropped_stops_and_can_be_resumed() {
+    let world = World::start().await;
+    let request = request(&publish(&world, 200).await);
+    let stuck = std::sync::Arc::new(AtomicBool::new(false));
+    let seen_stuck = std::sync::Arc::clone(&stuck);
+    world.proxy.rule(move |seen| {
+        if seen.operation == Operation::PutObject && seen.nth > 5 {
+            seen_stuck.store(true, Ordering::Relaxed);
+            return Fault::Hang;
+        }
+        Fault::Forward
+    });
+    let queue = Recorder::default();
+    let grouping = group(&world.s3, &request, Some(&queue), |_| ());
+    let waiting = async {
+        while !stuck.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        _ = grouping => panic!("it cannot end"),
+        () = waiting => {}
+    }
+    world.proxy.forward_all();
+    let (grouped, sent) = world.group(&request).await.unwrap();
+    assert_eq!((grouped.summary.groups, sent.len(), grouped.resumed), (20, 20, true));
+}
