@@ -16,6 +16,8 @@ use tokio::time::{Instant, interval};
 const REDRAW: Duration = Duration::from_millis(200);
 /// Between two lines in the log.
 const LINES: Duration = Duration::from_secs(10);
+/// What does not fit the terminal is cut off, not wrapped.
+const TEMPLATE: &str = "{bar:16} {wide_msg}";
 /// Rates are those of about this long ago until now.
 const MEMORY: Duration = Duration::from_secs(15);
 
@@ -101,7 +103,7 @@ impl Progress {
     pub fn start(style: ProgressStyle) -> Self {
         let bar = (style == ProgressStyle::Bar).then(|| {
             // An invalid template would be caught by the test that draws it.
-            let style = BarStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| BarStyle::default_bar());
+            let style = BarStyle::with_template(TEMPLATE).unwrap_or_else(|_| BarStyle::default_bar());
             SCREEN.add(ProgressBar::new(1).with_style(style.progress_chars("=> ")))
         });
         let shared = Arc::new(Shared {
@@ -183,9 +185,11 @@ async fn tell(shared: Weak<Shared>, every: Duration, show: impl Fn(&Shared, &Sna
 fn draw(shared: &Shared, snapshot: &Snapshot, rates: Rates) {
     if let Some(bar) = &shared.bar {
         let Snapshot { done, expected, .. } = snapshot;
-        bar.set_length(expected.objects.max(done.objects).max(1));
-        // With nothing known of, an empty bar rather than a full one.
-        bar.set_position(if expected.objects == 0 { 0 } else { done.objects });
+        bar.update(|state| {
+            state.set_len(expected.objects.max(done.objects).max(1));
+            // With nothing known of, an empty bar rather than a full one.
+            state.set_pos(if expected.objects == 0 { 0 } else { done.objects });
+        });
         bar.set_message(text(snapshot, rates));
     }
 }
@@ -214,13 +218,14 @@ fn text(snapshot: &Snapshot, rates: Rates) -> String {
     let count = |done, expected| of(HumanCount(done).to_string(), HumanCount(expected).to_string(), expected > 0);
     let bytes = of(BinaryBytes(done.bytes).to_string(), BinaryBytes(expected.bytes).to_string(), expected.bytes > 0);
     let left = rates.left(snapshot).map(|left| format!("  {} left", HumanDuration(left)));
+    // A narrow terminal cuts off the end.
     format!(
-        "{} objects  {bytes}  {} groups  {}/s  {}/s{}",
+        "{} objects  {}/s{}  {bytes}  {}/s  {} groups",
         count(done.objects, expected.objects),
-        count(done.groups, expected.groups),
         HumanCount(whole(rates.objects)),
-        BinaryBytes(whole(rates.bytes)),
         left.unwrap_or_default(),
+        BinaryBytes(whole(rates.bytes)),
+        count(done.groups, expected.groups),
     )
 }
 
@@ -322,11 +327,11 @@ mod tests {
     fn the_line_says_what_is_known_and_no_more() {
         let rates = Rates { objects: 1_250.4, bytes: 12.0 * 1024.0 * 1024.0 };
         let unknown = snapshot(60, (1, 75_000, 768 << 20), (0, 0, 0));
-        assert_eq!(text(&unknown, rates), "75,000 objects  768.00 MiB  1 groups  1,250/s  12.00 MiB/s");
+        assert_eq!(text(&unknown, rates), "75,000 objects  1,250/s  768.00 MiB  12.00 MiB/s  1 groups");
         let known = snapshot(60, (1, 75_000, 768 << 20), (3, 150_000, 2 << 30));
         assert_eq!(
             text(&known, rates),
-            "75,000/150,000 objects  768.00 MiB/2.00 GiB  1/3 groups  1,250/s  12.00 MiB/s  60 seconds left"
+            "75,000/150,000 objects  1,250/s  60 seconds left  768.00 MiB/2.00 GiB  12.00 MiB/s  1/3 groups"
         );
         assert_eq!(Rates::default().left(&known), None, "nothing moves");
     }
@@ -356,6 +361,6 @@ mod tests {
         let bar = progress.0.bar.as_ref().expect("a bar");
         assert_eq!((bar.position(), bar.length()), (1, Some(10)));
         assert!(bar.message().starts_with("1/10 objects"), "{}", bar.message());
-        assert!(BarStyle::with_template("{bar:24} {msg}").is_ok());
+        assert!(BarStyle::with_template(TEMPLATE).is_ok());
     }
 }

@@ -201,7 +201,8 @@ async fn everything_that_can_be_submitted_is_and_each_that_cannot_is_told() {
     client::put_object(&s3, "manifests", "mine.csv", "b,k,1\n").await.unwrap();
     client::put_object(&s3, "manifests", "empty.csv", "").await.unwrap();
     let url = queue("submitted", &[]).await;
-    let listed: String = (0..12).map(|n| format!("s3://manifests/seed/x {n:02}.index\n")).collect();
+    let listed: Vec<_> = (0..12).map(|n| format!("s3://manifests/seed/x {n:02}.index\n")).collect();
+    let listed = listed.concat();
     let input = format!("# from a listing\n\n{listed}nonsense\ns3://manifests/gone.index\n");
     let arguments = format!(
         "submit --output json --queue {url} s3://manifests/groups/r/r.000000.index.dlq - s3://manifests/mine.csv \

@@ -1,5 +1,5 @@
 //! One message from its receive to its end: what it names is worked on under the guard, then the message is deleted,
-//! given back or set aside. What becomes of it is decided by [`fate`], a pure function.
+//! given back or set aside. What becomes of it is decided by `fate`, a pure function.
 
 use std::fmt::Display;
 use std::future::Future;

@@ -1,5 +1,7 @@
 //! SQS. The SDK owns the retries of a request; entries that fail inside a batch that succeeded are sent again here.
 
+mod name;
+
 use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
@@ -13,6 +15,8 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::message::ManifestRef;
 use tokio::time::Instant;
+
+use name::Name;
 
 use super::{Delivery, Queue, QueueError, QueueErrorKind};
 use crate::s3::mentions_credentials;
@@ -130,66 +134,6 @@ async fn look_up(client: &Client, name: &str) -> Result<String, QueueError> {
         kind: QueueErrorKind::Transient,
         detail: "the answer has no URL".to_owned(),
     })
-}
-
-/// What a user calls a queue.
-#[derive(Debug, PartialEq, Eq)]
-enum Name {
-    /// A name to look up.
-    Name,
-    /// A URL, the region that its host names, and the endpoint that it is, where it is not AWS's of that region.
-    Url { region: Option<String>, origin: Option<String> },
-}
-
-impl Name {
-    fn parse(text: &str) -> Result<Self, QueueError> {
-        let unsupported = |queue: &str, detail: &str| QueueError {
-            action: "connecting",
-            queue: queue.to_owned(),
-            kind: QueueErrorKind::Unsupported,
-            detail: detail.to_owned(),
-        };
-        if text.strip_suffix(".fifo").is_some() {
-            return Err(unsupported(text, "it is a FIFO queue: groups need a standard queue"));
-        }
-        if !text.contains("://") {
-            // "Queue and message identifiers", SQS developer guide.
-            let named = (1..=80).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-            return if named {
-                Ok(Self::Name)
-            } else {
-                Err(unsupported(text, "it is neither a URL nor a queue's name"))
-            };
-        }
-        if text.contains('@') {
-            return Err(unsupported("(hidden)", "its URL has credentials in it, which have no place there"));
-        }
-        let uri: Option<http::Uri> = text.parse().ok();
-        let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
-        match parts {
-            Some((scheme @ ("http" | "https"), authority)) => {
-                let (region, standard) = region_of(authority.host());
-                Ok(Self::Url { region, origin: (!standard).then(|| format!("{scheme}://{authority}")) })
-            }
-            _ => Err(unsupported(text, "its URL should look like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")),
-        }
-    }
-}
-
-/// The region that a host of AWS names, and whether it is the standard endpoint of that region ("Amazon SQS endpoints
-/// and quotas", AWS general reference).
-fn region_of(host: &str) -> (Option<String>, bool) {
-    let labels: Vec<&str> = host.split('.').collect();
-    let ours = ["amazonaws.com", "amazonaws.com.cn", "api.aws"].iter().any(|it| host.ends_with(&format!(".{it}")));
-    let region = match labels[..] {
-        _ if !ours => None,
-        ["queue", ..] => Some("us-east-1"),
-        [region, "queue", ..] | ["sqs" | "sqs-fips", region, ..] | [_, "sqs", region, "vpce", ..] => Some(region),
-        _ => None,
-    };
-    let private = labels.contains(&"vpce");
-    (region.map(str::to_owned), region.is_some() && !private)
 }
 
 /// What a batch's answer says of its entries.
@@ -375,43 +319,6 @@ mod tests {
     use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchResultEntry};
 
     use super::*;
-
-    #[test]
-    fn a_url_is_told_from_a_name_and_says_where_it_is() {
-        let url = |region: Option<&str>, origin: Option<&str>| Name::Url {
-            region: region.map(str::to_owned),
-            origin: origin.map(str::to_owned),
-        };
-        for (text, expected) in [
-            ("groups", Name::Name),
-            ("a-B_9", Name::Name),
-            ("https://sqs.eu-west-1.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
-            ("https://sqs-fips.us-east-2.amazonaws.com/123456789012/q", url(Some("us-east-2"), None)),
-            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", url(Some("cn-north-1"), None)),
-            ("https://sqs.eu-west-1.api.aws/123456789012/q", url(Some("eu-west-1"), None)),
-            ("https://eu-west-1.queue.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
-            ("https://queue.amazonaws.com/123456789012/q", url(Some("us-east-1"), None)),
-            (
-                "https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com/123456789012/q",
-                url(Some("eu-west-1"), Some("https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com")),
-            ),
-            ("http://localhost:9324/000000000000/q", url(None, Some("http://localhost:9324"))),
-            ("http://amazonaws.com.example/1/q", url(None, Some("http://amazonaws.com.example"))),
-        ] {
-            assert_eq!(Name::parse(text).expect(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_names_no_queue_is_a_matter_of_usage_and_credentials_are_not_repeated() {
-        let long = "q".repeat(81);
-        for text in ["", "a b", "a/b", "q.fifo", "https://h/1/q.fifo", "ftp://h/q", "s3:/b", "http://", &long] {
-            let error = Name::parse(text).expect_err(text);
-            assert_eq!((error.kind, error.exit()), (QueueErrorKind::Unsupported, s3bundler_contract::ExitCode::Usage));
-        }
-        let error = Name::parse("https://me:hunter2@host/1/q").expect_err("credentials");
-        assert!(!error.to_string().contains("hunter2"), "{error}");
-    }
 
     #[test]
     fn errors_are_sorted_by_code_under_both_of_its_names() {

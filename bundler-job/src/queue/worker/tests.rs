@@ -201,11 +201,14 @@ async fn what_a_poll_brings_after_the_shutdown_is_given_back() {
 
 #[tokio::test(start_paused = true)]
 async fn after_enough_groups_the_process_is_to_be_recycled() {
-    let queue = closed_queue(&["1", "2", "3", "4", "5"]).await;
-    let options = WorkerOptions { recycle_after: 3, ..options(2) };
-    let ended = work(&queue, &options, CancellationToken::new(), |_, _| take(10 * MINUTE)).await.unwrap();
-    assert_eq!(ended, Ended::Recycle);
-    assert_eq!(visible(&queue).await, [("4".into(), 1), ("5".into(), 1)], "three were done and no more received");
+    // With more slots than groups that are left to it, too.
+    for groups in [2, 5] {
+        let queue = closed_queue(&["1", "2", "3", "4", "5"]).await;
+        let options = WorkerOptions { recycle_after: 3, ..options(groups) };
+        let ended = work(&queue, &options, CancellationToken::new(), |_, _| take(10 * MINUTE)).await.unwrap();
+        assert_eq!(ended, Ended::Recycle);
+        assert_eq!(visible(&queue).await, [("4".into(), 1), ("5".into(), 1)], "three were done and no more received");
+    }
 }
 
 #[tokio::test(start_paused = true)]
