@@ -1,76 +1,23 @@
-//! `submit` and `bundle` as processes: what they print, how they exit, what signals do to them. The process is this test
-//! program itself with `stand_in` as its only test, in which groups are archived by name only: `quick` at once, `slow`
-//! unless told to stop, `deaf` never.
+//! `submit` and `bundle` as processes: what they print, how they exit, what signals do to them.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Parser as _;
-use s3bundler::args::{Cli, Command};
-use s3bundler::commands::bundle::{Archived, bundle_with};
-use s3bundler::commands::submit::submit;
-use s3bundler::failure::Failure;
-use s3bundler::logging;
-use s3bundler::progress::{Progress, ProgressStyle};
-use s3bundler::queue::{Disposition, GroupFailure};
-use s3bundler::s3::load_config;
-use s3bundler::signals::Shutdown;
 use s3bundler_contract::message::{self, ManifestRef};
-use s3bundler_contract::{ExitCode, GroupName, Receipt};
 use s3bundler_testbed::cli::{Program, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Moto};
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-
-const ARGUMENTS: &str = "STAND_IN_ARGUMENTS";
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "the process that the other tests start"]
-async fn stand_in() {
-    let arguments = std::env::var(ARGUMENTS).unwrap();
-    let cli = Cli::parse_from(["s3bundler"].into_iter().chain(arguments.split_whitespace()));
-    logging::init(&cli.global).unwrap();
-    let ended = match cli.command {
-        Command::Submit(args) => submit(args, &cli.global).await,
-        Command::Bundle(args) => {
-            let config = load_config(&cli.global.s3_options()).await.unwrap();
-            let shutdown = Shutdown::listen().unwrap();
-            let progress = Progress::start(ProgressStyle::Silent);
-            bundle_with(&args, cli.global.output, &config, &shutdown, &progress, archive).await
-        }
-        _ => unreachable!(),
-    };
-    let code = ended.map_or_else(
-        |failure| {
-            eprintln!("s3bundler: {failure}");
-            failure.exit.code()
-        },
-        |()| 0,
-    );
-    std::process::exit(code.into());
-}
-
-async fn archive(manifest: ManifestRef, cancel: CancellationToken) -> Result<Archived, GroupFailure<Failure>> {
-    eprintln!("begun {} by {}", manifest.key, std::process::id());
-    if manifest.key.contains("slow") {
-        cancel.cancelled().await;
-        return Err(GroupFailure::new(Disposition::GiveBack, Failure::new(ExitCode::Terminated, "cancelled")));
-    }
-    if manifest.key.contains("deaf") {
-        std::future::pending::<()>().await;
-    }
-    let group: GroupName = "r.000000".parse().unwrap();
-    Ok(Archived { receipt: Receipt { archived: 10, archived_bytes: 100, ..Receipt::empty(group) }, here: true })
-}
 
 fn s3bundler(access: &Access, arguments: &str) -> Program {
-    let program = Program::new(std::env::current_exe().unwrap()).access(access).env(ARGUMENTS, arguments);
-    program.args(["--exact", "stand_in", "--ignored", "--nocapture", "--test-threads=1"])
+    Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(access).args(arguments.split_whitespace())
 }
 
 /// One server for all tests of this process; it ends with the process.
@@ -79,13 +26,25 @@ async fn moto() -> &'static Access {
     SERVER.get_or_init(async || Moto::start().await.unwrap()).await.access()
 }
 
+/// Buckets of these names: objects, their manifests, and the archives. Every manifest names the one object of its name.
+async fn buckets(name: &str, manifests: &[&str]) -> Vec<ManifestRef> {
+    let s3 = client::s3(moto().await);
+    for bucket in ["objects", "manifests", "archives"] {
+        client::create_bucket(&s3, &format!("{name}-{bucket}")).await.unwrap();
+    }
+    let (objects, bucket) = (format!("{name}-objects"), format!("{name}-manifests"));
+    client::put_objects(&s3, &objects, manifests.iter().map(|key| (*key, "0123456789"))).await.unwrap();
+    let rows = manifests.iter().map(|key| (*key, format!("{objects},{key},10\n")));
+    client::put_objects(&s3, &bucket, rows).await.unwrap();
+    manifests.iter().map(|key| ManifestRef { bucket: bucket.clone(), key: (*key).into(), etag: None }).collect()
+}
+
 /// A new queue with messages for these manifests.
-async fn queue(name: &str, keys: &[&str]) -> String {
+async fn queue(name: &str, manifests: &[ManifestRef]) -> String {
     let sqs = client::sqs(moto().await);
     let url = client::create_queue(&sqs, name).await.unwrap();
-    for key in keys {
-        let body = ManifestRef { bucket: "b".into(), key: (*key).into(), etag: None }.to_json();
-        sqs.send_message().queue_url(&url).message_body(body).send().await.unwrap();
+    for manifest in manifests {
+        sqs.send_message().queue_url(&url).message_body(manifest.to_json()).send().await.unwrap();
     }
     url
 }
@@ -111,44 +70,83 @@ fn keys(manifests: &BTreeMap<String, Option<String>>) -> Vec<&str> {
     manifests.keys().map(String::as_str).collect()
 }
 
+async fn receipts(name: &str) -> usize {
+    client::list_keys(&client::s3(moto().await), &format!("{name}-archives"), "p/receipts/").await.unwrap().len()
+}
+
+/// A proxy that never answers a GET of an object `stuck`.
+struct Stuck {
+    proxy: Proxy,
+    asked: Arc<AtomicU64>,
+}
+
+impl Stuck {
+    async fn start() -> Self {
+        let proxy = Proxy::start(moto().await).unwrap();
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&asked);
+        proxy.rule(move |seen| {
+            if seen.operation != Operation::GetObject || !seen.path.ends_with("-objects/stuck") {
+                return Fault::Forward;
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+            Fault::Hang
+        });
+        Self { proxy, asked }
+    }
+
+    /// Returns when the object was asked for once more, and so its group is being worked on.
+    async fn reached(&self) {
+        while self.asked.swap(0, Ordering::SeqCst) == 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_worker_that_starts_over_keeps_its_process_and_its_arguments() {
-    let url = queue("recycled", &["quick1", "quick2", "quick3", "quick4", "quick5"]).await;
-    let arguments = format!("bundle --destination s3://d/p --queue {url} --recycle-after 2 --groups 1 --idle-exit 2");
-    let running = s3bundler(moto().await, &arguments).spawn().unwrap();
-    let pid = running.pid();
-    let done = running.wait().await.unwrap();
+    let manifests = buckets("recycled", &["1", "2", "3", "4", "5"]).await;
+    let url = queue("recycled", &manifests).await;
+    let arguments = format!(
+        "bundle --destination s3://recycled-archives/p --queue {url} --recycle-after 2 --groups 1 --idle-exit 2"
+    );
+    // One process to wait for: another one's end would not be its.
+    let done = s3bundler(moto().await, &arguments).run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    let begun: BTreeSet<_> = done.stderr.lines().filter(|line| line.starts_with("begun")).collect();
-    let expected: Vec<_> = (1..=5).map(|n| format!("begun quick{n} by {pid}")).collect();
-    assert_eq!(begun.into_iter().collect::<Vec<_>>(), expected, "{done}");
     assert_eq!(done.stderr.matches("starting over").count(), 2, "{done}");
-    assert!(done.stdout.contains("1 groups archived\n"), "{done}");
+    assert!(done.stdout.starts_with("1 groups archived\n"), "{done}");
+    assert_eq!(receipts("recycled").await, 5);
     assert!(visible(&url).await.is_empty());
 }
 
 #[tokio::test]
 async fn a_worker_told_to_end_drains_gives_back_and_exits_0() {
-    let url = queue("drained", &["slow"]).await;
-    let arguments = format!("--log-format json bundle --destination s3://d/p --queue {url} --drain 1 --output json");
-    let running = s3bundler(moto().await, &arguments).spawn().unwrap();
-    running.wait_for_output("begun slow").await.unwrap();
+    let manifests = buckets("drained", &["stuck"]).await;
+    let url = queue("drained", &manifests).await;
+    let stuck = Stuck::start().await;
+    let arguments = format!("bundle --destination s3://drained-archives/p --queue {url} --drain 1 --output json");
+    let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
+    stuck.reached().await;
     running.signal(Signal::Terminate).unwrap();
     let done = running.wait().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
     assert!(done.stdout.contains(r#""groupsStopped": 1"#), "{done}");
-    assert_eq!(keys(&visible(&url).await), ["slow"]);
+    assert_eq!(keys(&visible(&url).await), ["stuck"]);
+    let s3 = client::s3(moto().await);
+    assert!(client::list_open_uploads(&s3, "drained-archives").await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_a_worker_at_once() {
-    let url = queue("impatient", &["deaf"]).await;
-    let arguments = format!("bundle --destination s3://d/p --queue {url} --drain 100");
-    let running = s3bundler(moto().await, &arguments).spawn().unwrap();
-    running.wait_for_output("begun deaf").await.unwrap();
+    let manifests = buckets("impatient", &["stuck"]).await;
+    let url = queue("impatient", &manifests).await;
+    let stuck = Stuck::start().await;
+    let arguments = format!("bundle --destination s3://impatient-archives/p --queue {url} --drain 100");
+    let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
+    stuck.reached().await;
     let told = Instant::now();
     running.signal(Signal::Interrupt).unwrap();
-    sleep(Duration::from_millis(500)).await;
+    running.wait_for_output("once more to end at once").await.unwrap();
     running.signal(Signal::Terminate).unwrap();
     let done = running.wait().await.unwrap();
     assert_eq!(done.code, Some(143), "{done}");
@@ -157,26 +155,38 @@ async fn a_second_signal_ends_a_worker_at_once() {
 
 #[tokio::test]
 async fn given_manifests_are_archived_without_a_queue_and_broken_off_by_a_signal() {
-    let access = moto().await;
-    let arguments = "bundle --destination s3://d/p --manifest s3://b/quick1 --manifest s3://b/quick2";
-    let done = s3bundler(access, arguments).run().await.unwrap();
+    buckets("given", &["1", "2", "stuck"]).await;
+    let stuck = Stuck::start().await;
+    let bundle = "bundle --destination s3://given-archives/p --manifest s3://given-manifests/";
+    let done =
+        s3bundler(stuck.proxy.access(), &format!("{bundle}1 --manifest s3://given-manifests/2")).run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert!(done.stdout.contains("2 groups archived\n  archived     20 objects, 200 B\n"), "{done}");
+    assert!(done.stdout.starts_with("2 groups archived\n  archived     2 objects, 20 B\n"), "{done}");
+    assert_eq!(receipts("given").await, 2);
+    let again = s3bundler(stuck.proxy.access(), &format!("{bundle}1")).run().await.unwrap();
+    assert!(again.stdout.starts_with("0 groups archived, 1 archived before\n"), "{again}");
     for (signal, code) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
-        let running = s3bundler(access, "bundle --destination s3://d/p --manifest s3://b/slow").spawn().unwrap();
-        running.wait_for_output("begun slow").await.unwrap();
+        let running = s3bundler(stuck.proxy.access(), &format!("{bundle}stuck")).spawn().unwrap();
+        stuck.reached().await;
         running.signal(signal).unwrap();
         let done = running.wait().await.unwrap();
         assert_eq!(done.code, Some(code), "{done}");
     }
+    let gone = s3bundler(stuck.proxy.access(), &format!("{bundle}gone --manifest s3://given-manifests/2"))
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(gone.code, Some(5), "{gone}");
+    assert!(gone.stderr.contains("s3bundler: 1 of 2 groups were not archived"), "{gone}");
 }
 
 #[tokio::test]
 async fn a_queue_that_is_not_there_is_one_clear_error() {
     let access = moto().await;
+    client::create_bucket(&client::s3(access), "reachable").await.unwrap();
     for (command, code) in [
-        ("bundle --destination s3://d/p --queue no-such-queue", 6),
-        ("bundle --destination s3://d/p --queue http://localhost/123456789012/no-such-queue", 6),
+        ("bundle --destination s3://reachable/p --queue no-such-queue", 6),
+        ("bundle --destination s3://reachable/p --queue http://localhost/123456789012/no-such-queue", 6),
         ("submit --queue no-such-queue s3://b/k", 6),
         ("submit --queue groups.fifo s3://b/k", 6),
     ] {
