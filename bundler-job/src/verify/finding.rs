@@ -166,6 +166,13 @@ pub enum Finding {
         /// The CRC64NVME that it has.
         found: String,
     },
+    /// An object without a checksum in a store that keeps checksums.
+    NoChecksum {
+        /// What it is.
+        part: Part,
+        /// The object.
+        object: S3Address,
+    },
     /// An archive that is not a readable tar.
     DamagedArchive {
         /// The archive.
@@ -240,7 +247,10 @@ impl Finding {
     pub const fn is_derived(&self) -> bool {
         match self {
             Self::NoReceipt { .. } => true,
-            Self::Missing { part, .. } | Self::WrongSize { part, .. } | Self::WrongChecksum { part, .. } => {
+            Self::Missing { part, .. }
+            | Self::NoChecksum { part, .. }
+            | Self::WrongSize { part, .. }
+            | Self::WrongChecksum { part, .. } => {
                 matches!(part, Part::Index | Part::DeadLetters)
             }
             _ => false,
@@ -342,6 +352,13 @@ impl fmt::Display for Finding {
             Self::WrongChecksum { part, object, expected, found } => write!(
                 f,
                 "{object}, the {} of its group, has other bytes: its CRC64NVME is {found} instead of {expected}; {}",
+                part.name(),
+                part.remedy()
+            ),
+            Self::NoChecksum { part, object } => write!(
+                f,
+                "{object}, the {} of its group, has no CRC64NVME, though others of the run have: something else wrote \
+                 it; verify --full reads it, {}",
                 part.name(),
                 part.remedy()
             ),

@@ -42,25 +42,54 @@ pub(super) struct Checked {
     /// Absent where the catalog cannot be read.
     pub(super) totals: Option<Totals>,
     pub(super) findings: Findings,
-    /// Objects without a checksum.
-    pub(super) unproven: u64,
+    /// Where the store was seen to keep checksums.
+    pub(super) kept: Checksums,
+    /// Objects of the right size without a checksum.
+    pub(super) unproven: Vec<(Part, S3Address)>,
     /// Members of the archive that were read and are right.
     pub(super) members: u64,
     pub(super) repaired: bool,
 }
 
-/// Looks into a group.
-pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, VerifyError> {
-    let mut group = Group { scope, address: scope.catalog(&task.group), task, unproven: 0 };
+/// Of which objects a store keeps checksums. Some keep them of single PUTs and not of multipart uploads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Checksums {
+    /// Of archives, which are multipart uploads.
+    archives: bool,
+    /// Of everything else.
+    others: bool,
+}
+
+impl Checksums {
+    pub(super) fn add(&mut self, other: Self) {
+        self.archives |= other.archives;
+        self.others |= other.others;
+    }
+
+    /// Whether an object without one is wrong: the bundler gives one to every object or to none, so something else
+    /// wrote it.
+    pub(super) const fn expected(self, part: Part) -> bool {
+        match part {
+            Part::Archive => self.archives,
+            _ => self.others,
+        }
+    }
+}
+
+/// Looks into a group. `expected`: the checksums that there must be.
+pub(super) async fn check(scope: Scope<'_>, task: Task, expected: Checksums) -> Result<Checked, VerifyError> {
     let mut checked = Checked {
-        group: group.task.group.clone(),
-        role: group.task.role,
+        group: task.group.clone(),
+        role: task.role,
         totals: None,
         findings: Findings::default(),
-        unproven: 0,
+        kept: Checksums::default(),
+        unproven: Vec::new(),
         members: 0,
         repaired: false,
     };
+    let address = scope.catalog(&task.group);
+    let mut group = Group { scope, address, task, expected, kept: Checksums::default(), unproven: Vec::new() };
     let Some((catalog, derived, mut lasting)) = group.read(&mut checked.findings).await? else { return Ok(checked) };
     checked.totals = Some(derived.totals.clone());
     lasting.extend(group.manifest(&catalog).await?);
@@ -80,10 +109,12 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
         let reading = group.read_archive(catalog).await?;
         checked.members = reading.members;
         lasting.extend(reading.findings);
+        // Reading it compared the sum of its bytes with the catalog's.
+        group.unproven.retain(|(part, _)| *part != Part::Archive);
     }
     checked.findings.extend(lasting);
     checked.findings.extend(following);
-    checked.unproven = group.unproven;
+    (checked.kept, checked.unproven) = (group.kept, group.unproven);
     tracing::debug!(group = %checked.group, "verified");
     Ok(checked)
 }
@@ -98,7 +129,9 @@ struct Group<'a> {
     /// Of the catalog.
     address: S3Address,
     task: Task,
-    unproven: u64,
+    expected: Checksums,
+    kept: Checksums,
+    unproven: Vec<(Part, S3Address)>,
 }
 
 impl Group<'_> {
@@ -198,6 +231,7 @@ impl Group<'_> {
     async fn following(&mut self, catalog: &Catalog, derived: &Derived) -> Result<Findings, S3Error> {
         let Scope { request: VerifyRequest { destination, run, .. }, .. } = self.scope;
         let mut findings = Findings::default();
+        self.unproven.retain(|(part, _)| *part == Part::Archive);
         let record = catalog.record();
         if let (Some(archive), Some(index)) = (&record.archive, &derived.index) {
             let object = destination.address(index_of(&archive.key));
@@ -236,9 +270,13 @@ impl Group<'_> {
         (size, crc64nvme): (u64, u64),
         findings: &mut Findings,
     ) -> Result<(), S3Error> {
-        let (finding, proved) = self.compare(part, object, size, Some(crc64nvme)).await?;
-        if finding.is_none() && !proved {
-            self.unproven += 1;
+        let (finding, proved) = self.compare(part, object.clone(), size, Some(crc64nvme)).await?;
+        if proved {
+            self.kept.add(Checksums { archives: part == Part::Archive, others: part != Part::Archive });
+        } else if finding.is_none() && self.expected.expected(part) {
+            findings.push(Finding::NoChecksum { part, object });
+        } else if finding.is_none() {
+            self.unproven.push((part, object));
         }
         findings.add(finding);
         Ok(())

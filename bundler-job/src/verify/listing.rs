@@ -122,13 +122,19 @@ pub(super) struct Task {
     pub(super) names: Names,
 }
 
-/// The groups whose catalogs are to be looked into, and what the names alone show. Pure.
-pub(super) fn plan(
-    listing: Listing,
-    summary: Option<&RunSummary>,
-    destination: &Destination,
-    run: &RunName,
-) -> (Vec<Task>, Vec<Finding>) {
+/// What follows from the names.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Groups whose catalogs are to be looked into.
+    pub(super) tasks: Vec<Task>,
+    /// What the names alone show.
+    pub(super) findings: Vec<Finding>,
+    /// Whether every numbered group has a catalog.
+    pub(super) whole: bool,
+}
+
+/// Compares the names of a run. Pure.
+pub(super) fn plan(listing: Listing, summary: Option<&RunSummary>, destination: &Destination, run: &RunName) -> Plan {
     let Listing { groups, mut findings } = listing;
     let layout = &destination.layout;
     let manifest = |group: &GroupName| destination.address(layout.group_manifest(run, group));
@@ -145,6 +151,7 @@ pub(super) fn plan(
             findings.push(Finding::NoCatalog { catalog: catalog(&group), manifest: manifest(&group) });
         }
     }
+    let mut whole = missing == 0;
     if missing > MOST_MISSING {
         let there = groups.keys().filter(|group| number_of(group, run, counted).is_some()).count() as u64;
         let count = counted.unwrap_or(0).saturating_sub(there + MOST_MISSING);
@@ -163,6 +170,7 @@ pub(super) fn plan(
             tasks.push(Task { group, role, names });
             continue;
         }
+        whole &= !numbered;
         for receipt in &names.receipts {
             let problem = "is the receipt of a group without a catalog".to_owned();
             findings.push(Finding::StrayReceipt { receipt: destination.address(receipt.key(layout, run)), problem });
@@ -171,7 +179,7 @@ pub(super) fn plan(
             findings.push(Finding::NoCatalog { catalog: catalog(&group), manifest: manifest(&group) });
         }
     }
-    (tasks, findings)
+    Plan { tasks, findings, whole }
 }
 
 /// The group's number, where the summary counts it, or where there is none to count it.
@@ -209,7 +217,7 @@ mod tests {
 
     fn planned(keys: &[&str], groups: Option<u64>) -> (Vec<String>, Vec<String>) {
         let summary = groups.map(|groups| RunSummary { groups, ..RunSummary::empty(run()) });
-        let (tasks, findings) = plan(listing(keys), summary.as_ref(), &destination(), &run());
+        let Plan { tasks, findings, .. } = plan(listing(keys), summary.as_ref(), &destination(), &run());
         let told = |finding: &Finding| {
             let json = serde_json::to_value(finding).expect("plain fields");
             let object = ["manifest", "catalog", "receipt"].iter().find_map(|it| json.get(it)?.as_str());

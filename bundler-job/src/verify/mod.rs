@@ -16,13 +16,13 @@ mod group;
 mod listing;
 mod report;
 mod rows;
+mod tally;
 mod tar;
 
 use std::path::PathBuf;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::record::RecordError;
-use s3bundler_contract::{ExitCode, RowDigest, RunClaim, RunName, RunSummary, S3Address};
+use s3bundler_contract::{ExitCode, RunClaim, RunName, RunSummary, S3Address};
 
 use crate::args::Destination;
 use crate::catalog::{CatalogError, PublishError};
@@ -31,11 +31,12 @@ use crate::s3::{ErrorKind, S3, S3Error};
 pub use finding::{Finding, Part};
 pub use report::{Figures, Inventory, Report};
 
-use group::{Checked, Scope};
-use listing::{Listing, Role};
+use group::Scope;
+use listing::{Listing, Plan};
+use tally::Tally;
 
-/// A claim or a summary is some hundred bytes.
-const RECORD_BYTES: u64 = 1 << 20;
+/// No claim or summary is larger; prefixes are what makes a claim grow.
+const RECORD_BYTES: u64 = 4 << 20;
 
 /// What to verify, and how.
 #[derive(Debug, Clone)]
@@ -142,7 +143,7 @@ pub async fn verify(s3: &S3, request: &VerifyRequest) -> Result<Report, VerifyEr
     }
     // A run of foreign manifests has neither claim nor summary, and no manifests of its own.
     let grouped = claim.is_some() || summary.is_some() || listing.groups.keys().any(|it| it.number_in(run).is_some());
-    let (tasks, mut findings) = listing::plan(listing, summary.as_ref(), destination, run);
+    let Plan { tasks, mut findings, whole } = listing::plan(listing, summary.as_ref(), destination, run);
     if grouped && claim.is_none() {
         findings.push(Finding::NoClaim { claim: claim_at });
     }
@@ -151,9 +152,7 @@ pub async fn verify(s3: &S3, request: &VerifyRequest) -> Result<Report, VerifyEr
     }
     tracing::info!(%run, groups = tasks.len(), full = request.full, "verifying");
 
-    let whole = findings.iter().all(|finding| !matches!(finding, Finding::NoCatalog { .. }));
-    let mut sums = Sums { whole, ..Sums::default() };
-    let mut report = Report {
+    let report = Report {
         run: run.clone(),
         destination: root,
         full: request.full,
@@ -167,18 +166,12 @@ pub async fn verify(s3: &S3, request: &VerifyRequest) -> Result<Report, VerifyEr
         findings,
     };
     let scope = Scope { s3, request };
-    let checks = stream::iter(tasks).map(|task| group::check(scope, task));
-    let mut checked = checks.buffer_unordered(request.groups.max(1));
-    while let Some(group) = checked.try_next().await? {
-        sums.add(&group);
-        add(&mut report, group);
-    }
+    let mut tally = Tally::new(report, whole);
+    tally.check(scope, tasks).await?;
     if let Some(summary) = &summary {
-        sums.compare(scope, summary, summary_at, &mut report.findings).await?;
+        tally.compare(scope, summary, summary_at).await?;
     }
-    report.findings.sort();
-    report.repaired.sort();
-    Ok(report)
+    Ok(tally.into_report())
 }
 
 async fn record<T>(
@@ -198,71 +191,4 @@ async fn record<T>(
         return Err(VerifyError::OtherRun { address: address.clone(), found: name(&record).clone() });
     }
     Ok(Some(record))
-}
-
-fn add(report: &mut Report, group: Checked) {
-    if let Some(totals) = &group.totals {
-        match group.role {
-            Role::Numbered => report.objects.add(totals),
-            Role::Added => report.retried.add(totals),
-        }
-    }
-    report.unproven_checksums += group.unproven;
-    report.members_read += group.members;
-    if group.repaired {
-        report.repaired.push(group.group.clone());
-    }
-    report.findings.extend(group.findings.into_listed(&group.group));
-}
-
-/// What the catalogs of the run's own groups add up to.
-#[derive(Default)]
-struct Sums {
-    /// Whether every group's catalog is there and can be read. Otherwise that is the finding, and sums say nothing more.
-    whole: bool,
-    rows: u64,
-    digest: RowDigest,
-    groups: Vec<rows::GroupDigest>,
-}
-
-impl Sums {
-    fn add(&mut self, checked: &Checked) {
-        if checked.role != Role::Numbered {
-            return;
-        }
-        let Some(totals) = &checked.totals else {
-            self.whole = false;
-            return;
-        };
-        self.rows = self.rows.saturating_add(totals.rows());
-        self.digest.merge(totals.digest);
-        let group = checked.group.clone();
-        self.groups.push(rows::GroupDigest { group, rows: totals.rows(), digest: totals.digest });
-    }
-
-    async fn compare(
-        &self,
-        scope: Scope<'_>,
-        summary: &RunSummary,
-        summary_at: S3Address,
-        findings: &mut Vec<Finding>,
-    ) -> Result<(), VerifyError> {
-        let left_out = summary.left_out_rows();
-        if summary.objects.checked_add(left_out) != Some(summary.rows) {
-            let (rows, objects) = (summary.rows, summary.objects);
-            findings.push(Finding::SummarySums { summary: summary_at, rows, objects, left_out });
-        }
-        if !self.whole || (self.rows == summary.objects && self.digest == summary.digest) {
-            return Ok(());
-        }
-        findings.push(if self.rows == summary.objects {
-            let (grouped, cataloged) = (summary.digest.to_string(), self.digest.to_string());
-            Finding::RowDigest { grouped, cataloged }
-        } else {
-            Finding::RowCount { grouped: summary.objects, cataloged: self.rows }
-        });
-        // Only now is it worth reading every manifest: to say which group it is.
-        findings.extend(rows::differing(scope, &self.groups).await?);
-        Ok(())
-    }
 }

@@ -1,17 +1,13 @@
 //! Which group's rows are not those of its manifest, once the sums of a run have shown that there is one.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-
 use futures_util::{StreamExt, TryStreamExt, stream};
-use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, KeyEncoding, RowReader};
-use s3bundler_contract::{GroupName, RowDigest, S3Address};
+use s3bundler_contract::message::ManifestRef;
+use s3bundler_contract::{GroupName, RowDigest};
 
 use super::group::Scope;
 use super::{Finding, VerifyError};
+use crate::bundle::manifest::{Manifest, ManifestError};
 use crate::s3::ErrorKind;
-
-/// First bytes of a gzip file (RFC 1952).
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What a group's catalog adds up to.
 pub(super) struct GroupDigest {
@@ -28,22 +24,26 @@ pub(super) async fn differing(scope: Scope<'_>, groups: &[GroupDigest]) -> Resul
 }
 
 async fn differs(scope: Scope<'_>, group: &GroupDigest) -> Result<Option<Finding>, VerifyError> {
-    let manifest = scope.manifest(&group.group);
+    let destination = &scope.request.destination;
+    let address = destination.address(destination.layout.group_manifest(&scope.request.run, &group.group));
     let finding = |problem: String| {
-        let (catalog, manifest) = (scope.catalog(&group.group), manifest.clone());
+        let (catalog, manifest) = (scope.catalog(&group.group), address.clone());
         Some(Finding::GroupRows { catalog, manifest, problem })
     };
-    let head = scope.s3.head(&manifest).await?;
-    let columns = head.as_ref().and_then(|head| Some(head.metadata()?.get(COLUMNS_METADATA)?.clone()));
-    let file = match scope.fetch(&manifest).await {
-        Ok(file) => file,
+    let wanted = ManifestRef::new(address.clone(), None);
+    let manifest = match Manifest::fetch(scope.s3, &wanted, None, &scope.request.scratch).await {
+        Ok(manifest) => manifest,
         // The names have told of it.
-        Err(VerifyError::Read(error)) if error.kind == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+        Err(ManifestError::S3(error)) if error.kind == ErrorKind::NotFound => return Ok(None),
+        Err(ManifestError::S3(error)) => return Err(error.into()),
+        Err(ManifestError::Scratch(cause)) => {
+            return Err(VerifyError::Scratch { object: address.clone(), cause: cause.into() });
+        }
+        Err(error @ ManifestError::Columns { .. }) => return Ok(finding(error.to_string())),
     };
-    let address = manifest.clone();
-    let read = tokio::task::spawn_blocking(move || sum(file, columns.as_deref()));
-    Ok(match read.await.map_err(|cause| VerifyError::Stopped { address, cause })? {
+    let read = tokio::task::spawn_blocking(move || sum(&manifest)).await;
+    let read = read.map_err(|cause| VerifyError::Stopped { address: address.clone(), cause })?;
+    Ok(match read {
         Err(problem) => finding(format!("the manifest cannot be read, {problem}")),
         Ok((rows, _)) if rows != group.rows => {
             finding(format!("{rows} in the manifest, {} in the catalog", group.rows))
@@ -53,33 +53,12 @@ async fn differs(scope: Scope<'_>, group: &GroupDigest) -> Result<Option<Finding
     })
 }
 
-fn sum(mut file: std::fs::File, columns: Option<&str>) -> Result<(u64, RowDigest), String> {
-    let (columns, encoding) = match columns {
-        Some(columns) => (columns.parse().map_err(|error| format!("{error}"))?, KeyEncoding::Literal),
-        None => (Columns::seed(), KeyEncoding::FormUrl),
-    };
-    let io = |error: io::Error| error.to_string();
-    let mut magic = Vec::new();
-    Read::take(&mut file, GZIP.len() as u64).read_to_end(&mut magic).map_err(io)?;
-    file.seek(SeekFrom::Start(0)).map_err(io)?;
-    let text: Box<dyn Read> = if magic == GZIP {
-        Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(file)))
-    } else {
-        Box::new(file)
-    };
-    let mut reader = RowReader::new(text, columns, encoding);
+fn sum(manifest: &Manifest) -> Result<(u64, RowDigest), String> {
+    let mut reader = manifest.rows().map_err(|error| error.to_string())?;
     let (mut rows, mut digest) = (0, RowDigest::default());
     while let Some((row, _)) = reader.next_ref().map_err(|error| error.to_string())? {
         rows += 1;
         digest.add(row.bucket, row.key, row.version_id);
     }
     Ok((rows, digest))
-}
-
-impl Scope<'_> {
-    /// Where the manifest of one of the run's own groups is.
-    pub(super) fn manifest(&self, group: &GroupName) -> S3Address {
-        let destination = &self.request.destination;
-        destination.address(destination.layout.group_manifest(&self.request.run, group))
-    }
 }

@@ -163,6 +163,26 @@ async fn a_store_without_checksums_leaves_sizes_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_object_without_a_checksum_among_others_that_have_one_is_found() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    for (parts, part) in
+        [(["archives/", "000000", ".index"], Part::Index), (["archives/", "000001", ".tar"], Part::Archive)]
+    {
+        let key = run.key(&parts).await;
+        let bytes = run.get(&key).await;
+        run.put(&key, bytes).await;
+        let report = run.verify().await;
+        assert!(
+            matches!(&report.findings[..], [Finding::NoChecksum { part: found, .. }] if *found == part),
+            "{report}"
+        );
+        assert_eq!(report.unproven_checksums, 0);
+        let repaired = run.repair().await;
+        assert_eq!(repaired.findings.is_empty(), part == Part::Index, "{repaired}");
+    }
+}
+
+#[tokio::test]
 async fn one_row_lost_and_another_doubled_do_not_balance() {
     let mut run = MadeRun::new(ArchiveFormat::Tar).await;
     run.claim().await;
