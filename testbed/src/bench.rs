@@ -66,13 +66,6 @@ pub struct Scale {
     pub group: usize,
 }
 
-impl Scale {
-    /// The sizes that docs/performance.md has.
-    pub const FULL: Self = Self { objects: 20_000, rows: 10_000_000, group: 65_000 };
-    /// Enough to see that it works.
-    pub const SMALL: Self = Self { objects: 500, rows: 20_000, group: 500 };
-}
-
 /// Runs every bench and prints its tables.
 pub async fn bench(s3bundler: &Path, scale: Scale) -> Result<(), BenchError> {
     let server = VersityGw::start().await?;

@@ -50,9 +50,15 @@ enum Command {
         /// The program, built for release.
         #[arg(long)]
         s3bundler: PathBuf,
-        /// A small run, to see that it works.
-        #[arg(long)]
-        small: bool,
+        /// Objects of 10 KiB in the comparison with a peer.
+        #[arg(long, default_value_t = 20_000)]
+        objects: usize,
+        /// Objects in the memory benches.
+        #[arg(long, default_value_t = 65_000)]
+        group: usize,
+        /// Rows of the largest inventory that is grouped.
+        #[arg(long, default_value_t = 10_000_000)]
+        rows: u64,
     },
     /// Starts servers, prints what to export, and runs until Ctrl-C.
     Up {
@@ -118,9 +124,8 @@ impl AnyServer {
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Install => install_all(),
-        Command::Bench { s3bundler, small } => {
-            let scale = if small { Scale::SMALL } else { Scale::FULL };
-            bench::bench(&s3bundler, scale).await.map_err(Failure::from)
+        Command::Bench { s3bundler, objects, group, rows } => {
+            bench::bench(&s3bundler, Scale { objects, group, rows }).await.map_err(Failure::from)
         }
         Command::Demo { s3bundler, files, keep } => show(&s3bundler, files, keep).await,
         Command::Up { s3, sqs } => up(s3, sqs).await,
