@@ -94,7 +94,8 @@ fn mixed(state: &mut u64) -> u64 {
 }
 
 fn hex(state: &mut u64, words: usize) -> String {
-    (0..words).map(|_| format!("{:016x}", mixed(state))).collect()
+    let bytes: Vec<u8> = (0..words).flat_map(|_| mixed(state).to_be_bytes()).collect();
+    data_encoding::HEXLOWER.encode(&bytes)
 }
 
 /// What most groups look like: dated keys, sizes about 10 KiB, ETags that are the MD5.

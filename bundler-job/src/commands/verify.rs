@@ -6,7 +6,9 @@ use s3bundler_contract::{ExitCode, KeyLayout};
 
 use crate::args::{GlobalArgs, OutputFormat, VerifyArgs};
 use crate::failure::Failure;
+use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
+use crate::signals::Shutdown;
 use crate::verify::{Report, VerifyRequest, verify as verify_run};
 
 /// Runs it.
@@ -21,9 +23,19 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
         scratch: args.scratch.unwrap_or_else(std::env::temp_dir),
         crc64nvme: !args.no_crc64nvme,
     };
+    let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let options = global.s3_options();
     let s3 = S3::new(load_config(&options).await?, &options);
-    let report = verify_run(&s3, &request).await.map_err(|error| Failure::new(error.exit(), error))?;
+    let progress = Progress::start(ProgressStyle::for_stderr());
+    let verified = tokio::select! {
+        verified = Box::pin(verify_run(&s3, &request, &progress)) => verified,
+        () = shutdown.token().cancelled() => {
+            let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
+            return Err(Failure::new(exit, "ended by a signal, with nothing proved"));
+        }
+    };
+    progress.finish();
+    let report = verified.map_err(|error| Failure::new(error.exit(), error))?;
     print(&report, global.output)
         .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))?;
     match report.findings.len() {

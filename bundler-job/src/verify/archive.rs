@@ -43,17 +43,19 @@ pub(super) enum ReadingError {
     Catalog(#[from] CatalogError),
 }
 
-/// Compares `bytes`, those of the archive at `address`, with `catalog`. Blocking; holds a few buffers.
-pub(super) fn compare(
-    catalog: &Catalog,
+/// Compares `bytes`, those of the archive at `address`, with `catalog`. Tells `each` the size of every member that it
+/// comes to. Blocking; holds a few buffers.
+pub(super) fn compare<'a>(
+    catalog: &'a Catalog,
     record: &ArchiveRecord,
     address: &S3Address,
     bytes: impl Read,
+    each: impl FnMut(u64) + 'a,
 ) -> Result<Reading, ReadingError> {
     let compressed = ArchiveFormat::ALL.into_iter().filter(|it| *it != ArchiveFormat::Tar);
     let format = compressed.into_iter().find(|it| record.key.ends_with(&format!(".{it}")));
     let mut source = Source { bytes, digest: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme), failed: None };
-    let mut rows = Rows { entries: catalog.entries()?, next: None };
+    let mut rows = Rows { entries: catalog.entries()?, next: None, each: Box::new(each) };
     rows.advance()?;
     let mut check = Check::new(address);
     match format {
@@ -106,11 +108,14 @@ impl<R: Read> Source<R> {
 struct Rows<'a> {
     entries: Entries<'a>,
     next: Option<(Entry, Place)>,
+    each: Box<dyn FnMut(u64) + 'a>,
 }
 
 impl Rows<'_> {
     fn advance(&mut self) -> Result<(), CatalogError> {
-        self.next = None;
+        if let Some((entry, _)) = self.next.take() {
+            (self.each)(entry.row.size.unwrap_or(0));
+        }
         for entry in self.entries.by_ref() {
             let entry = entry?;
             if let Outcome::Archived(place) = entry.outcome {

@@ -106,7 +106,7 @@ fn read_as(format: ArchiveFormat, archive: &[u8], entries: &[Entry], was: &[u8])
     };
     let catalog = Catalog::open(writer.finish(&group).expect("closes")).expect("opens");
     let address = S3Address::new("dst", "x");
-    let reading = compare(&catalog, &record, &address, archive).expect("memory does not fail");
+    let reading = compare(&catalog, &record, &address, archive, |_| ()).expect("memory does not fail");
     let short = |finding: &Finding| match finding {
         Finding::WrongMember { source, problem, .. } => format!("{}: {problem}", source.key),
         Finding::DamagedArchive { at, problem, .. } => format!("tar: {problem} at {at}"),
@@ -264,7 +264,7 @@ fn a_source_that_fails_is_no_damage() {
         };
         let catalog = Catalog::open(writer.finish(&group).expect("closes")).expect("opens");
         for cut in [0, archive.len() / 3, archive.len() - 1] {
-            let read = compare(&catalog, &record, &S3Address::new("dst", "x"), Broken(&archive[..cut]));
+            let read = compare(&catalog, &record, &S3Address::new("dst", "x"), Broken(&archive[..cut]), |_| ());
             assert!(matches!(read, Err(ReadingError::Source(_))), "{format} {cut}");
         }
     }

@@ -166,8 +166,8 @@ pub enum Finding {
         /// The CRC64NVME that it has.
         found: String,
     },
-    /// An object without a checksum in a store that keeps checksums.
-    NoChecksum {
+    /// An object with a checksum of a kind that the bundler does not give.
+    OtherChecksum {
         /// What it is.
         part: Part,
         /// The object.
@@ -248,7 +248,7 @@ impl Finding {
         match self {
             Self::NoReceipt { .. } => true,
             Self::Missing { part, .. }
-            | Self::NoChecksum { part, .. }
+            | Self::OtherChecksum { part, .. }
             | Self::WrongSize { part, .. }
             | Self::WrongChecksum { part, .. } => {
                 matches!(part, Part::Index | Part::DeadLetters)
@@ -355,10 +355,10 @@ impl fmt::Display for Finding {
                 part.name(),
                 part.remedy()
             ),
-            Self::NoChecksum { part, object } => write!(
+            Self::OtherChecksum { part, object } => write!(
                 f,
-                "{object}, the {} of its group, has no CRC64NVME, though others of the run have: something else wrote \
-                 it; verify --full reads it, {}",
+                "{object}, the {} of its group, has a checksum of another kind than the bundler gives: something else \
+                 wrote it; {}",
                 part.name(),
                 part.remedy()
             ),
@@ -392,12 +392,6 @@ impl Findings {
             self.listed.push(finding);
         } else {
             self.more += 1;
-        }
-    }
-
-    pub(super) fn add(&mut self, finding: Option<Finding>) {
-        if let Some(finding) = finding {
-            self.push(finding);
         }
     }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{GroupName, Receipt, S3Address};
@@ -18,6 +19,7 @@ use crate::catalog::{
     Catalog, CatalogError, Derived, Outcome, Publication, Totals, crc64nvme_from_base64, crc64nvme_to_base64, derive,
     publish_derived,
 };
+use crate::progress::Progress;
 use crate::s3::{Body, ErrorKind, S3, S3Error};
 
 /// HEADs in flight for the copied objects of a group.
@@ -32,6 +34,7 @@ const CATALOG_BYTES: u64 = 4 << 30;
 pub(super) struct Scope<'a> {
     pub(super) s3: &'a S3,
     pub(super) request: &'a VerifyRequest,
+    pub(super) progress: &'a Progress,
 }
 
 /// What looking into a group showed.
@@ -42,54 +45,26 @@ pub(super) struct Checked {
     /// Absent where the catalog cannot be read.
     pub(super) totals: Option<Totals>,
     pub(super) findings: Findings,
-    /// Where the store was seen to keep checksums.
-    pub(super) kept: Checksums,
     /// Objects of the right size without a checksum.
-    pub(super) unproven: Vec<(Part, S3Address)>,
+    pub(super) unproven: u64,
     /// Members of the archive that were read and are right.
     pub(super) members: u64,
     pub(super) repaired: bool,
 }
 
-/// Of which objects a store keeps checksums. Some keep them of single PUTs and not of multipart uploads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Checksums {
-    /// Of archives, which are multipart uploads.
-    archives: bool,
-    /// Of everything else.
-    others: bool,
-}
-
-impl Checksums {
-    pub(super) fn add(&mut self, other: Self) {
-        self.archives |= other.archives;
-        self.others |= other.others;
-    }
-
-    /// Whether an object without one is wrong: the bundler gives one to every object or to none, so something else
-    /// wrote it.
-    pub(super) const fn expected(self, part: Part) -> bool {
-        match part {
-            Part::Archive => self.archives,
-            _ => self.others,
-        }
-    }
-}
-
-/// Looks into a group. `expected`: the checksums that there must be.
-pub(super) async fn check(scope: Scope<'_>, task: Task, expected: Checksums) -> Result<Checked, VerifyError> {
+/// Looks into a group.
+pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, VerifyError> {
     let mut checked = Checked {
         group: task.group.clone(),
         role: task.role,
         totals: None,
         findings: Findings::default(),
-        kept: Checksums::default(),
-        unproven: Vec::new(),
+        unproven: 0,
         members: 0,
         repaired: false,
     };
     let address = scope.catalog(&task.group);
-    let mut group = Group { scope, address, task, expected, kept: Checksums::default(), unproven: Vec::new() };
+    let mut group = Group { scope, address, task, unproven: Vec::new() };
     let Some((catalog, derived, mut lasting)) = group.read(&mut checked.findings).await? else { return Ok(checked) };
     checked.totals = Some(derived.totals.clone());
     lasting.extend(group.manifest(&catalog).await?);
@@ -110,11 +85,12 @@ pub(super) async fn check(scope: Scope<'_>, task: Task, expected: Checksums) -> 
         checked.members = reading.members;
         lasting.extend(reading.findings);
         // Reading it compared the sum of its bytes with the catalog's.
-        group.unproven.retain(|(part, _)| *part != Part::Archive);
+        group.unproven.retain(|part| *part != Part::Archive);
     }
     checked.findings.extend(lasting);
     checked.findings.extend(following);
-    (checked.kept, checked.unproven) = (group.kept, group.unproven);
+    checked.unproven = group.unproven.len() as u64;
+    scope.progress.group();
     tracing::debug!(group = %checked.group, "verified");
     Ok(checked)
 }
@@ -124,14 +100,33 @@ fn repairable(lasting: &Findings, following: &Findings) -> bool {
     lasting.is_empty() && following.iter().all(Finding::is_derived)
 }
 
+/// What a HEAD says of an object.
+enum Verdict {
+    /// It is not what it should be.
+    Wrong(Finding),
+    /// Size and checksum are those of the bytes that were written.
+    Proved,
+    /// The size is right, and the store keeps no checksum.
+    Unproven,
+    /// The size is right, and the store keeps a checksum that the bundler did not give it: something else wrote it.
+    OtherChecksum,
+}
+
+/// S3 keeps exactly one checksum of an object: the one that its writer chose ("Checking object integrity", S3 user
+/// guide).
+fn has_other_checksum(head: &HeadObjectOutput) -> bool {
+    [head.checksum_crc32(), head.checksum_crc32_c(), head.checksum_sha1(), head.checksum_sha256()]
+        .iter()
+        .any(Option::is_some)
+}
+
 struct Group<'a> {
     scope: Scope<'a>,
     /// Of the catalog.
     address: S3Address,
     task: Task,
-    expected: Checksums,
-    kept: Checksums,
-    unproven: Vec<(Part, S3Address)>,
+    /// Objects of the right size without a checksum.
+    unproven: Vec<Part>,
 }
 
 impl Group<'_> {
@@ -153,9 +148,14 @@ impl Group<'_> {
         };
         let (copies, copied) = mpsc::channel(HEADS);
         let scratch = self.scope.request.scratch.clone();
+        let (progress, full) = (self.scope.progress.clone(), self.scope.request.full);
         let reading = tokio::task::spawn_blocking(move || {
             let catalog = Catalog::open(file)?;
             let derived = derive(&catalog, &scratch, |entry| {
+                // Members that are to be read count when they are.
+                if !full || !matches!(entry.outcome, Outcome::Archived(_)) {
+                    progress.object(entry.row.size.unwrap_or(0));
+                }
                 if let Outcome::Copied { key } = &entry.outcome {
                     // Nobody listens any more once a HEAD failed.
                     let _ = copies.blocking_send((key.clone(), entry.row.size.unwrap_or(0)));
@@ -187,12 +187,14 @@ impl Group<'_> {
         let copied = stream::unfold(copied, async |mut copied| Some((copied.recv().await?, copied)));
         let heads = copied.map(|(key, size)| async move {
             let object = self.scope.request.destination.address(key);
-            self.compare(Part::Copy, object, size, None).await
+            self.compare(Part::Copy, &object, size, None).await
         });
         let mut findings = Findings::default();
         let mut heads = std::pin::pin!(heads.buffer_unordered(HEADS));
-        while let Some((finding, _)) = heads.try_next().await? {
-            findings.add(finding);
+        while let Some(verdict) = heads.try_next().await? {
+            if let Verdict::Wrong(finding) = verdict {
+                findings.push(finding);
+            }
         }
         Ok(findings)
     }
@@ -231,7 +233,7 @@ impl Group<'_> {
     async fn following(&mut self, catalog: &Catalog, derived: &Derived) -> Result<Findings, S3Error> {
         let Scope { request: VerifyRequest { destination, run, .. }, .. } = self.scope;
         let mut findings = Findings::default();
-        self.unproven.retain(|(part, _)| *part == Part::Archive);
+        self.unproven.retain(|part| *part == Part::Archive);
         let record = catalog.record();
         if let (Some(archive), Some(index)) = (&record.archive, &derived.index) {
             let object = destination.address(index_of(&archive.key));
@@ -270,41 +272,41 @@ impl Group<'_> {
         (size, crc64nvme): (u64, u64),
         findings: &mut Findings,
     ) -> Result<(), S3Error> {
-        let (finding, proved) = self.compare(part, object.clone(), size, Some(crc64nvme)).await?;
-        if proved {
-            self.kept.add(Checksums { archives: part == Part::Archive, others: part != Part::Archive });
-        } else if finding.is_none() && self.expected.expected(part) {
-            findings.push(Finding::NoChecksum { part, object });
-        } else if finding.is_none() {
-            self.unproven.push((part, object));
+        match self.compare(part, &object, size, Some(crc64nvme)).await? {
+            Verdict::Wrong(finding) => findings.push(finding),
+            Verdict::Proved => {}
+            Verdict::Unproven => self.unproven.push(part),
+            Verdict::OtherChecksum => findings.push(Finding::OtherChecksum { part, object }),
         }
-        findings.add(finding);
         Ok(())
     }
 
-    /// What is wrong with an object by its HEAD, and whether a checksum proved its bytes.
+    /// Compares an object with its HEAD.
     async fn compare(
         &self,
         part: Part,
-        object: S3Address,
+        object: &S3Address,
         expected: u64,
         crc64nvme: Option<u64>,
-    ) -> Result<(Option<Finding>, bool), S3Error> {
-        let Some(head) = self.scope.s3.head(&object).await? else {
-            return Ok((Some(Finding::Missing { part, object }), false));
+    ) -> Result<Verdict, S3Error> {
+        let Some(head) = self.scope.s3.head(object).await? else {
+            return Ok(Verdict::Wrong(Finding::Missing { part, object: object.clone() }));
         };
         let found = head.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
         if found != expected {
-            return Ok((Some(Finding::WrongSize { part, object, expected, found }), false));
+            return Ok(Verdict::Wrong(Finding::WrongSize { part, object: object.clone(), expected, found }));
         }
+        let Some(expected) = crc64nvme.filter(|_| self.scope.request.crc64nvme) else { return Ok(Verdict::Unproven) };
         // A store that does not know CRC64NVME gives none, or something that is none (moto without its C library: 4 bytes).
-        let told = head.checksum_crc64_nvme().filter(|_| self.scope.request.crc64nvme).and_then(crc64nvme_from_base64);
-        let (Some(expected), Some(told)) = (crc64nvme, told) else { return Ok((None, false)) };
-        if told == expected {
-            return Ok((None, true));
-        }
-        let (expected, found) = (crc64nvme_to_base64(expected), crc64nvme_to_base64(told));
-        Ok((Some(Finding::WrongChecksum { part, object, expected, found }), false))
+        Ok(match head.checksum_crc64_nvme().and_then(crc64nvme_from_base64) {
+            Some(found) if found == expected => Verdict::Proved,
+            Some(found) => {
+                let (expected, found) = (crc64nvme_to_base64(expected), crc64nvme_to_base64(found));
+                Verdict::Wrong(Finding::WrongChecksum { part, object: object.clone(), expected, found })
+            }
+            None if has_other_checksum(&head) => Verdict::OtherChecksum,
+            None => Verdict::Unproven,
+        })
     }
 
     /// GETs the archive, in sequence, into a thread that compares it.
@@ -317,10 +319,10 @@ impl Group<'_> {
             Err(error) => return Err(error.into()),
         };
         let (sender, receiver) = mpsc::channel(CHUNKS);
-        let archive = address.clone();
+        let (archive, progress) = (address.clone(), self.scope.progress.clone());
         let comparing = tokio::task::spawn_blocking(move || {
             let chunks = Chunks { receiver, chunk: bytes::Bytes::new() };
-            archive::compare(&catalog, &record, &archive, chunks)
+            archive::compare(&catalog, &record, &archive, chunks, |bytes| progress.object(bytes))
         });
         let sending = async {
             while let Some(chunk) = body.next().await? {

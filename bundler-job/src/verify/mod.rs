@@ -26,6 +26,7 @@ use s3bundler_contract::{ExitCode, RunClaim, RunName, RunSummary, S3Address};
 
 use crate::args::Destination;
 use crate::catalog::{CatalogError, PublishError};
+use crate::progress::Progress;
 use crate::s3::{ErrorKind, S3, S3Error};
 
 pub use finding::{Finding, Part};
@@ -129,8 +130,8 @@ impl VerifyError {
     }
 }
 
-/// Verifies a run.
-pub async fn verify(s3: &S3, request: &VerifyRequest) -> Result<Report, VerifyError> {
+/// Verifies a run. `progress` counts rows of catalogs, and with `full` members of archives, as they are read.
+pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Result<Report, VerifyError> {
     let VerifyRequest { destination, run, .. } = request;
     let root = destination.address(destination.layout.root());
     let claim_at = destination.address(destination.layout.claim(run));
@@ -165,7 +166,9 @@ pub async fn verify(s3: &S3, request: &VerifyRequest) -> Result<Report, VerifyEr
         repaired: Vec::new(),
         findings,
     };
-    let scope = Scope { s3, request };
+    let (objects, bytes) = summary.as_ref().map_or((0, 0), |summary| (summary.objects, summary.bytes));
+    progress.expect(tasks.len() as u64, objects, bytes);
+    let scope = Scope { s3, request, progress };
     let mut tally = Tally::new(report, whole);
     tally.check(scope, tasks).await?;
     if let Some(summary) = &summary {

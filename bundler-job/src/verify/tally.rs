@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::{RowDigest, RunSummary, S3Address};
 
-use super::group::{self, Checked, Checksums, Scope};
+use super::group::{self, Checked, Scope};
 use super::listing::{Role, Task};
 use super::rows::{self, GroupDigest};
 use super::{Finding, Report, VerifyError};
@@ -26,48 +26,13 @@ impl Tally {
 
     /// Looks into groups, several at a time.
     pub(super) async fn check(&mut self, scope: Scope<'_>, tasks: Vec<Task>) -> Result<(), VerifyError> {
-        let mut kept = Checksums::default();
-        let unproven = self.check_with(scope, tasks, &mut kept).await?;
-        // An object without a checksum is no finding while nobody knows whether the store keeps them; now it may be one.
-        let doubted = |checked: &Checked| checked.unproven.iter().any(|(part, _)| kept.expected(*part));
-        let mut again = Vec::new();
-        for (task, checked) in unproven {
-            if doubted(&checked) {
-                self.report.repaired.extend(checked.repaired.then(|| checked.group.clone()));
-                again.push(task);
-            } else {
-                self.take(checked);
-            }
-        }
-        for (_, checked) in self.check_with(scope, again, &mut kept).await? {
+        // Boxed, since several are held at a time.
+        let checks = stream::iter(tasks).map(|task| Box::pin(group::check(scope, task)));
+        let mut checks = checks.buffer_unordered(scope.request.groups.max(1));
+        while let Some(checked) = checks.try_next().await? {
             self.take(checked);
         }
         Ok(())
-    }
-
-    /// Looks into groups with the checksums that are known to be kept at the start; gives those with unproven objects
-    /// back.
-    async fn check_with(
-        &mut self,
-        scope: Scope<'_>,
-        tasks: Vec<Task>,
-        kept: &mut Checksums,
-    ) -> Result<Vec<(Task, Checked)>, VerifyError> {
-        let expected = *kept;
-        let checks = stream::iter(tasks).map(|task| async move {
-            Ok::<_, VerifyError>((task.clone(), group::check(scope, task, expected).await?))
-        });
-        let mut checks = checks.buffer_unordered(scope.request.groups.max(1));
-        let mut unproven = Vec::new();
-        while let Some((task, checked)) = checks.try_next().await? {
-            kept.add(checked.kept);
-            if checked.unproven.is_empty() {
-                self.take(checked);
-            } else {
-                unproven.push((task, checked));
-            }
-        }
-        Ok(unproven)
     }
 
     fn take(&mut self, checked: Checked) {
@@ -83,7 +48,7 @@ impl Tally {
             (Role::Added, Some(totals)) => report.retried.add(&totals),
             (Role::Added, None) => {}
         }
-        report.unproven_checksums += checked.unproven.len() as u64;
+        report.unproven_checksums += checked.unproven;
         report.members_read += checked.members;
         report.repaired.extend(checked.repaired.then(|| checked.group.clone()));
         report.findings.extend(checked.findings.into_listed(&checked.group));
@@ -121,7 +86,6 @@ impl Tally {
     pub(super) fn into_report(mut self) -> Report {
         self.report.findings.sort();
         self.report.repaired.sort();
-        self.report.repaired.dedup();
         self.report
     }
 }

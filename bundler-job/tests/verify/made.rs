@@ -12,6 +12,7 @@ use s3bundler::catalog::{
     ArchiveRecord, Catalog, CatalogWriter, Entry, GroupRecord, Map, Outcome, Place, Publication, crc64nvme_to_base64,
     publish,
 };
+use s3bundler::progress::{Progress, ProgressStyle};
 use s3bundler::s3::{PathStyle, Put, PutBody, S3, S3Options};
 use s3bundler::verify::{Report, VerifyError, VerifyRequest, verify};
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
@@ -273,6 +274,7 @@ impl MadeRun {
         key
     }
 
+    /// PUTs with the SDK's own checksum, CRC32.
     pub async fn put(&self, key: &str, bytes: Vec<u8>) {
         client::put_object(&self.client, self.bucket(), key, bytes).await.unwrap();
     }
@@ -300,8 +302,12 @@ impl MadeRun {
     pub async fn try_verify(&self, change: impl FnOnce(&mut VerifyRequest)) -> Result<Report, VerifyError> {
         let mut request = self.request.clone();
         change(&mut request);
-        verify(&self.s3, &request).await
+        verify(&self.s3, &request, &silent()).await
     }
+}
+
+pub fn silent() -> Progress {
+    Progress::start(ProgressStyle::Silent)
 }
 
 fn row(object: &Made) -> Row {
