@@ -83,6 +83,11 @@ fn error_inside_200(code: &str) -> Fault {
     Fault::Respond { status: 200, headers: vec![("content-type".into(), "application/xml".into())], body: body.into() }
 }
 
+/// 200 for a PUT that never came to the server.
+fn put_that_says_200() -> Fault {
+    Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() }
+}
+
 const CONFLICT: &str = "ConditionalRequestConflict";
 
 // 1. Stale memory.
@@ -315,12 +320,11 @@ async fn answers_believed_a_commit_answered_with_an_error_that_landed_is_a_win()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_believed_a_commit_that_did_not_land_is_sent_again() {
-    let lie = Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() };
     let faults = [
         Fault::FailBefore { status: 500, code: "InternalError" },
         Fault::FailBefore { status: 409, code: CONFLICT },
         Fault::DropBefore,
-        lie,
+        put_that_says_200(),
     ];
     for fault in faults {
         let bench = Bench::of_groups(1).await;
@@ -399,7 +403,7 @@ async fn run_name_used_twice_for_another_inventory_is_refused_and_changes_nothin
     assert_eq!(bench.run().await.code, Some(4));
     for _ in 0..2 {
         let before = world.snapshot(bucket).await;
-        let done = world.program_of(&another, bucket).run().await.unwrap();
+        let done = world.program_of(&another, bucket, RUN).run().await.unwrap();
         assert_eq!(done.code, Some(6), "{done}");
         assert!(done.stderr.contains("another inventory"), "{done}");
         assert_eq!(world.snapshot(bucket).await, before);
@@ -436,11 +440,34 @@ async fn run_name_used_twice_after_its_records_were_deleted_does_not_take_over_t
     };
     let before = archived(world.snapshot(bucket).await);
     let another = world.another_inventory().await;
-    let done = world.program_of(&another, bucket).run().await.unwrap();
+    let done = world.program_of(&another, bucket, RUN).run().await.unwrap();
     assert_eq!(done.code, Some(6), "{done}");
     assert_eq!(archived(world.snapshot(bucket).await), before);
     assert_eq!(world.keys_of(bucket, "receipts").await, [""; 0]);
     assert_eq!(world.open_uploads(bucket).await, []);
+}
+
+// 9. Copies overwritten.
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_overwritten_neither_by_the_next_run_nor_by_metadata_of_another_object() {
+    let keys = ["x", "x.metadata", "x~metadata"];
+    let mut world = World::of_objects(keys.map(|key| (key.to_owned(), Bytes::from(vec![1; 2000])))).await;
+    world.max_object_size = Some(1000);
+    let Bench { world, bucket, proxy } = Bench::of(world).await;
+    proxy.fault_nth(Operation::CopyObject, 1, Fault::DropAfter);
+    let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&world, &bucket).await;
+    let before = world.snapshot(&bucket).await;
+    client::put_object(&world.s3, SOURCE, "x", vec![2; 3000]).await.unwrap();
+    let next = world.another_inventory().await;
+    let done = world.program_of(&next, &bucket, "next-month").run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let after = world.snapshot(&bucket).await;
+    assert_eq!(before.iter().filter(|(key, md5)| after.get(*key) != Some(md5)).collect::<Vec<_>>(), []);
+    let copies = after.keys().filter(|key| key.starts_with(&format!("{PREFIX}/objects/")));
+    assert_eq!(copies.count(), 2 * (keys.len() + 1), "copies and their metadata, those that did not change only once");
 }
 
 // 10. A store that ignores conditions.
@@ -448,10 +475,7 @@ async fn run_name_used_twice_after_its_records_were_deleted_does_not_take_over_t
 /// Answers the second PUT of the probe as a store that does not know If-None-Match.
 fn ignores_conditions(seen: &Seen) -> Fault {
     let second = puts(seen, "runs") && seen.key().contains("/probe-") && seen.nth == 2;
-    match second {
-        true => Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() },
-        false => Fault::Forward,
-    }
+    if second { put_that_says_200() } else { Fault::Forward }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -625,8 +649,7 @@ async fn concurrency(throttled: u64) -> u64 {
         }
     });
     bench.run_whole().await;
-    let peak = state.lock().unwrap().peak;
-    peak
+    state.lock().unwrap().peak
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use s3bundler_testbed::cli::{Outcome, Signal};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
-use world::{Victim, World, assert_whole, puts};
+use world::{Victim, World, assert_whole, puts, until};
 
 /// Runs side by side in a sweep.
 const LANES: usize = 2;
@@ -61,8 +61,7 @@ async fn killed(world: &World, bucket: &str, side: Side, k: u64) -> Outcome {
 }
 
 /// Kills a run at every request it makes, and runs again each time.
-async fn kill_at_every_request(groups: usize, side: Side) {
-    let world = &World::of_groups(groups).await;
+async fn kill_at_every_request(world: &World, side: Side) {
     let requests = requests_of_a_run(world).await;
     stream::iter(1..=requests)
         .map(|k| async move {
@@ -80,22 +79,29 @@ async fn kill_at_every_request(groups: usize, side: Side) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_any_request_of_one_group() {
-    kill_at_every_request(1, Side::Before).await;
+    kill_at_every_request(&World::of_groups(1).await, Side::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_any_request_of_one_group() {
-    kill_at_every_request(1, Side::After).await;
+    kill_at_every_request(&World::of_groups(1).await, Side::After).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_any_request_of_two_groups() {
-    kill_at_every_request(2, Side::Before).await;
+    kill_at_every_request(&World::of_groups(2).await, Side::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_any_request_of_two_groups() {
-    kill_at_every_request(2, Side::After).await;
+    kill_at_every_request(&World::of_groups(2).await, Side::After).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_request_of_a_group_with_copies() {
+    let mut world = World::of_groups(1).await;
+    world.max_object_size = Some(600);
+    kill_at_every_request(&world, Side::After).await;
 }
 
 /// A run that is told to end at its kth request, with the request under way.
@@ -193,6 +199,52 @@ async fn terminated_after_none_one_half_and_all_but_one_of_its_groups() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_none_one_half_and_all_but_one_of_its_groups() {
     ended_after_groups(Signal::Kill, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_with_two_groups_under_way() {
+    let world = &World::of_groups(4).await;
+    for (signal, code) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
+        let bucket = world.destination(&format!("ended-with-{code}")).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        let victim = Victim::default();
+        let target = victim.clone();
+        proxy.rule(move |seen| {
+            if seen.operation != Operation::UploadPart {
+                return Fault::Forward;
+            }
+            if seen.nth == 2 {
+                target.signal(signal);
+            }
+            Fault::Hang
+        });
+        let ended = victim.spawn(world.program(&bucket).access(proxy.access())).wait().await.unwrap();
+        assert_eq!(ended.code, Some(code), "{bucket}: {ended}");
+        assert_eq!(proxy.count(Operation::AbortMultipartUpload), 2, "{bucket}: {ended}");
+        assert_eq!(world.open_uploads(&bucket).await, [], "{bucket}: {ended}");
+        world.run(&bucket).await;
+        assert_whole(world, &bucket).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let world = &World::of_groups(1).await;
+    let bucket = world.destination("twice").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    // Nothing of S3 answers any more, the abort included.
+    proxy.rule(|seen| if seen.operation == Operation::UploadPart { Fault::Hang } else { Fault::Forward });
+    let running = world.program(&bucket).access(proxy.access()).spawn().unwrap();
+    until(|| proxy.count(Operation::UploadPart) > 0).await;
+    proxy.rule(|_| Fault::Hang);
+    running.signal(Signal::Terminate).unwrap();
+    until(|| proxy.count(Operation::AbortMultipartUpload) > 0).await;
+    running.signal(Signal::Interrupt).unwrap();
+    let ended = running.wait().await.unwrap();
+    assert_eq!(ended.code, Some(130), "{ended}");
+    assert!(ended.wall < Duration::from_secs(8), "{ended}");
+    world.run(&bucket).await;
+    assert_whole(world, &bucket).await;
 }
 
 /// A run killed while it uploads, a second one killed at the nth request after its commit, a third one.

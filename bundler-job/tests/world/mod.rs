@@ -28,7 +28,7 @@ use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
 use s3bundler_testbed::proxy::{Operation, Seen};
 use s3bundler_testbed::servers::{Access, VersityGw};
 
-pub use process::{Freezer, Gate, Victim};
+pub use process::{Freezer, Gate, Victim, until};
 pub use reader::Reader;
 pub use whole::Whole;
 
@@ -56,6 +56,8 @@ pub struct World {
     pub gone: BTreeSet<String>,
     /// Rows of a group.
     pub group_rows: usize,
+    /// Larger objects are copied, where a test wants some to be.
+    pub max_object_size: Option<u64>,
     scratch: tempfile::TempDir,
 }
 
@@ -97,6 +99,7 @@ impl World {
             listed,
             gone: BTreeSet::new(),
             group_rows: ROWS,
+            max_object_size: None,
             scratch: tempfile::tempdir().unwrap(),
         }
     }
@@ -129,20 +132,24 @@ impl World {
 
     /// `s3bundler run` of the world's inventory into a bucket, straight to the server.
     pub fn program(&self, bucket: &str) -> Program {
-        self.program_of(&self.inventory, bucket)
+        self.program_of(&self.inventory, bucket, RUN)
     }
 
-    /// `s3bundler run` of another inventory.
-    pub fn program_of(&self, inventory: &str, bucket: &str) -> Program {
-        Program::new(env!("CARGO_BIN_EXE_s3bundler"))
+    /// `s3bundler run` of another inventory, or under another name.
+    pub fn program_of(&self, inventory: &str, bucket: &str, name: &str) -> Program {
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler"))
             .access(self.access())
-            .args(["run", "--inventory", inventory, "--name", RUN])
+            .args(["run", "--inventory", inventory, "--name", name])
             .arg("--destination")
             .arg(format!("s3://{bucket}/{PREFIX}"))
             .arg("--max-objects")
             .arg(self.group_rows.to_string())
             .arg("--scratch")
-            .arg(self.scratch.path())
+            .arg(self.scratch.path());
+        match self.max_object_size {
+            Some(size) => program.arg("--max-object-size").arg(size.to_string()),
+            None => program,
+        }
     }
 
     /// Runs to the end, straight to the server, and expects it to end well.

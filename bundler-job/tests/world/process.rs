@@ -42,6 +42,16 @@ impl Victim {
     }
 }
 
+/// Waits until something is so.
+pub async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), waiting).await.expect("it never came to it");
+}
+
 /// Freezes a program, once, and says so.
 #[derive(Debug, Clone)]
 pub struct Freezer {

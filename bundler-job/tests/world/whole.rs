@@ -95,6 +95,7 @@ impl<'a> Whole<'a> {
                 wanted.extend([archive.clone(), index_of(archive)]);
                 self.check_archive(&group, archive, *size).await;
             }
+            wanted.extend(self.check_copies(&group).await);
             if let Some(dead_letters) = self.check_dead_letters(&group).await {
                 wanted.insert(dead_letters);
             }
@@ -145,9 +146,14 @@ impl<'a> Whole<'a> {
         let [receipt] = own[..] else { panic!("{}: group {name} has the receipts {own:?}", self.bucket) };
         let receipt = Receipt::parse(receipt).unwrap();
 
-        let archived = entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Archived(_)));
-        let bytes = archived.clone().map(|entry| entry.row.size.unwrap()).sum();
-        assert_eq!((receipt.archived, receipt.archived_bytes), (archived.count() as u64, bytes), "{name}");
+        let counted = |is: fn(&Outcome) -> bool| {
+            let sizes = entries.iter().filter(|entry| is(&entry.outcome)).map(|entry| entry.row.size.unwrap());
+            (sizes.clone().count() as u64, sizes.sum())
+        };
+        let archived = counted(|outcome| matches!(outcome, Outcome::Archived(_)));
+        assert_eq!((receipt.archived, receipt.archived_bytes), archived, "{name}");
+        let copied = counted(|outcome| matches!(outcome, Outcome::Copied { .. }));
+        assert_eq!((receipt.copied, receipt.copied_bytes), copied, "{name}");
         let failed: BTreeMap<_, _> = entries
             .iter()
             .filter_map(|entry| match entry.outcome {
@@ -177,6 +183,9 @@ impl<'a> Whole<'a> {
             let key = cell("key");
             keys.push(key.clone());
             assert_eq!(cell("bucket"), SOURCE, "{bucket}: {archive}");
+            if cell("outcome") == "copied" {
+                continue;
+            }
             if cell("outcome") != "archived" {
                 assert_eq!(Some(cell("outcome").as_str()), self.failed.get(&key).copied(), "{bucket}: {key}");
                 continue;
@@ -198,6 +207,23 @@ impl<'a> Whole<'a> {
             Bytes::from(bytes)
         });
         assert_eq!(members.collect::<Vec<_>>(), archived, "{bucket}: the members of {archive}");
+    }
+
+    /// Copies have the bytes of their objects, and what is known of them after their keys. Gives both keys of each.
+    async fn check_copies(&self, group: &Group) -> Vec<String> {
+        let mut keys = Vec::new();
+        for entry in &group.entries {
+            let size = entry.row.size.unwrap();
+            let Outcome::Copied { key: copy } = &entry.outcome else { continue };
+            assert!(self.world.max_object_size.is_some_and(|max| size > max), "{copy} of {size} bytes");
+            let source = client::get_bytes(&self.world.s3, SOURCE, &entry.row.key).await.unwrap();
+            assert_eq!(self.get(copy).await, source, "{copy}");
+            let metadata = format!("{copy}.metadata");
+            let known: serde_json::Value = serde_json::from_slice(&self.get(&metadata).await).unwrap();
+            assert_eq!((&known["bucket"], &known["key"]), (&SOURCE.into(), &entry.row.key.as_str().into()));
+            keys.extend([copy.clone(), metadata]);
+        }
+        keys
     }
 
     /// The dead letters, where some object failed: the failed rows and why.
