@@ -11,7 +11,6 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, SendMessageBatchRequestEntry};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::message::ManifestRef;
 use tokio::time::Instant;
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 use name::Name;
 
 use super::{Delivery, Queue, QueueError, QueueErrorKind};
-use crate::s3::mentions_credentials;
+use crate::s3::{mentions_credentials, with_causes};
 
 /// Messages in a request, at most ("Message quotas", SQS developer guide).
 const BATCH: usize = 10;
@@ -205,7 +204,7 @@ where
     };
     let detail = match (code, message, status) {
         ("", _, Some(status)) => format!("HTTP {status}"),
-        ("", _, None) => DisplayErrorContext(error).to_string().lines().next().unwrap_or_default().to_owned(),
+        ("", _, None) => with_causes(error),
         (code, "", _) => code.to_owned(),
         (code, message, _) => format!("{code}: {message}"),
     };

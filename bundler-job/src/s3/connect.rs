@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
@@ -12,6 +12,12 @@ use aws_sdk_s3::config::{
     RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::error::is_distrust;
 
 /// Attempts of the SDK at a request, until headers arrive.
 const ATTEMPTS: u32 = 6;
@@ -19,6 +25,8 @@ const ATTEMPTS: u32 = 6;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Until the first byte of an answer. CompleteMultipartUpload and copies take minutes on large objects.
 const READ_TIMEOUT: Duration = Duration::from_mins(5);
+/// Where nobody tells a bucket's region, the configured one is tried for so long before somebody is asked again.
+const GUESS: Duration = Duration::from_secs(30);
 
 /// How objects are addressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,8 +59,16 @@ pub enum ConnectError {
         /// Why.
         cause: std::io::Error,
     },
-    /// The certificates cannot be used.
-    #[error("cannot use the certificates of AWS_CA_BUNDLE: {0}")]
+    /// AWS_CA_BUNDLE names a file that is something else.
+    #[error("AWS_CA_BUNDLE names {path}, which is no PEM file of certificates: {cause}")]
+    NoCertificates {
+        /// The file.
+        path: String,
+        /// Why not.
+        cause: String,
+    },
+    /// The TLS library does not start.
+    #[error("cannot set up TLS: {0}")]
     Tls(String),
 }
 
@@ -79,8 +95,9 @@ pub async fn load_config(options: &S3Options) -> Result<SdkConfig, ConnectError>
 fn http_client() -> Result<SharedHttpClient, ConnectError> {
     let mut trust = tls::TrustStore::default();
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        let pem = std::fs::read(&path)
-            .map_err(|cause| ConnectError::CaBundle { path: path.to_string_lossy().into_owned(), cause })?;
+        let shown = || path.to_string_lossy().into_owned();
+        let pem = std::fs::read(&path).map_err(|cause| ConnectError::CaBundle { path: shown(), cause })?;
+        check_certificates(&pem).map_err(|cause| ConnectError::NoCertificates { path: shown(), cause })?;
         trust = tls::TrustStore::empty().with_pem_certificate(pem);
     }
     let context = tls::TlsContext::builder()
@@ -91,6 +108,35 @@ fn http_client() -> Result<SharedHttpClient, ConnectError> {
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
         .tls_context(context)
         .build_https())
+}
+
+/// The client panics over certificates that it cannot use, and trusts nobody where there are none.
+fn check_certificates(pem: &[u8]) -> Result<(), String> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("there is none in it".to_owned()) } else { Ok(()) }
+}
+
+/// A server whose certificate is not trusted is not asked again: it will not have another one in a minute.
+#[derive(Debug)]
+struct Distrust;
+
+impl ClassifyRetry for Distrust {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.output_or_error() {
+            Some(Err(error)) if error.as_connector_error().is_some_and(|it| is_distrust(it)) => {
+                RetryAction::RetryForbidden
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "untrusted certificate"
+    }
 }
 
 /// The clients of one region.
@@ -116,6 +162,8 @@ struct Inner {
     one_region: bool,
     regions: Mutex<HashMap<Region, Clients>>,
     buckets: Mutex<HashMap<String, Clients>>,
+    /// When the regions of these buckets could not be found. Held by whoever asks for one, so that one asks for all.
+    guesses: tokio::sync::Mutex<HashMap<String, Instant>>,
 }
 
 impl S3 {
@@ -127,8 +175,14 @@ impl S3 {
             PathStyle::Always => true,
             PathStyle::Never => false,
         };
-        let inner =
-            Inner { config, path_style, one_region: endpoint, regions: Mutex::default(), buckets: Mutex::default() };
+        let inner = Inner {
+            config,
+            path_style,
+            one_region: endpoint,
+            regions: Mutex::default(),
+            buckets: Mutex::default(),
+            guesses: tokio::sync::Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -143,14 +197,32 @@ impl S3 {
     }
 
     async fn clients(&self, bucket: &str) -> Clients {
-        if let Some(clients) = lock(&self.inner.buckets).get(bucket) {
-            return clients.clone();
+        if let Some(clients) = self.known(bucket) {
+            return clients;
+        }
+        let mut guesses = self.inner.guesses.lock().await;
+        if let Some(clients) = self.known(bucket) {
+            return clients;
         }
         let home = self.home_region();
-        let region = if self.inner.one_region { home } else { self.find_region(bucket).await.unwrap_or(home) };
+        let region = if self.inner.one_region {
+            home
+        } else if guesses.get(bucket).is_some_and(|asked| asked.elapsed() < GUESS) {
+            return self.in_region(home);
+        } else if let Some(region) = self.find_region(bucket).await {
+            region
+        } else {
+            // Perhaps only the network was away: not remembered, or every request to come would be redirected.
+            guesses.insert(bucket.to_owned(), Instant::now());
+            return self.in_region(home);
+        };
         let clients = self.in_region(region);
         lock(&self.inner.buckets).insert(bucket.to_owned(), clients.clone());
         clients
+    }
+
+    fn known(&self, bucket: &str) -> Option<Clients> {
+        lock(&self.inner.buckets).get(bucket).cloned()
     }
 
     /// HeadBucket from any region names the bucket's own in a header, denied or redirected answers included
@@ -178,6 +250,7 @@ impl S3 {
                 let config = aws_sdk_s3::config::Builder::from(&self.inner.config)
                     .region(region)
                     .force_path_style(self.inner.path_style)
+                    .retry_classifier(Distrust)
                     // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
                     .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                     .response_checksum_validation(ResponseChecksumValidation::WhenRequired);

@@ -1,14 +1,15 @@
 //! What S3 answered when it did not do as asked, sorted by what one can do about it.
 
+use std::borrow::Cow;
+
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::{ExitCode, S3Address};
 
 /// A failed request: what was asked, of what, and what came back.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{action} of {address} failed: {detail}")]
+#[error("{action} of {} failed: {}", printable(&address.to_string()), printable(detail))]
 pub struct S3Error {
     /// The API's name of the request.
     pub action: &'static str,
@@ -81,7 +82,9 @@ impl S3Error {
             (code, _) => code.to_owned(),
         };
         let detail = match (shown.as_str(), message) {
-            ("", _) => DisplayErrorContext(error).to_string().lines().next().unwrap_or_default().to_owned(),
+            ("", _) => with_causes(error),
+            // A HEAD's answer has no body to say more.
+            (_, "") if code.is_empty() && status == Some(403) => format!("{shown} (access denied)"),
             (_, "") => shown.clone(),
             (_, message) => format!("{shown}: {message}"),
         };
@@ -110,11 +113,59 @@ impl S3Error {
     }
 }
 
-/// Whether no request could be signed, which the SDK tells only in words.
-pub(crate) fn mentions_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+/// What the SDK wraps causes in, and says nothing with.
+const WRAPPERS: [&str; 3] = ["dispatch failure", "io error", "other"];
+
+/// An error and all its causes on one line, with what to do where it is always the same. The SDK's own
+/// `DisplayErrorContext` goes on with everything it knows, such as raw answers of credential services.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.to_string().to_ascii_lowercase().contains("credential") {
+        cause = error.source();
+        let next = error.to_string();
+        // Wrappers often say what they wrap.
+        if (cause.is_some() && WRAPPERS.contains(&next.as_str())) || text.ends_with(&next) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&next);
+    }
+    if is_distrust(error) {
+        text.push_str("; AWS_CA_BUNDLE names a PEM file with the authority to trust");
+    }
+    text
+}
+
+/// Whether a server's certificate is not trusted, which rustls tells in these words.
+pub(super) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
+    mentions(error, "invalid peer certificate")
+}
+
+/// A text from outside, such as a key, with its control characters escaped: on a terminal they would be obeyed, in a log
+/// they would make lines of their own.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether no request could be signed, which the SDK tells only in words.
+pub(crate) fn mentions_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    mentions(error, "credential")
+}
+
+fn mentions(error: &(dyn std::error::Error + 'static), words: &str) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().to_ascii_lowercase().contains(words) {
             return true;
         }
         cause = error.source();
@@ -160,7 +211,44 @@ fn classify(status: Option<u16>, code: &str) -> ErrorKind {
 
 #[cfg(test)]
 mod tests {
-    use super::{ErrorKind, classify};
+    use std::io;
+
+    use s3bundler_contract::S3Address;
+
+    use super::{ErrorKind, S3Error, classify, with_causes};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Wrapped {
+        text: &'static str,
+        #[source]
+        cause: io::Error,
+        answer: &'static str,
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once_and_without_what_was_answered() {
+        let wrapped = |text, cause: io::Error| Wrapped { text, cause, answer: "<SecretAccessKey>" };
+        for (error, told) in [
+            (wrapped("dispatch failure", io::Error::other("connection refused")), "connection refused"),
+            (wrapped("a: b", io::Error::other(wrapped("b", io::Error::other("c")))), "a: b: c"),
+            (
+                wrapped("connect", io::Error::other("invalid peer certificate: UnknownIssuer")),
+                "connect: invalid peer certificate: UnknownIssuer; AWS_CA_BUNDLE names a PEM file with the authority \
+                 to trust",
+            ),
+        ] {
+            assert_eq!(with_causes(&error), told);
+            assert!(format!("{error:?}").contains(error.answer));
+        }
+    }
+
+    #[test]
+    fn control_characters_of_keys_and_answers_are_escaped() {
+        let address = S3Address::new("b", "ä\u{1b}[31m\n");
+        let error = S3Error::local("GetObject", address, ErrorKind::Rejected, "no\u{9b}2J");
+        assert_eq!(error.to_string(), "GetObject of s3://b/ä\\u{1b}[31m\\n failed: no\\u{9b}2J");
+    }
 
     #[test]
     fn the_code_speaks_before_the_status() {

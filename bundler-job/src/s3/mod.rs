@@ -15,6 +15,6 @@ mod objects;
 
 pub use body::{Body, BodyError};
 pub use connect::{ConnectError, PathStyle, S3, S3Options, load_config};
-pub(crate) use error::mentions_credentials;
 pub use error::{ErrorKind, S3Error};
+pub(crate) use error::{mentions_credentials, printable, with_causes};
 pub use objects::{Listed, Put, PutBody};
