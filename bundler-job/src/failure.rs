@@ -2,6 +2,8 @@
 
 use s3bundler_contract::ExitCode;
 
+use crate::s3::printable;
+
 /// The end of a command. Every step's error knows its [`ExitCode`] and becomes one of these in the command that ran it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -13,9 +15,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with this code and message.
+    /// A failure with this code and message. Errors quote what comes from outside; none of it reaches the terminal as
+    /// anything but text.
     pub fn new(exit: ExitCode, message: impl std::fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
+        let message = message.to_string();
+        let lines: Vec<_> = message.split('\n').map(printable).collect();
+        Self { exit, message: lines.join("\n") }
     }
 }
 
