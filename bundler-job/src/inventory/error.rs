@@ -6,7 +6,7 @@ use s3bundler_contract::group_manifest::RowError;
 use s3bundler_contract::{ExitCode, S3Address};
 
 use super::ManifestProblem;
-use crate::s3::S3Error;
+use crate::s3::{ErrorKind, S3Error};
 
 /// What is wrong with an inventory, and where.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum InventoryError {
     /// Nothing is at the manifest's address.
     #[error("there is no inventory manifest {0}: give the address of the manifest.json of a finished S3 Inventory")]
     NoManifest(S3Address),
+    /// The bucket is not there.
+    #[error("there is no bucket {bucket}, where the inventory manifest {0} should be", bucket = .0.bucket)]
+    NoBucket(S3Address),
     /// manifest.checksum is not there.
     #[error(
         "the inventory {manifest} is not finished: its manifest.checksum, which S3 writes last, is not there yet. \
@@ -103,11 +106,23 @@ pub enum InventoryError {
         error: RowError,
     },
     /// S3 did not give what was asked for.
-    #[error("{0}")]
+    #[error("{0}{next}", next = next_step(.0))]
     Read(#[from] S3Error),
     /// A thread of this process is gone.
     #[error("reading the inventory stopped unexpectedly")]
     Stopped,
+}
+
+/// What to do about a file that S3 did not give. Who may not list a bucket is told 403 of what is not there ("GetObject",
+/// S3 API reference).
+const fn next_step(error: &S3Error) -> &'static str {
+    match error.kind {
+        ErrorKind::Denied => {
+            "; allow s3:GetObject on the inventory, and s3:ListBucket on its bucket: without that, what is not there is \
+             denied too"
+        }
+        _ => "",
+    }
 }
 
 impl InventoryError {
@@ -118,6 +133,7 @@ impl InventoryError {
             Self::Read(error) => error.reading(),
             Self::Stopped => ExitCode::Unexpected,
             Self::NoManifest(_)
+            | Self::NoBucket(_)
             | Self::Unfinished { .. }
             | Self::ManifestChecksum { .. }
             | Self::Manifest { .. }

@@ -43,13 +43,16 @@ impl Inventory {
         let (json, etag) = match whole(s3, address, MAX_MANIFEST_SIZE).await {
             Ok(Whole::Bytes(json, etag)) => (json, etag),
             Ok(Whole::TooLarge(size)) => return Err(unusable(address, ManifestProblem::TooLarge(size))),
-            Err(error) if is_missing(&error) => return Err(InventoryError::NoManifest(address.clone())),
+            Err(error) if error.kind == ErrorKind::NotFound => return Err(InventoryError::NoManifest(address.clone())),
+            Err(error) if error.kind == ErrorKind::NoBucket => return Err(InventoryError::NoBucket(address.clone())),
             Err(error) => return Err(error.into()),
         };
         let expected = match whole(s3, &checksum, MAX_CHECKSUM_SIZE).await {
             Ok(Whole::Bytes(text, _)) => text,
             Ok(Whole::TooLarge(_)) => Bytes::from_static(b"more than a checksum"),
-            Err(error) if is_missing(&error) => return Err(InventoryError::Unfinished { manifest: address.clone() }),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                return Err(InventoryError::Unfinished { manifest: address.clone() });
+            }
             Err(error) => return Err(error.into()),
         };
         compare(address, &json, &String::from_utf8_lossy(&expected))?;
@@ -140,10 +143,6 @@ fn compare(manifest: &S3Address, json: &[u8], checksum: &str) -> Result<(), Inve
 
 fn unusable(manifest: &S3Address, problem: ManifestProblem) -> InventoryError {
     InventoryError::Manifest { manifest: manifest.clone(), problem }
-}
-
-fn is_missing(error: &S3Error) -> bool {
-    matches!(error.kind, ErrorKind::NotFound | ErrorKind::NoBucket)
 }
 
 enum Whole {
