@@ -21,7 +21,8 @@ impl Failures {
         self.count += 1;
         // The table is in order of weight: usage and permission are the user's to mend, and come last.
         self.worst = self.worst.into_iter().chain([failure.exit]).max_by_key(|exit| exit.code());
-        if self.shown.len() < SHOWN {
+        // Groups often fail for one cause.
+        if self.shown.len() < SHOWN && !self.shown.contains(&failure.message) {
             self.shown.push(failure.message.clone());
         }
     }
@@ -49,8 +50,9 @@ mod tests {
             [ExitCode::Unreadable, ExitCode::Permission, ExitCode::Download, ExitCode::Upload].into_iter().enumerate()
         {
             failures.add(&Failure::new(exit, format!("cause {n}")));
+            failures.add(&Failure::new(exit, "cause 0"));
         }
-        assert_eq!(failures.count(), 4);
+        assert_eq!(failures.count(), 8);
         let failure = failures.into_result("4 of 9").expect_err("failures");
         assert_eq!(
             (failure.exit, failure.message.as_str()),

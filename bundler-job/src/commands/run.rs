@@ -131,7 +131,8 @@ async fn archive_all(
     };
     let failures = std::mem::take(&mut *failures.lock().unwrap_or_else(PoisonError::into_inner));
     let groups = failures.count();
-    failures.into_result(&format!("{groups} groups were not archived; run again to try them again"))?;
+    let what = if groups == 1 { "1 group was".to_owned() } else { format!("{groups} groups were") };
+    failures.into_result(&format!("{what} not archived; run again to try again"))?;
     Ok((grouped.summary, grouped.already_archived))
 }
 
