@@ -98,36 +98,43 @@ fn hex(state: &mut u64, words: usize) -> String {
     data_encoding::HEXLOWER.encode(&bytes)
 }
 
-/// What most groups look like: dated keys, sizes about 10 KiB, ETags that are the MD5.
+/// What most groups look like: dated keys, sizes about 10 KiB one after the other, ETags that are the MD5, a few kinds of
+/// content.
 fn typical(n: u64, state: &mut u64) -> Entry {
-    let mut entry = entry(
-        &format!("logs/2026/11/{:02}/host-{:04}/{:012x}.json.gz", n / 2500, n / 50, mixed(state) >> 16),
-        archived(n),
-    );
+    let (day, host, file) = (n / 2500, n / 50, mixed(state) >> 16);
     let size = 5_000 + mixed(state) % 10_000;
-    entry.outcome = Outcome::Archived(Place { offset: n * 16_384 + 512, length: size, skip: 0 });
+    // Headers and padding, as in a tar.
+    let offset = n * 11_264 + 512 * (mixed(state) % 16);
+    let mut entry = entry(
+        &format!("logs/2026/11/{day:02}/host-{host:04}/{file:012x}.json.gz"),
+        Outcome::Archived(Place { offset, length: size, skip: 0 }),
+    );
     entry.row.size = Some(size);
-    entry.row.last_modified = Some(format!(
-        "2026-11-{:02}T{:02}:{:02}:{:02}.000Z",
-        1 + n / 2500,
-        n / 105 % 24,
-        n / 2 % 60,
-        mixed(state) % 60
-    ));
+    let (hour, minute, second) = (n / 105 % 24, n / 2 % 60, mixed(state) % 60);
+    entry.row.last_modified = Some(format!("2026-11-{:02}T{hour:02}:{minute:02}:{second:02}.000Z", 1 + day));
     let md5 = hex(state, 2);
     entry.row.etag = Some(md5.clone());
     entry.md5 = Some(md5);
+    let kind = if n % 10 == 0 { "text/plain" } else { "application/json" };
+    entry.headers = [("content-type".to_owned(), kind.to_owned())].into();
     entry
 }
 
 #[test]
 fn a_row_of_a_typical_catalog_takes_few_bytes() {
     let mut state = 1;
-    let entries: Vec<_> = (0..65_000).map(|n| typical(n, &mut state)).collect();
-    let start = std::time::Instant::now();
-    let size = bytes(write(&entries)).len();
-    println!("{} bytes, {} a row, {:?}", size, size / 65_000, start.elapsed());
-    assert!(size / 65_000 <= 88, "{size} bytes");
+    let mut entries: Vec<_> = (0..65_000).map(|n| typical(n, &mut state)).collect();
+    let unversioned = bytes(write(&entries)).len() / entries.len();
+    for entry in &mut entries {
+        // As random as S3's are: 24 bytes in base 64.
+        let id: Vec<u8> = (0..3).flat_map(|_| mixed(&mut state).to_be_bytes()).collect();
+        entry.row.version_id = Some(data_encoding::BASE64URL_NOPAD.encode(&id));
+        entry.listed_version = true;
+    }
+    let versioned = bytes(write(&entries)).len() / entries.len();
+    println!("{unversioned} bytes a row, {versioned} with versions");
+    // The two hashes are 32 of them, a version 24.
+    assert!(unversioned <= 60 && versioned <= 88, "{unversioned}, {versioned}");
 }
 
 #[test]
@@ -272,6 +279,68 @@ fn dead_letters_and_index_follow_from_the_catalog_alone() {
     assert!(clean.dead_letters.is_none());
     let failed = derive(&Catalog::open(write(&entries[1..])).expect("opens"), scratch.path(), |_| ()).expect("derives");
     assert!(failed.index.is_none());
+}
+
+/// A row of every kind, with everything that a row can hold.
+fn golden() -> Vec<Entry> {
+    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let mut all = entry("a/ä b+c%2F,\"quoted\"\n\u{7}", archived(0));
+    all.row.version_id = Some("3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY".to_owned());
+    all.row.etag = Some("9b2cf535f27731c974343645a3985328".to_owned());
+    all.listed_version = true;
+    all.md5 = all.row.etag.clone();
+    all.checksums = map(&[("crc64nvme", "rosUhgp5mIg="), ("sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")]);
+    all.headers = map(&[("cache-control", "no-cache"), ("content-type", "application/json")]);
+    all.metadata = map(&[("camera", "Ünïcode, \"quoted\""), ("empty", "")]);
+    all.tags = map(&[("project", "a=b,c"), ("team", "")]);
+    let mut bare = entry("b", Outcome::Archived(Place { offset: 20_480, length: 4_000, skip: 512 }));
+    (bare.row.size, bare.row.last_modified, bare.row.storage_class) = (Some(0), None, None);
+    bare.md5 = Some("d41d8cd98f00b204e9800998ecf8427e".to_owned());
+    let mut found = entry("b", Outcome::Copied { key: "p/objects/92eb5f/src/b~0b5a1b2c".to_owned() });
+    found.row.version_id = Some("null".to_owned());
+    let failed = Reason::ALL.iter().map(|reason| {
+        let mut failed = entry(&format!("f, {reason}"), Outcome::Failed(*reason));
+        failed.row.size = (*reason != Reason::Invalid).then_some(7);
+        failed
+    });
+    [all, bare, found].into_iter().chain(failed).collect()
+}
+
+/// Catalogs are never written again, and `verify` compares indexes with what it derives: neither may ever change.
+#[test]
+fn what_format_1_wrote_stays_readable_and_derives_the_same_bytes() {
+    let file = file_of(include_bytes!("../../tests/golden/format-1.parquet"));
+    let catalog = Catalog::open(file).expect("opens");
+    assert_eq!(catalog.record(), &record(true));
+    let entries: Vec<_> = catalog.entries().expect("rows").collect::<Result<_, _>>().expect("reads");
+    assert_eq!(entries, golden());
+    let scratch = tempfile::tempdir().expect("scratch");
+    let derived = derive(&catalog, scratch.path(), |_| ()).expect("derives");
+    let text = |file: Option<DerivedFile>| std::fs::read_to_string(file.expect("derived").path).expect("scratch");
+    assert_eq!(text(derived.index), include_str!("../../tests/golden/format-1.index"));
+    assert_eq!(text(derived.dead_letters), include_str!("../../tests/golden/format-1.index.dlq"));
+    assert_eq!(catalog.totals(), Catalog::open(write(&golden())).expect("opens").totals());
+}
+
+/// The first cells of the table under a heading of docs/formats.md.
+fn documented(heading: &str) -> Vec<String> {
+    let text = include_str!("../../../docs/formats.md");
+    let section = text.split("\n## ").find(|section| section.starts_with(heading)).expect("the heading is there");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_documentation_has_every_column_and_no_other() {
+    let columns: Vec<_> = schema::schema().fields().iter().map(|field| field.name().clone()).collect();
+    let mut catalog = documented("Catalog");
+    let metadata = catalog.split_off(columns.len());
+    assert_eq!(catalog, columns);
+    let written = record::to_file_metadata(&record(true), Catalog::open(write(&golden())).expect("opens").totals());
+    let written: Vec<_> =
+        written.into_iter().map(|it| it.key).filter(|key| !key.starts_with("s3bundler.failed.")).collect();
+    assert_eq!(metadata, [written, vec!["s3bundler.failed.<Reason>".to_owned()]].concat());
+    assert_eq!(documented("Index"), s3bundler_contract::index::COLUMNS);
 }
 
 fn any_map() -> impl Strategy<Value = Map> {

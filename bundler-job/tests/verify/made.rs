@@ -302,7 +302,7 @@ impl MadeRun {
     pub async fn try_verify(&self, change: impl FnOnce(&mut VerifyRequest)) -> Result<Report, VerifyError> {
         let mut request = self.request.clone();
         change(&mut request);
-        verify(&self.s3, &request, &silent()).await
+        Box::pin(verify(&self.s3, &request, &silent())).await
     }
 }
 

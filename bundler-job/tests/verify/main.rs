@@ -290,7 +290,7 @@ async fn what_keeps_verify_from_verifying_has_its_own_exit_code() {
     let mut access = server().await.clone();
     access.secret_key = "wrong".to_owned();
     let denied = s3_of(&access).await;
-    let error = s3bundler::verify::verify(&denied, &run.request, &silent()).await.unwrap_err();
+    let error = Box::pin(s3bundler::verify::verify(&denied, &run.request, &silent())).await.unwrap_err();
     assert_eq!(error.exit(), ExitCode::Permission, "{error}");
     run.put("p/runs/run.json", b"{}".to_vec()).await;
     assert_eq!(run.verify_error().await.exit(), ExitCode::Unreadable);
