@@ -202,6 +202,10 @@ async fn processes_that_race_for_a_run_all_end_well_and_archive_it_once() {
     let world = &World::of_groups(4).await;
     for round in 0..5 {
         let bucket = world.destination(&format!("race-{round}")).await;
+        // Versitygw takes a folder away with its last object, also while another one is written into it: the scratch keys
+        // of two probes would meet that.
+        let anchor = format!("{PREFIX}/runs/anchor");
+        client::put_object(&world.s3, &bucket, &anchor, "").await.unwrap();
         let racing = (0..3).map(|n| {
             let program = world.program(&bucket);
             async move {
@@ -212,7 +216,7 @@ async fn processes_that_race_for_a_run_all_end_well_and_archive_it_once() {
         for done in futures_util::future::join_all(racing).await {
             assert_eq!(done.code, Some(0), "{bucket}: {done}");
         }
-        assert_whole(world, &bucket).await;
+        Whole::of(world, &bucket).beside([anchor]).check().await;
     }
 }
 
@@ -235,10 +239,14 @@ async fn complete_that_was_done_and_answered_500_is_believed_by_its_head() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_that_was_done_with_an_error_inside_its_200_is_believed_by_its_head() {
-    let bench = Bench::of_groups(1).await;
-    let fault = Fault::FailAfter { status: 200, code: "InternalError" };
-    bench.proxy.fault_nth(Operation::CompleteMultipartUpload, 1, fault);
-    bench.run_whole().await;
+    // The SDK sends it again after the first, and not after the second.
+    for (code, sent) in [("InternalError", 2), ("NoSuchUpload", 1)] {
+        let bench = Bench::of_groups(1).await;
+        let fault = Fault::FailAfter { status: 200, code };
+        bench.proxy.fault_nth(Operation::CompleteMultipartUpload, 1, fault);
+        bench.run_whole().await;
+        assert_eq!(bench.proxy.count(Operation::CompleteMultipartUpload), sent, "{code}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
