@@ -115,7 +115,7 @@ fn typical(n: u64, state: &mut u64) -> Entry {
     let md5 = hex(state, 2);
     entry.row.etag = Some(md5.clone());
     entry.md5 = Some(md5);
-    let kind = if n % 10 == 0 { "text/plain" } else { "application/json" };
+    let kind = if n.is_multiple_of(10) { "text/plain" } else { "application/json" };
     entry.headers = [("content-type".to_owned(), kind.to_owned())].into();
     entry
 }
