@@ -2,7 +2,9 @@
 //!
 //! Safe means that GNU tar, bsdtar and Python's tarfile all extract it to a regular file of that name inside the
 //! target directory. S3 keys know no directories, so two keys can need one path to be both file and directory; the
-//! later one gives way. The literal key is in the index.
+//! later one gives way. So does the later of two that differ only in how Unicode composes them (`ä` as one character or
+//! as two): libarchive writes both in normalization form C, one over the other and without a word (tried, 3.6). The
+//! literal key is in the index.
 //!
 //! Decoding is one rule: `%` and two hex digits are that byte, `%/` is nothing. A literal `%` that would read as one of
 //! them is written `%25`.
@@ -10,6 +12,8 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
+
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// Longest file name of the usual file systems, in bytes; longer parts continue in a directory `part%/`.
 const MAX_PART: usize = 255;
@@ -50,6 +54,7 @@ impl MemberNames {
 
     /// Takes the path if neither it nor one of its parents is taken for the other kind.
     fn claim(&mut self, path: &str) -> bool {
+        let path = &ComposingNormalizerBorrowed::new_nfc().normalize(path);
         let hash = |text: &str| self.hasher.hash_one(text);
         let own = hash(path);
         let parents = || path.match_indices('/').map(|(at, _)| hash(&path[..at]));
@@ -204,6 +209,17 @@ mod tests {
         assert_eq!(names.name("b", "a/b", None), "b/a%2Fb");
         assert_eq!(names.name("b", "c/d", None), "b/c/d");
         assert_eq!(names.name("b", "c", None), "b/c%00null");
+    }
+
+    #[test]
+    fn keys_that_only_unicode_composes_differently_are_two_files() {
+        let mut names = MemberNames::default();
+        assert_eq!(names.name("b", "\u{e4}", None), "b/\u{e4}");
+        assert_eq!(names.name("b", "a\u{308}", None), "b/a\u{308}%00null");
+        // Directories may be one; their files are not.
+        assert_eq!(names.name("b", "\u{f6}/1", None), "b/\u{f6}/1");
+        assert_eq!(names.name("b", "o\u{308}/2", None), "b/o\u{308}/2");
+        assert_eq!(names.name("b", "o\u{308}/1", None), "b/o\u{308}%2F1");
     }
 
     #[test]
