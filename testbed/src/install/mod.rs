@@ -27,6 +27,7 @@ use md5::{Digest, Md5};
 use thiserror::Error;
 
 pub use recipe::Recipe;
+use tool::Tool;
 
 /// Why a server could not be installed. Each variant is one line that says what to do or where to look.
 #[derive(Debug, Error)]
@@ -79,6 +80,11 @@ pub fn cache_folder() -> Result<PathBuf, InstallError> {
 /// another process is the one doing it.
 pub fn installed(recipe: Recipe) -> Result<PathBuf, InstallError> {
     installed_in(&cache_folder()?, recipe)
+}
+
+/// Makes sure that `bsdtar` can be started. Blocks for as long as an installation takes.
+pub fn bsdtar() -> Result<(), InstallError> {
+    Tool::BSDTAR.present()
 }
 
 fn installed_in(cache: &Path, recipe: Recipe) -> Result<PathBuf, InstallError> {

@@ -22,6 +22,7 @@ impl Tool {
         Self { program: "python3", package: "python3-venv", probe: &["-c", "import venv, ensurepip"] };
     pub(super) const GO: Self = Self { program: "go", package: "golang-go", probe: &["version"] };
     pub(super) const JAVA: Self = Self { program: "java", package: "default-jre-headless", probe: &["-version"] };
+    pub(super) const BSDTAR: Self = Self { program: "bsdtar", package: "libarchive-tools", probe: &["--version"] };
     pub(super) const MAVEN: Self = Self { program: "mvn", package: "maven", probe: &["-version"] };
 
     /// As [`Tool::ready`], but content with a file of that name: Java takes a fifth of a second to say its version.
