@@ -205,13 +205,11 @@ impl Bench<'_> {
         let mut words = text.split_whitespace();
         let (code, cpu, memory) =
             (words.next(), words.next().and_then(|it| it.parse().ok()), words.next().and_then(|it| it.parse().ok()));
-        match (code, cpu, memory) {
-            (Some("0"), Some(cpu), Some(memory)) => Ok(Cost { wall, cpu: Duration::from_secs_f64(cpu), memory }),
-            _ => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                Err(BenchError::Program(format!("{arguments:?} ended with {code:?}: {said}")))
-            }
+        if let (Some("0"), Some(cpu), Some(memory)) = (code, cpu, memory) {
+            return Ok(Cost { wall, cpu: Duration::from_secs_f64(cpu), memory });
         }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(BenchError::Program(format!("{arguments:?} ended with {code:?}: {said}")))
     }
 }
 
