@@ -5,10 +5,14 @@
 //! a `Reason` column more, so that they can be fed back in.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use crate::row::{Row, RowRef};
+
+mod write;
+
+pub use write::{RowWriter, append_row};
 
 /// Name of the metadata entry that holds the columns.
 pub const COLUMNS_METADATA: &str = "columns";
@@ -380,79 +384,6 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// Writes rows of a group manifest with [`Columns::full`], or of dead letters with [`Columns::dead_letters`].
-pub struct RowWriter<W: Write> {
-    csv: csv::Writer<W>,
-}
-
-impl<W: Write> RowWriter<W> {
-    /// Writes to `sink`.
-    pub fn new(sink: W) -> Self {
-        let csv = csv::WriterBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .terminator(csv::Terminator::Any(b'\n'))
-            .buffer_capacity(16 * 1024)
-            .from_writer(sink);
-        Self { csv }
-    }
-
-    /// Writes a row; `reason` only in dead letters.
-    pub fn write(&mut self, row: &Row, reason: Option<&str>) -> io::Result<()> {
-        self.write_ref(&row.borrowed(), reason)
-    }
-
-    /// Writes a borrowed row; `reason` only in dead letters.
-    pub fn write_ref(&mut self, row: &RowRef<'_>, reason: Option<&str>) -> io::Result<()> {
-        let mut digits = [0_u8; 20];
-        let size = row.size.map_or(&[][..], |size| decimal(size, &mut digits));
-        let fields: [&[u8]; 7] = [
-            row.bucket.as_bytes(),
-            row.key.as_bytes(),
-            size,
-            optional(row.version_id),
-            optional(row.last_modified),
-            optional(row.etag),
-            optional(row.storage_class),
-        ];
-        self.csv.write_record(fields.into_iter().chain(reason.map(str::as_bytes))).map_err(into_io)
-    }
-
-    /// The sink, with every row written so far in it.
-    pub fn flushed(&mut self) -> io::Result<&W> {
-        self.csv.flush()?;
-        Ok(self.csv.get_ref())
-    }
-
-    /// Flushes and gives the sink back.
-    pub fn finish(self) -> io::Result<W> {
-        self.csv.into_inner().map_err(csv::IntoInnerError::into_error)
-    }
-}
-
-fn optional(field: Option<&str>) -> &[u8] {
-    field.map_or(&[], str::as_bytes)
-}
-
-fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(n % 10).unwrap_or(0);
-        n /= 10;
-        if n == 0 {
-            return &digits[at..];
-        }
-    }
-}
-
-fn into_io(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -539,6 +470,19 @@ mod tests {
             let reader = RowReader::new(bytes.as_slice(), Columns::full(), KeyEncoding::Literal);
             let back: Result<Vec<_>, _> = reader.collect();
             prop_assert_eq!(back.expect("reads back"), rows);
+        }
+
+        #[test]
+        fn lines_are_those_of_an_independent_writer(key in "[a-z\"\n\r, ü]{0,12}", size in any::<Option<u64>>()) {
+            let row = Row { size, etag: Some(key.clone()), ..row(&key) };
+            let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+            let size = size.map(|it| it.to_string()).unwrap_or_default();
+            csv.write_record(["b", &key, &size, "v", "2026-11-22T01:00:00.000Z", &key, "STANDARD"]).expect("memory");
+            let expected = csv.into_inner().expect("memory");
+            let mut line = Vec::new();
+            append_row(&mut line, &row.borrowed());
+            prop_assert_eq!(&line, &expected);
+            prop_assert_eq!(&write(std::slice::from_ref(&row)), &expected);
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use s3bundler_contract::group_manifest::{RowError, RowProblem, RowWriter};
+use s3bundler_contract::group_manifest::{RowError, RowProblem, append_row};
 use s3bundler_contract::row::impossible_bucket;
 use s3bundler_contract::{LeftOut, RowDigest};
 
@@ -44,7 +44,6 @@ impl Batch {
     /// Selects from and formats the rows of a block.
     pub(super) fn of(rows: &mut Rows<'_>, selection: &Selection) -> Result<Self, RowError> {
         let mut batch = Self::default();
-        let mut lines = RowWriter::new(Vec::new());
         while let Some(row) = rows.next_row()? {
             batch.rows += 1;
             let decision = match selection.decide(&row) {
@@ -57,12 +56,8 @@ impl Batch {
             }
             let row = row.row;
             batch.digest.add(row.bucket, row.key, row.version_id);
-            // Vectors do not fail.
-            let end = match lines.write_ref(&row, None).and_then(|()| lines.flushed()) {
-                Ok(text) => text.len(),
-                Err(error) => return Err(rows.error(RowProblem::Io(error))),
-            };
-            let line = Line { end, size: row.size.unwrap_or(0) };
+            append_row(&mut batch.text, &row);
+            let line = Line { end: batch.text.len(), size: row.size.unwrap_or(0) };
             match batch.runs.last_mut() {
                 Some(run) if run.bucket == row.bucket => run.lines.push(line),
                 _ => {
@@ -73,7 +68,6 @@ impl Batch {
                 }
             }
         }
-        batch.text = lines.finish().map_err(|error| rows.error(RowProblem::Io(error)))?;
         Ok(batch)
     }
 }
