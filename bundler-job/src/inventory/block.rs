@@ -142,7 +142,8 @@ mod tests {
             cells in proptest::collection::vec("[a\"\n,]{0,6}", 1..60),
             piece in 1..20_usize,
         ) {
-            let text: String = cells.iter().map(|cell| format!("\"{}\"\n", cell.replace('"', "\"\""))).collect();
+            let quoted: Vec<_> = cells.iter().map(|cell| format!("\"{}\"\n", cell.replace('"', "\"\""))).collect();
+            let text = quoted.concat();
             let whole = blocks(text.as_bytes(), 32).expect("short rows");
             let dripping = BufReader::with_capacity(piece, text.as_bytes());
             prop_assert_eq!(&blocks(dripping, 32).expect("short rows"), &whole);

@@ -74,7 +74,9 @@ impl<'a> Rows<'a> {
 mod tests {
     use super::*;
 
-    fn read(columns: &str, text: &str) -> Result<Vec<(String, Option<String>, bool, bool, Option<String>)>, RowError> {
+    type Read = (String, Option<String>, bool, bool, Option<String>);
+
+    fn read(columns: &str, text: &str) -> Result<Vec<Read>, RowError> {
         let block = Block { bytes: text.as_bytes().to_vec(), first_line: 100 };
         let columns: Columns = columns.parse().expect("columns");
         let mut rows = Rows::new(&block, &columns);
