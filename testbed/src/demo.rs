@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
@@ -84,7 +85,10 @@ pub fn real_files() -> Option<PathBuf> {
 pub async fn demo(s3bundler: &Path, files: &Path) -> Result<Moto, DemoError> {
     say("Starting a local S3 (moto)");
     let server = Moto::start().await?;
-    let client = client::s3(server.access());
+    // Moto without its C library says that a CRC32 of something else is the CRC64NVME of a multipart object.
+    let config = client::s3(server.access()).config().to_builder();
+    let client =
+        Client::from_conf(config.response_checksum_validation(ResponseChecksumValidation::WhenRequired).build());
     for bucket in [SOURCE, INVENTORIES, ARCHIVES] {
         client::create_bucket(&client, bucket).await?;
     }
