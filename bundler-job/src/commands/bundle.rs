@@ -34,11 +34,11 @@ use crate::signals::Shutdown;
 
 /// A group that is archived.
 #[derive(Debug, Clone)]
-pub struct Archived {
+struct Archived {
     /// Its figures.
-    pub receipt: Receipt,
+    receipt: Receipt,
     /// Whether this process archived it; otherwise somebody had before.
-    pub here: bool,
+    here: bool,
 }
 
 /// Archives groups from a queue, or those of given manifests.
@@ -73,7 +73,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
 }
 
 /// Archives groups with `archive` until the queue, the manifests or a signal say that it is enough, and prints a summary.
-pub async fn bundle_with<F, Fut>(
+async fn bundle_with<F, Fut>(
     args: &BundleArgs,
     output: OutputFormat,
     config: &aws_config::SdkConfig,

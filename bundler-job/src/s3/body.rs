@@ -15,9 +15,6 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Breaks in a row, with no byte between them, before a body is given up.
 const MAX_BREAKS: u32 = 5;
 
-/// Why a body could not be read to its end.
-pub type BodyError = S3Error;
-
 /// The body of one object version, read in order, to its end or from an offset.
 #[derive(Debug)]
 pub struct Body {
@@ -47,7 +44,7 @@ impl Body {
     }
 
     /// The next bytes; `None` once the whole body has come. A replaced object is [`ErrorKind::Precondition`].
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
         while self.at < self.end {
             let broken = match tokio::time::timeout(CHUNK_TIMEOUT, self.stream.next()).await {
                 Ok(Some(Ok(chunk))) if chunk.len() as u64 > self.end - self.at => {
@@ -67,7 +64,7 @@ impl Body {
         Ok(None)
     }
 
-    async fn resume(&mut self, broken: String) -> Result<(), BodyError> {
+    async fn resume(&mut self, broken: String) -> Result<(), S3Error> {
         self.breaks += 1;
         if self.breaks > MAX_BREAKS || self.etag.is_none() {
             return Err(self.error(ErrorKind::Transient, broken));

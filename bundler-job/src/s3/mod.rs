@@ -13,7 +13,7 @@ mod connect;
 mod error;
 mod objects;
 
-pub use body::{Body, BodyError};
+pub use body::Body;
 pub use connect::{ConnectError, PathStyle, S3, S3Options, load_config};
 pub use error::{ErrorKind, S3Error};
 pub(crate) use error::{mentions_credentials, printable, with_causes};
