@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. Build results live in the cache, outside the checkout.
+# Two commands matter: `make demo` (`make demo-local` where there is no root) and `make test`. Build results live in the cache, outside the checkout.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -6,19 +6,35 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
-.PHONY: help tools demo test lint fuzz bench
+.PHONY: help tools demo demo-local up down test lint generate fuzz bench
 
 help: ## What can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 tools: ## Installs, or names, what the other targets need
 	@.ci/tools
 
-demo: tools ## Archives real objects on a local S3, verifies them, reads one back (KEEP=1 leaves the server up)
-	cargo build --quiet -p s3bundler -p s3bundler-testbed
-	$(CARGO_TARGET_DIR)/debug/s3bundler-testbed demo --s3bundler $(CARGO_TARGET_DIR)/debug/s3bundler $(if $(KEEP),--keep)
-
 # One set of features for everything (--workspace), or cargo would build the dependencies twice.
+PROGRAMS := s3bundler s3bundler-operator s3bundler-testbed
+BUILD := cargo build --quiet --workspace $(PROGRAMS:%=--bin %)
+DEBUG := $(CARGO_TARGET_DIR)/debug
+
+demo: tools ## Archives real files with an ArchiveRun on a Kubernetes of its own, as root on Linux (KEEP=1 leaves it up)
+	$(BUILD)
+	$(DEBUG)/s3bundler-testbed demo-kubernetes --s3bundler $(DEBUG)/s3bundler --operator $(DEBUG)/s3bundler-operator $(if $(KEEP),--keep)
+
+demo-local: tools ## The same on the command line alone, with a local S3 (KEEP=1 leaves the server up)
+	$(BUILD)
+	$(DEBUG)/s3bundler-testbed demo --s3bundler $(DEBUG)/s3bundler $(if $(KEEP),--keep)
+
+up: tools ## A Kubernetes with S3 and SQS in the background, and the lines for a shell
+	@$(BUILD)
+	@$(DEBUG)/s3bundler-testbed up
+
+down: ## Ends what up started
+	@$(BUILD)
+	@$(DEBUG)/s3bundler-testbed down
+
 test: tools lint ## Every test, against real servers
 	cargo build --workspace --all-targets
 	$(CARGO_TARGET_DIR)/debug/s3bundler-testbed install
@@ -28,6 +44,9 @@ test: tools lint ## Every test, against real servers
 lint: ## Formatting and warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+generate: ## The files that are made from the code
+	S3BUNDLER_GENERATE=1 cargo test --workspace --test generated
 
 fuzz: ## Every fuzz target for a minute
 	fuzz/run 60

@@ -1,6 +1,7 @@
 //! The command line. Every option is also a variable `S3BUNDLER_…`; credentials, region, profile and endpoints come
 //! from the `AWS_…` variables and files that every AWS tool reads.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ use s3bundler_contract::{
 };
 
 use crate::failure::Failure;
-use crate::s3::{PathStyle, S3Options};
+use crate::s3::{AccountId, Encryption, KmsKeyId, PathStyle, RequestOptions, S3Options, Tag, Tags};
 
 /// Packs the many small objects of an S3 Inventory into few indexed archives.
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ Examples:
   Spread the work over machines:
     s3bundler group --inventory … --destination … --name … --queue https://sqs.…/groups
     s3bundler bundle --destination … --queue https://sqs.…/groups
+  Try once more what failed and is worth it, when all groups are archived:
+    s3bundler group --retry-pass 1 --destination … --name … --queue https://sqs.…/groups
 
 Exit codes: 0 done, 1 unexpected, 2 disk or memory, 3 unreadable inventory or manifest, 4 upload, 5 download,
 6 usage or name taken, 7 permission, 8 verify found something, 130 SIGINT, 143 SIGTERM.")]
@@ -62,6 +65,9 @@ pub struct GlobalArgs {
     /// Address objects as endpoint/bucket/key instead of bucket.endpoint/key. auto: when an endpoint URL is set.
     #[arg(long, global = true, env = "S3BUNDLER_PATH_STYLE", default_value = "auto", help_heading = "Connection")]
     pub path_style: PathStyle,
+    /// What goes with requests.
+    #[command(flatten)]
+    pub requests: RequestArgs,
     /// The summary's form on standard output.
     #[arg(long, global = true, env = "S3BUNDLER_OUTPUT", default_value = "text", help_heading = "Output")]
     pub output: OutputFormat,
@@ -74,9 +80,71 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
-    /// What they say of the connection.
-    pub fn s3_options(&self) -> S3Options {
-        S3Options { path_style: self.path_style, region: self.region.clone() }
+    /// What they say of connection and requests, where this is the bucket that everything is written to.
+    pub fn s3_options(&self, destination: Option<&S3Address>) -> Result<S3Options, Failure> {
+        let destination = destination.map(|destination| destination.bucket.clone());
+        let requests = self.requests.options(destination)?;
+        Ok(S3Options { path_style: self.path_style, region: self.region.clone(), requests })
+    }
+}
+
+/// What goes with requests. No part of the run's claim: as credentials, every process gets it anew.
+#[derive(Debug, Args)]
+pub struct RequestArgs {
+    /// How S3 encrypts everything that is written to the destination. bucket-default: as the bucket says.
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_ENCRYPTION",
+        default_value = "bucket-default",
+        value_name = "TYPE",
+        help_heading = "Requests"
+    )]
+    pub encryption: EncryptionType,
+    /// Id, ARN or alias of the KMS key, with --encryption sse-kms or dsse-kms. Default: the key that AWS manages.
+    #[arg(long, global = true, env = "S3BUNDLER_KMS_KEY_ID", value_name = "ID", help_heading = "Requests")]
+    pub kms_key_id: Option<KmsKeyId>,
+    /// Tag of archives, indexes and copied objects; may be repeated, 10 at most. Copies keep as many of their source's
+    /// tags as fit.
+    #[arg(long, global = true, env = "S3BUNDLER_TAG", value_name = "KEY=VALUE", help_heading = "Requests")]
+    pub tag: Vec<Tag>,
+    /// The account that has to own the buckets of sources and inventory: all but the destination.
+    #[arg(long, global = true, env = "S3BUNDLER_SOURCE_OWNER", value_name = "ACCOUNT", help_heading = "Requests")]
+    pub source_owner: Option<AccountId>,
+    /// The account that has to own the destination's bucket.
+    #[arg(long, global = true, env = "S3BUNDLER_DESTINATION_OWNER", value_name = "ACCOUNT", help_heading = "Requests")]
+    pub destination_owner: Option<AccountId>,
+}
+
+/// [`Encryption`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EncryptionType {
+    /// As the bucket says.
+    BucketDefault,
+    /// With keys of S3's own.
+    SseS3,
+    /// With a key of KMS.
+    SseKms,
+    /// Twice, with a key of KMS.
+    DsseKms,
+}
+
+impl RequestArgs {
+    /// The options they stand for, with this bucket as the destination.
+    pub fn options(&self, destination: Option<String>) -> Result<RequestOptions, Failure> {
+        let usage = |problem: &dyn std::fmt::Display| Failure::new(s3bundler_contract::ExitCode::Usage, problem);
+        let encryption = match (self.encryption, self.kms_key_id.clone()) {
+            (EncryptionType::BucketDefault, None) => Encryption::BucketDefault,
+            (EncryptionType::SseS3, None) => Encryption::SseS3,
+            (EncryptionType::SseKms, key) => Encryption::SseKms(key),
+            (EncryptionType::DsseKms, key) => Encryption::DsseKms(key),
+            (EncryptionType::BucketDefault | EncryptionType::SseS3, Some(_)) => {
+                return Err(usage(&"--kms-key-id needs --encryption sse-kms or dsse-kms"));
+            }
+        };
+        let tags = Tags::new(self.tag.iter().cloned()).map_err(|error| usage(&format_args!("--tag: {error}")))?;
+        let (source_owner, destination_owner) = (self.source_owner.clone(), self.destination_owner.clone());
+        Ok(RequestOptions { destination, encryption, tags, destination_owner, source_owner })
     }
 }
 
@@ -154,17 +222,10 @@ pub struct GroupingArgs {
     #[arg(long, short = 's', env = "S3BUNDLER_MAX_SIZE", default_value = "4GiB", help_heading = "Grouping")]
     pub max_size: ByteSize,
     /// Take only keys with this prefix; may be repeated.
-    #[arg(
-        long,
-        short = 'i',
-        env = "S3BUNDLER_INCLUDE",
-        value_delimiter = ',',
-        value_name = "PREFIX",
-        help_heading = "Selection"
-    )]
+    #[arg(long, short = 'i', env = "S3BUNDLER_INCLUDE", value_name = "PREFIX", help_heading = "Selection")]
     pub include: Vec<String>,
     /// Leave out keys with this prefix; may be repeated, wins over --include.
-    #[arg(long, env = "S3BUNDLER_EXCLUDE", value_delimiter = ',', value_name = "PREFIX", help_heading = "Selection")]
+    #[arg(long, env = "S3BUNDLER_EXCLUDE", value_name = "PREFIX", help_heading = "Selection")]
     pub exclude: Vec<String>,
     /// Take only objects of this storage class, as S3 spells it; may be repeated.
     #[arg(
@@ -334,12 +395,48 @@ pub struct RunArgs {
     pub work: WorkArgs,
 }
 
+/// What a retry pass takes from the run's claim, by the ids of the options that would say it again.
+const CLAIMED: [&str; 15] = [
+    "inventory",
+    "max_objects",
+    "max_size",
+    "include",
+    "exclude",
+    "storage_class",
+    "glacier",
+    "modified_before",
+    "min_source_size",
+    "max_source_size",
+    "versions",
+    "format",
+    "max_object_size",
+    "archive_storage_class",
+    "key_layout",
+];
+
 /// `s3bundler group`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "retry_pass"]))]
 pub struct GroupArgs {
-    /// Which inventory.
+    /// The manifest.json of a finished S3 Inventory.
+    #[arg(long, short = 'm', env = "S3BUNDLER_INVENTORY", value_name = "s3://BUCKET/…/manifest.json")]
+    pub inventory: Option<S3Address>,
+    /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
+    #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
+    pub name: RunName,
+    /// Instead of an inventory's rows, group those that the pass before dead-lettered with reason Retry: pass 1 those of
+    /// the run's own groups, pass 2 those of pass 1. That pass has to be whole. Everything else is in the run's claim.
+    #[arg(
+        long,
+        env = "S3BUNDLER_RETRY_PASS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = CLAIMED
+    )]
+    pub retry_pass: Option<u32>,
+    /// Which rows, and where groups end.
     #[command(flatten)]
-    pub inventory: InventoryArgs,
+    pub grouping: GroupingArgs,
     /// Where to.
     #[command(flatten)]
     pub destination: DestinationArgs,
@@ -363,14 +460,7 @@ pub struct BundleArgs {
     #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "URL")]
     pub queue: Option<String>,
     /// A group manifest to archive, with no queue; may be repeated.
-    #[arg(
-        long,
-        short = 'm',
-        env = "S3BUNDLER_MANIFEST",
-        value_delimiter = ' ',
-        value_name = "s3://BUCKET/KEY",
-        conflicts_with = "queue"
-    )]
+    #[arg(long, short = 'm', env = "S3BUNDLER_MANIFEST", value_name = "s3://BUCKET/KEY", conflicts_with = "queue")]
     pub manifest: Vec<S3Address>,
     /// The run that foreign manifests (those not under this destination's groups/) are recorded under.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME", default_value = "manifests")]
@@ -387,6 +477,9 @@ pub struct BundleArgs {
     /// On SIGTERM, let groups finish for this many seconds before they are given back.
     #[arg(long, env = "S3BUNDLER_DRAIN", value_name = "SECONDS", default_value_t = 90, requires = "queue")]
     pub drain: u64,
+    /// Answer here to /busy (200 while a group is held), /healthz and /metrics.
+    #[arg(long, env = "S3BUNDLER_LISTEN", value_name = "ADDRESS:PORT", requires = "queue")]
+    pub listen: Option<SocketAddr>,
     /// How, for manifests of runs without a claim; a run's claim wins.
     #[command(flatten)]
     pub archive: ArchiveArgs,
@@ -460,4 +553,90 @@ pub struct VerifyArgs {
     /// Do not send or compare CRC64NVME: for S3-compatible stores that do not know it.
     #[arg(long, env = "S3BUNDLER_NO_CRC64NVME")]
     pub no_crc64nvme: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// What becomes of these options.
+    fn requests(options: &[&str]) -> Result<RequestOptions, Failure> {
+        let words = ["s3bundler", "verify", "--name", "r", "--destination", "s3://b/p"];
+        let cli = Cli::try_parse_from(words.iter().chain(options)).expect("options");
+        cli.global.s3_options(Some(&S3Address::new("b", "p"))).map(|options| options.requests)
+    }
+
+    #[test]
+    fn a_kms_key_needs_an_encryption_that_uses_it() {
+        let key = || Some("alias/a".parse().expect("a key"));
+        for (options, expected) in [
+            (&[][..], Encryption::BucketDefault),
+            (&["--encryption", "sse-s3"], Encryption::SseS3),
+            (&["--encryption", "sse-kms"], Encryption::SseKms(None)),
+            (&["--encryption", "sse-kms", "--kms-key-id", "alias/a"], Encryption::SseKms(key())),
+            (&["--encryption", "dsse-kms", "--kms-key-id", "alias/a"], Encryption::DsseKms(key())),
+        ] {
+            let requests = requests(options).expect("options that go together");
+            assert_eq!((requests.encryption, requests.destination.as_deref()), (expected, Some("b")), "{options:?}");
+        }
+        for options in [
+            &["--kms-key-id", "alias/a"][..],
+            &["--kms-key-id", "a", "--encryption", "sse-s3"],
+            &["--tag", "a=1", "--tag", "a=2"],
+        ] {
+            let failure = requests(options).expect_err("options that do not go together");
+            assert_eq!(failure.exit, s3bundler_contract::ExitCode::Usage, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_pass_takes_what_goes_with_requests() {
+        let given = ["--encryption", "sse-kms", "--kms-key-id", "k", "--tag", "a=b", "--source-owner", "111111111111"];
+        assert!(Cli::try_parse_from(RETRY.iter().chain(&given)).is_ok());
+        for bad in [["--source-owner", "1"], ["--destination-owner", "x"], ["--tag", "a"], ["--encryption", "none"]] {
+            assert!(Cli::try_parse_from(RETRY.iter().chain(&bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    const RETRY: [&str; 8] = ["s3bundler", "group", "--name", "r", "--destination", "s3://b/p", "--retry-pass", "1"];
+
+    #[test]
+    fn a_retry_pass_needs_no_inventory_and_takes_nothing_that_the_claim_says() {
+        assert!(Cli::try_parse_from(RETRY).is_ok());
+        assert!(Cli::try_parse_from(RETRY.iter().copied().chain(["--queue", "q"])).is_ok());
+        let cli = Cli::command();
+        let group = cli.find_subcommand("group").expect("a command");
+        let of_claim = |arg: &&clap::Arg| {
+            let heading = arg.get_help_heading();
+            arg.get_id() == "inventory" || matches!(heading, Some("Grouping" | "Selection" | "Archives"))
+        };
+        let mut asked = 0;
+        for arg in group.get_arguments().filter(of_claim).filter(|arg| arg.get_id() != "manifest_storage_class") {
+            let possible = arg.get_possible_values();
+            let value = match arg.get_id().as_str() {
+                "inventory" => "s3://b/manifest.json".to_owned(),
+                "format" => "tar".to_owned(),
+                _ => possible.first().map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()),
+            };
+            let option = format!("--{}", arg.get_long().expect("a long name"));
+            let error = Cli::try_parse_from(RETRY.iter().copied().chain([option.as_str(), &value])).expect_err(&option);
+            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{error}");
+            assert!(error.to_string().contains(&option), "{error}");
+            asked += 1;
+        }
+        assert_eq!(asked, CLAIMED.len());
+    }
+
+    #[test]
+    fn passes_count_from_one() {
+        let with = |pass| Cli::try_parse_from(RETRY[..7].iter().copied().chain([pass]));
+        assert!(with("2").is_ok());
+        for bad in ["0", "-1", "x", "4294967296"] {
+            assert!(with(bad).is_err(), "{bad}");
+        }
+        let without = Cli::try_parse_from(&RETRY[..6]).expect_err("neither inventory nor pass");
+        assert!(without.to_string().contains("--inventory"), "{without}");
+    }
 }

@@ -9,6 +9,7 @@
 //!
 //! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a command.
 
+pub mod activity;
 pub mod args;
 pub mod bundle;
 pub mod catalog;

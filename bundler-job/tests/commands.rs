@@ -136,6 +136,46 @@ async fn a_worker_told_to_end_drains_gives_back_and_exits_0() {
     assert!(client::list_open_uploads(&s3, "drained-archives").await.unwrap().is_empty());
 }
 
+/// A page of a server on this machine: its status and text.
+async fn page(port: u16, path: &str) -> Option<(String, String)> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.to_owned(), body.to_owned()))
+}
+
+#[tokio::test]
+async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
+    let manifests = buckets("listening", &["1", "stuck"]).await;
+    let url = queue("listening", &manifests[..1]).await;
+    let stuck = Stuck::start().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let arguments =
+        format!("bundle --destination s3://listening-archives/p --queue {url} --drain 0 --listen 127.0.0.1:{port}");
+    let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
+    while receipts("listening").await == 0 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    while page(port, "/busy").await.unwrap().0 != "503" {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let sqs = client::sqs(moto().await);
+    sqs.send_message().queue_url(&url).message_body(manifests[1].to_json()).send().await.unwrap();
+    stuck.reached().await;
+    assert_eq!(page(port, "/busy").await.unwrap(), ("200".to_owned(), "1 groups\n".to_owned()));
+    assert_eq!(page(port, "/healthz").await.unwrap().0, "200");
+    let (_, metrics) = page(port, "/metrics").await.unwrap();
+    for line in [r#"s3bundler_worker_groups_total{outcome="archived"} 1"#, "s3bundler_groups_held 1"] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    running.signal(Signal::Terminate).unwrap();
+    assert_eq!(running.wait().await.unwrap().code, Some(0));
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_a_worker_at_once() {
     let manifests = buckets("impatient", &["stuck"]).await;

@@ -265,6 +265,21 @@ async fn complete_that_is_never_done_fails_the_group_and_leaves_no_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_know_the_checksum_is_told_apart_and_can_be_used_without() {
+    let bench = Bench::of_groups(1).await;
+    bench
+        .proxy
+        .fault_every(Operation::CreateMultipartUpload, Fault::FailBefore { status: 501, code: "NotImplemented" });
+    let done = bench.run().await;
+    assert_eq!(done.code, Some(4), "{done}");
+    assert!(done.stderr.contains("--no-crc64nvme"), "{done}");
+    assert_eq!(bench.proxy.count(Operation::CreateMultipartUpload), 1, "no use to ask again");
+    bench.proxy.forward_all();
+    let done = bench.program().arg("--no-crc64nvme").run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn complete_that_says_it_was_done_and_was_not_is_not_believed() {
     let bench = Bench::of_groups(1).await;
     let body = "<CompleteMultipartUploadResult><ETag>\"0\"</ETag></CompleteMultipartUploadResult>";

@@ -14,7 +14,8 @@ pub enum ExitCode {
     Unreadable = 3,
     /// Writing to the destination failed.
     Upload = 4,
-    /// Reading a source, an inventory or a queue failed.
+    /// Reading a source, an inventory or a queue failed, or what is to be read is not there yet: a retry pass before the
+    /// pass before is whole.
     Download = 5,
     /// Wrong usage, or the run's name is taken.
     Usage = 6,

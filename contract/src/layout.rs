@@ -5,11 +5,16 @@
 //! <prefix>/runs/<run>.json                                        claim of the run's name
 //! <prefix>/groups/<run>/<run>.<number>.index                      group manifest     + .dlq dead letters
 //! <prefix>/runs/<run>.done.json                                   summary of the grouping
+//! <prefix>/runs/<run>.retry<pass>.done.json                       summary of a retry pass
 //! <prefix>/archives/<hash6>/<bucket>/<group>-<attempt>.tar        archive, .index beside it
 //! <prefix>/objects/<hash6>/<bucket>/<key>~<hash8>                 copy of a large object, .metadata after it
 //! <prefix>/catalog/run=<run>/<group>.parquet                      the record of a group: its PUT is the commit
 //! <prefix>/receipts/<run>/<group>~a…~c…~f…~b…                     the proof that all of the above is whole
 //! ```
+//!
+//! Groups are made in passes. Pass 0 is the run's own groups, made of the inventory: `<run>.<number>`. Pass n is made of
+//! the rows that pass n - 1 dead-lettered as [`Reason::Retry`](crate::Reason::Retry): `<run>.retry<n>.<number>`. Each has
+//! a summary of its own; claim, claimed options and all prefixes are those of the run.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +26,8 @@ use crate::address::S3Address;
 use crate::options::{ArchiveFormat, KeyLayout};
 use crate::row::MAX_KEY_BYTES;
 
+/// What the names of a retry pass have after the run's name and a dot.
+const RETRY: &str = "retry";
 /// Longest name of a run: it also names Kubernetes objects and SQS queues.
 const MAX_RUN_NAME: usize = 48;
 /// Longest name of a group: leaves room in 1,024 bytes for a prefix, a receipt's figures and every kind of key.
@@ -73,7 +80,8 @@ impl FromStr for RunName {
     }
 }
 
-/// A group's name, unique within its run: `<run>.<number>`, or for a foreign manifest its stem and a hash of its address.
+/// A group's name, unique within its run: `<run>.<number>`, in a retry pass `<run>.retry<pass>.<number>`, or for a foreign
+/// manifest its stem and a hash of its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GroupName(String);
@@ -84,11 +92,30 @@ impl GroupName {
         Self(format!("{run}.{number:06}"))
     }
 
+    /// Group `number` of a pass over `run`, both counted from 0: pass 0 is [`GroupName::numbered`].
+    pub fn retry(run: &RunName, pass: u32, number: u64) -> Self {
+        if pass == 0 { Self::numbered(run, number) } else { Self(format!("{}.{number:06}", pass_name(run, pass))) }
+    }
+
     /// Which group of `run` it is, where it is one that [`GroupName::numbered`] makes: not a retry's, nor a foreign one.
     pub fn number_in(&self, run: &RunName) -> Option<u64> {
-        let digits = self.0.strip_prefix(run.as_str())?.strip_prefix('.')?;
-        let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()?;
-        (Self::numbered(run, number) == *self).then_some(number)
+        self.pass_in(run).filter(|(pass, _)| *pass == 0).map(|(_, number)| number)
+    }
+
+    /// The pass and number of a group of `run`, where it is one that [`GroupName::retry`] makes: not a foreign one, nor
+    /// one with its numbers written in another way.
+    pub fn pass_in(&self, run: &RunName) -> Option<(u32, u64)> {
+        let rest = self.0.strip_prefix(run.as_str())?.strip_prefix('.')?;
+        let (pass, number) = match rest.strip_prefix(RETRY) {
+            Some(retry) => {
+                let (pass, number) = retry.split_once('.')?;
+                (pass.parse().ok()?, number)
+            }
+            None => (0, rest),
+        };
+        let number = number.parse().ok()?;
+        // Signs, missing zeros and `retry0` are other names.
+        (Self::retry(run, pass, number) == *self).then_some((pass, number))
     }
 
     /// The group of a manifest that no grouper of this project wrote under the run's own prefix. The hash tells
@@ -210,9 +237,30 @@ impl Layout {
         format!("{}runs/{run}.done.json", self.prefix)
     }
 
+    /// The summary of a pass over the run; of pass 0 it is [`Layout::summary`].
+    pub fn pass_summary(&self, run: &RunName, pass: u32) -> String {
+        format!("{}runs/{}.done.json", self.prefix, pass_name(run, pass))
+    }
+
+    /// What the keys of the summaries of the run's retry passes begin with.
+    pub fn retry_summaries(&self, run: &RunName) -> String {
+        format!("{}runs/{run}.{RETRY}", self.prefix)
+    }
+
+    /// The retry pass of `run` that a key is the summary of.
+    pub fn parse_retry_summary(&self, key: &str, run: &RunName) -> Option<u32> {
+        let pass = key.strip_prefix(&self.retry_summaries(run))?.split_once('.')?.0.parse().ok()?;
+        (pass > 0 && self.pass_summary(run, pass) == key).then_some(pass)
+    }
+
     /// What the keys of the run's group manifests begin with.
     pub fn groups(&self, run: &RunName) -> String {
         format!("{}groups/{run}/", self.prefix)
+    }
+
+    /// What the keys of the group manifests of a pass begin with. Those of pass 0 share it with all other passes.
+    pub fn pass_groups(&self, run: &RunName, pass: u32) -> String {
+        format!("{}{}.", self.groups(run), pass_name(run, pass))
     }
 
     /// The group manifest of a group that the grouper made.
@@ -311,6 +359,11 @@ pub fn index_of(archive: &str) -> String {
     format!("{}.index", stem.unwrap_or(archive))
 }
 
+/// What the names of a pass begin with, without a dot at the end.
+fn pass_name(run: &RunName, pass: u32) -> String {
+    if pass == 0 { run.to_string() } else { format!("{run}.{RETRY}{pass}") }
+}
+
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
@@ -389,6 +442,61 @@ mod tests {
             ["logs-2026-11.7", "logs-2026-11.0000007", "logs-2026-11.retry1.000001", "x.000001", "logs-2026-11."]
         {
             assert_eq!(number(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_groups_pass_is_in_its_name() {
+        let pass = |name: &str| name.parse::<GroupName>().expect(name).pass_in(&run());
+        for (pass, number) in [(0, 0), (0, 1_000_000), (1, 0), (2, 999_999), (10, 1_000_000), (u32::MAX, u64::MAX)] {
+            let group = GroupName::retry(&run(), pass, number);
+            assert_eq!(group.pass_in(&run()), Some((pass, number)), "{group}");
+            assert_eq!(
+                layout("p").parse_group_manifest(&layout("p").group_manifest(&run(), &group)),
+                Some((run(), group))
+            );
+        }
+        assert_eq!(GroupName::retry(&run(), 0, 7), GroupName::numbered(&run(), 7));
+        assert_eq!(GroupName::retry(&run(), 2, 7).as_str(), "logs-2026-11.retry2.000007");
+        for other in [
+            "logs-2026-11.retry0.000001",
+            "logs-2026-11.retry01.000001",
+            "logs-2026-11.retry.000001",
+            "logs-2026-11.retry1.1",
+            "logs-2026-11.retry1.",
+            "logs-2026-11.retry1",
+            "logs-2026-11.retry-1.000001",
+            "logs-2026-11.retry4294967296.000001",
+            "logs-2026-11.retry1.000001.000001",
+            "logs-2026-11-retry1.000001",
+            "x.retry1.000001",
+        ] {
+            assert_eq!(pass(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_summary_of_a_pass_is_no_claim_and_no_other_passes() {
+        let (layout, run) = (layout("arch/x"), run());
+        assert_eq!(layout.pass_summary(&run, 0), layout.summary(&run));
+        assert_eq!(layout.pass_groups(&run, 0), "arch/x/groups/logs-2026-11/logs-2026-11.");
+        assert_eq!(layout.pass_groups(&run, 1), "arch/x/groups/logs-2026-11/logs-2026-11.retry1.");
+        assert_eq!(layout.pass_summary(&run, 2), "arch/x/runs/logs-2026-11.retry2.done.json");
+        for pass in [1, 2, 10, u32::MAX] {
+            assert_eq!(layout.parse_retry_summary(&layout.pass_summary(&run, pass), &run), Some(pass));
+        }
+        for other in [
+            "",
+            ".done",
+            ".retry0.done",
+            ".retry01.done",
+            ".retry1",
+            ".retry1.x.done",
+            ".retryx.done",
+            "-2.retry1.done",
+        ] {
+            let key = format!("arch/x/runs/logs-2026-11{other}.json");
+            assert_eq!(layout.parse_retry_summary(&key, &run), None, "{key}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! The two JSON records of a run: its claim, written first, and its summary, written last by the grouper.
+//! The JSON records of a run: its claim, written first, and its summary, written last by the grouper. Every retry pass
+//! has a summary too.
 
 use std::collections::BTreeMap;
 
@@ -109,15 +110,19 @@ pub struct RunSummary {
     pub format: u32,
     /// The run.
     pub run: RunName,
+    /// The retry pass; 0 and left out where it is the run's own summary.
+    #[serde(default, skip_serializing_if = "is_own")]
+    pub pass: u32,
     /// Group manifests written.
     pub groups: u64,
     /// Rows in them.
     pub objects: u64,
     /// Bytes of those rows, by the inventory.
     pub bytes: u64,
-    /// Rows of the inventory: objects + left out.
+    /// Rows of the inventory: objects + left out. Of a retry pass the rows that were to be tried again, all of them
+    /// objects.
     pub rows: u64,
-    /// Rows in no group, by reason; no zeros.
+    /// Rows in no group, by reason; no zeros. Of a retry pass none.
     pub left_out: BTreeMap<LeftOut, u64>,
     /// Digest of the rows in groups.
     pub digest: RowDigest,
@@ -126,9 +131,15 @@ pub struct RunSummary {
 impl RunSummary {
     /// The summary of a run in which nothing is counted yet.
     pub fn empty(run: RunName) -> Self {
+        Self::of_pass(run, 0)
+    }
+
+    /// The summary of a pass over a run, in which nothing is counted yet.
+    pub fn of_pass(run: RunName, pass: u32) -> Self {
         Self {
             format: FORMAT,
             run,
+            pass,
             groups: 0,
             objects: 0,
             bytes: 0,
@@ -153,6 +164,11 @@ impl RunSummary {
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_own(pass: &u32) -> bool {
+    *pass == 0
 }
 
 fn to_json(record: &impl Serialize) -> Vec<u8> {
@@ -197,6 +213,10 @@ mod tests {
         let mut summary = RunSummary::empty("r".parse().expect("a name"));
         summary.left_out.insert(LeftOut::Glacier, 3);
         assert_eq!(RunSummary::parse(&summary.to_json()).expect("reads back"), summary);
+        let text = String::from_utf8(summary.to_json()).expect("JSON");
+        assert!(!text.contains("pass"), "the run's own summary has the bytes that it always had: {text}");
+        let pass = RunSummary { pass: 2, ..summary.clone() };
+        assert_eq!(RunSummary::parse(&pass.to_json()).expect("reads back"), pass);
         summary.format = 2;
         assert!(matches!(RunSummary::parse(&summary.to_json()), Err(RecordError::Format(2))));
         assert!(RunSummary::parse(b"{}").is_err());

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! install ──► servers (moto, versitygw, ElasticMQ, S3Mock) ──► proxy (faults) ──► client, inventory (fill and describe buckets)
-//!                                                                           └──► cli (run the program under test)
+//!         └───► kube (a Kubernetes of one node, with moto in it)            └──► cli (run the program under test)
 //! ```
 //!
 //! Everything is real but the cloud: real S3 servers, real processes, real sockets. Faults that a server cannot produce
@@ -14,5 +14,6 @@ pub mod client;
 pub mod demo;
 pub mod install;
 pub mod inventory;
+pub mod kube;
 pub mod proxy;
 pub mod servers;

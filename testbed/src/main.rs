@@ -3,25 +3,34 @@
 //! ```text
 //! s3bundler-testbed install                        everything that tests will start, one line each
 //! s3bundler-testbed bench --s3bundler PATH         tables for docs/performance.md
-//! s3bundler-testbed demo --s3bundler PATH          the main job on real files, before one's eyes
-//! s3bundler-testbed up --s3 versitygw --sqs moto   servers until Ctrl-C, and the lines to paste into a shell
+//! s3bundler-testbed demo-kubernetes --s3bundler …  the main job on real files in a cluster, before one's eyes
+//! s3bundler-testbed demo --s3bundler PATH          the same on the command line alone
+//! s3bundler-testbed servers --s3 versitygw         servers until Ctrl-C, and the lines to paste into a shell
+//! s3bundler-testbed up                             a Kubernetes with S3 and SQS in the background, and such lines
+//! s3bundler-testbed exec -- kubectl get nodes      a command that finds them in its environment
+//! s3bundler-testbed down                           nothing of it is left
 //! ```
 
+mod background;
+
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use background::BackgroundError;
 use clap::{Parser, Subcommand, ValueEnum};
 use s3bundler_testbed::bench::{self, BenchError, Scale};
 use s3bundler_testbed::demo::{self, DemoError};
 use s3bundler_testbed::install::{self, InstallError, Recipe};
+use s3bundler_testbed::kube::KubeError;
 use s3bundler_testbed::servers::{Access, ElasticMq, Moto, S3Mock, ServerError, VersityGw};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Starts the S3 and SQS servers that the tests of S3 Bundler use.
+/// Starts the S3 and SQS servers, and the Kubernetes, that the tests of S3 Bundler use.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -45,6 +54,21 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Boots a Kubernetes, installs the operator with Helm, archives real files with an ArchiveRun, and reads one back.
+    DemoKubernetes {
+        /// The program, for the workers and to verify.
+        #[arg(long)]
+        s3bundler: PathBuf,
+        /// The operator.
+        #[arg(long)]
+        operator: PathBuf,
+        /// Where to take files from. Default: the sources that cargo keeps, or those of Python's standard library.
+        #[arg(long)]
+        files: Option<PathBuf>,
+        /// Leave the cluster up afterwards, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Measures speed and memory, and prints tables in Markdown.
     Bench {
         /// The program, built for release.
@@ -60,8 +84,22 @@ enum Command {
         #[arg(long, default_value_t = 10_000_000)]
         rows: u64,
     },
+    /// Boots a Kubernetes with S3 and SQS in the background and prints what to export; uses the cluster of KUBECONFIG, and
+    /// boots nothing, where that is set.
+    Up,
+    /// Ends what `up` booted and leaves nothing behind.
+    Down,
+    /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its environment.
+    Exec {
+        /// The command with its arguments.
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<OsString>,
+    },
+    /// Keeps a cluster until it is told to end: what `up` starts in the background.
+    #[command(hide = true)]
+    Keep,
     /// Starts servers, prints what to export, and runs until Ctrl-C.
-    Up {
+    Servers {
         /// The S3 server.
         #[arg(long, value_enum)]
         s3: S3Server,
@@ -94,6 +132,10 @@ enum Failure {
     Bench(#[from] BenchError),
     #[error(transparent)]
     Demo(#[from] DemoError),
+    #[error(transparent)]
+    Background(#[from] BackgroundError),
+    #[error(transparent)]
+    Kube(#[from] KubeError),
     #[error("no files to upload were found; name a folder with --files")]
     NoFiles,
     #[error(transparent)]
@@ -128,7 +170,17 @@ async fn main() -> ExitCode {
             bench::bench(&s3bundler, Scale { objects, group, rows }).await.map_err(Failure::from)
         }
         Command::Demo { s3bundler, files, keep } => show(&s3bundler, files, keep).await,
-        Command::Up { s3, sqs } => up(s3, sqs).await,
+        Command::DemoKubernetes { s3bundler, operator, files, keep } => {
+            show_on_kubernetes(&s3bundler, &operator, files, keep).await
+        }
+        Command::Servers { s3, sqs } => servers(s3, sqs).await,
+        Command::Up => background::up().await.map_err(Failure::from),
+        Command::Down => background::down().await.map_err(Failure::from),
+        Command::Keep => background::keep().await.map_err(Failure::from),
+        Command::Exec { command } => match background::exec(&command) {
+            Ok(code) => return code,
+            Err(error) => Err(error.into()),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -152,17 +204,42 @@ async fn show(s3bundler: &Path, files: Option<PathBuf>, keep: bool) -> Result<()
     let files = files.or_else(demo::real_files).ok_or(Failure::NoFiles)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let server = tokio::select! {
-        server = demo::demo(s3bundler, &files) => server?,
+        server = demo::locally(s3bundler, &files) => server?,
         _ = interrupt.recv() => return Ok(()),
     };
     if keep {
-        println!("{}", demo::where_to_look(&server, s3bundler));
+        println!("{}", demo::where_to_look_locally(&server, s3bundler));
         interrupt.recv().await;
     }
     Ok(())
 }
 
-async fn up(s3: S3Server, sqs: Option<SqsServer>) -> Result<(), Failure> {
+async fn show_on_kubernetes(
+    s3bundler: &Path,
+    operator: &Path,
+    files: Option<PathBuf>,
+    keep: bool,
+) -> Result<(), Failure> {
+    let files = files.or_else(demo::real_files).ok_or(Failure::NoFiles)?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let cluster = tokio::select! {
+        cluster = demo::on_kubernetes(s3bundler, operator, &files) => cluster?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    if keep {
+        println!("{}", demo::where_to_look_on_kubernetes(&cluster, s3bundler));
+        tokio::select! {
+            _ = interrupt.recv() => (),
+            _ = terminate.recv() => (),
+        }
+    }
+    println!("==> Stopping the cluster; nothing of it is left{}", if keep { "" } else { " (KEEP=1 leaves it up)" });
+    cluster.stop().await?;
+    Ok(())
+}
+
+async fn servers(s3: S3Server, sqs: Option<SqsServer>) -> Result<(), Failure> {
     // Listened for before anything starts, so that an early Ctrl-C still ends what was started.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let started = tokio::select! {

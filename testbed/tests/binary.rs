@@ -9,9 +9,9 @@ use s3bundler_testbed::client;
 use s3bundler_testbed::install::{Recipe, installed};
 use s3bundler_testbed::servers::Access;
 
-async fn up() -> Running {
+async fn servers_up() -> Running {
     let program =
-        Program::new(env!("CARGO_BIN_EXE_s3bundler-testbed")).args(["up", "--s3", "versitygw", "--sqs", "moto"]);
+        Program::new(env!("CARGO_BIN_EXE_s3bundler-testbed")).args(["servers", "--s3", "versitygw", "--sqs", "moto"]);
     // Installed from here, because programs under test are run without what package managers read from the environment.
     tokio::task::spawn_blocking(|| [Recipe::VersityGw, Recipe::Moto].map(|recipe| installed(recipe).unwrap()))
         .await
@@ -52,7 +52,7 @@ async fn nobody_listens(access: &Access) {
 
 #[tokio::test]
 async fn servers_run_until_the_signal() {
-    let running = up().await;
+    let running = servers_up().await;
     let (s3, sqs) = servers(&running);
     client::create_bucket(&client::s3(&s3), "bucket").await.unwrap();
     client::create_queue(&client::sqs(&sqs), "queue").await.unwrap();
@@ -65,7 +65,7 @@ async fn servers_run_until_the_signal() {
 
 #[tokio::test]
 async fn servers_end_with_a_process_that_is_killed() {
-    let running = up().await;
+    let running = servers_up().await;
     let (s3, sqs) = servers(&running);
     kill_and_wait(running.pid()).unwrap();
     nobody_listens(&s3).await;

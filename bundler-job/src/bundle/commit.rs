@@ -9,15 +9,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use s3bundler_contract::{Attempt, Receipt, S3Address};
+use s3bundler_contract::{Receipt, S3Address};
 use tokio::io::AsyncWriteExt as _;
 
 use super::BundleError;
 use super::manifest::Group;
-use super::upload::abort;
+use super::sweep::sweep;
 use crate::args::Destination;
 use crate::catalog::{Catalog, Publication, publish};
-use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error};
+use crate::s3::{ErrorKind, Put, PutBody, S3};
 
 /// PUTs of the catalog before the group is given back. Each has the SDK's own retries inside.
 const PUTS: u32 = 3;
@@ -110,7 +110,8 @@ impl Committer {
             });
         }
         // Before the receipt: a run that is started again does not come back to a group that has one.
-        self.sweep(group, &record.attempt, source_bucket).await?;
+        let swept = sweep(&self.s3, &self.destination, &group.name, source_bucket, &record.attempt).await;
+        swept.map_err(BundleError::Sweep)?;
         let publication = Publication {
             destination: self.destination.clone(),
             run: group.run.clone(),
@@ -119,53 +120,6 @@ impl Committer {
             crc64nvme: self.checksums,
         };
         publish(&self.s3, &publication, catalog).await.map_err(BundleError::Publish)
-    }
-
-    /// Step 7: deletes archives and indexes of other attempts at exactly this group, and aborts their uploads. They can
-    /// never be referenced: the catalog that names the winner never changes.
-    async fn sweep(&self, group: &Group, winner: &str, source_bucket: &str) -> Result<(), BundleError> {
-        let layout = &self.destination.layout;
-        let bucket = &self.destination.bucket;
-        let stem = layout.archive_stem(source_bucket, &group.name);
-        let lost = |key: &str| {
-            layout.parse_attempt(key, source_bucket, &group.name).is_some_and(|it: Attempt| it.as_str() != winner)
-        };
-        for listed in self.s3.list_all(bucket, &stem).await.map_err(BundleError::Sweep)? {
-            if lost(&listed.key) {
-                self.s3.delete(&self.destination.address(listed.key)).await.map_err(BundleError::Sweep)?;
-            }
-        }
-        for (key, upload_id) in self.open_uploads(&stem).await.map_err(BundleError::Sweep)? {
-            if layout.parse_attempt(&key, source_bucket, &group.name).is_some() {
-                // The winner's too: a second upload under its key is a retried request's, and never completed.
-                abort(&self.s3, &self.destination.address(key), &upload_id).await.map_err(BundleError::Sweep)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn open_uploads(&self, prefix: &str) -> Result<Vec<(String, String)>, S3Error> {
-        let bucket = &self.destination.bucket;
-        let client = self.s3.client(bucket).await;
-        let (mut found, mut key_marker, mut id_marker) = (Vec::new(), None, None);
-        loop {
-            let page = client
-                .list_multipart_uploads()
-                .bucket(bucket)
-                .prefix(prefix)
-                .set_key_marker(key_marker)
-                .set_upload_id_marker(id_marker)
-                .send()
-                .await
-                .map_err(|error| S3Error::new("ListMultipartUploads", self.destination.address(prefix), &error))?;
-            found.extend(
-                page.uploads().iter().filter_map(|it| Some((it.key()?.to_owned(), it.upload_id()?.to_owned()))),
-            );
-            if page.is_truncated() != Some(true) || page.next_key_marker().is_none() {
-                return Ok(found);
-            }
-            (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
-        }
     }
 
     /// Deletes an archive of ours that lost. Only after a catalog that names another was read.

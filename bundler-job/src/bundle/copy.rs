@@ -1,34 +1,43 @@
-//! Objects too large for an archive: copied by the server, metadata, tags and content headers carried, pinned to the
-//! version that was looked at.
+//! Objects too large for an archive: copied by the server, metadata, tags and content headers carried, the run's own
+//! tags added, pinned to the version that was looked at.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass, TaggingDirective};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
+use tokio::sync::Mutex;
 
 use super::fetch::{Facts, FetchError, Verdict, facts, reason};
+use super::upload::{abort, open_uploads};
 use crate::args::Destination;
 use crate::catalog::Map;
-use crate::s3::{Put, PutBody, S3, S3Error};
+use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error, Tags};
 
 /// CopyObject stops here ("CopyObject", S3 API reference).
 const MAX_COPY: u64 = 5 << 30;
 /// Parts of a multipart copy: 10,000 of them reach S3's largest object with room to spare.
 const PARTS: u64 = 9_000;
-const MIN_PART: u64 = 512 << 20;
 /// Part copies in flight for one object.
 const IN_FLIGHT: usize = 4;
+const CREATE: &str = "CreateMultipartUpload";
 
-/// Copies large objects to the destination.
+/// Keys and ids.
+type OpenUploads = BTreeSet<(String, String)>;
+
+/// Copies the large objects of one attempt to the destination.
 #[derive(Debug, Clone)]
 pub struct Copier {
-    /// Where from and to.
-    pub s3: S3,
-    /// Under which prefix.
-    pub destination: Destination,
-    /// From which size, and in which storage class.
-    pub options: ArchiveOptions,
+    s3: S3,
+    destination: Destination,
+    options: ArchiveOptions,
+    /// Larger objects are copied in parts of at least a tenth of it.
+    max_copy: u64,
+    /// Copies in parts; `None` once the attempt was given up. Locked while one is opened.
+    open: Arc<Mutex<Option<OpenUploads>>>,
 }
 
 /// The object as a look at its first byte found it.
@@ -40,6 +49,16 @@ struct Source {
 }
 
 impl Copier {
+    /// A copier to a destination, from the size and in the storage class of `options`.
+    pub fn new(s3: S3, destination: Destination, options: ArchiveOptions) -> Self {
+        Self { s3, destination, options, max_copy: MAX_COPY, open: Arc::new(Mutex::new(Some(BTreeSet::new()))) }
+    }
+
+    /// How this attempt's archive is written.
+    pub const fn options(&self) -> &ArchiveOptions {
+        &self.options
+    }
+
     /// Whether an object of this size is copied instead of packed.
     pub fn takes(&self, size: u64) -> bool {
         size > self.options.max_object_size.bytes()
@@ -54,22 +73,53 @@ impl Copier {
         let version = source.version_id.as_deref();
         let key = self.destination.layout.copied_object(&row.bucket, &row.key, version, &source.etag);
         let copy = self.destination.address(key.clone());
-        let there = self.s3.head(&copy).await.map_err(FetchError::Destination)?;
-        if there.and_then(|head| head.content_length()).and_then(|size| u64::try_from(size).ok()) != Some(source.size) {
-            let copied = if source.size <= MAX_COPY {
-                self.copy_whole(&source, &copy).await
+        if !self.is_there(&source, &copy).await.map_err(FetchError::Destination)? {
+            let tags = self.tags(&source, facts);
+            let copied = if source.size <= self.max_copy {
+                self.copy_whole(&source, &copy, &tags).await
             } else {
-                self.copy_parts(&source, &copy, facts).await
+                self.copy_parts(&source, &copy, facts, &tags).await
             };
             if let Err(error) = copied {
-                return judge(error);
+                return judge_copy(error);
             }
+        }
+        if source.size > self.max_copy {
+            self.sweep(&copy).await.map_err(FetchError::Destination)?;
         }
         let metadata = self.destination.address(format!("{key}{METADATA_SUFFIX}"));
         let put = Put { content_type: Some("application/json"), ..Put::default() };
         let body = PutBody::Bytes(describe(&source, row, facts).into());
         self.s3.put(&metadata, body, &put).await.map_err(FetchError::Destination)?;
         Ok(Ok(key))
+    }
+
+    /// Aborts the uploads that this attempt opened and did not complete, and lets it open no more. A failure is only
+    /// logged: whoever copies the object next finds them again.
+    pub async fn abort(&self) {
+        let open = self.open.lock().await.take().unwrap_or_default();
+        for (key, upload_id) in open {
+            if let Err(error) = abort(&self.s3, &self.destination.address(key), &upload_id).await {
+                tracing::warn!(%error, upload_id, "upload is left open");
+            }
+        }
+    }
+
+    /// Whether the copy is there already. Its key has a hash of the source's version and ETag: the size is enough.
+    async fn is_there(&self, source: &Source, copy: &S3Address) -> Result<bool, S3Error> {
+        let head = self.s3.head(copy).await?;
+        let size = head.and_then(|head| head.content_length()).and_then(|size| u64::try_from(size).ok());
+        Ok(size == Some(source.size))
+    }
+
+    /// Aborts what killed workers left open under the key of a copy that is there: nobody needs it any more.
+    async fn sweep(&self, copy: &S3Address) -> Result<(), S3Error> {
+        for (key, upload_id) in open_uploads(&self.s3, copy).await? {
+            if key == copy.key {
+                abort(&self.s3, copy, &upload_id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// GETs one byte: unlike HEAD it says why it fails, and it gives metadata, headers and the number of tags.
@@ -106,8 +156,20 @@ impl Copier {
         Ok(Source { address, version_id, etag, size })
     }
 
-    async fn copy_whole(&self, source: &Source, copy: &S3Address) -> Result<(), S3Error> {
+    /// The copy's tags: those of the run and, as far as they fit, the source's.
+    fn tags(&self, source: &Source, facts: &Facts) -> Tags {
+        let (tags, left_out) = self.s3.tags().and_of_source(&facts.tags);
+        if left_out > 0 {
+            let S3Address { bucket, key } = &source.address;
+            tracing::debug!(%bucket, %key, left_out, "the source's tags do not all fit on the copy");
+        }
+        tags
+    }
+
+    async fn copy_whole(&self, source: &Source, copy: &S3Address, tags: &Tags) -> Result<(), S3Error> {
         let client = self.s3.client(&copy.bucket).await;
+        // Without tags to add S3 copies the source's, whoever may read them.
+        let tagging = (!self.s3.tags().is_empty()).then(|| tags.header()).flatten();
         client
             .copy_object()
             .bucket(&copy.bucket)
@@ -115,6 +177,8 @@ impl Copier {
             .copy_source(source.header())
             .copy_source_if_match(source.quoted_etag())
             .storage_class(StorageClass::from(self.options.storage_class.as_str()))
+            .set_tagging_directive(tagging.is_some().then_some(TaggingDirective::Replace))
+            .set_tagging(tagging)
             .send()
             .await
             .map(|_| ())
@@ -122,41 +186,52 @@ impl Copier {
     }
 
     /// UploadPartCopy carries neither metadata nor tags nor content headers: they go into the upload.
-    async fn copy_parts(&self, source: &Source, copy: &S3Address, facts: &Facts) -> Result<(), S3Error> {
+    async fn copy_parts(&self, source: &Source, copy: &S3Address, facts: &Facts, tags: &Tags) -> Result<(), S3Error> {
         let client = self.s3.client(&copy.bucket).await;
         let header = |name: &str| facts.headers.get(name).cloned();
-        let tagging: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(facts.tags.iter()).finish();
-        let upload = client
+        let request = client
             .create_multipart_upload()
             .bucket(&copy.bucket)
             .key(&copy.key)
             .storage_class(StorageClass::from(self.options.storage_class.as_str()))
             .set_metadata(Some(facts.metadata.clone().into_iter().collect()))
-            .set_tagging((!tagging.is_empty()).then_some(tagging))
+            .set_tagging(tags.header())
             .set_cache_control(header("cache-control"))
             .set_content_disposition(header("content-disposition"))
             .set_content_encoding(header("content-encoding"))
             .set_content_language(header("content-language"))
             .set_content_type(header("content-type"))
-            .set_website_redirect_location(header("website-redirect-location"))
-            .send()
-            .await
-            .map_err(|error| S3Error::new("CreateMultipartUpload", copy.clone(), &error))?;
-        let upload_id = upload.upload_id().unwrap_or_default().to_owned();
+            .set_website_redirect_location(header("website-redirect-location"));
+        // A task of its own: dropped in the middle, this would leave an upload open whose id nobody learns.
+        let (open, address) = (Arc::clone(&self.open), copy.clone());
+        let opening = tokio::spawn(async move {
+            let mut open = open.lock_owned().await;
+            let given_up = || S3Error::local(CREATE, address.clone(), ErrorKind::Transient, "its group was given up");
+            let open = open.as_mut().ok_or_else(given_up)?;
+            let upload = request.send().await.map_err(|error| S3Error::new(CREATE, address.clone(), &error))?;
+            let upload_id = upload.upload_id().unwrap_or_default().to_owned();
+            open.insert((address.key, upload_id.clone()));
+            Ok::<_, S3Error>(upload_id)
+        });
+        let upload_id = opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         let copied = self.copy_ranges(source, copy, &upload_id).await;
-        if copied.is_err() {
-            let abort = client.abort_multipart_upload().bucket(&copy.bucket).key(&copy.key).upload_id(&upload_id);
-            if let Err(error) = abort.send().await {
-                let error = S3Error::new("AbortMultipartUpload", copy.clone(), &error);
-                tracing::warn!(%error, upload_id, "upload is left open");
-            }
+        if let Some(open) = self.open.lock().await.as_mut() {
+            open.remove(&(copy.key.clone(), upload_id.clone()));
         }
-        copied
+        let Err(error) = copied else { return Ok(()) };
+        // A Complete whose answer was lost is answered NoSuchUpload when it is sent again.
+        if self.is_there(source, copy).await? {
+            return Ok(());
+        }
+        if let Err(error) = abort(&self.s3, copy, &upload_id).await {
+            tracing::warn!(%error, upload_id, "upload is left open");
+        }
+        Err(error)
     }
 
     async fn copy_ranges(&self, source: &Source, copy: &S3Address, upload_id: &str) -> Result<(), S3Error> {
         let client = &self.s3.client(&copy.bucket).await;
-        let part = source.size.div_ceil(PARTS).next_multiple_of(1 << 20).max(MIN_PART);
+        let part = source.size.div_ceil(PARTS).max(self.max_copy / 10).next_multiple_of(1 << 20);
         let parts: Vec<CompletedPart> =
             stream::iter((1..).zip((0..source.size).step_by(usize::try_from(part).unwrap_or(usize::MAX))))
                 .map(|(number, start)| async move {
@@ -227,7 +302,17 @@ fn describe(source: &Source, row: &Row, facts: &Facts) -> Vec<u8> {
     format!("{record:#}\n").into_bytes()
 }
 
-/// A failed copy is the object's trouble, worth another pass, or everybody's.
+/// The source could be read: what is denied now is the copy, and so is every other. An upload that somebody aborted is
+/// worth another pass.
+fn judge_copy(error: S3Error) -> Result<Result<String, Reason>, FetchError> {
+    match (error.kind, error.code.as_str()) {
+        (ErrorKind::Denied | ErrorKind::NoBucket, _) => Err(FetchError::Destination(error)),
+        (ErrorKind::NotFound, "NoSuchUpload") => Ok(Err(Reason::Retry)),
+        _ => judge(error),
+    }
+}
+
+/// A failed look is the object's trouble, worth another pass, or everybody's.
 fn judge(error: S3Error) -> Result<Result<String, Reason>, FetchError> {
     match reason(&error) {
         Verdict::Object(reason) => Ok(Err(reason)),
@@ -236,3 +321,6 @@ fn judge(error: S3Error) -> Result<Result<String, Reason>, FetchError> {
         Verdict::Group => Err(FetchError::Source(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ pub mod manifest;
 mod name;
 pub mod pack;
 pub mod probe;
+pub mod sweep;
 pub mod upload;
 
 use std::collections::HashMap;
@@ -168,14 +169,16 @@ impl Bundler {
             storage_class: options.storage_class.clone(),
             program: concat!("s3bundler ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
+        let copier = Copier::new(self.s3.clone(), committer.destination.clone(), options);
         let attempted = tokio::select! {
-            attempted = self.attempt(manifest, &rows, &outline, &options, &committer, &upload, record) => attempted,
+            attempted = self.attempt(manifest, &rows, &outline, &copier, &upload, record) => attempted,
             () = cancel.cancelled() => Err(BundleError::Cancelled),
         };
         let catalog = match attempted {
             Ok(catalog) => catalog,
             Err(error) => {
                 upload.abort().await;
+                copier.abort().await;
                 if matches!(error, BundleError::Cancelled) {
                     return Err(error);
                 }
@@ -203,14 +206,12 @@ impl Bundler {
     }
 
     /// Step 2: an archive that nothing names yet, and the catalog that will name it, on scratch.
-    #[expect(clippy::too_many_arguments, reason = "one call; they are the local variables of the protocol's steps")]
     async fn attempt(
         &self,
         manifest: &ManifestRef,
         rows: &Manifest,
         outline: &Outline,
-        options: &ArchiveOptions,
-        committer: &Committer,
+        copier: &Copier,
         upload: &Upload,
         mut record: GroupRecord,
     ) -> Result<NamedTempFile, BundleError> {
@@ -222,16 +223,12 @@ impl Bundler {
             limiters: Arc::clone(&self.limiters),
             scratch: scratch.clone(),
             checksums: *checksums,
-            copier: Copier {
-                s3: self.s3.clone(),
-                destination: committer.destination.clone(),
-                options: options.clone(),
-            },
+            copier: copier.clone(),
         };
         let work = Work {
             address: &manifest.address(),
             manifest: rows,
-            options,
+            options: copier.options(),
             share: Share::plan(*memory, *groups, outline.archive)?,
             fetcher: &fetcher,
             upload,

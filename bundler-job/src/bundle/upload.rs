@@ -114,15 +114,17 @@ impl Upload {
             .create_multipart_upload()
             .bucket(&self.archive.bucket)
             .key(&self.archive.key)
-            .storage_class(StorageClass::from(self.storage_class.as_str()));
+            .storage_class(StorageClass::from(self.storage_class.as_str()))
+            .set_tagging(self.s3.tags().header());
         if self.checksums {
             request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).checksum_type(ChecksumType::FullObject);
         }
         // A task of its own: dropped in the middle, this would leave an upload open whose id nobody learns.
-        let archive = self.archive.clone();
+        let (archive, checksums) = (self.archive.clone(), self.checksums);
         let opening = tokio::spawn(async move {
             let output = request.send().await;
-            let output = output.map_err(|error| S3Error::new("CreateMultipartUpload", archive, &error))?;
+            let output = output
+                .map_err(|error| S3Error::new("CreateMultipartUpload", archive, &error).with_crc64nvme(checksums))?;
             Ok(open.insert(output.upload_id().unwrap_or_default().to_owned()).clone())
         });
         joined(Some(opening.await))
@@ -130,6 +132,28 @@ impl Upload {
 
     fn error(&self, action: &'static str, detail: String) -> S3Error {
         S3Error::local(action, self.archive.clone(), ErrorKind::Transient, detail)
+    }
+}
+
+/// Key and id of the uploads that are open under keys that begin with this address's.
+pub async fn open_uploads(s3: &S3, under: &S3Address) -> Result<Vec<(String, String)>, S3Error> {
+    let client = s3.client(&under.bucket).await;
+    let (mut found, mut key_marker, mut id_marker) = (Vec::new(), None, None);
+    loop {
+        let page = client
+            .list_multipart_uploads()
+            .bucket(&under.bucket)
+            .prefix(&under.key)
+            .set_key_marker(key_marker)
+            .set_upload_id_marker(id_marker)
+            .send()
+            .await
+            .map_err(|error| S3Error::new("ListMultipartUploads", under.clone(), &error))?;
+        found.extend(page.uploads().iter().filter_map(|it| Some((it.key()?.to_owned(), it.upload_id()?.to_owned()))));
+        if page.is_truncated() != Some(true) || page.next_key_marker().is_none() {
+            return Ok(found);
+        }
+        (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
     }
 }
 
@@ -164,7 +188,7 @@ async fn send_part(
         .body(part.bytes.into())
         .send()
         .await
-        .map_err(|error| S3Error::new("UploadPart", archive, &error))?;
+        .map_err(|error| S3Error::new("UploadPart", archive, &error).with_crc64nvme(checksums))?;
     Ok(CompletedPart::builder()
         .part_number(part.number)
         .set_e_tag(output.e_tag)

@@ -146,6 +146,7 @@ pub(crate) async fn publish_derived(
             storage_class: Some(&record.storage_class),
             content_type: Some(CSV),
             crc64nvme: checksum(index),
+            tagged: true,
             ..Put::default()
         };
         put_file(s3, &destination.address(index_of(&archive.key)), &index.path, &put).await?;

@@ -23,12 +23,13 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::failures::Failures;
+use crate::activity::Activity;
 use crate::args::{BundleArgs, GlobalArgs, OutputFormat};
 use crate::bundle::{Bundler, Settings, probe};
 use crate::failure::Failure;
 use crate::process::start_over;
 use crate::progress::{Progress, ProgressStyle};
-use crate::queue::{Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
+use crate::queue::{Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
 
@@ -53,7 +54,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
         .transpose()
         .map_err(|error| Failure::new(ExitCode::Usage, format!("--fieldnames: {error}")))?;
     let settings = Settings::new(destination.clone(), args.name.clone(), archive, fieldnames, &args.work)?;
-    let options = global.s3_options();
+    let options = global.s3_options(Some(&args.destination.destination))?;
     let config = load_config(&options).await?;
     let s3 = S3::new(config.clone(), &options);
     probe::conditional_writes(&s3, &destination, args.work.single_writer)
@@ -86,6 +87,9 @@ where
     Fut: Future<Output = Result<Archived, GroupFailure<Failure>>> + Send + 'static,
 {
     let figures = Figures::default();
+    if let Some(address) = args.listen {
+        figures.activity.listen(address).await?;
+    }
     let begun = Instant::now();
     let ended = match &args.queue {
         Some(name) => {
@@ -130,7 +134,8 @@ where
         recycle_after = options.recycle_after,
         "working on a queue"
     );
-    work(queue, &options, shutdown.token().clone(), counted(archive, figures)).await.map_err(failure)
+    let archive = giving_up_where_denied(counted(archive, figures), figures.clone());
+    work(queue, &options, shutdown.token().clone(), archive).await.map_err(failure)
 }
 
 /// Works on given manifests, each once.
@@ -181,9 +186,34 @@ where
     move |manifest, cancel| {
         let (archiving, figures) = (archive(manifest, cancel.clone()), figures.clone());
         Box::pin(async move {
+            let _holding = figures.activity.hold();
             let result = archiving.await;
+            match &result {
+                Ok(Archived { here: false, .. }) => figures.activity.count("archived_before"),
+                Ok(archived) => figures.activity.archived(&archived.receipt),
+                Err(_) if cancel.is_cancelled() => figures.activity.count("given_back"),
+                Err(_) => figures.activity.count("failed"),
+            }
             figures.lock().add(&result, cancel.is_cancelled());
             result.map(|_| ())
+        })
+    }
+}
+
+/// `archive`, ending the process where a group is denied and none has been archived yet: most likely the credentials are
+/// at fault, and a worker that goes on would carry one group after the other to the dead-letter queue.
+fn giving_up_where_denied(
+    archive: impl Fn(ManifestRef, CancellationToken) -> Handled + Send + Sync + 'static,
+    figures: Figures,
+) -> impl Fn(ManifestRef, CancellationToken) -> Handled + Send + Sync + 'static {
+    move |manifest, cancel| {
+        let (archiving, figures) = (archive(manifest, cancel), figures.clone());
+        Box::pin(async move {
+            archiving.await.map_err(|failure| {
+                let is_denied =
+                    failure.cause.exit == ExitCode::Permission && figures.lock().summary.groups_archived == 0;
+                if is_denied { GroupFailure::new(Disposition::Fatal, failure.cause) } else { failure }
+            })
         })
     }
 }
@@ -192,7 +222,10 @@ type Handled = BoxFuture<'static, Result<(), GroupFailure<Failure>>>;
 
 /// What the groups of this process add up to, shared by their tasks.
 #[derive(Debug, Clone, Default)]
-struct Figures(Arc<Mutex<Counted>>);
+struct Figures {
+    counted: Arc<Mutex<Counted>>,
+    activity: Activity,
+}
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -203,7 +236,7 @@ struct Counted {
 impl Figures {
     fn lock(&self) -> MutexGuard<'_, Counted> {
         // Nothing panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -295,7 +328,6 @@ mod tests {
 
     use super::*;
     use crate::args::{Cli, Command};
-    use crate::queue::Disposition;
 
     fn receipt(archived: u64) -> Receipt {
         let group: GroupName = "r.000000".parse().expect("a name");
@@ -347,6 +379,21 @@ mod tests {
             assert_eq!((summary.groups_archived, summary.groups_failed), (archived, failed), "{manifests:?}");
         }
         assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits for a group to be tried again");
+    }
+
+    #[tokio::test]
+    async fn a_worker_whose_first_group_is_denied_ends_and_one_that_has_archived_others_does_not() {
+        let figures = Figures::default();
+        let denied = |_, _| -> Handled {
+            let cause = Failure::new(ExitCode::Permission, "denied");
+            Box::pin(async { Err(GroupFailure::new(Disposition::GiveBack, cause)) })
+        };
+        let archive = giving_up_where_denied(denied, figures.clone());
+        let manifest = || ManifestRef::new("s3://b/k".parse().expect("an address"), None);
+        let disposition = async || archive(manifest(), CancellationToken::new()).await.expect_err("denied").disposition;
+        assert_eq!(disposition().await, Disposition::Fatal);
+        figures.lock().summary.groups_archived = 1;
+        assert_eq!(disposition().await, Disposition::GiveBack);
     }
 
     #[tokio::test(start_paused = true)]

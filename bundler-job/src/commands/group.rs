@@ -1,55 +1,77 @@
-//! `s3bundler group`: an inventory to group manifests, and one message a group to a queue where there is one.
+//! `s3bundler group`: an inventory to group manifests, and one message a group to a queue where there is one. With
+//! `--retry-pass` the same with the rows that failed.
 
 use std::collections::BTreeMap;
 
 use s3bundler_contract::{ExitCode, LeftOut};
 use serde::Serialize;
 
-use crate::args::{GlobalArgs, GroupArgs, OutputFormat};
+use crate::args::{Destination, GlobalArgs, GroupArgs, OutputFormat};
 use crate::failure::Failure;
-use crate::group::{self, GroupRequest, Grouped};
+use crate::group::{self, GroupRequest, Grouped, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
 
-/// Groups an inventory.
+/// What the arguments ask for.
+enum Request {
+    Inventory(Box<GroupRequest>),
+    Retry(RetryRequest),
+}
+
+/// Groups an inventory, or what failed of a run.
 pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let request = request(&args)?;
-    let options = global.s3_options();
+    let options = global.s3_options(Some(&args.destination.destination))?;
     let config = load_config(&options).await?;
     let queue = match &args.queue {
         Some(queue) => Some(SqsQueue::connect(&config, queue).await?),
         None => None,
     };
     let s3 = S3::new(config, &options);
-    let grouped = tokio::select! {
-        grouped = group::group(&s3, &request, queue.as_ref(), |_| ()) => {
-            grouped.map_err(|error| Failure::new(error.exit(), error))?
+    let grouping = async {
+        match &request {
+            Request::Inventory(request) => group::group(&s3, request, queue.as_ref(), |_| ()).await,
+            Request::Retry(request) => group::retry(&s3, request, queue.as_ref(), |_| ()).await,
         }
+    };
+    let grouped = tokio::select! {
+        grouped = grouping => grouped.map_err(|error| Failure::new(error.exit(), error))?,
         () = shutdown.token().cancelled() => {
             let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
             return Err(Failure::new(exit, "ended by a signal; the same command goes on where this one stopped"));
         }
     };
-    report(&request, &grouped, queue.is_some(), global.output);
+    let report = Report::of(&request, &grouped);
+    match global.output {
+        OutputFormat::Json => {
+            println!("{}", serde_json::to_string_pretty(&report).expect("plain fields are JSON"));
+        }
+        OutputFormat::Text => print!("{}", report.text(queue.is_some())),
+    }
     Ok(())
 }
 
-/// What the arguments ask for.
-fn request(args: &GroupArgs) -> Result<GroupRequest, Failure> {
+fn request(args: &GroupArgs) -> Result<Request, Failure> {
     let archive = args.archive.options();
-    let grouping = &args.inventory.grouping;
-    Ok(GroupRequest {
-        inventory: args.inventory.inventory.clone(),
-        run: args.inventory.name.clone(),
-        destination: args.destination.resolve(archive.key_layout)?,
-        select: grouping.select(),
-        group: grouping.group(),
-        archive,
-        manifest_storage_class: grouping.manifest_storage_class.clone(),
-        owner: "s3bundler group".to_owned(),
-    })
+    let (run, destination) = (args.name.clone(), args.destination.resolve(archive.key_layout)?);
+    let manifest_storage_class = args.grouping.manifest_storage_class.clone();
+    match (args.retry_pass, args.inventory.clone()) {
+        (Some(pass), _) => Ok(Request::Retry(RetryRequest { run, destination, pass, manifest_storage_class })),
+        (None, Some(inventory)) => Ok(Request::Inventory(Box::new(GroupRequest {
+            inventory,
+            run,
+            destination,
+            select: args.grouping.select(),
+            group: args.grouping.group(),
+            archive,
+            manifest_storage_class,
+            owner: "s3bundler group".to_owned(),
+        }))),
+        // The parser has seen to it.
+        (None, None) => Err(Failure::new(ExitCode::Usage, "one of --inventory and --retry-pass is needed")),
+    }
 }
 
 /// What `group` says at its end.
@@ -57,58 +79,77 @@ fn request(args: &GroupArgs) -> Result<GroupRequest, Failure> {
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
     run: &'a str,
-    inventory: String,
+    /// Only where it was one that was grouped.
+    #[serde(flatten)]
+    inventory: Option<InventoryReport<'a>>,
+    /// Only of a retry pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_pass: Option<u32>,
     destination: String,
     groups: u64,
     objects: u64,
     bytes: u64,
-    /// Rows of the inventory.
-    rows: u64,
-    left_out: &'a BTreeMap<LeftOut, u64>,
     /// Messages sent.
     sent: u64,
     /// Groups that have a receipt, and so got no message.
     already_archived: u64,
-    /// Whether an earlier start had claimed the run.
+    /// Whether an earlier start had claimed the run, or begun the retry pass.
     resumed: bool,
 }
 
-fn report(request: &GroupRequest, grouped: &Grouped, queue: bool, output: OutputFormat) {
-    let summary = &grouped.summary;
-    let report = Report {
-        run: request.run.as_str(),
-        inventory: request.inventory.to_string(),
-        destination: request.destination.address(request.destination.layout.root()).to_string(),
-        groups: summary.groups,
-        objects: summary.objects,
-        bytes: summary.bytes,
-        rows: summary.rows,
-        left_out: &summary.left_out,
-        sent: grouped.sent,
-        already_archived: grouped.already_archived,
-        resumed: grouped.resumed,
-    };
-    match output {
-        OutputFormat::Json => {
-            println!("{}", serde_json::to_string_pretty(&report).expect("plain fields are JSON"));
-        }
-        OutputFormat::Text => print!("{}", text(&report, queue)),
-    }
+/// What only an inventory has.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InventoryReport<'a> {
+    inventory: String,
+    rows: u64,
+    left_out: &'a BTreeMap<LeftOut, u64>,
 }
 
-fn text(report: &Report<'_>, queue: bool) -> String {
-    let Report { run, groups, objects, bytes, rows, left_out, sent, already_archived, resumed, .. } = report;
-    let again = if *resumed { ", as before" } else { "" };
-    let mut lines = vec![format!("run {run} is grouped: {groups} groups{again}")];
-    let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
-    line("inventory", format!("{rows} rows"));
-    line("in groups", format!("{objects} objects, {}", indicatif::BinaryBytes(*bytes)));
-    line("left out", format!("{} rows{}", left_out.values().sum::<u64>(), by_reason(left_out)));
-    if *already_archived > 0 {
-        line("archived", format!("{already_archived} groups have a receipt"));
+impl<'a> Report<'a> {
+    fn of(request: &'a Request, grouped: &'a Grouped) -> Self {
+        let Grouped { summary, sent, already_archived, resumed } = grouped;
+        let (inventory, Destination { bucket, layout }) = match request {
+            Request::Inventory(request) => (Some(request.inventory.to_string()), &request.destination),
+            Request::Retry(request) => (None, &request.destination),
+        };
+        let (rows, left_out) = (summary.rows, &summary.left_out);
+        Self {
+            run: summary.run.as_str(),
+            inventory: inventory.map(|inventory| InventoryReport { inventory, rows, left_out }),
+            retry_pass: (summary.pass > 0).then_some(summary.pass),
+            destination: format!("s3://{bucket}/{}", layout.root()),
+            groups: summary.groups,
+            objects: summary.objects,
+            bytes: summary.bytes,
+            sent: *sent,
+            already_archived: *already_archived,
+            resumed: *resumed,
+        }
     }
-    line("messages", if queue { format!("{sent} sent") } else { "none sent: no --queue was given".to_owned() });
-    lines.join("\n") + "\n"
+
+    fn text(&self, queue: bool) -> String {
+        let Self { run, groups, objects, bytes, sent, already_archived, resumed, .. } = self;
+        let again = if *resumed { ", as before" } else { "" };
+        let mut lines = match self.retry_pass {
+            Some(pass) if *groups == 0 => return format!("run {run} has nothing to retry in pass {pass}\n"),
+            Some(pass) => vec![format!("retry pass {pass} of run {run} is grouped: {groups} groups{again}")],
+            None => vec![format!("run {run} is grouped: {groups} groups{again}")],
+        };
+        let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
+        if let Some(InventoryReport { rows, .. }) = &self.inventory {
+            line("inventory", format!("{rows} rows"));
+        }
+        line("in groups", format!("{objects} objects, {}", indicatif::BinaryBytes(*bytes)));
+        if let Some(InventoryReport { left_out, .. }) = &self.inventory {
+            line("left out", format!("{} rows{}", left_out.values().sum::<u64>(), by_reason(left_out)));
+        }
+        if *already_archived > 0 {
+            line("archived", format!("{already_archived} groups have a receipt"));
+        }
+        line("messages", if queue { format!("{sent} sent") } else { "none sent: no --queue was given".to_owned() });
+        lines.join("\n") + "\n"
+    }
 }
 
 fn by_reason(counts: &BTreeMap<LeftOut, u64>) -> String {

@@ -32,7 +32,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let archive = args.archive.options();
     let destination = args.destination.resolve(archive.key_layout)?;
-    let options = global.s3_options();
+    let options = global.s3_options(Some(&args.destination.destination))?;
     let s3 = S3::new(load_config(&options).await?, &options);
     let request = GroupRequest {
         inventory: args.inventory.inventory.clone(),
@@ -63,7 +63,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::new(error.reading(), error))?;
     report(&request, &summary, &totals, groups_before, started, global.output);
-    let missing = summary.groups.saturating_sub(totals.groups.len() as u64);
+    let missing = totals.missing(&request.run, summary.groups);
     if missing > 0 || !totals.defects.is_empty() {
         let problem = format!("{missing} groups have no receipt, {} receipts are defects", totals.defects.len());
         return Err(Failure::new(ExitCode::Unexpected, format!("{problem}; s3bundler verify says more")));

@@ -35,7 +35,7 @@ const LONGEST_NAME: usize = 48;
 /// Puts manifests on a queue.
 pub async fn submit(args: SubmitArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
-    let options = global.s3_options();
+    let options = global.s3_options(args.destination.as_ref())?;
     let config = load_config(&options).await?;
     let queue = SqsQueue::connect(&config, &args.queue).await?;
     let s3 = S3::new(config, &options);

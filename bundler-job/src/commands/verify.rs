@@ -13,6 +13,7 @@ use crate::verify::{Report, VerifyRequest, verify as verify_run};
 
 /// Runs it.
 pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure> {
+    let options = global.s3_options(Some(&args.destination.destination))?;
     let request = VerifyRequest {
         // Catalogs name their archives: which layout the run has need not be known.
         destination: args.destination.resolve(KeyLayout::Hashed)?,
@@ -24,7 +25,6 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
         crc64nvme: !args.no_crc64nvme,
     };
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
-    let options = global.s3_options();
     let s3 = S3::new(load_config(&options).await?, &options);
     let progress = Progress::start(ProgressStyle::for_stderr());
     let verified = tokio::select! {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use s3bundler_contract::group_manifest::{RowError, RowProblem, append_row};
 use s3bundler_contract::row::impossible_bucket;
-use s3bundler_contract::{LeftOut, RowDigest};
+use s3bundler_contract::{LeftOut, RowDigest, RowRef};
 
 use super::Selection;
 use crate::inventory::Rows;
@@ -55,19 +55,27 @@ impl Batch {
                 continue;
             }
             let row = row.row;
-            batch.digest.add(row.bucket, row.key, row.version_id);
-            append_row(&mut batch.text, &row);
-            let line = Line { end: batch.text.len(), size: row.size.unwrap_or(0) };
-            match batch.runs.last_mut() {
-                Some(run) if run.bucket == row.bucket => run.lines.push(line),
-                _ => {
-                    if let Some(problem) = impossible_bucket(row.bucket) {
-                        return Err(rows.error(RowProblem::Impossible(problem)));
-                    }
-                    batch.runs.push(BucketRun { bucket: row.bucket.to_owned(), lines: vec![line] });
-                }
+            if let Err(problem) = batch.take(&row) {
+                return Err(rows.error(problem));
             }
         }
         Ok(batch)
+    }
+
+    /// Adds a row's line; which rows there were is the caller's to count.
+    pub(super) fn take(&mut self, row: &RowRef<'_>) -> Result<(), RowProblem> {
+        self.digest.add(row.bucket, row.key, row.version_id);
+        append_row(&mut self.text, row);
+        let line = Line { end: self.text.len(), size: row.size.unwrap_or(0) };
+        match self.runs.last_mut() {
+            Some(run) if run.bucket == row.bucket => run.lines.push(line),
+            _ => {
+                if let Some(problem) = impossible_bucket(row.bucket) {
+                    return Err(RowProblem::Impossible(problem));
+                }
+                self.runs.push(BucketRun { bucket: row.bucket.to_owned(), lines: vec![line] });
+            }
+        }
+        Ok(())
     }
 }

@@ -1,12 +1,19 @@
 //! The claim of a run's name: written before anything else, never replaced, compared by whoever comes again.
 
 use bytes::Bytes;
-use s3bundler_contract::{RunClaim, S3Address};
+use s3bundler_contract::{RunClaim, RunName, S3Address};
 
 use super::GroupError;
 use super::put::{find_record, put_record, unreadable};
 use crate::args::Destination;
 use crate::s3::S3;
+
+/// The claim of a run, where there is one.
+pub(super) async fn find(s3: &S3, destination: &Destination, run: &RunName) -> Result<Option<RunClaim>, GroupError> {
+    let address = destination.address(destination.layout.claim(run));
+    let found = find_record(s3, &address).await?;
+    found.map(|json| RunClaim::parse(&json).map_err(unreadable(&address))).transpose()
+}
 
 /// Whether the same claim is there already. Another one under this name is an error.
 pub(super) async fn exists(s3: &S3, destination: &Destination, claim: &RunClaim) -> Result<bool, GroupError> {

@@ -37,8 +37,9 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    pub(super) fn new(run: RunName, options: GroupOptions) -> Self {
-        Self { options, open: BTreeMap::new(), summary: RunSummary::empty(run) }
+    /// A cutter of the groups of a pass over `run`.
+    pub(super) fn new(run: RunName, pass: u32, options: GroupOptions) -> Self {
+        Self { options, open: BTreeMap::new(), summary: RunSummary::of_pass(run, pass) }
     }
 
     /// Adds a batch's rows and gives the groups that they fill. Which groups those are depends on the rows and their order
@@ -92,7 +93,7 @@ impl Cutter {
     fn close(&mut self, mut group: OpenGroup) -> CutGroup {
         // It grew by doubling, and may wait for its PUT for a while.
         group.manifest.shrink_to_fit();
-        let name = GroupName::numbered(&self.summary.run, self.summary.groups);
+        let name = GroupName::retry(&self.summary.run, self.summary.pass, self.summary.groups);
         self.summary.groups += 1;
         self.summary.objects += group.objects;
         self.summary.bytes = self.summary.bytes.saturating_add(group.bytes);
@@ -133,7 +134,7 @@ mod tests {
     }
 
     fn cut(rows: &[(String, u64)], per_batch: usize, max_objects: u64, max_size: u64) -> (Vec<CutGroup>, RunSummary) {
-        let mut cutter = Cutter::new(run(), GroupOptions { max_objects, max_size: ByteSize(max_size) });
+        let mut cutter = Cutter::new(run(), 0, GroupOptions { max_objects, max_size: ByteSize(max_size) });
         let mut groups: Vec<_> = batches(rows, per_batch).iter().flat_map(|batch| cutter.push(batch)).collect();
         let (last, summary) = cutter.finish();
         groups.extend(last);
@@ -170,9 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn groups_of_a_retry_pass_have_its_names() {
+        let mut cutter = Cutter::new(run(), 2, GroupOptions { max_objects: 1, ..GroupOptions::default() });
+        let groups: Vec<_> =
+            batches(&rows(&[("b", 1), ("b", 1)]), 2).iter().flat_map(|batch| cutter.push(batch)).collect();
+        let names: Vec<_> = groups.iter().map(|group| group.name.to_string()).collect();
+        assert_eq!(names, ["r.retry2.000000", "r.retry2.000001"]);
+        assert_eq!(cutter.finish().1.pass, 2);
+    }
+
+    #[test]
     fn ever_new_buckets_do_not_fill_the_memory() {
         let many: Vec<_> = (0..1000).map(|n| (format!("b{n}"), 1)).collect();
-        let mut cutter = Cutter::new(run(), GroupOptions::default());
+        let mut cutter = Cutter::new(run(), 0, GroupOptions::default());
         for batch in batches(&many, 7) {
             cutter.push(&batch);
             assert!(cutter.open.len() <= MAX_OPEN_GROUPS);

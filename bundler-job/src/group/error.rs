@@ -1,9 +1,11 @@
-//! Why an inventory was not grouped.
+//! Why an inventory was not grouped, or a retry pass not planned.
 
 use s3bundler_contract::record::RecordError;
-use s3bundler_contract::{ExitCode, RunName, S3Address};
+use s3bundler_contract::{ExitCode, GroupName, RunName, S3Address};
 
 use super::SelectError;
+use super::barrier::Unplanned;
+use super::dead_letters::DeadLettersProblem;
 use crate::inventory::InventoryError;
 use crate::queue::QueueError;
 use crate::s3::S3Error;
@@ -61,7 +63,7 @@ pub enum GroupError {
     /// The manifests under the run's prefix are not those that its summary counts.
     #[error(
         "{summary} counts {expected} groups, but the manifest {missing} is not there: it was deleted, or its bucket's \
-         lifecycle expired it. Choose another --name to group the inventory again"
+         lifecycle expired it. Bring back an older version of it, or choose another --name and group again"
     )]
     MissingManifest {
         /// The summary.
@@ -71,6 +73,56 @@ pub enum GroupError {
         /// The first that is not there.
         missing: S3Address,
     },
+    /// A retry pass of a run that nobody claimed.
+    #[error(
+        "there is no run {run} to retry: its claim {claim} is missing. The run's own groups are made by \
+         `s3bundler group` without --retry-pass"
+    )]
+    NoClaim {
+        /// The run.
+        run: RunName,
+        /// Where its claim should be.
+        claim: S3Address,
+    },
+    /// The pass before has no summary.
+    #[error(
+        "pass {before} of run {run} is not grouped to its end: {summary} is missing. Pass {} is made of what it leaves",
+        before + 1
+    )]
+    Ungrouped {
+        /// The run.
+        run: RunName,
+        /// The pass before.
+        before: u32,
+        /// Where its summary should be.
+        summary: S3Address,
+    },
+    /// The receipts of the pass before do not allow to plan the next.
+    #[error("retry pass {} of run {run} cannot be planned: {cause}", before + 1)]
+    Unplanned {
+        /// The run.
+        run: RunName,
+        /// The pass before.
+        before: u32,
+        /// Why not.
+        cause: Unplanned,
+    },
+    /// Dead letters are not those of their group.
+    #[error(
+        "{address}, the dead letters of group {group}, {problem}. `s3bundler verify --repair` writes \
+         them again from the group's catalog"
+    )]
+    DeadLetters {
+        /// The dead letters.
+        address: S3Address,
+        /// The group.
+        group: GroupName,
+        /// What is wrong.
+        problem: DeadLettersProblem,
+    },
+    /// Dead letters could not be read.
+    #[error(transparent)]
+    Read(S3Error),
     /// S3 did not take something into the destination, or did not show what is there.
     #[error(transparent)]
     Destination(S3Error),
@@ -92,8 +144,13 @@ impl GroupError {
             | Self::NameTaken { .. }
             | Self::Record { .. }
             | Self::ForeignManifest(_)
-            | Self::ForeignSummary(_) => ExitCode::Usage,
-            Self::MissingManifest { .. } => ExitCode::Unreadable,
+            | Self::ForeignSummary(_)
+            | Self::NoClaim { .. } => ExitCode::Usage,
+            Self::MissingManifest { .. } | Self::DeadLetters { .. } => ExitCode::Unreadable,
+            // What is to be read is not there yet: the same command succeeds later, so a Job may try again.
+            Self::Ungrouped { .. } => ExitCode::Download,
+            Self::Unplanned { cause, .. } => cause.exit(),
+            Self::Read(error) => error.reading(),
             Self::Destination(error) => error.writing(),
             Self::Queue(error) => error.exit(),
             Self::Stopped => ExitCode::Unexpected,

@@ -12,24 +12,36 @@
 //! there are cores, and cut on one, in the manifest's order. So whoever dies anywhere here is followed by somebody who
 //! does the same again: what exists is compared instead of written, groups with a receipt get no second message, and
 //! with the summary there the inventory is not even read. Dropping the future stops everything.
+//!
+//! [`retry`] does the same with rows that failed: once a pass is whole, those that are worth another try become the
+//! groups of the next pass, cut, published, announced and summarised by the same code.
 
 mod announce;
+mod barrier;
 mod batch;
 mod claim;
 mod cut;
+mod dead_letters;
 mod error;
 mod publish;
 mod put;
 mod receipts;
 mod resume;
+mod retry;
 mod select;
 mod summary;
 
 use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::{ArchiveOptions, GroupOptions, RunClaim, RunName, RunSummary, S3Address, SelectOptions};
 
+pub use barrier::Unplanned;
+pub use dead_letters::{DeadLettersCount, DeadLettersProblem};
 pub use error::GroupError;
+pub use retry::{RetryRequest, retry};
 pub use select::{OwnOutput, SelectError, Selection};
+
+use batch::Batch;
+use publish::Earlier;
 
 use crate::args::Destination;
 use crate::inventory::Inventory;
@@ -83,6 +95,45 @@ pub struct Grouped {
     pub resumed: bool,
 }
 
+/// The pass whose groups are made, and where they go.
+#[derive(Debug, Clone, Copy)]
+struct Pass<'a> {
+    run: &'a RunName,
+    /// 0 for the run's own groups.
+    number: u32,
+    destination: &'a Destination,
+    manifest_storage_class: &'a str,
+}
+
+impl Pass<'_> {
+    /// A group of it.
+    fn group(&self, number: u64) -> GroupName {
+        GroupName::retry(self.run, self.number, number)
+    }
+
+    /// Where a group's manifest is.
+    fn manifest(&self, group: &GroupName) -> S3Address {
+        self.destination.address(self.destination.layout.group_manifest(self.run, group))
+    }
+
+    /// What the keys of its groups' manifests begin with, and those of their dead letters.
+    fn manifests(&self) -> String {
+        self.destination.layout.pass_groups(self.run, self.number)
+    }
+
+    /// Where its summary is.
+    fn summary(&self) -> S3Address {
+        self.destination.address(self.destination.layout.pass_summary(self.run, self.number))
+    }
+}
+
+impl GroupRequest {
+    fn pass(&self) -> Pass<'_> {
+        let Self { run, destination, manifest_storage_class, .. } = self;
+        Pass { run, number: 0, destination, manifest_storage_class }
+    }
+}
+
 /// Groups the inventory, sends one message a group to the queue where there is one, and writes the summary. `on_group`
 /// sees every group once its manifest is in S3.
 pub async fn group<Q: Queue>(
@@ -106,17 +157,28 @@ pub async fn group<Q: Queue>(
         request.owner.clone(),
     );
     let mut resumed = claim::exists(s3, &request.destination, &claim).await?;
-    if resumed && let Some(summary) = summary::find(s3, &request.destination, &request.run).await? {
+    let pass = request.pass();
+    if resumed && let Some(summary) = summary::find(s3, pass).await? {
         tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped already");
-        return resume::resume(s3, request, summary, queue, &mut on_group).await;
+        let manifests = resume::manifests(s3, pass).await?;
+        let archived = receipts::list(s3, &request.destination, &request.run).await?;
+        return resume::resume(pass, summary, manifests, &archived, queue, &mut on_group).await;
     }
     // Before the name is taken: an inventory that cannot be read must not hold it.
     inventory.check_files(s3).await?;
     if !resumed {
         resumed = claim::make(s3, &request.destination, &claim).await?;
     }
-    let published = publish::publish(s3, request, &inventory, selection, resumed, queue, &mut on_group).await?;
-    summary::write(s3, &request.destination, &published.summary).await?;
+    let earlier = if resumed {
+        Earlier::Archived(receipts::list(s3, &request.destination, &request.run).await?)
+    } else {
+        Earlier::Nothing
+    };
+    let mut batches = inventory.batches(s3, move |rows| Batch::of(rows, &selection));
+    let batches = move || Ok(batches.next_batch()?);
+    let limits = request.group.clone();
+    let published = publish::publish(s3, pass, limits, earlier, batches, queue, &mut on_group).await?;
+    summary::write(s3, pass, &published.summary).await?;
     Ok(Grouped {
         summary: published.summary,
         sent: published.sent,

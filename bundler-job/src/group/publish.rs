@@ -1,4 +1,4 @@
-//! From the inventory's rows to manifests in S3 and messages on the queue: cutting on a thread of its own, several PUTs in
+//! From rows to manifests in S3 and messages on the queue: cutting on a thread of its own, several PUTs in
 //! flight, every group announced once its manifest is there.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns};
 use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{RunSummary, S3Address};
+use s3bundler_contract::{GroupOptions, RunSummary, S3Address};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -21,9 +21,8 @@ use super::announce::Announcer;
 use super::batch::Batch;
 use super::cut::{CutGroup, Cutter};
 use super::put::{PutOnce, put_once};
-use super::receipts::{self, Archived};
-use super::{GroupError, GroupMade, GroupRequest, Selection};
-use crate::inventory::{Batches, Inventory};
+use super::receipts::Archived;
+use super::{GroupError, GroupMade, Pass};
 use crate::queue::Queue;
 use crate::s3::{Put, S3};
 
@@ -41,36 +40,45 @@ pub(super) struct Published {
     pub(super) already_archived: u64,
 }
 
-/// Reads the whole inventory, puts the manifest of every group and announces it. `resumed`: manifests and receipts of an
-/// earlier start may be there, and are looked for before anything is sent again.
+/// What an earlier start of the same may have left.
+pub(super) enum Earlier {
+    /// Nothing: there was none.
+    Nothing,
+    /// Manifests, which are looked for before they are put, and these receipts: groups that get no message.
+    Archived(BTreeMap<GroupName, Archived>),
+}
+
+/// Cuts all batches into groups of at most `limits`, puts the manifest of every group and announces it. `batches` gives
+/// the next one, `None` at the end; it may block.
 pub(super) async fn publish<Q: Queue>(
     s3: &S3,
-    request: &GroupRequest,
-    inventory: &Inventory,
-    selection: Selection,
-    resumed: bool,
+    pass: Pass<'_>,
+    limits: GroupOptions,
+    earlier: Earlier,
+    batches: impl FnMut() -> Result<Option<Batch>, GroupError> + Send + 'static,
     queue: Option<&Q>,
     on_group: &mut (impl FnMut(&GroupMade) + Send),
 ) -> Result<Published, GroupError> {
-    let archived =
-        if resumed { receipts::list(s3, &request.destination, &request.run).await? } else { BTreeMap::new() };
+    let (resumed, archived) = match earlier {
+        Earlier::Nothing => (false, BTreeMap::new()),
+        Earlier::Archived(archived) => (true, archived),
+    };
     let rows = Arc::new(AtomicU64::new(0));
     let (sender, groups) = mpsc::channel(1);
-    let batches = inventory.batches(s3, move |rows| Batch::of(rows, &selection));
-    let cutter = Cutter::new(request.run.clone(), request.group.clone());
+    let cutter = Cutter::new(pass.run.clone(), pass.number, limits);
     let rows_cut = Arc::clone(&rows);
     let cutting = tokio::task::spawn_blocking(move || cut_all(batches, cutter, &sender, &rows_cut));
     let cutting = async { cutting.await.map_err(|_| GroupError::Stopped)? };
 
     let mut announcer = Announcer::new(queue, on_group);
-    let publisher = Publisher { s3, request, resumed, archived, rows };
+    let publisher = Publisher { s3, pass, resumed, archived, rows };
     let (summary, ()) = tokio::try_join!(cutting, publisher.put_all(groups, &mut announcer))?;
     Ok(Published { summary, sent: announcer.sent, already_archived: announcer.already_archived })
 }
 
-/// Cuts batches into groups, to the end of the inventory. Ends early where nobody wants them any more.
+/// Cuts batches into groups, to the last of them. Ends early where nobody wants them any more.
 fn cut_all(
-    mut batches: Batches<Batch>,
+    mut batches: impl FnMut() -> Result<Option<Batch>, GroupError>,
     mut cutter: Cutter,
     groups: &mpsc::Sender<CutGroup>,
     rows: &AtomicU64,
@@ -80,7 +88,7 @@ fn cut_all(
         // Also asked where nothing was cut: a selection that takes nothing must still notice that it is over.
         if wanted && !groups.is_closed() { Ok(()) } else { Err(GroupError::Stopped) }
     };
-    while let Some(batch) = batches.next_batch()? {
+    while let Some(batch) = batches()? {
         rows.fetch_add(batch.rows, Ordering::Relaxed);
         give(cutter.push(&batch))?;
     }
@@ -91,7 +99,7 @@ fn cut_all(
 
 struct Publisher<'a> {
     s3: &'a S3,
-    request: &'a GroupRequest,
+    pass: Pass<'a>,
     resumed: bool,
     archived: BTreeMap<GroupName, Archived>,
     rows: Arc<AtomicU64>,
@@ -136,7 +144,7 @@ impl Publisher<'_> {
                 }
                 _ = ticks.tick() => {
                     let rows = self.rows.load(Ordering::Relaxed);
-                    tracing::info!(run = %self.request.run, rows, groups = made, objects, bytes, "grouping");
+                    tracing::info!(run = %self.pass.run, pass = self.pass.number, rows, groups = made, objects, bytes, "grouping");
                 }
             }
         }
@@ -144,9 +152,8 @@ impl Publisher<'_> {
     }
 
     fn put(&self, group: CutGroup) -> impl Future<Output = Result<PutGroup, GroupError>> + Send + 'static {
-        let key = self.request.destination.layout.group_manifest(&self.request.run, &group.name);
-        let address = self.request.destination.address(key);
-        let storage_class = self.request.manifest_storage_class.clone();
+        let address = self.pass.manifest(&group.name);
+        let storage_class = self.pass.manifest_storage_class.to_owned();
         let (s3, resumed) = (self.s3.clone(), self.resumed);
         async move {
             let etag = put_manifest(&s3, &address, &group.manifest, &storage_class, resumed).await?;

@@ -3,17 +3,38 @@
 use std::collections::BTreeMap;
 
 use s3bundler_contract::layout::GroupName;
-use s3bundler_contract::{Receipt, RunName};
+use s3bundler_contract::{Reason, Receipt, RunName};
 
 use super::GroupError;
 use crate::args::Destination;
 use crate::s3::S3;
 
-/// Rows and bytes of an archived group, by its receipt.
+/// An archived group, by its receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Archived {
+    /// All its rows.
     pub(super) objects: u64,
+    /// Their bytes.
     pub(super) bytes: u64,
+    /// Those of its rows that failed, for any reason.
+    pub(super) failed: u64,
+    /// Those that are worth another pass.
+    pub(super) to_retry: u64,
+    /// Whether it has another receipt, which is a defect.
+    pub(super) twice: bool,
+}
+
+impl From<Receipt> for Archived {
+    fn from(receipt: Receipt) -> Self {
+        let bytes = receipt.archived_bytes.saturating_add(receipt.copied_bytes);
+        Self {
+            objects: receipt.rows(),
+            bytes: bytes.saturating_add(receipt.failed_bytes),
+            failed: receipt.failed_objects(),
+            to_retry: receipt.failed.get(&Reason::Retry).copied().unwrap_or(0),
+            twice: false,
+        }
+    }
 }
 
 /// The groups of the run that have a receipt; 1,000 a request.
@@ -23,15 +44,13 @@ pub(super) async fn list(
     run: &RunName,
 ) -> Result<BTreeMap<GroupName, Archived>, GroupError> {
     let prefix = destination.layout.receipts(run);
-    let mut archived = BTreeMap::new();
+    let mut archived: BTreeMap<GroupName, Archived> = BTreeMap::new();
     let listing = s3.list(&destination.bucket, &prefix, |page| {
         for object in page {
             match Receipt::parse(object.key.strip_prefix(&prefix).unwrap_or_default()) {
                 Ok(receipt) => {
-                    let bytes = receipt.archived_bytes.saturating_add(receipt.copied_bytes);
-                    let bytes = bytes.saturating_add(receipt.failed_bytes);
-                    let figures = Archived { objects: receipt.rows(), bytes };
-                    archived.insert(receipt.group, figures);
+                    let group = receipt.group.clone();
+                    archived.entry(group).and_modify(|it| it.twice = true).or_insert_with(|| receipt.into());
                 }
                 Err(error) => tracing::warn!(key = object.key, %error, "not a receipt"),
             }

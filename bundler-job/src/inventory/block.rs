@@ -38,10 +38,6 @@ impl<R: Read> Blocks<R> {
         Self { source, limit: BLOCK_BYTES, rest: Vec::new(), line: 1, ended: false }
     }
 
-    pub(super) fn source_mut(&mut self) -> &mut R {
-        &mut self.source
-    }
-
     pub(super) fn next(&mut self) -> Result<Option<Block>, BlockError> {
         if self.ended {
             return Ok(None);

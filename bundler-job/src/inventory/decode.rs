@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::block::{Block, BlockError, Blocks};
-use super::feed::{self, Fed, FeedReader};
-use super::{Inventory, InventoryError, Rows};
+use super::feed::{self, Fed};
+use super::{Inventory, InventoryError, InventoryRow, Rows};
 use crate::s3::S3;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -117,33 +117,18 @@ fn decode_file(
     mut each: impl FnMut(Block) -> Result<(), Unwanted>,
 ) -> Result<Result<(), Unwanted>, InventoryError> {
     let Fed { file, address, mut bytes } = fed;
-    let is_gzip = match bytes.fill_buf() {
-        // A first chunk of one byte is left to the decoder to judge.
-        Ok(start) => start.len() < GZIP_MAGIC.len() || start.starts_with(&GZIP_MAGIC),
-        Err(error) => return Err(broken(&mut bytes, &address, error)),
-    };
-    if !is_gzip {
-        return Err(InventoryError::NotGzip(address));
-    }
-    let mut blocks = Blocks::new(MultiGzDecoder::new(bytes));
-    loop {
-        match blocks.next() {
-            Ok(Some(block)) => {
-                if each(block).is_err() {
-                    return Ok(Err(Unwanted));
-                }
-            }
-            Ok(None) => break,
-            Err(BlockError::Io(error)) => return Err(broken(blocks.source_mut().get_mut(), &address, error)),
-            Err(BlockError::RowTooLong(line)) => {
-                return Err(InventoryError::Row {
-                    file: address,
-                    error: RowError { line, problem: RowProblem::TooLong },
-                });
-            }
+    match split(&mut bytes, &mut each) {
+        Ok(Ok(())) => {}
+        Ok(Err(Unwanted)) => return Ok(Err(Unwanted)),
+        Err(error) => {
+            let failure = bytes.failure(&address);
+            return Err(match failure {
+                Some(failure) => failure,
+                None if bytes.is_stopped() => InventoryError::Stopped,
+                None => error.of(address),
+            });
         }
     }
-    let bytes = blocks.source_mut().get_ref();
     if bytes.size() != file.size.bytes() {
         return Err(InventoryError::FileSize { file: address, found: bytes.size(), expected: file.size.bytes() });
     }
@@ -154,15 +139,86 @@ fn decode_file(
     Ok(Ok(()))
 }
 
-fn broken(bytes: &mut FeedReader, file: &S3Address, error: io::Error) -> InventoryError {
-    if let Some(failure) = bytes.failure(file) {
-        return failure;
+/// Reads one data file as [`Inventory::batches`] does, from memory; gives the number of its rows.
+pub fn read_data_file(
+    bytes: &[u8],
+    columns: &Columns,
+    mut each: impl FnMut(InventoryRow<'_>),
+) -> Result<u64, DataFileError> {
+    let (mut read, mut failed) = (0, None);
+    let split = split(bytes, &mut |block| {
+        let mut rows = Rows::new(&block, columns);
+        loop {
+            match rows.next_row() {
+                Ok(Some(row)) => each(row),
+                Ok(None) => return Ok(()),
+                Err(error) => failed = Some(error),
+            }
+            if failed.is_some() {
+                return Err(Unwanted);
+            }
+            read += 1;
+        }
+    });
+    split.map(|_| ())?;
+    failed.map_or(Ok(read), |error| Err(DataFileError::Row(error)))
+}
+
+/// What is wrong with the bytes of a data file.
+#[derive(Debug, thiserror::Error)]
+pub enum DataFileError {
+    /// Not compressed.
+    #[error("it is not gzip")]
+    NotGzip,
+    /// The end is missing.
+    #[error("it is cut off")]
+    Truncated,
+    /// It does not decompress.
+    #[error("it is damaged: {0}")]
+    Corrupt(io::Error),
+    /// A row that cannot be read.
+    #[error(transparent)]
+    Row(RowError),
+}
+
+impl DataFileError {
+    fn of(self, file: S3Address) -> InventoryError {
+        match self {
+            Self::NotGzip => InventoryError::NotGzip(file),
+            Self::Truncated => InventoryError::Truncated(file),
+            Self::Corrupt(cause) => InventoryError::Corrupt { file, cause },
+            Self::Row(error) => InventoryError::Row { file, error },
+        }
     }
-    if bytes.is_stopped() {
-        return InventoryError::Stopped;
+}
+
+/// Decompresses a data file and cuts it into blocks.
+fn split(
+    mut bytes: impl BufRead,
+    each: &mut impl FnMut(Block) -> Result<(), Unwanted>,
+) -> Result<Result<(), Unwanted>, DataFileError> {
+    let corrupt = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => DataFileError::Truncated,
+        _ => DataFileError::Corrupt(error),
+    };
+    let start = bytes.fill_buf().map_err(corrupt)?;
+    // A first chunk of one byte is left to the decoder to judge.
+    if start.len() >= GZIP_MAGIC.len() && !start.starts_with(&GZIP_MAGIC) {
+        return Err(DataFileError::NotGzip);
     }
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => InventoryError::Truncated(file.clone()),
-        _ => InventoryError::Corrupt { file: file.clone(), cause: error },
+    let mut blocks = Blocks::new(MultiGzDecoder::new(bytes));
+    loop {
+        match blocks.next() {
+            Ok(Some(block)) => {
+                if each(block).is_err() {
+                    return Ok(Err(Unwanted));
+                }
+            }
+            Ok(None) => return Ok(Ok(())),
+            Err(BlockError::Io(error)) => return Err(corrupt(error)),
+            Err(BlockError::RowTooLong(line)) => {
+                return Err(DataFileError::Row(RowError { line, problem: RowProblem::TooLong }));
+            }
+        }
     }
 }

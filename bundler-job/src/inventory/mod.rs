@@ -24,7 +24,7 @@ mod manifest;
 mod open;
 mod rows;
 
-pub use decode::Batches;
+pub use decode::{Batches, DataFileError, read_data_file};
 pub use error::InventoryError;
 pub use manifest::{DataFile, Manifest, ManifestProblem};
 pub use open::{Inventory, OwnFiles};

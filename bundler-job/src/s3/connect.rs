@@ -18,6 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::error::is_distrust;
+use super::request::{RequestHeaders, RequestOptions, Tags};
 
 /// Attempts of the SDK at a request, until headers arrive.
 const ATTEMPTS: u32 = 6;
@@ -39,13 +40,15 @@ pub enum PathStyle {
     Never,
 }
 
-/// What a user may say of the connection; all else comes from the AWS configuration chain.
+/// What a user may say of connection and requests; all else comes from the AWS configuration chain.
 #[derive(Debug, Clone)]
 pub struct S3Options {
     /// How objects are addressed.
     pub path_style: PathStyle,
     /// The region to use where none is found.
     pub region: Option<String>,
+    /// What goes with every request.
+    pub requests: RequestOptions,
 }
 
 /// Why no connection could be set up.
@@ -139,7 +142,7 @@ impl ClassifyRetry for Distrust {
     }
 }
 
-/// The clients of one region.
+/// The clients of one region, for the destination or for all other buckets.
 #[derive(Debug, Clone)]
 struct Clients {
     /// Retries by itself.
@@ -160,7 +163,9 @@ struct Inner {
     path_style: bool,
     /// A custom endpoint serves every bucket under the configured region.
     one_region: bool,
-    regions: Mutex<HashMap<Region, Clients>>,
+    requests: Arc<RequestOptions>,
+    /// By region, and whether they are for the destination.
+    regions: Mutex<HashMap<(Region, bool), Clients>>,
     buckets: Mutex<HashMap<String, Clients>>,
     /// When the regions of these buckets could not be found. Held by whoever asks for one, so that one asks for all.
     guesses: tokio::sync::Mutex<HashMap<String, Instant>>,
@@ -179,11 +184,17 @@ impl S3 {
             config,
             path_style,
             one_region: endpoint,
+            requests: Arc::new(options.requests.clone()),
             regions: Mutex::default(),
             buckets: Mutex::default(),
             guesses: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The tags of archives, indexes and copied objects.
+    pub fn tags(&self) -> &Tags {
+        &self.inner.requests.tags
     }
 
     /// The client for a bucket. The SDK owns the retries until headers arrive.
@@ -208,15 +219,15 @@ impl S3 {
         let region = if self.inner.one_region {
             home
         } else if guesses.get(bucket).is_some_and(|asked| asked.elapsed() < GUESS) {
-            return self.in_region(home);
+            return self.in_region(home, bucket);
         } else if let Some(region) = self.find_region(bucket).await {
             region
         } else {
             // Perhaps only the network was away: not remembered, or every request to come would be redirected.
             guesses.insert(bucket.to_owned(), Instant::now());
-            return self.in_region(home);
+            return self.in_region(home, bucket);
         };
-        let clients = self.in_region(region);
+        let clients = self.in_region(region, bucket);
         lock(&self.inner.buckets).insert(bucket.to_owned(), clients.clone());
         clients
     }
@@ -228,7 +239,7 @@ impl S3 {
     /// HeadBucket from any region names the bucket's own in a header, denied or redirected answers included
     /// ("HeadBucket", S3 API reference).
     async fn find_region(&self, bucket: &str) -> Option<Region> {
-        let client = self.in_region(self.home_region()).patient;
+        let client = self.in_region(self.home_region(), bucket).patient;
         let region = match client.head_bucket().bucket(bucket).send().await {
             Ok(output) => output.bucket_region().map(str::to_owned),
             Err(error) => error
@@ -243,14 +254,16 @@ impl S3 {
         self.inner.config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"))
     }
 
-    fn in_region(&self, region: Region) -> Clients {
+    fn in_region(&self, region: Region, bucket: &str) -> Clients {
+        let destination = self.inner.requests.writes_to(bucket);
         lock(&self.inner.regions)
-            .entry(region.clone())
+            .entry((region.clone(), destination))
             .or_insert_with(|| {
                 let config = aws_sdk_s3::config::Builder::from(&self.inner.config)
                     .region(region)
                     .force_path_style(self.inner.path_style)
                     .retry_classifier(Distrust)
+                    .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })
                     // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
                     .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                     .response_checksum_validation(ResponseChecksumValidation::WhenRequired);

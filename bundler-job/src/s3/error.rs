@@ -96,6 +96,15 @@ impl S3Error {
         Self { action, address, kind, code: format!("{kind:?}"), detail: detail.into() }
     }
 
+    /// The same error of a request that carried a CRC64NVME, with what to do where the store may not know of it.
+    #[must_use]
+    pub fn with_crc64nvme(mut self, carried: bool) -> Self {
+        if carried && self.kind == ErrorKind::Rejected {
+            self.detail.push_str("; where the store does not know CRC64NVME, --no-crc64nvme writes without");
+        }
+        self
+    }
+
     /// The exit code where this error ends the process and the request was a read.
     pub const fn reading(&self) -> ExitCode {
         match self.kind {
@@ -196,6 +205,8 @@ fn classify(status: Option<u16>, code: &str) -> ErrorKind {
         | "KMS.DisabledException"
         | "KMS.InvalidStateException"
         | "KMS.NotFoundException" => ErrorKind::Denied,
+        // 501: another store than Amazon's, and no better the next time.
+        "NotImplemented" => ErrorKind::Rejected,
         "InternalError" | "ServiceUnavailable" | "RequestTimeout" | "RequestTimeTooSkewed" => ErrorKind::Transient,
         _ => match status {
             Some(404) => ErrorKind::NotFound,
@@ -265,6 +276,7 @@ mod tests {
             (412, "", ErrorKind::Precondition),
             (409, "ConditionalRequestConflict", ErrorKind::Conflict),
             (400, "InvalidRequest", ErrorKind::Rejected),
+            (501, "NotImplemented", ErrorKind::Rejected),
         ] {
             assert_eq!(classify(Some(status), code), kind, "{status} {code}");
         }

@@ -5,16 +5,19 @@
 //! ```text
 //! connect ──► S3 ──► client(bucket) ──► SDK
 //!              ├──► objects: get_bytes, put, head, list, delete
-//!              └──► body: a GET that resumes where it broke
+//!              ├──► body: a GET that resumes where it broke
+//!              └──► request: owners, encryption and tags that go with requests
 //! ```
 
 mod body;
 mod connect;
 mod error;
 mod objects;
+mod request;
 
 pub use body::Body;
 pub use connect::{ConnectError, PathStyle, S3, S3Options, load_config};
 pub use error::{ErrorKind, S3Error};
 pub(crate) use error::{mentions_credentials, printable, with_causes};
 pub use objects::{Listed, Put, PutBody};
+pub use request::{AccountId, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags};

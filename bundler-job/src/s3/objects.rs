@@ -33,6 +33,8 @@ pub struct Put<'a> {
     pub content_type: Option<&'a str>,
     /// CRC64NVME of the bytes in base64, which S3 checks, keeps and tells in HEAD.
     pub crc64nvme: Option<String>,
+    /// Whether it gets the run's tags.
+    pub tagged: bool,
 }
 
 /// An object of a listing.
@@ -107,6 +109,7 @@ impl S3 {
             .body(body)
             .set_storage_class(put.storage_class.map(StorageClass::from))
             .set_content_type(put.content_type.map(str::to_owned))
+            .set_tagging(put.tagged.then(|| self.tags().header()).flatten())
             .set_checksum_crc64_nvme(put.crc64nvme.clone());
         for (name, value) in put.metadata {
             request = request.metadata(*name, *value);
@@ -114,7 +117,9 @@ impl S3 {
         if put.if_none_match {
             request = request.if_none_match("*");
         }
-        let output = request.send().await.map_err(|error| S3Error::new("PutObject", address.clone(), &error))?;
+        let output = request.send().await.map_err(|error| {
+            S3Error::new("PutObject", address.clone(), &error).with_crc64nvme(put.crc64nvme.is_some())
+        })?;
         Ok(bare_etag(output.e_tag()))
     }
 

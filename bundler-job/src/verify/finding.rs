@@ -22,6 +22,13 @@ pub enum Finding {
         /// Where its summary should be.
         summary: S3Address,
     },
+    /// A retry pass that was begun and not finished, or left out.
+    RetryUnfinished {
+        /// The pass.
+        pass: u32,
+        /// Where its summary should be.
+        summary: S3Address,
+    },
     /// The summary contradicts itself.
     SummarySums {
         /// The summary.
@@ -33,8 +40,19 @@ pub enum Finding {
         /// Rows in no group.
         left_out: u64,
     },
+    /// A retry pass is not of the rows that the pass before left to it.
+    RetryRows {
+        /// The summary of the pass.
+        summary: S3Address,
+        /// Rows that are to be retried by the catalogs of the pass before.
+        failed: u64,
+        /// Rows in groups by the summary.
+        retried: u64,
+    },
     /// More or fewer rows in the catalogs than in the groups.
     RowCount {
+        /// The retry pass; 0 for the run's own groups.
+        pass: u32,
         /// By the summary.
         grouped: u64,
         /// By the catalogs.
@@ -42,6 +60,8 @@ pub enum Finding {
     },
     /// As many rows as there should be, but not the same ones.
     RowDigest {
+        /// The retry pass; 0 for the run's own groups.
+        pass: u32,
         /// By the summary.
         grouped: String,
         /// By the catalogs.
@@ -274,15 +294,32 @@ impl fmt::Display for Finding {
                 "{summary} does not add up: {objects} rows in groups and {left_out} left out are not the inventory's \
                  {rows}; group the inventory again under another name"
             ),
-            Self::RowCount { grouped, cataloged } => write!(
+            Self::RetryUnfinished { pass, summary } => write!(
                 f,
-                "the groups have {grouped} rows and the catalogs {cataloged}; group the inventory again under another \
-                 name and compare"
+                "{summary} is missing: retry pass {pass} is not finished; start `s3bundler group --retry-pass {pass}` \
+                 again, and it resumes"
             ),
-            Self::RowDigest { grouped, cataloged } => write!(
+            Self::RetryRows { summary, failed, retried } if failed == retried => write!(
                 f,
-                "the catalogs have as many rows as the groups, but not the same ones (digest {cataloged}, not \
-                 {grouped}): a row is lost and another doubled; the sources of such rows must not be deleted"
+                "{summary} counts {retried} rows, but not those that the pass before left to be retried; see who wrote \
+                 its dead letters, and do not delete the sources of failed rows"
+            ),
+            Self::RetryRows { summary, failed, retried } => write!(
+                f,
+                "{summary} counts {retried} rows, but the pass before left {failed} to be retried; see who wrote its \
+                 dead letters, and do not delete the sources of failed rows"
+            ),
+            Self::RowCount { pass, grouped, cataloged } => write!(
+                f,
+                "the groups{} have {grouped} rows and the catalogs {cataloged}; group the inventory again under \
+                 another name and compare",
+                of_pass(*pass)
+            ),
+            Self::RowDigest { pass, grouped, cataloged } => write!(
+                f,
+                "the catalogs{} have as many rows as the groups, but not the same ones (digest {cataloged}, not \
+                 {grouped}): a row is lost and another doubled; the sources of such rows must not be deleted",
+                of_pass(*pass)
             ),
             Self::GroupRows { catalog, manifest, problem } => write!(
                 f,
@@ -377,6 +414,10 @@ impl fmt::Display for Finding {
             Self::More { group, count } => write!(f, "{count} more findings of group {group} are not listed"),
         }
     }
+}
+
+fn of_pass(pass: u32) -> String {
+    if pass == 0 { String::new() } else { format!(" of retry pass {pass}") }
 }
 
 /// The findings of one group, bounded.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::layout::index_of;
-use s3bundler_contract::{GroupName, Receipt, S3Address};
+use s3bundler_contract::{GroupName, KeyLayout, Reason, Receipt, RowDigest, S3Address};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
@@ -15,6 +15,7 @@ use super::archive::{self, Reading, ReadingError};
 use super::finding::{Finding, Findings, Part};
 use super::listing::{Role, Task};
 use super::{VerifyError, VerifyRequest};
+use crate::bundle::sweep::sweep;
 use crate::catalog::{
     Catalog, CatalogError, Derived, Outcome, Publication, Totals, crc64nvme_from_base64, crc64nvme_to_base64, derive,
     publish_derived,
@@ -44,6 +45,10 @@ pub(super) struct Checked {
     pub(super) role: Role,
     /// Absent where the catalog cannot be read.
     pub(super) totals: Option<Totals>,
+    /// Its rows that failed with reason Retry.
+    pub(super) to_retry: RowSum,
+    /// Whether it has a receipt, repaired ones included.
+    pub(super) receipt: bool,
     pub(super) findings: Findings,
     /// Objects of the right size without a checksum.
     pub(super) unproven: u64,
@@ -52,12 +57,21 @@ pub(super) struct Checked {
     pub(super) repaired: bool,
 }
 
+/// Some rows of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct RowSum {
+    pub(super) rows: u64,
+    pub(super) digest: RowDigest,
+}
+
 /// Looks into a group.
 pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, VerifyError> {
     let mut checked = Checked {
         group: task.group.clone(),
         role: task.role,
         totals: None,
+        to_retry: RowSum::default(),
+        receipt: false,
         findings: Findings::default(),
         unproven: 0,
         members: 0,
@@ -65,12 +79,20 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     };
     let address = scope.catalog(&task.group);
     let mut group = Group { scope, address, task, unproven: Vec::new() };
-    let Some((catalog, derived, mut lasting)) = group.read(&mut checked.findings).await? else { return Ok(checked) };
+    let Some(Read { catalog, derived, source_bucket, to_retry, findings: mut lasting }) =
+        group.read(&mut checked.findings).await?
+    else {
+        return Ok(checked);
+    };
     checked.totals = Some(derived.totals.clone());
+    checked.to_retry = to_retry;
     lasting.extend(group.manifest(&catalog).await?);
     lasting.extend(group.archive(&catalog).await?);
     let mut following = group.following(&catalog, &derived).await?;
     if scope.request.repair && !following.is_empty() && repairable(&lasting, &following) {
+        if let Some(source_bucket) = &source_bucket {
+            group.sweep(source_bucket, &catalog).await?;
+        }
         publish_derived(scope.s3, &group.publication(), catalog.record(), &derived).await?;
         group.task.names.receipts = scope.receipts(&group.task.group).await?;
         group.task.names.dead_letters |= derived.dead_letters.is_some();
@@ -78,6 +100,7 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
         checked.repaired = true;
         tracing::info!(group = %group.task.group, "wrote index, dead letters and receipt again");
     }
+    checked.receipt = !group.task.names.receipts.is_empty();
     drop(derived);
     let missing = lasting.iter().any(|it| matches!(it, Finding::Missing { part: Part::Archive, .. }));
     if scope.request.full && !missing {
@@ -129,10 +152,22 @@ struct Group<'a> {
     unproven: Vec<Part>,
 }
 
+/// A catalog, and what was found while it was read.
+struct Read {
+    catalog: Arc<Catalog>,
+    derived: Derived,
+    /// The bucket of its first row; archives lie under it.
+    source_bucket: Option<String>,
+    /// What the next retry pass is made of.
+    to_retry: RowSum,
+    /// What is wrong with copies.
+    findings: Findings,
+}
+
 impl Group<'_> {
     /// Reads the catalog and looks for the copies that it names. What only the catalog could be blamed for goes into
     /// `findings`, and then there is nothing more to compare; what is wrong with copies is given back.
-    async fn read(&self, findings: &mut Findings) -> Result<Option<(Arc<Catalog>, Derived, Findings)>, VerifyError> {
+    async fn read(&self, findings: &mut Findings) -> Result<Option<Read>, VerifyError> {
         let unreadable = |problem: String| Finding::UnreadableCatalog { catalog: self.address.clone(), problem };
         if self.task.names.catalog.is_some_and(|size| size > CATALOG_BYTES) {
             findings.push(unreadable(format!("it has more than {CATALOG_BYTES} bytes")));
@@ -151,21 +186,27 @@ impl Group<'_> {
         let (progress, full) = (self.scope.progress.clone(), self.scope.request.full);
         let reading = tokio::task::spawn_blocking(move || {
             let catalog = Catalog::open(file)?;
+            let (mut source_bucket, mut to_retry) = (None, RowSum::default());
             let derived = derive(&catalog, &scratch, |entry| {
+                source_bucket.get_or_insert_with(|| entry.row.bucket.clone());
                 // Members that are to be read count when they are.
                 if !full || !matches!(entry.outcome, Outcome::Archived(_)) {
                     progress.object(entry.row.size.unwrap_or(0));
+                }
+                if entry.outcome == Outcome::Failed(Reason::Retry) {
+                    to_retry.rows += 1;
+                    to_retry.digest.add(&entry.row.bucket, &entry.row.key, entry.listed_version_id());
                 }
                 if let Outcome::Copied { key } = &entry.outcome {
                     // Nobody listens any more once a HEAD failed.
                     let _ = copies.blocking_send((key.clone(), entry.row.size.unwrap_or(0)));
                 }
             })?;
-            Ok::<_, CatalogError>((catalog, derived))
+            Ok::<_, CatalogError>((catalog, derived, source_bucket, to_retry))
         });
         let (reading, copies) = tokio::join!(reading, self.copies(copied));
         let stopped = |cause| VerifyError::Stopped { address: self.address.clone(), cause };
-        let (catalog, derived) = match reading.map_err(stopped)? {
+        let (catalog, derived, source_bucket, to_retry) = match reading.map_err(stopped)? {
             Ok(read) => read,
             Err(cause @ CatalogError::Io(_)) => {
                 return Err(VerifyError::Scratch { object: self.address.clone(), cause });
@@ -180,7 +221,17 @@ impl Group<'_> {
             findings.push(Finding::ForeignCatalog { catalog: self.address.clone(), problem });
             return Ok(None);
         }
-        Ok(Some((Arc::new(catalog), derived, copies?)))
+        Ok(Some(Read { catalog: Arc::new(catalog), derived, source_bucket, to_retry, findings: copies? }))
+    }
+
+    /// Removes what attempts that lost have left. Only the claim knew the layout of their keys: both are looked through.
+    async fn sweep(&self, source_bucket: &str, catalog: &Catalog) -> Result<(), S3Error> {
+        let VerifyRequest { destination, .. } = self.scope.request;
+        for keys in [KeyLayout::Hashed, KeyLayout::Plain] {
+            let winner = &catalog.record().attempt;
+            sweep(self.scope.s3, &destination.with_keys(keys), &self.task.group, source_bucket, winner).await?;
+        }
+        Ok(())
     }
 
     async fn copies(&self, copied: mpsc::Receiver<(String, u64)>) -> Result<Findings, S3Error> {
@@ -206,7 +257,7 @@ impl Group<'_> {
         let found = match &self.task.names.manifest {
             Some(etag) => Some(etag.clone()),
             // Not among the run's own: told by its name already, or somewhere else.
-            None if self.task.role == Role::Numbered => return Ok(Findings::default()),
+            None if matches!(self.task.role, Role::Pass(_)) => return Ok(Findings::default()),
             None => {
                 let head = self.scope.s3.head(&manifest).await?;
                 head.map(|head| head.e_tag().unwrap_or_default().trim_matches('"').to_owned())

@@ -1,6 +1,6 @@
 //! The names of a run: what LIST shows of its manifests, catalogs and receipts, and how the three sets differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{GroupName, Receipt, RunName, RunSummary};
@@ -29,11 +29,13 @@ pub(super) struct Names {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) groups: BTreeMap<GroupName, Names>,
+    /// Retry passes that have a summary.
+    pub(super) summaries: BTreeSet<u32>,
     pub(super) findings: Vec<Finding>,
 }
 
 impl Listing {
-    /// Lists a run: one request per 1,000 objects of each kind, the three kinds side by side.
+    /// Lists a run: one request per 1,000 objects of each kind, the kinds side by side.
     pub(super) async fn read(s3: &S3, destination: &Destination, run: &RunName) -> Result<Self, S3Error> {
         let layout = &destination.layout;
         let list = async |prefix: String, place: fn(&mut Self, &Destination, &RunName, &Listed)| {
@@ -46,12 +48,14 @@ impl Listing {
             };
             s3.list(&destination.bucket, &prefix, each).await.map(|()| listing)
         };
-        let (groups, catalogs, receipts) = tokio::try_join!(
+        let (groups, catalogs, receipts, summaries) = tokio::try_join!(
             list(layout.groups(run), Self::place_group),
             list(layout.catalogs(run), Self::place_catalog),
             list(layout.receipts(run), Self::place_receipt),
+            list(layout.retry_summaries(run), Self::place_summary),
         )?;
         let mut whole = groups;
+        whole.summaries = summaries.summaries;
         for (group, names) in catalogs.groups {
             whole.of(group).catalog = names.catalog;
         }
@@ -85,6 +89,11 @@ impl Listing {
         }
     }
 
+    fn place_summary(&mut self, destination: &Destination, run: &RunName, object: &Listed) {
+        // Whatever else is there is no part of this run.
+        self.summaries.extend(destination.layout.parse_retry_summary(&object.key, run));
+    }
+
     fn place_catalog(&mut self, destination: &Destination, run: &RunName, object: &Listed) {
         let file = object.key.strip_prefix(&destination.layout.catalogs(run)).unwrap_or_default();
         match file.strip_suffix(".parquet").and_then(|name| name.parse().ok()) {
@@ -108,9 +117,9 @@ impl Listing {
 /// What a group is to its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// One of the grouper's: its rows are rows of the inventory.
-    Numbered,
-    /// Made of dead letters or of a manifest from elsewhere: its rows are no further rows of the inventory.
+    /// One of the grouper's. Rows of pass 0 are rows of the inventory; those of a later pass have failed in the one before.
+    Pass(u32),
+    /// Made of a manifest from elsewhere: its rows are no further rows of the inventory.
     Added,
 }
 
@@ -129,62 +138,80 @@ pub(super) struct Plan {
     pub(super) tasks: Vec<Task>,
     /// What the names alone show.
     pub(super) findings: Vec<Finding>,
-    /// Whether every numbered group has a catalog.
-    pub(super) whole: bool,
+    /// Passes with a group that has no catalog.
+    pub(super) torn: BTreeSet<u32>,
 }
 
-/// Compares the names of a run. Pure.
-pub(super) fn plan(listing: Listing, summary: Option<&RunSummary>, destination: &Destination, run: &RunName) -> Plan {
-    let Listing { groups, mut findings } = listing;
+/// The passes of which there is something, but no summary: a pass that has groups, and the one that a later pass must
+/// have been made of. Pure.
+pub(super) fn unfinished(listing: &Listing, run: &RunName) -> BTreeSet<u32> {
+    let grouped = listing.groups.keys().filter_map(|group| group.pass_in(run)).map(|(pass, _)| pass);
+    let seen: BTreeSet<u32> = grouped.chain(listing.summaries.iter().copied()).collect();
+    let before = seen.iter().filter_map(|pass| pass.checked_sub(1));
+    let passes: BTreeSet<u32> = seen.iter().copied().chain(before).filter(|pass| *pass > 0).collect();
+    passes.difference(&listing.summaries).copied().collect()
+}
+
+/// Compares the names of a run with the summaries of its passes. Pure.
+pub(super) fn plan(
+    listing: Listing,
+    summaries: &BTreeMap<u32, RunSummary>,
+    destination: &Destination,
+    run: &RunName,
+) -> Plan {
+    let Listing { groups, mut findings, .. } = listing;
     let layout = &destination.layout;
     let manifest = |group: &GroupName| destination.address(layout.group_manifest(run, group));
     let catalog = |group: &GroupName| destination.address(layout.catalog(run, group));
-    let counted = summary.map(|summary| summary.groups);
-    let mut missing = 0;
-    for group in (0..counted.unwrap_or(0)).map(|number| GroupName::numbered(run, number)) {
-        if !groups.contains_key(&group) {
-            missing += 1;
-            if missing > MOST_MISSING {
-                break;
+    let mut torn = BTreeSet::new();
+    for (pass, summary) in summaries {
+        let mut missing = 0;
+        for group in (0..summary.groups).map(|number| GroupName::retry(run, *pass, number)) {
+            if !groups.contains_key(&group) {
+                missing += 1;
+                if missing > MOST_MISSING {
+                    break;
+                }
+                findings.push(Finding::NoManifest { manifest: manifest(&group) });
+                findings.push(Finding::NoCatalog { catalog: catalog(&group), manifest: manifest(&group) });
             }
-            findings.push(Finding::NoManifest { manifest: manifest(&group) });
-            findings.push(Finding::NoCatalog { catalog: catalog(&group), manifest: manifest(&group) });
         }
-    }
-    let mut whole = missing == 0;
-    if missing > MOST_MISSING {
-        let there = groups.keys().filter(|group| number_of(group, run, counted).is_some()).count() as u64;
-        let count = counted.unwrap_or(0).saturating_sub(there + MOST_MISSING);
-        findings.push(Finding::MoreGroupsMissing { count });
+        if missing > 0 {
+            torn.insert(*pass);
+        }
+        if missing > MOST_MISSING {
+            let counted = |group: &&GroupName| {
+                group.pass_in(run).is_some_and(|(of, number)| of == *pass && number < summary.groups)
+            };
+            let there = groups.keys().filter(counted).count() as u64;
+            findings.push(Finding::MoreGroupsMissing { count: summary.groups.saturating_sub(there + MOST_MISSING) });
+        }
     }
     let mut tasks = Vec::new();
     for (group, names) in groups {
-        let numbered = group.number_in(run).is_some();
-        if numbered && number_of(&group, run, counted).is_none() {
+        let place = group.pass_in(run);
+        let uncounted =
+            |(pass, number): (u32, u64)| summaries.get(&pass).is_some_and(|summary| number >= summary.groups);
+        if place.is_some_and(uncounted) {
             findings.push(Finding::StrayManifest { manifest: manifest(&group) });
-        } else if numbered && names.manifest.is_none() {
+        } else if place.is_some() && names.manifest.is_none() {
             findings.push(Finding::NoManifest { manifest: manifest(&group) });
         }
         if names.catalog.is_some() {
-            let role = if numbered { Role::Numbered } else { Role::Added };
+            let role = place.map_or(Role::Added, |(pass, _)| Role::Pass(pass));
             tasks.push(Task { group, role, names });
             continue;
         }
-        whole &= !numbered;
+        torn.extend(place.map(|(pass, _)| pass));
         for receipt in &names.receipts {
             let problem = "is the receipt of a group without a catalog".to_owned();
             findings.push(Finding::StrayReceipt { receipt: destination.address(receipt.key(layout, run)), problem });
         }
-        if names.manifest.is_some() || numbered {
+        if names.manifest.is_some() || place.is_some() {
             findings.push(Finding::NoCatalog { catalog: catalog(&group), manifest: manifest(&group) });
         }
     }
-    Plan { tasks, findings, whole }
-}
-
-/// The group's number, where the summary counts it, or where there is none to count it.
-fn number_of(group: &GroupName, run: &RunName, counted: Option<u64>) -> Option<u64> {
-    group.number_in(run).filter(|number| counted.is_none_or(|counted| *number < counted))
+    Plan { tasks, findings, torn }
 }
 
 #[cfg(test)]
@@ -208,6 +235,7 @@ mod tests {
             let place = match key.split('/').next() {
                 Some("groups") => Listing::place_group,
                 Some("catalog") => Listing::place_catalog,
+                Some("runs") => Listing::place_summary,
                 _ => Listing::place_receipt,
             };
             place(&mut listing, &destination(), &run(), &object);
@@ -216,8 +244,16 @@ mod tests {
     }
 
     fn planned(keys: &[&str], groups: Option<u64>) -> (Vec<String>, Vec<String>) {
-        let summary = groups.map(|groups| RunSummary { groups, ..RunSummary::empty(run()) });
-        let Plan { tasks, findings, .. } = plan(listing(keys), summary.as_ref(), &destination(), &run());
+        let summaries: Vec<_> = groups.map(|groups| (0, groups)).into_iter().collect();
+        let (tasks, findings, _) = planned_passes(keys, &summaries);
+        (tasks, findings)
+    }
+
+    fn planned_passes(keys: &[&str], groups: &[(u32, u64)]) -> (Vec<String>, Vec<String>, Vec<u32>) {
+        let summary =
+            |(pass, groups): &(u32, u64)| (*pass, RunSummary { groups: *groups, ..RunSummary::of_pass(run(), *pass) });
+        let summaries = groups.iter().map(summary).collect();
+        let Plan { tasks, findings, torn } = plan(listing(keys), &summaries, &destination(), &run());
         let told = |finding: &Finding| {
             let json = serde_json::to_value(finding).expect("plain fields");
             let object = ["manifest", "catalog", "receipt"].iter().find_map(|it| json.get(it)?.as_str());
@@ -225,7 +261,7 @@ mod tests {
             format!("{} {file}", json["finding"].as_str().unwrap_or_default())
         };
         let tasks = tasks.iter().map(|task| format!("{} {:?}", task.group, task.role)).collect();
-        (tasks, findings.iter().map(told).collect())
+        (tasks, findings.iter().map(told).collect(), torn.into_iter().collect())
     }
 
     const WHOLE: [&str; 3] =
@@ -234,7 +270,7 @@ mod tests {
     #[test]
     fn a_whole_run_has_nothing_to_find() {
         let keys = [&WHOLE[..], &["groups/run/run.000000.index.dlq"]].concat();
-        assert_eq!(planned(&keys, Some(1)), (vec!["run.000000 Numbered".to_owned()], vec![]));
+        assert_eq!(planned(&keys, Some(1)), (vec!["run.000000 Pass(0)".to_owned()], vec![]));
         assert_eq!(planned(&keys, None).1, Vec::<String>::new(), "an unfinished grouping counts nothing yet");
         assert!(listing(&keys).groups[&GroupName::numbered(&run(), 0)].dead_letters);
     }
@@ -273,8 +309,48 @@ mod tests {
         ]
         .concat();
         let (tasks, findings) = planned(&keys, Some(1));
-        assert_eq!(tasks, ["run.000000 Numbered", "run.retry1.000000 Added", "x.index.01234567 Added"]);
+        assert_eq!(tasks, ["run.000000 Pass(0)", "run.retry1.000000 Pass(1)", "x.index.01234567 Added"]);
         assert_eq!(findings, Vec::<String>::new());
+    }
+
+    /// A whole retry pass of one group.
+    const RETRIED: [&str; 3] = [
+        "groups/run/run.retry1.000000.index",
+        "catalog/run=run/run.retry1.000000.parquet",
+        "receipts/run/run.retry1.000000~a1~c0~f0~b1",
+    ];
+
+    #[test]
+    fn every_pass_has_the_groups_of_its_own_summary() {
+        let keys = [&WHOLE[..], &RETRIED].concat();
+        assert_eq!(planned_passes(&keys, &[(0, 1), (1, 1)]).1, Vec::<String>::new());
+        let (_, findings, torn) = planned_passes(&keys, &[(0, 2), (1, 1)]);
+        assert_eq!(findings, ["noManifest run.000001.index", "noCatalog run.000001.index"]);
+        assert_eq!(torn, [0], "a retry group does not stand in for one of the run's own");
+        let (_, findings, torn) = planned_passes(&keys, &[(0, 1), (1, 2)]);
+        assert_eq!(findings, ["noManifest run.retry1.000001.index", "noCatalog run.retry1.000001.index"]);
+        assert_eq!(torn, [1]);
+        assert_eq!(planned_passes(&keys, &[(0, 1), (1, 0)]).1, ["strayManifest run.retry1.000000.index"]);
+        assert_eq!(
+            planned_passes(&keys[..5], &[(0, 1), (1, 1)]).1,
+            Vec::<String>::new(),
+            "receipts are the groups' own"
+        );
+        assert_eq!(planned_passes(&keys[..4], &[(0, 1), (1, 1)]).1, ["noCatalog run.retry1.000000.index"]);
+    }
+
+    #[test]
+    fn a_pass_without_a_summary_is_unfinished_and_so_is_one_that_was_left_out() {
+        let of = |added: &[&str]| {
+            let keys = [&WHOLE[..], added].concat();
+            unfinished(&listing(&keys), &run()).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[]), [0; 0], "pass 0 has a finding of its own");
+        assert_eq!(of(&RETRIED), [1]);
+        assert_eq!(of(&["runs/run.retry1.done.json", RETRIED[0]]), [0; 0]);
+        assert_eq!(of(&["runs/run.retry2.done.json"]), [1]);
+        assert_eq!(of(&["groups/run/run.retry4294967295.000000.index"]), [u32::MAX - 1, u32::MAX]);
+        assert_eq!(of(&["runs/run.retry1.json", "runs/run.retry01.done.json"]), [0; 0]);
     }
 
     #[test]

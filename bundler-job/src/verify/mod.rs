@@ -2,7 +2,7 @@
 //! reason or left out with a reason, and that everything which says so agrees.
 //!
 //! ```text
-//! claim, summary ──► listing: three sets of names ──► a group at a time: catalog ──► derive ──► HEADs ──► sums ──► Report
+//! claim, summaries ──► listing: three sets of names ──► a group at a time: catalog ──► derive ──► HEADs ──► sums ──► Report
 //!                                                                           └─ --full: archive ──► walk, MD5s
 //! ```
 //!
@@ -19,6 +19,7 @@ mod rows;
 mod tally;
 mod tar;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use s3bundler_contract::record::RecordError;
@@ -138,18 +139,31 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
     let summary_at = destination.address(destination.layout.summary(run));
     let claim = record(s3, &claim_at, run, RunClaim::parse, |claim| &claim.run).await?;
     let summary = record(s3, &summary_at, run, RunSummary::parse, |summary| &summary.run).await?;
-    let listing = Listing::read(s3, destination, run).await?;
+    let listing = Box::pin(Listing::read(s3, destination, run)).await?;
+    let mut summaries: BTreeMap<u32, RunSummary> = summary.clone().map(|summary| (0, summary)).into_iter().collect();
+    for pass in &listing.summaries {
+        let address = destination.address(destination.layout.pass_summary(run, *pass));
+        let Some(of_pass) = record(s3, &address, run, RunSummary::parse, |summary| &summary.run).await? else {
+            continue;
+        };
+        summaries.insert(*pass, of_pass);
+    }
     if claim.is_none() && summary.is_none() && listing.groups.is_empty() && listing.findings.is_empty() {
         return Err(VerifyError::NoSuchRun { run: run.clone(), destination: root });
     }
     // A run of foreign manifests has neither claim nor summary, and no manifests of its own.
-    let grouped = claim.is_some() || summary.is_some() || listing.groups.keys().any(|it| it.number_in(run).is_some());
-    let Plan { tasks, mut findings, whole } = listing::plan(listing, summary.as_ref(), destination, run);
+    let grouped = claim.is_some() || summary.is_some() || listing.groups.keys().any(|it| it.pass_in(run).is_some());
+    let unfinished = listing::unfinished(&listing, run);
+    let Plan { tasks, mut findings, torn } = listing::plan(listing, &summaries, destination, run);
     if grouped && claim.is_none() {
         findings.push(Finding::NoClaim { claim: claim_at });
     }
     if grouped && summary.is_none() {
-        findings.push(Finding::GroupingUnfinished { summary: summary_at.clone() });
+        findings.push(Finding::GroupingUnfinished { summary: summary_at });
+    }
+    for pass in unfinished {
+        let summary = destination.address(destination.layout.pass_summary(run, pass));
+        findings.push(Finding::RetryUnfinished { pass, summary });
     }
     tracing::info!(%run, groups = tasks.len(), full = request.full, "verifying");
 
@@ -161,19 +175,20 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
         groups: tasks.len() as u64,
         objects: Figures::default(),
         retried: Figures::default(),
+        failed_in_the_end: BTreeMap::new(),
+        foreign: Figures::default(),
         unproven_checksums: 0,
         members_read: 0,
         repaired: Vec::new(),
         findings,
     };
-    let (objects, bytes) = summary.as_ref().map_or((0, 0), |summary| (summary.objects, summary.bytes));
+    let sum = |figure: fn(&RunSummary) -> u64| summaries.values().map(figure).fold(0, u64::saturating_add);
+    let (objects, bytes) = (sum(|summary| summary.objects), sum(|summary| summary.bytes));
     progress.expect(tasks.len() as u64, objects, bytes);
     let scope = Scope { s3, request, progress };
-    let mut tally = Tally::new(report, whole);
+    let mut tally = Tally::new(report, torn);
     tally.check(scope, tasks).await?;
-    if let Some(summary) = &summary {
-        tally.compare(scope, summary, summary_at).await?;
-    }
+    tally.compare(scope, &summaries).await?;
     Ok(tally.into_report())
 }
 

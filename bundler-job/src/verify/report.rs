@@ -28,8 +28,12 @@ pub struct Report {
     pub groups: u64,
     /// What the catalogs of the run's groups add up to.
     pub objects: Figures,
-    /// What those of groups made of dead letters add up to: rows that are counted in `objects` already.
+    /// What those of the groups of its retry passes add up to: rows that are counted in `objects` already.
     pub retried: Figures,
+    /// What no pass could archive, by reason: all failed rows, less those of retry groups that have a receipt.
+    pub failed_in_the_end: BTreeMap<Reason, u64>,
+    /// What those of groups of manifests from elsewhere add up to.
+    pub foreign: Figures,
     /// Objects that were only compared by size, because the store keeps no checksum of them.
     pub unproven_checksums: u64,
     /// Members of archives whose bytes were read and are right.
@@ -84,10 +88,29 @@ impl Figures {
         ] {
             *sum = sum.saturating_add(figure);
         }
-        for (reason, count) in &totals.failed {
-            let sum = self.failed.entry(*reason).or_default();
-            *sum = sum.saturating_add(*count);
+        add_failed(&mut self.failed, &totals.failed);
+    }
+}
+
+impl Report {
+    /// Adds the failed rows of a group to those that failed in the end.
+    pub(super) fn add_failed(&mut self, totals: &Totals) {
+        add_failed(&mut self.failed_in_the_end, &totals.failed);
+    }
+
+    /// Takes rows that were tried again off those that failed in the end: each has failed with reason Retry before.
+    pub(super) fn take_retried(&mut self, rows: u64) {
+        if let Some(failed) = self.failed_in_the_end.get_mut(&Reason::Retry) {
+            *failed = failed.saturating_sub(rows);
         }
+        self.failed_in_the_end.retain(|_, count| *count > 0);
+    }
+}
+
+fn add_failed(sums: &mut BTreeMap<Reason, u64>, failed: &BTreeMap<Reason, u64>) {
+    for (reason, count) in failed {
+        let sum = sums.entry(*reason).or_default();
+        *sum = sum.saturating_add(*count);
     }
 }
 
@@ -109,7 +132,7 @@ fn by_reason<R: fmt::Display>(counts: &BTreeMap<R, u64>) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, destination, groups, objects, retried, .. } = self;
+        let Self { run, destination, groups, objects, retried, foreign, .. } = self;
         writeln!(f, "run {run} in {destination}: {groups} groups, {} rows", objects.rows)?;
         writeln!(f, "  archived   {} objects, {} bytes", objects.archived, objects.archived_bytes)?;
         writeln!(f, "  copied     {} objects, {} bytes", objects.copied, objects.copied_bytes)?;
@@ -124,7 +147,13 @@ impl fmt::Display for Report {
         }
         if retried.rows > 0 {
             let (rows, archived, copied) = (retried.rows, retried.archived, retried.copied);
-            writeln!(f, "  retried    {rows} of the failed objects, {archived} now archived, {copied} copied")?;
+            writeln!(f, "  retried    {rows} rows, {archived} now archived, {copied} copied")?;
+            let failed: u64 = self.failed_in_the_end.values().sum();
+            writeln!(f, "  in the end {failed} objects failed{}", by_reason(&self.failed_in_the_end))?;
+        }
+        if foreign.rows > 0 {
+            let Figures { rows, archived, copied, .. } = foreign;
+            writeln!(f, "  foreign    {rows} rows of other manifests, {archived} archived, {copied} copied")?;
         }
         if self.full {
             writeln!(f, "  read       {} members, byte for byte", self.members_read)?;

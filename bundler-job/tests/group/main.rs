@@ -5,5 +5,6 @@
 mod command;
 mod grouping;
 mod resuming;
+mod retrying;
 mod unreadable;
 mod world;

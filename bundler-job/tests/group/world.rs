@@ -8,7 +8,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentials
 use s3bundler::args::Destination;
 use s3bundler::group::{GroupError, GroupRequest, Grouped, group};
 use s3bundler::queue::{Delivery, Queue, QueueError};
-use s3bundler::s3::{PathStyle, S3, S3Options};
+use s3bundler::s3::{PathStyle, RequestOptions, S3, S3Options};
 use s3bundler_contract::group_manifest::{Columns, KeyEncoding, RowReader};
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{
@@ -52,7 +52,10 @@ impl World {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(10)))
             .build();
-        let s3 = S3::new(config, &S3Options { path_style: PathStyle::Auto, region: None });
+        let s3 = S3::new(
+            config,
+            &S3Options { path_style: PathStyle::Auto, region: None, requests: RequestOptions::default() },
+        );
         Self { _moto: moto, client, proxy, s3 }
     }
 

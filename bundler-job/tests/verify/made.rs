@@ -13,7 +13,7 @@ use s3bundler::catalog::{
     publish,
 };
 use s3bundler::progress::{Progress, ProgressStyle};
-use s3bundler::s3::{PathStyle, Put, PutBody, S3, S3Options};
+use s3bundler::s3::{PathStyle, Put, PutBody, RequestOptions, S3, S3Options};
 use s3bundler::verify::{Report, VerifyError, VerifyRequest, verify};
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::{
@@ -81,7 +81,7 @@ pub async fn s3_of(access: &Access) -> S3 {
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .load()
         .await;
-    S3::new(config, &S3Options { path_style: PathStyle::Always, region: None })
+    S3::new(config, &S3Options { path_style: PathStyle::Always, region: None, requests: RequestOptions::default() })
 }
 
 impl MadeRun {

@@ -4,12 +4,14 @@
 
 mod command;
 mod made;
+mod retried;
 #[path = "../world/mod.rs"]
 mod world;
 
 use made::{Fate, MadeRun, object, s3_of, server, silent, usual};
 use s3bundler::verify::{Finding, Part, Report, VerifyError};
-use s3bundler_contract::{ArchiveFormat, ExitCode, Reason};
+use s3bundler_contract::layout::index_of;
+use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, GroupName, Reason};
 use s3bundler_testbed::client;
 
 /// The names of the findings, as in the JSON.
@@ -139,6 +141,29 @@ async fn what_follows_from_a_catalog_is_written_again_the_same() {
     assert!(run.get(&index).await == index_bytes && run.get(&dead).await == dead_bytes);
     assert_eq!(run.key(&["receipts/", "000001"]).await, receipt);
     assert_eq!(run.repair().await.repaired, [], "nothing is left to do");
+}
+
+#[tokio::test]
+async fn repairing_a_group_removes_what_its_other_attempts_left() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let group = GroupName::numbered(&run.request.run, 1);
+    let archive = |group: &GroupName, n| run.layout().archive("src", group, &Attempt::from_bits(n), ArchiveFormat::Tar);
+    // Attempt 1 is the winner of group 1.
+    let (winner, lost, open) = (archive(&group, 1), archive(&group, 77), archive(&group, 78));
+    let (anothers, plain) =
+        (archive(&GroupName::numbered(&run.request.run, 10), 77), lost.replacen(&lost[11..18], "", 1));
+    for key in [&lost, &index_of(&lost), &anothers, &plain] {
+        run.put(key, b"torn".to_vec()).await;
+    }
+    run.client.create_multipart_upload().bucket(run.bucket()).key(&open).send().await.unwrap();
+    run.delete(&run.key(&["receipts/", "000001"]).await).await;
+    assert_eq!(run.repair().await.findings, []);
+    let keys = client::list_keys(&run.client, run.bucket(), "p/archives/").await.unwrap();
+    for (key, there) in [(&winner, true), (&index_of(&winner), true), (&lost, false), (&index_of(&lost), false)] {
+        assert_eq!(keys.contains(key), there, "{key}");
+    }
+    assert!(keys.contains(&anothers) && !keys.contains(&plain), "{plain} {keys:?}");
+    assert_eq!(client::list_open_uploads(&run.client, run.bucket()).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -87,6 +87,16 @@ pub fn bsdtar() -> Result<(), InstallError> {
     Tool::BSDTAR.present()
 }
 
+/// Makes sure that what a Kubernetes node is made of is here (containerd, runc, iptables, ip, nsenter, CNI plugins), and
+/// gives the folder of the CNI plugins. Blocks for as long as an installation takes.
+pub fn node_tools() -> Result<&'static Path, InstallError> {
+    for tool in [Tool::CONTAINERD, Tool::RUNC, Tool::IPTABLES, Tool::IP, Tool::NSENTER] {
+        tool.present()?;
+    }
+    // Debian's own, then where upstream's archive is unpacked by custom.
+    Tool::CNI.folder_of(&["/usr/lib/cni", "/opt/cni/bin"])
+}
+
 fn installed_in(cache: &Path, recipe: Recipe) -> Result<PathBuf, InstallError> {
     let failed = |path: &Path| {
         let path = path.to_owned();

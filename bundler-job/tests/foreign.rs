@@ -1,0 +1,137 @@
+//! Group manifests that no grouper of ours wrote: those of awslabs/s3bundler, those of people, and our own dead letters.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+#[allow(dead_code, reason = "a part of it is used here")]
+mod scene;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use aws_sdk_s3::Client;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use s3bundler_testbed::cli::{Outcome, Program};
+use s3bundler_testbed::client;
+use s3bundler_testbed::servers::Moto;
+use scene::archived::Archived;
+
+const KEYS: [&str; 4] = ["plain", "a b/c+d, \"e\".txt", "ä/%41", "x=1&y=2"];
+
+struct World {
+    server: Moto,
+    s3: Client,
+}
+
+impl World {
+    /// Objects whose bytes are their keys, a bucket for manifests, and one for archives.
+    async fn new() -> Self {
+        let server = Moto::start().await.unwrap();
+        let s3 = client::s3(server.access());
+        for bucket in ["source", "manifests", "archive"] {
+            client::create_bucket(&s3, bucket).await.unwrap();
+        }
+        client::put_objects(&s3, "source", KEYS.map(|key| (key, key))).await.unwrap();
+        Self { server, s3 }
+    }
+
+    async fn manifest(&self, key: &str, body: impl Into<Bytes>) {
+        client::put_object(&self.s3, "manifests", key, body.into()).await.unwrap();
+    }
+
+    async fn bundle(&self, arguments: &[&str]) -> Outcome {
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(self.server.access());
+        let program = program.args(["bundle", "--destination", "s3://archive/p"]).args(arguments.iter().copied());
+        let done = program.run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        done
+    }
+
+    fn archived(&self) -> Archived {
+        Archived { s3: self.s3.clone(), bucket: "archive".to_owned(), prefix: "p/".to_owned() }
+    }
+
+    /// What is archived: keys and how often, each with the bytes that it should have.
+    async fn found(&self) -> BTreeMap<String, usize> {
+        let archived = self.archived();
+        let mut found = BTreeMap::new();
+        for row in archived.index().await {
+            if row["outcome"] == "archived" {
+                assert_eq!(archived.bytes_of(&row).await, row["key"], "{row:?}");
+                *found.entry(row["key"].clone()).or_default() += 1;
+            }
+        }
+        found
+    }
+
+    async fn verify(&self, name: &str) {
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(self.server.access());
+        let verify = ["verify", "--full", "--destination", "s3://archive/p", "--name", name];
+        let done = program.args(verify).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+    }
+}
+
+/// As awslabs/s3bundler writes them: no header, no metadata, keys form-url-encoded as in the inventory.
+fn seed_manifest(keys: &[&str]) -> String {
+    let row = |key: &&str| {
+        let encoded: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
+        format!("\"source\",\"{encoded}\",\"{}\"\n", key.len())
+    };
+    keys.iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn manifests_of_awslabs_s3bundler_are_archived_compressed_or_not() {
+    let world = World::new().await;
+    world.manifest("seed/run-key.1.index", seed_manifest(&KEYS[..2])).await;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(seed_manifest(&KEYS[2..]).as_bytes()).unwrap();
+    world.manifest("seed/run-key.2.index", gzip.finish().unwrap()).await;
+    let manifests = ["--manifest", "s3://manifests/seed/run-key.1.index", "-m", "s3://manifests/seed/run-key.2.index"];
+    let done = world.bundle(&[&manifests[..], &["--name", "seed"]].concat()).await;
+    assert!(done.stdout.starts_with("2 groups archived\n  archived     4 objects"), "{done}");
+    assert_eq!(world.found().await, KEYS.map(|key| (key.to_owned(), 1)).into());
+    world.verify("seed").await;
+    let again = world.bundle(&[&manifests[..], &["--name", "seed"]].concat()).await;
+    assert!(again.stdout.starts_with("0 groups archived, 2 archived before\n"), "{again}");
+}
+
+#[tokio::test]
+async fn fieldnames_say_what_the_columns_are() {
+    let world = World::new().await;
+    // Keys stay as they are where the columns are named.
+    world.manifest("mine.csv", format!("5,source,,{}\n7,source,,\"{}\"\n", KEYS[0], KEYS[3])).await;
+    let arguments = ["--manifest", "s3://manifests/mine.csv", "--fieldnames", "Size,Bucket,ETag,Key"];
+    world.bundle(&arguments).await;
+    assert_eq!(world.found().await, [KEYS[0], KEYS[3]].map(|key| (key.to_owned(), 1)).into());
+}
+
+// The seventh counterexample of the commit protocol.
+#[tokio::test]
+async fn manifests_of_one_name_in_two_places_are_two_groups() {
+    let world = World::new().await;
+    for (place, keys) in [("a", &KEYS[..2]), ("b", &KEYS[1..3])] {
+        world.manifest(&format!("{place}/x.index"), seed_manifest(keys)).await;
+    }
+    for place in ["a", "b"] {
+        let done = world.bundle(&["--manifest", &format!("s3://manifests/{place}/x.index")]).await;
+        assert!(done.stdout.starts_with("1 groups archived\n  archived     2 objects"), "{done}");
+    }
+    let times = [(KEYS[0], 1), (KEYS[1], 2), (KEYS[2], 1)];
+    assert_eq!(world.found().await, times.map(|(key, times)| (key.to_owned(), times)).into());
+    world.verify("manifests").await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_a_manifest_to_feed_back_in() {
+    let world = World::new().await;
+    client::put_object(&world.s3, "manifests", "x.index", seed_manifest(&["plain", "late, \"&\""])).await.unwrap();
+    let done = world.bundle(&["--manifest", "s3://manifests/x.index"]).await;
+    assert!(done.stdout.contains("NoSuchKey"), "{done}");
+    client::put_object(&world.s3, "source", "late, \"&\"", "late, \"&\"").await.unwrap();
+    world.bundle(&["--manifest", "s3://manifests/x.index.dlq", "--name", "again"]).await;
+    assert_eq!(world.found().await, ["plain", "late, \"&\""].map(|key| (key.to_owned(), 1)).into());
+    world.verify("again").await;
+}

@@ -1,0 +1,113 @@
+{{- define "s3bundler.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* Short enough for every suffix that templates add. */ -}}
+{{- define "s3bundler.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "s3bundler.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "s3bundler.operatorName" -}}
+{{- printf "%s-operator" (include "s3bundler.fullname" .) }}
+{{- end }}
+
+{{- /* Never changes: a Deployment's selector cannot. */ -}}
+{{- define "s3bundler.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "s3bundler.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "s3bundler.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "s3bundler.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: s3bundler
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "s3bundler.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "s3bundler.operatorName" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- /* Of (dict "root" $ "image" .Values.….image). */ -}}
+{{- define "s3bundler.image" -}}
+{{- $registry := default .image.registry .root.Values.global.imageRegistry }}
+{{- with $registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}
+{{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ default .root.Chart.AppVersion .image.tag }}{{ end }}
+{{- end }}
+
+{{- define "s3bundler.imagePullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Pods that the operator makes: groupers and workers of all runs. */ -}}
+{{- define "s3bundler.runPods" -}}
+matchLabels:
+  app.kubernetes.io/name: s3bundler
+  app.kubernetes.io/managed-by: s3bundler-operator
+{{- end }}
+
+{{- /* What the operator does in a namespace with runs: exactly the calls of operator/src/controller. */ -}}
+{{- define "s3bundler.rules" -}}
+# Finalizers are patched into runs; those past their ttlSecondsAfterFinished are deleted.
+- apiGroups: [archive.s3bundler.dev]
+  resources: [archiveruns]
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [archive.s3bundler.dev]
+  resources: [archiveruns/status]
+  verbs: [patch]
+# Owner references that block the owner's deletion, where the cluster asks for this (OpenShift does).
+- apiGroups: [archive.s3bundler.dev]
+  resources: [archiveruns/finalizers]
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+# Whether a run's service account is there.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- if .Values.keda.enabled }}
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [create, patch, delete]
+{{- end }}
+{{- end }}

@@ -1,0 +1,88 @@
+//! The command line of the operator, mostly what the chart's values become.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+
+use crate::policy::PolicyFile;
+
+/// Runs ArchiveRuns: makes their queues, groupers and workers, and says in their status what they have come to.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "s3bundler-operator", version, max_term_width = 110)]
+#[command(after_help = "\
+AWS credentials, region and endpoints come from the AWS_… variables and files that every AWS tool reads; the cluster from
+the pod's service account or from KUBECONFIG.")]
+pub struct Args {
+    /// Image of the grouper and the workers; a run keeps the one it began with.
+    #[arg(long, env = "S3BUNDLER_WORKER_IMAGE")]
+    pub worker_image: String,
+    /// Pull policy of that image: Always, IfNotPresent or Never.
+    #[arg(long, env = "S3BUNDLER_WORKER_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
+    pub worker_image_pull_policy: String,
+    /// Service account of the pods of runs that name none; it must exist in their namespace.
+    #[arg(long, env = "S3BUNDLER_WORKER_SERVICE_ACCOUNT", default_value = "s3bundler-worker")]
+    pub worker_service_account: String,
+    /// Variable for grouper and workers, such as AWS_ENDPOINT_URL; may be repeated. No secrets: they can be
+    /// read in the pods' specs.
+    #[arg(long = "worker-env", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub worker_env: Vec<(String, String)>,
+    /// Resources of workers that ask for none, as JSON of a container's `resources`.
+    #[arg(
+        long,
+        env = "S3BUNDLER_WORKER_RESOURCES",
+        default_value = r#"{"requests":{"cpu":"2","memory":"2Gi"},"limits":{"memory":"2Gi"}}"#
+    )]
+    pub worker_resources: String,
+    /// Resources of groupers that ask for none, as JSON of a container's `resources`.
+    #[arg(
+        long,
+        env = "S3BUNDLER_GROUPER_RESOURCES",
+        default_value = r#"{"requests":{"cpu":"2","memory":"2Gi"},"limits":{"memory":"2Gi"}}"#
+    )]
+    pub grouper_resources: String,
+    /// Workers of all runs together, at most.
+    #[arg(long, env = "S3BUNDLER_MAX_WORKERS", default_value_t = 1000)]
+    pub max_workers: u32,
+    /// Namespace to watch; may be repeated. Default: all of them.
+    #[arg(
+        long = "watch-namespace",
+        env = "S3BUNDLER_WATCH_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
+    pub watch_namespaces: Vec<String>,
+    /// What names this cluster in claims and queue tags, for people.
+    #[arg(long, env = "S3BUNDLER_CLUSTER_NAME", default_value = "kubernetes")]
+    pub cluster_name: String,
+    /// AWS region, where the environment names none.
+    #[arg(long, env = "S3BUNDLER_REGION")]
+    pub region: Option<String>,
+    /// What runs may do, by namespace: a JSON file of rules. Default: everything but host paths.
+    #[arg(long, env = "S3BUNDLER_POLICY", value_name = "FILE", value_parser = PolicyFile::read)]
+    pub policy: Option<PolicyFile>,
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, env = "S3BUNDLER_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// Name of the Lease that one of several replicas holds.
+    #[arg(long, env = "S3BUNDLER_LEASE_NAME", default_value = "s3bundler-operator")]
+    pub lease_name: String,
+    /// Namespace of the Lease: the operator's own. Without it no Lease is taken.
+    #[arg(long, env = "S3BUNDLER_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// What this replica is called in the Lease: the pod's name.
+    #[arg(long, env = "S3BUNDLER_IDENTITY", default_value = "s3bundler-operator")]
+    pub identity: String,
+    /// The log's form on standard error: text or json.
+    #[arg(long, env = "S3BUNDLER_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub log_format: String,
+    /// What to log: a level, or directives as in RUST_LOG.
+    #[arg(long, env = "S3BUNDLER_LOG", default_value = "info")]
+    pub log: String,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("not NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,181 @@
+//! Clients of S3 and SQS, by region, and what their errors mean to a controller.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// A request that takes longer is tried again; a reconcile must not hang on one.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Tries of a request. The next reconcile is the retry that matters.
+const ATTEMPTS: u32 = 3;
+
+/// What a controller can do about a failed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AwsErrorKind {
+    /// Not allowed, or no good credentials: a person has to act.
+    Denied,
+    /// The bucket, object or queue is not there.
+    NotFound,
+    /// A conditional write found that somebody was there before.
+    Precondition,
+    /// SQS refuses a queue's name for 60 seconds after it was deleted.
+    NameInUse,
+    /// Something else that asking again will not change.
+    Rejected,
+    /// Worth asking again.
+    Transient,
+}
+
+/// A failed request: what was asked, of what, and what came back.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{action} of {target} failed: {detail}")]
+pub struct AwsError {
+    /// The API's name of the request.
+    pub action: &'static str,
+    /// The object, prefix or queue.
+    pub target: String,
+    /// What one can do about it.
+    pub kind: AwsErrorKind,
+    /// Code and message, for people.
+    pub detail: String,
+}
+
+impl AwsError {
+    pub(crate) fn new<E>(action: &'static str, target: impl Into<String>, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default();
+        let detail = match (code, error.message(), status) {
+            ("", _, Some(403)) => "HTTP 403 (access denied)".to_owned(),
+            ("", _, Some(status)) => format!("HTTP {status}"),
+            ("", _, None) => brief(&DisplayErrorContext(error).to_string()),
+            (code, None, _) => code.to_owned(),
+            (code, Some(message), _) => brief(&format!("{code}: {message}")),
+        };
+        Self { action, target: target.into(), kind: kind_of(code, status, &detail), detail }
+    }
+}
+
+/// By code first, then by status: answers to HEAD have no code.
+fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
+    // SQS has codes of its two protocols ("Error messages", SQS API reference).
+    match code.rsplit('.').next().unwrap_or(code) {
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AllAccessDisabled"
+        | "InvalidAccessKeyId"
+        | "ExpiredToken"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "InvalidSecurity"
+        | "KmsAccessDenied" => AwsErrorKind::Denied,
+        "NoSuchKey" | "NoSuchBucket" | "NotFound" | "NonExistentQueue" | "QueueDoesNotExist" => AwsErrorKind::NotFound,
+        "PreconditionFailed" => AwsErrorKind::Precondition,
+        "QueueDeletedRecently" => AwsErrorKind::NameInUse,
+        "" if status.is_none() && detail.to_ascii_lowercase().contains("credential") => AwsErrorKind::Denied,
+        _ => match status {
+            Some(401 | 403) => AwsErrorKind::Denied,
+            Some(404) => AwsErrorKind::NotFound,
+            Some(412) => AwsErrorKind::Precondition,
+            Some(408 | 409 | 429) | None => AwsErrorKind::Transient,
+            Some(400..=499) => AwsErrorKind::Rejected,
+            Some(_) => AwsErrorKind::Transient,
+        },
+    }
+}
+
+/// A message for a status: one line without control characters, not longer than a person reads.
+fn brief(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+/// The clients of one region.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Of S3.
+    pub s3: aws_sdk_s3::Client,
+    /// Of SQS.
+    pub sqs: aws_sdk_sqs::Client,
+}
+
+/// AWS, in whichever regions the runs are. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    config: SdkConfig,
+    path_style: bool,
+    clients: Arc<Mutex<HashMap<Region, Clients>>>,
+}
+
+impl Aws {
+    /// Loads region, credentials and endpoints as every AWS tool does. `region` is for when nothing else names one.
+    pub async fn load(region: Option<String>) -> Self {
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(OPERATION_TIMEOUT);
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(timeouts.build())
+            .load()
+            .await;
+        let region = config.region().cloned().or_else(|| region.map(Region::new));
+        let region = region.unwrap_or_else(|| Region::from_static("us-east-1"));
+        Self::new(config.into_builder().region(region).build())
+    }
+
+    /// Over a configuration that is there.
+    pub fn new(config: SdkConfig) -> Self {
+        // Other stores than Amazon's have no bucket host names.
+        let path_style = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        Self { config, path_style, clients: Arc::default() }
+    }
+
+    /// The clients of a region; those of the operator's own where a run names none.
+    pub fn clients(&self, region: Option<&str>) -> Clients {
+        let own = || self.config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"));
+        let region = region.map_or_else(own, |region| Region::new(region.to_owned()));
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = clients.entry(region.clone()).or_insert_with(|| {
+            let s3 = aws_sdk_s3::config::Builder::from(&self.config)
+                .region(region.clone())
+                .force_path_style(self.path_style)
+                .build();
+            let sqs = aws_sdk_sqs::config::Builder::from(&self.config).region(region).build();
+            Clients { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::from_conf(sqs) }
+        });
+        made.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_sorted_by_what_one_can_do() {
+        for (code, status, kind) in [
+            ("AccessDenied", Some(403), AwsErrorKind::Denied),
+            ("", Some(403), AwsErrorKind::Denied),
+            ("AWS.SimpleQueueService.NonExistentQueue", Some(400), AwsErrorKind::NotFound),
+            ("QueueDoesNotExist", Some(400), AwsErrorKind::NotFound),
+            ("AWS.SimpleQueueService.QueueDeletedRecently", Some(400), AwsErrorKind::NameInUse),
+            ("NoSuchKey", Some(404), AwsErrorKind::NotFound),
+            ("PreconditionFailed", Some(412), AwsErrorKind::Precondition),
+            ("SlowDown", Some(503), AwsErrorKind::Transient),
+            ("InvalidArgument", Some(400), AwsErrorKind::Rejected),
+            ("", None, AwsErrorKind::Transient),
+        ] {
+            assert_eq!(kind_of(code, status, ""), kind, "{code} {status:?}");
+        }
+        assert_eq!(kind_of("", None, "no Credentials in the chain"), AwsErrorKind::Denied);
+    }
+}

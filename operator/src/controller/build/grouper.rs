@@ -1,0 +1,132 @@
+//! The grouper of a pass: a Job that makes groups and puts their messages on the queue. It may run as often as it likes.
+
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume};
+use s3bundler_contract::{ExitCode, S3Address};
+
+use super::pod::Pod;
+use super::requests::request_args;
+use super::{CONTAINER, GROUPER, metadata};
+use crate::controller::validate::{Defaults, Run};
+use crate::crd::Delivery;
+
+/// Tries after failures that may pass.
+const BACKOFF_LIMIT: i32 = 6;
+/// It holds nothing that has to be finished.
+const GRACE_SECONDS: i64 = 30;
+
+/// The name of the Job of a pass.
+pub fn grouper_name(run: &Run, pass: u32) -> String {
+    if pass == 0 { format!("{}-grouper", run.name) } else { format!("{}-grouper-retry{pass}", run.name) }
+}
+
+/// The Job of a pass. `inventory` is the manifest.json that the run has claimed its name for.
+pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str>, queue: &str) -> Job {
+    let pod = Pod {
+        run,
+        defaults,
+        component: GROUPER,
+        template: &run.grouper_template,
+        resources: &run.grouper_resources,
+        args: args(run, pass, inventory, queue),
+        scratch: Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
+        scratch_sub_path: None,
+        grace_seconds: GRACE_SECONDS,
+        restart_policy: "Never",
+    };
+    Job {
+        metadata: metadata(run, grouper_name(run, pass), GROUPER),
+        spec: Some(JobSpec {
+            backoff_limit: Some(BACKOFF_LIMIT),
+            pod_failure_policy: Some(failure_policy()),
+            pod_replacement_policy: Some("Failed".to_owned()),
+            template: pod.template(|_| ()),
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// A pod that was evicted counts for nothing; what no other try can change ends the Job at once.
+fn failure_policy() -> PodFailurePolicy {
+    let for_good = [ExitCode::Local, ExitCode::Unreadable, ExitCode::Usage, ExitCode::Permission];
+    PodFailurePolicy {
+        rules: vec![
+            PodFailurePolicyRule {
+                action: "Ignore".to_owned(),
+                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                    type_: "DisruptionTarget".to_owned(),
+                    status: "True".to_owned(),
+                }]),
+                on_exit_codes: None,
+            },
+            PodFailurePolicyRule {
+                action: "FailJob".to_owned(),
+                on_pod_conditions: None,
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    container_name: Some(CONTAINER.to_owned()),
+                    operator: "In".to_owned(),
+                    values: for_good.map(|code| i32::from(code.code())).to_vec(),
+                }),
+            },
+        ],
+    }
+}
+
+fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: &str) -> Vec<String> {
+    let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
+    let mut args = request_args(run);
+    let mut arg = |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
+    arg("destination", &destination);
+    arg("name", &run.name);
+    if run.delivery == Delivery::Direct {
+        arg("queue", &queue);
+    }
+    if let Some(region) = run.source_region.as_ref().or(run.destination_region.as_ref()) {
+        arg("region", region);
+    }
+    if pass > 0 {
+        arg("retry-pass", &pass);
+        return [vec!["group".to_owned()], args].concat();
+    }
+    if let Some(inventory) = inventory {
+        arg("inventory", &inventory);
+    }
+    arg("max-objects", &run.group.max_objects);
+    arg("max-size", &run.group.max_size.bytes());
+    arg("format", &run.archive.format);
+    arg("max-object-size", &run.archive.max_object_size.bytes());
+    arg("archive-storage-class", &run.archive.storage_class);
+    arg("key-layout", &key_layout(run));
+    for prefix in &run.select.include {
+        arg("include", prefix);
+    }
+    for prefix in &run.select.exclude {
+        arg("exclude", prefix);
+    }
+    for class in &run.select.storage_classes {
+        arg("storage-class", class);
+    }
+    if let Some(instant) = &run.select.modified_before {
+        arg("modified-before", instant);
+    }
+    if let Some(size) = run.select.min_size {
+        arg("min-source-size", &size.bytes());
+    }
+    if let Some(size) = run.select.max_size {
+        arg("max-source-size", &size.bytes());
+    }
+    arg("versions", if run.select.all_versions { &"all" } else { &"current" });
+    arg("glacier", if run.select.only_restored { &"only-restored" } else { &"skip" });
+    [vec!["group".to_owned()], args].concat()
+}
+
+fn key_layout(run: &Run) -> &'static str {
+    match run.archive.key_layout {
+        s3bundler_contract::KeyLayout::Hashed => "hashed",
+        s3bundler_contract::KeyLayout::Plain => "plain",
+    }
+}

@@ -1,0 +1,136 @@
+//! What the pods of grouper and workers have in common: restricted Pod Security, no Kubernetes permissions, and only a
+//! directory to write to.
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{CONTAINER, labels};
+use crate::controller::validate::{Defaults, Run};
+use crate::crd::PodTemplate;
+
+/// Where the writable directory is.
+pub const SCRATCH: &str = "/scratch";
+const SCRATCH_VOLUME: &str = "scratch";
+
+/// A pod of a component.
+pub struct Pod<'a> {
+    pub run: &'a Run,
+    pub defaults: &'a Defaults,
+    pub component: &'static str,
+    pub template: &'a PodTemplate,
+    pub resources: &'a ResourceRequirements,
+    pub args: Vec<String>,
+    pub scratch: Volume,
+    pub scratch_sub_path: Option<String>,
+    pub grace_seconds: i64,
+    pub restart_policy: &'static str,
+}
+
+impl Pod<'_> {
+    /// The template; `more` adds to its container.
+    pub fn template(self, more: impl FnOnce(&mut Container)) -> PodTemplateSpec {
+        let Self { run, template, .. } = self;
+        let mut labels = labels(run, self.component);
+        labels.extend(template.metadata.labels.clone());
+        let mut container = Container {
+            name: CONTAINER.to_owned(),
+            image: Some(run.image.clone()),
+            image_pull_policy: Some(self.defaults.image_pull_policy.clone()),
+            args: Some(self.args),
+            env: Some(env(run, self.defaults)),
+            resources: Some(self.resources.clone()),
+            security_context: Some(restricted()),
+            // The last line of the log says why it ended.
+            termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+            volume_mounts: Some(vec![VolumeMount {
+                name: SCRATCH_VOLUME.to_owned(),
+                mount_path: SCRATCH.to_owned(),
+                sub_path_expr: self.scratch_sub_path,
+                ..VolumeMount::default()
+            }]),
+            ..Container::default()
+        };
+        more(&mut container);
+        let placement = template.spec.clone();
+        let some = |list: Vec<_>| (!list.is_empty()).then_some(list);
+        PodTemplateSpec {
+            metadata: Some(ObjectMeta {
+                labels: Some(labels),
+                annotations: Some(template.metadata.annotations.clone()).filter(|annotations| !annotations.is_empty()),
+                ..ObjectMeta::default()
+            }),
+            spec: Some(PodSpec {
+                containers: vec![container],
+                service_account_name: Some(run.service_account.clone()),
+                automount_service_account_token: Some(false),
+                enable_service_links: Some(false),
+                restart_policy: Some(self.restart_policy.to_owned()),
+                termination_grace_period_seconds: Some(self.grace_seconds),
+                security_context: Some(PodSecurityContext {
+                    run_as_non_root: Some(true),
+                    seccomp_profile: Some(seccomp()),
+                    ..PodSecurityContext::default()
+                }),
+                volumes: Some(vec![Volume { name: SCRATCH_VOLUME.to_owned(), ..self.scratch }]),
+                node_selector: Some(placement.node_selector).filter(|labels| !labels.is_empty()),
+                tolerations: (!placement.tolerations.is_empty()).then_some(placement.tolerations),
+                affinity: placement.affinity,
+                topology_spread_constraints: (!placement.topology_spread_constraints.is_empty())
+                    .then_some(placement.topology_spread_constraints),
+                priority_class_name: placement.priority_class_name,
+                runtime_class_name: placement.runtime_class_name,
+                scheduler_name: placement.scheduler_name,
+                image_pull_secrets: some(placement.image_pull_secrets),
+                ..PodSpec::default()
+            }),
+        }
+    }
+}
+
+/// No user id: OpenShift gives one of its own, elsewhere the image's applies.
+fn restricted() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        seccomp_profile: Some(seccomp()),
+        ..SecurityContext::default()
+    }
+}
+
+fn seccomp() -> SeccompProfile {
+    SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
+}
+
+fn env(run: &Run, defaults: &Defaults) -> Vec<EnvVar> {
+    let mut env: Vec<EnvVar> = defaults.env.iter().map(|(name, value)| plain(name, value)).collect();
+    env.push(plain("TMPDIR", SCRATCH));
+    let field = ObjectFieldSelector { field_path: "metadata.name".to_owned(), api_version: None };
+    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    env.push(EnvVar { name: "POD_NAME".to_owned(), value: None, value_from: Some(source) });
+    if let Some(secret) = &run.secret {
+        // By reference: the kubelet reads it, the operator never does. Key by key: a secret may hold more.
+        let keys = [("AWS_ACCESS_KEY_ID", false), ("AWS_SECRET_ACCESS_KEY", false), ("AWS_SESSION_TOKEN", true)];
+        env.extend(keys.map(|(key, optional)| EnvVar {
+            name: key.to_owned(),
+            value: None,
+            value_from: Some(EnvVarSource {
+                secret_key_ref: Some(SecretKeySelector {
+                    name: secret.clone(),
+                    key: key.to_owned(),
+                    optional: Some(optional),
+                }),
+                ..EnvVarSource::default()
+            }),
+        }));
+    }
+    env
+}
+
+fn plain(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
+}

@@ -1,0 +1,159 @@
+//! The workers: a Deployment whose replicas belong to whoever scales it, and its disruption budget.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::{
+    ContainerPort, EmptyDirVolumeSource, EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource,
+    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, Probe, Volume, VolumeResourceRequirements,
+};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use s3bundler_contract::S3Address;
+
+use super::pod::{Pod, SCRATCH};
+use super::requests::request_args;
+use super::{WORKER, metadata, selector};
+use crate::controller::validate::{Defaults, Run};
+use crate::crd::ScratchType;
+
+/// Where a worker says whether it is busy.
+const PORT: i32 = 8081;
+const PORT_NAME: &str = "http";
+/// Seconds after the drain in which uploads are aborted and messages given back.
+const AFTER_DRAIN: i64 = 30;
+
+/// The name of Deployment, budget and ScaledObject.
+pub fn workers_name(run: &Run) -> String {
+    format!("{}-worker", run.name)
+}
+
+/// The Deployment, without its replicas.
+pub fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment {
+    let (scratch, scratch_sub_path) = scratch(run);
+    let pod = Pod {
+        run,
+        defaults,
+        component: WORKER,
+        template: &run.worker_template,
+        resources: &run.worker_resources,
+        args: args(run, queue),
+        scratch,
+        scratch_sub_path,
+        grace_seconds: i64::try_from(run.drain.as_secs()).unwrap_or(i64::MAX).saturating_add(AFTER_DRAIN),
+        restart_policy: "Always",
+    };
+    Deployment {
+        metadata: metadata(run, workers_name(run), WORKER),
+        spec: Some(DeploymentSpec {
+            selector: LabelSelector { match_labels: Some(selector(run, WORKER)), match_expressions: None },
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::String("25%".to_owned())),
+                    // Idle workers are not ready, which is no reason to wait for them.
+                    max_unavailable: Some(IntOrString::String("100%".to_owned())),
+                }),
+            }),
+            template: pod.template(|container| {
+                container.ports = Some(vec![ContainerPort {
+                    name: Some(PORT_NAME.to_owned()),
+                    container_port: PORT,
+                    ..ContainerPort::default()
+                }]);
+                // Ready is busy: ReplicaSets take pods away that are not ready first, so scaling in takes the idle ones.
+                container.readiness_probe = Some(Probe { period_seconds: Some(2), ..get("/busy") });
+                container.liveness_probe =
+                    Some(Probe { period_seconds: Some(20), failure_threshold: Some(6), ..get("/healthz") });
+            }),
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The budget of the workers' pods: a quarter may be drained at a time, those that do not run any time.
+pub fn disruption_budget(run: &Run) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: metadata(run, workers_name(run), WORKER),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::String("25%".to_owned())),
+            selector: Some(LabelSelector { match_labels: Some(selector(run, WORKER)), match_expressions: None }),
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn get(path: &str) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String(PORT_NAME.to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        timeout_seconds: Some(5),
+        ..Probe::default()
+    }
+}
+
+fn args(run: &Run, queue: &str) -> Vec<String> {
+    let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
+    let mut args = vec!["bundle".to_owned()];
+    let mut arg = |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
+    arg("destination", &destination);
+    arg("queue", &queue);
+    arg("name", &run.name);
+    arg("groups", &run.groups_per_worker);
+    arg("drain", &run.drain.as_secs());
+    arg("scratch", &SCRATCH);
+    arg("listen", &format_args!("0.0.0.0:{PORT}"));
+    if let Some(groups) = run.recycle_after {
+        arg("recycle-after", &groups);
+    }
+    if let Some(region) = run.destination_region.as_ref().or(run.source_region.as_ref()) {
+        arg("region", region);
+    }
+    args.extend(request_args(run));
+    args
+}
+
+/// The volume of the scratch directory, and the part of it that is a pod's own.
+fn scratch(run: &Run) -> (Volume, Option<String>) {
+    let scratch = &run.scratch;
+    match (scratch.kind, &scratch.host_path) {
+        (ScratchType::HostPath, Some(host_path)) => {
+            let path = host_path.path.clone();
+            let volume = Volume {
+                host_path: Some(HostPathVolumeSource { path, type_: Some("DirectoryOrCreate".to_owned()) }),
+                ..Volume::default()
+            };
+            // Set by the kubelet, so that workers on one node do not meet.
+            (volume, Some("$(POD_NAME)".to_owned()))
+        }
+        (ScratchType::Ephemeral, _) => {
+            let class = scratch.ephemeral.as_ref().and_then(|ephemeral| ephemeral.storage_class_name.clone());
+            let claim = PersistentVolumeClaimSpec {
+                access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+                storage_class_name: class,
+                resources: Some(VolumeResourceRequirements {
+                    requests: Some([("storage".to_owned(), size(run))].into()),
+                    limits: None,
+                }),
+                ..PersistentVolumeClaimSpec::default()
+            };
+            let template = PersistentVolumeClaimTemplate { metadata: None, spec: claim };
+            let ephemeral = EphemeralVolumeSource { volume_claim_template: Some(template) };
+            (Volume { ephemeral: Some(ephemeral), ..Volume::default() }, None)
+        }
+        _ => {
+            let empty_dir = EmptyDirVolumeSource { size_limit: Some(size(run)), medium: None };
+            (Volume { empty_dir: Some(empty_dir), ..Volume::default() }, None)
+        }
+    }
+}
+
+fn size(run: &Run) -> Quantity {
+    run.scratch.size_limit.clone()
+}

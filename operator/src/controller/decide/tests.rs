@@ -1,0 +1,338 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use s3bundler_contract::S3Address;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::autoscale::depth::Depths;
+use crate::autoscale::plan::Depth;
+use crate::aws::AwsError;
+use crate::controller::observed::{Pods, WorkersState};
+use crate::controller::problem::Problem;
+use crate::controller::testing::{archive_run, defaults};
+use crate::controller::validate::validate;
+use crate::crd::{InventoryStatus, QueueStatus};
+use crate::receipts::Count;
+
+const NOW: &str = "2026-11-23T12:00:00Z";
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn run(spec: Value) -> Run {
+    validate(&archive_run(spec), &defaults()).unwrap()
+}
+
+/// Nothing is wrong, nothing is there.
+fn seen() -> Observed {
+    Observed {
+        service_account: true,
+        inventory: None,
+        grouper: GrouperState::Absent,
+        workers: None,
+        pods: Pods::default(),
+        depths: None,
+        empty_for: Duration::ZERO,
+        summary: None,
+        pass_summary: None,
+        counted: None,
+        store_error: None,
+        redriven: None,
+        worker_cap: 1000,
+    }
+}
+
+/// A run that has its queue, with the grouper done and this many groups.
+fn working(groups: u64) -> Observed {
+    let summary = RunSummary { groups, ..RunSummary::empty("logs".parse().unwrap()) };
+    Observed {
+        grouper: GrouperState::Succeeded,
+        workers: Some(WorkersState { replicas: 2 }),
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 2 }), dead_lettered: Some(0) }),
+        summary: Some(summary.clone()),
+        pass_summary: Some(summary),
+        counted: Some(Counted::default()),
+        ..seen()
+    }
+}
+
+fn counted(names: &[&str]) -> Counted {
+    let mut count = Count::new("logs".parse().unwrap());
+    count.begin();
+    count.page(names.iter().copied());
+    count.counted().clone()
+}
+
+fn claimed() -> ArchiveRunStatus {
+    ArchiveRunStatus {
+        queue: Some(QueueStatus { url: Some("https://sqs/q".to_owned()), ..QueueStatus::default() }),
+        start_time: Some(Time("2026-11-23T11:00:00Z".parse().unwrap())),
+        inventory: Some(InventoryStatus { manifest: "s3://inv/m.json".to_owned(), etag: None, created_at: None }),
+        ..ArchiveRunStatus::default()
+    }
+}
+
+fn condition(name: &str, reason: &str, since: &str) -> Condition {
+    Condition {
+        type_: name.to_owned(),
+        status: "True".to_owned(),
+        reason: reason.to_owned(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(since.parse().unwrap()),
+    }
+}
+
+fn inventory() -> InventoryRef {
+    let manifest = S3Address::new("inv", "src/daily/2026-11-22T01-00Z/manifest.json");
+    InventoryRef { manifest, etag: "e".to_owned(), creation_timestamp: None }
+}
+
+fn denied() -> AwsError {
+    AwsError {
+        action: "GetObject",
+        target: "s3://inv/x".to_owned(),
+        kind: AwsErrorKind::Denied,
+        detail: "no".to_owned(),
+    }
+}
+
+#[test]
+fn a_run_begins_with_a_finished_inventory_and_a_claim_before_its_queue() {
+    let found = InventoryLook::State(InventoryState::Finished(inventory()));
+    let decision =
+        decide(&run(json!({})), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() }, now());
+    assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::MakeQueues(_)]), "{decision:?}");
+    assert_eq!(decision.look_again, Some(Duration::ZERO));
+    let existing =
+        json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
+    let found = InventoryLook::State(InventoryState::Finished(inventory()));
+    let decision =
+        decide(&run(existing), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() }, now());
+    assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::UseQueues(_)]), "{decision:?}");
+}
+
+#[test]
+fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
+    let failed = |error| InventoryLook::Failed(StoreError::Aws(error));
+    for (look, stalled, words) in [
+        (InventoryLook::State(InventoryState::Missing), Some("InventoryMissing"), "there is no s3://inv/"),
+        (InventoryLook::State(InventoryState::Unfinished), None, "manifest.checksum"),
+        (InventoryLook::NoneFinished, None, "no finished inventory"),
+        (InventoryLook::TooOld { age: Duration::from_hours(50) }, None, "50 hours old"),
+        (failed(denied()), Some("AccessDenied"), "GetObject"),
+        (failed(AwsError { kind: AwsErrorKind::Transient, ..denied() }), None, "GetObject"),
+    ] {
+        let seen = Observed { inventory: Some(look), ..seen() };
+        let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen, now());
+        assert_eq!(decision.phase, Phase::InventoryPending);
+        assert_eq!(decision.stalled.as_ref().map(|told| told.reason), stalled, "{decision:?}");
+        assert!(decision.message.contains(words) && decision.writes.is_empty(), "{decision:?}");
+        assert!(decision.look_again.is_some());
+    }
+}
+
+#[test]
+fn groups_are_made_and_archived_side_by_side() {
+    let decision = decide(&run(json!({})), &claimed(), &seen(), now());
+    assert_eq!(decision.writes, [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(0)]);
+    assert_eq!(decision.phase, Phase::Grouping);
+    let grouping = Observed {
+        grouper: GrouperState::Running,
+        depths: Some(Depths { groups: Ok(Depth { visible: 3, in_flight: 0 }), dead_lettered: Some(0) }),
+        workers: Some(WorkersState { replicas: 1 }),
+        ..seen()
+    };
+    let decision = decide(&run(json!({})), &claimed(), &grouping, now());
+    assert_eq!(decision.writes, [Write::SuspendGrouper(0, false), Write::ApplyWorkers, Write::Scale(3)]);
+}
+
+#[test]
+fn a_run_is_whole_by_the_names_of_its_receipts() {
+    let run = run(json!({}));
+    let receipt = |number: u64| format!("logs.{number:06}~a10~c0~f0~b100");
+    let decide = |names: &[String], pods| {
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let pods = Pods { present: pods, ..Pods::default() };
+        decide(&run, &claimed(), &Observed { counted: Some(counted(&names)), pods, ..working(3) }, now())
+    };
+    let all: Vec<_> = (0..3).map(receipt).collect();
+    assert_eq!(decide(&all[..2], 0).phase, Phase::Bundling);
+    // Three receipts, one of them of a group that the summary does not have.
+    let beyond = [receipt(0), receipt(1), receipt(7)];
+    assert_eq!(decide(&beyond, 0).phase, Phase::Bundling, "a number is no proof");
+    let draining = decide(&all, 2);
+    assert_eq!((draining.phase, &draining.writes[..]), (Phase::Draining, &[Write::Scale(0)][..]));
+    let complete = decide(&all, 0);
+    assert_eq!(complete.phase, Phase::Complete);
+    assert_eq!(complete.message, "30 objects in 3 groups are archived");
+}
+
+#[test]
+fn objects_worth_another_try_are_grouped_again_once_the_pass_is_whole() {
+    let run = run(json!({"retry": {"maxObjectPasses": 1}}));
+    let first = "logs.000000~a8~c0~f2~b80~NoSuchKey1~Retry1";
+    let seen = Observed { counted: Some(counted(&[first])), ..working(1) };
+    let decision = decide(&run, &claimed(), &seen, now());
+    assert_eq!((decision.phase, decision.pass, decision.writes.len()), (Phase::Retrying, 1, 0));
+
+    let prior = ArchiveRunStatus { retry_pass: Some(1), ..claimed() };
+    let again =
+        Observed { pass_summary: None, grouper: GrouperState::Absent, counted: Some(counted(&[first])), ..working(1) };
+    let decision = decide(&run, &prior, &again, now());
+    assert_eq!(decision.writes[0], Write::ApplyGrouper(1));
+    assert_eq!(decision.phase, Phase::Retrying);
+
+    // The last pass is whole: what is left has failed.
+    let all = [first, "logs.retry1.000000~a0~c0~f1~b0~Retry1"];
+    let decision = decide(&run, &prior, &Observed { counted: Some(counted(&all)), ..working(1) }, now());
+    assert_eq!(decision.phase, Phase::CompleteWithFailures);
+    assert_eq!(decision.message, "8 objects in 2 groups are archived, 2 failed: see status.failures");
+}
+
+#[test]
+fn a_grouper_that_failed_ends_the_run_unless_somebody_may_still_allow_it() {
+    let failed =
+        |exit_code| Observed { grouper: GrouperState::Failed { exit_code, message: "told".to_owned() }, ..seen() };
+    let decision = decide(&run(json!({})), &claimed(), &failed(Some(3)), now());
+    assert_eq!(decision.failed.unwrap().reason, "GrouperFailed");
+    assert_eq!(decision.writes, [Write::DeleteWorkloads]);
+    let decision = decide(&run(json!({})), &claimed(), &failed(Some(7)), now());
+    assert_eq!((decision.failed, decision.stalled.unwrap().reason), (None, "AccessDenied"));
+    assert!(decision.writes.contains(&Write::DeleteGrouper(0)));
+}
+
+#[test]
+fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
+    let run = run(json!({}));
+    let dead = |dead, names: &[&str]| Observed {
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(dead) }),
+        counted: Some(counted(names)),
+        ..working(2)
+    };
+    let one = ["logs.000000~a1~c0~f0~b1"];
+    let decision = decide(&run, &claimed(), &dead(1, &[]), now());
+    let degraded = decision.degraded.unwrap();
+    assert_eq!((degraded.reason, decision.stalled), ("DeadLetters", None));
+    assert!(degraded.message.contains("kubectl annotate"), "{degraded:?}");
+    assert_eq!(decide(&run, &claimed(), &dead(1, &one), now()).stalled.unwrap().reason, "GroupsDeadLettered");
+
+    let stalled =
+        |since| ArchiveRunStatus { conditions: vec![condition("Stalled", "GroupsDeadLettered", since)], ..claimed() };
+    let patient = decide(&run, &stalled("2026-11-23T11:00:00Z"), &dead(1, &one), now());
+    assert_eq!(patient.failed, None);
+    let given_up = decide(&run, &stalled("2026-11-22T11:00:00Z"), &dead(1, &one), now());
+    assert_eq!(given_up.failed.unwrap().reason, "GroupsDeadLettered");
+
+    let asked = Run { redrive_requested: Some("today".to_owned()), ..run.clone() };
+    assert!(decide(&asked, &claimed(), &dead(1, &one), now()).writes.contains(&Write::Redrive("today".to_owned())));
+    let done = Observed { redriven: Some("today".to_owned()), ..dead(1, &one) };
+    assert!(!decide(&asked, &claimed(), &done, now()).writes.contains(&Write::Redrive("today".to_owned())));
+}
+
+#[test]
+fn groups_whose_messages_are_lost_are_sent_again() {
+    let lost = |empty_for| Observed {
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(0) }),
+        empty_for,
+        ..working(2)
+    };
+    let again = |seen| decide(&run(json!({})), &claimed(), &seen, now()).writes.contains(&Write::DeleteGrouper(0));
+    assert!(!again(lost(Duration::from_mins(10))));
+    assert!(again(lost(Duration::from_mins(15))));
+}
+
+#[test]
+fn suspension_rests_everything_and_keeps_the_queue() {
+    let suspended = run(json!({"suspend": true}));
+    let decision = decide(&suspended, &ArchiveRunStatus::default(), &seen(), now());
+    assert_eq!((decision.phase, decision.writes.len(), decision.look_again), (Phase::Suspended, 0, None));
+    let busy = Observed { grouper: GrouperState::Running, pods: Pods { present: 3, ..Pods::default() }, ..working(2) };
+    let decision = decide(&suspended, &claimed(), &busy, now());
+    assert_eq!(decision.writes, [Write::SuspendGrouper(0, true), Write::Scale(0)]);
+    assert!(decision.look_again.is_some());
+    let keda = run(json!({"suspend": true, "workers": {"scaling": {"mode": "Keda"}}}));
+    let decision = decide(&keda, &claimed(), &busy, now());
+    assert!(decision.writes.contains(&Write::ApplyScaledObject { paused: true }), "{decision:?}");
+}
+
+#[test]
+fn who_scales_is_left_to_it() {
+    for (mode, scaled) in [("Builtin", true), ("Keda", false), ("External", false)] {
+        let run = run(json!({"workers": {"scaling": {"mode": mode}}}));
+        let seen = Observed { workers: Some(WorkersState { replicas: 9 }), ..working(5) };
+        let writes = decide(&run, &claimed(), &seen, now()).writes;
+        assert_eq!(writes.iter().any(|write| matches!(write, Write::Scale(_))), scaled, "{mode}: {writes:?}");
+        let paused = writes.contains(&Write::ApplyScaledObject { paused: false });
+        assert_eq!(paused, mode == "Keda", "{mode}: {writes:?}");
+    }
+}
+
+#[test]
+fn deadlines_and_too_many_failures_end_a_run() {
+    let late = run(json!({"activeDeadlineSeconds": 3599}));
+    assert_eq!(decide(&late, &claimed(), &working(2), now()).failed.unwrap().reason, "DeadlineExceeded");
+    let in_time = run(json!({"activeDeadlineSeconds": 3601}));
+    assert_eq!(decide(&in_time, &claimed(), &working(2), now()).failed, None);
+
+    let strict = run(json!({"failurePolicy": {"maxFailedObjects": 1}}));
+    let failed = |names: &[&str]| {
+        decide(&strict, &claimed(), &Observed { counted: Some(counted(names)), ..working(2) }, now()).failed
+    };
+    assert_eq!(failed(&["logs.000000~a1~c0~f2~b1~NoSuchKey2"]).unwrap().reason, "TooManyFailedObjects");
+    assert_eq!(failed(&["logs.000000~a1~c0~f2~b1~NoSuchKey1~Retry1"]), None, "one may still be had");
+}
+
+#[test]
+fn what_is_wrong_with_pods_stalls_or_degrades() {
+    for (problem, stalled, degraded) in [
+        (Problem::Denied("x".to_owned()), Some("AccessDenied"), None),
+        (Problem::ImagePull("x".to_owned()), Some("ImagePull"), None),
+        (Problem::FailedCreate("x".to_owned()), Some("QuotaExceeded"), None),
+        (Problem::CrashLooping("x".to_owned()), None, Some("CrashLooping")),
+        (Problem::Unschedulable("x".to_owned()), None, Some("Unschedulable")),
+    ] {
+        let pods = Pods { problems: vec![problem], ..Pods::default() };
+        let decision = decide(&run(json!({})), &claimed(), &Observed { pods, ..working(2) }, now());
+        assert_eq!(decision.stalled.map(|told| told.reason), stalled);
+        assert_eq!(decision.degraded.map(|told| told.reason), degraded);
+    }
+}
+
+#[test]
+fn workers_stay_as_they_are_where_the_depth_is_unknown() {
+    let depths = Depths { groups: Err(AwsError { kind: AwsErrorKind::Transient, ..denied() }), dead_lettered: None };
+    let seen = Observed { depths: Some(depths), workers: Some(WorkersState { replicas: 7 }), ..working(9) };
+    let decision = decide(&run(json!({})), &claimed(), &seen, now());
+    assert_eq!((decision.workers, decision.degraded.unwrap().reason), (7, "DepthUnknown"));
+    assert!(!decision.writes.iter().any(|write| matches!(write, Write::Scale(_))));
+}
+
+#[test]
+fn after_the_end_everything_goes_in_order_and_failed_runs_keep_their_queues() {
+    let ended = |name: &str, reason: &str| ArchiveRunStatus {
+        conditions: vec![
+            condition(name, reason, "2026-11-23T11:59:00Z"),
+            Condition { status: "False".to_owned(), ..condition("Ready", reason, "2026-11-23T11:59:00Z") },
+        ],
+        completion_time: Some(Time("2026-11-23T11:59:00Z".parse().unwrap())),
+        ..claimed()
+    };
+    let run = run(json!({"ttlSecondsAfterFinished": 60}));
+    let decision = decide(&run, &ended("Complete", "Complete"), &working(1), now());
+    assert_eq!(decision.writes, [Write::DeleteWorkloads]);
+    let decision = decide(&run, &ended("Complete", "Complete"), &seen(), now());
+    assert_eq!(decision.writes, [Write::DeleteQueues]);
+    let mut gone = ended("Complete", "Complete");
+    gone.conditions.push(condition("QueueReady", "Deleted", "2026-11-23T11:59:00Z"));
+    assert_eq!(decide(&run, &gone, &seen(), now()).writes, [Write::DeleteRun]);
+    let early = "2026-11-23T11:59:30Z".parse().unwrap();
+    let decision = decide(&run, &gone, &seen(), early);
+    assert_eq!((decision.writes.len(), decision.look_again), (0, Some(Duration::from_secs(30))));
+
+    let failed = decide(&run, &ended("Failed", "TooManyFailedObjects"), &seen(), early);
+    assert!(!failed.writes.contains(&Write::DeleteQueues), "{failed:?}");
+    assert_eq!(failed.failed.unwrap().reason, "TooManyFailedObjects");
+}

@@ -1,0 +1,184 @@
+//! The first step: all reads. Kubernetes is asked for what belongs to the run, S3 and SQS for what hangs on the stage
+//! that it is in, and no more often than every [`PERIOD`](super::decide::PERIOD).
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::Api;
+use kube::api::ListParams;
+
+use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
+use super::decide::finished;
+use super::observed::{GrouperState, InventoryLook, Observed, Pods, WorkersState};
+use super::track::{Track, is_due};
+use super::validate::Run;
+use super::{Context, ReconcileError, problem};
+use crate::autoscale::depth;
+use crate::crd::{ArchiveRunStatus, Origin};
+use crate::queues::{QueuePair, Queues};
+use crate::store::{InventoryState, Store, age};
+
+/// Looks at everything that a decision about the run needs.
+pub async fn dereference(
+    context: &Context,
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    track: &mut Track,
+) -> Result<Observed, ReconcileError> {
+    let client = &context.client;
+    let pass = prior.retry_pass.map_or(0, i32::unsigned_abs);
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &run.namespace);
+    let jobs: Api<Job> = Api::namespaced(client.clone(), &run.namespace);
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &run.namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &run.namespace);
+    let (grouper_name, workers_name) = (grouper_name(run, pass), workers_name(run));
+    let listed = ListParams::default().labels(&run_selector(run));
+    let (account, job, deployment, pods) = tokio::try_join!(
+        accounts.get_opt(&run.service_account),
+        jobs.get_opt(&grouper_name),
+        deployments.get_opt(&workers_name),
+        pods.list(&listed),
+    )
+    .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+
+    let mut seen = Observed {
+        service_account: account.is_some(),
+        inventory: None,
+        grouper: grouper_state(job.as_ref(), &pods.items),
+        workers: deployment.as_ref().map(|deployment| WorkersState {
+            replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs(),
+        }),
+        pods: pods_of(&pods.items, deployment.as_ref()),
+        depths: None,
+        empty_for: Duration::ZERO,
+        summary: None,
+        pass_summary: None,
+        counted: None,
+        store_error: None,
+        redriven: track.redriven.clone(),
+        worker_cap: context.worker_cap(&run.uid),
+    };
+    if finished(prior).is_some() || run.suspend {
+        return Ok(seen);
+    }
+    match &prior.queue {
+        None => seen.inventory = inventory(context, run).await,
+        Some(queue) => {
+            let pair = QueuePair {
+                url: queue.url.clone().unwrap_or_default(),
+                dead_letter_url: queue.dead_letter_url.clone(),
+            };
+            progress(context, run, pass, &pair, track, &mut seen).await;
+        }
+    }
+    Ok(seen)
+}
+
+async fn inventory(context: &Context, run: &Run) -> Option<InventoryLook> {
+    let store = Store::new(&context.aws, run.source_region.as_deref(), run.source_owner.clone());
+    let look = match &run.origin {
+        Origin::Manifests(_) => return None,
+        Origin::Inventory(manifest) => store.inventory(manifest).await.map(InventoryLook::State),
+        Origin::Latest { prefix, max_age } => store.latest_inventory(prefix).await.map(|found| match found {
+            None => InventoryLook::NoneFinished,
+            Some(inventory) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                match (age(&inventory, now), max_age) {
+                    (Some(age), Some(most)) if age > *most => InventoryLook::TooOld { age },
+                    _ => InventoryLook::State(InventoryState::Finished(inventory)),
+                }
+            }
+        }),
+    };
+    Some(look.unwrap_or_else(InventoryLook::Failed))
+}
+
+/// Depth, summaries and receipts.
+async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, track: &mut Track, seen: &mut Observed) {
+    let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
+    let now = Instant::now();
+    if is_due(track.depths.as_ref().map(|(then, _)| *then), now) {
+        let queues = Queues::new(&context.aws, None);
+        track.saw(depth::read(&queues, queue).await, now);
+    }
+    seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
+    seen.empty_for = track.empty_for(now);
+    for wanted in [0, pass] {
+        if track.summaries.contains_key(&wanted) {
+            continue;
+        }
+        match store.summary(&run.bucket, run.layout.pass_summary(&run.name, wanted)).await {
+            Ok(Some(summary)) => {
+                track.summaries.insert(wanted, summary);
+            }
+            Ok(None) => {}
+            Err(error) => seen.store_error = Some(error),
+        }
+    }
+    seen.summary = track.summaries.get(&0).cloned();
+    seen.pass_summary = track.summaries.get(&pass).cloned();
+    if is_due(track.counted_at, now) {
+        match store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await {
+            Ok(()) => track.counted_at = Some(now),
+            Err(error) => {
+                seen.store_error = Some(error);
+                // What was counted half is not shown.
+                track.counted_at = None;
+                return;
+            }
+        }
+    }
+    seen.counted = Some(track.count.counted().clone());
+}
+
+fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
+    let Some(job) = job else { return GrouperState::Absent };
+    if job.metadata.deletion_timestamp.is_some() {
+        // It is made again once it is gone.
+        return GrouperState::Running;
+    }
+    if let Some(told) = problem::failure_of_job(job) {
+        let mut exits: Vec<_> = pods.iter().filter(|pod| is(pod, GROUPER)).collect();
+        exits.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        let exit = exits.into_iter().rev().find_map(problem::exit_of_pod);
+        let (exit_code, words) = exit.map_or((None, String::new()), |(code, words)| (Some(code), words));
+        return GrouperState::Failed { exit_code, message: format!("{told}{words}") };
+    }
+    if job.status.as_ref().and_then(|status| status.succeeded).unwrap_or(0) > 0 {
+        return GrouperState::Succeeded;
+    }
+    GrouperState::Running
+}
+
+fn is(pod: &Pod, component: &str) -> bool {
+    pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL)).map(String::as_str) == Some(component)
+}
+
+fn pods_of(pods: &[Pod], deployment: Option<&Deployment>) -> Pods {
+    let mut seen = Pods::default();
+    for pod in pods {
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+        let finished = matches!(phase, "Succeeded" | "Failed");
+        if !finished {
+            seen.present += 1;
+        }
+        if is(pod, WORKER) && phase == "Running" {
+            seen.running += 1;
+            let conditions = status.and_then(|status| status.conditions.as_ref());
+            if conditions.into_iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True") {
+                seen.busy += 1;
+            }
+        }
+        // A grouper that ended is told by its Job; a pod that leaves has nothing to say any more.
+        if !finished && pod.metadata.deletion_timestamp.is_none() {
+            seen.problems.extend(problem::of_pod(pod));
+        }
+    }
+    seen.problems.extend(deployment.and_then(problem::of_deployment));
+    seen.problems.sort();
+    seen.problems.dedup();
+    seen
+}

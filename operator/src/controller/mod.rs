@@ -1,0 +1,348 @@
+//! The controller of ArchiveRuns.
+//!
+//! ```text
+//! validate ──► dereference ──► decide ──► apply ──► status
+//! spec to a    all reads:      pure:      the only  one write,
+//! strict Run   Kubernetes,     what to    writer    and events of
+//!              S3, SQS         do next    (build)   what changed
+//! ```
+//!
+//! A reconcile takes one step at most over anything that has to be remembered first: what was claimed or made is in the
+//! status before the next step builds on it, so an operator may be killed anywhere. Nothing but the status, and what is in
+//! S3, SQS and Kubernetes, decides.
+
+mod apply;
+pub mod build;
+pub mod decide;
+mod dereference;
+mod events;
+pub mod observed;
+pub mod problem;
+pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod track;
+pub mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store as Reflected};
+use kube::runtime::{Controller, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+
+use self::apply::Applied;
+use self::decide::{Decision, Told};
+use self::status::Outcome;
+use self::track::{Track, Tracks};
+use self::validate::{Defaults, ORPHAN_ANNOTATION, read, validate};
+use crate::aws::{Aws, AwsError};
+use crate::crd::{ArchiveRun, ArchiveRunStatus};
+use crate::metrics::Metrics;
+use crate::queues::Queues;
+use crate::store::StoreError;
+
+/// The field manager of everything that is applied.
+pub const MANAGER: &str = "s3bundler-operator";
+/// Keeps a resource until its queues are deleted.
+pub const FINALIZER: &str = "archive.s3bundler.dev/queues";
+/// Runs that are reconciled at a time.
+const CONCURRENCY: u16 = 16;
+/// After an error: 5 s, 10 s, … 5 min.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// Why a reconcile did not come to its end. The class is the metric's label.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Kubernetes could not be read.
+    #[error("cannot read from Kubernetes: {0}")]
+    Read(#[source] Box<kube::Error>),
+    /// Kubernetes did not take what was written.
+    #[error("cannot write to Kubernetes: {0}")]
+    Write(#[source] Box<kube::Error>),
+    /// AWS did not do as asked.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// A record in S3 cannot be used.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for ReconcileError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Aws(error) => Self::Aws(error),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl ReconcileError {
+    /// The metric's label.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "kubernetes_read",
+            Self::Write(_) => "kubernetes_write",
+            Self::Aws(_) => "aws",
+            Self::Store(_) => "record",
+        }
+    }
+}
+
+/// What every reconcile needs.
+pub struct Context {
+    /// The cluster.
+    pub client: Client,
+    /// S3 and SQS.
+    pub aws: Aws,
+    /// The operator's own settings.
+    pub defaults: Defaults,
+    /// Workers of all runs together, at most.
+    pub max_workers: u32,
+    /// What was seen last.
+    pub tracks: Tracks,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    recorder: Recorder,
+    runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
+    failures: std::sync::Mutex<std::collections::HashMap<String, u32>>,
+}
+
+impl Context {
+    /// Workers that are left for a run when the others have what they asked for.
+    pub fn worker_cap(&self, uid: &str) -> u32 {
+        let others = self.runs.iter().flat_map(Reflected::state).filter_map(|run| {
+            let run = run.0.as_ref().ok()?;
+            let asked = run.status.as_ref()?.workers?.desired;
+            (run.uid().as_deref() != Some(uid)).then_some(asked.unsigned_abs())
+        });
+        self.max_workers.saturating_sub(others.fold(0, u32::saturating_add))
+    }
+
+    fn failed(&self, uid: &str) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let times = failures.entry(uid.to_owned()).or_default();
+        *times = times.saturating_add(1);
+        FIRST_PAUSE.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST_PAUSE)
+    }
+
+    fn succeeded(&self, uid: &str) {
+        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// What a controller is made of.
+pub struct Parts {
+    /// The cluster.
+    pub client: Client,
+    /// S3 and SQS.
+    pub aws: Aws,
+    /// The operator's own settings.
+    pub defaults: Defaults,
+    /// Workers of all runs together, at most.
+    pub max_workers: u32,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// Who writes events.
+    pub recorder: Recorder,
+}
+
+/// Reconciles the runs of these namespaces, all where there are none, until `shutdown`; reconciles under way are finished.
+pub async fn run(
+    parts: Parts,
+    namespaces: &[String],
+    shutdown: impl Future<Output = ()> + Send + Sync + Clone + 'static,
+) {
+    let Parts { client, aws, defaults, max_workers, metrics, recorder } = parts;
+    let scopes: Vec<Option<&String>> =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(Some).collect() };
+    let labelled = watcher::Config::default().labels(build::RUN_LABEL);
+    let mut controllers = Vec::new();
+    for scope in scopes {
+        let runs = api::<DeserializeGuard<ArchiveRun>>(&client, scope);
+        controllers.push(
+            Controller::new(runs, watcher::Config::default())
+                .owns(api::<Job>(&client, scope), labelled.clone())
+                .owns(api::<Deployment>(&client, scope), labelled.clone())
+                .watches(api::<Pod>(&client, scope), labelled.clone(), |pod| {
+                    let run = pod.labels().get(build::RUN_LABEL)?.clone();
+                    Some(ObjectRef::new(&run).within(&pod.namespace()?))
+                })
+                .with_config(Config::default().concurrency(CONCURRENCY).debounce(Duration::from_millis(200)))
+                .graceful_shutdown_on(shutdown.clone()),
+        );
+    }
+    let context = Arc::new(Context {
+        runs: controllers.iter().map(Controller::store).collect(),
+        client,
+        aws,
+        defaults,
+        max_workers,
+        tracks: Tracks::default(),
+        metrics,
+        recorder,
+        failures: std::sync::Mutex::default(),
+    });
+    let running = controllers.into_iter().map(|controller| {
+        controller.run(reconcile, error_policy, Arc::clone(&context)).for_each(|reconciled| async move {
+            if let Err(error) = reconciled {
+                tracing::debug!(%error, "reconcile");
+            }
+        })
+    });
+    futures_util::future::join_all(running).await;
+}
+
+fn api<K>(client: &Client, namespace: Option<&String>) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let resource = match &run.0 {
+        Ok(resource) => resource,
+        Err(invalid) => {
+            // Of a version that this operator does not know: it must not stop the others.
+            tracing::warn!(name = ?invalid.metadata.name, error = invalid.error, "cannot read an ArchiveRun");
+            return Ok(Action::await_change());
+        }
+    };
+    let uid = resource.uid().unwrap_or_default();
+    let started = std::time::Instant::now();
+    let reconciled = Box::pin(one(resource, &context)).await;
+    context.metrics.reconciled(started.elapsed(), reconciled.as_ref().err().map(ReconcileError::class));
+    if reconciled.is_ok() {
+        context.succeeded(&uid);
+    }
+    reconciled
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
+fn error_policy(run: Arc<DeserializeGuard<ArchiveRun>>, error: &ReconcileError, context: Arc<Context>) -> Action {
+    let pause = context.failed(&run.uid().unwrap_or_default());
+    tracing::warn!(namespace = run.namespace(), name = run.name_any(), %error, again_seconds = pause.as_secs(), "reconcile failed");
+    Action::requeue(pause)
+}
+
+async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, ReconcileError> {
+    let prior = resource.status.clone().unwrap_or_default();
+    let generation = resource.metadata.generation.unwrap_or(0);
+    if resource.metadata.deletion_timestamp.is_some() {
+        return clean_up(resource, &prior, context).await;
+    }
+    let run = match validate(resource, &context.defaults) {
+        Ok(run) => run,
+        Err(refusal) if decide::finished(&prior).is_none() => {
+            let decision = Decision::refused(Told::new(refusal.reason(), refusal.to_string()));
+            let applied = Applied::default();
+            let now = Timestamp::now();
+            let outcome = Outcome { run: None, seen: None, decision: &decision, applied: &applied, generation, now };
+            return tell(resource, &prior, &outcome, context).await;
+        }
+        // What was carried out once is not taken back by a policy that came later.
+        Err(_) => return Ok(Action::await_change()),
+    };
+    let track = context.tracks.of(&run.uid, &run.name);
+    let track: &mut Track = &mut *track.lock().await;
+    let seen = dereference::dereference(context, &run, &prior, track).await?;
+    let now = Timestamp::now();
+    let decision = decide::decide(&run, &prior, &seen, now);
+    let applied = apply::apply(context, &run, &prior, &decision.writes, track).await?;
+    let outcome =
+        Outcome { run: Some(&run), seen: Some(&seen), decision: &decision, applied: &applied, generation, now };
+    tell(resource, &prior, &outcome, context).await
+}
+
+/// Writes the status where it changed, and events of what changed.
+async fn tell(
+    resource: &ArchiveRun,
+    prior: &ArchiveRunStatus,
+    outcome: &Outcome<'_>,
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    let next = status::next(prior, outcome);
+    let deleted = outcome.decision.writes.contains(&decide::Write::DeleteRun);
+    if next != *prior && !deleted {
+        let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+        let patch = Patch::Merge(json!({"status": merge(prior, &next)}));
+        let written = runs.patch_status(&resource.name_any(), &PatchParams::default(), &patch).await;
+        match written {
+            Ok(_) => {}
+            // Deleted meanwhile.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Action::await_change()),
+            Err(cause) => return Err(ReconcileError::Write(Box::new(cause))),
+        }
+        events::publish(&context.recorder, resource, prior, &next).await;
+    }
+    if let Some(run) = outcome.run {
+        context.metrics.observe(run, &next);
+    }
+    let mut look_again = outcome.decision.look_again;
+    if outcome.applied.refused.is_some()
+        || matches!(outcome.applied.claim, Some(crate::store::ClaimState::Taken { .. }))
+    {
+        look_again = Some(4 * decide::PERIOD);
+    }
+    Ok(look_again.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(Duration::from_millis(10)))))
+}
+
+/// A merge patch: what is gone has to be named.
+fn merge(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value {
+    let value = |status: &ArchiveRunStatus| serde_json::to_value(status).expect("a status is plain JSON");
+    let (before, mut after) = (value(prior), value(next));
+    if let (Some(before), Some(after)) = (before.as_object(), after.as_object_mut()) {
+        for key in before.keys() {
+            after.entry(key).or_insert(serde_json::Value::Null);
+        }
+    }
+    after
+}
+
+/// The resource is being deleted: pods first, then the queues that they hang on, then it may go.
+async fn clean_up(
+    resource: &ArchiveRun,
+    prior: &ArchiveRunStatus,
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    context.tracks.forget(&resource.uid().unwrap_or_default());
+    context.metrics.forget(resource);
+    if !resource.finalizers().iter().any(|known| known == FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    // One that cannot even be read has never had anything made for it.
+    if let Ok(run) = read(resource, &context.defaults) {
+        apply::delete_workloads(context, &run).await?;
+        let deleted = apply::delete_queues(&Queues::new(&context.aws, None), &run, prior).await;
+        match deleted {
+            Ok(()) => {}
+            Err(error) if resource.annotations().get(ORPHAN_ANNOTATION).map(String::as_str) == Some("true") => {
+                tracing::warn!(%error, run = %run.name, "queues are left behind, as the annotation asks");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let left: Vec<_> = resource.finalizers().iter().filter(|known| *known != FINALIZER).collect();
+    let patch = json!({"metadata": {"finalizers": left, "resourceVersion": resource.resource_version()}});
+    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    match runs.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => Ok(Action::await_change()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Action::await_change()),
+        Err(cause) => Err(ReconcileError::Write(Box::new(cause))),
+    }
+}

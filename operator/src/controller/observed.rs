@@ -1,0 +1,95 @@
+//! What a look at the world showed, as plain data: the input of every decision.
+
+use std::time::Duration;
+
+use s3bundler_contract::RunSummary;
+
+use super::problem::Problem;
+use crate::autoscale::depth::Depths;
+use crate::receipts::Counted;
+use crate::store::{InventoryState, StoreError};
+
+/// The grouper of a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrouperState {
+    /// There is no Job.
+    Absent,
+    /// It is at work, or waits for its turn.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It ended badly, for good.
+    Failed {
+        /// What its last container exited with.
+        exit_code: Option<i32>,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// The Deployment of the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkersState {
+    /// Replicas asked for.
+    pub replicas: u32,
+}
+
+/// The pods of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pods {
+    /// All that are not finished, grouper's included.
+    pub present: u32,
+    /// Workers that run.
+    pub running: u32,
+    /// Workers that hold a group: the ready ones.
+    pub busy: u32,
+    /// What is wrong with any of them, worst first.
+    pub problems: Vec<Problem>,
+}
+
+/// The inventory, where it had to be looked for.
+#[derive(Debug)]
+pub enum InventoryLook {
+    /// That of `latest`, or the one that was named.
+    State(InventoryState),
+    /// There is no finished inventory under the prefix.
+    NoneFinished,
+    /// The newest one is older than the run wants.
+    TooOld {
+        /// Its age.
+        age: Duration,
+    },
+    /// It could not be looked for.
+    Failed(StoreError),
+}
+
+/// What there is.
+#[derive(Debug)]
+pub struct Observed {
+    /// Whether the pods' service account is there.
+    pub service_account: bool,
+    /// The inventory; `None` where it is known already, or there is none to be known.
+    pub inventory: Option<InventoryLook>,
+    /// The grouper of the pass at hand.
+    pub grouper: GrouperState,
+    /// The workers.
+    pub workers: Option<WorkersState>,
+    /// The pods.
+    pub pods: Pods,
+    /// Depth of the queues; `None` where it was not read, because nothing hangs on it.
+    pub depths: Option<Depths>,
+    /// For how long the queue has been empty with nothing in flight.
+    pub empty_for: Duration,
+    /// What the grouper of the inventory made; `None` before.
+    pub summary: Option<RunSummary>,
+    /// What the grouper of the pass at hand made, the inventory's own in pass 0.
+    pub pass_summary: Option<RunSummary>,
+    /// Receipts; `None` where they were not read.
+    pub counted: Option<Counted>,
+    /// Why S3 could not be read, where it could not.
+    pub store_error: Option<StoreError>,
+    /// The request for a redrive that was carried out last.
+    pub redriven: Option<String>,
+    /// Workers that the operator may give to this run.
+    pub worker_cap: u32,
+}

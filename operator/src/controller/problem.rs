@@ -1,0 +1,197 @@
+//! What can be wrong with a run's pods, told from their status. Pure.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
+use s3bundler_contract::ExitCode;
+
+/// Restarts after which a container counts as crash looping, before the kubelet calls it so.
+const RESTARTS: i32 = 2;
+/// Characters of a pod's last words in a message.
+const LAST_WORDS: usize = 300;
+
+/// What is wrong, worst first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Problem {
+    /// A container ended because S3, SQS or KMS denied it something.
+    Denied(String),
+    /// The image cannot be had.
+    ImagePull(String),
+    /// Pods cannot be made: a quota, an admission policy.
+    FailedCreate(String),
+    /// A container ends over and over.
+    CrashLooping(String),
+    /// No node takes a pod.
+    Unschedulable(String),
+}
+
+impl Problem {
+    /// The reason in a condition.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "AccessDenied",
+            Self::ImagePull(_) => "ImagePull",
+            Self::FailedCreate(_) => "QuotaExceeded",
+            Self::CrashLooping(_) => "CrashLooping",
+            Self::Unschedulable(_) => "Unschedulable",
+        }
+    }
+
+    /// For people.
+    pub fn message(&self) -> &str {
+        let (Self::Denied(text)
+        | Self::ImagePull(text)
+        | Self::FailedCreate(text)
+        | Self::CrashLooping(text)
+        | Self::Unschedulable(text)) = self;
+        text
+    }
+
+    /// Whether nothing moves until a person acts.
+    pub const fn stalls(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::ImagePull(_) | Self::FailedCreate(_))
+    }
+}
+
+/// What is wrong with a pod.
+pub fn of_pod(pod: &Pod) -> Option<Problem> {
+    let name = pod.metadata.name.as_deref().unwrap_or("pod");
+    let status = pod.status.as_ref()?;
+    let unscheduled = status.conditions.iter().flatten().find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    });
+    if let Some(condition) = unscheduled {
+        let why = condition.message.as_deref().unwrap_or("no node takes it");
+        return Some(Problem::Unschedulable(format!("{name}: {why}")));
+    }
+    for container in status.container_statuses.iter().flatten() {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
+        let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or(reason);
+        match reason {
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" => {
+                return Some(Problem::ImagePull(format!("{name}: {} of image {}: {message}", reason, container.image)));
+            }
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                return Some(Problem::CrashLooping(format!("{name}: {reason}: {message}")));
+            }
+            _ => {}
+        }
+        let ended = [&container.state, &container.last_state].into_iter().find_map(|state| terminated(state.as_ref()));
+        let Some(ended) = ended.filter(|ended| ended.exit_code != 0) else { continue };
+        let told = format!("{name} exited with {}{}", ended.exit_code, last_words(ended));
+        if ended.exit_code == i32::from(ExitCode::Permission.code()) {
+            return Some(Problem::Denied(told));
+        }
+        if container.restart_count >= RESTARTS || reason == "CrashLoopBackOff" {
+            return Some(Problem::CrashLooping(told));
+        }
+    }
+    None
+}
+
+/// What keeps a Deployment from having its pods.
+pub fn of_deployment(deployment: &Deployment) -> Option<Problem> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let failure = conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
+    Some(Problem::FailedCreate(failure.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
+}
+
+/// Why a Job failed, where it did: its own words.
+pub fn failure_of_job(job: &Job) -> Option<String> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    let failed =
+        conditions.iter().find(|it| matches!(it.type_.as_str(), "Failed" | "FailureTarget") && it.status == "True")?;
+    let reason = failed.reason.as_deref().unwrap_or("Failed");
+    Some(failed.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}")))
+}
+
+/// What a pod's container exited with, and its last words.
+pub fn exit_of_pod(pod: &Pod) -> Option<(i32, String)> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let ended =
+        statuses.iter().find_map(|it| terminated(it.state.as_ref()).or_else(|| terminated(it.last_state.as_ref())))?;
+    Some((ended.exit_code, last_words(ended)))
+}
+
+fn terminated(state: Option<&ContainerState>) -> Option<&ContainerStateTerminated> {
+    state?.terminated.as_ref()
+}
+
+/// The end of the termination message: with `FallbackToLogsOnError` it is the end of the log, whose last line is the error.
+fn last_words(ended: &ContainerStateTerminated) -> String {
+    let message = ended.message.as_deref().unwrap_or_default();
+    let line = message.lines().rev().find(|line| !line.trim().is_empty());
+    let line = line.or(ended.reason.as_deref().filter(|reason| *reason != "Error"));
+    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).take(LAST_WORDS).collect::<String>();
+    line.map(|line| format!(": {}", clean(line.trim()))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(status: &Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "w-1"}, "status": status})).unwrap()
+    }
+
+    fn container(fields: &Value) -> Value {
+        let mut container =
+            json!({"name": "s3bundler", "image": "worker:1", "imageID": "", "ready": false, "restartCount": 0});
+        container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({"containerStatuses": [container]})
+    }
+
+    #[test]
+    fn a_pod_says_what_is_wrong_with_it() {
+        let ended =
+            |code, message: &str| json!({"terminated": {"exitCode": code, "reason": "Error", "message": message}});
+        let cases = [
+            (json!({}), None),
+            (container(&json!({"state": {"running": {}}})), None),
+            (
+                json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}),
+                Some(Problem::Unschedulable("w-1: 0/3 nodes".to_owned())),
+            ),
+            (
+                container(&json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}})),
+                Some(Problem::ImagePull("w-1: ImagePullBackOff of image worker:1: not found".to_owned())),
+            ),
+            (
+                container(&json!({"restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                    "lastState": ended(2, "log\ns3bundler: the disk is full\n")})),
+                Some(Problem::CrashLooping("w-1 exited with 2: s3bundler: the disk is full".to_owned())),
+            ),
+            (container(&json!({"restartCount": 1, "lastState": ended(1, ""), "state": {"running": {}}})), None),
+            (container(&json!({"restartCount": 3, "lastState": ended(0, ""), "state": {"running": {}}})), None),
+            (
+                container(&json!({"state": ended(7, "s3bundler: denied")})),
+                Some(Problem::Denied("w-1 exited with 7: s3bundler: denied".to_owned())),
+            ),
+            (
+                container(
+                    &json!({"restartCount": 2, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}),
+                ),
+                Some(Problem::CrashLooping("w-1 exited with 137: OOMKilled".to_owned())),
+            ),
+        ];
+        for (status, expected) in cases {
+            assert_eq!(of_pod(&pod(&status)), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_whose_pods_are_refused_says_so() {
+        let deployment: Deployment = serde_json::from_value(json!({"status": {"conditions": [
+            {"type": "Available", "status": "False"},
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}}))
+        .unwrap();
+        assert_eq!(of_deployment(&deployment), Some(Problem::FailedCreate("exceeded quota".to_owned())));
+    }
+}

@@ -1,0 +1,246 @@
+//! The last step: what is said of the run. Pure but for its one write. Every condition is there from the first time, and
+//! counts never fall.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use s3bundler_contract::record::InventoryRef;
+
+use super::apply::Applied;
+use super::decide::{Decision, Phase, Told};
+use super::observed::Observed;
+use super::validate::{QueuePlan, Run};
+use crate::crd::{
+    ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
+};
+use crate::store::ClaimState;
+
+/// Longest message of a condition ("Condition" of meta/v1).
+const MAX_MESSAGE: usize = 32_768;
+
+/// What a look at a run came to.
+pub struct Outcome<'a> {
+    /// The run; absent where it was refused before it could be read.
+    pub run: Option<&'a Run>,
+    /// What there was.
+    pub seen: Option<&'a Observed>,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// What was done.
+    pub applied: &'a Applied,
+    /// The generation that was looked at.
+    pub generation: i64,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The next status.
+pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus {
+    let Outcome { run, seen, decision, applied, generation, now } = *outcome;
+    let mut status = prior.clone();
+    status.observed_generation = Some(generation);
+    let taken = match &applied.claim {
+        Some(ClaimState::Taken { difference, owner }) => {
+            let name = run.map(|run| run.name.to_string()).unwrap_or_default();
+            let message =
+                format!("the name {name} belongs to {difference}, claimed by {owner}: choose another name, or prefix");
+            Some(Told::new("RunNameTaken", message))
+        }
+        _ => None,
+    };
+    let denied = applied.refused.as_ref().map(|error| Told::new("AccessDenied", error.to_string()));
+    let refused = taken.or_else(|| decision.refused.clone());
+
+    if let Some(run) = run.filter(|_| refused.is_none()) {
+        if applied.queues.is_some() {
+            status.worker_image.get_or_insert_with(|| run.image.clone());
+            status.start_time.get_or_insert(Time(now));
+        }
+        if let (Some(inventory), true) = (&decision.inventory, applied.queues.is_some()) {
+            status.inventory = Some(inventory_status(inventory));
+        }
+        if let Some(pair) = &applied.queues {
+            let queue = status.queue.get_or_insert_default();
+            queue.url = Some(pair.url.clone());
+            queue.dead_letter_url.clone_from(&pair.dead_letter_url);
+        }
+    }
+    if let Some(seen) = seen {
+        depth(&mut status, seen, now);
+        counts(&mut status, seen);
+        status.workers = Some(WorkerStatus {
+            desired: int32(decision.workers),
+            running: int32(seen.pods.running),
+            busy: int32(seen.pods.busy),
+        });
+    }
+    if decision.pass > 0 || status.retry_pass.is_some() {
+        status.retry_pass = Some(int32(decision.pass));
+    }
+    let was_suspended = condition(prior, "Suspended").is_some_and(|it| it.status == "True");
+    conditions(&mut status, outcome, refused, denied);
+    let is_suspended = condition(&status, "Suspended").is_some_and(|it| it.status == "True");
+    if was_suspended && !is_suspended {
+        // Time at rest does not count toward the deadline.
+        let since = condition(prior, "Suspended").map(|it| it.last_transition_time.0);
+        if let (Some(start), Some(since)) = (&mut status.start_time, since) {
+            let rested = now.duration_since(since);
+            start.0 = start.0.checked_add(rested).unwrap_or(start.0).min(now);
+        }
+    }
+    if decision.phase.is_final() && status.completion_time.is_none() {
+        status.completion_time = Some(Time(now));
+    }
+    status
+}
+
+/// The first status of a run: everything unknown, nothing hidden.
+fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Told>, denied: Option<Told>) {
+    let Outcome { run, seen, decision, applied, generation, now } = *outcome;
+    let phase = decision.phase;
+    let mut set = |name: &str, value: bool, told: Told| {
+        let value = if value { "True" } else { "False" };
+        let message: String = told.message.chars().take(MAX_MESSAGE / 4).collect();
+        let known = status.conditions.iter().position(|it| it.type_ == name);
+        let since = known.map(|at| &status.conditions[at]).filter(|it| it.status == value);
+        let since = since.map_or(Time(now), |it| it.last_transition_time.clone());
+        let new = Condition {
+            type_: name.to_owned(),
+            status: value.to_owned(),
+            reason: told.reason.to_owned(),
+            message,
+            observed_generation: Some(generation),
+            last_transition_time: since,
+        };
+        match known {
+            Some(at) => status.conditions[at] = new,
+            None => status.conditions.push(new),
+        }
+    };
+    let stalled = denied.or_else(|| decision.stalled.clone());
+    let failed = decision.failed.clone();
+    let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |told| &told.message);
+    set(
+        "Ready",
+        matches!(phase, Phase::Complete | Phase::CompleteWithFailures),
+        Told::new(phase.reason(), message.clone()),
+    );
+    let progressing = || Told::new("Progressing", "nothing keeps it from going on");
+    set("Stalled", stalled.is_some(), stalled.unwrap_or_else(progressing));
+    set(
+        "Degraded",
+        decision.degraded.is_some(),
+        decision.degraded.clone().unwrap_or_else(|| Told::new("AsExpected", "nothing is wrong")),
+    );
+    set("Accepted", refused.is_none(), refused.unwrap_or_else(|| Told::new("Valid", "the run can be carried out")));
+    let complete = matches!(phase, Phase::Complete | Phase::CompleteWithFailures);
+    let not_yet = || Told::new("InProgress", "the run has not ended");
+    let end = || Told::new(phase.reason(), decision.message.clone());
+    set("Complete", complete, if phase.is_final() { end() } else { not_yet() });
+    set("Failed", failed.is_some(), failed.unwrap_or_else(|| if phase.is_final() { end() } else { not_yet() }));
+    let rests = phase == Phase::Suspended && seen.is_some_and(|seen| seen.pods.present == 0);
+    let resting = match (phase, rests) {
+        (Phase::Suspended, true) => Told::new("Suspended", "no pod is left; set spec.suspend to false to go on"),
+        (Phase::Suspended, false) => Told::new("Suspending", decision.message.clone()),
+        _ => Told::new("NotSuspended", "the run is not suspended"),
+    };
+    set("Suspended", rests, resting);
+
+    // True once, and then only taken back by the end.
+    let summary = seen.and_then(|seen| seen.summary.as_ref());
+    let grouped = summary
+        .map(|summary| Told::new("AllGroupsMade", format!("{} objects in {} groups", summary.objects, summary.groups)));
+    if let Some(told) = grouped {
+        set("Grouped", true, told);
+    }
+    let managed = run.is_some_and(|run| matches!(run.queue, QueuePlan::Managed(_)));
+    if applied.queues_deleted {
+        set("QueueReady", false, Told::new("Deleted", "the run has ended"));
+    } else if applied.queues.is_some() {
+        let told =
+            if managed { Told::new("Made", "made for this run") } else { Told::new("Existing", "brought by this run") };
+        set("QueueReady", true, told);
+    }
+    for (name, told) in [
+        ("Grouped", Told::new("Pending", "the groups are not made yet")),
+        ("QueueReady", Told::new("Pending", "there is no queue yet")),
+    ] {
+        match status.conditions.iter_mut().find(|it| it.type_ == name) {
+            Some(known) => known.observed_generation = Some(generation),
+            None => status.conditions.push(Condition {
+                type_: name.to_owned(),
+                status: "False".to_owned(),
+                reason: told.reason.to_owned(),
+                message: told.message,
+                observed_generation: Some(generation),
+                last_transition_time: Time(now),
+            }),
+        }
+    }
+}
+
+fn depth(status: &mut ArchiveRunStatus, seen: &Observed, now: Timestamp) {
+    let Some(depths) = &seen.depths else { return };
+    let queue: &mut QueueStatus = status.queue.get_or_insert_default();
+    if let Ok(depth) = &depths.groups {
+        let (visible, in_flight) = (Some(int64(depth.visible)), Some(int64(depth.in_flight)));
+        if (queue.visible, queue.in_flight) != (visible, in_flight) || queue.observed_at.is_none() {
+            (queue.visible, queue.in_flight, queue.observed_at) = (visible, in_flight, Some(Time(now)));
+        }
+    }
+    if let Some(dead) = depths.dead_lettered {
+        status.groups.get_or_insert_default().dead_lettered = int64(dead);
+    }
+}
+
+fn counts(status: &mut ArchiveRunStatus, seen: &Observed) {
+    if let Some(summary) = &seen.summary {
+        status.groups.get_or_insert_default().total = Some(int64(summary.groups));
+        status.bytes.get_or_insert_default().total = Some(int64(summary.bytes));
+        let objects = status.objects.get_or_insert_default();
+        (objects.total, objects.left_out) = (Some(int64(summary.rows)), int64(summary.left_out_rows()));
+    }
+    let Some(counted) = &seen.counted else { return };
+    let outcome = counted.outcome();
+    // A LIST may lag behind another.
+    let grown = |before: i64, now: u64| before.max(int64(now));
+    let groups: &mut GroupCounts = status.groups.get_or_insert_default();
+    groups.committed = grown(groups.committed, counted.pass(0).groups);
+    let objects: &mut ObjectCounts = status.objects.get_or_insert_default();
+    objects.archived = grown(objects.archived, outcome.archived);
+    objects.copied = grown(objects.copied, outcome.copied);
+    objects.failed = int64(outcome.failed_objects());
+    let bytes: &mut ByteCounts = status.bytes.get_or_insert_default();
+    bytes.archived = grown(bytes.archived, outcome.archived_bytes);
+    bytes.copied = grown(bytes.copied, outcome.copied_bytes);
+    bytes.failed = int64(outcome.failed_bytes);
+    status.failures = outcome
+        .failed
+        .iter()
+        .map(|(reason, count)| FailureCount { reason: reason.to_string(), count: int64(*count) })
+        .collect();
+    let groups = status.groups.unwrap_or_default();
+    let total = groups.total.map_or_else(|| "?".to_owned(), |total| total.to_string());
+    status.progress = Some(format!("{}/{total}", groups.committed));
+}
+
+fn inventory_status(inventory: &InventoryRef) -> InventoryStatus {
+    let created = inventory.creation_timestamp.and_then(|millis| i64::try_from(millis).ok());
+    InventoryStatus {
+        manifest: inventory.manifest.to_string(),
+        etag: Some(inventory.etag.clone()),
+        created_at: created.and_then(|millis| Timestamp::from_millisecond(millis).ok()).map(Time),
+    }
+}
+
+/// A condition by its name.
+pub fn condition<'a>(status: &'a ArchiveRunStatus, name: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|it| it.type_ == name)
+}
+
+fn int64(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn int32(n: u32) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,51 @@
+//! What the tests of decisions share: a run, and the operator's settings.
+
+use serde_json::{Value, json};
+
+use super::validate::Defaults;
+use crate::crd::ArchiveRun;
+
+/// A small run; `spec` is merged over it.
+pub fn archive_run(spec: Value) -> ArchiveRun {
+    let mut run = json!({
+        "apiVersion": "archive.s3bundler.dev/v1alpha1",
+        "kind": "ArchiveRun",
+        "metadata": {
+            "name": "logs", "namespace": "team-a", "uid": "0a1b2c3d-4e5f-6789-abcd-ef0123456789", "generation": 1,
+            "creationTimestamp": "2026-11-23T10:00:00Z",
+        },
+        "spec": {
+            "source": {"inventory": {"manifest": "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json"}},
+            "destination": {"bucket": "archive", "prefix": "p"},
+        },
+    });
+    merge(&mut run["spec"], spec);
+    serde_json::from_value(run).expect("an ArchiveRun")
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+/// An operator's settings.
+pub fn defaults() -> Defaults {
+    let resources = || serde_json::from_value(json!({"requests": {"cpu": "1"}})).expect("resources");
+    Defaults {
+        image: "worker:1".to_owned(),
+        image_pull_policy: "IfNotPresent".to_owned(),
+        service_account: "s3bundler-worker".to_owned(),
+        env: vec![("AWS_REGION".to_owned(), "eu-west-1".to_owned())],
+        worker_resources: resources(),
+        grouper_resources: resources(),
+        cluster: "test".to_owned(),
+        policy: None,
+        queue_hosts: Vec::new(),
+    }
+}

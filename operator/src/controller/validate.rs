@@ -1,0 +1,357 @@
+//! The second step: a permissive spec becomes a strict [`Run`], or a [`Refusal`] that says why not. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource as _, ResourceExt as _};
+use s3bundler_contract::layout::RunName;
+use s3bundler_contract::record::{InventoryRef, RunClaim};
+use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, S3Address, SelectOptions};
+
+use crate::crd::{
+    ArchiveRun, Delivery, Encryption, Keda, Origin, PodTemplate, QueueType, ScalingMode, Scratch, SpecError,
+};
+use crate::policy::{Asked, PolicyFile, check};
+use crate::queues::{QueuePair, queue_name};
+
+/// While a run is retried, an annotation with this key asks for its dead-lettered groups to be put back on the queue.
+pub const REDRIVE_ANNOTATION: &str = "archive.s3bundler.dev/redrive-requested-at";
+/// An annotation with this key and the value `true` lets a run go whose queues cannot be deleted.
+pub const ORPHAN_ANNOTATION: &str = "archive.s3bundler.dev/orphan-queues";
+
+/// What the operator's own settings add to every run.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// Image of grouper and workers.
+    pub image: String,
+    /// Its pull policy.
+    pub image_pull_policy: String,
+    /// Service account of runs that name none.
+    pub service_account: String,
+    /// Variables of grouper and workers.
+    pub env: Vec<(String, String)>,
+    /// Resources of workers that ask for none.
+    pub worker_resources: ResourceRequirements,
+    /// Resources of groupers that ask for none.
+    pub grouper_resources: ResourceRequirements,
+    /// What names this cluster, for people.
+    pub cluster: String,
+    /// What runs may do.
+    pub policy: Option<PolicyFile>,
+    /// Hosts of queue URLs besides those of AWS: those of configured endpoints.
+    pub queue_hosts: Vec<String>,
+}
+
+/// Where the groups come from and go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueuePlan {
+    /// A queue of this name, which the operator makes and deletes.
+    Managed(String),
+    /// A queue that was there before and stays.
+    Existing(QueuePair),
+}
+
+/// A run as it can be carried out.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The resource's name, which names the run everywhere.
+    pub name: RunName,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// The generation that this was read from.
+    pub generation: i64,
+    /// When the resource was made.
+    pub created: Option<Timestamp>,
+    /// Where the rows come from.
+    pub origin: Origin,
+    /// Region of the source.
+    pub source_region: Option<String>,
+    /// Account that must own the source's buckets.
+    pub source_owner: Option<String>,
+    /// Bucket of the destination.
+    pub bucket: String,
+    /// Keys of the destination.
+    pub layout: Layout,
+    /// Region of the destination.
+    pub destination_region: Option<String>,
+    /// Account that must own the destination.
+    pub destination_owner: Option<String>,
+    /// How what is written is encrypted.
+    pub encryption: Encryption,
+    /// Tags of archives, indexes and copies.
+    pub tags: Vec<(String, String)>,
+    /// Which rows.
+    pub select: SelectOptions,
+    /// Where groups end.
+    pub group: GroupOptions,
+    /// How archives are written.
+    pub archive: ArchiveOptions,
+    /// The queue.
+    pub queue: QueuePlan,
+    /// Who puts messages on it.
+    pub delivery: Delivery,
+    /// Service account of the pods.
+    pub service_account: String,
+    /// Secret with keys of AWS.
+    pub secret: Option<String>,
+    /// Image of the pods.
+    pub image: String,
+    /// Grouper's resources.
+    pub grouper_resources: ResourceRequirements,
+    /// Grouper's labels and placement.
+    pub grouper_template: PodTemplate,
+    /// Workers' resources.
+    pub worker_resources: ResourceRequirements,
+    /// Workers' labels and placement.
+    pub worker_template: PodTemplate,
+    /// Who scales.
+    pub mode: ScalingMode,
+    /// What KEDA is told.
+    pub keda: Option<Keda>,
+    /// Fewest workers while work is left.
+    pub min_replicas: u32,
+    /// Most workers.
+    pub max_replicas: u32,
+    /// Groups a worker is to have.
+    pub groups_per_worker: u32,
+    /// How long groups may go on after SIGTERM.
+    pub drain: Duration,
+    /// Groups after which a worker starts over.
+    pub recycle_after: Option<u32>,
+    /// The workers' directory for large objects.
+    pub scratch: Scratch,
+    /// Its size.
+    pub scratch_size: ByteSize,
+    /// Retry passes, at most.
+    pub max_passes: u32,
+    /// Failed objects that are too many.
+    pub max_failed_objects: Option<u64>,
+    /// How long the run may take, suspension not counted.
+    pub deadline: Option<Duration>,
+    /// Whether it is to rest.
+    pub suspend: bool,
+    /// How long a finished run is kept.
+    pub ttl: Option<Duration>,
+    /// Labels that kueue reads.
+    pub kueue_labels: BTreeMap<String, String>,
+    /// When somebody last asked for dead-lettered groups to be put back.
+    pub redrive_requested: Option<String>,
+}
+
+/// Why a run is not carried out. It is looked at again when it, or the operator's settings, change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The spec says something that cannot be.
+    #[error(transparent)]
+    Invalid(#[from] SpecError),
+    /// The name cannot be a run's.
+    #[error("metadata.name: {0}")]
+    Name(String),
+    /// The API has it, this release does not carry it out.
+    #[error("{0}")]
+    NotYet(&'static str),
+    /// The operator's owner does not want it.
+    #[error("{0}")]
+    NotAllowed(String),
+}
+
+impl Refusal {
+    /// The reason in the condition `Accepted`.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) | Self::Name(_) | Self::NotYet(_) => "Invalid",
+            Self::NotAllowed(_) => "NotAllowed",
+        }
+    }
+}
+
+impl Run {
+    /// The claim of the run's name for an inventory.
+    pub fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
+        let owner = format!("ArchiveRun {}/{} in cluster {cluster}", self.namespace, self.name);
+        let (select, group) = (self.select.clone(), self.group.clone());
+        RunClaim::new(self.name.clone(), inventory.clone(), select, group, self.archive.clone(), owner)
+    }
+}
+
+/// Reads a resource strictly, and asks the policy.
+pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
+    let run = read(run, defaults)?;
+    if matches!(run.origin, Origin::Manifests(_)) {
+        return Err(Refusal::NotYet(
+            "spec.source.manifests is not carried out by this release: `s3bundler bundle --manifest` archives them, or \
+             `s3bundler submit` and `bundle --queue`",
+        ));
+    }
+    let asked = Asked {
+        namespace: &run.namespace,
+        source_bucket: &origin_address(&run.origin).bucket,
+        destination: &format!("{}/{}", run.bucket, run.layout.root().trim_end_matches('/')),
+        queue: match &run.queue {
+            QueuePlan::Existing(pair) => Some(&pair.url),
+            QueuePlan::Managed(_) => None,
+        },
+        service_account: &run.service_account,
+        max_replicas: run.max_replicas,
+        scratch_type: &format!("{:?}", run.scratch.kind),
+    };
+    check(defaults.policy.as_ref(), &asked).map_err(Refusal::NotAllowed)?;
+    if let QueuePlan::Existing(pair) = &run.queue {
+        for url in [Some(&pair.url), pair.dead_letter_url.as_ref()].into_iter().flatten() {
+            check_queue_host(url, &defaults.queue_hosts)?;
+        }
+    }
+    Ok(run)
+}
+
+/// Reads a resource strictly, allowed or not: what was made for it has to be found again.
+pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
+    let spec = &run.spec;
+    let name: RunName = run
+        .name_any()
+        .parse()
+        .map_err(|error: s3bundler_contract::layout::LayoutError| Refusal::Name(error.to_string()))?;
+    let namespace = run.namespace().unwrap_or_default();
+    let uid = run.uid().unwrap_or_default();
+    let origin = spec.source.origin()?;
+    let layout = spec.destination.layout()?;
+    let queue = match (&spec.queue.kind, &spec.queue.existing) {
+        (QueueType::Existing, Some(existing)) => {
+            let (url, dead_letter_url) = (existing.url.clone(), existing.dead_letter_url.clone());
+            QueuePlan::Existing(QueuePair { url, dead_letter_url })
+        }
+        _ => QueuePlan::Managed(queue_name(&namespace, &name, &uid)),
+    };
+    let scaling = &spec.workers.scaling;
+    let service_account = spec.service_account_name.clone().unwrap_or_else(|| defaults.service_account.clone());
+    let pinned = run.status.as_ref().and_then(|status| status.worker_image.clone());
+    let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+    Ok(Run {
+        generation: run.meta().generation.unwrap_or(0),
+        created: run.creation_timestamp().map(|time| time.0),
+        source_region: spec.source.region.clone(),
+        source_owner: spec.source.expected_bucket_owner.clone(),
+        bucket: spec.destination.bucket.clone(),
+        layout,
+        destination_region: spec.destination.region.clone(),
+        destination_owner: spec.destination.expected_bucket_owner.clone(),
+        encryption: spec.destination.encryption.clone(),
+        tags: spec.destination.tags.clone().into_iter().collect(),
+        select: spec.source.select()?,
+        group: spec.group.options()?,
+        archive: spec.archive.options(&spec.destination)?,
+        queue,
+        delivery: spec.queue.delivery,
+        service_account,
+        secret: spec.credentials_secret_ref.as_ref().map(|secret| secret.name.clone()),
+        image: pinned.unwrap_or_else(|| defaults.image.clone()),
+        grouper_resources: spec.grouper.resources.clone().unwrap_or_else(|| defaults.grouper_resources.clone()),
+        grouper_template: spec.grouper.pod_template.clone(),
+        worker_resources: spec.workers.resources.clone().unwrap_or_else(|| defaults.worker_resources.clone()),
+        worker_template: spec.workers.pod_template.clone(),
+        mode: scaling.mode,
+        keda: scaling.keda.clone(),
+        min_replicas: scaling.min_replicas.unsigned_abs(),
+        max_replicas: scaling.max_replicas.unsigned_abs(),
+        groups_per_worker: scaling.target_groups_per_worker.unsigned_abs(),
+        drain: seconds(spec.workers.drain_seconds.into()),
+        recycle_after: spec.workers.recycle_after_groups.map(i32::unsigned_abs),
+        scratch: spec.workers.scratch.clone(),
+        scratch_size: spec.workers.scratch.size()?,
+        max_passes: spec.retry.max_object_passes.unsigned_abs(),
+        max_failed_objects: spec
+            .failure_policy
+            .as_ref()
+            .and_then(|policy| policy.max_failed_objects)
+            .map(i64::unsigned_abs),
+        deadline: spec.active_deadline_seconds.map(seconds),
+        suspend: spec.suspend,
+        ttl: spec.ttl_seconds_after_finished.map(|ttl| seconds(ttl.into())),
+        kueue_labels: super::build::kueue_labels(run.labels()),
+        redrive_requested: run.annotations().get(REDRIVE_ANNOTATION).cloned(),
+        name,
+        namespace,
+        uid,
+        origin,
+    })
+}
+
+/// The address that an origin begins at.
+pub fn origin_address(origin: &Origin) -> &S3Address {
+    match origin {
+        Origin::Inventory(manifest) => manifest,
+        Origin::Latest { prefix, .. } | Origin::Manifests(prefix) => prefix,
+    }
+}
+
+/// The operator signs requests to whatever a queue's URL names: only to SQS, or to an endpoint of its own settings.
+fn check_queue_host(url: &str, hosts: &[String]) -> Result<(), Refusal> {
+    let uri = url.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::authority).map(http::uri::Authority::as_str);
+    let is_aws = |host: &str| {
+        let aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|end| host.ends_with(end));
+        let sqs = host.starts_with("sqs.") || host.starts_with("sqs-fips.") || host.ends_with(".queue.amazonaws.com");
+        aws && sqs && uri.as_ref().and_then(http::Uri::scheme_str) == Some("https")
+    };
+    match host {
+        Some(host) if is_aws(host) || hosts.iter().any(|known| known == host) => Ok(()),
+        _ => Err(Refusal::NotAllowed(format!("queue {url} is neither on SQS nor on an endpoint of the operator"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::testing::{archive_run, defaults};
+
+    #[test]
+    fn a_minimal_run_gets_the_operators_defaults() {
+        let run = validate(&archive_run(json!({})), &defaults()).unwrap();
+        assert_eq!((run.name.as_str(), run.namespace.as_str()), ("logs", "team-a"));
+        assert_eq!((run.service_account.as_str(), run.image.as_str()), ("s3bundler-worker", "worker:1"));
+        assert_eq!(run.queue, QueuePlan::Managed("s3bundler-team-a-logs-0a1b2c3d4e5f".to_owned()));
+        assert_eq!((run.min_replicas, run.max_replicas, run.max_passes), (0, 20, 2));
+    }
+
+    #[test]
+    fn a_run_keeps_the_image_it_began_with() {
+        let mut resource = archive_run(json!({}));
+        resource.status.get_or_insert_default().worker_image = Some("worker:0".to_owned());
+        assert_eq!(validate(&resource, &defaults()).unwrap().image, "worker:0");
+    }
+
+    #[test]
+    fn what_is_not_carried_out_yet_is_refused_and_not_ignored() {
+        let source = json!({"source": {"inventory": null, "manifests": {"prefix": "s3://dst/groups/seed/"}}});
+        let refused = validate(&archive_run(source), &defaults()).unwrap_err();
+        assert_eq!(refused.reason(), "Invalid");
+        assert!(refused.to_string().contains("s3bundler submit"), "{refused}");
+    }
+
+    #[test]
+    fn queues_are_on_sqs_or_on_an_endpoint_of_the_operator() {
+        let hosts = ["10.88.0.1:5000".to_owned()];
+        for (url, allowed) in [
+            ("https://sqs.eu-west-1.amazonaws.com/111122223333/q", true),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", true),
+            ("https://eu-west-1.queue.amazonaws.com/1/q", true),
+            ("http://sqs.eu-west-1.amazonaws.com/1/q", false),
+            ("https://s3.eu-west-1.amazonaws.com/1/q", false),
+            ("https://sqs.evil.example/1/q", false),
+            ("https://sqs.x.amazonaws.com@evil.example/1/q", false),
+            ("http://10.88.0.1:5000/1/q", true),
+            ("http://169.254.169.254/latest/meta-data", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(check_queue_host(url, &hosts).is_ok(), allowed, "{url}");
+        }
+    }
+}

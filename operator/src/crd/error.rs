@@ -1,0 +1,52 @@
+//! Why a spec that the API server let pass is refused after all.
+
+use s3bundler_contract::S3Address;
+use s3bundler_contract::address::AddressError;
+use s3bundler_contract::layout::LayoutError;
+
+use super::quantity::QuantityError;
+
+/// A field that cannot be what it says. The text is fit for a condition's message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// None or both of two fields that exclude each other.
+    #[error("{field}: exactly one of {of} is needed")]
+    NotOne {
+        /// Path of the object with the fields.
+        field: &'static str,
+        /// The fields.
+        of: &'static str,
+    },
+    /// Not an S3 address.
+    #[error("{field}: {cause}")]
+    Address {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        cause: AddressError,
+    },
+    /// An address of a prefix where one of an object is needed.
+    #[error("{field}: {address} names no object")]
+    NoObject {
+        /// Path of the field.
+        field: &'static str,
+        /// What it says.
+        address: S3Address,
+    },
+    /// Not a number of bytes.
+    #[error("{field}: {cause}")]
+    Size {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        cause: QuantityError,
+    },
+    /// Not a prefix, or not a run's name.
+    #[error("{field}: {cause}")]
+    Layout {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        cause: LayoutError,
+    },
+}

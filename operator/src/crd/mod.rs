@@ -1,0 +1,46 @@
+//! `ArchiveRun`, the one resource that people write: an inventory, a destination, and how to get from one to the other.
+//!
+//! ```text
+//! source ──► group ──► queue ──► workers ──► archive ──► destination          status: what became of it
+//!                └ grouper          └ scratch, pod_template
+//! ```
+//!
+//! The types are permissive, as the API server hands them out; [`Source::origin`], [`Source::select`],
+//! [`Group::options`] and [`Archive::options`] read them strictly, in the words of the contract. Doc comments of fields
+//! are their descriptions in the CustomResourceDefinition, which [`crd`] makes: rules that look at one object stand at its
+//! type, those that compare with the object's former self in [`mod@rule`]. Whatever the schema accepts, these types can
+//! read, or one strange object would blind the operator to all others.
+
+pub mod archive;
+pub mod destination;
+pub mod error;
+pub mod group;
+pub mod grouper;
+pub mod pod_template;
+pub mod quantity;
+pub mod queue;
+pub mod rule;
+pub mod run;
+pub mod schema;
+pub mod scratch;
+pub mod source;
+pub mod status;
+pub mod workers;
+
+pub use archive::{Archive, ArchiveFormat};
+pub use destination::{Destination, Encryption, EncryptionType, KeyLayout};
+pub use error::SpecError;
+pub use group::Group;
+pub use grouper::Grouper;
+pub use pod_template::{PodMetadata, PodPlacement, PodTemplate};
+pub use quantity::QuantityError;
+pub use queue::{Delivery, ExistingQueue, Queue, QueueType};
+pub use rule::Rule;
+pub use run::{ArchiveRun, ArchiveRunSpec, FailurePolicy, Retry, SecretRef};
+pub use schema::crd;
+pub use scratch::{EphemeralScratch, HostPathScratch, Scratch, ScratchType};
+pub use source::{GlacierObjects, Inventory, LatestInventory, Manifests, Origin, Source, Versions};
+pub use status::{
+    ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
+};
+pub use workers::{AuthenticationKind, AuthenticationRef, Keda, Scaling, ScalingMode, Workers};

@@ -1,0 +1,170 @@
+//! Kubernetes quantities that are sizes: their schema, and how they become bytes.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use s3bundler_contract::ByteSize;
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::error::SpecError;
+use super::rule::Rule;
+
+/// Longest quantity: more digits than 2^63 has, a sign, a point and a suffix.
+const MAX_LENGTH: usize = 32;
+
+/// Why a quantity is not a size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// Not a quantity at all.
+    #[error("{0:?} is not a quantity such as 512Mi, 4Gi or 2G")]
+    Malformed(String),
+    /// Less than nothing.
+    #[error("{0:?} is negative")]
+    Negative(String),
+    /// More bytes than Kubernetes counts.
+    #[error("{0:?} is more than 2^63 - 1 bytes")]
+    TooLarge(String),
+}
+
+/// The schema of a size: a quantity above zero, as text or as a number.
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "maxLength": MAX_LENGTH,
+        "x-kubernetes-validations": [Rule::new(
+            "isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))",
+            "must be a quantity greater than 0, such as 512Mi or 4Gi",
+        )],
+    })
+}
+
+/// The bytes of a quantity, a fraction of a byte counting as one ("Quantity", Kubernetes API reference). A plain number
+/// is bytes; `k`, `M`, … are powers of 1,000, `Ki`, `Mi`, … of 1,024, `e3` is 10³.
+pub fn bytes(quantity: &Quantity) -> Result<ByteSize, QuantityError> {
+    let text = quantity.0.as_str();
+    let malformed = || QuantityError::Malformed(text.chars().take(MAX_LENGTH).collect());
+    if text.len() > MAX_LENGTH {
+        return Err(malformed());
+    }
+    let negative = text.starts_with('-');
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return Err(malformed());
+    }
+    let (factor, exponent) = unit(suffix).ok_or_else(malformed)?;
+
+    // At most 32 digits fit into 128 bits. What overflows later is too large, or too small to be more than one byte.
+    let digits = format!("0{whole}{}", fraction.trim_end_matches('0'));
+    let mantissa: u128 = digits.parse().map_err(|_| malformed())?;
+    if negative && mantissa > 0 {
+        return Err(QuantityError::Negative(text.to_owned()));
+    }
+    let places = i32::try_from(fraction.trim_end_matches('0').len()).map_err(|_| malformed())?;
+    let shift = exponent - places;
+    let power = 10_u128.checked_pow(shift.unsigned_abs());
+    let size = match (mantissa, power) {
+        (0, _) => Some(0),
+        (_, Some(power)) if shift >= 0 => mantissa.checked_mul(power).and_then(|size| size.checked_mul(factor)),
+        (_, None) if shift >= 0 => None,
+        (_, Some(power)) => mantissa.checked_mul(factor).map(|size| size.div_ceil(power)),
+        (_, None) => Some(1),
+    };
+    let size = size.and_then(|size| i64::try_from(size).ok());
+    size.map(|size| ByteSize(size.unsigned_abs())).ok_or_else(|| QuantityError::TooLarge(text.to_owned()))
+}
+
+/// [`bytes`] of the field `field`.
+pub(super) fn read(field: &'static str, quantity: &Quantity) -> Result<ByteSize, SpecError> {
+    bytes(quantity).map_err(|cause| SpecError::Size { field, cause })
+}
+
+/// What a suffix multiplies by: a factor, and a power of ten.
+fn unit(suffix: &str) -> Option<(u128, i32)> {
+    let unit = match suffix {
+        "" => (1, 0),
+        "n" => (1, -9),
+        "u" => (1, -6),
+        "m" => (1, -3),
+        "k" => (1, 3),
+        "M" => (1, 6),
+        "G" => (1, 9),
+        "T" => (1, 12),
+        "P" => (1, 15),
+        "E" => (1, 18),
+        "Ki" => (1 << 10, 0),
+        "Mi" => (1 << 20, 0),
+        "Gi" => (1 << 30, 0),
+        "Ti" => (1 << 40, 0),
+        "Pi" => (1 << 50, 0),
+        "Ei" => (1 << 60, 0),
+        _ => {
+            let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+            (1, (-1_000..=1_000).contains(&exponent).then_some(exponent)?)
+        }
+    };
+    Some(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<u64, QuantityError> {
+        bytes(&Quantity(text.to_owned())).map(ByteSize::bytes)
+    }
+
+    #[test]
+    fn sizes_are_read_as_kubernetes_reads_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1048576", 1 << 20),
+            ("+1", 1),
+            ("-0", 0),
+            ("4Gi", 4 << 30),
+            ("2G", 2_000_000_000),
+            ("1.5Gi", 1536 << 20),
+            (".5Ki", 512),
+            ("5.Ki", 5120),
+            ("1e3", 1000),
+            ("1E3", 1000),
+            ("12E-1", 2),
+            ("1E", 1_000_000_000_000_000_000),
+            ("7Ei", 7 << 60),
+            ("1500m", 2),
+            ("1n", 1),
+            ("0.1", 1),
+            ("1e-900", 1),
+            ("0e900", 0),
+            ("9223372036854775807", i64::MAX.unsigned_abs()),
+        ] {
+            assert_eq!(read(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_size_is_told_why() {
+        for text in ["", ".", "-", "Gi", "1.2.3", "1KB", "1ki", " 1", "1 Gi", "1e", "1e99999", "0x1", "ä", "１"] {
+            assert!(matches!(read(text), Err(QuantityError::Malformed(_))), "{text}");
+        }
+        assert!(matches!(read("-1Gi"), Err(QuantityError::Negative(_))));
+        for text in ["8Ei", "9223372036854775808", "1e30", "1e900", "99999999999999999999999999999999"] {
+            assert!(matches!(read(text), Err(QuantityError::TooLarge(_))), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_text_there_is_an_answer(text in "\\PC{0,40}") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn a_fraction_is_rounded_up_to_a_byte(thousandths in 0_u64..1 << 50) {
+            prop_assert_eq!(read(&format!("{thousandths}m")), Ok(thousandths.div_ceil(1000)));
+            prop_assert_eq!(read(&format!("{}.{:03}", thousandths / 1000, thousandths % 1000)), Ok(thousandths.div_ceil(1000)));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What the operator says about a run. Counts come from receipts in S3, never from the queue's depth, and never fall.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// What became of the run.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveRunStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Stalled, Accepted, QueueReady, Grouped, Degraded, Suspended, Complete and Failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// When the run was first acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub start_time: Option<Time>,
+    /// When the run became Complete or Failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub completion_time: Option<Time>,
+    /// The inventory that is really read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<InventoryStatus>,
+    /// Image of grouper and workers, fixed at the start: an upgrade of the operator does not change a run under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub worker_image: Option<String>,
+    /// Groups committed of all, such as 4821/15388.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub progress: Option<String>,
+    /// How often failed objects have been grouped once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = i32::MAX))]
+    pub retry_pass: Option<i32>,
+    /// Groups of all passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupCounts>,
+    /// Objects of the inventory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectCounts>,
+    /// Bytes of those objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<ByteCounts>,
+    /// Failed objects by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend(
+        "maxItems" = 32, "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]
+    ))]
+    pub failures: Vec<FailureCount>,
+    /// The queue between grouper and workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueStatus>,
+    /// The pods that make the archives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<WorkerStatus>,
+}
+
+/// The inventory that is really read.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryStatus {
+    /// Address of its manifest.json.
+    #[schemars(length(max = 1100))]
+    pub manifest: String,
+    /// ETag of its manifest.json.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub etag: Option<String>,
+    /// When S3 made the inventory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub created_at: Option<Time>,
+}
+
+/// Groups of all passes.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupCounts {
+    /// All that the grouper made; absent until it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub total: Option<i64>,
+    /// Those with a receipt.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub committed: i64,
+    /// Those whose message ended in the dead-letter queue.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub dead_lettered: i64,
+}
+
+/// Objects of the inventory.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectCounts {
+    /// Rows of the inventory; absent until the grouper is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub total: Option<i64>,
+    /// Those in an archive.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub archived: i64,
+    /// Those too large for an archive, copied by S3.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub copied: i64,
+    /// Those that failed and are not to be tried again.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub failed: i64,
+    /// Those that the selection left out.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub left_out: i64,
+}
+
+/// Bytes of the inventory's objects.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ByteCounts {
+    /// Bytes of all groups; absent until the grouper is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub total: Option<i64>,
+    /// Bytes of objects in an archive.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub archived: i64,
+    /// Bytes of objects copied by S3.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub copied: i64,
+    /// Bytes of objects that failed.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub failed: i64,
+}
+
+/// How many objects failed for one reason.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct FailureCount {
+    /// The reason, as catalogs and dead letters spell it.
+    #[schemars(length(min = 1, max = 64))]
+    pub reason: String,
+    /// Objects.
+    #[schemars(range(min = 0))]
+    pub count: i64,
+}
+
+/// The queue between grouper and workers.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueStatus {
+    /// URL of the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub url: Option<String>,
+    /// URL of its dead-letter queue.
+    #[serde(default, rename = "deadLetterURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub dead_letter_url: Option<String>,
+    /// Messages that wait, about; absent while unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub visible: Option<i64>,
+    /// Messages that a worker holds, about; absent while unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub in_flight: Option<i64>,
+    /// When SQS said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub observed_at: Option<Time>,
+}
+
+/// The pods that make the archives.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// Replicas asked for.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = i32::MAX))]
+    pub desired: i32,
+    /// Pods that run.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = i32::MAX))]
+    pub running: i32,
+    /// Pods that hold a group, which is what makes them ready.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = i32::MAX))]
+    pub busy: i32,
+}

@@ -1,0 +1,32 @@
+//! The Kubernetes side of S3 Bundler. It talks to Kubernetes, and to SQS and S3 for queues, depth and receipts; it never
+//! moves object data.
+//!
+//! ```text
+//! crd: ArchiveRun ──► controller ──► Job, Deployment, PodDisruptionBudget, ScaledObject
+//!                       │   └──────► queues (SQS), autoscale (how many workers)
+//!                       └──────────► store, receipts (S3: what it has come to)
+//! ```
+//!
+//! [`crd`] is the API: what an `ArchiveRun` says, and what the operator says back. [`controller`] carries it out.
+
+use std::borrow::Cow;
+
+pub mod args;
+pub mod autoscale;
+pub mod aws;
+pub mod controller;
+pub mod crd;
+pub mod lease;
+pub mod metrics;
+pub mod policy;
+pub mod queues;
+pub mod receipts;
+pub mod store;
+
+/// A text from outside with its control characters escaped: in a message they would make lines of their own.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}

@@ -1,0 +1,129 @@
+//! `s3bundler-operator`: one of its replicas holds the Lease and reconciles ArchiveRuns, the others wait.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use futures_util::FutureExt as _;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use s3bundler_operator::args::Args;
+use s3bundler_operator::aws::Aws;
+use s3bundler_operator::controller::validate::Defaults;
+use s3bundler_operator::controller::{self, Parts};
+use s3bundler_operator::lease::Candidate;
+use s3bundler_operator::metrics::Metrics;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = match EnvFilter::try_new(&args.log) {
+        Ok(filter) => filter,
+        Err(error) => return fail(&format!("--log: {error}")),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if args.log_format == "json" {
+        log.json().init();
+    } else {
+        log.init();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
+    match runtime.expect("threads and an event queue can be had").block_on(run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &str) -> ExitCode {
+    eprintln!("s3bundler-operator: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run(args: Args) -> Result<(), String> {
+    let defaults = defaults(&args)?;
+    let metrics = Metrics::default();
+    let serving = tokio::spawn(metrics.clone().serve(args.listen));
+    let client = Client::try_default().await.map_err(|error| format!("cannot reach a cluster: {error}"))?;
+    let aws = Aws::load(args.region.clone()).await;
+    let shutdown = shutdown()?;
+    metrics.ready();
+
+    let candidate = args
+        .lease_namespace
+        .as_ref()
+        .map(|namespace| Candidate::new(client.clone(), namespace, &args.lease_name, &args.identity));
+    if let Some(candidate) = &candidate {
+        tracing::info!(lease = args.lease_name, identity = args.identity, "waiting for the lease");
+        tokio::select! {
+            () = candidate.acquire() => {}
+            () = shutdown.clone() => return Ok(()),
+        }
+    }
+    metrics.leads();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), image = args.worker_image, "reconciling ArchiveRuns");
+    let reporter = Reporter { controller: "s3bundler-operator".to_owned(), instance: Some(args.identity.clone()) };
+    let parts = Parts {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        aws,
+        defaults,
+        max_workers: args.max_workers,
+        metrics,
+    };
+    let hold = async {
+        match &candidate {
+            Some(candidate) => candidate.hold().await.to_string(),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = controller::run(parts, &args.watch_namespaces, shutdown) => {}
+        // Another one may be working already: nothing of ours may go on.
+        lost = hold => return Err(lost),
+        served = serving => {
+            let served = served.map_err(|error| error.to_string()).and_then(|served| served.map_err(|error| error.to_string()));
+            return Err(format!("cannot serve {}: {}", args.listen, served.err().unwrap_or_default()));
+        }
+    }
+    if let Some(candidate) = &candidate {
+        candidate.release().await;
+    }
+    Ok(())
+}
+
+fn defaults(args: &Args) -> Result<Defaults, String> {
+    let resources = |name: &str, json: &str| {
+        serde_json::from_str::<ResourceRequirements>(json).map_err(|error| format!("--{name}: {error}"))
+    };
+    let endpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"].iter().filter_map(|name| std::env::var(name).ok());
+    let host = |url: String| Some(url.parse::<http::Uri>().ok()?.authority()?.to_string());
+    Ok(Defaults {
+        image: args.worker_image.clone(),
+        image_pull_policy: args.worker_image_pull_policy.clone(),
+        service_account: args.worker_service_account.clone(),
+        env: args.worker_env.clone(),
+        worker_resources: resources("worker-resources", &args.worker_resources)?,
+        grouper_resources: resources("grouper-resources", &args.grouper_resources)?,
+        cluster: args.cluster_name.clone(),
+        policy: args.policy.clone(),
+        queue_hosts: endpoints.filter_map(host).collect(),
+    })
+}
+
+/// Ends with SIGTERM or SIGINT.
+fn shutdown() -> Result<impl Future<Output = ()> + Clone + Send + Sync + 'static, String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen to signals: {error}"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let token = tokio_util::sync::CancellationToken::new();
+    let told = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending: reconciles under way are finished");
+        told.cancel();
+    });
+    Ok(async move { token.cancelled().await }.boxed().shared())
+}

@@ -1,0 +1,179 @@
+//! Figures for Prometheus, and the three pages that they and the probes are read from.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube::ResourceExt as _;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::net::TcpListener;
+
+use crate::controller::validate::Run;
+use crate::crd::{ArchiveRun, ArchiveRunStatus};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    namespace: String,
+    run: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    class: &'static str,
+}
+
+/// All figures. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    reconciles: Counter,
+    errors: Family<ErrorLabels, Counter>,
+    duration: Histogram,
+    visible: Family<RunLabels, Gauge>,
+    in_flight: Family<RunLabels, Gauge>,
+    desired: Family<RunLabels, Gauge>,
+    ready: Family<RunLabels, Gauge>,
+    committed: Family<RunLabels, Gauge>,
+    total: Family<RunLabels, Gauge>,
+    leader: Gauge,
+    is_ready: Arc<AtomicBool>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("s3bundler");
+        let (reconciles, errors) = (Counter::default(), Family::<ErrorLabels, Counter>::default());
+        let duration = Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0]);
+        registry.register("reconciles", "Reconciles of ArchiveRuns", reconciles.clone());
+        registry.register("reconcile_errors", "Reconciles that failed, by class of error", errors.clone());
+        registry.register_with_unit("reconcile_duration", "Time of a reconcile", Unit::Seconds, duration.clone());
+        let mut family = |name: &str, help: &str| {
+            let family = Family::<RunLabels, Gauge>::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        let visible = family("queue_visible", "Groups that wait in the queue");
+        let in_flight = family("queue_in_flight", "Groups that are worked on");
+        let desired = family("workers_desired", "Workers that a run is to have");
+        let ready = family("workers_ready", "Workers that hold a group");
+        let committed = family("groups_committed", "Groups that are archived, by their receipts");
+        let total = family("groups", "Groups of a run");
+        let leader = Gauge::default();
+        registry.register("leader", "Whether this replica is the one that works", leader.clone());
+        Self {
+            registry: Arc::new(registry),
+            reconciles,
+            errors,
+            duration,
+            visible,
+            in_flight,
+            desired,
+            ready,
+            committed,
+            total,
+            leader,
+            is_ready: Arc::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a reconcile.
+    pub fn reconciled(&self, took: Duration, error: Option<&'static str>) {
+        self.reconciles.inc();
+        self.duration.observe(took.as_secs_f64());
+        if let Some(class) = error {
+            self.errors.get_or_create(&ErrorLabels { class }).inc();
+        }
+    }
+
+    /// Takes over what the status of a run says.
+    pub fn observe(&self, run: &Run, status: &ArchiveRunStatus) {
+        let labels = RunLabels { namespace: run.namespace.clone(), run: run.name.to_string() };
+        let set = |family: &Family<RunLabels, Gauge>, value: Option<i64>| {
+            if let Some(value) = value {
+                family.get_or_create(&labels).set(value);
+            }
+        };
+        let queue = status.queue.as_ref();
+        set(&self.visible, queue.and_then(|queue| queue.visible));
+        set(&self.in_flight, queue.and_then(|queue| queue.in_flight));
+        set(&self.desired, status.workers.map(|workers| workers.desired.into()));
+        set(&self.ready, status.workers.map(|workers| workers.busy.into()));
+        set(&self.committed, status.groups.map(|groups| groups.committed));
+        set(&self.total, status.groups.and_then(|groups| groups.total));
+    }
+
+    /// Forgets a run that is gone.
+    pub fn forget(&self, run: &ArchiveRun) {
+        let labels = RunLabels { namespace: run.namespace().unwrap_or_default(), run: run.name_any() };
+        for family in [&self.visible, &self.in_flight, &self.desired, &self.ready, &self.committed, &self.total] {
+            family.remove(&labels);
+        }
+    }
+
+    /// Says that this replica works.
+    pub fn leads(&self) {
+        self.leader.set(1);
+    }
+
+    /// Says that this replica is up, working or waiting for its turn.
+    pub fn ready(&self) {
+        self.is_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Serves `/metrics`, `/healthz` and `/readyz`.
+    pub async fn serve(self, address: SocketAddr) -> std::io::Result<()> {
+        let listener = TcpListener::bind(address).await?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let metrics = self.clone();
+            tokio::spawn(async move {
+                let service =
+                    service_fn(move |request| std::future::ready(Ok::<_, Infallible>(metrics.page(&request))));
+                let served = hyper::server::conn::http1::Builder::new()
+                    .timer(hyper_util::rt::TokioTimer::new())
+                    .header_read_timeout(Duration::from_secs(10))
+                    .serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = served.await {
+                    tracing::debug!(%error, "a request for metrics broke off");
+                }
+            });
+        }
+    }
+
+    fn page(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (status, text) = match request.uri().path() {
+            "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" if self.is_ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
+            "/metrics" => {
+                let mut text = String::new();
+                match encode(&mut text, &self.registry) {
+                    Ok(()) => (StatusCode::OK, text),
+                    Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+                }
+            }
+            _ => (StatusCode::NOT_FOUND, "metrics, healthz, readyz\n".to_owned()),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        response
+    }
+}

@@ -1,0 +1,167 @@
+//! The queues of runs: made with what they need, measured, redriven, deleted. Never those that a run was given.
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use s3bundler_contract::layout::RunName;
+
+use crate::autoscale::plan::Depth;
+use crate::aws::{Aws, AwsError, AwsErrorKind};
+
+/// Longest name of a queue ("CreateQueue", SQS API reference).
+const MAX_NAME: usize = 80;
+/// Every name begins with it: the operator's role may touch no other queue.
+const PREFIX: &str = "s3bundler-";
+const DEAD_LETTERS: &str = "-dlq";
+/// Digits of the resource's UID in a name: SQS refuses a deleted name for 60 s, and the same run may come again.
+const UID_DIGITS: usize = 12;
+/// 14 days, the most that SQS keeps a message.
+const RETENTION_SECONDS: &str = "1209600";
+/// 5 minutes, extended while a group is worked on: a killed worker's group comes back soon.
+const VISIBILITY_SECONDS: &str = "300";
+/// Room for a good many spot interruptions: each may count as a receive.
+const MAX_RECEIVE_COUNT: u32 = 10;
+
+/// The queues of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuePair {
+    /// Groups to archive.
+    pub url: String,
+    /// Groups that nobody could archive; absent where a given queue has none.
+    pub dead_letter_url: Option<String>,
+}
+
+/// The name of the queue of a run.
+pub fn queue_name(namespace: &str, run: &RunName, uid: &str) -> String {
+    let uid: String = uid.chars().filter(char::is_ascii_alphanumeric).take(UID_DIGITS).collect();
+    let room = MAX_NAME - PREFIX.len() - 1 - UID_DIGITS - DEAD_LETTERS.len();
+    // Namespaces and runs are DNS labels, thus ASCII.
+    let told: String = format!("{namespace}-{run}").chars().take(room).collect();
+    format!("{PREFIX}{told}-{uid}")
+}
+
+/// SQS, as far as runs need it.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    client: Client,
+}
+
+impl Queues {
+    /// The queues of a region; of the operator's own where none is named.
+    pub fn new(aws: &Aws, region: Option<&str>) -> Self {
+        Self { client: aws.clients(region).sqs }
+    }
+
+    /// Makes the queue of this name and its dead-letter queue, where they are not there.
+    pub async fn ensure(&self, name: &str, tags: &HashMap<String, String>) -> Result<QueuePair, AwsError> {
+        let dead = format!("{name}{DEAD_LETTERS}");
+        let dead_letter_url =
+            self.create(&dead, tags, [(QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS)]);
+        let dead_letter_url = dead_letter_url.await?;
+        let arn = self.arn(&dead_letter_url).await?;
+        let redrive = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{MAX_RECEIVE_COUNT}}}"#);
+        let attributes = [
+            (QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS),
+            (QueueAttributeName::VisibilityTimeout, VISIBILITY_SECONDS),
+            (QueueAttributeName::RedrivePolicy, redrive.as_str()),
+        ];
+        let url = self.create(name, tags, attributes).await?;
+        Ok(QueuePair { url, dead_letter_url: Some(dead_letter_url) })
+    }
+
+    /// The queues of this name that are there.
+    pub async fn find(&self, name: &str) -> Result<Vec<String>, AwsError> {
+        let mut found = Vec::new();
+        for name in [name.to_owned(), format!("{name}{DEAD_LETTERS}")] {
+            let asked = self.client.get_queue_url().queue_name(&name).send().await;
+            match asked.map_err(|error| AwsError::new("GetQueueUrl", &name, &error)) {
+                Ok(answer) => found.extend(answer.queue_url),
+                Err(error) if error.kind == AwsErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many messages wait and are worked on.
+    pub async fn depth(&self, url: &str) -> Result<Depth, AwsError> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesDelayed)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+            .send()
+            .await
+            .map_err(|error| AwsError::new("GetQueueAttributes", url, &error))?;
+        let number = |name| {
+            let text = answer.attributes.as_ref().and_then(|attributes| attributes.get(&name));
+            text.and_then(|text| text.parse::<u64>().ok())
+        };
+        let missing = || AwsError {
+            action: "GetQueueAttributes",
+            target: url.to_owned(),
+            kind: AwsErrorKind::Transient,
+            detail: "the answer has no number of messages".to_owned(),
+        };
+        let visible = number(QueueAttributeName::ApproximateNumberOfMessages).ok_or_else(missing)?;
+        let delayed = number(QueueAttributeName::ApproximateNumberOfMessagesDelayed).unwrap_or(0);
+        let in_flight = number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).ok_or_else(missing)?;
+        Ok(Depth { visible: visible.saturating_add(delayed), in_flight })
+    }
+
+    /// Moves the dead letters back to where they came from.
+    pub async fn redrive(&self, dead_letter_url: &str) -> Result<(), AwsError> {
+        let arn = self.arn(dead_letter_url).await?;
+        let started = self.client.start_message_move_task().source_arn(&arn).send().await;
+        started.map(|_| ()).map_err(|error| AwsError::new("StartMessageMoveTask", arn, &error))
+    }
+
+    /// Deletes a queue; one that is not there is deleted already.
+    pub async fn delete(&self, url: &str) -> Result<(), AwsError> {
+        let deleted = self.client.delete_queue().queue_url(url).send().await;
+        match deleted.map_err(|error| AwsError::new("DeleteQueue", url, &error)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == AwsErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create<const N: usize>(
+        &self,
+        name: &str,
+        tags: &HashMap<String, String>,
+        attributes: [(QueueAttributeName, &str); N],
+    ) -> Result<String, AwsError> {
+        let attributes = attributes.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let request = self.client.create_queue().queue_name(name);
+        let request = request.set_attributes(Some(attributes)).set_tags(Some(tags.clone()));
+        let made = request.send().await.map_err(|error| AwsError::new("CreateQueue", name, &error))?;
+        Ok(made.queue_url.unwrap_or_default())
+    }
+
+    async fn arn(&self, url: &str) -> Result<String, AwsError> {
+        let request = self.client.get_queue_attributes().queue_url(url);
+        let answer = request.attribute_names(QueueAttributeName::QueueArn).send().await;
+        let answer = answer.map_err(|error| AwsError::new("GetQueueAttributes", url, &error))?;
+        let arn = answer.attributes.and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));
+        Ok(arn.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_names_carry_the_uid_and_fit_with_that_of_the_dead_letters() {
+        let uid = "0a1b2c3d-4e5f-6789-abcd-ef0123456789";
+        let run = |name: &str| name.parse().expect("a name");
+        assert_eq!(queue_name("team-a", &run("logs-2026"), uid), "s3bundler-team-a-logs-2026-0a1b2c3d4e5f");
+        let long = queue_name(&"n".repeat(63), &run(&"r".repeat(48)), uid);
+        assert_eq!(long.len() + DEAD_LETTERS.len(), MAX_NAME);
+        assert!(long.ends_with("-0a1b2c3d4e5f"), "{long}");
+    }
+}

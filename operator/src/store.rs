@@ -1,0 +1,276 @@
+//! S3 as the operator sees it: records of runs, the names of receipts, and whether an inventory is finished. It never
+//! reads data, and it writes one thing: the claim of a run's name.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
+use s3bundler_contract::{Layout, RunName, S3Address};
+use serde::Deserialize;
+
+use crate::aws::{Aws, AwsError, AwsErrorKind};
+use crate::receipts::Count;
+
+/// No claim or summary is larger; prefixes are what makes a claim grow.
+const RECORD_BYTES: usize = 4 << 20;
+/// 200,000 data files at some 300 bytes each, of a million rows and more.
+const MANIFEST_BYTES: usize = 64 << 20;
+/// Folders of an inventory that are looked through for the newest finished one.
+const FOLDERS: usize = 50;
+
+/// Why a record could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// S3 did not do as asked.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// Something else than the record it should be.
+    #[error("{address}: {cause}")]
+    Record {
+        /// Where.
+        address: S3Address,
+        /// What is wrong.
+        cause: RecordError,
+    },
+    /// A manifest.json that is none.
+    #[error("{address} is not the manifest of an S3 Inventory: {problem}")]
+    Manifest {
+        /// Where.
+        address: S3Address,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// What there is of an inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InventoryState {
+    /// Finished.
+    Finished(InventoryRef),
+    /// manifest.json is not there.
+    Missing,
+    /// manifest.checksum, which S3 writes last, is not there ("Amazon S3 Inventory", S3 user guide).
+    Unfinished,
+}
+
+/// Whose claim there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimState {
+    /// Ours, written now or before.
+    Ours,
+    /// That of another run: how it differs, and who made it.
+    Taken {
+        /// In what it differs.
+        difference: &'static str,
+        /// Who made it.
+        owner: String,
+    },
+}
+
+/// A bucket in a region, with the account that must own it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    expected_owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ManifestHead {
+    creation_timestamp: Option<String>,
+}
+
+impl Store {
+    /// S3 in a region; the operator's own where none is named.
+    pub fn new(aws: &Aws, region: Option<&str>, expected_owner: Option<String>) -> Self {
+        Self { client: aws.clients(region).s3, expected_owner }
+    }
+
+    /// Whether the inventory of this manifest.json is finished, and which one it is.
+    pub async fn inventory(&self, manifest: &S3Address) -> Result<InventoryState, StoreError> {
+        let stem = manifest.key.strip_suffix("json").unwrap_or(&manifest.key);
+        let checksum = S3Address::new(&manifest.bucket, format!("{stem}checksum"));
+        let Some((json, etag)) = self.get(manifest, MANIFEST_BYTES).await? else { return Ok(InventoryState::Missing) };
+        if !self.exists(&checksum).await? {
+            return Ok(InventoryState::Unfinished);
+        }
+        let unusable = |problem: String| StoreError::Manifest { address: manifest.clone(), problem };
+        let head: ManifestHead = serde_json::from_slice(&json).map_err(|error| unusable(error.to_string()))?;
+        let creation_timestamp = head.creation_timestamp.map(|text| text.parse::<u64>()).transpose();
+        let creation_timestamp = creation_timestamp.map_err(|error| unusable(format!("creationTimestamp: {error}")))?;
+        Ok(InventoryState::Finished(InventoryRef { manifest: manifest.clone(), etag, creation_timestamp }))
+    }
+
+    /// The newest finished inventory under a prefix; those unfinished are passed over. `None` where there is none.
+    pub async fn latest_inventory(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, StoreError> {
+        let folder = format!("{}/", prefix.key.trim_end_matches('/'));
+        let mut folders = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .list_objects_v2()
+                .bucket(&prefix.bucket)
+                .prefix(&folder)
+                .delimiter("/")
+                .set_continuation_token(token)
+                .set_expected_bucket_owner(self.expected_owner.clone())
+                .send()
+                .await
+                .map_err(|error| AwsError::new("ListObjectsV2", prefix.to_string(), &error))?;
+            // S3 names them 2026-11-22T01-00Z: the newest is the last.
+            let dated = page.common_prefixes().iter().filter_map(|it| it.prefix()).filter(|name| is_dated(name));
+            folders.extend(dated.map(str::to_owned));
+            token = page.next_continuation_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        folders.sort_unstable();
+        for folder in folders.iter().rev().take(FOLDERS) {
+            let manifest = S3Address::new(&prefix.bucket, format!("{folder}manifest.json"));
+            if let InventoryState::Finished(inventory) = self.inventory(&manifest).await? {
+                return Ok(Some(inventory));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Claims the run's name, or finds whose it is.
+    pub async fn claim(&self, bucket: &str, layout: &Layout, claim: &RunClaim) -> Result<ClaimState, StoreError> {
+        let address = S3Address::new(bucket, layout.claim(&claim.run));
+        let put = self
+            .client
+            .put_object()
+            .bucket(bucket)
+            .key(&address.key)
+            .if_none_match("*")
+            .content_type("application/json")
+            .set_expected_bucket_owner(self.expected_owner.clone())
+            .body(ByteStream::from(claim.to_json()))
+            .send()
+            .await
+            .map_err(|error| AwsError::new("PutObject", address.to_string(), &error));
+        // Whatever the answer: a 412 may be for our own PUT, sent twice.
+        let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else {
+            return Err(put.err().map_or_else(|| not_there(&address), StoreError::from));
+        };
+        let found = RunClaim::parse(&found).map_err(|cause| StoreError::Record { address, cause })?;
+        Ok(match claim.difference(&found) {
+            None => ClaimState::Ours,
+            Some(difference) => ClaimState::Taken { difference, owner: found.owner },
+        })
+    }
+
+    /// What the grouper made of a pass, once it has made it.
+    pub async fn summary(&self, bucket: &str, key: String) -> Result<Option<RunSummary>, StoreError> {
+        let address = S3Address::new(bucket, key);
+        let Some((bytes, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
+        RunSummary::parse(&bytes).map(Some).map_err(|cause| StoreError::Record { address, cause })
+    }
+
+    /// Counts the receipts of a run: one LIST for every 1,000 that are not settled.
+    pub async fn count(
+        &self,
+        bucket: &str,
+        layout: &Layout,
+        run: &RunName,
+        count: &mut Count,
+    ) -> Result<(), StoreError> {
+        let prefix = layout.receipts(run);
+        let mut after = count.begin().map(|name| format!("{prefix}{name}"));
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .list_objects_v2()
+                .bucket(bucket)
+                .prefix(&prefix)
+                .set_start_after(after.take())
+                .set_continuation_token(token)
+                .set_expected_bucket_owner(self.expected_owner.clone())
+                .send()
+                .await
+                .map_err(|error| AwsError::new("ListObjectsV2", format!("s3://{bucket}/{prefix}"), &error))?;
+            count.page(page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix)));
+            token = page.next_continuation_token;
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn exists(&self, address: &S3Address) -> Result<bool, AwsError> {
+        let request = self.client.head_object().bucket(&address.bucket).key(&address.key);
+        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
+        match answer.map_err(|error| AwsError::new("HeadObject", address.to_string(), &error)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == AwsErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes of a small object and its ETag; `None` where it is not there.
+    async fn get(&self, address: &S3Address, limit: usize) -> Result<Option<(Vec<u8>, String)>, AwsError> {
+        let request = self.client.get_object().bucket(&address.bucket).key(&address.key);
+        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
+        let mut output = match answer.map_err(|error| AwsError::new("GetObject", address.to_string(), &error)) {
+            Ok(output) => output,
+            Err(error) if error.kind == AwsErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let failed = |kind, detail: String| AwsError { action: "GetObject", target: address.to_string(), kind, detail };
+        let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = output.body.next().await {
+            bytes.extend_from_slice(&chunk.map_err(|error| failed(AwsErrorKind::Transient, error.to_string()))?);
+            if bytes.len() > limit {
+                return Err(failed(AwsErrorKind::Rejected, format!("it has more than {limit} bytes")));
+            }
+        }
+        Ok(Some((bytes, etag)))
+    }
+}
+
+/// How old an inventory is, where it says when it was begun.
+pub fn age(inventory: &InventoryRef, now: Duration) -> Option<Duration> {
+    inventory.creation_timestamp.map(|created| now.saturating_sub(Duration::from_millis(created)))
+}
+
+fn not_there(address: &S3Address) -> StoreError {
+    StoreError::Aws(AwsError {
+        action: "GetObject",
+        target: address.to_string(),
+        kind: AwsErrorKind::Transient,
+        detail: "it was put, and is not there".to_owned(),
+    })
+}
+
+/// Whether a folder is one of S3's deliveries, `…/2026-11-22T01-00Z/`.
+fn is_dated(folder: &str) -> bool {
+    let name = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let shape = b"dddd-dd-ddTdd-ddZ";
+    name.len() == shape.len()
+        && name
+            .bytes()
+            .zip(shape)
+            .all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == *shape })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_are_told_from_other_folders() {
+        for (folder, dated) in [
+            ("p/src/daily/2026-11-22T01-00Z/", true),
+            ("p/src/daily/data/", false),
+            ("p/src/daily/hive/", false),
+            ("2026-11-22T01:00Z/", false),
+        ] {
+            assert_eq!(is_dated(folder), dated, "{folder}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! From `kubectl apply` to the end, and whatever a user does to a run in between.
+
+use std::time::{Duration, Instant};
+
+use kube::api::DeleteParams;
+use s3bundler_testbed::client;
+use serde_json::json;
+
+use super::scene::{Scene, message, told};
+
+pub async fn a_run_goes_all_the_way(scene: &Scene) {
+    let team = scene.team("whole").await;
+    let manifest = team.inventory(95).await;
+    let begun = Instant::now();
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    let first = begun.elapsed();
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    println!(
+        "kubectl apply to first archive told: {:.1} s, to Complete: {:.1} s",
+        first.as_secs_f64(),
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(first < Duration::from_mins(1), "far from the 30 s that it should be: {first:?}");
+
+    let (groups, objects) = (status.groups.unwrap(), status.objects.unwrap());
+    assert_eq!((groups.total, groups.committed, groups.dead_lettered), (Some(10), 10, 0));
+    assert_eq!((objects.total, objects.archived, objects.copied, objects.failed), (Some(95), 95, 0, 0));
+    assert_eq!(status.bytes.unwrap().total, Some(status.bytes.unwrap().archived));
+    assert_eq!(status.progress.as_deref(), Some("10/10"));
+    assert_eq!(told(&status, "Ready"), Some(("True", "Complete")));
+    assert_eq!(told(&status, "Grouped"), Some(("True", "AllGroupsMade")));
+    assert_eq!((told(&status, "Failed").unwrap().0, told(&status, "Stalled").unwrap().0), ("False", "False"));
+    assert!(status.completion_time.is_some() && status.start_time.is_some());
+    team.assert_verified("logs").await;
+
+    // Nothing is left but the archives.
+    team.condition("logs", "QueueReady", "False", "Deleted").await;
+    assert!(team.queues().await.is_empty());
+    for kind in ["deployments", "poddisruptionbudgets", "pods", "jobs"] {
+        let left = team.names(kind).await;
+        assert!(left.is_empty(), "{left:?}");
+    }
+    let shown = scene.cluster.kubectl(["get", "ar", "-n", "whole"]).await.unwrap();
+    assert!(shown.contains("Complete") && shown.contains("10/10"), "{shown}");
+    let described = scene.cluster.kubectl(["describe", "ar", "logs", "-n", "whole"]).await.unwrap();
+    for event in ["Made", "AllGroupsMade", "Bundling", "Complete"] {
+        assert!(described.contains(event), "{event}\n{described}");
+    }
+    scene
+        .cluster
+        .kubectl(["wait", "--for=condition=Complete", "ar/logs", "-n", "whole", "--timeout=1s"])
+        .await
+        .unwrap();
+}
+
+pub async fn a_suspended_run_rests_and_goes_on(scene: &Scene) {
+    let team = scene.team("resting").await;
+    let manifest = team.inventory(60).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({"suspend": true}))).await;
+    let status = team.condition("logs", "Suspended", "True", "Suspended").await;
+    assert!(status.queue.is_none() && team.queues().await.is_empty(), "made suspended is nothing made: {status:?}");
+    team.patch("logs", json!({"spec": {"suspend": false}})).await;
+    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.patch("logs", json!({"spec": {"suspend": true}})).await;
+    let status = team
+        .until("logs", "at rest or done", |status| {
+            matches!(told(status, "Suspended"), Some(("True", _)))
+                || matches!(told(status, "Complete"), Some(("True", _)))
+        })
+        .await;
+    if told(&status, "Suspended").unwrap().0 == "True" {
+        assert!(!team.queues().await.is_empty(), "the queue stays");
+    }
+    team.patch("logs", json!({"spec": {"suspend": false}})).await;
+    team.condition("logs", "Complete", "True", "Complete").await;
+    team.assert_verified("logs").await;
+}
+
+pub async fn a_run_that_is_deleted_leaves_its_archives_and_nothing_else(scene: &Scene) {
+    let team = scene.team("deleted").await;
+    let manifest = team.inventory(60).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.runs().delete("logs", &DeleteParams::default()).await.unwrap();
+    let begun = Instant::now();
+    while team.runs().get_opt("logs").await.unwrap().is_some() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{}", scene.story().await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(team.queues().await.is_empty());
+    for kind in ["deployments", "jobs", "pods"] {
+        while !team.names(kind).await.is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(90), "{}", scene.story().await);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+    let archives = client::list_keys(&scene.s3, &team.bucket("archive"), "arch/archives/").await.unwrap();
+    assert!(!archives.is_empty());
+    // GitOps may make it again: it goes on where it was.
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.condition("logs", "Complete", "True", "Complete").await;
+    team.assert_verified("logs").await;
+}
+
+pub async fn the_same_run_made_again_is_resumed_and_another_is_refused(scene: &Scene) {
+    let team = scene.team("again").await;
+    let manifest = team.inventory(20).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.condition("logs", "Complete", "True", "Complete").await;
+    team.runs().delete("logs", &DeleteParams::default()).await.unwrap();
+    while team.runs().get_opt("logs").await.unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let other = team.archive_run("logs", &manifest, json!({"archive": {"format": "TarGzip"}}));
+    team.apply(&other).await;
+    let status = team.condition("logs", "Accepted", "False", "RunNameTaken").await;
+    assert!(message(&status, "Accepted").contains("other archive options"), "{status:?}");
+    assert!(team.queues().await.is_empty(), "no queue is made for a name that is taken");
+    let refused = scene
+        .cluster
+        .kubectl([
+            "patch",
+            "ar",
+            "logs",
+            "-n",
+            "again",
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"archive":{"format":"Tar"}}}"#,
+        ])
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("ArchiveRun"), "{refused}");
+}
+
+pub async fn a_finished_run_is_deleted_after_its_time(scene: &Scene) {
+    let team = scene.team("short").await;
+    let manifest = team.inventory(5).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({"ttlSecondsAfterFinished": 3}))).await;
+    let begun = Instant::now();
+    while team.runs().get_opt("logs").await.unwrap().is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(150), "{}", scene.story().await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    team.assert_verified("logs").await;
+}

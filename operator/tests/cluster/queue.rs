@@ -1,0 +1,116 @@
+//! Queues that were there before, and those who scale instead of the operator.
+
+use aws_sdk_s3::types::{
+    Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration,
+    S3KeyFilter,
+};
+use aws_sdk_sqs::types::QueueAttributeName;
+use s3bundler_testbed::client;
+use serde_json::{Value, json};
+
+use super::scene::{Scene, told};
+
+pub async fn a_queue_that_was_there_is_used_and_stays(scene: &Scene) {
+    let team = scene.team("existing").await;
+    let url = client::create_queue(&scene.sqs, "the-teams-own").await.unwrap();
+    let manifest = team.inventory(25).await;
+    let queue = json!({"queue": {"type": "Existing", "existing": {"url": url}}});
+    team.apply(&team.archive_run("logs", &manifest, queue)).await;
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    assert_eq!(told(&status, "QueueReady"), Some(("True", "Existing")));
+    team.assert_verified("logs").await;
+    let left = scene.sqs.receive_message().queue_url(&url).send().await.unwrap();
+    assert_eq!(left.messages().len(), 0);
+    // Somewhere else the operator signs nothing.
+    let queue = json!({"queue": {"type": "Existing", "existing": {"url": "http://169.254.169.254/latest/meta-data"}}});
+    team.apply(&team.archive_run("elsewhere", &manifest, queue)).await;
+    team.condition("elsewhere", "Accepted", "False", "NotAllowed").await;
+}
+
+pub async fn events_of_s3_bring_the_groups(scene: &Scene) {
+    let team = scene.team("events").await;
+    let url = client::create_queue(&scene.sqs, "events-of-groups").await.unwrap();
+    let asked =
+        scene.sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn).send().await;
+    let arn = asked.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
+    let rule = |name, value: &str| FilterRule::builder().name(name).value(value).build();
+    let filter = S3KeyFilter::builder()
+        .filter_rules(rule(FilterRuleName::Prefix, "arch/groups/"))
+        .filter_rules(rule(FilterRuleName::Suffix, ".index"))
+        .build();
+    let notify = QueueConfiguration::builder()
+        .queue_arn(arn)
+        .events(Event::from("s3:ObjectCreated:*"))
+        .filter(NotificationConfigurationFilter::builder().key(filter).build())
+        .build()
+        .unwrap();
+    let configuration = NotificationConfiguration::builder().queue_configurations(notify).build();
+    let put = scene.s3.put_bucket_notification_configuration().bucket(team.bucket("archive"));
+    put.notification_configuration(configuration).send().await.unwrap();
+    let manifest = team.inventory(25).await;
+    let queue = json!({"queue": {"type": "Existing", "delivery": "S3Event", "existing": {"url": url}}});
+    team.apply(&team.archive_run("logs", &manifest, queue)).await;
+    team.condition("logs", "Complete", "True", "Complete").await;
+    team.assert_verified("logs").await;
+}
+
+pub async fn whoever_else_scales_is_let_to_until_the_end(scene: &Scene) {
+    let team = scene.team("external").await;
+    let manifest = team.inventory(30).await;
+    let external = json!({"workers": {"scaling": {"mode": "External"}}});
+    team.apply(&team.archive_run("logs", &manifest, external)).await;
+    let deployment = "deployment/logs-worker";
+    team.until("logs", "grouped", |status| status.groups.is_some()).await;
+    scene.cluster.kubectl(["scale", deployment, "-n", &team.name, "--replicas=2"]).await.unwrap();
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    assert_eq!(status.objects.unwrap().archived, 30);
+    team.condition("logs", "QueueReady", "False", "Deleted").await;
+}
+
+pub async fn keda_is_told_what_to_do(scene: &Scene) {
+    // Of KEDA's definition what the API server needs to keep the object; KEDA itself is not here.
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "scaledobjects.keda.sh"},
+        "spec": {
+            "group": "keda.sh", "scope": "Namespaced",
+            "names": {"plural": "scaledobjects", "singular": "scaledobject", "kind": "ScaledObject"},
+            "versions": [{"name": "v1alpha1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    });
+    scene.cluster.apply(&definition.to_string()).await.unwrap();
+    scene
+        .cluster
+        .kubectl(["wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=30s"])
+        .await
+        .unwrap();
+    let team = scene.team("keda").await;
+    let manifest = team.inventory(5).await;
+    let scaling = json!({"mode": "Keda", "minReplicas": 0, "maxReplicas": 7, "targetGroupsPerWorker": 2,
+        "keda": {"authenticationRef": {"name": "sqs"}, "pollingIntervalSeconds": 20}});
+    team.apply(&team.archive_run("logs", &manifest, json!({"workers": {"scaling": scaling}}))).await;
+    let status = team.until("logs", "making groups", |status| status.queue.is_some()).await;
+    let get = ["get", "scaledobject", "logs-worker", "-n", "keda", "-o", "json"];
+    let object = loop {
+        if let Ok(text) = scene.cluster.kubectl(get).await {
+            break serde_json::from_str::<Value>(&text).unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    };
+    let spec = &object["spec"];
+    assert_eq!(spec["scaleTargetRef"]["name"], "logs-worker");
+    assert_eq!((&spec["minReplicaCount"], &spec["maxReplicaCount"]), (&json!(0), &json!(7)));
+    assert_eq!((&spec["pollingInterval"], &spec["fallback"]["behavior"]), (&json!(20), &json!("currentReplicas")));
+    let trigger = &spec["triggers"][0];
+    assert_eq!((&trigger["type"], &trigger["authenticationRef"]["name"]), (&json!("aws-sqs-queue"), &json!("sqs")));
+    assert_eq!(trigger["metadata"]["queueURL"], json!(status.queue.unwrap().url.unwrap()));
+    assert_eq!(
+        (&trigger["metadata"]["queueLength"], &trigger["metadata"]["scaleOnInFlight"]),
+        (&json!("2"), &json!("true"))
+    );
+    // A Deployment without KEDA has one replica, which is enough.
+    team.condition("logs", "Complete", "True", "Complete").await;
+    team.condition("logs", "QueueReady", "False", "Deleted").await;
+    assert!(scene.cluster.kubectl(get).await.is_err(), "it goes with the run");
+}

@@ -1,0 +1,45 @@
+//! What the API server itself takes and refuses: every rule of the definition, on the real thing.
+
+use kube::Api;
+use kube::api::{DynamicObject, PostParams};
+use kube::discovery::ApiResource;
+use s3bundler_operator::crd::ArchiveRun;
+use serde_json::Value;
+
+use super::admission::cases;
+use super::scene::Scene;
+
+pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
+    let team = scene.team("admission").await;
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(scene.client.clone(), &team.name, &ApiResource::erase::<ArchiveRun>(&()));
+    let object = |value: &Value| serde_json::from_value::<DynamicObject>(value.clone()).unwrap();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        // Nothing is to be carried out: nobody waits for these.
+        let params = PostParams { dry_run: case.update.is_none(), field_manager: None };
+        let created = api.create(&params, &object(&case.object)).await;
+        let answer = match (created, &case.update) {
+            (Ok(found), Some(update)) => {
+                let (mut update, name) = (object(update), found.metadata.name.unwrap());
+                // Replaced and not patched, so that what is left out is gone; the operator writes its status meanwhile.
+                let updated = loop {
+                    update.metadata.resource_version = api.get(&name).await.unwrap().metadata.resource_version;
+                    match api.replace(&name, &PostParams::default(), &update).await {
+                        Err(kube::Error::Api(status)) if status.code == 409 => {}
+                        replaced => break replaced.map(|_| ()),
+                    }
+                };
+                let _ = api.delete(&name, &kube::api::DeleteParams::default()).await;
+                updated
+            }
+            (created, _) => created.map(|_| ()),
+        };
+        match (answer, case.refused) {
+            (Ok(()), None) => {}
+            (Err(error), Some(expected)) if error.to_string().contains(expected) => {}
+            (answer, expected) => wrong.push(format!("{}: {answer:?}, expected {expected:?}", case.name)),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

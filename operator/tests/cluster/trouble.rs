@@ -1,0 +1,84 @@
+//! Failures show themselves: a condition with a reason, and a message that says what to do.
+
+use s3bundler_testbed::client;
+use serde_json::json;
+
+use super::scene::{Scene, message, told};
+
+pub async fn an_inventory_that_is_not_there_yet_is_waited_for(scene: &Scene) {
+    let team = scene.team("early").await;
+    let manifest = team.inventory(15).await;
+    let key = manifest.strip_prefix(&format!("s3://{}/", team.bucket("inventory"))).unwrap().to_owned();
+    let checksum = key.replace("manifest.json", "manifest.checksum");
+    let bucket = team.bucket("inventory");
+    let hidden = client::get_bytes(&scene.s3, &bucket, &checksum).await.unwrap();
+    scene.s3.delete_object().bucket(&bucket).key(&checksum).send().await.unwrap();
+
+    team.apply(&team.archive_run("unfinished", &manifest, json!({}))).await;
+    let missing = manifest.replace("manifest.json", "no/manifest.json");
+    team.apply(&team.archive_run("missing", &missing, json!({}))).await;
+    let status = team.condition("unfinished", "Ready", "False", "InventoryPending").await;
+    assert!(message(&status, "Ready").contains("manifest.checksum"), "{status:?}");
+    assert_eq!(told(&status, "Stalled").unwrap().0, "False", "waiting is no stall");
+    let status = team.condition("missing", "Stalled", "True", "InventoryMissing").await;
+    assert!(message(&status, "Stalled").contains(&missing), "{status:?}");
+
+    client::put_object(&scene.s3, &bucket, &checksum, hidden).await.unwrap();
+    team.condition("unfinished", "Complete", "True", "Complete").await;
+}
+
+pub async fn a_service_account_that_is_missing_is_named(scene: &Scene) {
+    let team = scene.team("nobody").await;
+    let manifest = team.inventory(5).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({"serviceAccountName": "archiver"}))).await;
+    let status = team.condition("logs", "Accepted", "False", "ServiceAccountNotFound").await;
+    assert!(message(&status, "Accepted").contains("archiver"), "{status:?}");
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "archiver", "namespace": team.name}});
+    scene.cluster.apply(&account.to_string()).await.unwrap();
+    team.condition("logs", "Complete", "True", "Complete").await;
+}
+
+pub async fn an_image_that_cannot_be_pulled_stalls_the_run(scene: &Scene) {
+    let team = scene.team("pull").await;
+    let manifest = team.inventory(5).await;
+    // The image of a run is what it began with.
+    team.create(&team.archive_run("logs", &manifest, json!({"suspend": true}))).await;
+    team.condition("logs", "Suspended", "True", "Suspended").await;
+    let image = json!({"status": {"workerImage": "localhost/s3bundler/nothing:none"}});
+    let patch = kube::api::Patch::Merge(image);
+    team.runs().patch_status("logs", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    team.patch("logs", json!({"spec": {"suspend": false}})).await;
+    let status = team.condition("logs", "Stalled", "True", "ImagePull").await;
+    assert!(message(&status, "Stalled").contains("localhost/s3bundler/nothing:none"), "{status:?}");
+}
+
+pub async fn pods_that_fit_nowhere_are_told(scene: &Scene) {
+    let team = scene.team("nowhere").await;
+    let manifest = team.inventory(5).await;
+    let placement = json!({"workers": {"podTemplate": {"spec": {"nodeSelector": {"disk": "nvme"}}}}});
+    team.apply(&team.archive_run("logs", &manifest, placement)).await;
+    let status = team.condition("logs", "Degraded", "True", "Unschedulable").await;
+    assert!(message(&status, "Degraded").contains("node"), "{status:?}");
+    // What a worker may be given can be mended while it runs.
+    team.patch("logs", json!({"spec": {"workers": {"podTemplate": {"spec": {"nodeSelector": null}}}}})).await;
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    assert_eq!(told(&status, "Degraded").unwrap().0, "False");
+}
+
+pub async fn objects_that_are_gone_are_counted_by_reason(scene: &Scene) {
+    let team = scene.team("gone").await;
+    let manifest = team.inventory(25).await;
+    for n in [3, 14] {
+        let key = format!("logs/{n:05}.json");
+        scene.s3.delete_object().bucket(team.bucket("source")).key(key).send().await.unwrap();
+    }
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    let status = team.condition("logs", "Complete", "True", "CompleteWithFailures").await;
+    let objects = status.objects.unwrap();
+    assert_eq!((objects.total, objects.archived, objects.failed), (Some(25), 23, 2));
+    assert_eq!(status.failures.iter().map(|it| (it.reason.as_str(), it.count)).collect::<Vec<_>>(), [("NoSuchKey", 2)]);
+    team.apply(&team.archive_run("strict", &manifest, json!({"failurePolicy": {"maxFailedObjects": 1}}))).await;
+    let status = team.condition("strict", "Failed", "True", "TooManyFailedObjects").await;
+    assert!(status.completion_time.is_some(), "{status:?}");
+}

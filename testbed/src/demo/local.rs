@@ -1,0 +1,35 @@
+//! The demo without a cluster: one process groups and bundles.
+
+use std::path::Path;
+
+use super::{ARCHIVES, DemoError, RUN, archive, destination, s3, s3bundler, say, source, verify};
+use crate::cli::Program;
+use crate::servers::Moto;
+
+/// Runs the demo on the command line; gives the server that still holds everything.
+pub async fn locally(program: &Path, files: &Path) -> Result<Moto, DemoError> {
+    say("Starting a local S3 (moto)");
+    let server = Moto::start().await?;
+    let client = s3(server.access());
+    let (sources, manifest) = source::lay_out(&client, files).await?;
+    let program = Program::new(program).access(server.access());
+    let destination = destination();
+    let arguments = ["run", "--inventory", &manifest, "--destination", &destination, "--name", RUN];
+    let limits = ["--max-objects", "1000", "--max-object-size", "8MiB"];
+    s3bundler(program.clone(), &[&arguments[..], &limits].concat()).await?;
+    verify(program).await?;
+    archive::look_inside(&client, &sources).await?;
+    Ok(server)
+}
+
+/// What to look at while the server is up.
+pub fn where_to_look_locally(server: &Moto, s3bundler: &Path) -> String {
+    let exports = server.access().environment().into_iter().map(|(name, value)| format!("    export {name}={value}\n"));
+    format!(
+        "The server is up until Ctrl-C. In another shell:\n{}    {} verify --destination {} --name {RUN}\n    \
+         aws s3 ls --recursive s3://{ARCHIVES}/",
+        exports.collect::<String>(),
+        s3bundler.display(),
+        destination()
+    )
+}

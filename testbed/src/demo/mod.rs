@@ -1,0 +1,110 @@
+//! The main job before one's eyes: real files become objects, an inventory of them becomes archives, one object comes
+//! back with a single ranged GET and is compared with the file it was. On Kubernetes, or on the command line alone.
+//!
+//! ```text
+//! kubernetes: cluster ──► helm install ─┐                          ┌─► kubectl apply ArchiveRun ──► Complete ─┐
+//! local:      moto ─────────────────────┴─► files ──► inventory ───┴─► s3bundler run ─────────────────────────┤
+//!                                                                                                             │
+//!                                          GET range ◄── index ◄── tar --list ◄── s3bundler verify --full ◄───┘
+//! ```
+
+mod archive;
+mod kubernetes;
+mod local;
+mod progress;
+mod source;
+
+use std::io;
+use std::path::PathBuf;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::ResponseChecksumValidation;
+use thiserror::Error;
+
+pub use kubernetes::{on_kubernetes, where_to_look_on_kubernetes};
+pub use local::{locally, where_to_look_locally};
+pub use source::real_files;
+
+use crate::cli::{CliError, Program};
+use crate::client::{self, ClientError};
+use crate::inventory::InventoryError;
+use crate::kube::KubeError;
+use crate::servers::{Access, ServerError};
+
+const SOURCE: &str = "demo-sources";
+const INVENTORIES: &str = "demo-inventories";
+const ARCHIVES: &str = "demo-archives";
+/// Of the destination.
+const PREFIX: &str = "logs";
+/// The run's name.
+const RUN: &str = "demo";
+
+/// Why the demo ended early.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    /// A server did not start.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// There is no cluster, or it did not do as asked.
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+    /// No cluster without root.
+    #[error("a Kubernetes on this machine needs root; `make demo-local` does without both")]
+    NotRoot,
+    /// A request failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The inventory could not be written.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// A program could not be run.
+    #[error(transparent)]
+    Cli(#[from] CliError),
+    /// A program failed.
+    #[error("{0} failed: {1}")]
+    Program(&'static str, String),
+    /// A file could not be read.
+    #[error("{path}: {cause}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// What came back is not what was sent.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+fn say(what: &str) {
+    println!("==> {what}");
+}
+
+fn wrong(what: impl Into<String>) -> DemoError {
+    DemoError::Wrong(what.into())
+}
+
+fn destination() -> String {
+    format!("s3://{ARCHIVES}/{PREFIX}")
+}
+
+/// A client for moto. Without its C library moto says that a CRC32 of something else is the CRC64NVME of a multipart object.
+fn s3(access: &Access) -> Client {
+    let config = client::s3(access).config().to_builder();
+    Client::from_conf(config.response_checksum_validation(ResponseChecksumValidation::WhenRequired).build())
+}
+
+/// Runs `s3bundler`, shows what it prints, and takes nothing but success.
+async fn s3bundler(program: Program, arguments: &[&str]) -> Result<(), DemoError> {
+    say(&format!("s3bundler {}", arguments.join(" ")));
+    let outcome = program.args(arguments).run().await?;
+    for line in outcome.stdout.lines() {
+        println!("    {line}");
+    }
+    if outcome.code == Some(0) { Ok(()) } else { Err(DemoError::Program("s3bundler", outcome.to_string())) }
+}
+
+/// Proves the run from S3 alone, every member read.
+async fn verify(program: Program) -> Result<(), DemoError> {
+    s3bundler(program, &["verify", "--full", "--destination", &destination(), "--name", RUN]).await
+}
