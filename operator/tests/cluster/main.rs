@@ -7,6 +7,7 @@
 
 #[path = "../admission/cases.rs"]
 mod admission;
+mod identity;
 mod lifecycle;
 mod queue;
 mod refused;
@@ -44,6 +45,7 @@ async fn the_operator_in_a_cluster() {
         queue::events_of_s3_bring_the_groups,
         queue::whoever_else_scales_is_let_to_until_the_end,
         queue::keda_is_told_what_to_do,
+        identity::pods_without_keys_archive_with_the_role_of_their_service_account,
         survival::a_run_survives_the_killing_of_its_pods,
         survival::one_operator_of_two_works_and_the_other_takes_over,
         trouble::an_inventory_that_is_not_there_yet_is_waited_for,

@@ -1,4 +1,6 @@
-//! A cluster with the operator in it, installed as a user does, and runs in namespaces of their own.
+//! A cluster with the operator in it, installed as a user does, and runs in namespaces of their own. S3 and SQS enforce
+//! IAM: the operator has what deploy/iam/operator.json permits, runs have an administrator's keys unless their scenario
+//! says otherwise.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +11,11 @@ use kube::Api;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use s3bundler_operator::crd::{ArchiveRun, ArchiveRunStatus};
-use s3bundler_testbed::cli::Outcome;
+use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
 use s3bundler_testbed::kube::{Cluster, Image};
+use s3bundler_testbed::servers::{Access, Policy};
 use serde_json::{Value, json};
 
 /// Where the operator is installed.
@@ -39,7 +42,8 @@ fn repository() -> PathBuf {
 impl Scene {
     /// Boots a cluster and installs the chart.
     pub async fn start() -> Self {
-        let cluster = Cluster::start().await.unwrap();
+        let mut cluster = Cluster::start().await.unwrap();
+        cluster.enforce_iam().await.unwrap();
         let images = [("operator", "s3bundler-operator"), ("worker", "s3bundler")];
         for (image, name) in images {
             let image = Image::of_program(format!("localhost/s3bundler/{image}:test"), &program(name)).unwrap();
@@ -57,10 +61,15 @@ impl Scene {
 
     async fn install(&self) {
         let access = self.cluster.access();
+        let words =
+            [("INVENTORY_BUCKET", "*-inventory"), ("DESTINATION_BUCKET", "*-archive"), ("ACCOUNT", "123456789012")];
+        let policies = [Policy::of_deployment("operator.json", &words).as_str().to_owned(), existing_queues()];
+        let policies = policies.each_ref().map(String::as_str);
+        let operator = self.cluster.moto().unwrap().user_with_policies("operator", &policies).await.unwrap();
         let keys = json!({
             "apiVersion": "v1", "kind": "List", "items": [
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE, "labels": restricted()}},
-                secret(RELEASE, access),
+                secret(RELEASE, &operator),
             ],
         });
         self.cluster.apply(&keys.to_string()).await.unwrap();
@@ -144,7 +153,14 @@ fn restricted() -> Value {
     json!({"pod-security.kubernetes.io/enforce": "restricted"})
 }
 
-fn secret(namespace: &str, access: &s3bundler_testbed::servers::Access) -> Value {
+/// What deploy/iam/README.md adds for queues of `queue.type: Existing`, whatever they are called here.
+fn existing_queues() -> String {
+    let depth =
+        json!({"Effect": "Allow", "Action": "sqs:GetQueueAttributes", "Resource": "arn:aws:sqs:*:123456789012:*"});
+    json!({"Version": "2012-10-17", "Statement": [depth]}).to_string()
+}
+
+fn secret(namespace: &str, access: &Access) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws", "namespace": namespace},
         "stringData": {"AWS_ACCESS_KEY_ID": access.access_key, "AWS_SECRET_ACCESS_KEY": access.secret_key},
@@ -244,9 +260,14 @@ impl Team<'_> {
 
     /// `s3bundler verify --full` of a run, from here.
     pub async fn verify(&self, run: &str) -> Outcome {
+        self.verifying(run).run().await.unwrap()
+    }
+
+    /// The same before it runs.
+    pub fn verifying(&self, run: &str) -> Program {
         let destination = format!("s3://{}/arch", self.bucket("archive"));
         let program = self.scene.cluster.program(program("s3bundler"));
-        program.args(["verify", "--full", "--destination", &destination, "--name", run]).run().await.unwrap()
+        program.args(["verify", "--full", "--destination", &destination, "--name", run])
     }
 
     pub async fn assert_verified(&self, run: &str) {

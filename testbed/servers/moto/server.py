@@ -6,13 +6,14 @@ with an upload, keys of encrypted objects, and ListBucket for the difference bet
 identity tokens whose claims the trust policy names (signatures of tokens are not checked). Requests to IAM itself are
 the tests' own and always allowed.
 
-Every decision becomes a line of decisions.jsonl: who asked for what, and by what it was allowed.
+Every decision becomes a line of decisions.jsonl beside this file: who asked for what, and by what it was allowed.
 """
 
 import base64
 import json
 import re
 import threading
+from pathlib import Path
 from urllib.parse import unquote
 
 from moto import settings
@@ -27,7 +28,7 @@ from moto.server import main
 from moto.sqs.responses import SQSResponse
 
 by_moto = ActionAuthenticatorMixin._authenticate_and_authorize_action
-decisions = open("decisions.jsonl", "a", buffering=1)
+decisions = Path(__file__).with_name("decisions.jsonl").open("a", buffering=1)
 one_at_a_time = threading.Lock()
 
 
