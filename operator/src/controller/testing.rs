@@ -46,6 +46,7 @@ pub fn defaults() -> Defaults {
         grouper_resources: resources(),
         cluster: "test".to_owned(),
         policy: None,
+        ca_bundle: None,
         queue_hosts: Vec::new(),
     }
 }

@@ -22,11 +22,13 @@
 //! | [`Moto`] | meaning: S3 to SQS events, IAM, STS, tags, versions, Glacier, conditional writes | speed; whole-object checksums |
 //! | [`VersityGw`] | load, real files, `BadDigest` | keys that are not file paths; SQS |
 //! | [`ElasticMq`] | a second, strict SQS | retention |
+//! | [`ForwardProxy`] | what company networks put between a program and AWS | faults: those are of [`crate::proxy`] |
 //! | [`S3Mock`] | keys exactly as they are | conditional complete; speed |
 
 mod access;
 mod certificate;
 mod elasticmq;
+mod forward_proxy;
 mod iam;
 mod moto;
 mod policy;
@@ -44,6 +46,7 @@ use thiserror::Error;
 pub use access::Access;
 pub use certificate::Certificate;
 pub use elasticmq::ElasticMq;
+pub use forward_proxy::ForwardProxy;
 pub use iam::{Decision, IamError};
 pub use moto::{Moto, MotoOptions};
 pub use policy::{Permission, Policy};
