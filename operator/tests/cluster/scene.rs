@@ -76,8 +76,12 @@ impl Scene {
         let image =
             |name: &str| json!({"registry": "localhost", "repository": format!("s3bundler/{name}"), "tag": "test"});
         let small = json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}});
-        let env = json!({"AWS_ENDPOINT_URL": access.endpoint, "AWS_REGION": access.region, "AWS_EC2_METADATA_DISABLED": "true"});
+        // Every namespace has this ConfigMap. S3 is plain http here, so neither its certificates nor the proxy, where nobody
+        // is, are asked anything; that the operator reaches Kubernetes shows that it goes there directly.
+        let certificates = json!({"configMapName": "kube-root-ca.crt", "key": "ca.crt"});
+        let env = json!({"HTTPS_PROXY": "http://127.0.0.1:9", "AWS_ENDPOINT_URL": access.endpoint, "AWS_REGION": access.region, "AWS_EC2_METADATA_DISABLED": "true"});
         let values = json!({
+            "caBundle": certificates,
             "operator": {"image": image("operator"), "env": env, "credentialsSecretName": "aws", "clusterName": "testbed"},
             "worker": {"image": image("worker"), "env": env, "resources": small},
             "grouper": {"resources": small},
