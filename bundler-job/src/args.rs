@@ -197,18 +197,17 @@ impl Destination {
     }
 }
 
-/// Which inventory, under which name.
+/// Where the rows come from: one of these.
 #[derive(Debug, Args)]
-pub struct InventoryArgs {
+pub struct OriginArgs {
     /// The manifest.json of a finished S3 Inventory.
     #[arg(long, short = 'm', env = "S3BUNDLER_INVENTORY", value_name = "s3://BUCKET/…/manifest.json")]
-    pub inventory: S3Address,
-    /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
-    #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
-    pub name: RunName,
-    /// Which rows, and where groups end.
-    #[command(flatten)]
-    pub grouping: GroupingArgs,
+    pub inventory: Option<S3Address>,
+    /// Instead of an inventory, group manifests that are there already, as awslabs/s3bundler wrote them: every object under
+    /// this prefix whose key ends in .index. Rows of two manifests do not share a group. The name belongs to just these:
+    /// add none and replace none while the run lasts.
+    #[arg(long, env = "S3BUNDLER_MANIFESTS", value_name = "s3://BUCKET/PREFIX")]
+    pub manifests: Option<S3Address>,
 }
 
 /// Which rows of an inventory to take, and where groups end.
@@ -380,10 +379,17 @@ pub struct WorkArgs {
 
 /// `s3bundler run`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests"]))]
 pub struct RunArgs {
-    /// Which inventory.
+    /// Which rows.
     #[command(flatten)]
-    pub inventory: InventoryArgs,
+    pub origin: OriginArgs,
+    /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
+    #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
+    pub name: RunName,
+    /// Which of them, and where groups end.
+    #[command(flatten)]
+    pub grouping: GroupingArgs,
     /// Where to.
     #[command(flatten)]
     pub destination: DestinationArgs,
@@ -396,8 +402,9 @@ pub struct RunArgs {
 }
 
 /// What a retry pass takes from the run's claim, by the ids of the options that would say it again.
-const CLAIMED: [&str; 15] = [
+const CLAIMED: [&str; 16] = [
     "inventory",
+    "manifests",
     "max_objects",
     "max_size",
     "include",
@@ -416,11 +423,11 @@ const CLAIMED: [&str; 15] = [
 
 /// `s3bundler group`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "retry_pass"]))]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests", "retry_pass"]))]
 pub struct GroupArgs {
-    /// The manifest.json of a finished S3 Inventory.
-    #[arg(long, short = 'm', env = "S3BUNDLER_INVENTORY", value_name = "s3://BUCKET/…/manifest.json")]
-    pub inventory: Option<S3Address>,
+    /// Which rows.
+    #[command(flatten)]
+    pub origin: OriginArgs,
     /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
     pub name: RunName,
@@ -610,13 +617,14 @@ mod tests {
         let group = cli.find_subcommand("group").expect("a command");
         let of_claim = |arg: &&clap::Arg| {
             let heading = arg.get_help_heading();
-            arg.get_id() == "inventory" || matches!(heading, Some("Grouping" | "Selection" | "Archives"))
+            matches!(arg.get_id().as_str(), "inventory" | "manifests")
+                || matches!(heading, Some("Grouping" | "Selection" | "Archives"))
         };
         let mut asked = 0;
         for arg in group.get_arguments().filter(of_claim).filter(|arg| arg.get_id() != "manifest_storage_class") {
             let possible = arg.get_possible_values();
             let value = match arg.get_id().as_str() {
-                "inventory" => "s3://b/manifest.json".to_owned(),
+                "inventory" | "manifests" => "s3://b/manifest.json".to_owned(),
                 "format" => "tar".to_owned(),
                 _ => possible.first().map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()),
             };
