@@ -179,13 +179,20 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
     let bundled = report(&bundled);
     assert_eq!((&bundled["archived"], &bundled["copied"]), (&Value::from(14), &Value::from(1)), "{bundled:#}");
 
+    // As awslabs/s3bundler wrote them.
+    let rows = "\"photos\",\"small%2F01\",\"\"\n\"photos\",\"small%2F02\",\"\"\n";
+    client::put_object(&world.s3, INVENTORIES, "seed/key.0.index", rows).await.unwrap();
+    let given = s3bundler(&grouper, "group", "given", &first).args(["--manifests", "s3://inventories/seed/"]);
+    assert_eq!(report(&given.run().await.unwrap())["objects"], 2);
+    assert_eq!(report(&bundle("given", &first).run().await.unwrap())["archived"], 2);
+
     assert_eq!(world.denied(), Vec::<String>::new());
     for (users, file) in
         [(&["grouper"][..], "grouper.json"), (&["worker"], "worker.json"), (&["grouper", "worker"], "kms.json")]
     {
         assert_eq!(world.unused(users, file), Vec::<String>::new(), "{file} permits what no run needs");
     }
-    for run in ["current", "versions"] {
+    for run in ["current", "versions", "given"] {
         let verify = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(&world.administrator);
         let verify = verify.args(["verify", "--full", "--destination", "s3://vault/team-a", "--name", run]);
         let verified = verify.run().await.unwrap();

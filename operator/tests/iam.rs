@@ -51,6 +51,9 @@ async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws
     let found = store.latest_inventory(&S3Address::new(INVENTORIES, latest)).await.unwrap();
     assert_eq!(found.as_ref(), Some(&inventory), "the unfinished one is passed over");
 
+    let given = store.manifests(&S3Address::new(INVENTORIES, "seed/")).await.unwrap();
+    assert!(given.is_some(), "group manifests are a source too");
+
     let claim = RunClaim::new(
         run.clone(),
         inventory,
@@ -103,6 +106,8 @@ async fn the_operator_needs_all_of_its_policy_and_nothing_else() {
     let finished = finished.publish(&s3, Synthetic::rows(3)).await.unwrap();
     let unfinished = inventory.created("2026-11-21T01:00:00Z".parse().unwrap()).checksum(Checksum::Missing);
     unfinished.publish(&s3, Synthetic::rows(3)).await.unwrap();
+
+    client::put_object(&s3, INVENTORIES, "seed/key.0.index", "rows").await.unwrap();
 
     let aws = aws(&operator);
     for prefix in ["", "team-a", "a/deeper/one"] {
