@@ -7,19 +7,24 @@
 
 #[path = "../admission/cases.rs"]
 mod admission;
+mod asked;
 mod lifecycle;
 mod queue;
 mod refused;
 mod scene;
 mod survival;
+mod team;
 mod trouble;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::panic;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use scene::Scene;
+use tokio::task;
 
 type Scenario = fn(Arc<Scene>) -> BoxFuture<'static, ()>;
 
@@ -52,25 +57,55 @@ async fn the_operator_in_a_cluster() {
         trouble::pods_that_fit_nowhere_are_told,
         trouble::objects_that_are_gone_are_counted_by_reason,
     ];
-    let mut failed = play(&scene, &first).await;
-    failed.extend(play(&scene, &others).await);
+    let words = LastWords::listen();
+    let mut failed = play(&scene, &first, &words).await;
+    failed.extend(play(&scene, &others, &words).await);
     if !failed.is_empty() {
         println!("{}", scene.story().await);
     }
     Arc::into_inner(scene).unwrap().cluster.stop().await.unwrap();
-    assert!(failed.is_empty(), "{failed:?}");
+    // Last, where whoever keeps only the end of a log sees it.
+    assert!(failed.is_empty(), "{} scenarios failed\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Plays scenarios side by side; gives the names of those that failed.
-async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)]) -> Vec<&'static str> {
+/// Plays scenarios side by side; gives the names of those that failed, and why.
+async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)], words: &LastWords) -> Vec<String> {
     let only = std::env::var("SCENARIO").unwrap_or_default();
     let wanted = scenarios.iter().filter(|(name, _)| name.contains(&only));
     let playing = wanted.map(|(name, scenario)| async move {
         let begun = Instant::now();
         let ended = tokio::spawn(scenario(Arc::clone(scene))).await;
-        let told = if ended.is_ok() { "ok" } else { "FAILED" };
-        println!("scenario {name}: {told} ({:.1} s)", begun.elapsed().as_secs_f64());
-        ended.err().map(|_| *name)
+        let took = begun.elapsed().as_secs_f64();
+        let Err(error) = ended else {
+            println!("scenario {name}: ok ({took:.1} s)");
+            return None;
+        };
+        let why = words.of(error.id()).unwrap_or_else(|| error.to_string());
+        println!("scenario {name}: FAILED ({took:.1} s): {why}");
+        // Where, and the first line of what.
+        let why: Vec<_> = why.lines().take(2).collect();
+        Some(format!("{name}: {}", why.join(" ")))
     });
     futures_util::future::join_all(playing).await.into_iter().flatten().collect()
+}
+
+/// What panics said, with the place, by the tasks that they ended.
+#[derive(Clone, Default)]
+struct LastWords(Arc<Mutex<HashMap<task::Id, String>>>);
+
+impl LastWords {
+    /// Hears all panics from now on. No backtraces are printed: the place says it all.
+    fn listen() -> Self {
+        let words = Self::default();
+        let heard = words.clone();
+        panic::set_hook(Box::new(move |panic| match task::try_id() {
+            Some(task) => drop(heard.0.lock().unwrap().insert(task, panic.to_string())),
+            None => eprintln!("{panic}"),
+        }));
+        words
+    }
+
+    fn of(&self, task: task::Id) -> Option<String> {
+        self.0.lock().unwrap().remove(&task)
+    }
 }

@@ -3,7 +3,8 @@
 use s3bundler_testbed::client;
 use serde_json::json;
 
-use super::scene::{Scene, message, told};
+use super::scene::Scene;
+use super::team::{message, told};
 
 pub async fn an_inventory_that_is_not_there_yet_is_waited_for(scene: &Scene) {
     let team = scene.team("early").await;
@@ -35,7 +36,7 @@ pub async fn a_service_account_that_is_missing_is_named(scene: &Scene) {
     assert!(message(&status, "Accepted").contains("archiver"), "{status:?}");
     let account =
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "archiver", "namespace": team.name}});
-    scene.cluster.apply(&account.to_string()).await.unwrap();
+    scene.apply(&account).await;
     team.condition("logs", "Complete", "True", "Complete").await;
 }
 
@@ -45,9 +46,7 @@ pub async fn an_image_that_cannot_be_pulled_stalls_the_run(scene: &Scene) {
     // The image of a run is what it began with.
     team.create(&team.archive_run("logs", &manifest, json!({"suspend": true}))).await;
     team.condition("logs", "Suspended", "True", "Suspended").await;
-    let image = json!({"status": {"workerImage": "localhost/s3bundler/nothing:none"}});
-    let patch = kube::api::Patch::Merge(image);
-    team.runs().patch_status("logs", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    team.patch_status("logs", json!({"workerImage": "localhost/s3bundler/nothing:none"})).await;
     team.patch("logs", json!({"spec": {"suspend": false}})).await;
     let status = team.condition("logs", "Stalled", "True", "ImagePull").await;
     assert!(message(&status, "Stalled").contains("localhost/s3bundler/nothing:none"), "{status:?}");
