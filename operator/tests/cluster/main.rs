@@ -1,17 +1,22 @@
 //! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and containerd, with S3 and SQS
 //! beside them. One cluster at a time fits on a machine, so this is one test of many scenarios, each in a namespace of its
 //! own: the first has the cluster for itself, because it tells how long things take; the others run side by side.
-//! `SCENARIO=word` runs those with the word in their names.
+//! `SCENARIO=word,other` runs those with one of the words in their names.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 #[path = "../admission/cases.rs"]
 mod admission;
 mod asked;
+mod dead_letters;
+mod denied;
 mod lifecycle;
+mod limits;
 mod queue;
 mod refused;
+mod retry;
 mod scene;
+mod scratch;
 mod survival;
 mod team;
 mod trouble;
@@ -56,6 +61,18 @@ async fn the_operator_in_a_cluster() {
         trouble::an_image_that_cannot_be_pulled_stalls_the_run,
         trouble::pods_that_fit_nowhere_are_told,
         trouble::objects_that_are_gone_are_counted_by_reason,
+        trouble::a_destination_that_is_not_there_is_named,
+        retry::objects_that_fail_for_the_time_being_are_tried_again,
+        dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
+        dead_letters::a_run_whose_groups_stay_dead_letters_fails_and_keeps_its_queues,
+        denied::a_source_that_is_denied_to_the_workers_is_named,
+        denied::an_inventory_that_is_denied_to_the_grouper_is_named,
+        denied::a_destination_that_is_denied_is_named_whoever_meets_it,
+        limits::pods_that_a_quota_forbids_are_told,
+        limits::a_grouper_that_a_quota_forbids_is_told,
+        limits::a_run_past_its_deadline_fails_and_time_at_rest_does_not_count,
+        scratch::a_volume_for_the_life_of_a_worker_is_scratch,
+        scratch::a_directory_of_the_node_is_scratch_where_the_policy_says_so,
     ];
     let words = LastWords::listen();
     let mut failed = play(&scene, &first, &words).await;
@@ -71,7 +88,7 @@ async fn the_operator_in_a_cluster() {
 /// Plays scenarios side by side; gives the names of those that failed, and why.
 async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)], words: &LastWords) -> Vec<String> {
     let only = std::env::var("SCENARIO").unwrap_or_default();
-    let wanted = scenarios.iter().filter(|(name, _)| name.contains(&only));
+    let wanted = scenarios.iter().filter(|(name, _)| only.split(',').any(|word| name.contains(word)));
     let playing = wanted.map(|(name, scenario)| async move {
         let begun = Instant::now();
         let ended = tokio::spawn(scenario(Arc::clone(scene))).await;

@@ -1,5 +1,7 @@
 //! Failures show themselves: a condition with a reason, and a message that says what to do.
 
+use std::time::{Duration, Instant};
+
 use s3bundler_testbed::client;
 use serde_json::json;
 
@@ -80,4 +82,18 @@ pub async fn objects_that_are_gone_are_counted_by_reason(scene: &Scene) {
     team.apply(&team.archive_run("strict", &manifest, json!({"failurePolicy": {"maxFailedObjects": 1}}))).await;
     let status = team.condition("strict", "Failed", "True", "TooManyFailedObjects").await;
     assert!(status.completion_time.is_some(), "{status:?}");
+}
+
+pub async fn a_destination_that_is_not_there_is_named(scene: &Scene) {
+    let team = scene.team("homeless").await;
+    let manifest = team.inventory(5).await;
+    let elsewhere = json!({"destination": {"bucket": "homeless-elsewhere"}});
+    team.apply(&team.archive_run("logs", &manifest, elsewhere)).await;
+    let applied = Instant::now();
+    let status = team.condition("logs", "Accepted", "False", "Invalid").await;
+    assert!(applied.elapsed() < Duration::from_mins(1), "{:?}", applied.elapsed());
+    let words = message(&status, "Accepted");
+    assert!(words.contains("s3://homeless-elsewhere/") && words.contains("NoSuchBucket"), "{words}");
+    client::create_bucket(&scene.s3, "homeless-elsewhere").await.unwrap();
+    team.condition("logs", "Complete", "True", "Complete").await;
 }

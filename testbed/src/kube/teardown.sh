@@ -9,6 +9,9 @@ while read -r _; do :; done
 for init in $(cat "/proc/$holder/task/$holder/children"); do
 	kill -KILL "$init"
 	while [ -e "/proc/$init" ]; do sleep 0.02; done
+	# The kernel ends a network behind everybody's back, so that its addresses are still taken when the next node begins.
+	ip link delete "tb$init"
+	while [ -e "/sys/class/net/tb$init" ]; do sleep 0.02; done
 done
 
 groups() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$group"; }
