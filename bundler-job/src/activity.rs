@@ -5,29 +5,19 @@
 //! - `/healthz` is 200.
 //! - `/metrics` has what this process has archived.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::Full;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use s3bundler_contract::{ExitCode, Receipt};
-use tokio::net::TcpListener;
+use s3bundler_net::pages::{self, Page};
 
 use crate::failure::Failure;
-
-/// A request that does not come to its point is not waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -100,51 +90,21 @@ impl Activity {
     /// Answers at this address for as long as the process lives.
     pub async fn listen(&self, address: SocketAddr) -> Result<SocketAddr, Failure> {
         let fail = |error| Failure::new(ExitCode::Local, format!("--listen {address}: {error}"));
-        let listener = TcpListener::bind(address).await.map_err(fail)?;
+        let listener = pages::listen(address).await.map_err(fail)?;
         let bound = listener.local_addr().map_err(fail)?;
         let activity = self.clone();
-        tokio::spawn(async move {
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => drop(tokio::spawn(activity.clone().answer(stream))),
-                    // Out of file descriptors, most likely: later there may be some.
-                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-                }
-            }
-        });
+        tokio::spawn(pages::serve(listener, move |path| activity.page(path)));
         Ok(bound)
     }
 
-    async fn answer(self, stream: tokio::net::TcpStream) {
-        let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-            std::future::ready(Ok::<_, Infallible>(self.page(request.uri().path())))
-        });
-        let mut http = hyper::server::conn::http1::Builder::new();
-        let served = http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-        if let Err(error) = served.serve_connection(TokioIo::new(stream), service).await {
-            tracing::debug!(%error, "a request broke off");
-        }
-    }
-
-    fn page(&self, path: &str) -> Response<Full<Bytes>> {
-        let (status, text) = match path {
+    fn page(&self, path: &str) -> Page {
+        match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
             "/busy" if self.held.get() > 0 => (StatusCode::OK, format!("{} groups\n", self.held.get())),
             "/busy" => (StatusCode::SERVICE_UNAVAILABLE, "idle\n".to_owned()),
-            "/metrics" => {
-                let mut text = String::new();
-                match encode(&mut text, &self.registry) {
-                    Ok(()) => (StatusCode::OK, text),
-                    Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-                }
-            }
+            "/metrics" => pages::metrics(&self.registry),
             _ => (StatusCode::NOT_FOUND, "busy, healthz, metrics\n".to_owned()),
-        };
-        let mut response = Response::new(Full::new(Bytes::from(text)));
-        *response.status_mut() = status;
-        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-        response
+        }
     }
 }
 
@@ -155,7 +115,7 @@ mod tests {
     #[test]
     fn busy_is_for_as_long_as_a_group_is_held() {
         let activity = Activity::default();
-        let busy = || activity.page("/busy").status();
+        let busy = || activity.page("/busy").0;
         assert_eq!(busy(), StatusCode::SERVICE_UNAVAILABLE);
         let (first, second) = (activity.hold(), activity.hold());
         drop(first);

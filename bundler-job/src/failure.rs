@@ -24,8 +24,8 @@ impl Failure {
     }
 }
 
-impl From<crate::s3::ConnectError> for Failure {
-    fn from(error: crate::s3::ConnectError) -> Self {
+impl From<s3bundler_net::outbound::OutboundError> for Failure {
+    fn from(error: s3bundler_net::outbound::OutboundError) -> Self {
         Self::new(ExitCode::Usage, error)
     }
 }

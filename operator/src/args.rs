@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 
+use crate::controller::validate::CaBundle;
 use crate::policy::PolicyFile;
 
 /// Runs ArchiveRuns: makes their queues, groupers and workers, and says in their status what they have come to.
@@ -26,6 +27,10 @@ pub struct Args {
     /// read in the pods' specs.
     #[arg(long = "worker-env", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub worker_env: Vec<(String, String)>,
+    /// ConfigMap of the namespaces of runs, and its key, with the certificates (PEM) that grouper and workers trust instead
+    /// of the system's.
+    #[arg(long, env = "S3BUNDLER_WORKER_CA_BUNDLE", value_name = "CONFIGMAP/KEY", value_parser = ca_bundle)]
+    pub worker_ca_bundle: Option<CaBundle>,
     /// Resources of workers that ask for none, as JSON of a container's `resources`.
     #[arg(
         long,
@@ -64,8 +69,8 @@ pub struct Args {
     /// What runs may do, by namespace: a JSON file of rules. Default: everything but host paths.
     #[arg(long, env = "S3BUNDLER_POLICY", value_name = "FILE", value_parser = PolicyFile::read)]
     pub policy: Option<PolicyFile>,
-    /// Where /metrics, /healthz and /readyz are served.
-    #[arg(long, env = "S3BUNDLER_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Where /metrics, /healthz and /readyz are served. [::] is IPv4 too.
+    #[arg(long, env = "S3BUNDLER_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,
     /// Name of the Lease that one of several replicas holds.
     #[arg(long, env = "S3BUNDLER_LEASE_NAME", default_value = "s3bundler-operator")]
@@ -82,6 +87,15 @@ pub struct Args {
     /// What to log: a level, or directives as in RUST_LOG.
     #[arg(long, env = "S3BUNDLER_LOG", default_value = "info")]
     pub log: String,
+}
+
+fn ca_bundle(text: &str) -> Result<CaBundle, String> {
+    match text.split_once('/') {
+        Some((config_map, key)) if !config_map.is_empty() && !key.is_empty() => {
+            Ok(CaBundle { config_map: config_map.to_owned(), key: key.to_owned() })
+        }
+        _ => Err("not CONFIGMAP/KEY".to_owned()),
+    }
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use s3bundler_net::outbound::{self, OutboundError};
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -118,18 +119,20 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Loads region, credentials and endpoints as every AWS tool does. `region` is for when nothing else names one.
-    pub async fn load(region: Option<String>) -> Self {
+    /// Loads region, credentials, endpoints, proxies and certificates as every AWS tool does. `region` is for when nothing
+    /// else names one.
+    pub async fn load(region: Option<String>) -> Result<Self, OutboundError> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(OPERATION_TIMEOUT);
         let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(outbound::http_client()?)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts.build())
             .load()
             .await;
         let region = config.region().cloned().or_else(|| region.map(Region::new));
         let region = region.unwrap_or_else(|| Region::from_static("us-east-1"));
-        Self::new(config.into_builder().region(region).build())
+        Ok(Self::new(config.into_builder().region(region).build()))
     }
 
     /// Over a configuration that is there.

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use s3bundler_net::pages;
 use s3bundler_operator::args::Args;
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::controller::validate::Defaults;
@@ -43,9 +44,11 @@ fn fail(error: &str) -> ExitCode {
 async fn run(args: Args) -> Result<(), String> {
     let defaults = defaults(&args)?;
     let metrics = Metrics::default();
-    let serving = tokio::spawn(metrics.clone().serve(args.listen));
+    let listening = pages::listen(args.listen).await.map_err(|error| format!("--listen {}: {error}", args.listen))?;
+    let told = metrics.clone();
+    tokio::spawn(pages::serve(listening, move |path| told.page(path)));
     let client = Client::try_default().await.map_err(|error| format!("cannot reach a cluster: {error}"))?;
-    let aws = Aws::load(args.region.clone()).await;
+    let aws = Aws::load(args.region.clone()).await.map_err(|error| error.to_string())?;
     let shutdown = shutdown()?;
     metrics.ready();
 
@@ -81,10 +84,6 @@ async fn run(args: Args) -> Result<(), String> {
         () = controller::run(parts, &args.watch_namespaces, shutdown) => {}
         // Another one may be working already: nothing of ours may go on.
         lost = hold => return Err(lost),
-        served = serving => {
-            let served = served.map_err(|error| error.to_string()).and_then(|served| served.map_err(|error| error.to_string()));
-            return Err(format!("cannot serve {}: {}", args.listen, served.err().unwrap_or_default()));
-        }
     }
     if let Some(candidate) = &candidate {
         candidate.release().await;
@@ -108,6 +107,7 @@ fn defaults(args: &Args) -> Result<Defaults, String> {
         worker_fs_group: args.worker_fs_group,
         cluster: args.cluster_name.clone(),
         policy: args.policy.clone(),
+        ca_bundle: args.worker_ca_bundle.clone(),
         queue_hosts: endpoints.filter_map(host).collect(),
     })
 }

@@ -1,26 +1,18 @@
 //! Figures for Prometheus, and the three pages that they and the probes are read from.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use kube::ResourceExt as _;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tokio::net::TcpListener;
+use s3bundler_net::pages::{self, Page};
 
 use crate::controller::validate::Run;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
@@ -136,44 +128,14 @@ impl Metrics {
         self.is_ready.store(true, Ordering::Relaxed);
     }
 
-    /// Serves `/metrics`, `/healthz` and `/readyz`.
-    pub async fn serve(self, address: SocketAddr) -> std::io::Result<()> {
-        let listener = TcpListener::bind(address).await?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            let metrics = self.clone();
-            tokio::spawn(async move {
-                let service =
-                    service_fn(move |request| std::future::ready(Ok::<_, Infallible>(metrics.page(&request))));
-                let served = hyper::server::conn::http1::Builder::new()
-                    .timer(hyper_util::rt::TokioTimer::new())
-                    .header_read_timeout(Duration::from_secs(10))
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = served.await {
-                    tracing::debug!(%error, "a request for metrics broke off");
-                }
-            });
-        }
-    }
-
-    fn page(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let (status, text) = match request.uri().path() {
+    /// The pages `/metrics`, `/healthz` and `/readyz`.
+    pub fn page(&self, path: &str) -> Page {
+        match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" if self.is_ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
-            "/metrics" => {
-                let mut text = String::new();
-                match encode(&mut text, &self.registry) {
-                    Ok(()) => (StatusCode::OK, text),
-                    Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-                }
-            }
+            "/metrics" => pages::metrics(&self.registry),
             _ => (StatusCode::NOT_FOUND, "metrics, healthz, readyz\n".to_owned()),
-        };
-        let mut response = Response::new(Full::new(Bytes::from(text)));
-        *response.status_mut() = status;
-        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-        response
+        }
     }
 }

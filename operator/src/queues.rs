@@ -22,8 +22,6 @@ const RETENTION_SECONDS: &str = "1209600";
 const VISIBILITY_SECONDS: &str = "300";
 /// Room for a good many spot interruptions: each may count as a receive.
 const MAX_RECEIVE_COUNT: u32 = 10;
-/// Dead letters that are put back in one go: some seconds' worth.
-const REDRIVEN: usize = 200;
 
 /// The queues of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,29 +112,11 @@ impl Queues {
         Ok(Depth { visible: visible.saturating_add(delayed), in_flight })
     }
 
-    /// Puts dead letters back on the queue, [`REDRIVEN`] of them at most; whether all of them. One by one and not with
-    /// StartMessageMoveTask, which SQS has and few of its likes. A message that is sent and not yet deleted when this ends
-    /// comes twice, as any message may.
-    pub async fn redrive(&self, pair: &QueuePair) -> Result<bool, AwsError> {
-        let Some(dead) = &pair.dead_letter_url else { return Ok(true) };
-        let mut moved = 0;
-        while moved < REDRIVEN {
-            let request = self.client.receive_message().queue_url(dead).max_number_of_messages(10);
-            let answer = request.wait_time_seconds(1).visibility_timeout(60).send().await;
-            let answer = answer.map_err(|error| AwsError::new("ReceiveMessage", dead, &error))?;
-            let messages = answer.messages.unwrap_or_default();
-            if messages.is_empty() {
-                return Ok(true);
-            }
-            moved += messages.len();
-            for message in messages {
-                let sent = self.client.send_message().queue_url(&pair.url).set_message_body(message.body).send().await;
-                sent.map_err(|error| AwsError::new("SendMessage", &pair.url, &error))?;
-                let deleted = self.client.delete_message().queue_url(dead).set_receipt_handle(message.receipt_handle);
-                deleted.send().await.map_err(|error| AwsError::new("DeleteMessage", dead, &error))?;
-            }
-        }
-        Ok(false)
+    /// Moves the dead letters back to where they came from.
+    pub async fn redrive(&self, dead_letter_url: &str) -> Result<(), AwsError> {
+        let arn = self.arn(dead_letter_url).await?;
+        let started = self.client.start_message_move_task().source_arn(&arn).send().await;
+        started.map(|_| ()).map_err(|error| AwsError::new("StartMessageMoveTask", arn, &error))
     }
 
     /// Deletes a queue; one that is not there is deleted already.

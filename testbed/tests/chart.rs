@@ -18,6 +18,7 @@ const NAMESPACE: &str = "s3bundler-system";
 const FULL: &str = r#"
 global: {imageRegistry: mirror.example:5000}
 commonLabels: {team: storage}
+caBundle: {configMapName: company, key: bundle.pem}
 imagePullSecrets: [registry]
 operator:
   image: {digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}
@@ -30,8 +31,8 @@ operator:
   logFormat: json
   env: {AWS_ENDPOINT_URL: "http://aws.example:9000", NUMBER: 1, TRUTH: true}
   credentialsSecretName: keys
-  extraVolumes: [{name: ca, configMap: {name: ca}}]
-  extraVolumeMounts: [{name: ca, mountPath: /etc/ca, readOnly: true}]
+  extraVolumes: [{name: profiles, configMap: {name: profiles}}]
+  extraVolumeMounts: [{name: profiles, mountPath: /etc/aws, readOnly: true}]
   podAnnotations: {a: b}
   podLabels: {team: other, c: d}
   nodeSelector: {kubernetes.io/os: linux}
@@ -143,7 +144,7 @@ fn container(objects: &[Value]) -> &Value {
 fn settings(objects: &[Value]) -> Args {
     let policies = tempfile::tempdir().unwrap();
     let args = strings(&container(objects)["args"]).into_iter().map(|arg| {
-        if let Some(file) = arg.strip_prefix("--policy=/etc/s3bundler/") {
+        if let Some(file) = arg.strip_prefix("--policy=/etc/s3bundler/policy/") {
             let path = policies.path().join(file);
             std::fs::write(&path, the(objects, "ConfigMap")["data"][file].as_str().unwrap()).unwrap();
             return format!("--policy={}", path.display());
@@ -171,7 +172,12 @@ fn the_operator_understands_all_that_it_is_started_with() {
         (args.worker_image.as_str(), args.worker_service_account.as_str()),
         ("s3bundler/worker:0.1.0", "s3bundler-worker")
     );
-    assert!(args.policy.is_none() && args.watch_namespaces.is_empty() && args.worker_env.is_empty());
+    assert!(
+        args.policy.is_none()
+            && args.worker_ca_bundle.is_none()
+            && args.watch_namespaces.is_empty()
+            && args.worker_env.is_empty()
+    );
 
     let objects = render(FULL);
     let args = settings(&objects);
@@ -207,6 +213,22 @@ fn its_variables_are_the_operators() {
             names.iter().filter(|name| name.starts_with("S3BUNDLER_") && !known.contains(**name)).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
     }
+}
+
+#[test]
+fn the_operator_and_the_pods_of_runs_trust_the_same_certificates() {
+    let objects = render(FULL);
+    let bundle = settings(&objects).worker_ca_bundle.unwrap();
+    assert_eq!((bundle.config_map.as_str(), bundle.key.as_str()), ("company", "bundle.pem"));
+    let container = container(&objects);
+    let file = container["env"].as_array().unwrap().iter().find(|it| it["name"] == "AWS_CA_BUNDLE").unwrap();
+    let (folder, name) = file["value"].as_str().unwrap().rsplit_once('/').unwrap();
+    let mount = container["volumeMounts"].as_array().unwrap().iter().find(|it| it["mountPath"] == folder).unwrap();
+    let volumes = &the(&objects, "Deployment")["spec"]["template"]["spec"]["volumes"];
+    let volume = volumes.as_array().unwrap().iter().find(|it| it["name"] == mount["name"]).unwrap();
+    let items = json!([{"key": "bundle.pem", "path": name}]);
+    assert_eq!(volume["configMap"], json!({"name": "company", "items": items}));
+    assert!(!render("").iter().any(|object| object.to_string().contains("AWS_CA_BUNDLE")));
 }
 
 #[test]
@@ -390,6 +412,7 @@ fn values_that_mean_nothing_are_refused() {
         "operator: {logFormat: xml}",
         "operator: {env: {'A-B': c}}",
         "commonLabels: {app.kubernetes.io/name: other}",
+        "caBundle: {secretName: x}",
         "metrics: {port: 80}",
         "admissionPolicy: {validations: [{message: m}]}",
     ] {

@@ -302,7 +302,7 @@ async fn a_cluster_boots_runs_pods_and_leaves_nothing() {
     a_pod_stays(&cluster).await;
     // What the traces do not see they cannot miss afterwards.
     let during = traces();
-    for program in ["containerd ", "/idle", "/pause", "kube-apiserver", "moto.server", "etcd "] {
+    for program in ["containerd ", "/idle", "/pause", "kube-apiserver", "server.py", "etcd "] {
         assert!(during.processes.iter().any(|process| process.contains(program)), "{program} in {during:#?}");
     }
     assert_ne!(during.links, before.links);

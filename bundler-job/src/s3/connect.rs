@@ -8,14 +8,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
-};
-use aws_smithy_http_client::tls;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use s3bundler_net::outbound::{self, OutboundError};
 
 use super::error::is_distrust;
 use super::request::{RequestHeaders, RequestOptions, Tags};
@@ -51,35 +47,11 @@ pub struct S3Options {
     pub requests: RequestOptions,
 }
 
-/// Why no connection could be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// AWS_CA_BUNDLE names a file that cannot be read.
-    #[error("cannot read the certificates of AWS_CA_BUNDLE at {path}: {cause}")]
-    CaBundle {
-        /// The file.
-        path: String,
-        /// Why.
-        cause: std::io::Error,
-    },
-    /// AWS_CA_BUNDLE names a file that is something else.
-    #[error("AWS_CA_BUNDLE names {path}, which is no PEM file of certificates: {cause}")]
-    NoCertificates {
-        /// The file.
-        path: String,
-        /// Why not.
-        cause: String,
-    },
-    /// The TLS library does not start.
-    #[error("cannot set up TLS: {0}")]
-    Tls(String),
-}
-
-/// Loads the AWS configuration as every AWS tool does, with AWS_CA_BUNDLE honoured.
-pub async fn load_config(options: &S3Options) -> Result<SdkConfig, ConnectError> {
+/// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
+pub async fn load_config(options: &S3Options) -> Result<SdkConfig, OutboundError> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client()?)
+        .http_client(outbound::http_client()?)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         // Bodies have a reader with a limit of its own, and the protection breaks slow copies.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -93,34 +65,6 @@ pub async fn load_config(options: &S3Options) -> Result<SdkConfig, ConnectError>
     }
     // S3 tells a bucket's true region from any other.
     Ok(config.into_builder().region(Region::from_static("us-east-1")).build())
-}
-
-fn http_client() -> Result<SharedHttpClient, ConnectError> {
-    let mut trust = tls::TrustStore::default();
-    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        let shown = || path.to_string_lossy().into_owned();
-        let pem = std::fs::read(&path).map_err(|cause| ConnectError::CaBundle { path: shown(), cause })?;
-        check_certificates(&pem).map_err(|cause| ConnectError::NoCertificates { path: shown(), cause })?;
-        trust = tls::TrustStore::empty().with_pem_certificate(pem);
-    }
-    let context = tls::TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|error| ConnectError::Tls(error.to_string()))?;
-    Ok(aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-        .tls_context(context)
-        .build_https())
-}
-
-/// The client panics over certificates that it cannot use, and trusts nobody where there are none.
-fn check_certificates(pem: &[u8]) -> Result<(), String> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() { Err("there is none in it".to_owned()) } else { Ok(()) }
 }
 
 /// A server whose certificate is not trusted is not asked again: it will not have another one in a minute.

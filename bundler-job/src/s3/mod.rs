@@ -16,7 +16,7 @@ mod objects;
 mod request;
 
 pub use body::Body;
-pub use connect::{ConnectError, PathStyle, S3, S3Options, load_config};
+pub use connect::{PathStyle, S3, S3Options, load_config};
 pub use error::{ErrorKind, S3Error};
 pub(crate) use error::{mentions_credentials, printable, with_causes};
 pub use objects::{Listed, Put, PutBody};

@@ -129,8 +129,8 @@ async fn one(
             api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.map_err(written)?;
         }
         Write::Redrive(asked) => {
-            let dead_letter_url = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.clone());
-            if queues.redrive(&QueuePair { url: url(), dead_letter_url }).await? {
+            if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
+                queues.redrive(dead).await?;
                 track.redriven = Some(asked.clone());
             }
         }

@@ -42,8 +42,19 @@ pub struct Defaults {
     pub cluster: String,
     /// What runs may do.
     pub policy: Option<PolicyFile>,
+    /// The certificates that the pods trust.
+    pub ca_bundle: Option<CaBundle>,
     /// Hosts of queue URLs besides those of AWS: those of configured endpoints.
     pub queue_hosts: Vec<String>,
+}
+
+/// A PEM file in a ConfigMap, which has to be in the namespaces of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaBundle {
+    /// The ConfigMap's name.
+    pub config_map: String,
+    /// The file's key in it.
+    pub key: String,
 }
 
 /// Where the groups come from and go through.

@@ -10,6 +10,7 @@ mod admission;
 mod asked;
 mod dead_letters;
 mod denied;
+mod identity;
 mod lifecycle;
 mod limits;
 mod queue;
@@ -54,8 +55,9 @@ async fn the_operator_in_a_cluster() {
         queue::events_of_s3_bring_the_groups,
         queue::whoever_else_scales_is_let_to_until_the_end,
         queue::keda_is_told_what_to_do,
+        identity::pods_without_keys_archive_with_the_role_of_their_service_account,
         survival::a_run_survives_the_killing_of_its_pods,
-        survival::one_operator_of_two_works_and_the_other_takes_over,
+        survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
         trouble::an_inventory_that_is_not_there_yet_is_waited_for,
         trouble::a_service_account_that_is_missing_is_named,
         trouble::an_image_that_cannot_be_pulled_stalls_the_run,
@@ -68,6 +70,7 @@ async fn the_operator_in_a_cluster() {
         denied::a_source_that_is_denied_to_the_workers_is_named,
         denied::an_inventory_that_is_denied_to_the_grouper_is_named,
         denied::a_destination_that_is_denied_is_named_whoever_meets_it,
+        denied::queues_that_cannot_be_deleted_are_left_behind_when_asked,
         limits::pods_that_a_quota_forbids_are_told,
         limits::a_grouper_that_a_quota_forbids_is_told,
         limits::a_run_past_its_deadline_fails_and_time_at_rest_does_not_count,

@@ -1,4 +1,6 @@
-//! A cluster with the operator in it, installed as a user does, and runs in namespaces of their own.
+//! A cluster with the operator in it, installed as a user does, and runs in namespaces of their own. S3 and SQS enforce
+//! IAM: the operator has what deploy/iam/operator.json permits, runs have an administrator's keys unless their scenario
+//! says otherwise.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -11,7 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use s3bundler_testbed::client;
 use s3bundler_testbed::kube::{Cluster, HOST_ADDRESS, Image, KubeError};
 use s3bundler_testbed::proxy::{Fault, Proxy, Seen};
-use s3bundler_testbed::servers::Access;
+use s3bundler_testbed::servers::{Access, Policy};
 use serde_json::{Value, json};
 
 use super::asked;
@@ -50,7 +52,8 @@ fn repository() -> PathBuf {
 impl Scene {
     /// Boots a cluster and installs the chart.
     pub async fn start() -> Self {
-        let cluster = Cluster::start().await.unwrap();
+        let mut cluster = Cluster::start().await.unwrap();
+        cluster.enforce_iam().await.unwrap();
         let images = [("operator", "s3bundler-operator"), ("worker", "s3bundler")];
         for (image, name) in images {
             let image = Image::of_program(format!("localhost/s3bundler/{image}:test"), &program(name)).unwrap();
@@ -74,10 +77,15 @@ impl Scene {
 
     async fn install(&self) {
         let access = self.cluster.access();
+        let words =
+            [("INVENTORY_BUCKET", "*-inventory"), ("DESTINATION_BUCKET", "*-archive"), ("ACCOUNT", "123456789012")];
+        let policies = [Policy::of_deployment("operator.json", &words).as_str().to_owned(), existing_queues()];
+        let policies = policies.each_ref().map(String::as_str);
+        let operator = self.cluster.moto().unwrap().user_with_policies("operator", &policies).await.unwrap();
         let keys = json!({
             "apiVersion": "v1", "kind": "List", "items": [
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE, "labels": enforcing(RESTRICTED)}},
-                secret(RELEASE, access),
+                secret(RELEASE, &operator),
             ],
         });
         self.apply(&keys).await;
@@ -187,6 +195,13 @@ async fn connect(cluster: &Cluster) -> kube::Client {
 
 fn enforcing(level: &str) -> Value {
     json!({"pod-security.kubernetes.io/enforce": level})
+}
+
+/// What deploy/iam/README.md adds for queues of `queue.type: Existing`, whatever they are called here.
+fn existing_queues() -> String {
+    let depth =
+        json!({"Effect": "Allow", "Action": "sqs:GetQueueAttributes", "Resource": "arn:aws:sqs:*:123456789012:*"});
+    json!({"Version": "2012-10-17", "Statement": [depth]}).to_string()
 }
 
 fn secret(namespace: &str, access: &Access) -> Value {

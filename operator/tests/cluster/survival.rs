@@ -1,15 +1,19 @@
 //! Pods that go in the middle of their work, and an operator that does.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
+use s3bundler_testbed::client;
+use s3bundler_testbed::proxy::Fault;
 use serde_json::json;
 
 use super::asked;
 use super::scene::{RELEASE, Scene};
-use super::team::told;
+use super::team::{Team, told};
 
 /// Pods to kill.
 const KILLS: usize = 20;
@@ -58,37 +62,88 @@ pub async fn a_run_survives_the_killing_of_its_pods(scene: &Scene) {
     team.assert_verified("logs").await;
 }
 
-pub async fn one_operator_of_two_works_and_the_other_takes_over(scene: &Scene) {
+/// Every run is in another phase when an operator goes: with leave, and twice without.
+pub async fn runs_in_every_phase_outlive_the_operators_that_work_on_them(scene: &Scene) {
     let operator = "deployment/s3bundler-operator";
     scene.kubectl(&["scale", operator, "-n", RELEASE, "--replicas=2"]).await.unwrap();
-    let team = scene.team("handover").await;
-    let manifest = team.inventory(80).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    let [bundling, resting, retrying, pending, grouping] =
+        ["bundling", "resting", "retrying", "pending", "grouping"].map(|phase| format!("outlives-{phase}"));
+    let (bundling, resting) = (scene.team(&bundling).await, scene.team(&resting).await);
+    let (retrying, pending) = (scene.team(&retrying).await, scene.team(&pending).await);
+    let grouping = scene.team(&grouping).await;
+
+    let manifest = bundling.inventory(80).await;
+    bundling.apply(&bundling.archive_run("logs", &manifest, json!({}))).await;
+    let manifest = resting.inventory(40).await;
+    resting.apply(&resting.archive_run("logs", &manifest, json!({}))).await;
+    let manifest = pending.inventory(20).await;
+    let (bucket, checksum) = (pending.bucket("inventory"), checksum_of(&pending, &manifest));
+    let hidden = client::get_bytes(&scene.s3, &bucket, &checksum).await.unwrap();
+    scene.s3.delete_object().bucket(&bucket).key(&checksum).send().await.unwrap();
+    pending.apply(&pending.archive_run("logs", &manifest, json!({}))).await;
+    // One object fails for as long as it is tried the first time.
+    let manifest = retrying.inventory(20).await;
+    let is_retried = Arc::new(AtomicBool::new(false));
+    let retried = Arc::clone(&is_retried);
+    retrying.rule("source", move |seen| {
+        let fails = seen.key() == "logs/00003.json" && !retried.load(Ordering::Relaxed);
+        if fails { Fault::FailBefore { status: 500, code: "InternalError" } } else { Fault::Forward }
+    });
+    retrying.apply(&retrying.archive_run("logs", &manifest, json!({}))).await;
+    let manifest = grouping.inventory(60).await;
+
+    for team in [&bundling, &resting] {
+        team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    }
+    resting.patch("logs", json!({"spec": {"suspend": true}})).await;
+    let first = another_operator(scene, 30).await;
+    grouping.apply(&grouping.archive_run("logs", &manifest, json!({}))).await;
+    resting.patch("logs", json!({"spec": {"suspend": false}})).await;
+    let second = another_operator(scene, 0).await;
+    assert_ne!(first, second);
+    client::put_object(&scene.s3, &bucket, &checksum, hidden).await.unwrap();
+    retrying.until("logs", "tried again", |status| status.retry_pass == Some(1)).await;
+    is_retried.store(true, Ordering::Relaxed);
+    another_operator(scene, 0).await;
+
+    for (team, objects, groups) in
+        [(&bundling, 80, 8), (&resting, 40, 4), (&retrying, 20, 2 + 1), (&pending, 20, 2), (&grouping, 60, 6)]
+    {
+        let status = team.condition("logs", "Complete", "True", "Complete").await;
+        assert_eq!(status.objects.unwrap().archived, objects, "{}", team.name);
+        team.assert_verified("logs").await;
+        for (prefix, kind) in [("arch/archives/", ".tar"), ("arch/receipts/", ""), ("arch/catalog/", ".parquet")] {
+            let keys = client::list_keys(&scene.s3, &team.bucket("archive"), prefix).await.unwrap();
+            let found = keys.iter().filter(|key| key.ends_with(kind)).count();
+            assert_eq!(found, groups, "{}: one for each group: {keys:#?}", team.name);
+        }
+    }
+}
+
+fn checksum_of(team: &Team<'_>, manifest: &str) -> String {
+    let key = manifest.strip_prefix(&format!("s3://{}/", team.bucket("inventory"))).unwrap();
+    key.replace("manifest.json", "manifest.checksum")
+}
+
+/// Ends the operator that works and waits for another; gives the name of the one that is gone.
+async fn another_operator(scene: &Scene, grace: u32) -> String {
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), RELEASE);
     let holder = async || {
         let lease = ["get", "lease", "s3bundler-operator", "-n", RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
         scene.kubectl(&lease).await.unwrap()
     };
-    let mut holders = Vec::new();
-    for grace in [30, 0] {
-        let before = holder().await;
-        let params = DeleteParams { grace_period_seconds: Some(grace), ..DeleteParams::default() };
-        match asked::api(|| pods.delete(&before, &params)).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            deleted => drop(deleted.unwrap()),
-        }
-        let begun = Instant::now();
-        while [before.as_str(), ""].contains(&holder().await.as_str()) {
-            assert!(begun.elapsed() < Duration::from_mins(1), "nobody took the lease of {before}");
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-        println!(
-            "the lease of an operator that ended with {grace} s of grace was taken after {:.1} s",
-            begun.elapsed().as_secs_f64()
-        );
-        holders.push(before);
+    let before = holder().await;
+    let params = DeleteParams { grace_period_seconds: Some(grace), ..DeleteParams::default() };
+    match asked::api(|| pods.delete(&before, &params)).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
+        deleted => drop(deleted.unwrap()),
     }
-    assert_ne!(holders[0], holders[1]);
-    team.condition("logs", "Complete", "True", "Complete").await;
-    team.assert_verified("logs").await;
+    let begun = Instant::now();
+    while [before.as_str(), ""].contains(&holder().await.as_str()) {
+        assert!(begun.elapsed() < Duration::from_mins(1), "nobody took the lease of {before}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    println!("the lease of an operator that ended with {grace} s of grace was taken after {took:.1} s");
+    before
 }

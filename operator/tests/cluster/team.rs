@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use s3bundler_operator::crd::{ArchiveRun, ArchiveRunStatus};
-use s3bundler_testbed::cli::Outcome;
+use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
 use s3bundler_testbed::proxy::{Fault, Seen};
@@ -207,9 +207,14 @@ impl Team<'_> {
 
     /// `s3bundler verify --full` of a run, from here.
     pub async fn verify(&self, run: &str) -> Outcome {
+        self.verifying(run).run().await.unwrap()
+    }
+
+    /// The same before it runs.
+    pub fn verifying(&self, run: &str) -> Program {
         let destination = format!("s3://{}/arch", self.bucket("archive"));
         let program = self.scene.cluster.program(program("s3bundler"));
-        program.args(["verify", "--full", "--destination", &destination, "--name", run]).run().await.unwrap()
+        program.args(["verify", "--full", "--destination", &destination, "--name", run])
     }
 
     pub async fn assert_verified(&self, run: &str) {

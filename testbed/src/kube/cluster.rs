@@ -113,14 +113,35 @@ impl Cluster {
         })?;
         booted?;
         let moto = moto?;
-        cluster.access = moto.access().clone();
-        cluster.record.access_key.clone_from(&cluster.access.access_key);
-        cluster.record.secret_key.clone_from(&cluster.access.secret_key);
+        let access = moto.access().clone();
         cluster.own = Some((moto, node));
-        let path = cluster.record.folder.join(RECORD);
-        let text = serde_json::to_string_pretty(&cluster.record).map_err(std::io::Error::from);
-        text.and_then(|text| fs::write(&path, text)).map_err(with_path(&path))?;
+        cluster.set_access(access)?;
         Ok(cluster)
+    }
+
+    /// Takes these keys for S3 and SQS, and writes them down for others.
+    fn set_access(&mut self, access: Access) -> Result<(), KubeError> {
+        self.record.access_key.clone_from(&access.access_key);
+        self.record.secret_key.clone_from(&access.secret_key);
+        self.access = access;
+        let path = self.record.folder.join(RECORD);
+        let text = serde_json::to_string_pretty(&self.record).map_err(std::io::Error::from);
+        text.and_then(|text| fs::write(&path, text)).map_err(with_path(&path))
+    }
+
+    /// From now on S3 and SQS want to know who asks and what he may do. [`Cluster::access`] has the keys of an
+    /// administrator then; [`Cluster::moto`] makes other users, and roles.
+    pub async fn enforce_iam(&mut self) -> Result<(), KubeError> {
+        let moto = self.moto()?;
+        let administrator = moto.administrator().await?;
+        moto.enforce_iam().await?;
+        self.set_access(administrator)
+    }
+
+    /// Its S3 and SQS server. Only the process that keeps the cluster has it.
+    pub fn moto(&self) -> Result<&Moto, KubeError> {
+        let own = self.own.as_ref().map(|(moto, _)| moto);
+        own.ok_or_else(|| KubeError::NotOurs(self.record.folder.clone()))
     }
 
     async fn boot(&self, node: &mut Node, keys: &Certificates) -> Result<(), KubeError> {

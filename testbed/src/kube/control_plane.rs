@@ -42,6 +42,9 @@ pub(super) fn start_api(node: &mut Node, programs: &Path, folder: &Path, keys: &
             "--allow-privileged=true".to_owned(),
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),
+            // MutatingAdmissionPolicies, beta in this version, do for pods what webhooks of clouds do.
+            "--feature-gates=MutatingAdmissionPolicy=true".to_owned(),
+            "--runtime-config=admissionregistration.k8s.io/v1beta1=true".to_owned(),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             keys.option("service-account-key-file", "tokens.pub"),

@@ -53,7 +53,7 @@ pub use node::{HOST_ADDRESS, Inside, NODE_ADDRESS, SERVICE_ADDRESS};
 
 use crate::cli::CliError;
 use crate::install::InstallError;
-use crate::servers::ServerError;
+use crate::servers::{IamError, ServerError};
 
 /// Why there is no cluster, or not what was asked of it.
 #[derive(Debug, Error)]
@@ -67,6 +67,9 @@ pub enum KubeError {
     /// Its S3 and SQS server did not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// Its S3 and SQS server does not enforce IAM.
+    #[error(transparent)]
+    Iam(#[from] IamError),
     /// A client could not be run.
     #[error(transparent)]
     Cli(#[from] CliError),
@@ -127,6 +130,9 @@ pub enum KubeError {
         /// The library.
         library: String,
     },
+    /// Another process keeps the cluster.
+    #[error("the cluster in {0} is kept by another process")]
+    NotOurs(PathBuf),
     /// No cluster runs here.
     #[error("no cluster runs in {0}")]
     NotRunning(PathBuf),

@@ -1,15 +1,23 @@
 //! Users, roles and policies on moto, and the switch that makes it enforce them. Least-privilege policies are tested by
-//! setting up buckets first, then making a user with the policy under test, then calling [`Moto::enforce_iam`]. The few
-//! form posts that this takes are written by hand: moto does not check signatures until it enforces.
+//! setting up buckets first, then making a user with the policy under test, then calling [`Moto::enforce_iam`]; what was
+//! allowed by what, and what was denied, is in [`Moto::decisions`]. The few form posts that this takes are written by hand:
+//! moto never checks signatures of requests to IAM.
+
+use std::fs;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
 use thiserror::Error;
 
+use super::policy::Permission;
 use super::{Access, Moto};
+
+/// AWS's own AdministratorAccess.
+const ADMINISTRATOR: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
 /// Why moto's IAM could not be set up.
 #[derive(Debug, Error)]
@@ -42,6 +50,29 @@ pub enum IamError {
         /// Moto's answer.
         body: String,
     },
+    /// What it decided cannot be read.
+    #[error("decisions: {0}")]
+    Decisions(std::io::Error),
+}
+
+/// What moto decided about an action, and on what ground.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Decision {
+    /// ARN of the user or of the assumed role.
+    pub who: String,
+    /// The action.
+    pub action: String,
+    /// ARN of what it was to be done to.
+    pub resource: String,
+    /// What allowed it. `None`: it was denied.
+    pub by: Option<Permission>,
+}
+
+impl Decision {
+    /// Whether it is about a user or role of this name.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.who.split('/').nth(1) == Some(name)
+    }
 }
 
 impl Moto {
@@ -55,16 +86,23 @@ impl Moto {
         self.post("reset-auth", "/moto-api/reset-auth", "application/octet-stream", "inf".to_owned()).await.map(|_| ())
     }
 
+    /// A user who may do everything, for tests that go on while IAM is enforced.
+    pub async fn administrator(&self) -> Result<Access, IamError> {
+        self.user_with_policy("administrator", ADMINISTRATOR).await
+    }
+
     /// A user with this inline policy (a JSON document), and the keys to act as that user.
     pub async fn user_with_policy(&self, user: &str, policy: &str) -> Result<Access, IamError> {
+        self.user_with_policies(user, &[policy]).await
+    }
+
+    /// A user with these inline policies.
+    pub async fn user_with_policies(&self, user: &str, policies: &[&str]) -> Result<Access, IamError> {
         self.iam(&[("Action", "CreateUser"), ("UserName", user)]).await?;
-        self.iam(&[
-            ("Action", "PutUserPolicy"),
-            ("UserName", user),
-            ("PolicyName", "policy"),
-            ("PolicyDocument", policy),
-        ])
-        .await?;
+        for (n, policy) in policies.iter().enumerate() {
+            let name = format!("policy-{n}");
+            self.put_user_policy(user, &name, policy).await?;
+        }
         let keys = self.iam(&[("Action", "CreateAccessKey"), ("UserName", user)]).await?;
         let element = |name| element(&keys, name).ok_or_else(|| unexpected("CreateAccessKey", name, &keys));
         Ok(Access {
@@ -74,18 +112,35 @@ impl Moto {
         })
     }
 
+    /// Gives a user another inline policy.
+    pub async fn put_user_policy(&self, user: &str, name: &str, policy: &str) -> Result<(), IamError> {
+        let put = [("UserName", user), ("PolicyName", name), ("PolicyDocument", policy)];
+        self.iam(&[&[("Action", "PutUserPolicy")], &put[..]].concat()).await.map(|_| ())
+    }
+
     /// A role with this trust policy and inline policy (JSON documents); gives its ARN, to be assumed through STS.
     pub async fn role_with_policy(&self, role: &str, trust: &str, policy: &str) -> Result<String, IamError> {
+        self.role_with_policies(role, trust, &[policy]).await
+    }
+
+    /// A role with these inline policies. While IAM is enforced, only a web identity token whose claims the trust policy
+    /// names becomes it.
+    pub async fn role_with_policies(&self, role: &str, trust: &str, policies: &[&str]) -> Result<String, IamError> {
         let created =
             self.iam(&[("Action", "CreateRole"), ("RoleName", role), ("AssumeRolePolicyDocument", trust)]).await?;
-        self.iam(&[
-            ("Action", "PutRolePolicy"),
-            ("RoleName", role),
-            ("PolicyName", "policy"),
-            ("PolicyDocument", policy),
-        ])
-        .await?;
+        for (n, policy) in policies.iter().enumerate() {
+            let name = format!("policy-{n}");
+            let put = [("RoleName", role), ("PolicyName", name.as_str()), ("PolicyDocument", *policy)];
+            self.iam(&[&[("Action", "PutRolePolicy")], &put[..]].concat()).await?;
+        }
         element(&created, "Arn").ok_or_else(|| unexpected("CreateRole", "Arn", &created))
+    }
+
+    /// All decisions so far, in their order. None are made before IAM is enforced.
+    pub fn decisions(&self) -> Result<Vec<Decision>, IamError> {
+        let text = fs::read_to_string(self.decisions_file()).map_err(IamError::Decisions)?;
+        let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        lines.map_err(|error| IamError::Decisions(error.into()))
     }
 
     async fn iam(&self, parameters: &[(&str, &str)]) -> Result<String, IamError> {

@@ -22,13 +22,16 @@
 //! | [`Moto`] | meaning: S3 to SQS events, IAM, STS, tags, versions, Glacier, conditional writes | speed; whole-object checksums |
 //! | [`VersityGw`] | load, real files, `BadDigest` | keys that are not file paths; SQS |
 //! | [`ElasticMq`] | a second, strict SQS | retention |
+//! | [`ForwardProxy`] | what company networks put between a program and AWS | faults: those are of [`crate::proxy`] |
 //! | [`S3Mock`] | keys exactly as they are | conditional complete; speed |
 
 mod access;
 mod certificate;
 mod elasticmq;
+mod forward_proxy;
 mod iam;
 mod moto;
+mod policy;
 mod port;
 mod process;
 mod s3mock;
@@ -43,8 +46,10 @@ use thiserror::Error;
 pub use access::Access;
 pub use certificate::Certificate;
 pub use elasticmq::ElasticMq;
-pub use iam::IamError;
+pub use forward_proxy::ForwardProxy;
+pub use iam::{Decision, IamError};
 pub use moto::{Moto, MotoOptions};
+pub use policy::{Permission, Policy};
 pub use process::Watchdog;
 pub use s3mock::S3Mock;
 pub use versitygw::{VersityGw, VersityGwOptions};

@@ -1,7 +1,9 @@
 //! Moto's server: S3, SQS, STS and IAM in one process, slow (some 200 requests a second, a new connection each) but with
 //! the widest meaning: bucket notifications, redrive, policies, Glacier states, conditional writes.
 
+use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::server::{Plan, Ready, Server};
@@ -9,6 +11,8 @@ use super::{Access, Certificate, ServerError};
 use crate::install::Recipe;
 use crate::kube::{self, Inside};
 
+/// Moto's server, with an IAM nearer to the real one.
+const PROGRAM: &str = include_str!("../../servers/moto/server.py");
 /// Any keys do until policies are enforced.
 const ACCESS_KEY: &str = "testing";
 
@@ -51,6 +55,8 @@ impl Moto {
         let server = Server::start(
             plan,
             |site| {
+                let program = site.folder.join("server.py");
+                fs::write(&program, PROGRAM)?;
                 let python = site.program.join("bin/python");
                 let mut command = match &options.inside {
                     Some(node) => kube::enter(node.process, &python),
@@ -62,7 +68,8 @@ impl Moto {
                     .env("PYTHONUTF8", "1")
                     .env("TMPDIR", site.folder)
                     .current_dir(site.folder)
-                    .args(["-m", "moto.server", "--host", &site.bind.to_string(), "--port", &site.port.to_string()]);
+                    .arg(program)
+                    .args(["--host", &site.bind.to_string(), "--port", &site.port.to_string()]);
                 if let Some(count) = options.requests_before_iam {
                     command.env("INITIAL_NO_AUTH_ACTION_COUNT", count.to_string());
                 }
@@ -88,6 +95,11 @@ impl Moto {
     /// Its address and keys.
     pub fn access(&self) -> &Access {
         &self.server.access
+    }
+
+    /// Where its IAM writes what it decides.
+    pub(super) fn decisions_file(&self) -> PathBuf {
+        self.server.process.log().with_file_name("decisions.jsonl")
     }
 
     /// Its process id.

@@ -2,18 +2,23 @@
 //! directory to write to.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec,
-    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretKeySelector,
+    SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{CONTAINER, labels};
-use crate::controller::validate::{Defaults, Run};
+use crate::controller::validate::{CaBundle, Defaults, Run};
 use crate::crd::PodTemplate;
 
 /// Where the writable directory is.
 pub const SCRATCH: &str = "/scratch";
 const SCRATCH_VOLUME: &str = "scratch";
+/// Where the certificates are that the pods trust, if they are not the system's.
+const CERTIFICATES: &str = "/etc/s3bundler/certificates";
+const CERTIFICATES_VOLUME: &str = "certificates";
+const CERTIFICATES_FILE: &str = "ca.crt";
 
 /// A pod of a component.
 pub struct Pod<'a> {
@@ -56,6 +61,18 @@ impl Pod<'_> {
             ..Container::default()
         };
         more(&mut container);
+        let mut volumes = vec![Volume { name: SCRATCH_VOLUME.to_owned(), ..self.scratch }];
+        if let Some(bundle) = &self.defaults.ca_bundle {
+            volumes.push(certificates(bundle));
+            container.volume_mounts.get_or_insert_default().push(VolumeMount {
+                name: CERTIFICATES_VOLUME.to_owned(),
+                mount_path: CERTIFICATES.to_owned(),
+                read_only: Some(true),
+                ..VolumeMount::default()
+            });
+            let file = plain("AWS_CA_BUNDLE", &format!("{CERTIFICATES}/{CERTIFICATES_FILE}"));
+            container.env.get_or_insert_default().push(file);
+        }
         let placement = template.spec.clone();
         let some = |list: Vec<_>| (!list.is_empty()).then_some(list);
         PodTemplateSpec {
@@ -77,7 +94,7 @@ impl Pod<'_> {
                     seccomp_profile: Some(seccomp()),
                     ..PodSecurityContext::default()
                 }),
-                volumes: Some(vec![Volume { name: SCRATCH_VOLUME.to_owned(), ..self.scratch }]),
+                volumes: Some(volumes),
                 node_selector: Some(placement.node_selector).filter(|labels| !labels.is_empty()),
                 tolerations: (!placement.tolerations.is_empty()).then_some(placement.tolerations),
                 affinity: placement.affinity,
@@ -90,6 +107,19 @@ impl Pod<'_> {
                 ..PodSpec::default()
             }),
         }
+    }
+}
+
+fn certificates(bundle: &CaBundle) -> Volume {
+    let file = KeyToPath { key: bundle.key.clone(), path: CERTIFICATES_FILE.to_owned(), mode: None };
+    Volume {
+        name: CERTIFICATES_VOLUME.to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: bundle.config_map.clone(),
+            items: Some(vec![file]),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
     }
 }
 
@@ -136,4 +166,36 @@ fn env(run: &Run, defaults: &Defaults) -> Vec<EnvVar> {
 
 fn plain(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{grouper, workers};
+    use super::*;
+    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::validate::validate;
+
+    #[test]
+    fn every_pod_trusts_the_certificates_of_the_operators_settings() {
+        let bundle = CaBundle { config_map: "company".to_owned(), key: "bundle.pem".to_owned() };
+        let defaults = Defaults { ca_bundle: Some(bundle), ..defaults() };
+        let run = validate(&archive_run(json!({})), &defaults).expect("a run");
+        let pods = [
+            grouper(&run, &defaults, 0, Some("s3://inv/manifest.json"), "q").spec.map(|job| job.template),
+            workers(&run, &defaults, "q").spec.map(|deployment| deployment.template),
+        ];
+        for pod in pods {
+            let pod = pod.and_then(|template| template.spec).expect("a pod");
+            let volume = json!({"name": "certificates",
+                "configMap": {"name": "company", "items": [{"key": "bundle.pem", "path": "ca.crt"}]}});
+            assert!(json!(pod.volumes).as_array().expect("volumes").contains(&volume), "{pod:?}");
+            let container = json!(pod.containers[0]);
+            let mount = json!({"name": "certificates", "mountPath": "/etc/s3bundler/certificates", "readOnly": true});
+            assert!(container["volumeMounts"].as_array().expect("mounts").contains(&mount), "{container}");
+            let variable = json!({"name": "AWS_CA_BUNDLE", "value": "/etc/s3bundler/certificates/ca.crt"});
+            assert!(container["env"].as_array().expect("variables").contains(&variable), "{container}");
+        }
+    }
 }

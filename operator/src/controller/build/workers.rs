@@ -110,7 +110,7 @@ fn args(run: &Run, queue: &str) -> Vec<String> {
     arg("groups", &run.groups_per_worker);
     arg("drain", &run.drain.as_secs());
     arg("scratch", &SCRATCH);
-    arg("listen", &format_args!("0.0.0.0:{PORT}"));
+    arg("listen", &format_args!("[::]:{PORT}"));
     if let Some(groups) = run.recycle_after {
         arg("recycle-after", &groups);
     }

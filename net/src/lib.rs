@@ -1,0 +1,9 @@
+//! What the command line and the operator both do on the network.
+//!
+//! ```text
+//! AWS clients ──► outbound: whom to trust (AWS_CA_BUNDLE), which proxy to take (HTTPS_PROXY) ──► S3, SQS, STS
+//! probes, Prometheus ──► pages: /healthz, /metrics and whatever else a program has to say
+//! ```
+
+pub mod outbound;
+pub mod pages;
