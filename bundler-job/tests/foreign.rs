@@ -135,3 +135,29 @@ async fn dead_letters_are_a_manifest_to_feed_back_in() {
     assert_eq!(world.found().await, ["plain", "late, \"&\""].map(|key| (key.to_owned(), 1)).into());
     world.verify("again").await;
 }
+
+#[tokio::test]
+async fn all_manifests_under_a_prefix_are_a_run_of_their_own() {
+    let world = World::new().await;
+    world.manifest("seed/run-key.1.index", seed_manifest(&KEYS[..1])).await;
+    world.manifest("seed/run-key.2.index", seed_manifest(&KEYS[1..])).await;
+    let run = || {
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.server.access());
+        program.args([
+            "run",
+            "--manifests",
+            "s3://manifests/seed/",
+            "--destination",
+            "s3://archive/p",
+            "--name",
+            "seed",
+        ])
+    };
+    let done = run().run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.starts_with("run seed is complete: 2 groups"), "{done}");
+    assert_eq!(world.found().await, KEYS.map(|key| (key.to_owned(), 1)).into());
+    world.verify("seed").await;
+    let again = run().run().await.unwrap();
+    assert!(again.stdout.starts_with("run seed was complete: 2 groups, nothing to do"), "{again}");
+}

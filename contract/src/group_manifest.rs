@@ -99,6 +99,15 @@ impl Columns {
         columns
     }
 
+    /// Those of a group manifest, and how its keys stand, by the object's metadata under [`COLUMNS_METADATA`].
+    pub fn of_manifest(metadata: Option<&str>) -> Result<(Self, KeyEncoding), ColumnsError> {
+        match metadata {
+            // Keys are literal exactly where this project wrote the manifest and said so.
+            Some(columns) => Ok((columns.parse()?, KeyEncoding::Literal)),
+            None => Ok((Self::seed(), KeyEncoding::FormUrl)),
+        }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()

@@ -121,7 +121,7 @@ impl GroupName {
     /// The group of a manifest that no grouper of this project wrote under the run's own prefix. The hash tells
     /// `a/x.index` from `b/x.index`.
     pub fn foreign(manifest: &S3Address) -> Self {
-        let stem = manifest.file_name().trim_end_matches(".index");
+        let stem = manifest.file_name().trim_end_matches(MANIFEST_SUFFIX);
         let safe: String = stem
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
@@ -265,14 +265,14 @@ impl Layout {
 
     /// The group manifest of a group that the grouper made.
     pub fn group_manifest(&self, run: &RunName, group: &GroupName) -> String {
-        format!("{}{group}.index", self.groups(run))
+        format!("{}{group}{MANIFEST_SUFFIX}", self.groups(run))
     }
 
     /// The run and group of a group manifest's key, where the key is one this layout makes.
     pub fn parse_group_manifest(&self, key: &str) -> Option<(RunName, GroupName)> {
         let (run, file) = key.strip_prefix(&self.prefix)?.strip_prefix("groups/")?.split_once('/')?;
         let run: RunName = run.parse().ok()?;
-        let group: GroupName = file.strip_suffix(".index")?.parse().ok()?;
+        let group: GroupName = file.strip_suffix(MANIFEST_SUFFIX)?.parse().ok()?;
         group.as_str().strip_prefix(run.as_str())?.starts_with('.').then_some((run, group))
     }
 
@@ -347,6 +347,8 @@ impl Layout {
 
 /// What follows the key of a copied object in the key of its metadata.
 pub const METADATA_SUFFIX: &str = ".metadata";
+/// What the key of a group manifest ends in: S3 events filter on it.
+pub const MANIFEST_SUFFIX: &str = ".index";
 /// What follows the key of a group manifest in the key of its dead letters.
 pub const DEAD_LETTERS_SUFFIX: &str = ".dlq";
 

@@ -12,6 +12,7 @@
 
 pub mod address;
 pub mod exit;
+pub mod given;
 pub mod group_manifest;
 pub mod index;
 pub mod layout;
@@ -25,6 +26,7 @@ pub mod size;
 
 pub use address::S3Address;
 pub use exit::ExitCode;
+pub use given::GivenManifests;
 pub use layout::{Attempt, GroupName, Layout, RunName};
 pub use options::{ArchiveFormat, ArchiveOptions, GroupOptions, KeyLayout, SelectOptions};
 pub use reason::{LeftOut, Reason};

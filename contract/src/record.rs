@@ -26,15 +26,15 @@ pub enum RecordError {
     Format(u32),
 }
 
-/// The inventory a run reads.
+/// The inventory a run reads, or the group manifests it was [given](crate::given).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryRef {
-    /// Where its manifest.json is.
+    /// Where its manifest.json is; the prefix of given group manifests.
     pub manifest: S3Address,
-    /// The ETag of manifest.json.
+    /// The ETag of manifest.json; a digest of given group manifests.
     pub etag: String,
-    /// Milliseconds since 1970 at which S3 began the inventory.
+    /// Milliseconds since 1970 at which S3 began the inventory; nothing of given group manifests.
     pub creation_timestamp: Option<u64>,
 }
 

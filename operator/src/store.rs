@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
-use s3bundler_contract::{Layout, RunName, S3Address};
+use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address};
 use serde::Deserialize;
 
 use crate::aws::{Aws, AwsError, AwsErrorKind};
@@ -106,27 +108,13 @@ impl Store {
     pub async fn latest_inventory(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, StoreError> {
         let folder = format!("{}/", prefix.key.trim_end_matches('/'));
         let mut folders = Vec::new();
-        let mut token = None;
-        loop {
-            let page = self
-                .client
-                .list_objects_v2()
-                .bucket(&prefix.bucket)
-                .prefix(&folder)
-                .delimiter("/")
-                .set_continuation_token(token)
-                .set_expected_bucket_owner(self.expected_owner.clone())
-                .send()
-                .await
-                .map_err(|error| AwsError::new("ListObjectsV2", prefix.to_string(), &error))?;
+        let request = self.client.list_objects_v2().bucket(&prefix.bucket).prefix(&folder).delimiter("/");
+        self.list(request, prefix, |page| {
             // S3 names them 2026-11-22T01-00Z: the newest is the last.
             let dated = page.common_prefixes().iter().filter_map(|it| it.prefix()).filter(|name| is_dated(name));
             folders.extend(dated.map(str::to_owned));
-            token = page.next_continuation_token;
-            if token.is_none() {
-                break;
-            }
-        }
+        })
+        .await?;
         folders.sort_unstable();
         for folder in folders.iter().rev().take(FOLDERS) {
             let manifest = S3Address::new(&prefix.bucket, format!("{folder}manifest.json"));
@@ -135,6 +123,20 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// The group manifests under a prefix, as a claim names them; `None` where there are none.
+    pub async fn manifests(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, StoreError> {
+        let mut given = GivenManifests::under(prefix.clone());
+        let request = self.client.list_objects_v2().bucket(&prefix.bucket).prefix(&prefix.key);
+        self.list(request, prefix, |page| {
+            for object in page.contents() {
+                let etag = object.e_tag().unwrap_or_default().trim_matches('"');
+                given.add(object.key().unwrap_or_default(), etag);
+            }
+        })
+        .await?;
+        Ok(given.reference())
     }
 
     /// Claims the run's name, or finds whose it is.
@@ -179,26 +181,28 @@ impl Store {
         count: &mut Count,
     ) -> Result<(), StoreError> {
         let prefix = layout.receipts(run);
-        let mut after = count.begin().map(|name| format!("{prefix}{name}"));
-        let mut token = None;
-        loop {
-            let page = self
-                .client
-                .list_objects_v2()
-                .bucket(bucket)
-                .prefix(&prefix)
-                .set_start_after(after.take())
-                .set_continuation_token(token)
-                .set_expected_bucket_owner(self.expected_owner.clone())
-                .send()
-                .await
-                .map_err(|error| AwsError::new("ListObjectsV2", format!("s3://{bucket}/{prefix}"), &error))?;
+        let after = count.begin().map(|name| format!("{prefix}{name}"));
+        let request = self.client.list_objects_v2().bucket(bucket).prefix(&prefix).set_start_after(after);
+        self.list(request, &S3Address::new(bucket, &prefix), |page| {
             count.page(page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix)));
-            token = page.next_continuation_token;
-            if token.is_none() {
-                return Ok(());
-            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Lists to the end, 1,000 objects a page.
+    async fn list(
+        &self,
+        request: ListObjectsV2FluentBuilder,
+        prefix: &S3Address,
+        mut each: impl FnMut(&ListObjectsV2Output),
+    ) -> Result<(), AwsError> {
+        let request = request.set_expected_bucket_owner(self.expected_owner.clone());
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            each(&page.map_err(|error| AwsError::new("ListObjectsV2", prefix.to_string(), &error))?);
         }
+        Ok(())
     }
 
     async fn exists(&self, address: &S3Address) -> Result<bool, AwsError> {

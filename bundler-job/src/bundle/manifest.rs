@@ -1,7 +1,7 @@
 //! The group manifest of a message, on scratch: which run and group it is, and its rows.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, Write as _};
+use std::io::{self, BufReader, Cursor, Read, Seek as _, Write as _};
 use std::path::Path;
 
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowReader};
@@ -10,6 +10,9 @@ use s3bundler_contract::{GroupName, RunName};
 
 use crate::args::Destination;
 use crate::s3::{Body, S3, S3Error};
+
+/// RFC 1952, section 2.3.1.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The run and the group that a manifest stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,15 +81,14 @@ impl Manifest {
         let request = client.get_object().bucket(&address.bucket).key(&address.key).set_if_match(if_match);
         let output = request.send().await.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
         let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
-        let columns = output.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA)).cloned();
-        // Keys are literal exactly where this project wrote the manifest and said so.
-        let keys = if columns.is_some() { KeyEncoding::Literal } else { KeyEncoding::FormUrl };
-        let columns = match (fieldnames, columns) {
-            (Some(fieldnames), _) => fieldnames.clone(),
-            (None, Some(columns)) => {
-                columns.parse().map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?
+        let columns = output.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA)).map(String::as_str);
+        let (columns, keys) = match fieldnames {
+            Some(fieldnames) => {
+                let keys = if columns.is_some() { KeyEncoding::Literal } else { KeyEncoding::FormUrl };
+                (fieldnames.clone(), keys)
             }
-            (None, None) => Columns::seed(),
+            None => Columns::of_manifest(columns)
+                .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?,
         };
         let mut body = Body::new(client, address, None, output);
         let mut file = tempfile::tempfile_in(scratch)?;
@@ -96,18 +98,21 @@ impl Manifest {
         Ok(Self { file, etag, columns, keys })
     }
 
-    /// Its rows, from the first; gzip is told by its magic bytes.
+    /// Its rows, from the first.
     pub fn rows(&self) -> io::Result<RowReader<Box<dyn Read + Send>>> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
-        let mut magic = [0; 2];
-        let gzip = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-        file.rewind()?;
-        let file = BufReader::new(file);
-        let source: Box<dyn Read + Send> =
-            if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-        Ok(RowReader::new(source, self.columns.clone(), self.keys))
+        Ok(RowReader::new(inflated(BufReader::new(file))?, self.columns.clone(), self.keys))
     }
+}
+
+/// The bytes of a manifest, decompressed where it is gzip, which its magic bytes tell.
+pub fn inflated(mut source: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
+    source.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
+    let gzip = start == GZIP_MAGIC;
+    let whole = Cursor::new(start).chain(source);
+    Ok(if gzip { Box::new(flate2::read::MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use error::BundleError;
+pub(crate) use manifest::inflated;
 
 use crate::args::{Destination, WorkArgs};
 use crate::catalog::{ArchiveRecord, GroupRecord};

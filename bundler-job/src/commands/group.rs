@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::args::{Destination, GlobalArgs, GroupArgs, OutputFormat};
 use crate::failure::Failure;
-use crate::group::{self, GroupRequest, Grouped, RetryRequest};
+use crate::group::{self, GroupRequest, Grouped, Origin, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
@@ -57,10 +57,10 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
     let archive = args.archive.options();
     let (run, destination) = (args.name.clone(), args.destination.resolve(archive.key_layout)?);
     let manifest_storage_class = args.grouping.manifest_storage_class.clone();
-    match (args.retry_pass, args.inventory.clone()) {
+    match (args.retry_pass, Origin::of(&args.origin)) {
         (Some(pass), _) => Ok(Request::Retry(RetryRequest { run, destination, pass, manifest_storage_class })),
-        (None, Some(inventory)) => Ok(Request::Inventory(Box::new(GroupRequest {
-            inventory,
+        (None, Some(origin)) => Ok(Request::Inventory(Box::new(GroupRequest {
+            origin,
             run,
             destination,
             select: args.grouping.select(),
@@ -70,7 +70,9 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
             owner: "s3bundler group".to_owned(),
         }))),
         // The parser has seen to it.
-        (None, None) => Err(Failure::new(ExitCode::Usage, "one of --inventory and --retry-pass is needed")),
+        (None, None) => {
+            Err(Failure::new(ExitCode::Usage, "one of --inventory, --manifests and --retry-pass is needed"))
+        }
     }
 }
 
@@ -110,7 +112,7 @@ impl<'a> Report<'a> {
     fn of(request: &'a Request, grouped: &'a Grouped) -> Self {
         let Grouped { summary, sent, already_archived, resumed } = grouped;
         let (inventory, Destination { bucket, layout }) = match request {
-            Request::Inventory(request) => (Some(request.inventory.to_string()), &request.destination),
+            Request::Inventory(request) => (Some(request.origin.to_string()), &request.destination),
             Request::Retry(request) => (None, &request.destination),
         };
         let (rows, left_out) = (summary.rows, &summary.left_out);

@@ -19,7 +19,7 @@ use super::failures::Failures;
 use crate::args::{Destination, GlobalArgs, OutputFormat, RunArgs};
 use crate::bundle::{Bundler, Settings, probe};
 use crate::failure::Failure;
-use crate::group::{GroupRequest, group};
+use crate::group::{GroupRequest, Origin, group};
 use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{GroupFailure, MemoryQueue, WorkError, WorkerOptions, work};
 use crate::run_totals::RunTotals;
@@ -35,16 +35,17 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let options = global.s3_options(Some(&args.destination.destination))?;
     let s3 = S3::new(load_config(&options).await?, &options);
     let request = GroupRequest {
-        inventory: args.inventory.inventory.clone(),
-        run: args.inventory.name.clone(),
+        origin: Origin::of(&args.origin)
+            .ok_or_else(|| Failure::new(ExitCode::Usage, "one of --inventory and --manifests is needed"))?,
+        run: args.name.clone(),
         destination: destination.clone(),
-        select: args.inventory.grouping.select(),
-        group: args.inventory.grouping.group(),
+        select: args.grouping.select(),
+        group: args.grouping.group(),
         archive: archive.clone(),
-        manifest_storage_class: args.inventory.grouping.manifest_storage_class.clone(),
+        manifest_storage_class: args.grouping.manifest_storage_class.clone(),
         owner: "s3bundler run".to_owned(),
     };
-    let settings = Settings::new(destination.clone(), args.inventory.name.clone(), archive, None, &args.work)?;
+    let settings = Settings::new(destination.clone(), args.name.clone(), archive, None, &args.work)?;
     let working = archive_all(&s3, &request, settings, args.work.single_writer, shutdown.token());
     let worked = tokio::select! {
         worked = working => worked,
@@ -164,7 +165,7 @@ fn report(
     let Destination { bucket, layout } = &request.destination;
     let report = Report {
         run: request.run.as_str(),
-        inventory: request.inventory.to_string(),
+        inventory: request.origin.to_string(),
         destination: format!("s3://{bucket}/{}", layout.root()),
         groups: summary.groups,
         groups_before,

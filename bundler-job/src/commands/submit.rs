@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::failures::Failures;
 use crate::args::{AddressOrStdin, DestinationArgs, GlobalArgs, OutputFormat, SubmitArgs};
 use crate::failure::Failure;
-use crate::group::{GroupRequest, group};
+use crate::group::{GroupRequest, Origin, group};
 use crate::queue::{Queue, SqsQueue};
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
@@ -250,7 +250,7 @@ async fn submit_inventory<Q: Queue>(
     })?;
     let archive = args.archive.options();
     let request = GroupRequest {
-        inventory: address,
+        origin: Origin::Inventory(address.clone()),
         run,
         destination: DestinationArgs { destination }.resolve(archive.key_layout)?,
         select: args.grouping.select(),
@@ -259,11 +259,11 @@ async fn submit_inventory<Q: Queue>(
         manifest_storage_class: args.grouping.manifest_storage_class.clone(),
         owner: "s3bundler submit".to_owned(),
     };
-    tracing::info!(inventory = %request.inventory, run = %request.run, "grouping an inventory");
+    tracing::info!(inventory = %address, run = %request.run, "grouping an inventory");
     let grouped = group(s3, &request, Some(queue), |_| {}).await;
     let grouped = grouped.map_err(|error| Failure::new(error.exit(), error))?;
     Ok(SubmittedInventory {
-        inventory: request.inventory.to_string(),
+        inventory: address.to_string(),
         run: request.run.to_string(),
         groups: grouped.summary.groups,
         objects: grouped.summary.objects,

@@ -1,6 +1,7 @@
 //! The selected rows of one block, already as the lines that group manifests consist of, so that cutting groups is copying.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use s3bundler_contract::group_manifest::{RowError, RowProblem, append_row};
 use s3bundler_contract::row::impossible_bucket;
@@ -8,6 +9,9 @@ use s3bundler_contract::{LeftOut, RowDigest, RowRef};
 
 use super::Selection;
 use crate::inventory::Rows;
+
+/// A batch that is read from one object after the other ends at about this many bytes of lines.
+pub(super) const BATCH_BYTES: usize = 512 * 1024;
 
 /// The lines of a block, and all that a summary wants to know of its rows.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub(super) struct Batch {
     pub(super) runs: Vec<BucketRun>,
     /// The lines, one after the other.
     pub(super) text: Vec<u8>,
+    /// Whether no row that follows belongs into a group with these.
+    pub(super) closes: bool,
 }
 
 /// Rows of one source bucket.
@@ -42,24 +48,36 @@ pub(super) struct Line {
 
 impl Batch {
     /// Selects from and formats the rows of a block.
-    pub(super) fn of(rows: &mut Rows<'_>, selection: &Selection) -> Result<Self, RowError> {
+    pub(super) fn of<R: Read>(rows: &mut Rows<R>, selection: &Selection) -> Result<Self, RowError> {
         let mut batch = Self::default();
-        while let Some(row) = rows.next_row()? {
-            batch.rows += 1;
+        batch.fill(rows, selection, usize::MAX)?;
+        Ok(batch)
+    }
+
+    /// Adds rows until there are as many bytes of lines, or no row is left, which it tells.
+    pub(super) fn fill<R: Read>(
+        &mut self,
+        rows: &mut Rows<R>,
+        selection: &Selection,
+        bytes: usize,
+    ) -> Result<bool, RowError> {
+        while self.text.len() < bytes {
+            let Some(row) = rows.next_row()? else { return Ok(true) };
+            self.rows += 1;
             let decision = match selection.decide(&row) {
                 Ok(decision) => decision,
                 Err(problem) => return Err(rows.error(problem)),
             };
             if let Some(reason) = decision {
-                *batch.left_out.entry(reason).or_default() += 1;
+                *self.left_out.entry(reason).or_default() += 1;
                 continue;
             }
             let row = row.row;
-            if let Err(problem) = batch.take(&row) {
+            if let Err(problem) = self.take(&row) {
                 return Err(rows.error(problem));
             }
         }
-        Ok(batch)
+        Ok(false)
     }
 
     /// Adds a row's line; which rows there were is the caller's to count.

@@ -66,6 +66,9 @@ impl Cutter {
                 self.open.insert(run.bucket.clone(), group);
             }
         }
+        if batch.closes {
+            cut.extend(self.close_all());
+        }
         self.summary.rows += batch.rows;
         self.summary.digest.merge(batch.digest);
         for (reason, count) in &batch.left_out {
@@ -76,9 +79,13 @@ impl Cutter {
 
     /// Closes the groups that are still open, in the order of their buckets, and gives the summary with them.
     pub(super) fn finish(mut self) -> (Vec<CutGroup>, RunSummary) {
+        (self.close_all(), self.summary)
+    }
+
+    /// Closes all that are open, in the order of their buckets.
+    fn close_all(&mut self) -> Vec<CutGroup> {
         let open = std::mem::take(&mut self.open);
-        let last = open.into_values().map(|group| self.close(group)).collect();
-        (last, self.summary)
+        open.into_values().map(|group| self.close(group)).collect()
     }
 
     /// Closes the fullest group where another bucket's would be one too many.
@@ -168,6 +175,19 @@ mod tests {
     fn buckets_have_groups_of_their_own() {
         let (groups, _) = cut(&rows(&[("b", 1), ("a", 1), ("b", 1), ("a", 1), ("b", 1)]), 10, 2, 100);
         assert_eq!(texts(&groups), ["b,0,1\nb,2,1\n", "a,1,1\na,3,1\n", "b,4,1\n"]);
+    }
+
+    #[test]
+    fn a_batch_that_closes_shares_no_group_with_the_next() {
+        let mut cutter = Cutter::new(run(), 0, GroupOptions { max_objects: 3, ..GroupOptions::default() });
+        let all = rows(&[("b", 1), ("b", 1), ("a", 1), ("b", 1), ("b", 1), ("b", 1), ("b", 1)]);
+        let mut groups = Vec::new();
+        for mut batch in batches(&all, 4) {
+            batch.closes = true;
+            groups.extend(cutter.push(&batch));
+        }
+        assert_eq!(texts(&groups), ["b,0,1\nb,1,1\nb,3,1\n", "a,2,1\n", "b,4,1\nb,5,1\nb,6,1\n"]);
+        assert_eq!(cutter.finish().0, [], "nothing is left open");
     }
 
     #[test]

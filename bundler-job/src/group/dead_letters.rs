@@ -1,30 +1,20 @@
 //! The rows to retry, read from the dead letters of one group after the other: the next few are being opened while one is
 //! read, and none is ever held whole.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, Read};
 
-use bytes::{Buf, Bytes};
-use futures_util::{StreamExt, stream};
 use s3bundler_contract::group_manifest::{
-    COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader,
+    COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, RowError, RowReader,
 };
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{Reason, S3Address};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
+use super::ahead::{Ahead, BlockingBody};
 use super::barrier::Source;
-use super::batch::Batch;
+use super::batch::{BATCH_BYTES, Batch};
 use super::{GroupError, Pass};
 use crate::s3::{Body, ErrorKind, S3, S3Error};
-
-/// Dead letters that are asked for ahead: most are small, so the time to the first byte is what reading them takes.
-const OPENED_AHEAD: usize = 8;
-/// A batch ends at this many bytes of lines.
-const BATCH_BYTES: usize = 512 * 1024;
 
 /// What is wrong with dead letters.
 #[derive(Debug, thiserror::Error)]
@@ -82,32 +72,21 @@ struct Opened {
 
 /// The rows to retry of some groups, in order. Dropping it stops what is being opened.
 pub(super) struct DeadLetters {
-    opened: mpsc::Receiver<Result<Opened, GroupError>>,
-    /// Groups whose dead letters did not come yet.
-    left: usize,
+    opened: Ahead<Opened>,
     reading: Option<Reading>,
     runtime: Handle,
-    _opener: JoinSet<()>,
 }
 
 impl DeadLetters {
     /// Starts to open the dead letters of these groups of `pass`. Must be called inside a tokio runtime.
     pub(super) fn start(s3: &S3, pass: Pass<'_>, sources: Vec<Source>) -> Self {
-        let (sender, opened) = mpsc::channel(1);
-        let left = sources.len();
-        let wanted: VecDeque<_> = sources.into_iter().map(|source| (address(pass, &source), source)).collect();
+        let wanted: Vec<_> = sources.into_iter().map(|source| (address(pass, &source), source)).collect();
         let s3 = s3.clone();
-        let mut opener = JoinSet::new();
-        opener.spawn(async move {
-            let opening = stream::iter(wanted).map(|(address, source)| open(&s3, address, source));
-            let mut opening = std::pin::pin!(opening.buffered(OPENED_AHEAD));
-            while let Some(opened) = opening.next().await {
-                if sender.send(opened).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Self { opened, left, reading: None, runtime: Handle::current(), _opener: opener }
+        let open = move |(address, source)| {
+            let s3 = s3.clone();
+            async move { open(&s3, address, source).await }
+        };
+        Self { opened: Ahead::start(wanted, open), reading: None, runtime: Handle::current() }
     }
 
     /// The next rows to retry; `None` once all dead letters were read and each had the rows of its group's receipt.
@@ -116,11 +95,8 @@ impl DeadLetters {
         loop {
             let reading = match &mut self.reading {
                 Some(reading) => reading,
-                None if self.left == 0 => return Ok(None),
                 none => {
-                    // An opener that is gone early is not the end.
-                    let opened = self.opened.blocking_recv().ok_or(GroupError::Stopped)??;
-                    self.left -= 1;
+                    let Some(opened) = self.opened.next()? else { return Ok(None) };
                     none.insert(Reading::new(opened, &self.runtime)?)
                 }
             };
@@ -179,7 +155,7 @@ impl Reading {
                 problem: DeadLettersProblem::NoReasons,
             });
         };
-        let body = BlockingBody { body, runtime: runtime.clone(), chunk: Bytes::new() };
+        let body = BlockingBody::new(body, runtime.clone());
         let rows = RowReader::new(body, columns, KeyEncoding::Literal);
         Ok(Self { source, address, rows, reason, found: DeadLettersCount::default(), ended: false })
     }
@@ -222,34 +198,7 @@ impl Reading {
         GroupError::DeadLetters { address: self.address.clone(), group: self.source.group.clone(), problem }
     }
 
-    /// What a failed read was really about: the connection, or the bytes.
-    fn failed(&self, RowError { line, problem }: RowError) -> GroupError {
-        let problem = match problem {
-            RowProblem::Io(error) => match error.downcast::<S3Error>() {
-                Ok(error) => return GroupError::Read(error),
-                Err(error) => RowProblem::Io(error),
-            },
-            problem => problem,
-        };
-        self.wrong(DeadLettersProblem::Row(RowError { line, problem }))
-    }
-}
-
-/// A body that is read on a thread of its own.
-struct BlockingBody {
-    body: Body,
-    runtime: Handle,
-    chunk: Bytes,
-}
-
-impl Read for BlockingBody {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() {
-            match self.runtime.block_on(self.body.next()).map_err(io::Error::other)? {
-                Some(chunk) => self.chunk = chunk,
-                None => return Ok(0),
-            }
-        }
-        Buf::reader(&mut self.chunk).read(buffer)
+    fn failed(&self, error: RowError) -> GroupError {
+        GroupError::of_row(error, |error| self.wrong(DeadLettersProblem::Row(error)))
     }
 }

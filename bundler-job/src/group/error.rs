@@ -1,11 +1,13 @@
 //! Why an inventory was not grouped, or a retry pass not planned.
 
+use s3bundler_contract::group_manifest::{RowError, RowProblem};
 use s3bundler_contract::record::RecordError;
 use s3bundler_contract::{ExitCode, GroupName, RunName, S3Address};
 
 use super::SelectError;
 use super::barrier::Unplanned;
 use super::dead_letters::DeadLettersProblem;
+use super::given::GivenProblem;
 use crate::inventory::InventoryError;
 use crate::queue::QueueError;
 use crate::s3::S3Error;
@@ -120,7 +122,32 @@ pub enum GroupError {
         /// What is wrong.
         problem: DeadLettersProblem,
     },
-    /// Dead letters could not be read.
+    /// No group manifest is where they should be given.
+    #[error("there is no group manifest under {0}: no key there ends in .index")]
+    NoManifests(S3Address),
+    /// The bucket of given group manifests is not there.
+    #[error("there is no bucket {bucket}, where the group manifests {0} should be", bucket = .0.bucket)]
+    NoBucket(S3Address),
+    /// What the run is to read is what it writes.
+    #[error(
+        "the group manifests under {prefix} are, or would be, those that run {run} writes itself: give a prefix that has \
+         only the manifests to read"
+    )]
+    OwnManifests {
+        /// The prefix.
+        prefix: S3Address,
+        /// The run.
+        run: RunName,
+    },
+    /// A given group manifest cannot be used.
+    #[error("the group manifest {manifest} {problem}")]
+    Given {
+        /// Which.
+        manifest: S3Address,
+        /// Why not.
+        problem: GivenProblem,
+    },
+    /// Given manifests or dead letters could not be listed or read.
     #[error(transparent)]
     Read(S3Error),
     /// S3 did not take something into the destination, or did not show what is there.
@@ -135,6 +162,18 @@ pub enum GroupError {
 }
 
 impl GroupError {
+    /// What a row that could not be read was really about: the connection, or the bytes.
+    pub(super) fn of_row(RowError { line, problem }: RowError, of_bytes: impl FnOnce(RowError) -> Self) -> Self {
+        let problem = match problem {
+            RowProblem::Io(error) => match error.downcast::<S3Error>() {
+                Ok(error) => return Self::Read(error),
+                Err(error) => RowProblem::Io(error),
+            },
+            problem => problem,
+        };
+        of_bytes(RowError { line, problem })
+    }
+
     /// What the process exits with.
     pub fn exit(&self) -> ExitCode {
         match self {
@@ -145,8 +184,14 @@ impl GroupError {
             | Self::Record { .. }
             | Self::ForeignManifest(_)
             | Self::ForeignSummary(_)
+            | Self::OwnManifests { .. }
+            | Self::Given { problem: GivenProblem::Select(_), .. }
             | Self::NoClaim { .. } => ExitCode::Usage,
-            Self::MissingManifest { .. } | Self::DeadLetters { .. } => ExitCode::Unreadable,
+            Self::MissingManifest { .. }
+            | Self::DeadLetters { .. }
+            | Self::NoManifests(_)
+            | Self::NoBucket(_)
+            | Self::Given { problem: GivenProblem::Columns(_) | GivenProblem::Row(_), .. } => ExitCode::Unreadable,
             // What is to be read is not there yet: the same command succeeds later, so a Job may try again.
             Self::Ungrouped { .. } => ExitCode::Download,
             Self::Unplanned { cause, .. } => cause.exit(),

@@ -13,9 +13,12 @@
 //! does the same again: what exists is compared instead of written, groups with a receipt get no second message, and
 //! with the summary there the inventory is not even read. Dropping the future stops everything.
 //!
+//! Given group manifests take the inventory's place where somebody grouped already: [`Origin`].
+//!
 //! [`retry`] does the same with rows that failed: once a pass is whole, those that are worth another try become the
 //! groups of the next pass, cut, published, announced and summarised by the same code.
 
+mod ahead;
 mod announce;
 mod barrier;
 mod batch;
@@ -23,6 +26,7 @@ mod claim;
 mod cut;
 mod dead_letters;
 mod error;
+mod given;
 mod publish;
 mod put;
 mod receipts;
@@ -31,28 +35,58 @@ mod retry;
 mod select;
 mod summary;
 
+use std::fmt;
+
 use s3bundler_contract::layout::GroupName;
-use s3bundler_contract::{ArchiveOptions, GroupOptions, RunClaim, RunName, RunSummary, S3Address, SelectOptions};
+use s3bundler_contract::{
+    ArchiveOptions, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
+};
 
 pub use barrier::Unplanned;
 pub use dead_letters::{DeadLettersCount, DeadLettersProblem};
 pub use error::GroupError;
+pub use given::GivenProblem;
 pub use retry::{RetryRequest, retry};
 pub use select::{OwnOutput, SelectError, Selection};
 
 use batch::Batch;
+use given::Given;
 use publish::Earlier;
 
-use crate::args::Destination;
+use crate::args::{Destination, OriginArgs};
 use crate::inventory::Inventory;
 use crate::queue::Queue;
 use crate::s3::S3;
 
+/// Where the rows come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The manifest.json of a finished inventory.
+    Inventory(S3Address),
+    /// Group manifests that are there already, as awslabs/s3bundler wrote them: those whose address begins so.
+    Manifests(S3Address),
+}
+
+impl Origin {
+    /// The one that was named, if one was.
+    pub fn of(args: &OriginArgs) -> Option<Self> {
+        let inventory = args.inventory.clone().map(Self::Inventory);
+        inventory.or_else(|| args.manifests.clone().map(Self::Manifests))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Inventory(address) | Self::Manifests(address)) = self;
+        address.fmt(f)
+    }
+}
+
 /// What to group, and how.
 #[derive(Debug, Clone)]
 pub struct GroupRequest {
-    /// The manifest.json of a finished inventory.
-    pub inventory: S3Address,
+    /// Where the rows come from.
+    pub origin: Origin,
     /// The run's name.
     pub run: RunName,
     /// Where everything is written.
@@ -134,7 +168,7 @@ impl GroupRequest {
     }
 }
 
-/// Groups the inventory, sends one message a group to the queue where there is one, and writes the summary. `on_group`
+/// Groups the inventory or the given manifests, sends one message a group to the queue where there is one, and writes the summary. `on_group`
 /// sees every group once its manifest is in S3.
 pub async fn group<Q: Queue>(
     s3: &S3,
@@ -142,15 +176,10 @@ pub async fn group<Q: Queue>(
     queue: Option<&Q>,
     mut on_group: impl FnMut(&GroupMade) + Send,
 ) -> Result<Grouped, GroupError> {
-    let inventory = Inventory::open(s3, &request.inventory).await?;
-    let own = OwnOutput::new(&request.destination, inventory.own_files());
-    if own.is_everything_in(&inventory.manifest().source_bucket) {
-        return Err(GroupError::DestinationIsSource { bucket: request.destination.bucket.clone() });
-    }
-    let selection = Selection::new(&request.select, inventory.columns(), own)?;
+    let rows = OpenOrigin::open(s3, request).await?;
     let claim = RunClaim::new(
         request.run.clone(),
-        inventory.reference(),
+        rows.reference(),
         request.select.clone(),
         request.group.clone(),
         request.archive.clone(),
@@ -165,7 +194,7 @@ pub async fn group<Q: Queue>(
         return resume::resume(pass, summary, manifests, &archived, queue, &mut on_group).await;
     }
     // Before the name is taken: an inventory that cannot be read must not hold it.
-    inventory.check_files(s3).await?;
+    rows.check(s3).await?;
     if !resumed {
         resumed = claim::make(s3, &request.destination, &claim).await?;
     }
@@ -174,8 +203,7 @@ pub async fn group<Q: Queue>(
     } else {
         Earlier::Nothing
     };
-    let mut batches = inventory.batches(s3, move |rows| Batch::of(rows, &selection));
-    let batches = move || Ok(batches.next_batch()?);
+    let batches = rows.batches(s3);
     let limits = request.group.clone();
     let published = publish::publish(s3, pass, limits, earlier, batches, queue, &mut on_group).await?;
     summary::write(s3, pass, &published.summary).await?;
@@ -185,4 +213,53 @@ pub async fn group<Q: Queue>(
         already_archived: published.already_archived,
         resumed,
     })
+}
+
+/// An origin that was found.
+enum OpenOrigin {
+    Inventory(Box<Inventory>, Selection),
+    Manifests(Given),
+}
+
+impl OpenOrigin {
+    async fn open(s3: &S3, request: &GroupRequest) -> Result<Self, GroupError> {
+        let address = match &request.origin {
+            Origin::Inventory(address) => address,
+            Origin::Manifests(prefix) => return Given::open(s3, prefix, request).await.map(Self::Manifests),
+        };
+        let inventory = Inventory::open(s3, address).await?;
+        let own = OwnOutput::new(&request.destination, inventory.own_files());
+        if own.is_everything_in(&inventory.manifest().source_bucket) {
+            return Err(GroupError::DestinationIsSource { bucket: request.destination.bucket.clone() });
+        }
+        let selection = Selection::new(&request.select, inventory.columns(), own)?;
+        Ok(Self::Inventory(Box::new(inventory), selection))
+    }
+
+    /// How a claim names it.
+    fn reference(&self) -> InventoryRef {
+        match self {
+            Self::Inventory(inventory, _) => inventory.reference(),
+            Self::Manifests(given) => given.reference(),
+        }
+    }
+
+    /// Whether all of it is there. Manifests were listed, so they are.
+    async fn check(&self, s3: &S3) -> Result<(), GroupError> {
+        match self {
+            Self::Inventory(inventory, _) => Ok(inventory.check_files(s3).await?),
+            Self::Manifests(_) => Ok(()),
+        }
+    }
+
+    /// Gives the selected rows, batch by batch; `None` at the end. It blocks: not for the executor.
+    fn batches(self, s3: &S3) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
+        match self {
+            Self::Inventory(inventory, selection) => {
+                let mut batches = inventory.batches(s3, move |rows| Batch::of(rows, &selection));
+                Box::new(move || Ok(batches.next_batch()?))
+            }
+            Self::Manifests(given) => Box::new(given.batches(s3)),
+        }
+    }
 }

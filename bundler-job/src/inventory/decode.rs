@@ -42,7 +42,7 @@ impl Inventory {
     pub fn batches<T, P>(&self, s3: &S3, parse: P) -> Batches<T>
     where
         T: Send + 'static,
-        P: Fn(&mut Rows<'_>) -> Result<T, RowError> + Send + Sync + 'static,
+        P: Fn(&mut Rows<&[u8]>) -> Result<T, RowError> + Send + Sync + 'static,
     {
         let (feeder, files) = feed::start(s3, self);
         // As many blocks in flight as there are cores to parse them, and one more that is ready.
@@ -84,7 +84,7 @@ struct Unwanted;
 fn decode<T, P>(mut files: mpsc::Receiver<Fed>, work: &Arc<Work<P>>, slots: &mpsc::Sender<Slot<T>>, runtime: &Handle)
 where
     T: Send + 'static,
-    P: Fn(&mut Rows<'_>) -> Result<T, RowError> + Send + Sync + 'static,
+    P: Fn(&mut Rows<&[u8]>) -> Result<T, RowError> + Send + Sync + 'static,
 {
     for _ in 0..work.files {
         // A feeder that is gone early is not the end: the channel closes without one.
@@ -95,7 +95,7 @@ where
             slots.blocking_send(Slot::Block(batch)).map_err(|_| Unwanted)?;
             let (work, address) = (Arc::clone(work), Arc::clone(&address));
             runtime.spawn_blocking(move || {
-                let batch = (work.parse)(&mut Rows::new(&block, &work.columns));
+                let batch = (work.parse)(&mut Rows::of_block(&block, &work.columns));
                 let _ = sender.send(batch.map_err(|error| InventoryError::Row { file: (*address).clone(), error }));
             });
             Ok(())
@@ -147,7 +147,7 @@ pub fn read_data_file(
 ) -> Result<u64, DataFileError> {
     let (mut read, mut failed) = (0, None);
     let split = split(bytes, &mut |block| {
-        let mut rows = Rows::new(&block, columns);
+        let mut rows = Rows::of_block(&block, columns);
         loop {
             match rows.next_row() {
                 Ok(Some(row)) => each(row),

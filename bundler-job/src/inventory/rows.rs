@@ -1,4 +1,6 @@
-//! The rows of one block.
+//! Rows as an inventory has them: of one of its blocks, or of another file with such columns.
+
+use std::io::Read;
 
 use s3bundler_contract::group_manifest::{Column, Columns, KeyEncoding, RowError, RowProblem, RowReader};
 use s3bundler_contract::row::RowRef;
@@ -18,9 +20,9 @@ pub struct InventoryRow<'a> {
     pub access_tier: Option<&'a str>,
 }
 
-/// The rows of a block, one at a time, borrowed.
-pub struct Rows<'a> {
-    reader: RowReader<&'a [u8]>,
+/// The rows of a part of a file, one at a time, borrowed.
+pub struct Rows<R> {
+    reader: RowReader<R>,
     first_line: u64,
     /// The line of the row that was given last.
     line: u64,
@@ -30,13 +32,21 @@ pub struct Rows<'a> {
     has_versions: bool,
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn new(block: &'a Block, columns: &Columns) -> Self {
+impl<'a> Rows<&'a [u8]> {
+    /// The rows of a block of a CSV inventory, whose keys are form-url-encoded; those of other formats are not ("Amazon S3
+    /// Inventory", S3 user guide).
+    pub(super) fn of_block(block: &'a Block, columns: &Columns) -> Self {
+        Self::new(block.bytes.as_slice(), columns, KeyEncoding::FormUrl, block.first_line)
+    }
+}
+
+impl<R: Read> Rows<R> {
+    /// The rows of the part that begins at a line, counted from 1.
+    pub(crate) fn new(part: R, columns: &Columns, keys: KeyEncoding, first_line: u64) -> Self {
         Self {
-            // Keys of CSV inventories are form-url-encoded, those of other formats are not ("Amazon S3 Inventory").
-            reader: RowReader::new(block.bytes.as_slice(), columns.clone(), KeyEncoding::FormUrl),
-            first_line: block.first_line,
-            line: block.first_line,
+            reader: RowReader::new(part, columns.clone(), keys),
+            first_line,
+            line: first_line,
             is_latest: columns.position(&Column::IsLatest),
             is_delete_marker: columns.position(&Column::IsDeleteMarker),
             access_tier: columns.position(&Column::IntelligentTieringAccessTier),
@@ -79,7 +89,7 @@ mod tests {
     fn read(columns: &str, text: &str) -> Result<Vec<Read>, RowError> {
         let block = Block { bytes: text.as_bytes().to_vec(), first_line: 100 };
         let columns: Columns = columns.parse().expect("columns");
-        let mut rows = Rows::new(&block, &columns);
+        let mut rows = Rows::of_block(&block, &columns);
         let mut all = Vec::new();
         while let Some(it) = rows.next_row()? {
             let owned = |field: Option<&str>| field.map(str::to_owned);
@@ -121,7 +131,7 @@ mod tests {
         fn any_block_parses_or_fails_without_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
             let block = Block { bytes, first_line: 1 };
             let columns: Columns = "Bucket, Key, VersionId, IsLatest, Size".parse().expect("columns");
-            let mut rows = Rows::new(&block, &columns);
+            let mut rows = Rows::of_block(&block, &columns);
             while let Ok(Some(_)) = rows.next_row() {}
         }
     }

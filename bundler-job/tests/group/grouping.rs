@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use s3bundler::group::{GroupMade, group};
+use s3bundler::group::{GroupMade, Origin, group};
 use s3bundler_contract::{ByteSize, ExitCode, GroupOptions, LeftOut, Row, RowDigest, RunClaim, SelectOptions};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Column, Inventory, Synthetic, inventory_of_bucket, rows_of_bucket};
@@ -73,7 +73,7 @@ async fn every_object_of_a_bucket_is_in_one_group() {
     let claim = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json").await.unwrap();
     let claim = RunClaim::parse(&claim).unwrap();
     assert_eq!((claim.owner.as_str(), claim.group.max_objects), ("the first", 10));
-    assert_eq!(claim.inventory.manifest, request.inventory);
+    assert_eq!(Origin::Inventory(claim.inventory.manifest), request.origin);
 }
 
 #[tokio::test]
@@ -202,7 +202,8 @@ async fn the_runs_own_output_is_left_out_where_all_share_a_bucket() {
     // The next inventory sees this run and this inventory's files, too.
     let mut next = request.clone();
     let later = inventory.created("2031-01-01T00:00:00Z".parse().unwrap());
-    next.inventory = inventory_of_bucket(&world.client, &later).await.unwrap().manifest.parse().unwrap();
+    let later = inventory_of_bucket(&world.client, &later).await.unwrap();
+    next.origin = Origin::Inventory(later.manifest.parse().unwrap());
     next.run = "next".parse().unwrap();
     let (grouped, _) = world.group(&next).await.unwrap();
     // Claim, manifest and summary; data file, manifest.json and manifest.checksum.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use s3bundler::group::{GroupError, GroupMade, GroupRequest, group};
+use s3bundler::group::{GroupError, GroupMade, GroupRequest, Origin, group};
 use s3bundler_contract::{ByteSize, ExitCode};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Published, Synthetic};
@@ -133,7 +133,10 @@ async fn a_name_that_is_taken_says_how_it_differs() {
     let other_inventory = Inventory::new("source", INVENTORIES).configuration("weekly");
     let other_inventory = other_inventory.publish(&world.client, Synthetic::rows(15)).await.unwrap();
     let edits: [(&str, Edit); 4] = [
-        ("another inventory", Box::new(move |it| it.inventory = other_inventory.manifest.parse().unwrap())),
+        (
+            "another inventory",
+            Box::new(move |it| it.origin = Origin::Inventory(other_inventory.manifest.parse().unwrap())),
+        ),
         ("another selection of objects", Box::new(|it| it.select.all_versions = true)),
         ("other group limits", Box::new(|it| it.group.max_size = ByteSize::mib(1))),
         ("other archive options", Box::new(|it| it.archive.storage_class = "DEEP_ARCHIVE".to_owned())),

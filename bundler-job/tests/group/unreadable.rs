@@ -1,6 +1,7 @@
 //! Inventories that cannot be read: each says where and why, with the exit code that scripts and Jobs rely on, and leaves
 //! the run's name free.
 
+use s3bundler::group::Origin;
 use s3bundler_contract::ExitCode;
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Checksum, Column, Inventory, Published, RawShard, Row, Synthetic, gzip, shard_of};
@@ -216,7 +217,7 @@ async fn what_is_odd_but_right_is_read() {
         world.client.delete_object().bucket(INVENTORIES).key(&key).send().await.unwrap();
     }
     let mut copy = request(&published);
-    copy.inventory.bucket = "copies".to_owned();
+    copy.origin = Origin::Inventory(published.manifest.replace(INVENTORIES, "copies").parse().unwrap());
     copy.run = "copy".parse().unwrap();
     assert_eq!(world.group(&copy).await.unwrap().0.summary.objects, 5);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use s3bundler::args::Destination;
-use s3bundler::group::{GroupError, GroupRequest, Grouped, group};
+use s3bundler::group::{GroupError, GroupRequest, Grouped, Origin, group};
 use s3bundler::queue::{Delivery, Queue, QueueError};
 use s3bundler::s3::{PathStyle, RequestOptions, S3, S3Options};
 use s3bundler_contract::group_manifest::{Columns, KeyEncoding, RowReader};
@@ -104,8 +104,12 @@ impl World {
 
 /// A request with small groups, under `logs/` of the archive bucket.
 pub(crate) fn request(inventory: &Published) -> GroupRequest {
+    request_of(Origin::Inventory(inventory.manifest.parse().unwrap()))
+}
+
+pub(crate) fn request_of(origin: Origin) -> GroupRequest {
     GroupRequest {
-        inventory: inventory.manifest.parse().unwrap(),
+        origin,
         run: "run".parse().unwrap(),
         destination: destination("s3://archive/logs"),
         select: SelectOptions::default(),

@@ -307,13 +307,20 @@ fn begin(run: &Run, seen: &Observed) -> Decision {
         ..Decision::new(Phase::InventoryPending, message)
     };
     let origin = super::validate::origin_address(&run.origin);
+    let missing = |message: String| {
+        let stalled = Some(Told::new("InventoryMissing", message.clone()));
+        Decision { stalled, ..pending(message) }
+    };
     let inventory = match &seen.inventory {
-        None => None,
-        Some(InventoryLook::State(InventoryState::Finished(inventory))) => Some(inventory.clone()),
+        None => return pending(format!("nobody has looked for {origin} yet")),
+        Some(InventoryLook::State(InventoryState::Finished(inventory))) => inventory.clone(),
         Some(InventoryLook::State(InventoryState::Missing)) => {
-            let message = format!("there is no {origin}: check spec.source.inventory");
-            let stalled = Some(Told::new("InventoryMissing", message.clone()));
-            return Decision { stalled, ..pending(message) };
+            return missing(format!("there is no {origin}: check spec.source.inventory"));
+        }
+        Some(InventoryLook::NoManifests) => {
+            return missing(format!(
+                "there is no group manifest under {origin}, no key that ends in .index: check spec.source.manifests"
+            ));
         }
         Some(InventoryLook::State(InventoryState::Unfinished)) => {
             return pending(format!(
@@ -329,6 +336,10 @@ fn begin(run: &Run, seen: &Observed) -> Decision {
                 "the newest inventory under {origin} is {hours} hours old: waiting for a newer one"
             ));
         }
+        // Whoever lists is told of a bucket that is not there.
+        Some(InventoryLook::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
+            return missing(error.to_string());
+        }
         Some(InventoryLook::Failed(error)) => {
             let stalled = trouble(error);
             return Decision { stalled, ..pending(error.to_string()) };
@@ -336,12 +347,12 @@ fn begin(run: &Run, seen: &Observed) -> Decision {
     };
     let mut decision = Decision::new(Phase::Pending, "claiming the run's name and making its queue");
     decision.look_again = Some(Duration::ZERO);
-    decision.writes.extend(inventory.clone().map(Write::ClaimName));
+    decision.writes.push(Write::ClaimName(inventory.clone()));
     decision.writes.push(match &run.queue {
         QueuePlan::Managed(name) => Write::MakeQueues(name.clone()),
         QueuePlan::Existing(pair) => Write::UseQueues(pair.clone()),
     });
-    decision.inventory = inventory;
+    decision.inventory = Some(inventory);
     decision
 }
 

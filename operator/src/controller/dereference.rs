@@ -71,7 +71,7 @@ pub async fn dereference(
         return Ok(seen);
     }
     match &prior.queue {
-        None => seen.inventory = inventory(context, run).await,
+        None => seen.inventory = Some(inventory(context, run).await),
         Some(queue) => {
             let pair = QueuePair {
                 url: queue.url.clone().unwrap_or_default(),
@@ -83,11 +83,14 @@ pub async fn dereference(
     Ok(seen)
 }
 
-async fn inventory(context: &Context, run: &Run) -> Option<InventoryLook> {
+async fn inventory(context: &Context, run: &Run) -> InventoryLook {
     let store = Store::new(&context.aws, run.source_region.as_deref(), run.source_owner.clone());
     let look = match &run.origin {
-        Origin::Manifests(_) => return None,
         Origin::Inventory(manifest) => store.inventory(manifest).await.map(InventoryLook::State),
+        Origin::Manifests(prefix) => store.manifests(prefix).await.map(|found| match found {
+            None => InventoryLook::NoManifests,
+            Some(manifests) => InventoryLook::State(InventoryState::Finished(manifests)),
+        }),
         Origin::Latest { prefix, max_age } => store.latest_inventory(prefix).await.map(|found| match found {
             None => InventoryLook::NoneFinished,
             Some(inventory) => {
@@ -99,7 +102,7 @@ async fn inventory(context: &Context, run: &Run) -> Option<InventoryLook> {
             }
         }),
     };
-    Some(look.unwrap_or_else(InventoryLook::Failed))
+    look.unwrap_or_else(InventoryLook::Failed)
 }
 
 /// Depth, summaries and receipts.

@@ -47,13 +47,15 @@ pub struct Pods {
     pub problems: Vec<Problem>,
 }
 
-/// The inventory, where it had to be looked for.
+/// The inventory or the given manifests, where they had to be looked for.
 #[derive(Debug)]
 pub enum InventoryLook {
     /// That of `latest`, or the one that was named.
     State(InventoryState),
     /// There is no finished inventory under the prefix.
     NoneFinished,
+    /// There is no group manifest under the prefix.
+    NoManifests,
     /// The newest one is older than the run wants.
     TooOld {
         /// Its age.

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _};
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
-use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, S3Address, SelectOptions};
+use s3bundler_contract::{ArchiveOptions, ByteSize, GivenManifests, GroupOptions, Layout, S3Address, SelectOptions};
 
 use crate::crd::{
     ArchiveRun, Delivery, Encryption, Keda, Origin, PodTemplate, QueueType, ScalingMode, Scratch, SpecError,
@@ -164,9 +164,12 @@ pub enum Refusal {
     /// The name cannot be a run's.
     #[error("metadata.name: {0}")]
     Name(String),
-    /// The API has it, this release does not carry it out.
-    #[error("{0}")]
-    NotYet(&'static str),
+    /// The run would read what it writes.
+    #[error(
+        "spec.source.manifests.prefix: the group manifests that this run writes itself would be under {0}: give a prefix \
+         that has only those to read"
+    )]
+    OwnManifests(S3Address),
     /// The operator's owner does not want it.
     #[error("{0}")]
     NotAllowed(String),
@@ -176,7 +179,7 @@ impl Refusal {
     /// The reason in the condition `Accepted`.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Invalid(_) | Self::Name(_) | Self::NotYet(_) => "Invalid",
+            Self::Invalid(_) | Self::Name(_) | Self::OwnManifests(_) => "Invalid",
             Self::NotAllowed(_) => "NotAllowed",
         }
     }
@@ -194,11 +197,10 @@ impl Run {
 /// Reads a resource strictly, and asks the policy.
 pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     let run = read(run, defaults)?;
-    if matches!(run.origin, Origin::Manifests(_)) {
-        return Err(Refusal::NotYet(
-            "spec.source.manifests is not carried out by this release: `s3bundler bundle --manifest` archives them, or \
-             `s3bundler submit` and `bundle --queue`",
-        ));
+    if let Origin::Manifests(prefix) = &run.origin
+        && GivenManifests::are_own(prefix, &run.bucket, &run.layout, &run.name)
+    {
+        return Err(Refusal::OwnManifests(prefix.clone()));
     }
     let asked = Asked {
         namespace: &run.namespace,
@@ -342,11 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_carried_out_yet_is_refused_and_not_ignored() {
-        let source = json!({"source": {"inventory": null, "manifests": {"prefix": "s3://dst/groups/seed/"}}});
-        let refused = validate(&archive_run(source), &defaults()).unwrap_err();
+    fn a_run_does_not_read_the_manifests_that_it_writes() {
+        let given = |prefix: &str| {
+            let source = json!({"source": {"inventory": null, "manifests": {"prefix": prefix}}});
+            validate(&archive_run(source), &defaults())
+        };
+        let bucket = archive_run(json!({})).spec.destination.bucket;
+        assert_eq!(given(&format!("s3://{bucket}/seed/")).unwrap().name.as_str(), "logs");
+        let refused = given(&format!("s3://{bucket}/")).unwrap_err();
         assert_eq!(refused.reason(), "Invalid");
-        assert!(refused.to_string().contains("s3bundler submit"), "{refused}");
+        assert!(refused.to_string().contains("spec.source.manifests.prefix"), "{refused}");
     }
 
     #[test]

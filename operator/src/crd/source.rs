@@ -23,8 +23,8 @@ pub struct Source {
     /// An S3 Inventory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Inventory>,
-    /// Group manifests that are there already, as awslabs/s3bundler wrote them. This release refuses them: the command line
-    /// archives those.
+    /// Group manifests that are there already, as awslabs/s3bundler wrote them. The filters below apply to their rows too,
+    /// where the manifests have the columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Manifests>,
     /// AWS region of inventory and source buckets. Default: the operator's.

@@ -63,18 +63,18 @@ pub struct ArchiveRunStatus {
     pub workers: Option<WorkerStatus>,
 }
 
-/// The inventory that is really read.
+/// The inventory that is really read, or the group manifests.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryStatus {
-    /// Address of its manifest.json.
+    /// Address of its manifest.json; the prefix of group manifests.
     #[schemars(length(max = 1100))]
     pub manifest: String,
-    /// ETag of its manifest.json.
+    /// ETag of its manifest.json; a digest of the group manifests' keys and ETags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub etag: Option<String>,
-    /// When S3 made the inventory.
+    /// When S3 made the inventory; absent of group manifests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub created_at: Option<Time>,

@@ -18,6 +18,7 @@ mod refused;
 mod retry;
 mod scene;
 mod scratch;
+mod source;
 mod survival;
 mod team;
 mod trouble;
@@ -51,6 +52,7 @@ async fn the_operator_in_a_cluster() {
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,
         lifecycle::a_finished_run_is_deleted_after_its_time,
+        source::group_manifests_of_the_original_are_a_source,
         queue::a_queue_that_was_there_is_used_and_stays,
         queue::events_of_s3_bring_the_groups,
         queue::whoever_else_scales_is_let_to_until_the_end,

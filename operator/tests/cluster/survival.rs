@@ -1,5 +1,6 @@
 //! Pods that go in the middle of their work, and an operator that does.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
+use s3bundler_testbed::cli::kill_and_wait;
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::Fault;
 use serde_json::json;
@@ -96,15 +98,15 @@ pub async fn runs_in_every_phase_outlive_the_operators_that_work_on_them(scene: 
         team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
     }
     resting.patch("logs", json!({"spec": {"suspend": true}})).await;
-    let first = another_operator(scene, 30).await;
+    let first = another_operator(scene, End::Asked).await;
     grouping.apply(&grouping.archive_run("logs", &manifest, json!({}))).await;
     resting.patch("logs", json!({"spec": {"suspend": false}})).await;
-    let second = another_operator(scene, 0).await;
+    let second = another_operator(scene, End::PowerCut).await;
     assert_ne!(first, second);
     client::put_object(&scene.s3, &bucket, &checksum, hidden).await.unwrap();
     retrying.until("logs", "tried again", |status| status.retry_pass == Some(1)).await;
     is_retried.store(true, Ordering::Relaxed);
-    another_operator(scene, 0).await;
+    another_operator(scene, End::PowerCut).await;
 
     for (team, objects, groups) in
         [(&bundling, 80, 8), (&resting, 40, 4), (&retrying, 20, 2 + 1), (&pending, 20, 2), (&grouping, 60, 6)]
@@ -126,13 +128,21 @@ fn checksum_of(team: &Team<'_>, manifest: &str) -> String {
 }
 
 /// Ends the operator that works and waits for another; gives the name of the one that is gone.
-async fn another_operator(scene: &Scene, grace: u32) -> String {
+async fn another_operator(scene: &Scene, end: End) -> String {
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), RELEASE);
     let holder = async || {
         let lease = ["get", "lease", "s3bundler-operator", "-n", RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
         scene.kubectl(&lease).await.unwrap()
     };
     let before = holder().await;
+    let grace = match end {
+        End::Asked => 30,
+        End::PowerCut => {
+            let pod = asked::api(|| pods.get(&before)).await.unwrap();
+            kill(&pod.metadata.uid.unwrap());
+            0
+        }
+    };
     let params = DeleteParams { grace_period_seconds: Some(grace), ..DeleteParams::default() };
     match asked::api(|| pods.delete(&before, &params)).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
@@ -143,7 +153,25 @@ async fn another_operator(scene: &Scene, grace: u32) -> String {
         assert!(begun.elapsed() < Duration::from_mins(1), "nobody took the lease of {before}");
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    let took = begun.elapsed().as_secs_f64();
-    println!("the lease of an operator that ended with {grace} s of grace was taken after {took:.1} s");
+    println!("{end:?}: the lease was taken by another operator after {:.1} s", begun.elapsed().as_secs_f64());
     before
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// It finishes what it does and gives its lease back.
+    Asked,
+    /// It does not even know. A pod that is deleted without grace still is asked, and has two seconds.
+    PowerCut,
+}
+
+/// Kills the operator in a pod, which the control groups of its processes are named after.
+fn kill(uid: &str) {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|it| it.unwrap().file_name().to_str()?.parse().ok());
+    let read = |process: u32, file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+    let is_it =
+        |process: &u32| read(*process, "cgroup").contains(uid) && read(*process, "comm").starts_with("s3bundler");
+    let found: Vec<u32> = processes.filter(is_it).collect();
+    let [process] = found[..] else { panic!("{found:?} are in pod {uid}") };
+    kill_and_wait(process).unwrap();
 }

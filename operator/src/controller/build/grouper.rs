@@ -11,7 +11,7 @@ use super::pod::Pod;
 use super::requests::request_args;
 use super::{CONTAINER, GROUPER, metadata};
 use crate::controller::validate::{Defaults, Run};
-use crate::crd::Delivery;
+use crate::crd::{Delivery, Origin};
 
 /// Tries after failures that may pass.
 const BACKOFF_LIMIT: i32 = 6;
@@ -23,7 +23,8 @@ pub fn grouper_name(run: &Run, pass: u32) -> String {
     if pass == 0 { format!("{}-grouper", run.name) } else { format!("{}-grouper-retry{pass}", run.name) }
 }
 
-/// The Job of a pass. `inventory` is the manifest.json that the run has claimed its name for.
+/// The Job of a pass. `inventory` is what the run has claimed its name for: a manifest.json, or the prefix of given group
+/// manifests.
 pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str>, queue: &str) -> Job {
     let pod = Pod {
         run,
@@ -94,7 +95,7 @@ fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: &str) -> Vec<Strin
         return [vec!["group".to_owned()], args].concat();
     }
     if let Some(inventory) = inventory {
-        arg("inventory", &inventory);
+        arg(if matches!(run.origin, Origin::Manifests(_)) { "manifests" } else { "inventory" }, &inventory);
     }
     arg("max-objects", &run.group.max_objects);
     arg("max-size", &run.group.max_size.bytes());

@@ -120,9 +120,11 @@ fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
     for (look, stalled, words) in [
         (InventoryLook::State(InventoryState::Missing), Some("InventoryMissing"), "there is no s3://inv/"),
         (InventoryLook::State(InventoryState::Unfinished), None, "manifest.checksum"),
+        (InventoryLook::NoManifests, Some("InventoryMissing"), ".index"),
         (InventoryLook::NoneFinished, None, "no finished inventory"),
         (InventoryLook::TooOld { age: Duration::from_hours(50) }, None, "50 hours old"),
         (failed(denied()), Some("AccessDenied"), "GetObject"),
+        (failed(AwsError { kind: AwsErrorKind::NotFound, ..denied() }), Some("InventoryMissing"), "GetObject"),
         (failed(AwsError { kind: AwsErrorKind::Transient, ..denied() }), None, "GetObject"),
     ] {
         let seen = Observed { inventory: Some(look), ..seen() };

@@ -1,0 +1,136 @@
+//! Group manifests that are given in the place of an inventory.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use s3bundler::group::{GivenProblem, GroupError, GroupRequest, Origin};
+use s3bundler_contract::{ByteSize, ExitCode, LeftOut};
+use s3bundler_testbed::client;
+
+use crate::world::{ARCHIVE, INVENTORIES, World, request_of};
+
+/// Rows as awslabs/s3bundler wrote them, of keys that are encoded already.
+fn seed(keys: &[&str]) -> String {
+    let row = |key: &&str| format!("source,{key},7\n");
+    keys.iter().map(row).collect()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn request_given(prefix: &str) -> GroupRequest {
+    request_of(Origin::Manifests(prefix.parse().unwrap()))
+}
+
+/// Manifests of 3, 12 and 1 rows under `seed/`, among other things.
+async fn given() -> World {
+    let world = World::start().await;
+    let twelve: Vec<_> = (0..12).map(|n| format!("b%2F{n:02}+x")).collect();
+    let twelve: Vec<_> = twelve.iter().map(String::as_str).collect();
+    for (key, body) in [
+        ("seed/a.0.index", seed(&["a", "b", "c"]).into_bytes()),
+        ("seed/b.0.index", gzip(&seed(&twelve))),
+        ("seed/b.0.index.dlq", b"not a manifest".to_vec()),
+        ("seed/readme.txt", b"nor this".to_vec()),
+        ("other/d.index", seed(&["z"]).into_bytes()),
+    ] {
+        client::put_object(&world.client, INVENTORIES, key, body).await.unwrap();
+    }
+    // Ours: literal keys, and the columns said.
+    let ours =
+        world.client.put_object().bucket(INVENTORIES).key("seed/c.0.index").metadata("columns", "Key,Bucket,Size");
+    ours.body("c+%41,source,9\n".as_bytes().to_vec().into()).send().await.unwrap();
+    world
+}
+
+const RUN: &str = "logs/groups/run/run.";
+
+#[tokio::test]
+async fn given_manifests_become_the_groups_of_a_run_and_share_none() {
+    let world = given().await;
+    let request = request_given("s3://inventories/seed/");
+    let (grouped, sent) = world.group(&request).await.unwrap();
+    let summary = &grouped.summary;
+    assert_eq!((summary.groups, summary.objects, summary.rows, summary.bytes), (4, 16, 16, 15 * 7 + 9));
+    assert_eq!(sent.len(), 4);
+    let mut keys = Vec::new();
+    for number in 0..4 {
+        let (rows, _) = world.manifest(ARCHIVE, &format!("{RUN}00000{number}.index")).await;
+        keys.push(rows.into_iter().map(|row| row.key).collect::<Vec<_>>());
+    }
+    assert_eq!(keys[0], ["a", "b", "c"]);
+    assert_eq!(
+        (keys[1].len(), keys[1][0].as_str(), &keys[2]),
+        (10, "b/00 x", &vec!["b/10 x".to_owned(), "b/11 x".to_owned()])
+    );
+    assert_eq!(keys[3], ["c+%41"]);
+
+    // The same again is a resumption, and sends what has no receipt.
+    world.archive(&request, "run.000001").await;
+    let (again, sent) = world.group(&request).await.unwrap();
+    assert_eq!((again.resumed, again.already_archived, sent.len()), (true, 1, 3));
+    assert_eq!(again.summary, grouped.summary);
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_the_manifests_that_it_was_claimed_for() {
+    let world = given().await;
+    let request = request_given("s3://inventories/seed/");
+    world.group(&request).await.unwrap();
+    client::put_object(&world.client, INVENTORIES, "seed/d.0.index", seed(&["late"])).await.unwrap();
+    let refused = world.refuse(&request).await;
+    assert!(matches!(refused, GroupError::NameTaken { difference: "another inventory", .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn given_manifests_are_selected_from_like_an_inventory() {
+    let world = given().await;
+    let mut request = request_given("s3://inventories/seed/");
+    request.select.exclude = vec!["b/".to_owned()];
+    request.select.min_size = Some(ByteSize(8));
+    let (grouped, _) = world.group(&request).await.unwrap();
+    assert_eq!((grouped.summary.groups, grouped.summary.objects, grouped.summary.rows), (1, 1, 16));
+    assert_eq!(grouped.summary.left_out, [(LeftOut::Excluded, 12), (LeftOut::TooSmall, 3)].into());
+
+    let mut request = request_given("s3://inventories/seed/");
+    request.run = "classes".parse().unwrap();
+    request.select.storage_classes = vec!["STANDARD".to_owned()];
+    let refused = world.refuse(&request).await;
+    assert!(matches!(&refused, GroupError::Given { problem: GivenProblem::Select(_), .. }), "{refused}");
+    assert_eq!(refused.exit(), ExitCode::Usage);
+    assert!(refused.to_string().starts_with("the group manifest s3://inventories/seed/a.0.index"), "{refused}");
+}
+
+#[tokio::test]
+async fn manifests_that_are_not_there_or_are_none_are_told() {
+    let world = given().await;
+    for (prefix, code, words) in [
+        ("s3://inventories/none/", ExitCode::Unreadable, "no group manifest under s3://inventories/none/"),
+        ("s3://nowhere/seed/", ExitCode::Unreadable, "there is no bucket nowhere"),
+        ("s3://archive/", ExitCode::Usage, "those that run run writes itself"),
+    ] {
+        let refused = world.refuse(&request_given(prefix)).await;
+        assert_eq!(refused.exit(), code, "{refused}");
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    let bad: [(&str, Vec<u8>, &str); 3] = [
+        ("columns", b"source,a,7\nsource,b\n".to_vec(), "line 2: 2 columns where 3 are expected"),
+        ("escape", b"source,%zz,7\n".to_vec(), "bad URL escape"),
+        ("cut-off", gzip(&seed(&["a"; 1000]))[..40].to_vec(), "line "),
+    ];
+    for (name, body, words) in bad {
+        let key = format!("bad/{name}/x.index");
+        client::put_object(&world.client, INVENTORIES, &key, body).await.unwrap();
+        let mut request = request_given(&format!("s3://inventories/bad/{name}/"));
+        request.run = name.parse().unwrap();
+        let refused = world.refuse(&request).await;
+        assert_eq!(refused.exit(), ExitCode::Unreadable, "{refused}");
+        assert!(refused.to_string().contains(&key) && refused.to_string().contains(words), "{refused}");
+        let summary = request.destination.layout.summary(&request.run);
+        assert!(client::get_bytes(&world.client, ARCHIVE, &summary).await.is_err(), "it is not called whole");
+    }
+}
