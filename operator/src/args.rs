@@ -45,6 +45,10 @@ pub struct Args {
         default_value = r#"{"requests":{"cpu":"2","memory":"2Gi"},"limits":{"memory":"2Gi"}}"#
     )]
     pub grouper_resources: String,
+    /// Group that owns the volumes of workers with scratch of type Ephemeral, which are root's otherwise. Default: none,
+    /// for clusters that give one of their own, as OpenShift does.
+    #[arg(long, env = "S3BUNDLER_WORKER_FS_GROUP", value_name = "GID")]
+    pub worker_fs_group: Option<i64>,
     /// Workers of all runs together, at most.
     #[arg(long, env = "S3BUNDLER_MAX_WORKERS", default_value_t = 1000)]
     pub max_workers: u32,

@@ -104,6 +104,7 @@ fn defaults(args: &Args) -> Result<Defaults, String> {
         env: args.worker_env.clone(),
         worker_resources: resources("worker-resources", &args.worker_resources)?,
         grouper_resources: resources("grouper-resources", &args.grouper_resources)?,
+        worker_fs_group: args.worker_fs_group,
         cluster: args.cluster_name.clone(),
         policy: args.policy.clone(),
         ca_bundle: args.worker_ca_bundle.clone(),

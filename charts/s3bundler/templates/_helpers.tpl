@@ -98,6 +98,10 @@ matchLabels:
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# Why a grouper has no pod: a Job has no condition for that.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 # Whether a run's service account is there.
 - apiGroups: [""]
   resources: [serviceaccounts]

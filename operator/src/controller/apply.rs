@@ -18,7 +18,7 @@ use super::decide::Write;
 use super::track::Track;
 use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
-use crate::aws::AwsErrorKind;
+use crate::aws::{AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, ArchiveRunStatus, ScalingMode};
 use crate::queues::{QueuePair, Queues};
 use crate::store::{ClaimState, Store};
@@ -33,7 +33,7 @@ pub struct Applied {
     /// Whether the queues were deleted now.
     pub queues_deleted: bool,
     /// The last request that AWS refused.
-    pub refused: Option<crate::aws::AwsError>,
+    pub refused: Option<AwsError>,
 }
 
 /// Carries out what was decided.
@@ -48,7 +48,7 @@ pub async fn apply(
     for write in writes {
         match one(context, run, prior, write, track, &mut applied).await {
             Ok(()) => {}
-            Err(ReconcileError::Aws(error)) if error.kind == AwsErrorKind::Denied => {
+            Err(ReconcileError::Aws(error)) if is_for_a_person(&error, write) => {
                 applied.refused = Some(error);
                 break;
             }
@@ -60,6 +60,15 @@ pub async fn apply(
         }
     }
     Ok(applied)
+}
+
+/// What asking again does not change: a denial, or a destination that is not there.
+fn is_for_a_person(error: &AwsError, write: &Write) -> bool {
+    match error.kind {
+        AwsErrorKind::Denied => true,
+        AwsErrorKind::NotFound => matches!(write, Write::ClaimName(_)),
+        _ => false,
+    }
 }
 
 async fn one(

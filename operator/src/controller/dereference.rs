@@ -5,13 +5,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
-use kube::Api;
+use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
+use kube::{Api, Client};
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
 use super::decide::finished;
 use super::observed::{GrouperState, InventoryLook, Observed, Pods, WorkersState};
+use super::problem::Problem;
 use super::track::{Track, is_due};
 use super::validate::Run;
 use super::{Context, ReconcileError, problem};
@@ -43,6 +45,11 @@ pub async fn dereference(
     )
     .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
 
+    let mut problems = problems(&pods.items, deployment.as_ref());
+    if let Some(job) = job.as_ref().filter(|job| has_no_pod(job, &pods.items)) {
+        problems.extend(refused_pods(client, run, job).await?);
+        problems.sort();
+    }
     let mut seen = Observed {
         service_account: account.is_some(),
         inventory: None,
@@ -50,7 +57,7 @@ pub async fn dereference(
         workers: deployment.as_ref().map(|deployment| WorkersState {
             replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs(),
         }),
-        pods: pods_of(&pods.items, deployment.as_ref()),
+        pods: Pods { problems, ..pods_of(&pods.items) },
         depths: None,
         empty_for: Duration::ZERO,
         summary: None,
@@ -159,13 +166,28 @@ fn is(pod: &Pod, component: &str) -> bool {
     pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL)).map(String::as_str) == Some(component)
 }
 
-fn pods_of(pods: &[Pod], deployment: Option<&Deployment>) -> Pods {
+/// Whether a Job should have a pod and has none.
+fn has_no_pod(job: &Job, pods: &[Pod]) -> bool {
+    let is_suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    let running = grouper_state(Some(job), pods) == GrouperState::Running;
+    running && !is_suspended && job.metadata.deletion_timestamp.is_none() && !pods.iter().any(|pod| is(pod, GROUPER))
+}
+
+/// Why a Job has no pod, where the cluster let none in.
+async fn refused_pods(client: &Client, run: &Run, job: &Job) -> Result<Option<Problem>, ReconcileError> {
+    let events: Api<Event> = Api::namespaced(client.clone(), &run.namespace);
+    let uid = job.metadata.uid.as_deref().unwrap_or_default();
+    let refused = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
+    let events = events.list(&refused).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    Ok(problem::of_events(&events.items))
+}
+
+fn pods_of(pods: &[Pod]) -> Pods {
     let mut seen = Pods::default();
     for pod in pods {
         let status = pod.status.as_ref();
-        let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
-        let finished = matches!(phase, "Succeeded" | "Failed");
-        if !finished {
+        let phase = phase(pod);
+        if !has_finished(pod) {
             seen.present += 1;
         }
         if is(pod, WORKER) && phase == "Running" {
@@ -175,13 +197,26 @@ fn pods_of(pods: &[Pod], deployment: Option<&Deployment>) -> Pods {
                 seen.busy += 1;
             }
         }
-        // A grouper that ended is told by its Job; a pod that leaves has nothing to say any more.
-        if !finished && pod.metadata.deletion_timestamp.is_none() {
-            seen.problems.extend(problem::of_pod(pod));
-        }
     }
-    seen.problems.extend(deployment.and_then(problem::of_deployment));
-    seen.problems.sort();
-    seen.problems.dedup();
     seen
+}
+
+/// What is wrong with pods, worst first.
+fn problems(pods: &[Pod], deployment: Option<&Deployment>) -> Vec<Problem> {
+    let now = Timestamp::now();
+    // A grouper that ended is told by its Job; a pod that leaves has nothing to say any more.
+    let here = pods.iter().filter(|pod| !has_finished(pod) && pod.metadata.deletion_timestamp.is_none());
+    let mut problems: Vec<_> = here.filter_map(|pod| problem::of_pod(pod, now)).collect();
+    problems.extend(deployment.and_then(problem::of_deployment));
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+fn phase(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+fn has_finished(pod: &Pod) -> bool {
+    matches!(phase(pod), "Succeeded" | "Failed")
 }

@@ -46,7 +46,7 @@ use self::decide::{Decision, Told};
 use self::status::Outcome;
 use self::track::{Track, Tracks};
 use self::validate::{Defaults, ORPHAN_ANNOTATION, read, validate};
-use crate::aws::{Aws, AwsError};
+use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::metrics::Metrics;
 use crate::queues::Queues;
@@ -278,17 +278,8 @@ async fn tell(
 ) -> Result<Action, ReconcileError> {
     let next = status::next(prior, outcome);
     let deleted = outcome.decision.writes.contains(&decide::Write::DeleteRun);
-    if next != *prior && !deleted {
-        let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-        let patch = Patch::Merge(json!({"status": merge(prior, &next)}));
-        let written = runs.patch_status(&resource.name_any(), &PatchParams::default(), &patch).await;
-        match written {
-            Ok(_) => {}
-            // Deleted meanwhile.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Action::await_change()),
-            Err(cause) => return Err(ReconcileError::Write(Box::new(cause))),
-        }
-        events::publish(&context.recorder, resource, prior, &next).await;
+    if !deleted {
+        write_status(resource, prior, &next, context).await?;
     }
     if let Some(run) = outcome.run {
         context.metrics.observe(run, &next);
@@ -302,6 +293,26 @@ async fn tell(
     Ok(look_again.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(Duration::from_millis(10)))))
 }
 
+async fn write_status(
+    resource: &ArchiveRun,
+    prior: &ArchiveRunStatus,
+    next: &ArchiveRunStatus,
+    context: &Context,
+) -> Result<(), ReconcileError> {
+    if next == prior {
+        return Ok(());
+    }
+    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let patch = Patch::Merge(json!({"status": merge(prior, next)}));
+    match runs.patch_status(&resource.name_any(), &PatchParams::default(), &patch).await {
+        Ok(_) => events::publish(&context.recorder, resource, prior, next).await,
+        // Deleted meanwhile, which its watch tells.
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(cause) => return Err(ReconcileError::Write(Box::new(cause))),
+    }
+    Ok(())
+}
+
 /// A merge patch: what is gone has to be named.
 fn merge(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value {
     let value = |status: &ArchiveRunStatus| serde_json::to_value(status).expect("a status is plain JSON");
@@ -312,6 +323,26 @@ fn merge(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value
         }
     }
     after
+}
+
+/// Says why a resource that is being deleted does not go, where a person has to act.
+async fn tell_what_holds(
+    resource: &ArchiveRun,
+    prior: &ArchiveRunStatus,
+    error: &ReconcileError,
+    context: &Context,
+) -> Result<(), ReconcileError> {
+    let ReconcileError::Aws(error) = error else { return Ok(()) };
+    if error.kind != AwsErrorKind::Denied {
+        return Ok(());
+    }
+    let (name, namespace) = (resource.name_any(), resource.namespace().unwrap_or_default());
+    let message = format!(
+        "its queues cannot be deleted: {error}. It goes and leaves them behind with: kubectl annotate archiverun {name} \
+         -n {namespace} {ORPHAN_ANNOTATION}=true"
+    );
+    let next = status::held(prior, &Told::new("AccessDenied", message), resource.metadata.generation, Timestamp::now());
+    write_status(resource, prior, &next, context).await
 }
 
 /// The resource is being deleted: pods first, then the queues that they hang on, then it may go.
@@ -334,7 +365,10 @@ async fn clean_up(
             Err(error) if resource.annotations().get(ORPHAN_ANNOTATION).map(String::as_str) == Some("true") => {
                 tracing::warn!(%error, run = %run.name, "queues are left behind, as the annotation asks");
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                tell_what_holds(resource, prior, &error, context).await?;
+                return Err(error);
+            }
         }
     }
     let left: Vec<_> = resource.finalizers().iter().filter(|known| *known != FINALIZER).collect();

@@ -2,11 +2,16 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_contract::ExitCode;
 
 /// Restarts after which a container counts as crash looping, before the kubelet calls it so.
 const RESTARTS: i32 = 2;
+/// A container that has run for so long is out of its loop: the kubelet forgets its back-off then.
+const OUT_OF_LOOP: SignedDuration = SignedDuration::from_mins(10);
+/// One that was denied something meets it with its first group; after this long it has been allowed.
+const ALLOWED: SignedDuration = SignedDuration::from_mins(1);
 /// Characters of a pod's last words in a message.
 const LAST_WORDS: usize = 300;
 
@@ -54,7 +59,7 @@ impl Problem {
 }
 
 /// What is wrong with a pod.
-pub fn of_pod(pod: &Pod) -> Option<Problem> {
+pub fn of_pod(pod: &Pod, now: Timestamp) -> Option<Problem> {
     let name = pod.metadata.name.as_deref().unwrap_or("pod");
     let status = pod.status.as_ref()?;
     let unscheduled = status.conditions.iter().flatten().find(|condition| {
@@ -82,14 +87,23 @@ pub fn of_pod(pod: &Pod) -> Option<Problem> {
         let ended = [&container.state, &container.last_state].into_iter().find_map(|state| terminated(state.as_ref()));
         let Some(ended) = ended.filter(|ended| ended.exit_code != 0) else { continue };
         let told = format!("{name} exited with {}{}", ended.exit_code, last_words(ended));
-        if ended.exit_code == i32::from(ExitCode::Permission.code()) {
+        let running_for = running_for(container, now);
+        let denied = ended.exit_code == i32::from(ExitCode::Permission.code());
+        if denied && running_for < ALLOWED {
             return Some(Problem::Denied(told));
         }
-        if container.restart_count >= RESTARTS || reason == "CrashLoopBackOff" {
+        let loops = container.restart_count >= RESTARTS || reason == "CrashLoopBackOff";
+        if loops && !denied && running_for < OUT_OF_LOOP {
             return Some(Problem::CrashLooping(told));
         }
     }
     None
+}
+
+fn running_for(container: &ContainerStatus, now: Timestamp) -> SignedDuration {
+    let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+    let since = running.and_then(|running| running.started_at.as_ref());
+    since.map_or(SignedDuration::ZERO, |since| now.duration_since(since.0))
 }
 
 /// What keeps a Deployment from having its pods.
@@ -97,6 +111,12 @@ pub fn of_deployment(deployment: &Deployment) -> Option<Problem> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
     let failure = conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
     Some(Problem::FailedCreate(failure.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
+}
+
+/// What keeps a Job from having its pod, from the events of refused pods: it has no condition for that.
+pub fn of_events(events: &[Event]) -> Option<Problem> {
+    let newest = events.iter().max_by_key(|event| event.last_timestamp.as_ref().map(|time| time.0))?;
+    Some(Problem::FailedCreate(newest.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
 }
 
 /// Why a Job failed, where it did: its own words.
@@ -136,6 +156,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
 
     fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "w-1"}, "status": status})).unwrap()
@@ -182,8 +206,39 @@ mod tests {
             ),
         ];
         for (status, expected) in cases {
-            assert_eq!(of_pod(&pod(&status)), expected, "{status}");
+            assert_eq!(of_pod(&pod(&status), now()), expected, "{status}");
         }
+    }
+
+    #[test]
+    fn a_container_that_goes_on_is_not_blamed_for_its_past_for_ever() {
+        let problem = |code: u8, since: &str| {
+            let ended = json!({"terminated": {"exitCode": code, "reason": "Error"}});
+            let running = json!({"running": {"startedAt": since}});
+            let status = container(&json!({"restartCount": 9, "lastState": ended, "state": running}));
+            of_pod(&pod(&status), now()).map(|problem| problem.reason())
+        };
+        for (code, since, expected) in [
+            (7, "2026-11-23T11:59:30Z", Some("AccessDenied")),
+            (7, "2026-11-23T11:58:30Z", None),
+            (2, "2026-11-23T11:58:30Z", Some("CrashLooping")),
+            (2, "2026-11-23T11:49:30Z", None),
+        ] {
+            assert_eq!(problem(code, since), expected, "{code} {since}");
+        }
+    }
+
+    #[test]
+    fn a_job_whose_pods_are_refused_says_so_with_its_last_event() {
+        let event = |time: &str, message: &str| -> Event {
+            serde_json::from_value(
+                json!({"involvedObject": {}, "metadata": {}, "lastTimestamp": time, "message": message}),
+            )
+            .unwrap()
+        };
+        assert_eq!(of_events(&[]), None);
+        let events = [event("2026-11-23T11:00:01Z", "exceeded quota"), event("2026-11-23T11:00:00Z", "something else")];
+        assert_eq!(of_events(&events), Some(Problem::FailedCreate("exceeded quota".to_owned())));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::apply::Applied;
 use super::decide::{Decision, Phase, Told};
 use super::observed::Observed;
 use super::validate::{QueuePlan, Run};
+use crate::aws::AwsErrorKind;
 use crate::crd::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
 };
@@ -47,8 +48,12 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
         }
         _ => None,
     };
-    let denied = applied.refused.as_ref().map(|error| Told::new("AccessDenied", error.to_string()));
-    let refused = taken.or_else(|| decision.refused.clone());
+    let (denied, nowhere) = match &applied.refused {
+        Some(error) if error.kind == AwsErrorKind::NotFound => (None, Some(Told::new("Invalid", error.to_string()))),
+        Some(error) => (Some(Told::new("AccessDenied", error.to_string())), None),
+        None => (None, None),
+    };
+    let refused = taken.or(nowhere).or_else(|| decision.refused.clone());
 
     if let Some(run) = run.filter(|_| refused.is_none()) {
         if applied.queues.is_some() {
@@ -93,29 +98,41 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     status
 }
 
+/// The status of a run that is being deleted and does not go.
+pub fn held(prior: &ArchiveRunStatus, why: &Told, generation: Option<i64>, now: Timestamp) -> ArchiveRunStatus {
+    let mut status = prior.clone();
+    set(&mut status, "Stalled", true, why, generation, now);
+    status
+}
+
+/// Sets a condition.
+fn set(status: &mut ArchiveRunStatus, name: &str, value: bool, told: &Told, generation: Option<i64>, now: Timestamp) {
+    let value = if value { "True" } else { "False" };
+    let message: String = told.message.chars().take(MAX_MESSAGE / 4).collect();
+    let known = status.conditions.iter().position(|it| it.type_ == name);
+    // Another reason to be stalled begins anew: a person has not known of it.
+    let is_same = |it: &&Condition| it.status == value && (name != "Stalled" || it.reason == told.reason);
+    let since = known.map(|at| &status.conditions[at]).filter(is_same);
+    let since = since.map_or(Time(now), |it| it.last_transition_time.clone());
+    let new = Condition {
+        type_: name.to_owned(),
+        status: value.to_owned(),
+        reason: told.reason.to_owned(),
+        message,
+        observed_generation: generation,
+        last_transition_time: since,
+    };
+    match known {
+        Some(at) => status.conditions[at] = new,
+        None => status.conditions.push(new),
+    }
+}
+
 /// The first status of a run: everything unknown, nothing hidden.
 fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Told>, denied: Option<Told>) {
     let Outcome { run, seen, decision, applied, generation, now } = *outcome;
     let phase = decision.phase;
-    let mut set = |name: &str, value: bool, told: Told| {
-        let value = if value { "True" } else { "False" };
-        let message: String = told.message.chars().take(MAX_MESSAGE / 4).collect();
-        let known = status.conditions.iter().position(|it| it.type_ == name);
-        let since = known.map(|at| &status.conditions[at]).filter(|it| it.status == value);
-        let since = since.map_or(Time(now), |it| it.last_transition_time.clone());
-        let new = Condition {
-            type_: name.to_owned(),
-            status: value.to_owned(),
-            reason: told.reason.to_owned(),
-            message,
-            observed_generation: Some(generation),
-            last_transition_time: since,
-        };
-        match known {
-            Some(at) => status.conditions[at] = new,
-            None => status.conditions.push(new),
-        }
-    };
+    let mut set = |name: &str, value: bool, told: Told| set(status, name, value, &told, Some(generation), now);
     let stalled = denied.or_else(|| decision.stalled.clone());
     let failed = decision.failed.clone();
     let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |told| &told.message);

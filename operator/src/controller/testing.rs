@@ -44,6 +44,7 @@ pub fn defaults() -> Defaults {
         env: vec![("AWS_REGION".to_owned(), "eu-west-1".to_owned())],
         worker_resources: resources(),
         grouper_resources: resources(),
+        worker_fs_group: Some(65532),
         cluster: "test".to_owned(),
         policy: None,
         ca_bundle: None,

@@ -36,6 +36,8 @@ pub struct Defaults {
     pub worker_resources: ResourceRequirements,
     /// Resources of groupers that ask for none.
     pub grouper_resources: ResourceRequirements,
+    /// Group of workers' volumes that are made for them.
+    pub worker_fs_group: Option<i64>,
     /// What names this cluster, for people.
     pub cluster: String,
     /// What runs may do.

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::DeleteParams;
 use s3bundler_testbed::client;
 use serde_json::json;
 
-use super::scene::{Scene, message, told};
+use super::asked::PATIENCE;
+use super::scene::Scene;
+use super::team::{message, told};
 
 pub async fn a_run_goes_all_the_way(scene: &Scene) {
     let team = scene.team("whole").await;
@@ -41,17 +42,13 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
         let left = team.names(kind).await;
         assert!(left.is_empty(), "{left:?}");
     }
-    let shown = scene.cluster.kubectl(["get", "ar", "-n", "whole"]).await.unwrap();
+    let shown = scene.kubectl(&["get", "ar", "-n", "whole"]).await.unwrap();
     assert!(shown.contains("Complete") && shown.contains("10/10"), "{shown}");
-    let described = scene.cluster.kubectl(["describe", "ar", "logs", "-n", "whole"]).await.unwrap();
+    let described = scene.kubectl(&["describe", "ar", "logs", "-n", "whole"]).await.unwrap();
     for event in ["Made", "AllGroupsMade", "Bundling", "Complete"] {
         assert!(described.contains(event), "{event}\n{described}");
     }
-    scene
-        .cluster
-        .kubectl(["wait", "--for=condition=Complete", "ar/logs", "-n", "whole", "--timeout=1s"])
-        .await
-        .unwrap();
+    scene.kubectl(&["wait", "--for=condition=Complete", "ar/logs", "-n", "whole", "--timeout=1s"]).await.unwrap();
 }
 
 pub async fn a_suspended_run_rests_and_goes_on(scene: &Scene) {
@@ -82,19 +79,12 @@ pub async fn a_run_that_is_deleted_leaves_its_archives_and_nothing_else(scene: &
     let manifest = team.inventory(60).await;
     team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
     team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
-    team.runs().delete("logs", &DeleteParams::default()).await.unwrap();
+    team.delete("logs").await;
     let begun = Instant::now();
-    while team.runs().get_opt("logs").await.unwrap().is_some() {
-        assert!(begun.elapsed() < Duration::from_mins(1), "{}", scene.story().await);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+    team.gone("logs", Duration::from_mins(1)).await;
     assert!(team.queues().await.is_empty());
-    for kind in ["deployments", "jobs", "pods"] {
-        while !team.names(kind).await.is_empty() {
-            assert!(begun.elapsed() < Duration::from_secs(90), "{}", scene.story().await);
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-    }
+    team.cleared(&["deployments", "jobs", "pods"]).await;
+    assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
     let archives = client::list_keys(&scene.s3, &team.bucket("archive"), "arch/archives/").await.unwrap();
     assert!(!archives.is_empty());
     // GitOps may make it again: it goes on where it was.
@@ -108,29 +98,16 @@ pub async fn the_same_run_made_again_is_resumed_and_another_is_refused(scene: &S
     let manifest = team.inventory(20).await;
     team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
     team.condition("logs", "Complete", "True", "Complete").await;
-    team.runs().delete("logs", &DeleteParams::default()).await.unwrap();
-    while team.runs().get_opt("logs").await.unwrap().is_some() {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    team.delete("logs").await;
+    team.gone("logs", PATIENCE).await;
     let other = team.archive_run("logs", &manifest, json!({"archive": {"format": "TarGzip"}}));
     team.apply(&other).await;
     let status = team.condition("logs", "Accepted", "False", "RunNameTaken").await;
     assert!(message(&status, "Accepted").contains("other archive options"), "{status:?}");
     assert!(team.queues().await.is_empty(), "no queue is made for a name that is taken");
-    let refused = scene
-        .cluster
-        .kubectl([
-            "patch",
-            "ar",
-            "logs",
-            "-n",
-            "again",
-            "--type=merge",
-            "-p",
-            r#"{"spec":{"archive":{"format":"Tar"}}}"#,
-        ])
-        .await
-        .unwrap_err();
+    let patch = r#"{"spec":{"archive":{"format":"Tar"}}}"#;
+    let refused =
+        scene.kubectl(&["patch", "ar", "logs", "-n", "again", "--type=merge", "-p", patch]).await.unwrap_err();
     assert!(refused.to_string().contains("ArchiveRun"), "{refused}");
 }
 
@@ -138,10 +115,6 @@ pub async fn a_finished_run_is_deleted_after_its_time(scene: &Scene) {
     let team = scene.team("short").await;
     let manifest = team.inventory(5).await;
     team.apply(&team.archive_run("logs", &manifest, json!({"ttlSecondsAfterFinished": 3}))).await;
-    let begun = Instant::now();
-    while team.runs().get_opt("logs").await.unwrap().is_some() {
-        assert!(begun.elapsed() < Duration::from_secs(150), "{}", scene.story().await);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+    team.gone("logs", PATIENCE).await;
     team.assert_verified("logs").await;
 }

@@ -1,27 +1,37 @@
 //! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and containerd, with S3 and SQS
 //! beside them. One cluster at a time fits on a machine, so this is one test of many scenarios, each in a namespace of its
 //! own: the first has the cluster for itself, because it tells how long things take; the others run side by side.
-//! `SCENARIO=word` runs those with the word in their names.
+//! `SCENARIO=word,other` runs those with one of the words in their names.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 #[path = "../admission/cases.rs"]
 mod admission;
+mod asked;
+mod dead_letters;
+mod denied;
 mod identity;
 mod lifecycle;
+mod limits;
 mod queue;
 mod refused;
+mod retry;
 mod scene;
+mod scratch;
 mod source;
 mod survival;
+mod team;
 mod trouble;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::panic;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use scene::Scene;
+use tokio::task;
 
 type Scenario = fn(Arc<Scene>) -> BoxFuture<'static, ()>;
 
@@ -49,32 +59,75 @@ async fn the_operator_in_a_cluster() {
         queue::keda_is_told_what_to_do,
         identity::pods_without_keys_archive_with_the_role_of_their_service_account,
         survival::a_run_survives_the_killing_of_its_pods,
-        survival::one_operator_of_two_works_and_the_other_takes_over,
+        survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
         trouble::an_inventory_that_is_not_there_yet_is_waited_for,
         trouble::a_service_account_that_is_missing_is_named,
         trouble::an_image_that_cannot_be_pulled_stalls_the_run,
         trouble::pods_that_fit_nowhere_are_told,
         trouble::objects_that_are_gone_are_counted_by_reason,
+        trouble::a_destination_that_is_not_there_is_named,
+        retry::objects_that_fail_for_the_time_being_are_tried_again,
+        dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
+        dead_letters::a_run_whose_groups_stay_dead_letters_fails_and_keeps_its_queues,
+        denied::a_source_that_is_denied_to_the_workers_is_named,
+        denied::an_inventory_that_is_denied_to_the_grouper_is_named,
+        denied::a_destination_that_is_denied_is_named_whoever_meets_it,
+        denied::queues_that_cannot_be_deleted_are_left_behind_when_asked,
+        limits::pods_that_a_quota_forbids_are_told,
+        limits::a_grouper_that_a_quota_forbids_is_told,
+        limits::a_run_past_its_deadline_fails_and_time_at_rest_does_not_count,
+        scratch::a_volume_for_the_life_of_a_worker_is_scratch,
+        scratch::a_directory_of_the_node_is_scratch_where_the_policy_says_so,
     ];
-    let mut failed = play(&scene, &first).await;
-    failed.extend(play(&scene, &others).await);
+    let words = LastWords::listen();
+    let mut failed = play(&scene, &first, &words).await;
+    failed.extend(play(&scene, &others, &words).await);
     if !failed.is_empty() {
         println!("{}", scene.story().await);
     }
     Arc::into_inner(scene).unwrap().cluster.stop().await.unwrap();
-    assert!(failed.is_empty(), "{failed:?}");
+    // Last, where whoever keeps only the end of a log sees it.
+    assert!(failed.is_empty(), "{} scenarios failed\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Plays scenarios side by side; gives the names of those that failed.
-async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)]) -> Vec<&'static str> {
+/// Plays scenarios side by side; gives the names of those that failed, and why.
+async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)], words: &LastWords) -> Vec<String> {
     let only = std::env::var("SCENARIO").unwrap_or_default();
-    let wanted = scenarios.iter().filter(|(name, _)| name.contains(&only));
+    let wanted = scenarios.iter().filter(|(name, _)| only.split(',').any(|word| name.contains(word)));
     let playing = wanted.map(|(name, scenario)| async move {
         let begun = Instant::now();
         let ended = tokio::spawn(scenario(Arc::clone(scene))).await;
-        let told = if ended.is_ok() { "ok" } else { "FAILED" };
-        println!("scenario {name}: {told} ({:.1} s)", begun.elapsed().as_secs_f64());
-        ended.err().map(|_| *name)
+        let took = begun.elapsed().as_secs_f64();
+        let Err(error) = ended else {
+            println!("scenario {name}: ok ({took:.1} s)");
+            return None;
+        };
+        let why = words.of(error.id()).unwrap_or_else(|| error.to_string());
+        println!("scenario {name}: FAILED ({took:.1} s): {why}");
+        // Where, and the first line of what.
+        let why: Vec<_> = why.lines().take(2).collect();
+        Some(format!("{name}: {}", why.join(" ")))
     });
     futures_util::future::join_all(playing).await.into_iter().flatten().collect()
+}
+
+/// What panics said, with the place, by the tasks that they ended.
+#[derive(Clone, Default)]
+struct LastWords(Arc<Mutex<HashMap<task::Id, String>>>);
+
+impl LastWords {
+    /// Hears all panics from now on. No backtraces are printed: the place says it all.
+    fn listen() -> Self {
+        let words = Self::default();
+        let heard = words.clone();
+        panic::set_hook(Box::new(move |panic| match task::try_id() {
+            Some(task) => drop(heard.0.lock().unwrap().insert(task, panic.to_string())),
+            None => eprintln!("{panic}"),
+        }));
+        words
+    }
+
+    fn of(&self, task: task::Id) -> Option<String> {
+        self.0.lock().unwrap().remove(&task)
+    }
 }

@@ -8,7 +8,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use s3bundler_testbed::client;
 use serde_json::{Value, json};
 
-use super::scene::{Scene, told};
+use super::scene::Scene;
+use super::team::told;
 
 pub async fn a_queue_that_was_there_is_used_and_stays(scene: &Scene) {
     let team = scene.team("existing").await;
@@ -61,7 +62,7 @@ pub async fn whoever_else_scales_is_let_to_until_the_end(scene: &Scene) {
     team.apply(&team.archive_run("logs", &manifest, external)).await;
     let deployment = "deployment/logs-worker";
     team.until("logs", "grouped", |status| status.groups.is_some()).await;
-    scene.cluster.kubectl(["scale", deployment, "-n", &team.name, "--replicas=2"]).await.unwrap();
+    scene.kubectl(&["scale", deployment, "-n", &team.name, "--replicas=2"]).await.unwrap();
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(status.objects.unwrap().archived, 30);
     team.condition("logs", "QueueReady", "False", "Deleted").await;
@@ -79,12 +80,9 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
                 "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
         },
     });
-    scene.cluster.apply(&definition.to_string()).await.unwrap();
-    scene
-        .cluster
-        .kubectl(["wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=30s"])
-        .await
-        .unwrap();
+    scene.apply(&definition).await;
+    let established = ["wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=20s"];
+    scene.kubectl(&established).await.unwrap();
     let team = scene.team("keda").await;
     let manifest = team.inventory(5).await;
     let scaling = json!({"mode": "Keda", "minReplicas": 0, "maxReplicas": 7, "targetGroupsPerWorker": 2,
@@ -93,7 +91,7 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
     let status = team.until("logs", "making groups", |status| status.queue.is_some()).await;
     let get = ["get", "scaledobject", "logs-worker", "-n", "keda", "-o", "json"];
     let object = loop {
-        if let Ok(text) = scene.cluster.kubectl(get).await {
+        if let Ok(text) = scene.kubectl(&get).await {
             break serde_json::from_str::<Value>(&text).unwrap();
         }
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
@@ -112,5 +110,5 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
     // A Deployment without KEDA has one replica, which is enough.
     team.condition("logs", "Complete", "True", "Complete").await;
     team.condition("logs", "QueueReady", "False", "Deleted").await;
-    assert!(scene.cluster.kubectl(get).await.is_err(), "it goes with the run");
+    assert!(scene.kubectl(&get).await.is_err(), "it goes with the run");
 }

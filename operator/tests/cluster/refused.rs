@@ -7,6 +7,7 @@ use s3bundler_operator::crd::ArchiveRun;
 use serde_json::Value;
 
 use super::admission::cases;
+use super::asked;
 use super::scene::Scene;
 
 pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
@@ -18,14 +19,17 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
     for case in cases() {
         // Nothing is to be carried out: nobody waits for these.
         let params = PostParams { dry_run: case.update.is_none(), field_manager: None };
-        let created = api.create(&params, &object(&case.object)).await;
+        let asked_for = object(&case.object);
+        let created = asked::api(|| api.create(&params, &asked_for)).await;
         let answer = match (created, &case.update) {
             (Ok(found), Some(update)) => {
                 let (mut update, name) = (object(update), found.metadata.name.unwrap());
+                let replacing = PostParams::default();
                 // Replaced and not patched, so that what is left out is gone; the operator writes its status meanwhile.
                 let updated = loop {
-                    update.metadata.resource_version = api.get(&name).await.unwrap().metadata.resource_version;
-                    match api.replace(&name, &PostParams::default(), &update).await {
+                    let found = asked::api(|| api.get(&name)).await.unwrap();
+                    update.metadata.resource_version = found.metadata.resource_version;
+                    match asked::api(|| api.replace(&name, &replacing, &update)).await {
                         Err(kube::Error::Api(status)) if status.code == 409 => {}
                         replaced => break replaced.map(|_| ()),
                     }

@@ -3,7 +3,8 @@
 use s3bundler_testbed::client;
 use serde_json::json;
 
-use super::scene::{Scene, message, told};
+use super::scene::Scene;
+use super::team::{message, told};
 
 /// Rows as awslabs/s3bundler wrote them: no header, no metadata.
 fn seed_manifest(bucket: &str, objects: std::ops::Range<usize>) -> String {

@@ -1,9 +1,12 @@
 //! Failures show themselves: a condition with a reason, and a message that says what to do.
 
+use std::time::{Duration, Instant};
+
 use s3bundler_testbed::client;
 use serde_json::json;
 
-use super::scene::{Scene, message, told};
+use super::scene::Scene;
+use super::team::{message, told};
 
 pub async fn an_inventory_that_is_not_there_yet_is_waited_for(scene: &Scene) {
     let team = scene.team("early").await;
@@ -35,7 +38,7 @@ pub async fn a_service_account_that_is_missing_is_named(scene: &Scene) {
     assert!(message(&status, "Accepted").contains("archiver"), "{status:?}");
     let account =
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "archiver", "namespace": team.name}});
-    scene.cluster.apply(&account.to_string()).await.unwrap();
+    scene.apply(&account).await;
     team.condition("logs", "Complete", "True", "Complete").await;
 }
 
@@ -45,9 +48,7 @@ pub async fn an_image_that_cannot_be_pulled_stalls_the_run(scene: &Scene) {
     // The image of a run is what it began with.
     team.create(&team.archive_run("logs", &manifest, json!({"suspend": true}))).await;
     team.condition("logs", "Suspended", "True", "Suspended").await;
-    let image = json!({"status": {"workerImage": "localhost/s3bundler/nothing:none"}});
-    let patch = kube::api::Patch::Merge(image);
-    team.runs().patch_status("logs", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    team.patch_status("logs", json!({"workerImage": "localhost/s3bundler/nothing:none"})).await;
     team.patch("logs", json!({"spec": {"suspend": false}})).await;
     let status = team.condition("logs", "Stalled", "True", "ImagePull").await;
     assert!(message(&status, "Stalled").contains("localhost/s3bundler/nothing:none"), "{status:?}");
@@ -81,4 +82,18 @@ pub async fn objects_that_are_gone_are_counted_by_reason(scene: &Scene) {
     team.apply(&team.archive_run("strict", &manifest, json!({"failurePolicy": {"maxFailedObjects": 1}}))).await;
     let status = team.condition("strict", "Failed", "True", "TooManyFailedObjects").await;
     assert!(status.completion_time.is_some(), "{status:?}");
+}
+
+pub async fn a_destination_that_is_not_there_is_named(scene: &Scene) {
+    let team = scene.team("homeless").await;
+    let manifest = team.inventory(5).await;
+    let elsewhere = json!({"destination": {"bucket": "homeless-elsewhere"}});
+    team.apply(&team.archive_run("logs", &manifest, elsewhere)).await;
+    let applied = Instant::now();
+    let status = team.condition("logs", "Accepted", "False", "Invalid").await;
+    assert!(applied.elapsed() < Duration::from_mins(1), "{:?}", applied.elapsed());
+    let words = message(&status, "Accepted");
+    assert!(words.contains("s3://homeless-elsewhere/") && words.contains("NoSuchBucket"), "{words}");
+    client::create_bucket(&scene.s3, "homeless-elsewhere").await.unwrap();
+    team.condition("logs", "Complete", "True", "Complete").await;
 }

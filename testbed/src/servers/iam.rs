@@ -101,8 +101,7 @@ impl Moto {
         self.iam(&[("Action", "CreateUser"), ("UserName", user)]).await?;
         for (n, policy) in policies.iter().enumerate() {
             let name = format!("policy-{n}");
-            let put = [("UserName", user), ("PolicyName", name.as_str()), ("PolicyDocument", *policy)];
-            self.iam(&[&[("Action", "PutUserPolicy")], &put[..]].concat()).await?;
+            self.put_user_policy(user, &name, policy).await?;
         }
         let keys = self.iam(&[("Action", "CreateAccessKey"), ("UserName", user)]).await?;
         let element = |name| element(&keys, name).ok_or_else(|| unexpected("CreateAccessKey", name, &keys));
@@ -111,6 +110,12 @@ impl Moto {
             secret_key: element("SecretAccessKey")?,
             ..self.access().clone()
         })
+    }
+
+    /// Gives a user another inline policy.
+    pub async fn put_user_policy(&self, user: &str, name: &str, policy: &str) -> Result<(), IamError> {
+        let put = [("UserName", user), ("PolicyName", name), ("PolicyDocument", policy)];
+        self.iam(&[&[("Action", "PutUserPolicy")], &put[..]].concat()).await.map(|_| ())
     }
 
     /// A role with this trust policy and inline policy (JSON documents); gives its ARN, to be assumed through STS.

@@ -35,6 +35,7 @@ pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str
         args: args(run, pass, inventory, queue),
         scratch: Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
         scratch_sub_path: None,
+        fs_group: None,
         grace_seconds: GRACE_SECONDS,
         restart_policy: "Never",
     };

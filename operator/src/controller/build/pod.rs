@@ -30,6 +30,8 @@ pub struct Pod<'a> {
     pub args: Vec<String>,
     pub scratch: Volume,
     pub scratch_sub_path: Option<String>,
+    /// Who owns volumes that are made for the pod.
+    pub fs_group: Option<i64>,
     pub grace_seconds: i64,
     pub restart_policy: &'static str,
 }
@@ -88,6 +90,7 @@ impl Pod<'_> {
                 termination_grace_period_seconds: Some(self.grace_seconds),
                 security_context: Some(PodSecurityContext {
                     run_as_non_root: Some(true),
+                    fs_group: self.fs_group,
                     seccomp_profile: Some(seccomp()),
                     ..PodSecurityContext::default()
                 }),

@@ -40,6 +40,8 @@ pub fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment {
         args: args(run, queue),
         scratch,
         scratch_sub_path,
+        // A new disk is root's. Not for the others: an EmptyDir is everybody's, and a HostPath never changes hands.
+        fs_group: defaults.worker_fs_group.filter(|_| run.scratch.kind == ScratchType::Ephemeral),
         grace_seconds: i64::try_from(run.drain.as_secs()).unwrap_or(i64::MAX).saturating_add(AFTER_DRAIN),
         restart_policy: "Always",
     };

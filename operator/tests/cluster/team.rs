@@ -1,0 +1,245 @@
+//! A namespace with runs in it, and what they have come to.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use s3bundler_operator::crd::{ArchiveRun, ArchiveRunStatus};
+use s3bundler_testbed::cli::{Outcome, Program};
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
+use s3bundler_testbed::proxy::{Fault, Seen};
+use serde_json::{Value, json};
+
+use super::asked::{self, PATIENCE};
+use super::scene::{Scene, program};
+
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(300);
+
+/// A trouble that a person has to know of is in a condition by then.
+const SHOWN: Duration = Duration::from_mins(1);
+
+/// A namespace, and three buckets named after it.
+pub struct Team<'a> {
+    pub scene: &'a Scene,
+    pub name: String,
+}
+
+impl Team<'_> {
+    pub fn bucket(&self, kind: &str) -> String {
+        format!("{}-{kind}", self.name)
+    }
+
+    /// Fills the source with this many small objects; gives their inventory's manifest.
+    pub async fn inventory(&self, objects: usize) -> String {
+        let all = (0..objects)
+            .map(|n| (format!("logs/{n:05}.json"), format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(n % 700))));
+        client::put_objects(&self.scene.s3, &self.bucket("source"), all).await.unwrap();
+        let inventory = Inventory::new(self.bucket("source"), self.bucket("inventory"));
+        inventory_of_bucket(&self.scene.s3, &inventory).await.unwrap().manifest
+    }
+
+    /// A run of an inventory, groups of 10; `spec` is merged over it.
+    pub fn archive_run(&self, name: &str, manifest: &str, spec: Value) -> Value {
+        let mut run = json!({
+            "apiVersion": "archive.s3bundler.dev/v1alpha1", "kind": "ArchiveRun",
+            "metadata": {"name": name, "namespace": self.name},
+            "spec": {
+                "source": {"inventory": {"manifest": manifest}},
+                "destination": {"bucket": self.bucket("archive"), "prefix": "arch"},
+                "group": {"maxObjects": 10},
+                "credentialsSecretRef": {"name": "aws"},
+                "workers": {"scaling": {"maxReplicas": 3}, "drainSeconds": 5},
+            },
+        });
+        merge(&mut run["spec"], spec);
+        run
+    }
+
+    pub async fn apply(&self, run: &Value) {
+        self.scene.apply(run).await;
+    }
+
+    pub fn runs(&self) -> Api<ArchiveRun> {
+        Api::namespaced(self.scene.client.clone(), &self.name)
+    }
+
+    pub async fn create(&self, run: &Value) {
+        let run: ArchiveRun = serde_json::from_value(run.clone()).unwrap();
+        let (runs, params) = (self.runs(), PostParams::default());
+        match asked::api(|| runs.create(&params, &run)).await {
+            // It was made by a request whose answer was lost.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            created => drop(created.unwrap()),
+        }
+    }
+
+    pub async fn status(&self, run: &str) -> ArchiveRunStatus {
+        let runs = self.runs();
+        asked::api(|| runs.get(run)).await.unwrap().status.unwrap_or_default()
+    }
+
+    /// Asks for a run to be deleted.
+    pub async fn delete(&self, run: &str) {
+        let (runs, params) = (self.runs(), DeleteParams::default());
+        match asked::api(|| runs.delete(run, &params)).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            deleted => drop(deleted.unwrap()),
+        }
+    }
+
+    /// Waits until a run is gone.
+    pub async fn gone(&self, run: &str, within: Duration) {
+        let (runs, begun) = (self.runs(), Instant::now());
+        while asked::api(|| runs.get_opt(run)).await.unwrap().is_some() {
+            assert!(begun.elapsed() < within, "{}/{run} is still there after {within:?}", self.name);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the status of a run is as wanted.
+    pub async fn until(&self, run: &str, what: &str, wanted: impl Fn(&ArchiveRunStatus) -> bool) -> ArchiveRunStatus {
+        let begun = Instant::now();
+        loop {
+            let status = self.status(run).await;
+            if wanted(&status) {
+                return status;
+            }
+            let in_time = begun.elapsed() < PATIENCE;
+            assert!(in_time, "{}/{run}: not {what} in {PATIENCE:?}: {status:#?}", self.name);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits for a condition: its status, and its reason.
+    pub async fn condition(&self, run: &str, name: &str, status: &str, reason: &str) -> ArchiveRunStatus {
+        let what = format!("{name}={status}/{reason}");
+        self.until(run, &what, |it| told(it, name) == Some((status, reason))).await
+    }
+
+    /// The same, where it is a trouble that has to show itself: a minute after its cause at the latest.
+    pub async fn shows(&self, cause: Instant, run: &str, name: &str, reason: &str) -> ArchiveRunStatus {
+        let status = self.condition(run, name, "True", reason).await;
+        let took = cause.elapsed();
+        println!("{}/{run}: {name}/{reason} {:.1} s after its cause", self.name, took.as_secs_f64());
+        assert!(took < SHOWN, "{}/{run}: {name}/{reason} only {took:?} after its cause", self.name);
+        status
+    }
+
+    pub async fn patch(&self, run: &str, patch: Value) {
+        let (runs, params, patch) = (self.runs(), PatchParams::default(), Patch::Merge(patch));
+        asked::api(|| runs.patch(run, &params, &patch)).await.unwrap();
+    }
+
+    /// Changes what the operator has said.
+    pub async fn patch_status(&self, run: &str, status: Value) {
+        let (runs, params, patch) = (self.runs(), PatchParams::default(), Patch::Merge(json!({"status": status})));
+        asked::api(|| runs.patch_status(run, &params, &patch)).await.unwrap();
+    }
+
+    /// From now on this decides what becomes of the requests of groupers and workers to one of the buckets.
+    pub fn rule(&self, kind: &str, rule: impl Fn(&Seen) -> Fault + Send + Sync + 'static) {
+        self.scene.rule(self.bucket(kind), rule);
+    }
+
+    /// Denies everybody an action on some keys of a bucket, by its policy, and nothing else any more.
+    pub async fn deny(&self, kind: &str, action: &str, keys: &str) {
+        let bucket = self.bucket(kind);
+        let resource = format!("arn:aws:s3:::{bucket}/{keys}");
+        let statement = json!({"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource});
+        let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        self.scene.s3.put_bucket_policy().bucket(bucket).policy(policy).send().await.unwrap();
+    }
+
+    /// Takes the bucket's policy away.
+    pub async fn allow(&self, kind: &str) {
+        self.scene.s3.delete_bucket_policy().bucket(self.bucket(kind)).send().await.unwrap();
+    }
+
+    /// Waits until a container has ended with this exit code.
+    pub async fn container_ends(&self, code: i32) {
+        let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), &self.name);
+        let (all, begun) = (ListParams::default(), Instant::now());
+        let ended = |state: &Option<ContainerState>| {
+            let ended = state.as_ref().and_then(|state| state.terminated.as_ref());
+            ended.is_some_and(|ended| ended.exit_code == code)
+        };
+        loop {
+            let found = asked::api(|| pods.list(&all)).await.unwrap();
+            let statuses =
+                found.items.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
+            if statuses.into_iter().any(|it| ended(&it.state) || ended(&it.last_state)) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}: no container ended with {code}", self.name);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until there is nothing of these kinds any more.
+    pub async fn cleared(&self, kinds: &[&str]) {
+        let begun = Instant::now();
+        for kind in kinds {
+            loop {
+                let left = self.names(kind).await;
+                if left.is_empty() {
+                    break;
+                }
+                assert!(begun.elapsed() < PATIENCE, "{}: {left:?} are still there", self.name);
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+
+    /// Names of what there is of a kind.
+    pub async fn names(&self, kind: &str) -> Vec<String> {
+        let listed = self.scene.kubectl(&["get", kind, "-n", &self.name, "-o", "name"]).await.unwrap();
+        listed.lines().map(str::to_owned).collect()
+    }
+
+    /// URLs of queues with this team's name.
+    pub async fn queues(&self) -> Vec<String> {
+        let prefix = format!("s3bundler-{}-", self.name);
+        self.scene.sqs.list_queues().queue_name_prefix(prefix).send().await.unwrap().queue_urls.unwrap_or_default()
+    }
+
+    /// `s3bundler verify --full` of a run, from here.
+    pub async fn verify(&self, run: &str) -> Outcome {
+        self.verifying(run).run().await.unwrap()
+    }
+
+    /// The same before it runs.
+    pub fn verifying(&self, run: &str) -> Program {
+        let destination = format!("s3://{}/arch", self.bucket("archive"));
+        let program = self.scene.cluster.program(program("s3bundler"));
+        program.args(["verify", "--full", "--destination", &destination, "--name", run])
+    }
+
+    pub async fn assert_verified(&self, run: &str) {
+        let verified = self.verify(run).await;
+        assert_eq!(verified.code, Some(0), "{verified}");
+    }
+}
+
+/// Status and reason of a condition.
+pub fn told<'a>(status: &'a ArchiveRunStatus, name: &str) -> Option<(&'a str, &'a str)> {
+    status.conditions.iter().find(|it| it.type_ == name).map(|it| (it.status.as_str(), it.reason.as_str()))
+}
+
+/// The message of a condition.
+pub fn message(status: &ArchiveRunStatus, name: &str) -> String {
+    status.conditions.iter().find(|it| it.type_ == name).map(|it| it.message.clone()).unwrap_or_default()
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
