@@ -66,7 +66,9 @@ impl Scene {
         self.cluster.apply(&keys.to_string()).await.unwrap();
         let image =
             |name: &str| json!({"registry": "localhost", "repository": format!("s3bundler/{name}"), "tag": "test"});
-        let small = json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}});
+        let small = json!({
+            "requests": {"cpu": "20m", "memory": "32Mi", "ephemeral-storage": "64Mi"}, "limits": {"memory": "512Mi"},
+        });
         let env = json!({"AWS_ENDPOINT_URL": access.endpoint, "AWS_REGION": access.region, "AWS_EC2_METADATA_DISABLED": "true"});
         let values = json!({
             "operator": {"image": image("operator"), "env": env, "credentialsSecretName": "aws", "clusterName": "testbed"},
