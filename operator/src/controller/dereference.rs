@@ -1,11 +1,12 @@
 //! The first step: all reads. Kubernetes is asked for what belongs to the run, S3 and SQS for what hangs on the stage
 //! that it is in, and no more often than every [`PERIOD`](super::decide::PERIOD).
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::Api;
 use kube::api::ListParams;
 
@@ -74,6 +75,13 @@ pub async fn dereference(
         }
     }
     Ok(seen)
+}
+
+/// The labels of a namespace, by which policies go.
+pub async fn namespace_labels(context: &Context, name: &str) -> Result<BTreeMap<String, String>, ReconcileError> {
+    let namespaces: Api<Namespace> = Api::all(context.client.clone());
+    let found = namespaces.get_metadata(name).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    Ok(found.metadata.labels.unwrap_or_default())
 }
 
 async fn inventory(context: &Context, run: &Run) -> InventoryLook {

@@ -75,6 +75,7 @@ impl Scene {
             "worker": {"image": image("worker"), "env": env, "resources": small},
             "grouper": {"resources": small},
             "keda": {"enabled": true},
+            "policy": {"rules": [{"namespaceSelector": {"matchLabels": restricted()}}]},
         });
         let file = self.cluster.folder().join("values.json");
         std::fs::write(&file, values.to_string()).unwrap();
