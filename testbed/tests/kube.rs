@@ -257,6 +257,16 @@ async fn down_ends_a_boot(before: &Traces) {
     assert_eq!(&traces(), before);
 }
 
+/// A bridge that took the address of one of its ports would have another one with every pod.
+async fn the_node_is_where_it_was(cluster: &Cluster) {
+    let ip =
+        |arguments: &[&str]| String::from_utf8(Command::new("ip").args(arguments).output().unwrap().stdout).unwrap();
+    ip(&["-4", "neighbour", "flush", "to", "10.88.0.1"]);
+    cluster.kubectl(["get", "nodes"]).await.unwrap();
+    let known = ip(&["-4", "neighbour", "show", "to", "10.88.0.1"]);
+    assert!(known.contains("lladdr 02:00:0a:58:00:01"), "{known}");
+}
+
 async fn a_keeper_that_is_killed_leaves_nothing(before: &Traces) {
     let cache = tokio::task::spawn_blocking(cache_with_links_to_what_is_installed).await.unwrap();
     let keeper = testbed(cache.path(), &["keep"]).spawn().unwrap();
@@ -310,6 +320,7 @@ async fn a_cluster_boots_runs_pods_and_leaves_nothing() {
     assert_ne!(during.folders, before.folders);
     assert_ne!(during.control_groups, before.control_groups);
     assert_eq!(during.settings, before.settings);
+    the_node_is_where_it_was(&cluster).await;
     let folder = cluster.folder().to_owned();
     let begun = Instant::now();
     cluster.stop().await.unwrap();

@@ -12,7 +12,8 @@ use crate::world::{ARCHIVE, INVENTORIES, World, request_of};
 
 /// Rows as awslabs/s3bundler wrote them, of keys that are encoded already.
 fn seed(keys: &[&str]) -> String {
-    keys.iter().map(|key| format!("source,{key},7\n")).collect()
+    let row = |key: &&str| format!("source,{key},7\n");
+    keys.iter().map(row).collect()
 }
 
 fn gzip(text: &str) -> Vec<u8> {

@@ -7,7 +7,8 @@ use super::scene::{Scene, message, told};
 
 /// Rows as awslabs/s3bundler wrote them: no header, no metadata.
 fn seed_manifest(bucket: &str, objects: std::ops::Range<usize>) -> String {
-    objects.map(|n| format!("\"{bucket}\",\"logs%2F{n:05}.json\",\"\"\n")).collect()
+    let row = |n| format!("\"{bucket}\",\"logs%2F{n:05}.json\",\"\"\n");
+    objects.map(row).collect()
 }
 
 pub async fn group_manifests_of_the_original_are_a_source(scene: &Scene) {
@@ -25,7 +26,7 @@ pub async fn group_manifests_of_the_original_are_a_source(scene: &Scene) {
     assert!(message(&status, "Stalled").contains("spec.source.manifests"), "{status:?}");
     team.condition("own", "Accepted", "False", "Invalid").await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
-    let (groups, objects) = (status.groups.unwrap(), status.objects.clone().unwrap());
+    let (groups, objects) = (status.groups.unwrap(), status.objects.unwrap());
     assert_eq!((groups.total, groups.committed), (Some(4), 4), "3 objects, and 22 in groups of 10");
     assert_eq!((objects.total, objects.archived), (Some(25), 25));
     assert_eq!(told(&status, "Grouped"), Some(("True", "AllGroupsMade")));

@@ -27,7 +27,9 @@ for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/p
 done
 
 ip link set lo up
-ip link add "$bridge" type bridge
+# An address of its own: a bridge without one takes the lowest of its ports', so that it would move whenever a pod comes or
+# goes, and whoever knew the old one would talk to nobody for half a minute.
+ip link add "$bridge" address 02:00:0a:58:00:01 type bridge
 ip addr add "$node/16" dev "$bridge"
 ip addr add "$service/32" dev "$bridge"
 ip link set "$bridge" up

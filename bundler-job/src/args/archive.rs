@@ -1,0 +1,83 @@
+//! How archives are written, and with how much of the machine.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use s3bundler_contract::{ArchiveFormat, ArchiveOptions, ByteSize, KeyLayout};
+
+/// How archives are written. Part of the run's claim: workers take them from there.
+#[derive(Debug, Args)]
+pub struct ArchiveArgs {
+    /// Format of the archives: tar, tar.gz or tar.zst.
+    #[arg(long, env = "S3BUNDLER_FORMAT", default_value = "tar", help_heading = "Archives")]
+    pub format: ArchiveFormat,
+    /// Larger objects are copied by the server instead of packed.
+    #[arg(
+        long,
+        env = "S3BUNDLER_MAX_OBJECT_SIZE",
+        default_value = "2GiB",
+        value_name = "SIZE",
+        help_heading = "Archives"
+    )]
+    pub max_object_size: ByteSize,
+    /// Storage class of archives, indexes and copied objects, as S3 spells it.
+    #[arg(
+        long,
+        env = "S3BUNDLER_ARCHIVE_STORAGE_CLASS",
+        default_value = "STANDARD",
+        value_name = "CLASS",
+        help_heading = "Archives"
+    )]
+    pub archive_storage_class: String,
+    /// Put six hex digits of a hash into keys, for S3's request-rate partitions, or not.
+    #[arg(long, env = "S3BUNDLER_KEY_LAYOUT", default_value = "hashed", help_heading = "Archives")]
+    pub key_layout: KeyLayoutArg,
+}
+
+/// [`KeyLayout`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeyLayoutArg {
+    /// With the hash.
+    Hashed,
+    /// Without.
+    Plain,
+}
+
+impl ArchiveArgs {
+    /// The options they stand for.
+    pub fn options(&self) -> ArchiveOptions {
+        ArchiveOptions {
+            format: self.format,
+            max_object_size: self.max_object_size,
+            storage_class: self.archive_storage_class.clone(),
+            key_layout: match self.key_layout {
+                KeyLayoutArg::Hashed => KeyLayout::Hashed,
+                KeyLayoutArg::Plain => KeyLayout::Plain,
+            },
+        }
+    }
+}
+
+/// How much of this machine to use.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// Groups to work on at a time.
+    #[arg(long, env = "S3BUNDLER_GROUPS", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Work")]
+    pub groups: u16,
+    /// GETs in flight for each source bucket; found by itself unless given.
+    #[arg(long, env = "S3BUNDLER_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Work")]
+    pub concurrency: Option<u16>,
+    /// Memory for object data. Default: half of the container's limit, or 128MiB without one.
+    #[arg(long, env = "S3BUNDLER_MEMORY", value_name = "SIZE", help_heading = "Work")]
+    pub memory: Option<ByteSize>,
+    /// Directory for objects over 8 MiB and unfinished catalogs; fast local disk.
+    #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR", help_heading = "Work")]
+    pub scratch: Option<PathBuf>,
+    /// Go on with a store that ignores If-None-Match: only right while no other process writes this run.
+    #[arg(long, env = "S3BUNDLER_SINGLE_WRITER", help_heading = "Work")]
+    pub single_writer: bool,
+    /// Do not send, ask for or check CRC64NVME: for S3-compatible stores that do not know it.
+    #[arg(long, env = "S3BUNDLER_NO_CRC64NVME", help_heading = "Work")]
+    pub no_crc64nvme: bool,
+}

@@ -1,0 +1,254 @@
+//! The arguments of each command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use s3bundler_contract::address::AddressError;
+use s3bundler_contract::{RunName, S3Address};
+
+use super::{ArchiveArgs, DestinationArgs, GroupingArgs, OriginArgs, WorkArgs};
+
+/// `s3bundler run`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests"]))]
+pub struct RunArgs {
+    /// Which rows.
+    #[command(flatten)]
+    pub origin: OriginArgs,
+    /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
+    #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
+    pub name: RunName,
+    /// Which of them, and where groups end.
+    #[command(flatten)]
+    pub grouping: GroupingArgs,
+    /// Where to.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// How.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+    /// With how much.
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// What a retry pass takes from the run's claim, by the ids of the options that would say it again.
+const CLAIMED: [&str; 16] = [
+    "inventory",
+    "manifests",
+    "max_objects",
+    "max_size",
+    "include",
+    "exclude",
+    "storage_class",
+    "glacier",
+    "modified_before",
+    "min_source_size",
+    "max_source_size",
+    "versions",
+    "format",
+    "max_object_size",
+    "archive_storage_class",
+    "key_layout",
+];
+
+/// `s3bundler group`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests", "retry_pass"]))]
+pub struct GroupArgs {
+    /// Which rows.
+    #[command(flatten)]
+    pub origin: OriginArgs,
+    /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
+    #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
+    pub name: RunName,
+    /// Instead of an inventory's rows, group those that the pass before dead-lettered with reason Retry: pass 1 those of
+    /// the run's own groups, pass 2 those of pass 1. That pass has to be whole. Everything else is in the run's claim.
+    #[arg(
+        long,
+        env = "S3BUNDLER_RETRY_PASS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = CLAIMED
+    )]
+    pub retry_pass: Option<u32>,
+    /// Which rows, and where groups end.
+    #[command(flatten)]
+    pub grouping: GroupingArgs,
+    /// Where to.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// How workers are to write archives.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+    /// URL or name of the SQS queue that gets one message a group. Without it only the manifests are written (S3
+    /// events can announce them).
+    #[arg(long, env = "S3BUNDLER_QUEUE", value_name = "URL")]
+    pub queue: Option<String>,
+}
+
+/// `s3bundler bundle`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("work-source").required(true).args(["queue", "manifest"]))]
+pub struct BundleArgs {
+    /// Where to.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// URL or name of the SQS queue to work from.
+    #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "URL")]
+    pub queue: Option<String>,
+    /// A group manifest to archive, with no queue; may be repeated.
+    #[arg(long, short = 'm', env = "S3BUNDLER_MANIFEST", value_name = "s3://BUCKET/KEY", conflicts_with = "queue")]
+    pub manifest: Vec<S3Address>,
+    /// The run that foreign manifests (those not under this destination's groups/) are recorded under.
+    #[arg(long, short = 'k', env = "S3BUNDLER_NAME", default_value = "manifests")]
+    pub name: RunName,
+    /// Columns of manifests, comma-separated, where their own metadata is missing or wrong.
+    #[arg(long, short = 'f', env = "S3BUNDLER_FIELDNAMES", value_name = "COLUMNS")]
+    pub fieldnames: Option<String>,
+    /// Re-execute the process after this many groups (awslabs/s3bundler: 2); 0 is never.
+    #[arg(long, env = "S3BUNDLER_RECYCLE_AFTER", default_value_t = 0, requires = "queue")]
+    pub recycle_after: u64,
+    /// End once the queue has given nothing for this many seconds, instead of waiting for ever.
+    #[arg(long, env = "S3BUNDLER_IDLE_EXIT", value_name = "SECONDS", requires = "queue")]
+    pub idle_exit: Option<u64>,
+    /// On SIGTERM, let groups finish for this many seconds before they are given back.
+    #[arg(long, env = "S3BUNDLER_DRAIN", value_name = "SECONDS", default_value_t = 90, requires = "queue")]
+    pub drain: u64,
+    /// Answer here to /busy (200 while a group is held), /healthz and /metrics.
+    #[arg(long, env = "S3BUNDLER_LISTEN", value_name = "ADDRESS:PORT", requires = "queue")]
+    pub listen: Option<SocketAddr>,
+    /// How, for manifests of runs without a claim; a run's claim wins.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+    /// With how much.
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// An address, or `-` for those on standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressOrStdin {
+    /// An address.
+    Address(S3Address),
+    /// `-`.
+    Stdin,
+}
+
+impl FromStr for AddressOrStdin {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Address) }
+    }
+}
+
+/// `s3bundler submit`.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Inventory manifests, group manifests or dead letters (.dlq). Where - or none is given, they come from standard
+    /// input, one a line; blank lines and those that begin with # are skipped.
+    #[arg(value_name = "s3://BUCKET/KEY")]
+    pub manifests: Vec<AddressOrStdin>,
+    /// URL or name of the SQS queue.
+    #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "URL")]
+    pub queue: String,
+    /// Where an inventory's groups go; needed for inventory manifests only.
+    #[arg(long, env = "S3BUNDLER_DESTINATION", value_name = "s3://BUCKET/PREFIX")]
+    pub destination: Option<S3Address>,
+    /// Name of the run, for a single inventory manifest. Default: made of the inventory's source bucket and date.
+    #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
+    pub name: Option<RunName>,
+    /// Which rows of an inventory.
+    #[command(flatten)]
+    pub grouping: GroupingArgs,
+    /// How workers are to write an inventory's archives.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+}
+
+/// `s3bundler verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Where the run is.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// The run.
+    #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
+    pub name: RunName,
+    /// Read every archive and compare every row with its bytes.
+    #[arg(long, env = "S3BUNDLER_FULL")]
+    pub full: bool,
+    /// Finish what a dead worker left between commit and receipt, and rewrite what is derived and wrong.
+    #[arg(long, env = "S3BUNDLER_REPAIR")]
+    pub repair: bool,
+    /// Groups to check at a time.
+    #[arg(long, env = "S3BUNDLER_GROUPS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub groups: u16,
+    /// Directory for catalogs while they are read; fast local disk.
+    #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+    /// Do not send or compare CRC64NVME: for S3-compatible stores that do not know it.
+    #[arg(long, env = "S3BUNDLER_NO_CRC64NVME")]
+    pub no_crc64nvme: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn a_retry_pass_takes_what_goes_with_requests() {
+        let given = ["--encryption", "sse-kms", "--kms-key-id", "k", "--tag", "a=b", "--source-owner", "111111111111"];
+        assert!(Cli::try_parse_from(RETRY.iter().chain(&given)).is_ok());
+        for bad in [["--source-owner", "1"], ["--destination-owner", "x"], ["--tag", "a"], ["--encryption", "none"]] {
+            assert!(Cli::try_parse_from(RETRY.iter().chain(&bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    const RETRY: [&str; 8] = ["s3bundler", "group", "--name", "r", "--destination", "s3://b/p", "--retry-pass", "1"];
+
+    #[test]
+    fn a_retry_pass_needs_no_inventory_and_takes_nothing_that_the_claim_says() {
+        assert!(Cli::try_parse_from(RETRY).is_ok());
+        assert!(Cli::try_parse_from(RETRY.iter().copied().chain(["--queue", "q"])).is_ok());
+        let cli = Cli::command();
+        let group = cli.find_subcommand("group").expect("a command");
+        let of_claim = |arg: &&clap::Arg| {
+            let heading = arg.get_help_heading();
+            matches!(arg.get_id().as_str(), "inventory" | "manifests")
+                || matches!(heading, Some("Grouping" | "Selection" | "Archives"))
+        };
+        let mut asked = 0;
+        for arg in group.get_arguments().filter(of_claim).filter(|arg| arg.get_id() != "manifest_storage_class") {
+            let possible = arg.get_possible_values();
+            let value = match arg.get_id().as_str() {
+                "inventory" | "manifests" => "s3://b/manifest.json".to_owned(),
+                "format" => "tar".to_owned(),
+                _ => possible.first().map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()),
+            };
+            let option = format!("--{}", arg.get_long().expect("a long name"));
+            let error = Cli::try_parse_from(RETRY.iter().copied().chain([option.as_str(), &value])).expect_err(&option);
+            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{error}");
+            assert!(error.to_string().contains(&option), "{error}");
+            asked += 1;
+        }
+        assert_eq!(asked, CLAIMED.len());
+    }
+
+    #[test]
+    fn passes_count_from_one() {
+        let with = |pass| Cli::try_parse_from(RETRY[..7].iter().copied().chain([pass]));
+        assert!(with("2").is_ok());
+        for bad in ["0", "-1", "x", "4294967296"] {
+            assert!(with(bad).is_err(), "{bad}");
+        }
+        let without = Cli::try_parse_from(&RETRY[..6]).expect_err("neither inventory nor pass");
+        assert!(without.to_string().contains("--inventory"), "{without}");
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line. Every option is also a variable `S3BUNDLER_…`; credentials, region, profile and endpoints come
+//! from the `AWS_…` variables and files that every AWS tool reads.
+
+mod archive;
+mod commands;
+mod destination;
+mod requests;
+mod rows;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use s3bundler_contract::S3Address;
+
+pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
+pub use commands::{AddressOrStdin, BundleArgs, GroupArgs, RunArgs, SubmitArgs, VerifyArgs};
+pub use destination::{Destination, DestinationArgs};
+pub use requests::{EncryptionType, RequestArgs};
+pub use rows::{GlacierObjects, GroupingArgs, OriginArgs, Versions};
+
+use crate::failure::Failure;
+use crate::s3::{PathStyle, S3Options};
+
+/// Packs the many small objects of an S3 Inventory into few indexed archives.
+#[derive(Debug, Parser)]
+#[command(name = "s3bundler", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "\
+Examples:
+  Archive an inventory, in one process and with no queue:
+    s3bundler run --inventory s3://inv/src/daily/2026-11-22T01-00Z/manifest.json \\
+        --destination s3://archive/logs --name logs-2026-11
+  Prove it from S3 alone:
+    s3bundler verify --destination s3://archive/logs --name logs-2026-11
+  Spread the work over machines:
+    s3bundler group --inventory … --destination … --name … --queue https://sqs.…/groups
+    s3bundler bundle --destination … --queue https://sqs.…/groups
+  Try once more what failed and is worth it, when all groups are archived:
+    s3bundler group --retry-pass 1 --destination … --name … --queue https://sqs.…/groups
+
+Exit codes: 0 done, 1 unexpected, 2 disk or memory, 3 unreadable inventory or manifest, 4 upload, 5 download,
+6 usage or name taken, 7 permission, 8 verify found something, 130 SIGINT, 143 SIGTERM.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Group and archive an inventory in one process.
+    Run(RunArgs),
+    /// Split an inventory into group manifests and put them on a queue.
+    Group(GroupArgs),
+    /// Archive groups from a queue, or the given manifests.
+    Bundle(BundleArgs),
+    /// Put manifests on a queue.
+    Submit(SubmitArgs),
+    /// Prove that a run is whole, from S3 alone.
+    Verify(VerifyArgs),
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// AWS region, where the environment and the profile name none.
+    #[arg(long, global = true, env = "S3BUNDLER_REGION", help_heading = "Connection")]
+    pub region: Option<String>,
+    /// Address objects as endpoint/bucket/key instead of bucket.endpoint/key. auto: when an endpoint URL is set.
+    #[arg(long, global = true, env = "S3BUNDLER_PATH_STYLE", default_value = "auto", help_heading = "Connection")]
+    pub path_style: PathStyle,
+    /// What goes with requests.
+    #[command(flatten)]
+    pub requests: RequestArgs,
+    /// The summary's form on standard output.
+    #[arg(long, global = true, env = "S3BUNDLER_OUTPUT", default_value = "text", help_heading = "Output")]
+    pub output: OutputFormat,
+    /// The log's form on standard error.
+    #[arg(long, global = true, env = "S3BUNDLER_LOG_FORMAT", default_value = "text", help_heading = "Output")]
+    pub log_format: OutputFormat,
+    /// What to log: a level, or directives as in RUST_LOG.
+    #[arg(long, global = true, env = "S3BUNDLER_LOG", default_value = "info", help_heading = "Output")]
+    pub log: String,
+}
+
+impl GlobalArgs {
+    /// What they say of connection and requests, where this is the bucket that everything is written to.
+    pub fn s3_options(&self, destination: Option<&S3Address>) -> Result<S3Options, Failure> {
+        let destination = destination.map(|destination| destination.bucket.clone());
+        let requests = self.requests.options(destination)?;
+        Ok(S3Options { path_style: self.path_style, region: self.region.clone(), requests })
+    }
+}
+
+/// A form of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}

@@ -1,0 +1,105 @@
+//! What goes with requests: encryption, tags, and whose the buckets have to be.
+
+use clap::{Args, ValueEnum};
+
+use crate::failure::Failure;
+use crate::s3::{AccountId, Encryption, KmsKeyId, RequestOptions, Tag, Tags};
+
+/// What goes with requests. No part of the run's claim: as credentials, every process gets it anew.
+#[derive(Debug, Args)]
+pub struct RequestArgs {
+    /// How S3 encrypts everything that is written to the destination. bucket-default: as the bucket says.
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_ENCRYPTION",
+        default_value = "bucket-default",
+        value_name = "TYPE",
+        help_heading = "Requests"
+    )]
+    pub encryption: EncryptionType,
+    /// Id, ARN or alias of the KMS key, with --encryption sse-kms or dsse-kms. Default: the key that AWS manages.
+    #[arg(long, global = true, env = "S3BUNDLER_KMS_KEY_ID", value_name = "ID", help_heading = "Requests")]
+    pub kms_key_id: Option<KmsKeyId>,
+    /// Tag of archives, indexes and copied objects; may be repeated, 10 at most. Copies keep as many of their source's
+    /// tags as fit.
+    #[arg(long, global = true, env = "S3BUNDLER_TAG", value_name = "KEY=VALUE", help_heading = "Requests")]
+    pub tag: Vec<Tag>,
+    /// The account that has to own the buckets of sources and inventory: all but the destination.
+    #[arg(long, global = true, env = "S3BUNDLER_SOURCE_OWNER", value_name = "ACCOUNT", help_heading = "Requests")]
+    pub source_owner: Option<AccountId>,
+    /// The account that has to own the destination's bucket.
+    #[arg(long, global = true, env = "S3BUNDLER_DESTINATION_OWNER", value_name = "ACCOUNT", help_heading = "Requests")]
+    pub destination_owner: Option<AccountId>,
+}
+
+/// [`Encryption`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EncryptionType {
+    /// As the bucket says.
+    BucketDefault,
+    /// With keys of S3's own.
+    SseS3,
+    /// With a key of KMS.
+    SseKms,
+    /// Twice, with a key of KMS.
+    DsseKms,
+}
+
+impl RequestArgs {
+    /// The options they stand for, with this bucket as the destination.
+    pub fn options(&self, destination: Option<String>) -> Result<RequestOptions, Failure> {
+        let usage = |problem: &dyn std::fmt::Display| Failure::new(s3bundler_contract::ExitCode::Usage, problem);
+        let encryption = match (self.encryption, self.kms_key_id.clone()) {
+            (EncryptionType::BucketDefault, None) => Encryption::BucketDefault,
+            (EncryptionType::SseS3, None) => Encryption::SseS3,
+            (EncryptionType::SseKms, key) => Encryption::SseKms(key),
+            (EncryptionType::DsseKms, key) => Encryption::DsseKms(key),
+            (EncryptionType::BucketDefault | EncryptionType::SseS3, Some(_)) => {
+                return Err(usage(&"--kms-key-id needs --encryption sse-kms or dsse-kms"));
+            }
+        };
+        let tags = Tags::new(self.tag.iter().cloned()).map_err(|error| usage(&format_args!("--tag: {error}")))?;
+        let (source_owner, destination_owner) = (self.source_owner.clone(), self.destination_owner.clone());
+        Ok(RequestOptions { destination, encryption, tags, destination_owner, source_owner })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use s3bundler_contract::S3Address;
+
+    use super::*;
+    use crate::args::Cli;
+
+    /// What becomes of these options.
+    fn requests(options: &[&str]) -> Result<RequestOptions, Failure> {
+        let words = ["s3bundler", "verify", "--name", "r", "--destination", "s3://b/p"];
+        let cli = Cli::try_parse_from(words.iter().chain(options)).expect("options");
+        cli.global.s3_options(Some(&S3Address::new("b", "p"))).map(|options| options.requests)
+    }
+
+    #[test]
+    fn a_kms_key_needs_an_encryption_that_uses_it() {
+        let key = || Some("alias/a".parse().expect("a key"));
+        for (options, expected) in [
+            (&[][..], Encryption::BucketDefault),
+            (&["--encryption", "sse-s3"], Encryption::SseS3),
+            (&["--encryption", "sse-kms"], Encryption::SseKms(None)),
+            (&["--encryption", "sse-kms", "--kms-key-id", "alias/a"], Encryption::SseKms(key())),
+            (&["--encryption", "dsse-kms", "--kms-key-id", "alias/a"], Encryption::DsseKms(key())),
+        ] {
+            let requests = requests(options).expect("options that go together");
+            assert_eq!((requests.encryption, requests.destination.as_deref()), (expected, Some("b")), "{options:?}");
+        }
+        for options in [
+            &["--kms-key-id", "alias/a"][..],
+            &["--kms-key-id", "a", "--encryption", "sse-s3"],
+            &["--tag", "a=1", "--tag", "a=2"],
+        ] {
+            let failure = requests(options).expect_err("options that do not go together");
+            assert_eq!(failure.exit, s3bundler_contract::ExitCode::Usage, "{options:?}");
+        }
+    }
+}
