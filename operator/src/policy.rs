@@ -180,7 +180,9 @@ mod tests {
 
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    type Labels<'a> = &'a [(&'a str, &'a str)];
+
+    fn labels(pairs: Labels<'_>) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -197,7 +199,7 @@ mod tests {
         }
     }
 
-    fn policy(rules: Value) -> Result<PolicyFile, serde_json::Error> {
+    fn policy(rules: &Value) -> Result<PolicyFile, serde_json::Error> {
         serde_json::from_value(json!({"rules": rules}))
     }
 
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_run_needs_one_rule_that_allows_all_it_asks_for() {
-        let policy = policy(json!([
+        let policy = policy(&json!([
             {"namespaceSelector": {"matchLabels": {"tenant": "a"}}, "destinations": ["team-a-archive/*"], "maxReplicas": 20},
             {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ops"}},
              "scratchTypes": ["HostPath", "EmptyDir"], "queues": ["https://sqs.eu-west-1.amazonaws.com/1/x"]},
@@ -246,7 +248,7 @@ mod tests {
         let both = json!({
             "matchLabels": {"stage": "live"}, "matchExpressions": [{"key": "tenant", "operator": "Exists"}],
         });
-        let cases: [(Value, &[(&str, &str)], bool); 15] = [
+        let cases: [(Value, Labels<'_>, bool); 15] = [
             (json!({}), &[], true),
             (json!({"matchLabels": {"tenant": "a"}}), &[("tenant", "a"), ("stage", "live")], true),
             (json!({"matchLabels": {"tenant": "a", "stage": "live"}}), &[("tenant", "a")], false),
@@ -264,7 +266,7 @@ mod tests {
             (both, &[("stage", "live")], false),
         ];
         for (selector, namespace, expected) in cases {
-            let policy = policy(json!([{"namespaceSelector": selector}])).expect("a policy");
+            let policy = policy(&json!([{"namespaceSelector": selector}])).expect("a policy");
             let labels = labels(namespace);
             assert_eq!(check(Some(&policy), &asked(&labels)).is_ok(), expected, "{selector} {namespace:?}");
         }
@@ -282,7 +284,7 @@ mod tests {
             expression(json!({"key": "a", "operator": "Exists", "values": ["b"]})),
             expression(json!({"key": "a", "operator": "In", "value": "b", "values": ["b"]})),
         ] {
-            assert!(policy(json!([rule])).is_err(), "{rule}");
+            assert!(policy(&json!([rule])).is_err(), "{rule}");
         }
     }
 }

@@ -177,7 +177,6 @@ fn size(run: &Run) -> Quantity {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::controller::testing::{archive_run, defaults};
     use crate::controller::validate::read;
 
