@@ -18,6 +18,7 @@ tools: ## Installs, or names, what the other targets need
 PROGRAMS := s3bundler s3bundler-operator s3bundler-testbed
 BUILD := cargo build --quiet --workspace $(PROGRAMS:%=--bin %)
 DEBUG := $(CARGO_TARGET_DIR)/debug
+RELEASE := $(CARGO_TARGET_DIR)/release
 
 demo: tools ## Archives real files with an ArchiveRun on a Kubernetes of its own, as root on Linux (KEEP=1 leaves it up)
 	$(BUILD)
@@ -51,6 +52,7 @@ generate: ## The files that are made from the code
 fuzz: ## Every fuzz target for a minute
 	fuzz/run 60
 
-bench: tools ## Speed and memory against a peer: the tables of docs/performance.md
-	cargo build --release -p s3bundler -p s3bundler-testbed
-	$(CARGO_TARGET_DIR)/release/s3bundler-testbed bench --s3bundler $(CARGO_TARGET_DIR)/release/s3bundler
+bench: tools ## Speed and memory against a peer, and of the operator as root on Linux: the tables of docs/performance.md
+	cargo build --release --workspace $(PROGRAMS:%=--bin %)
+	$(RELEASE)/s3bundler-testbed bench --s3bundler $(RELEASE)/s3bundler
+	$(RELEASE)/s3bundler-testbed bench-operator --operator $(RELEASE)/s3bundler-operator --s3bundler $(RELEASE)/s3bundler

@@ -2,9 +2,11 @@
 //! allows it. Tenancy does not hang on this alone: the operator's own AWS role and those of the workers' service accounts
 //! are the wall, this is the sign on it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Deserialize;
+use kube::core::{Expression, Selector, SelectorExt as _};
+use serde::{Deserialize, Deserializer};
 
 /// The rules of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -18,8 +20,9 @@ pub struct PolicyFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PolicyRule {
-    /// Names of namespaces.
-    pub namespaces: Vec<String>,
+    /// By labels of namespaces, of which `kubernetes.io/metadata.name` is the name; all where it is left out.
+    #[serde(deserialize_with = "selector")]
+    pub namespace_selector: Selector,
     /// Buckets to read inventories and manifests from.
     pub source_buckets: Vec<String>,
     /// `bucket/prefix` of destinations.
@@ -39,6 +42,8 @@ pub struct PolicyRule {
 pub struct Asked<'a> {
     /// The run's namespace.
     pub namespace: &'a str,
+    /// Its labels.
+    pub namespace_labels: &'a BTreeMap<String, String>,
     /// The bucket of its inventory or manifests.
     pub source_bucket: &'a str,
     /// `bucket/prefix` of its destination.
@@ -70,7 +75,7 @@ pub fn check(policy: Option<&PolicyFile>, asked: &Asked<'_>) -> Result<(), Strin
         return open.objection(asked).map_or(Ok(()), |objection| Err(format!("{objection}, which no policy allows")));
     };
     let mut objections = Vec::new();
-    for rule in policy.rules.iter().filter(|rule| matches_any(&rule.namespaces, asked.namespace)) {
+    for rule in policy.rules.iter().filter(|rule| rule.namespace_selector.matches(asked.namespace_labels)) {
         match rule.objection(asked) {
             None => return Ok(()),
             Some(objection) => objections.push(objection),
@@ -115,6 +120,52 @@ impl PolicyRule {
     }
 }
 
+/// A selector as Kubernetes spells it ("LabelSelector" of meta/v1). Unlike there an unknown word is refused: without it the
+/// rule would be for more namespaces than its author meant.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct LabelSelector {
+    match_labels: BTreeMap<String, String>,
+    match_expressions: Vec<Requirement>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Requirement {
+    key: String,
+    operator: Operator,
+    #[serde(default)]
+    values: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+enum Operator {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Selector, D::Error> {
+    let LabelSelector { match_labels, match_expressions } = LabelSelector::deserialize(deserializer)?;
+    let mut selector: Selector = match_labels.into_iter().collect();
+    for Requirement { key, operator, values } in match_expressions {
+        selector.extend(match (operator, values.is_empty()) {
+            (Operator::In, false) => Expression::In(key, values),
+            (Operator::NotIn, false) => Expression::NotIn(key, values),
+            (Operator::Exists, true) => Expression::Exists(key),
+            (Operator::DoesNotExist, true) => Expression::DoesNotExist(key),
+            (Operator::In | Operator::NotIn, true) => {
+                return Err(serde::de::Error::custom(format!("{key}: {operator:?} needs values")));
+            }
+            (Operator::Exists | Operator::DoesNotExist, false) => {
+                return Err(serde::de::Error::custom(format!("{key}: {operator:?} takes no values")));
+            }
+        });
+    }
+    Ok(selector)
+}
+
 fn matches_any(patterns: &[String], name: &str) -> bool {
     let matches = |pattern: &String| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
@@ -125,11 +176,20 @@ fn matches_any(patterns: &[String], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn asked() -> Asked<'static> {
+    type Labels<'a> = &'a [(&'a str, &'a str)];
+
+    fn labels(pairs: Labels<'_>) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn asked(namespace_labels: &BTreeMap<String, String>) -> Asked<'_> {
         Asked {
             namespace: "team-a",
+            namespace_labels,
             source_bucket: "inv",
             destination: "team-a-archive/logs",
             queue: None,
@@ -139,32 +199,35 @@ mod tests {
         }
     }
 
-    fn policy(rules: &str) -> PolicyFile {
-        serde_json::from_str(rules).expect("a policy")
+    fn policy(rules: &Value) -> Result<PolicyFile, serde_json::Error> {
+        serde_json::from_value(json!({"rules": rules}))
     }
 
     #[test]
     fn without_a_policy_everything_goes_but_the_nodes_own_disks() {
-        assert_eq!(check(None, &asked()), Ok(()));
-        let refused = check(None, &Asked { scratch_type: "HostPath", ..asked() }).expect_err("refused");
+        let none = BTreeMap::new();
+        assert_eq!(check(None, &asked(&none)), Ok(()));
+        let refused = check(None, &Asked { scratch_type: "HostPath", ..asked(&none) }).expect_err("refused");
         assert_eq!(refused, "scratch of type HostPath, which no policy allows");
     }
 
     #[test]
     fn a_run_needs_one_rule_that_allows_all_it_asks_for() {
-        let policy = policy(
-            r#"{"rules": [
-                {"namespaces": ["team-*"], "destinations": ["team-a-archive/*"], "maxReplicas": 20},
-                {"namespaces": ["ops"], "scratchTypes": ["HostPath", "EmptyDir"],
-                 "queues": ["https://sqs.eu-west-1.amazonaws.com/1/x"]}]}"#,
-        );
-        let ops = Asked { namespace: "ops", ..asked() };
+        let policy = policy(&json!([
+            {"namespaceSelector": {"matchLabels": {"tenant": "a"}}, "destinations": ["team-a-archive/*"], "maxReplicas": 20},
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ops"}},
+             "scratchTypes": ["HostPath", "EmptyDir"], "queues": ["https://sqs.eu-west-1.amazonaws.com/1/x"]},
+        ]));
+        let policy = policy.expect("a policy");
+        let (team, other) = (labels(&[("tenant", "a")]), labels(&[("tenant", "b")]));
+        let ops = labels(&[("kubernetes.io/metadata.name", "ops")]);
+        let (ops, other) = (asked(&ops), Asked { namespace: "other", ..asked(&other) });
         for (asked, refused) in [
-            (asked(), None),
-            (Asked { destination: "team-b-archive/logs", ..asked() }, Some("destination team-b-archive/logs")),
-            (Asked { max_replicas: 21, ..asked() }, Some("21 workers where 20 are the most")),
-            (Asked { scratch_type: "HostPath", ..asked() }, Some("scratch of type HostPath")),
-            (Asked { namespace: "other", ..asked() }, Some("no policy of the operator is for namespace other")),
+            (asked(&team), None),
+            (Asked { destination: "team-b-archive/logs", ..asked(&team) }, Some("destination team-b-archive/logs")),
+            (Asked { max_replicas: 21, ..asked(&team) }, Some("21 workers where 20 are the most")),
+            (Asked { scratch_type: "HostPath", ..asked(&team) }, Some("scratch of type HostPath")),
+            (other, Some("no policy of the operator is for namespace other")),
             (Asked { scratch_type: "HostPath", ..ops }, None),
             (Asked { queue: Some("https://elsewhere/q"), ..ops }, Some("queue https://elsewhere/q")),
         ] {
@@ -177,7 +240,51 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_are_refused() {
-        assert!(serde_json::from_str::<PolicyFile>(r#"{"rules": [{"namespace": ["a"]}]}"#).is_err());
+    fn namespaces_are_selected_as_kubernetes_does() {
+        let tenants = json!({"matchExpressions": [{"key": "tenant", "operator": "In", "values": ["a", "b"]}]});
+        let outsiders = json!({"matchExpressions": [{"key": "tenant", "operator": "NotIn", "values": ["a"]}]});
+        let labelled = json!({"matchExpressions": [{"key": "tenant", "operator": "Exists"}]});
+        let bare = json!({"matchExpressions": [{"key": "tenant", "operator": "DoesNotExist"}]});
+        let both = json!({
+            "matchLabels": {"stage": "live"}, "matchExpressions": [{"key": "tenant", "operator": "Exists"}],
+        });
+        let cases: [(Value, Labels<'_>, bool); 15] = [
+            (json!({}), &[], true),
+            (json!({"matchLabels": {"tenant": "a"}}), &[("tenant", "a"), ("stage", "live")], true),
+            (json!({"matchLabels": {"tenant": "a", "stage": "live"}}), &[("tenant", "a")], false),
+            (json!({"matchLabels": {"tenant": "a"}}), &[("tenant", "ab")], false),
+            (tenants.clone(), &[("tenant", "b")], true),
+            (tenants.clone(), &[("tenant", "c")], false),
+            (tenants, &[], false),
+            (outsiders.clone(), &[("tenant", "a")], false),
+            (outsiders, &[], true),
+            (labelled.clone(), &[("tenant", "")], true),
+            (labelled, &[], false),
+            (bare.clone(), &[], true),
+            (bare, &[("tenant", "a")], false),
+            (both.clone(), &[("stage", "live"), ("tenant", "a")], true),
+            (both, &[("stage", "live")], false),
+        ];
+        for (selector, namespace, expected) in cases {
+            let policy = policy(&json!([{"namespaceSelector": selector}])).expect("a policy");
+            let labels = labels(namespace);
+            assert_eq!(check(Some(&policy), &asked(&labels)).is_ok(), expected, "{selector} {namespace:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_meant_otherwise_is_refused() {
+        let expression = |expression: Value| json!({"namespaceSelector": {"matchExpressions": [expression]}});
+        for rule in [
+            json!({"namespace": ["a"]}),
+            json!({"namespaceSelector": {"matchLabel": {"a": "b"}}}),
+            expression(json!({"key": "a", "operator": "Is", "values": ["b"]})),
+            expression(json!({"key": "a", "operator": "In"})),
+            expression(json!({"key": "a", "operator": "NotIn", "values": []})),
+            expression(json!({"key": "a", "operator": "Exists", "values": ["b"]})),
+            expression(json!({"key": "a", "operator": "In", "value": "b", "values": ["b"]})),
+        ] {
+            assert!(policy(&json!([rule])).is_err(), "{rule}");
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! versitygw ──► fill ──► s3bundler run │ s5cmd cp + tar + s5cmd cp ──► measured by getrusage ──► a table in Markdown
 //! ```
 
+mod operator;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,10 +17,15 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
 
+use crate::cli::CliError;
 use crate::client::{self, ClientError};
 use crate::install::{self, InstallError, Recipe};
 use crate::inventory::{Inventory, InventoryError, Synthetic, inventory_of_bucket};
+use crate::kube::KubeError;
+use crate::proxy::ProxyError;
 use crate::servers::{Access, ServerError, VersityGw};
+
+pub use operator::bench_operator;
 
 const DESTINATION: &str = "bench-archives";
 const INVENTORIES: &str = "bench-inventories";
@@ -41,6 +48,15 @@ pub enum BenchError {
     /// The inventory could not be written.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
+    /// There is no cluster, or it did not do as asked.
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+    /// The proxy that counts requests did not start.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The operator could not be run.
+    #[error(transparent)]
+    Operator(#[from] CliError),
     /// A measured program failed, or could not be started.
     #[error("{0}")]
     Program(String),

@@ -3,6 +3,7 @@
 //! ```text
 //! s3bundler-testbed install                        everything that tests will start, one line each
 //! s3bundler-testbed bench --s3bundler PATH         tables for docs/performance.md
+//! s3bundler-testbed bench-operator --operator …    the table of the operator
 //! s3bundler-testbed demo-kubernetes --s3bundler …  the main job on real files in a cluster, before one's eyes
 //! s3bundler-testbed demo --s3bundler PATH          the same on the command line alone
 //! s3bundler-testbed servers --s3 versitygw         servers until Ctrl-C, and the lines to paste into a shell
@@ -18,7 +19,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use background::BackgroundError;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -83,6 +84,18 @@ enum Command {
         /// Rows of the largest inventory that is grouped.
         #[arg(long, default_value_t = 10_000_000)]
         rows: u64,
+    },
+    /// Measures what the operator takes at rest, beside a Kubernetes of its own, and prints a table in Markdown.
+    BenchOperator {
+        /// The operator, built for release.
+        #[arg(long)]
+        operator: PathBuf,
+        /// The program, for groupers and workers.
+        #[arg(long)]
+        s3bundler: PathBuf,
+        /// How long to measure each state.
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
     },
     /// Boots a Kubernetes with S3 and SQS in the background and prints what to export; uses the cluster of KUBECONFIG, and
     /// boots nothing, where that is set.
@@ -168,6 +181,10 @@ async fn main() -> ExitCode {
         Command::Install => install_all(),
         Command::Bench { s3bundler, objects, group, rows } => {
             bench::bench(&s3bundler, Scale { objects, group, rows }).await.map_err(Failure::from)
+        }
+        Command::BenchOperator { operator, s3bundler, seconds } => {
+            let time = Duration::from_secs(seconds);
+            bench::bench_operator(&operator, &s3bundler, time).await.map_err(Failure::from)
         }
         Command::Demo { s3bundler, files, keep } => show(&s3bundler, files, keep).await,
         Command::DemoKubernetes { s3bundler, operator, files, keep } => {

@@ -48,14 +48,16 @@ worker:
     - {namespace: team-b, name: other}
 policy:
   rules:
-    - namespaces: [team-a]
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: team-a}
+        matchExpressions: [{key: stage, operator: In, values: [live]}]
       sourceBuckets: [inventories]
       destinations: ["team-a-archive/*"]
       queues: []
       serviceAccounts: [s3bundler-worker]
       maxReplicas: 1000000
       scratchTypes: [EmptyDir, HostPath]
-    - {namespaces: ["team-*"]}
+    - {namespaceSelector: {matchExpressions: [{key: tenant, operator: Exists}]}}
 keda: {enabled: true}
 metrics:
   service: {annotations: {x: "y"}}
@@ -195,6 +197,8 @@ fn the_operator_understands_all_that_it_is_started_with() {
     let PolicyFile { rules } = args.policy.unwrap();
     assert_eq!((rules.len(), rules[0].max_replicas, rules[1].max_replicas), (2, Some(1_000_000), None));
     assert_eq!(rules[0].scratch_types, ["EmptyDir", "HostPath"]);
+    assert_eq!(rules[0].namespace_selector.to_string(), "kubernetes.io/metadata.name=team-a,stage in (live)");
+    assert_eq!(rules[1].namespace_selector.to_string(), "tenant");
 }
 
 #[test]
@@ -236,9 +240,24 @@ fn a_new_policy_starts_the_operator_anew() {
     let checksum =
         |values: &str| the(&render(values), "Deployment")["spec"]["template"]["metadata"]["annotations"].clone();
     let (one, other) =
-        (checksum("policy: {rules: [{namespaces: [a]}]}"), checksum("policy: {rules: [{namespaces: [b]}]}"));
+        (checksum("policy: {rules: [{destinations: [a]}]}"), checksum("policy: {rules: [{destinations: [b]}]}"));
     assert!(one["checksum/policy"].is_string());
     assert_ne!(one, other);
+}
+
+/// Policies go by labels of the run's namespace. A Role may grant reading the namespace that it is in.
+#[test]
+fn namespaces_are_read_only_where_there_is_a_policy() {
+    let policy = "policy: {rules: [{}]}";
+    let listed = format!("{policy}\noperator: {{watchNamespaces: [team-a, team-b]}}");
+    for (values, kind, roles) in [("", "ClusterRole", 0), (policy, "ClusterRole", 1), (&listed, "Role", 2)] {
+        let objects = render(values);
+        let may_read = |role: &&Value| {
+            let mut rules = role["rules"].as_array().unwrap().iter();
+            rules.any(|rule| strings(&rule["resources"]) == ["namespaces"] && strings(&rule["verbs"]) == ["get"])
+        };
+        assert_eq!(of_kind(&objects, kind).into_iter().filter(may_read).count(), roles, "{values}");
+    }
 }
 
 #[test]
@@ -408,6 +427,8 @@ fn values_that_mean_nothing_are_refused() {
         "operator: {image: {name: x}}",
         "worker: {serviceAccounts: [{namespace: a, annotation: {}}]}",
         "policy: {rules: [{namespace: [a]}]}",
+        "policy: {rules: [{namespaceSelector: {matchLabel: {a: b}}}]}",
+        "policy: {rules: [{namespaceSelector: {matchExpressions: [{key: a, operator: Is}]}}]}",
         "operator: {image: {digest: sha256:0}}",
         "operator: {logFormat: xml}",
         "operator: {env: {'A-B': c}}",

@@ -13,12 +13,8 @@ pub struct Depths {
     pub dead_lettered: Option<u64>,
 }
 
-/// Looks at both queues of a run.
-pub async fn read(queues: &Queues, pair: &QueuePair) -> Depths {
-    let groups = queues.depth(&pair.url).await;
-    let dead_lettered = match &pair.dead_letter_url {
-        Some(url) => queues.depth(url).await.ok().map(|depth| depth.visible.saturating_add(depth.in_flight)),
-        None => None,
-    };
-    Depths { groups, dead_lettered }
+/// Groups in the dead-letter queue of a run; `None` where there is none, or where it could not be read.
+pub async fn dead_letters(queues: &Queues, pair: &QueuePair) -> Option<u64> {
+    let depth = queues.depth(pair.dead_letter_url.as_ref()?).await.ok()?;
+    Some(depth.visible.saturating_add(depth.in_flight))
 }

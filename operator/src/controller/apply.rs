@@ -132,6 +132,7 @@ async fn one(
             if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
                 queues.redrive(dead).await?;
                 track.redriven = Some(asked.clone());
+                track.dead_letters_at = None;
             }
         }
         Write::DeleteWorkloads => delete_workloads(context, run).await?,

@@ -1,26 +1,30 @@
 //! The first step: all reads. Kubernetes is asked for what belongs to the run, S3 and SQS for what hangs on the stage
-//! that it is in, and no more often than every [`PERIOD`](super::decide::PERIOD).
+//! that it is in, and no more often than every [`PERIOD`].
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod, ServiceAccount};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
-use super::decide::finished;
+use super::decide::{PERIOD, finished};
 use super::observed::{GrouperState, InventoryLook, Observed, Pods, WorkersState};
 use super::problem::Problem;
 use super::track::{Track, is_due};
 use super::validate::Run;
 use super::{Context, ReconcileError, problem};
-use crate::autoscale::depth;
+use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin};
 use crate::queues::{QueuePair, Queues};
 use crate::store::{InventoryState, Store, age};
+
+/// Between looks at a dead-letter queue. Nothing is scaled by it: it tells a person what to look into, who has a day.
+const DEAD_LETTERS_PERIOD: Duration = Duration::from_mins(1);
 
 /// Looks at everything that a decision about the run needs.
 pub async fn dereference(
@@ -83,6 +87,13 @@ pub async fn dereference(
     Ok(seen)
 }
 
+/// The labels of a namespace, by which policies go.
+pub async fn namespace_labels(context: &Context, name: &str) -> Result<BTreeMap<String, String>, ReconcileError> {
+    let namespaces: Api<Namespace> = Api::all(context.client.clone());
+    let found = namespaces.get_metadata(name).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    Ok(found.metadata.labels.unwrap_or_default())
+}
+
 async fn inventory(context: &Context, run: &Run) -> InventoryLook {
     let store = Store::new(&context.aws, run.source_region.as_deref(), run.source_owner.clone());
     let look = match &run.origin {
@@ -109,9 +120,14 @@ async fn inventory(context: &Context, run: &Run) -> InventoryLook {
 async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, track: &mut Track, seen: &mut Observed) {
     let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
     let now = Instant::now();
-    if is_due(track.depths.as_ref().map(|(then, _)| *then), now) {
+    if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
         let queues = Queues::new(&context.aws, None);
-        track.saw(depth::read(&queues, queue).await, now);
+        let mut dead_lettered = track.depths.as_ref().and_then(|(_, depths)| depths.dead_lettered);
+        if is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now) {
+            dead_lettered = depth::dead_letters(&queues, queue).await;
+            track.dead_letters_at = Some(now);
+        }
+        track.saw(Depths { groups: queues.depth(&queue.url).await, dead_lettered }, now);
     }
     seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
     seen.empty_for = track.empty_for(now);
@@ -129,7 +145,7 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     }
     seen.summary = track.summaries.get(&0).cloned();
     seen.pass_summary = track.summaries.get(&pass).cloned();
-    if is_due(track.counted_at, now) {
+    if is_due(track.counted_at, PERIOD, now) {
         match store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await {
             Ok(()) => track.counted_at = Some(now),
             Err(error) => {

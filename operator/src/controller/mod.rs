@@ -24,6 +24,7 @@ mod testing;
 pub mod track;
 pub mod validate;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ use self::apply::Applied;
 use self::decide::{Decision, Told};
 use self::status::Outcome;
 use self::track::{Track, Tracks};
-use self::validate::{Defaults, ORPHAN_ANNOTATION, read, validate};
+use self::validate::{Defaults, ORPHAN_ANNOTATION, authorize, read, validate};
 use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::metrics::Metrics;
@@ -246,7 +247,13 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     if resource.metadata.deletion_timestamp.is_some() {
         return clean_up(resource, &prior, context).await;
     }
-    let run = match validate(resource, &context.defaults) {
+    let policy = context.defaults.policy.as_ref();
+    let labels = match policy {
+        Some(_) => dereference::namespace_labels(context, &resource.namespace().unwrap_or_default()).await?,
+        None => BTreeMap::new(),
+    };
+    let validated = validate(resource, &context.defaults);
+    let run = match validated.and_then(|run| authorize(&run, policy, &labels).map(|()| run)) {
         Ok(run) => run,
         Err(refusal) if decide::finished(&prior).is_none() => {
             let decision = Decision::refused(Told::new(refusal.reason(), refusal.to_string()));

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use s3bundler_contract::RunSummary;
 use s3bundler_contract::layout::RunName;
 
-use super::decide::PERIOD;
 use crate::autoscale::depth::Depths;
 use crate::receipts::Count;
 
@@ -21,6 +20,8 @@ pub struct Track {
     pub counted_at: Option<Instant>,
     /// The depth as it was read last, and when.
     pub depths: Option<(Instant, Depths)>,
+    /// When the dead letters in it were counted.
+    pub dead_letters_at: Option<Instant>,
     /// Since when the queue has been empty with nothing in flight.
     pub empty_since: Option<Instant>,
     /// Summaries, which never change, by pass.
@@ -35,6 +36,7 @@ impl Track {
             count: Count::new(run),
             counted_at: None,
             depths: None,
+            dead_letters_at: None,
             empty_since: None,
             summaries: HashMap::new(),
             redriven: None,
@@ -54,10 +56,10 @@ impl Track {
     }
 }
 
-/// Whether what was seen at `then` is to be looked at again.
-pub fn is_due(then: Option<Instant>, now: Instant) -> bool {
+/// Whether what was seen at `then` is to be looked at again after a time.
+pub fn is_due(then: Option<Instant>, period: Duration, now: Instant) -> bool {
     // A little early: a look that comes just before its time would otherwise wait for the next.
-    then.is_none_or(|then| now.saturating_duration_since(then) + Duration::from_secs(1) >= PERIOD)
+    then.is_none_or(|then| now.saturating_duration_since(then) + Duration::from_secs(1) >= period)
 }
 
 /// The tracks of all runs, by UID. One reconcile of a run at a time holds its track.

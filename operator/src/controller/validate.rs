@@ -194,7 +194,7 @@ impl Run {
     }
 }
 
-/// Reads a resource strictly, and asks the policy.
+/// Reads a resource strictly, and refuses what cannot be meant.
 pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     let run = read(run, defaults)?;
     if let Origin::Manifests(prefix) = &run.origin
@@ -202,8 +202,23 @@ pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     {
         return Err(Refusal::OwnManifests(prefix.clone()));
     }
+    if let QueuePlan::Existing(pair) = &run.queue {
+        for url in [Some(&pair.url), pair.dead_letter_url.as_ref()].into_iter().flatten() {
+            check_queue_host(url, &defaults.queue_hosts)?;
+        }
+    }
+    Ok(run)
+}
+
+/// Asks the policy whether a run may be carried out in a namespace with these labels.
+pub fn authorize(
+    run: &Run,
+    policy: Option<&PolicyFile>,
+    namespace_labels: &BTreeMap<String, String>,
+) -> Result<(), Refusal> {
     let asked = Asked {
         namespace: &run.namespace,
+        namespace_labels,
         source_bucket: &origin_address(&run.origin).bucket,
         destination: &format!("{}/{}", run.bucket, run.layout.root().trim_end_matches('/')),
         queue: match &run.queue {
@@ -214,13 +229,7 @@ pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         max_replicas: run.max_replicas,
         scratch_type: &format!("{:?}", run.scratch.kind),
     };
-    check(defaults.policy.as_ref(), &asked).map_err(Refusal::NotAllowed)?;
-    if let QueuePlan::Existing(pair) = &run.queue {
-        for url in [Some(&pair.url), pair.dead_letter_url.as_ref()].into_iter().flatten() {
-            check_queue_host(url, &defaults.queue_hosts)?;
-        }
-    }
-    Ok(run)
+    check(policy, &asked).map_err(Refusal::NotAllowed)
 }
 
 /// Reads a resource strictly, allowed or not: what was made for it has to be found again.

@@ -4,11 +4,12 @@ use kube::Api;
 use kube::api::{DynamicObject, PostParams};
 use kube::discovery::ApiResource;
 use s3bundler_operator::crd::ArchiveRun;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::admission::cases;
 use super::asked;
 use super::scene::Scene;
+use super::team::message;
 
 pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
     let team = scene.team("admission").await;
@@ -46,4 +47,19 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The policy of this release is for namespaces under restricted Pod Security.
+pub async fn a_namespace_without_a_policy_of_its_own_is_told(scene: &Scene) {
+    let team = scene.team("outsiders").await;
+    let label = |label| scene.cluster.kubectl(["label", "namespace", "outsiders", label]);
+    label("pod-security.kubernetes.io/enforce-").await.unwrap();
+    let run = team.archive_run("logs", "s3://outsiders-inventory/manifest.json", json!({"suspend": true}));
+    team.create(&run).await;
+    let status = team.condition("logs", "Accepted", "False", "NotAllowed").await;
+    assert!(message(&status, "Accepted").contains("namespace outsiders"), "{status:?}");
+    label("pod-security.kubernetes.io/enforce=restricted").await.unwrap();
+    // A change has it looked at again at once.
+    team.patch("logs", json!({"metadata": {"annotations": {"again": "now"}}})).await;
+    team.condition("logs", "Accepted", "True", "Valid").await;
 }

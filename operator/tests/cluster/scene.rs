@@ -91,7 +91,9 @@ impl Scene {
         self.apply(&keys).await;
         let image =
             |name: &str| json!({"registry": "localhost", "repository": format!("s3bundler/{name}"), "tag": "test"});
-        let small = json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}});
+        let small = json!({
+            "requests": {"cpu": "20m", "memory": "32Mi", "ephemeral-storage": "64Mi"}, "limits": {"memory": "512Mi"},
+        });
         // Every namespace has this ConfigMap. S3 is plain http here, so neither its certificates nor the proxy, where nobody
         // is, are asked anything; that the operator reaches Kubernetes shows that it goes there directly.
         let certificates = json!({"configMapName": "kube-root-ca.crt", "key": "ca.crt"});
@@ -104,7 +106,10 @@ impl Scene {
             "worker": {"image": image("worker"), "env": of_runs, "resources": small},
             "grouper": {"resources": small},
             "keda": {"enabled": true},
-            "policy": {"rules": [{"namespaces": ["*"]}, {"namespaces": [NVME], "scratchTypes": ["HostPath"]}]},
+            "policy": {"rules": [
+                {"namespaceSelector": {"matchLabels": enforcing(RESTRICTED)}},
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NVME}}, "scratchTypes": ["HostPath"]},
+            ]},
         });
         let file = self.cluster.folder().join("values.json");
         std::fs::write(&file, values.to_string()).unwrap();

@@ -183,7 +183,7 @@ worker:
   image: {{registry: localhost, tag: {TAG}}}
   env: *aws
   resources: &small
-    requests: {{cpu: 20m, memory: 32Mi}}
+    requests: {{cpu: 20m, memory: 32Mi, ephemeral-storage: 1Gi}}
     limits: {{memory: 512Mi}}
 grouper:
   resources: *small

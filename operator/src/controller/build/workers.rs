@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     ContainerPort, EmptyDirVolumeSource, EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource,
-    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, Probe, Volume, VolumeResourceRequirements,
+    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -20,6 +21,8 @@ use crate::crd::ScratchType;
 /// Where a worker says whether it is busy.
 const PORT: i32 = 8081;
 const PORT_NAME: &str = "http";
+/// The node's disk, as a resource.
+const DISK: &str = "ephemeral-storage";
 /// Seconds after the drain in which uploads are aborted and messages given back.
 const AFTER_DRAIN: i64 = 30;
 
@@ -31,12 +34,13 @@ pub fn workers_name(run: &Run) -> String {
 /// The Deployment, without its replicas.
 pub fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment {
     let (scratch, scratch_sub_path) = scratch(run);
+    let resources = resources(run);
     let pod = Pod {
         run,
         defaults,
         component: WORKER,
         template: &run.worker_template,
-        resources: &run.worker_resources,
+        resources: &resources,
         args: args(run, queue),
         scratch,
         scratch_sub_path,
@@ -156,6 +160,54 @@ fn scratch(run: &Run) -> (Volume, Option<String>) {
     }
 }
 
+/// What the container asks for. A scratch on the node's disk is asked for too, unless somebody else says how much, so that
+/// a node is found, or made, that has room for it. No limit goes with it: the volume has its own.
+fn resources(run: &Run) -> ResourceRequirements {
+    let mut resources = run.worker_resources.clone();
+    let is_named = [&resources.requests, &resources.limits].into_iter().flatten().any(|list| list.contains_key(DISK));
+    if run.scratch.kind == ScratchType::EmptyDir && !is_named {
+        resources.requests.get_or_insert_default().insert(DISK.to_owned(), size(run));
+    }
+    resources
+}
+
 fn size(run: &Run) -> Quantity {
     run.scratch.size_limit.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::validate::read;
+
+    #[test]
+    fn room_for_the_scratch_is_asked_of_the_node_where_it_lies_on_its_disk() {
+        let ephemeral = json!({"type": "Ephemeral", "ephemeral": {}});
+        let host_path = json!({"type": "HostPath", "hostPath": {"path": "/mnt/nvme"}});
+        for (workers, expected) in [
+            (json!({}), json!({"requests": {"cpu": "1", "ephemeral-storage": "20Gi"}})),
+            (
+                json!({"scratch": {"sizeLimit": "5Gi"}, "resources": {}}),
+                json!({"requests": {"ephemeral-storage": "5Gi"}}),
+            ),
+            (
+                json!({"resources": {"requests": {"ephemeral-storage": "1Gi"}}}),
+                json!({"requests": {"ephemeral-storage": "1Gi"}}),
+            ),
+            // Kubernetes then asks for as much.
+            (
+                json!({"resources": {"limits": {"ephemeral-storage": "30Gi"}}}),
+                json!({"limits": {"ephemeral-storage": "30Gi"}}),
+            ),
+            (json!({"scratch": ephemeral}), json!({"requests": {"cpu": "1"}})),
+            (json!({"scratch": host_path}), json!({"requests": {"cpu": "1"}})),
+        ] {
+            let run = read(&archive_run(json!({"workers": workers})), &defaults()).expect("a run");
+            let pod = super::workers(&run, &defaults(), "q").spec.and_then(|spec| spec.template.spec).expect("a pod");
+            let found: Value = serde_json::to_value(&pod.containers[0].resources).expect("JSON");
+            assert_eq!(found, expected, "{workers}");
+        }
+    }
 }
