@@ -9,6 +9,13 @@ pub struct Depth {
     pub in_flight: u64,
 }
 
+impl Depth {
+    /// Whether there is no message, by SQS.
+    pub const fn is_empty(&self) -> bool {
+        self.visible == 0 && self.in_flight == 0
+    }
+}
+
 /// What scaling goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inputs {

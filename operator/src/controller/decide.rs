@@ -17,9 +17,9 @@ use s3bundler_contract::{ExitCode, RunSummary};
 
 use super::observed::{GrouperState, InventoryLook, Observed};
 use super::validate::{QueuePlan, Run};
-use crate::autoscale::plan::{Inputs, replicas};
+use crate::autoscale::plan::{Depth, Inputs, replicas};
 use crate::aws::AwsErrorKind;
-use crate::crd::{ArchiveRunStatus, Delivery, ScalingMode};
+use crate::crd::{ArchiveRunStatus, ScalingMode};
 use crate::queues::QueuePair;
 use crate::receipts::{Counted, Sums};
 use crate::store::{InventoryState, StoreError};
@@ -32,6 +32,14 @@ const INVENTORY_PERIOD: Duration = Duration::from_secs(30);
 const LOST: Duration = Duration::from_mins(15);
 /// How long a run that only dead-lettered groups keep from its end waits for a person.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// How long a grouper that was denied waits for somebody to allow it, before it tries again; and how long one that tries
+/// again is taken for denied.
+const DENIED: Duration = Duration::from_mins(1);
+/// What a denied grouper is told with.
+const GROUPER_DENIED: &str = "the grouper was denied";
+/// A queue that stays empty for so long is empty: SQS may be wrong about it for a minute ("GetQueueAttributes", SQS API
+/// reference).
+const EMPTY: Duration = Duration::from_mins(1);
 
 /// What a run is doing: the reason of its condition `Ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,21 +207,25 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timesta
     if let Some(phase) = finished(prior) {
         return after_the_end(run, prior, seen, phase, now);
     }
-    if !seen.service_account {
-        let (name, namespace) = (&run.service_account, &run.namespace);
-        let message = format!("there is no service account {name} in namespace {namespace}: make it, or name another");
-        return Decision::refused(Told::new("ServiceAccountNotFound", message));
-    }
+    let refused = no_service_account(run, seen);
     if run.suspend {
-        return suspended(run, prior, seen);
+        return Decision { refused, ..suspended(run, prior, seen) };
     }
     if let Some(told) = too_late(run, prior, now) {
         return Decision::failed(prior, told);
     }
-    match &prior.queue {
-        None => begin(run, seen),
-        Some(_) => go_on(run, prior, seen, now),
+    match (&prior.queue, refused) {
+        (None, Some(told)) => Decision::refused(told),
+        (None, None) => begin(run, seen),
+        // What is under way goes on without its service account, but for new pods.
+        (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, now) },
     }
+}
+
+fn no_service_account(run: &Run, seen: &Observed) -> Option<Told> {
+    let (name, namespace) = (&run.service_account, &run.namespace);
+    let message = || format!("there is no service account {name} in namespace {namespace}: make it, or name another");
+    (!seen.service_account).then(|| Told::new("ServiceAccountNotFound", message()))
 }
 
 /// The last phase, where there was one.
@@ -295,7 +307,10 @@ fn rest(run: &Run) -> Vec<Write> {
 
 fn too_late(run: &Run, prior: &ArchiveRunStatus, now: Timestamp) -> Option<Told> {
     let (deadline, started) = (run.deadline?, prior.start_time.as_ref()?);
-    let taken = now.duration_since(started.0).unsigned_abs();
+    // Of a run that is being resumed the start is moved by its rest only after this.
+    let resting = prior.conditions.iter().find(|it| it.type_ == "Suspended" && it.status == "True");
+    let rested = resting.map_or(SignedDuration::ZERO, |it| now.duration_since(it.last_transition_time.0));
+    let taken = Duration::try_from(now.duration_since(started.0) - rested).unwrap_or_default();
     let message = || format!("it took longer than activeDeadlineSeconds, {} s", deadline.as_secs());
     (taken > deadline).then(|| Told::new("DeadlineExceeded", message()))
 }
@@ -377,10 +392,20 @@ fn is_whole(summary: &RunSummary, sums: &Sums) -> bool {
 /// From the queue to the end.
 fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
     let pass = pass_of(prior);
-    let empty = Counted::default();
-    let counted = seen.counted.as_ref().unwrap_or(&empty);
-    let sums = counted.pass(pass);
     let mut decision = Decision { pass, ..Decision::new(Phase::Grouping, "") };
+    let Some(counted) = &seen.counted else {
+        // What is not counted is not missing: nothing that hangs on receipts is decided.
+        decision.workers = seen.workers.map_or(0, |workers| workers.replicas);
+        decision.message = "its receipts are not counted yet".to_owned();
+        decision.phase = match (pass, &seen.summary) {
+            (0, None) => Phase::Grouping,
+            (0, Some(_)) => Phase::Bundling,
+            _ => Phase::Retrying,
+        };
+        problems(&mut decision, seen);
+        return decision;
+    };
+    let sums = counted.pass(pass);
 
     // Whether the pass is whole, and what comes after it.
     if let Some(summary) = seen.pass_summary.as_ref().filter(|summary| is_whole(summary, &sums)) {
@@ -399,21 +424,29 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
     }
 
     // The grouper.
-    match (&seen.grouper, &seen.pass_summary) {
+    match &seen.grouper {
         // Also where its summary is there already: a grouper that starts again sends the groups without receipt.
-        (GrouperState::Absent, _) => decision.writes.push(Write::ApplyGrouper(pass)),
-        (GrouperState::Running, _) => decision.writes.push(Write::SuspendGrouper(pass, false)),
-        (GrouperState::Failed { exit_code, message }, None) => {
+        GrouperState::Absent => decision.writes.push(Write::ApplyGrouper(pass)),
+        GrouperState::Running => decision.writes.push(Write::SuspendGrouper(pass, false)),
+        GrouperState::Succeeded => {}
+        GrouperState::Failed { exit_code, message } => {
+            let told = Told::new("GrouperFailed", format!("the grouper failed: {message}"));
             if *exit_code == Some(i32::from(ExitCode::Permission.code())) {
                 // Somebody may be about to allow it: it is tried again, and again.
-                decision.stalled = Some(Told::new("AccessDenied", format!("the grouper was denied: {message}")));
-                decision.writes.push(Write::DeleteGrouper(pass));
-                decision.look_again = Some(2 * INVENTORY_PERIOD);
+                decision.stalled = Some(Told::new("AccessDenied", format!("{GROUPER_DENIED}: {message}")));
+                if grouper_age(seen, now) >= DENIED {
+                    decision.writes.push(Write::DeleteGrouper(pass));
+                }
+            } else if seen.pass_summary.is_some() && seen.empty_for < EMPTY {
+                // It was to send again what is missing, and there is work left without it.
+                decision.degraded = Some(told);
             } else {
-                return Decision::failed(prior, Told::new("GrouperFailed", format!("the grouper failed: {message}")));
+                return Decision::failed(prior, told);
             }
         }
-        _ => {}
+    }
+    if decision.stalled.is_none() {
+        decision.stalled = still_denied(prior, seen, now);
     }
 
     // Groups that nobody works on.
@@ -427,7 +460,9 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
         decision.writes.push(Write::Redrive(asked.clone()));
     }
     if let Some(told) = dead_letters(run, dead, missing) {
-        if missing.is_some_and(|missing| missing <= dead) {
+        // Letters of others, or of groups that were archived all the same, keep no run from its end while it has work.
+        let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
+        if is_empty && missing.is_some_and(|missing| missing <= dead) {
             let since = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
             let since = since.filter(|it| it.reason == "GroupsDeadLettered").map(|it| it.last_transition_time.0);
             if since.is_some_and(|since| now.duration_since(since) > PATIENCE) {
@@ -437,14 +472,36 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
         } else {
             decision.degraded = Some(told);
         }
-    } else if missing.is_some_and(|missing| missing > dead) && seen.empty_for >= LOST {
+    }
+    let lost = missing.map_or(0, |missing| missing.saturating_sub(dead));
+    if lost > 0 && seen.empty_for >= LOST && seen.grouper == GrouperState::Succeeded {
         // Their messages are gone: retention, or a grouper that died between PUT and send.
+        let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
+        decision.degraded = Some(Told::new("MessagesLost", message));
         decision.writes.push(Write::DeleteGrouper(pass));
     }
 
     workers(run, &mut decision, seen, missing);
-    tell(run, &mut decision, seen, counted, total);
+    tell(&mut decision, seen, counted, total);
     decision
+}
+
+/// How long ago the grouper was made, or failed.
+fn grouper_age(seen: &Observed, now: Timestamp) -> Duration {
+    let age = seen.grouper_at.map(|at| now.duration_since(at));
+    age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
+}
+
+/// A grouper that tries again has not shown yet that it is allowed to.
+fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Option<Told> {
+    let again = match seen.grouper {
+        GrouperState::Absent => true,
+        GrouperState::Running => grouper_age(seen, now) < DENIED,
+        GrouperState::Succeeded | GrouperState::Failed { .. } => false,
+    };
+    let known = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
+    let known = known.filter(|it| again && it.message.starts_with(GROUPER_DENIED));
+    known.map(|it| Told::new("AccessDenied", it.message.clone()))
 }
 
 /// The workers, and how many of them.
@@ -478,7 +535,7 @@ fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<
 }
 
 /// Phase, message, and what is wrong.
-fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
+fn tell(decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
     let sums = counted.pass(decision.pass);
     (decision.phase, decision.message) = match (decision.pass, total) {
         (0, None) => (Phase::Grouping, format!("making groups; {} are archived already", sums.groups)),
@@ -486,6 +543,15 @@ fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, 
         (pass, None) => (Phase::Retrying, format!("retry pass {pass}: making groups")),
         (pass, Some(total)) => (Phase::Retrying, format!("retry pass {pass}: {} of {total} groups", sums.groups)),
     };
+    problems(decision, seen);
+    if let Some(name) = counted.defects.first() {
+        let message = format!("{} should not be among the receipts of this run", crate::printable(name));
+        decision.degraded.get_or_insert_with(|| Told::new("DeadLetters", message));
+    }
+}
+
+/// What is wrong with pods, the destination and the queue.
+fn problems(decision: &mut Decision, seen: &Observed) {
     for problem in &seen.pods.problems {
         let told = Told::new(problem.reason(), problem.message());
         let place = if problem.stalls() { &mut decision.stalled } else { &mut decision.degraded };
@@ -505,13 +571,6 @@ fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, 
         } else {
             decision.degraded.get_or_insert_with(|| Told::new("DepthUnknown", error.to_string()));
         }
-    }
-    if let Some(name) = counted.defects.first() {
-        let message = format!("{} should not be among the receipts of this run", crate::printable(name));
-        decision.degraded.get_or_insert_with(|| Told::new("DeadLetters", message));
-    }
-    if run.delivery == Delivery::S3Event && decision.message.is_empty() {
-        "waiting for events".clone_into(&mut decision.message);
     }
 }
 
@@ -558,6 +617,11 @@ fn end(run: &Run, mut decision: Decision, seen: &Observed, counted: &Counted, su
         decision.phase = Phase::Draining;
         decision.message = format!("all groups are archived; {left} pods are leaving");
         decision.writes = rest(run);
+        if seen.grouper == GrouperState::Running {
+            // It has nothing left to send.
+            decision.writes.push(Write::DeleteGrouper(decision.pass));
+        }
+        problems(&mut decision, seen);
         decision.look_again = Some(PERIOD / 5);
         return decision;
     }

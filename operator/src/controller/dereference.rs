@@ -23,8 +23,8 @@ use crate::crd::{ArchiveRunStatus, Origin};
 use crate::queues::{QueuePair, Queues};
 use crate::store::{InventoryState, Store, age};
 
-/// Between looks at a dead-letter queue. Nothing is scaled by it: it tells a person what to look into, who has a day.
-const DEAD_LETTERS_PERIOD: Duration = Duration::from_mins(1);
+/// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
+const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
 
 /// Looks at everything that a decision about the run needs.
 pub async fn dereference(
@@ -58,6 +58,7 @@ pub async fn dereference(
         service_account: account.is_some(),
         inventory: None,
         grouper: grouper_state(job.as_ref(), &pods.items),
+        grouper_at: job.as_ref().and_then(grouper_at),
         workers: deployment.as_ref().map(|deployment| WorkersState {
             replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs(),
         }),
@@ -147,16 +148,15 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     seen.pass_summary = track.summaries.get(&pass).cloned();
     if is_due(track.counted_at, PERIOD, now) {
         match store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await {
-            Ok(()) => track.counted_at = Some(now),
-            Err(error) => {
-                seen.store_error = Some(error);
-                // What was counted half is not shown.
-                track.counted_at = None;
-                return;
+            Ok(()) => {
+                track.counted_at = Some(now);
+                track.counted = Some(track.count.counted().clone());
             }
+            // What was counted half is not shown.
+            Err(error) => seen.store_error = Some(error),
         }
     }
-    seen.counted = Some(track.count.counted().clone());
+    seen.counted.clone_from(&track.counted);
 }
 
 fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
@@ -166,7 +166,7 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
         return GrouperState::Running;
     }
     if let Some(told) = problem::failure_of_job(job) {
-        let mut exits: Vec<_> = pods.iter().filter(|pod| is(pod, GROUPER)).collect();
+        let mut exits: Vec<_> = pods.iter().filter(|pod| is_of(pod, job)).collect();
         exits.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
         let exit = exits.into_iter().rev().find_map(problem::exit_of_pod);
         let (exit_code, words) = exit.map_or((None, String::new()), |(code, words)| (Some(code), words));
@@ -176,6 +176,18 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
         return GrouperState::Succeeded;
     }
     GrouperState::Running
+}
+
+/// When a Job was made, or failed.
+fn grouper_at(job: &Job) -> Option<Timestamp> {
+    let failed = problem::failed_at(job);
+    failed.or_else(|| job.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+/// Whether a pod is of this Job, not of the one of another pass.
+fn is_of(pod: &Pod, job: &Job) -> bool {
+    let name = pod.metadata.labels.as_ref().and_then(|labels| labels.get("batch.kubernetes.io/job-name"));
+    name.is_some() && name == job.metadata.name.as_ref()
 }
 
 fn is(pod: &Pod, component: &str) -> bool {

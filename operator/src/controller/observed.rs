@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::RunSummary;
 
 use super::problem::Problem;
@@ -74,6 +75,8 @@ pub struct Observed {
     pub inventory: Option<InventoryLook>,
     /// The grouper of the pass at hand.
     pub grouper: GrouperState,
+    /// When its Job was made, or failed.
+    pub grouper_at: Option<Timestamp>,
     /// The workers.
     pub workers: Option<WorkersState>,
     /// The pods.
@@ -86,7 +89,7 @@ pub struct Observed {
     pub summary: Option<RunSummary>,
     /// What the grouper of the pass at hand made, the inventory's own in pass 0.
     pub pass_summary: Option<RunSummary>,
-    /// Receipts; `None` where they were not read.
+    /// Receipts, as the last LIST that came to its end showed them; `None` before the first.
     pub counted: Option<Counted>,
     /// Why S3 could not be read, where it could not.
     pub store_error: Option<StoreError>,

@@ -1,7 +1,7 @@
 //! What can be wrong with a run's pods, told from their status. Pure.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_contract::ExitCode;
@@ -119,11 +119,19 @@ pub fn of_events(events: &[Event]) -> Option<Problem> {
     Some(Problem::FailedCreate(newest.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
 }
 
+/// When a Job failed, where it did.
+pub fn failed_at(job: &Job) -> Option<Timestamp> {
+    failed_condition(job)?.last_transition_time.as_ref().map(|time| time.0)
+}
+
+fn failed_condition(job: &Job) -> Option<&JobCondition> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|it| matches!(it.type_.as_str(), "Failed" | "FailureTarget") && it.status == "True")
+}
+
 /// Why a Job failed, where it did: its own words.
 pub fn failure_of_job(job: &Job) -> Option<String> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let failed =
-        conditions.iter().find(|it| matches!(it.type_.as_str(), "Failed" | "FailureTarget") && it.status == "True")?;
+    let failed = failed_condition(job)?;
     let reason = failed.reason.as_deref().unwrap_or("Failed");
     Some(failed.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}")))
 }

@@ -3,6 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
+use s3bundler_contract::Reason;
 use s3bundler_contract::record::InventoryRef;
 
 use super::apply::Applied;
@@ -71,7 +72,7 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     }
     if let Some(seen) = seen {
         depth(&mut status, seen, now);
-        counts(&mut status, seen);
+        counts(&mut status, seen, run.is_some_and(|run| decision.pass < run.max_passes));
         status.workers = Some(WorkerStatus {
             desired: int32(decision.workers),
             running: int32(seen.pods.running),
@@ -209,7 +210,8 @@ fn depth(status: &mut ArchiveRunStatus, seen: &Observed, now: Timestamp) {
     }
 }
 
-fn counts(status: &mut ArchiveRunStatus, seen: &Observed) {
+/// What S3 shows. With another pass to come, what it may still bring has not failed.
+fn counts(status: &mut ArchiveRunStatus, seen: &Observed, another_pass: bool) {
     if let Some(summary) = &seen.summary {
         status.groups.get_or_insert_default().total = Some(int64(summary.groups));
         status.bytes.get_or_insert_default().total = Some(int64(summary.bytes));
@@ -217,7 +219,10 @@ fn counts(status: &mut ArchiveRunStatus, seen: &Observed) {
         (objects.total, objects.left_out) = (Some(int64(summary.rows)), int64(summary.left_out_rows()));
     }
     let Some(counted) = &seen.counted else { return };
-    let outcome = counted.outcome();
+    let mut outcome = counted.outcome();
+    if another_pass {
+        outcome.failed.remove(&Reason::Retry);
+    }
     // A LIST may lag behind another.
     let grown = |before: i64, now: u64| before.max(int64(now));
     let groups: &mut GroupCounts = status.groups.get_or_insert_default();

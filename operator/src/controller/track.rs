@@ -9,13 +9,16 @@ use s3bundler_contract::RunSummary;
 use s3bundler_contract::layout::RunName;
 
 use crate::autoscale::depth::Depths;
-use crate::receipts::Count;
+use crate::autoscale::plan::Depth;
+use crate::receipts::{Count, Counted};
 
 /// A run as it was seen last.
 #[derive(Debug)]
 pub struct Track {
     /// The counting of its receipts.
     pub count: Count,
+    /// What it has come to, by the last sweep that came to its end.
+    pub counted: Option<Counted>,
     /// When receipts were listed last.
     pub counted_at: Option<Instant>,
     /// The depth as it was read last, and when.
@@ -34,6 +37,7 @@ impl Track {
     fn new(run: RunName) -> Self {
         Self {
             count: Count::new(run),
+            counted: None,
             counted_at: None,
             depths: None,
             dead_letters_at: None,
@@ -45,7 +49,7 @@ impl Track {
 
     /// Takes in a reading of the depth.
     pub fn saw(&mut self, depths: Depths, now: Instant) {
-        let is_empty = depths.groups.as_ref().is_ok_and(|depth| depth.visible == 0 && depth.in_flight == 0);
+        let is_empty = depths.groups.as_ref().is_ok_and(Depth::is_empty);
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
         self.depths = Some((now, depths));
     }

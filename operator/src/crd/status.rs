@@ -40,7 +40,7 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub retry_pass: Option<i32>,
-    /// Groups of all passes.
+    /// Groups that the inventory was split into. Those of retry passes are made of the same objects and not among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupCounts>,
     /// Objects of the inventory.
@@ -92,7 +92,7 @@ pub struct GroupCounts {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub committed: i64,
-    /// Those whose message ended in the dead-letter queue.
+    /// Those whose message is in the dead-letter queue; fewer again when they are put back.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub dead_lettered: i64,
@@ -140,7 +140,7 @@ pub struct ByteCounts {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub copied: i64,
-    /// Bytes of objects that failed.
+    /// Bytes of objects that failed, those that are to be tried again among them.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub failed: i64,

@@ -31,13 +31,14 @@ fn seen() -> Observed {
         service_account: true,
         inventory: None,
         grouper: GrouperState::Absent,
+        grouper_at: None,
         workers: None,
         pods: Pods::default(),
         depths: None,
         empty_for: Duration::ZERO,
         summary: None,
         pass_summary: None,
-        counted: None,
+        counted: Some(Counted::default()),
         store_error: None,
         redriven: None,
         worker_cap: 1000,
@@ -53,7 +54,6 @@ fn working(groups: u64) -> Observed {
         depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 2 }), dead_lettered: Some(0) }),
         summary: Some(summary.clone()),
         pass_summary: Some(summary),
-        counted: Some(Counted::default()),
         ..seen()
     }
 }
@@ -201,9 +201,63 @@ fn a_grouper_that_failed_ends_the_run_unless_somebody_may_still_allow_it() {
     let decision = decide(&run(json!({})), &claimed(), &failed(Some(3)), now());
     assert_eq!(decision.failed.unwrap().reason, "GrouperFailed");
     assert_eq!(decision.writes, [Write::DeleteWorkloads]);
-    let decision = decide(&run(json!({})), &claimed(), &failed(Some(7)), now());
-    assert_eq!((decision.failed, decision.stalled.unwrap().reason), (None, "AccessDenied"));
-    assert!(decision.writes.contains(&Write::DeleteGrouper(0)));
+    let again = |failed_at: &str| {
+        let seen = Observed { grouper_at: Some(failed_at.parse().unwrap()), ..failed(Some(7)) };
+        let decision = decide(&run(json!({})), &claimed(), &seen, now());
+        assert_eq!((decision.failed, decision.stalled.unwrap().reason), (None, "AccessDenied"));
+        assert!(decision.look_again.is_some());
+        decision.writes.contains(&Write::DeleteGrouper(0))
+    };
+    assert!(again("2026-11-23T11:59:00Z"));
+    assert!(!again("2026-11-23T11:59:10Z"), "not at once, or it would be made over and over");
+}
+
+#[test]
+fn a_grouper_that_was_denied_is_stalled_until_it_has_worked_for_a_while() {
+    let told = "the grouper was denied: told";
+    let stalled = condition("Stalled", "AccessDenied", "2026-11-23T11:50:00Z");
+    let prior = ArchiveRunStatus { conditions: vec![Condition { message: told.to_owned(), ..stalled }], ..claimed() };
+    let is_stalled = |grouper, made: &str| {
+        let seen = Observed { grouper, grouper_at: Some(made.parse().unwrap()), ..seen() };
+        decide(&run(json!({})), &prior, &seen, now()).stalled.is_some_and(|stalled| stalled.message == told)
+    };
+    assert!(is_stalled(GrouperState::Absent, NOW));
+    assert!(is_stalled(GrouperState::Running, "2026-11-23T11:59:30Z"));
+    assert!(!is_stalled(GrouperState::Running, "2026-11-23T11:58:30Z"));
+    assert!(!is_stalled(GrouperState::Succeeded, NOW));
+}
+
+#[test]
+fn a_grouper_that_fails_to_send_again_ends_the_run_only_where_no_work_is_left() {
+    let failed = |empty_for| Observed {
+        grouper: GrouperState::Failed { exit_code: Some(3), message: "told".to_owned() },
+        empty_for,
+        ..working(2)
+    };
+    let decision = decide(&run(json!({})), &claimed(), &failed(Duration::ZERO), now());
+    assert_eq!((decision.failed, decision.degraded.unwrap().reason), (None, "GrouperFailed"));
+    let decision = decide(&run(json!({})), &claimed(), &failed(Duration::from_mins(1)), now());
+    assert_eq!(decision.failed.unwrap().reason, "GrouperFailed");
+}
+
+#[test]
+fn what_is_not_counted_is_not_missing() {
+    let error = StoreError::Aws(AwsError { kind: AwsErrorKind::Transient, ..denied() });
+    let seen = Observed { counted: None, store_error: Some(error), empty_for: Duration::from_hours(1), ..working(2) };
+    let decision = decide(&run(json!({})), &claimed(), &seen, now());
+    assert_eq!((decision.phase, decision.writes.len(), decision.workers), (Phase::Bundling, 0, 2));
+    assert_eq!(decision.degraded.unwrap().reason, "DepthUnknown");
+}
+
+#[test]
+fn a_run_under_way_goes_on_without_its_service_account() {
+    let lost = || Observed { service_account: false, ..working(2) };
+    let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &lost(), now());
+    assert_eq!((decision.refused.unwrap().reason, decision.writes.len()), ("ServiceAccountNotFound", 0));
+    let decision = decide(&run(json!({})), &claimed(), &lost(), now());
+    assert_eq!((decision.refused.unwrap().reason, decision.phase), ("ServiceAccountNotFound", Phase::Bundling));
+    let decision = decide(&run(json!({"suspend": true})), &claimed(), &lost(), now());
+    assert!(decision.refused.is_some() && decision.writes.contains(&Write::Scale(0)), "{:?}", decision.writes);
 }
 
 #[test]
@@ -220,6 +274,14 @@ fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
     assert_eq!((degraded.reason, decision.stalled), ("DeadLetters", None));
     assert!(degraded.message.contains("kubectl annotate"), "{degraded:?}");
     assert_eq!(decide(&run, &claimed(), &dead(1, &one), now()).stalled.unwrap().reason, "GroupsDeadLettered");
+    // An existing queue may have dead letters of others.
+    let foreign = Observed { depths: working(2).depths, ..dead(500, &one) };
+    let foreign = Observed {
+        depths: foreign.depths.map(|depths| Depths { dead_lettered: Some(500), ..depths }),
+        ..dead(500, &one)
+    };
+    let decision = decide(&run, &claimed(), &foreign, now());
+    assert_eq!((decision.stalled, decision.degraded.unwrap().reason), (None, "DeadLetters"));
 
     let stalled =
         |since| ArchiveRunStatus { conditions: vec![condition("Stalled", "GroupsDeadLettered", since)], ..claimed() };
@@ -244,6 +306,12 @@ fn groups_whose_messages_are_lost_are_sent_again() {
     let again = |seen| decide(&run(json!({})), &claimed(), &seen, now()).writes.contains(&Write::DeleteGrouper(0));
     assert!(!again(lost(Duration::from_mins(10))));
     assert!(again(lost(Duration::from_mins(15))));
+    // Also beside a dead letter.
+    let beside = Observed {
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(1) }),
+        ..lost(Duration::from_mins(15))
+    };
+    assert!(again(beside));
 }
 
 #[test]
@@ -278,6 +346,13 @@ fn deadlines_and_too_many_failures_end_a_run() {
     assert_eq!(decide(&late, &claimed(), &working(2), now()).failed.unwrap().reason, "DeadlineExceeded");
     let in_time = run(json!({"activeDeadlineSeconds": 3601}));
     assert_eq!(decide(&in_time, &claimed(), &working(2), now()).failed, None);
+    // An hour since its start, 40 minutes of it at rest until now.
+    let resumed = condition("Suspended", "Suspended", "2026-11-23T11:20:00Z");
+    let resumed = ArchiveRunStatus { conditions: vec![resumed], ..claimed() };
+    for (deadline, late) in [(1199, true), (1201, false)] {
+        let run = run(json!({"activeDeadlineSeconds": deadline}));
+        assert_eq!(decide(&run, &resumed, &working(2), now()).failed.is_some(), late, "{deadline}");
+    }
 
     let strict = run(json!({"failurePolicy": {"maxFailedObjects": 1}}));
     let failed = |names: &[&str]| {
