@@ -74,6 +74,10 @@ pub struct WorkArgs {
     /// Directory for objects over 8 MiB and unfinished catalogs; fast local disk.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR", help_heading = "Work")]
     pub scratch: Option<PathBuf>,
+    /// Room in that directory for objects of all groups together: one that does not fit waits for others to leave. Default:
+    /// as much as there is.
+    #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE", help_heading = "Work")]
+    pub scratch_size: Option<ByteSize>,
     /// Go on with a store that ignores If-None-Match: only right while no other process writes this run.
     #[arg(long, env = "S3BUNDLER_SINGLE_WRITER", help_heading = "Work")]
     pub single_writer: bool,

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::BundleError;
-use super::budget::{Budget, Share};
+use super::budget::{Budget, Held, Share};
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::manifest::{Manifest, ManifestError};
 use super::pack::{Packed, Packer};
@@ -72,6 +72,8 @@ pub struct Work<'a> {
     pub options: &'a ArchiveOptions,
     /// The memory of this group.
     pub share: Share,
+    /// Bytes of scratch that its objects may take, where that is limited.
+    pub scratch: Option<u64>,
     /// Who fetches.
     pub fetcher: &'a Fetcher,
     /// Who uploads.
@@ -103,14 +105,19 @@ impl Work<'_> {
     }
 
     async fn produce(&self, steps: mpsc::Sender<Step>) -> Result<(), BundleError> {
-        let budget = Budget::new(self.share);
+        let budget = Budget::new(self.share.members);
+        let scratch = self.scratch.map(Budget::new);
         let rows = self.manifest.rows().map_err(ManifestError::Scratch)?;
         for row in rows {
             let row = row.map_err(|cause| BundleError::Row { manifest: self.address.clone(), cause })?;
             let reserved = Fetcher::reserve(&row, self.share.in_memory);
-            let permit = budget.take(reserved).await;
+            let scratch = match (&scratch, self.fetcher.spills(&row, self.share.in_memory)) {
+                (Some(scratch), Some(bytes)) => Some(scratch.take(bytes).await),
+                _ => None,
+            };
+            let held = Held { memory: budget.take(reserved).await, scratch };
             let (fetcher, budget, in_memory) = (self.fetcher.clone(), budget.clone(), self.share.in_memory);
-            let fetch = tokio::spawn(async move { fetcher.fetch(row, permit, reserved, budget, in_memory).await });
+            let fetch = tokio::spawn(async move { fetcher.fetch(row, held, reserved, budget, in_memory).await });
             if steps.send(Step::Object(AbortOnDropHandle::new(fetch))).await.is_err() {
                 // The packer has ended; its error says why.
                 return Ok(());

@@ -1,4 +1,4 @@
-//! One memory budget for object data. RSS does not grow with objects, group size or object size.
+//! One memory budget for object data, and one for scratch where its size is given. RSS does not grow with objects, group size or object size.
 //!
 //! Every group has an equal share, so that no group waits for the bytes of another. Of its share, three parts are set
 //! aside for the upload (one fills while two are in flight), and the rest is for members between GET and archive: a
@@ -87,18 +87,20 @@ fn cgroup_limit() -> Option<u64> {
 #[derive(Debug, Clone)]
 pub struct Budget {
     permits: Arc<Semaphore>,
+    units: u32,
 }
 
 impl Budget {
-    /// A budget for the members of a share.
-    pub fn new(share: Share) -> Self {
-        let units = usize::try_from(share.members / UNIT).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))) }
+    /// A budget of this many bytes.
+    pub fn new(bytes: u64) -> Self {
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
+        let permits = usize::try_from(units).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(permits)), units }
     }
 
-    /// Waits for permits for this many bytes.
+    /// Waits for permits for this many bytes; for all there are where that is more.
     pub async fn take(&self, bytes: u64) -> Permit {
-        let permit = Arc::clone(&self.permits).acquire_many_owned(units(bytes)).await;
+        let permit = Arc::clone(&self.permits).acquire_many_owned(units(bytes).min(self.units)).await;
         Permit(permit.expect("a budget is never closed"))
     }
 
@@ -110,6 +112,15 @@ impl Budget {
 
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+/// What an object holds from before its GET until its bytes are in a part.
+#[derive(Debug)]
+pub struct Held {
+    /// Its part of the memory.
+    pub memory: Permit,
+    /// Its part of the scratch, where it is known to go there and that is limited.
+    pub scratch: Option<Permit>,
 }
 
 /// Bytes taken from a budget; given back on drop.
@@ -142,6 +153,16 @@ mod tests {
             assert_eq!((share.part >> 20, share.in_memory >> 20), (part, in_memory), "{budget} {groups}");
             assert!(3 * share.part + share.members <= ByteSize::mib(budget / groups).bytes());
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_a_budget_has_it_alone() {
+        let budget = Budget::new(10 * UNIT);
+        let alone = budget.take(u64::MAX).await;
+        assert!(budget.try_take(1).is_none());
+        drop(alone);
+        let _some = budget.take(9 * UNIT).await;
+        assert!(budget.try_take(1).is_some());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use s3bundler_contract::{ExitCode, Reason, Row, S3Address};
 use tokio::io::AsyncWriteExt as _;
 
-use super::budget::{Budget, Permit};
+use super::budget::{Budget, Held};
 use super::checksum::{BodyDigest, source_checksums};
 use super::copy::Copier;
 use super::limiter::Limiters;
@@ -42,8 +42,8 @@ pub struct Fetched {
     pub mtime: u64,
     /// Its bytes.
     pub content: Content,
-    /// The memory they stand for.
-    pub permit: Permit,
+    /// The memory and scratch that they take.
+    pub held: Held,
 }
 
 /// What the catalog keeps of an object beside its row.
@@ -143,11 +143,17 @@ impl Fetcher {
         }
     }
 
-    /// Fetches one object. `budget` is asked, without waiting, for more than `permit` where the object has grown.
+    /// Bytes that `row` takes of the scratch directory, as far as the manifest tells: objects that are larger by now, and
+    /// those whose size it does not have, are not foreseen.
+    pub fn spills(&self, row: &Row, in_memory: u64) -> Option<u64> {
+        row.size.filter(|size| *size > in_memory && !self.copier.takes(*size))
+    }
+
+    /// Fetches one object. `budget` is asked, without waiting, for more memory than is held where the object has grown.
     pub async fn fetch(
         &self,
         row: Row,
-        permit: Permit,
+        held: Held,
         reserved: u64,
         budget: Budget,
         in_memory: u64,
@@ -159,7 +165,7 @@ impl Fetcher {
             facts: Facts::default(),
             mtime: 0,
             content: Content::Failed(Reason::Invalid),
-            permit,
+            held,
         };
         if fetched.row.impossible().is_some() {
             return Ok(fetched);
@@ -257,7 +263,7 @@ impl Fetcher {
             && match (more, room.budget.try_take(more)) {
                 (0, _) => true,
                 (_, Some(extra)) => {
-                    fetched.permit.merge(extra);
+                    fetched.held.memory.merge(extra);
                     true
                 }
                 (_, None) => false,

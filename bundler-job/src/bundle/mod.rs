@@ -77,6 +77,8 @@ pub struct Settings {
     pub memory: ByteSize,
     /// Directory for what does not stay in memory.
     pub scratch: PathBuf,
+    /// Room there for the objects of all groups; as much as there is unless given.
+    pub scratch_size: Option<ByteSize>,
     /// Whether the store knows CRC64NVME.
     pub checksums: bool,
 }
@@ -101,6 +103,7 @@ impl Settings {
             concurrency: work.concurrency.map(usize::from),
             memory: budget::budget(work.memory),
             scratch,
+            scratch_size: work.scratch_size,
             checksums: !work.no_crc64nvme,
         })
     }
@@ -216,7 +219,7 @@ impl Bundler {
         upload: &Upload,
         mut record: GroupRecord,
     ) -> Result<NamedTempFile, BundleError> {
-        let Settings { scratch, groups, memory, checksums, .. } = &*self.settings;
+        let Settings { scratch, scratch_size, groups, memory, checksums, .. } = &*self.settings;
         let scratch_error = |cause| BundleError::Scratch { path: scratch.clone(), cause };
         let catalog = NamedTempFile::new_in(scratch).map_err(scratch_error)?;
         let fetcher = Fetcher {
@@ -231,6 +234,7 @@ impl Bundler {
             manifest: rows,
             options: copier.options(),
             share: Share::plan(*memory, *groups, outline.archive)?,
+            scratch: scratch_size.map(|size| size.bytes() / (*groups).max(1)),
             fetcher: &fetcher,
             upload,
             progress: &self.progress,

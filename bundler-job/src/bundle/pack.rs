@@ -122,7 +122,7 @@ impl Packer {
 
     /// Packs the next object of the manifest. Blocks while parts wait for the upload.
     pub fn add(&mut self, fetched: Fetched) -> Result<(), PackError> {
-        let Fetched { row, listed_version, facts, mtime, content, permit } = fetched;
+        let Fetched { row, listed_version, facts, mtime, content, held } = fetched;
         let denial = self.denials.entry(row.bucket.clone()).or_default();
         denial.0 += 1;
         denial.1 += u64::from(matches!(content, Content::Failed(Reason::AccessDenied)));
@@ -163,7 +163,7 @@ impl Packer {
             None => self.write(&data).map_err(io)?,
             Some(file) => self.write_file(file, size).map_err(io)?,
         }
-        drop((data, permit));
+        drop((data, held));
         self.write(&header::END[..header::padding(size)]).map_err(io)?;
         self.record(placed(Outcome::Archived(place), facts))?;
         if self.frame_bytes >= FRAME {

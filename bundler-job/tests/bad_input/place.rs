@@ -84,7 +84,7 @@ async fn a_name_that_another_run_took_is_refused_and_that_run_can_go_on() {
 }
 
 #[tokio::test]
-async fn a_full_disk_ends_the_run_and_room_lets_it_finish() {
+async fn a_full_disk_ends_the_run_and_room_or_a_limit_lets_it_finish() {
     let world = World::start().await;
     let case = "full-disk";
     client::create_bucket(&world.s3, "films").await.unwrap();
@@ -101,21 +101,25 @@ async fn a_full_disk_ends_the_run_and_room_lets_it_finish() {
     let arguments =
         ["run", "--inventory", &inventory.manifest, "--destination", &destination, "--name", case, "--scratch"];
 
-    let small = namespace::program(&["--mount"], r#"mount -t tmpfs -o size=8m tmpfs "$1"; shift"#)
-        .arg(scratch.path())
-        .arg(env!("CARGO_BIN_EXE_s3bundler"))
-        .args(arguments)
-        .arg(scratch.path())
-        .access(world.moto.access());
-    let outcome = small.run().await.unwrap();
+    let on_disk_of = |mebibytes: u32| {
+        let mount = format!(r#"mount -t tmpfs -o size={mebibytes}m tmpfs "$1"; shift"#);
+        namespace::program(&["--mount"], &mount)
+            .arg(scratch.path())
+            .arg(env!("CARGO_BIN_EXE_s3bundler"))
+            .args(arguments)
+            .arg(scratch.path())
+            .access(world.moto.access())
+    };
+    let outcome = on_disk_of(8).run().await.unwrap();
     namespace::expect_ready(&outcome);
     let path = scratch.path().display().to_string();
     expect_error(case, &outcome, ExitCode::Local, &[&path, "No space left on device", "--scratch"]);
     let archived = world.archived(case);
     expect_nothing(&archived).await;
 
-    let large = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.moto.access()).args(arguments);
-    let outcome = large.arg(scratch.path()).run().await.unwrap();
+    // Room for one of the three and the catalog, and knowing it.
+    let outcome = on_disk_of(12).args(["--scratch-size", "10MiB", "--groups", "1"]).run().await.unwrap();
+    namespace::expect_ready(&outcome);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     for row in archived.index().await {
         let body = &bodies[row["key"].parse::<usize>().unwrap()];

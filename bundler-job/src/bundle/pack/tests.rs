@@ -2,10 +2,10 @@
 
 use std::io::{Read as _, Seek as _, Write as _};
 
-use s3bundler_contract::{ByteSize, Row};
+use s3bundler_contract::Row;
 
 use super::*;
-use crate::bundle::budget::{Budget, Share};
+use crate::bundle::budget::{Budget, Held};
 use crate::catalog::{ArchiveRecord, Catalog, GroupRecord};
 
 struct Archive {
@@ -19,14 +19,14 @@ fn fetched(key: &str, content: Content) -> Fetched {
         Content::Scratch(file) => file.metadata().expect("a size").len(),
         _ => 1,
     };
-    let budget = Budget::new(Share::plan(ByteSize::mib(128), 1, 1).expect("enough"));
+    let budget = Budget::new(1 << 20);
     Fetched {
         row: Row { bucket: "b".into(), key: key.into(), size: Some(size), ..Row::default() },
         listed_version: false,
         facts: Facts::default(),
         mtime: 1_700_000_000,
         content,
-        permit: budget.try_take(1).expect("free"),
+        held: Held { memory: budget.try_take(1).expect("free"), scratch: None },
     }
 }
 

@@ -114,6 +114,8 @@ fn args(run: &Run, queue: &str) -> Vec<String> {
     arg("groups", &run.groups_per_worker);
     arg("drain", &run.drain.as_secs());
     arg("scratch", &SCRATCH);
+    // The rest is for catalogs and group manifests.
+    arg("scratch-size", &(run.scratch_size.bytes() / 10 * 9));
     arg("listen", &format_args!("[::]:{PORT}"));
     if let Some(groups) = run.recycle_after {
         arg("recycle-after", &groups);
