@@ -159,3 +159,27 @@ fn scratch(run: &Run) -> (Volume, Option<String>) {
 fn size(run: &Run) -> Quantity {
     run.scratch.size_limit.clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::validate::read;
+
+    fn fs_group(scratch: &Value, defaults: &Defaults) -> Option<i64> {
+        let run = read(&archive_run(json!({"workers": {"scratch": scratch}})), defaults).expect("a run");
+        let template = workers(&run, defaults, "q").spec.expect("a Deployment").template;
+        template.spec.and_then(|pod| pod.security_context).expect("a pod").fs_group
+    }
+
+    #[test]
+    fn only_volumes_that_are_made_for_a_worker_change_hands() {
+        let ephemeral = json!({"type": "Ephemeral", "ephemeral": {}});
+        assert_eq!(fs_group(&ephemeral, &defaults()), Some(65532));
+        assert_eq!(fs_group(&ephemeral, &Defaults { worker_fs_group: None, ..defaults() }), None);
+        assert_eq!(fs_group(&json!({}), &defaults()), None);
+        assert_eq!(fs_group(&json!({"type": "HostPath", "hostPath": {"path": "/nvme"}}), &defaults()), None);
+    }
+}
