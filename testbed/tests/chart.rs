@@ -42,6 +42,7 @@ operator:
   priorityClassName: high
 serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::111122223333:role/operator"}}
 worker:
+  fsGroup: null
   env: {AWS_ENDPOINT_URL: "http://aws.example:9000", ODD: "a \"$(b)\" = c", NUMBER: 3}
   serviceAccounts:
     - {namespace: team-a, annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::111122223333:role/a"}}
@@ -180,11 +181,13 @@ fn the_operator_understands_all_that_it_is_started_with() {
             && args.watch_namespaces.is_empty()
             && args.worker_env.is_empty()
     );
+    assert_eq!(args.worker_fs_group, Some(65532), "the user of the images");
 
     let objects = render(FULL);
     let args = settings(&objects);
     assert_eq!(args.worker_image, "mirror.example:5000/s3bundler/worker:0.1.0");
     assert_eq!(args.watch_namespaces, ["team-a", "team-b"]);
+    assert_eq!(args.worker_fs_group, None);
     assert_eq!((args.max_workers, args.cluster_name.as_str()), (1_000_000, "production 1"));
     assert_eq!((args.region.as_deref(), args.log_format.as_str()), (Some("eu-west-1"), "json"));
     for (name, value) in [("ODD", "a \"$(b)\" = c"), ("NUMBER", "3"), ("S3BUNDLER_REGION", "eu-west-1")] {

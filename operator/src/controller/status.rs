@@ -266,3 +266,42 @@ fn int64(n: u64) -> i64 {
 fn int32(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+    use super::*;
+    use crate::aws::AwsError;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_run_whose_writes_are_refused_says_what_a_person_can_do() {
+        for (kind, stalled, accepted) in [
+            (AwsErrorKind::Denied, ("True", "AccessDenied"), ("True", "Valid")),
+            (AwsErrorKind::NotFound, ("False", "Progressing"), ("False", "Invalid")),
+        ] {
+            let target = "s3://b/runs/logs.json".to_owned();
+            let refused = AwsError { action: "PutObject", target, kind, detail: "NoSuchBucket".to_owned() };
+            let applied = Applied { refused: Some(refused), ..Applied::default() };
+            let decision = Decision { refused: None, ..Decision::refused(Told::new("Pending", "claiming")) };
+            let (now, generation) = (time("2026-11-23T12:00:00Z"), 1);
+            let outcome = Outcome { run: None, seen: None, decision: &decision, applied: &applied, generation, now };
+            let status = next(&ArchiveRunStatus::default(), &outcome);
+            let told = |name| condition(&status, name).map(|it| (it.status.as_str(), it.reason.as_str())).unwrap();
+            assert_eq!((told("Stalled"), told("Accepted")), (stalled, accepted), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn another_reason_to_be_stalled_begins_anew_and_the_same_does_not() {
+        let since = |status: &ArchiveRunStatus| condition(status, "Stalled").unwrap().last_transition_time.0;
+        let (first, later) = (time("2026-11-23T12:00:00Z"), time("2026-11-24T12:00:00Z"));
+        let denied = held(&ArchiveRunStatus::default(), &Told::new("AccessDenied", "one thing"), Some(1), first);
+        assert_eq!(since(&held(&denied, &Told::new("AccessDenied", "another"), Some(2), later)), first);
+        assert_eq!(since(&held(&denied, &Told::new("GroupsDeadLettered", "dead"), Some(2), later)), later);
+    }
+}

@@ -1,7 +1,7 @@
 //! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and containerd, with S3 and SQS
 //! beside them. One cluster at a time fits on a machine, so this is one test of many scenarios, each in a namespace of its
-//! own: the first has the cluster for itself, because it tells how long things take; the others run side by side.
-//! `SCENARIO=word,other` runs those with one of the words in their names.
+//! own: the first has the cluster for itself, because it tells how long things take; the others run side by side, a few at a
+//! time. `SCENARIO=word,other` runs those with one of the words in their names.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -28,10 +28,13 @@ use std::panic;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use scene::Scene;
 use tokio::task;
+
+/// Scenarios that are played at a time: with more, S3 and SQS, which answer some 100 requests a second, are what is tested.
+const AT_ONCE: usize = 8;
 
 type Scenario = fn(Arc<Scene>) -> BoxFuture<'static, ()>;
 
@@ -46,7 +49,12 @@ macro_rules! scenarios {
 async fn the_operator_in_a_cluster() {
     let scene = Arc::new(Scene::start().await);
     let first = scenarios![lifecycle::a_run_goes_all_the_way];
+    // Those that take long first.
     let others = scenarios![
+        survival::a_run_survives_the_killing_of_its_pods,
+        survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
+        retry::objects_that_fail_for_the_time_being_are_tried_again,
+        dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
         refused::what_the_api_server_takes_and_refuses,
         refused::a_namespace_without_a_policy_of_its_own_is_told,
         lifecycle::a_suspended_run_rests_and_goes_on,
@@ -59,16 +67,12 @@ async fn the_operator_in_a_cluster() {
         queue::whoever_else_scales_is_let_to_until_the_end,
         queue::keda_is_told_what_to_do,
         identity::pods_without_keys_archive_with_the_role_of_their_service_account,
-        survival::a_run_survives_the_killing_of_its_pods,
-        survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
         trouble::an_inventory_that_is_not_there_yet_is_waited_for,
         trouble::a_service_account_that_is_missing_is_named,
         trouble::an_image_that_cannot_be_pulled_stalls_the_run,
         trouble::pods_that_fit_nowhere_are_told,
         trouble::objects_that_are_gone_are_counted_by_reason,
         trouble::a_destination_that_is_not_there_is_named,
-        retry::objects_that_fail_for_the_time_being_are_tried_again,
-        dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
         dead_letters::a_run_whose_groups_stay_dead_letters_fails_and_keeps_its_queues,
         denied::a_source_that_is_denied_to_the_workers_is_named,
         denied::an_inventory_that_is_denied_to_the_grouper_is_named,
@@ -91,7 +95,7 @@ async fn the_operator_in_a_cluster() {
     assert!(failed.is_empty(), "{} scenarios failed\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Plays scenarios side by side; gives the names of those that failed, and why.
+/// Plays scenarios, some of them side by side; gives the names of those that failed, and why.
 async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)], words: &LastWords) -> Vec<String> {
     let only = std::env::var("SCENARIO").unwrap_or_default();
     let wanted = scenarios.iter().filter(|(name, _)| only.split(',').any(|word| name.contains(word)));
@@ -109,7 +113,7 @@ async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)], words:
         let why: Vec<_> = why.lines().take(2).collect();
         Some(format!("{name}: {}", why.join(" ")))
     });
-    futures_util::future::join_all(playing).await.into_iter().flatten().collect()
+    stream::iter(playing).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
 }
 
 /// What panics said, with the place, by the tasks that they ended.

@@ -87,13 +87,13 @@ pub async fn objects_that_are_gone_are_counted_by_reason(scene: &Scene) {
 pub async fn a_destination_that_is_not_there_is_named(scene: &Scene) {
     let team = scene.team("homeless").await;
     let manifest = team.inventory(5).await;
-    let elsewhere = json!({"destination": {"bucket": "homeless-elsewhere"}});
+    let elsewhere = json!({"destination": {"bucket": "homeless-elsewhere-archive"}});
     team.apply(&team.archive_run("logs", &manifest, elsewhere)).await;
     let applied = Instant::now();
     let status = team.condition("logs", "Accepted", "False", "Invalid").await;
     assert!(applied.elapsed() < Duration::from_mins(1), "{:?}", applied.elapsed());
     let words = message(&status, "Accepted");
-    assert!(words.contains("s3://homeless-elsewhere/") && words.contains("NoSuchBucket"), "{words}");
-    client::create_bucket(&scene.s3, "homeless-elsewhere").await.unwrap();
+    assert!(words.contains("s3://homeless-elsewhere-archive/") && words.contains("NoSuchBucket"), "{words}");
+    client::create_bucket(&scene.s3, "homeless-elsewhere-archive").await.unwrap();
     team.condition("logs", "Complete", "True", "Complete").await;
 }

@@ -181,6 +181,7 @@ fn size(run: &Run) -> Quantity {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::*;
     use crate::controller::testing::{archive_run, defaults};
     use crate::controller::validate::read;
 
@@ -207,9 +208,24 @@ mod tests {
             (json!({"scratch": host_path}), json!({"requests": {"cpu": "1"}})),
         ] {
             let run = read(&archive_run(json!({"workers": workers})), &defaults()).expect("a run");
-            let pod = super::workers(&run, &defaults(), "q").spec.and_then(|spec| spec.template.spec).expect("a pod");
+            let pod = workers(&run, &defaults(), "q").spec.and_then(|spec| spec.template.spec).expect("a pod");
             let found: Value = serde_json::to_value(&pod.containers[0].resources).expect("JSON");
             assert_eq!(found, expected, "{workers}");
         }
+    }
+
+    fn fs_group(scratch: &Value, defaults: &Defaults) -> Option<i64> {
+        let run = read(&archive_run(json!({"workers": {"scratch": scratch}})), defaults).expect("a run");
+        let template = workers(&run, defaults, "q").spec.expect("a Deployment").template;
+        template.spec.and_then(|pod| pod.security_context).expect("a pod").fs_group
+    }
+
+    #[test]
+    fn only_volumes_that_are_made_for_a_worker_change_hands() {
+        let ephemeral = json!({"type": "Ephemeral", "ephemeral": {}});
+        assert_eq!(fs_group(&ephemeral, &defaults()), Some(65532));
+        assert_eq!(fs_group(&ephemeral, &Defaults { worker_fs_group: None, ..defaults() }), None);
+        assert_eq!(fs_group(&json!({}), &defaults()), None);
+        assert_eq!(fs_group(&json!({"type": "HostPath", "hostPath": {"path": "/nvme"}}), &defaults()), None);
     }
 }
