@@ -51,6 +51,8 @@ async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws
     let found = store.latest_inventory(&S3Address::new(INVENTORIES, latest)).await.unwrap();
     assert_eq!(found.as_ref(), Some(&inventory), "the unfinished one is passed over");
 
+    let nowhere = store.inventory(&S3Address::new("no-such-bucket", "manifest.json")).await.unwrap();
+    assert_eq!(nowhere, InventoryState::Missing, "a bucket that is not there is no denied one");
     let given = store.manifests(&S3Address::new(INVENTORIES, "seed/")).await.unwrap();
     assert!(given.is_some(), "group manifests are a source too");
 

@@ -22,7 +22,7 @@ from moto.core.exceptions import AccessDeniedError
 from moto.core.responses import ActionResult
 from moto.iam.access_control import S3IAMRequest
 from moto.iam.models import iam_backends
-from moto.s3.exceptions import MissingKey
+from moto.s3.exceptions import MissingBucket, MissingKey
 from moto.s3.responses import S3Response
 from moto.server import main
 from moto.sqs.responses import SQSResponse
@@ -36,7 +36,7 @@ def authorize(response, request_class, resource="*", needed=None):
     """Moto knows who asks and checks the signature; what is needed, and who may, is decided here."""
     if ActionAuthenticatorMixin.request_count < settings.INITIAL_NO_AUTH_ACTION_COUNT:
         return by_moto(response, request_class, resource)
-    if response.service_name == "iam":
+    if response.service_name == "iam" or is_nowhere(response):
         return
     if response._get_action() == "AssumeRoleWithWebIdentity":
         return trust(response)
@@ -54,6 +54,17 @@ def authorize(response, request_class, resource="*", needed=None):
                     self._raise_access_denied()
 
     by_moto(response, Request, resource)
+
+
+def is_nowhere(response):
+    """S3 tells everybody that there is no such bucket."""
+    if response.service_name != "s3" or not response.bucket_name or response._get_action() == "CreateBucket":
+        return False
+    try:
+        response.backend.get_bucket(response.bucket_name)
+    except MissingBucket:
+        return True
+    return False
 
 
 def needs(response, action, resource):
