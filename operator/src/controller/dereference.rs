@@ -47,6 +47,7 @@ pub async fn dereference(
     )
     .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
 
+    track.saw_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
     let mut seen = Observed {
         service_account: account.is_some(),
         inventory: None,
