@@ -3,6 +3,7 @@
 //! belong to somebody else.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
@@ -15,7 +16,7 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::decide::Write;
-use super::track::Track;
+use super::track::{AppliedWorkers, Track};
 use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
 use crate::aws::{AwsError, AwsErrorKind};
@@ -113,8 +114,13 @@ async fn one(
             }
         }
         Write::ApplyWorkers => {
-            server_side(context, &build::workers(run, &context.defaults, &url())).await?;
+            let (deployment, at) = (build::workers(run, &context.defaults, &url()), Instant::now());
+            if track.workers.as_ref().is_some_and(|applied| applied.are(&deployment, at)) {
+                return Ok(());
+            }
             server_side(context, &build::disruption_budget(run)).await?;
+            let generation = server_side(context, &deployment).await?.metadata.generation;
+            track.workers = generation.map(|generation| AppliedWorkers { deployment, generation, at });
         }
         Write::Scale(replicas) => {
             let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &run.namespace);
@@ -205,7 +211,7 @@ fn scaled_objects(context: &Context, run: &Run) -> Api<DynamicObject> {
     Api::namespaced_with(context.client.clone(), &run.namespace, &resource)
 }
 
-async fn server_side<K>(context: &Context, object: &K) -> Result<(), ReconcileError>
+async fn server_side<K>(context: &Context, object: &K) -> Result<K, ReconcileError>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Serialize
@@ -215,7 +221,7 @@ where
 {
     let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let params = PatchParams::apply(MANAGER).force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(object)).await.map(|_| ()).map_err(written)
+    api.patch(&object.name_any(), &params, &Patch::Apply(object)).await.map_err(written)
 }
 
 async fn delete<K>(context: &Context, run: &Run, name: &str) -> Result<(), ReconcileError>

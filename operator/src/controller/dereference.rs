@@ -54,6 +54,7 @@ pub async fn dereference(
         problems.extend(refused_pods(client, run, job).await?);
         problems.sort();
     }
+    track.saw_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
     let mut seen = Observed {
         service_account: account.is_some(),
         inventory: None,

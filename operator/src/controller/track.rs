@@ -5,12 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use s3bundler_contract::RunSummary;
 use s3bundler_contract::layout::RunName;
 
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::receipts::{Count, Counted};
+
+/// Between two applies of workers that are as they should be.
+const APPLY_PERIOD: Duration = Duration::from_mins(10);
 
 /// A run as it was seen last.
 #[derive(Debug)]
@@ -31,6 +35,27 @@ pub struct Track {
     pub summaries: HashMap<u32, RunSummary>,
     /// The request for a redrive that was carried out last.
     pub redriven: Option<String>,
+    /// The workers as they were applied last; forgotten once somebody else changed them.
+    pub workers: Option<AppliedWorkers>,
+}
+
+/// A Deployment that the API server has.
+#[derive(Debug)]
+pub struct AppliedWorkers {
+    /// What was applied.
+    pub deployment: Deployment,
+    /// What the API server made of it.
+    pub generation: i64,
+    /// When.
+    pub at: Instant,
+}
+
+impl AppliedWorkers {
+    /// Whether there is nothing to do where `deployment` is wanted. What no generation tells, such as a changed label or a
+    /// missing disruption budget, is mended every [`APPLY_PERIOD`].
+    pub fn are(&self, deployment: &Deployment, now: Instant) -> bool {
+        self.deployment == *deployment && now.saturating_duration_since(self.at) < APPLY_PERIOD
+    }
 }
 
 impl Track {
@@ -44,7 +69,13 @@ impl Track {
             empty_since: None,
             summaries: HashMap::new(),
             redriven: None,
+            workers: None,
         }
+    }
+
+    /// Takes in the generation of the workers' Deployment: another than the applied one's is somebody else's.
+    pub fn saw_workers(&mut self, generation: Option<i64>) {
+        self.workers = self.workers.take().filter(|applied| Some(applied.generation) == generation);
     }
 
     /// Takes in a reading of the depth.
@@ -81,5 +112,35 @@ impl Tracks {
     /// Forgets a run.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    #[test]
+    fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {
+        let deployment = |name: &str| Deployment {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            ..Deployment::default()
+        };
+        let at = Instant::now();
+        let mut track = Track::new("r".parse().expect("a name"));
+        track.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
+        let stay = |track: &Track, name: &str, after| {
+            track.workers.as_ref().is_some_and(|applied| applied.are(&deployment(name), at + after))
+        };
+        track.saw_workers(Some(3));
+        assert!(stay(&track, "a", APPLY_PERIOD / 2));
+        assert!(!stay(&track, "b", APPLY_PERIOD / 2), "they are to differ");
+        assert!(!stay(&track, "a", APPLY_PERIOD), "nobody knows");
+        for seen in [Some(4), None] {
+            track.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
+            track.saw_workers(seen);
+            assert!(!stay(&track, "a", Duration::ZERO), "somebody was there: {seen:?}");
+        }
     }
 }

@@ -208,7 +208,7 @@ mod tests {
             (json!({"scratch": host_path}), json!({"requests": {"cpu": "1"}})),
         ] {
             let run = read(&archive_run(json!({"workers": workers})), &defaults()).expect("a run");
-            let pod = workers(&run, &defaults(), "q").spec.and_then(|spec| spec.template.spec).expect("a pod");
+            let pod = super::workers(&run, &defaults(), "q").spec.and_then(|spec| spec.template.spec).expect("a pod");
             let found: Value = serde_json::to_value(&pod.containers[0].resources).expect("JSON");
             assert_eq!(found, expected, "{workers}");
         }
