@@ -396,7 +396,7 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
     let Some(counted) = &seen.counted else {
         // What is not counted is not missing: nothing that hangs on receipts is decided.
         decision.workers = seen.workers.map_or(0, |workers| workers.replicas);
-        decision.message = "its receipts are not counted yet".to_owned();
+        "its receipts are not counted yet".clone_into(&mut decision.message);
         decision.phase = match (pass, &seen.summary) {
             (0, None) => Phase::Grouping,
             (0, Some(_)) => Phase::Bundling,
