@@ -9,7 +9,7 @@
 //!                                  └──► the other receipts are put, all end ─────► measured
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const LIFE: Duration = Duration::from_hours(1);
 /// Between a state and its measurement: pods start, the last events are written.
 const SETTLE: Duration = Duration::from_secs(30);
+/// Between two looks of the operator at a live run.
+const PERIOD: Duration = Duration::from_secs(15);
 /// Ticks of /proc/<pid>/stat in a second, on every Linux.
 const TICKS: f64 = 100.0;
 
@@ -319,20 +321,23 @@ fn table(waiting: &Measurement, over: &Measurement, time: Duration) -> String {
         "\nThe operator at rest, for {seconds} s each\n\n| | {FINISHED} finished, {LIVE} live | {} finished |\n|---|---|---|\n",
         FINISHED + LIVE
     );
-    let mut row = |name: &str, cell: &dyn Fn(&Measurement) -> String| {
-        let _ = writeln!(table, "| {name} | {} | {} |", cell(waiting), cell(over));
+    let mut row = |name: &str, waiting: String, over: String| {
+        let _ = writeln!(table, "| {name} | {waiting} | {over} |");
     };
-    let mib = |bytes: u64| super::as_f64(bytes) / super::as_f64(1 << 20);
-    row("RSS", &|it| format!("{:.1} MiB", mib(it.memory)));
-    row("peak RSS since its start", &|it| format!("{:.1} MiB", mib(it.peak_memory)));
-    row("CPU of one core", &|it| format!("{:.2} %", it.cpu * 100.0));
-    let names: std::collections::BTreeSet<_> = waiting.requests.keys().chain(over.requests.keys()).collect();
-    let periods = super::as_f64(LIVE as u64) * time.as_secs_f64() / 15.0;
+    let mut both = |name: &str, cell: fn(&Measurement) -> String| row(name, cell(waiting), cell(over));
+    both("RSS", |it| format!("{:.1} MiB", mib(it.memory)));
+    both("peak RSS since its start", |it| format!("{:.1} MiB", mib(it.peak_memory)));
+    both("CPU of one core", |it| format!("{:.2} %", it.cpu * 100.0));
+    let looks = super::as_f64(LIVE as u64) * time.as_secs_f64() / PERIOD.as_secs_f64();
+    let names: BTreeSet<_> = waiting.requests.keys().chain(over.requests.keys()).collect();
     for name in names {
-        row(name, &|it| match it.requests.get(name) {
-            None => "0".to_owned(),
-            Some(count) => format!("{count} ({:.2} a live run and 15 s)", super::as_f64(*count) / periods),
-        });
+        let [waiting, over] = [waiting, over].map(|it| it.requests.get(name).copied().unwrap_or_default());
+        let each = super::as_f64(waiting) / looks;
+        row(name, format!("{waiting}: {each:.2} a run in {} s", PERIOD.as_secs()), over.to_string());
     }
     table
+}
+
+fn mib(bytes: u64) -> f64 {
+    super::as_f64(bytes) / super::as_f64(1 << 20)
 }
