@@ -7,6 +7,7 @@
 
 #[path = "../admission/cases.rs"]
 mod admission;
+mod examples;
 mod lifecycle;
 mod queue;
 mod refused;
@@ -37,6 +38,7 @@ async fn the_operator_in_a_cluster() {
     let first = scenarios![lifecycle::a_run_goes_all_the_way];
     let others = scenarios![
         refused::what_the_api_server_takes_and_refuses,
+        examples::examples_are_what_others_understand,
         lifecycle::a_suspended_run_rests_and_goes_on,
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,

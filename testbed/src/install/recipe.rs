@@ -190,8 +190,7 @@ impl Recipe {
     fn make_crds(self, folder: &Path) -> Result<(), InstallError> {
         Tool::GO.ready()?;
         let source = folder.join("source");
-        let files =
-            [("go.mod", CRDS_GO_MOD), ("go.sum", CRDS_GO_SUM), ("main.go", CRDS_MAIN), ("apis.go", CRDS_APIS)];
+        let files = [("go.mod", CRDS_GO_MOD), ("go.sum", CRDS_GO_SUM), ("main.go", CRDS_MAIN), ("apis.go", CRDS_APIS)];
         write_source(&source, &files)?;
         self.run(go(&source).args(["run", "-mod=readonly", ".", "../"]))
     }
