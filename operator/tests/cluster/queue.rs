@@ -91,7 +91,7 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
-    let object = tokio::time::timeout(Duration::from_mins(1), written).await.expect("the operator writes it");
+    let object = tokio::time::timeout(Duration::from_mins(3), written).await.expect("the operator writes it");
     // The operator writes by server-side apply, which is refused if the definition lacks a field of it.
     let unknown = json!({
         "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
