@@ -72,7 +72,8 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     }
     if let Some(seen) = seen {
         depth(&mut status, seen, now);
-        counts(&mut status, seen, run.is_some_and(|run| decision.pass < run.max_passes));
+        let may_be_had = !decision.phase.is_final() && run.is_some_and(|run| run.max_passes > 0);
+        counts(&mut status, seen, may_be_had);
         status.workers = Some(WorkerStatus {
             desired: int32(decision.workers),
             running: int32(seen.pods.running),
@@ -210,8 +211,8 @@ fn depth(status: &mut ArchiveRunStatus, seen: &Observed, now: Timestamp) {
     }
 }
 
-/// What S3 shows. With another pass to come, what it may still bring has not failed.
-fn counts(status: &mut ArchiveRunStatus, seen: &Observed, another_pass: bool) {
+/// What S3 shows. What another pass may still bring has not failed.
+fn counts(status: &mut ArchiveRunStatus, seen: &Observed, may_be_had: bool) {
     if let Some(summary) = &seen.summary {
         status.groups.get_or_insert_default().total = Some(int64(summary.groups));
         status.bytes.get_or_insert_default().total = Some(int64(summary.bytes));
@@ -220,7 +221,7 @@ fn counts(status: &mut ArchiveRunStatus, seen: &Observed, another_pass: bool) {
     }
     let Some(counted) = &seen.counted else { return };
     let mut outcome = counted.outcome();
-    if another_pass {
+    if may_be_had {
         outcome.failed.remove(&Reason::Retry);
     }
     // A LIST may lag behind another.
