@@ -40,6 +40,7 @@ fn seen() -> Observed {
         counted: None,
         store_error: None,
         redriven: None,
+        in_the_way: None,
         worker_cap: 1000,
     }
 }
