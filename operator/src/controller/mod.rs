@@ -310,7 +310,7 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     };
     let track = context.tracks.of(&run.uid, &run.name);
     let track: &mut Track = &mut *track.lock().await;
-    let seen = dereference::dereference(context, &run, &prior, track).await?;
+    let seen = Box::pin(dereference::dereference(context, &run, &prior, track)).await?;
     let now = Timestamp::now();
     let decision = match &seen.in_the_way {
         Some(it) if !has_ended => it.decision(),
@@ -356,8 +356,17 @@ async fn write_status(
         return Ok(());
     }
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    let patch = Patch::Merge(json!({"metadata": {"uid": resource.uid()}, "status": merge(prior, next)}));
-    match runs.patch_status(&resource.name_any(), &PatchParams::default(), &patch).await {
+    let name = resource.name_any();
+    // By its version: the API server minds no uid in a write of a status.
+    let found = runs.get_metadata_opt(&name).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    let version = match found.map(|found| found.metadata) {
+        // Deleted meanwhile, which its watch tells.
+        None => return Ok(()),
+        Some(found) if found.uid != resource.metadata.uid => return Err(ReconcileError::Changed),
+        Some(found) => found.resource_version,
+    };
+    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "status": merge(prior, next)}));
+    match runs.patch_status(&name, &PatchParams::default(), &patch).await {
         Ok(_) => events::publish(&context.recorder, resource, prior, next).await,
         // Deleted meanwhile, which its watch tells.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
