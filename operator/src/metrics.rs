@@ -1,7 +1,8 @@
 //! Figures for Prometheus, and the three pages that they and the probes are read from.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -41,6 +42,8 @@ pub struct Metrics {
     ready: Family<RunLabels, Gauge>,
     committed: Family<RunLabels, Gauge>,
     total: Family<RunLabels, Gauge>,
+    /// Runs that have figures.
+    observed: Arc<Mutex<HashSet<RunLabels>>>,
     leader: Gauge,
     is_ready: Arc<AtomicBool>,
 }
@@ -77,6 +80,7 @@ impl Default for Metrics {
             ready,
             committed,
             total,
+            observed: Arc::default(),
             leader,
             is_ready: Arc::default(),
         }
@@ -96,6 +100,7 @@ impl Metrics {
     /// Takes over what the status of a run says.
     pub fn observe(&self, run: &Run, status: &ArchiveRunStatus) {
         let labels = RunLabels { namespace: run.namespace.clone(), run: run.name.to_string() };
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).insert(labels.clone());
         let set = |family: &Family<RunLabels, Gauge>, value: Option<i64>| {
             if let Some(value) = value {
                 family.get_or_create(&labels).set(value);
@@ -113,8 +118,25 @@ impl Metrics {
     /// Forgets a run that is gone.
     pub fn forget(&self, run: &ArchiveRun) {
         let labels = RunLabels { namespace: run.namespace().unwrap_or_default(), run: run.name_any() };
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).remove(&labels);
+        self.remove(&labels);
+    }
+
+    /// Forgets all runs but these, by namespace and name.
+    pub fn retain(&self, runs: &HashSet<(String, String)>) {
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.retain(|labels| {
+            let stays = runs.contains(&(labels.namespace.clone(), labels.run.clone()));
+            if !stays {
+                self.remove(labels);
+            }
+            stays
+        });
+    }
+
+    fn remove(&self, labels: &RunLabels) {
         for family in [&self.visible, &self.in_flight, &self.desired, &self.ready, &self.committed, &self.total] {
-            family.remove(&labels);
+            family.remove(labels);
         }
     }
 
@@ -137,5 +159,27 @@ impl Metrics {
             "/metrics" => pages::metrics(&self.registry),
             _ => (StatusCode::NOT_FOUND, "metrics, healthz, readyz\n".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::validate::read;
+    use crate::crd::WorkerStatus;
+
+    #[test]
+    fn runs_that_are_gone_leave_no_figures() {
+        let (metrics, run) = (Metrics::default(), read(&archive_run(json!({})), &defaults()).expect("a run"));
+        let status = ArchiveRunStatus { workers: Some(WorkerStatus::default()), ..ArchiveRunStatus::default() };
+        let is_shown = || metrics.page("/metrics").1.contains(r#"run="logs""#);
+        metrics.observe(&run, &status);
+        metrics.retain(&[("team-a".to_owned(), "logs".to_owned())].into());
+        assert!(is_shown());
+        metrics.retain(&[("team-b".to_owned(), "logs".to_owned())].into());
+        assert!(!is_shown());
     }
 }

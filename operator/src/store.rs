@@ -1,6 +1,7 @@
 //! S3 as the operator sees it: records of runs, the names of receipts, and whether an inventory is finished. It never
 //! reads data, and it writes one thing: the claim of a run's name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -10,19 +11,22 @@ use aws_sdk_s3::primitives::ByteStream;
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
 use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::receipts::Count;
 
 /// No claim or summary is larger; prefixes are what makes a claim grow.
 const RECORD_BYTES: usize = 4 << 20;
-/// 200,000 data files at some 300 bytes each, of a million rows and more.
-const MANIFEST_BYTES: usize = 64 << 20;
+/// 50,000 data files at some 300 bytes each, of a million rows and more: some 50 billion objects.
+const MANIFEST_BYTES: usize = 16 << 20;
+/// manifest.json is read one at a time: it is anybody's, and the operator's memory is everybody's.
+static MANIFESTS: Semaphore = Semaphore::const_new(1);
 /// Folders of an inventory that are looked through for the newest finished one.
 const FOLDERS: usize = 50;
 
 /// Why a record could not be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// S3 did not do as asked.
     #[error(transparent)]
@@ -33,7 +37,7 @@ pub enum StoreError {
         /// Where.
         address: S3Address,
         /// What is wrong.
-        cause: RecordError,
+        cause: Arc<RecordError>,
     },
     /// A manifest.json that is none.
     #[error("{address} is not the manifest of an S3 Inventory: {problem}")]
@@ -93,6 +97,8 @@ impl Store {
     pub async fn inventory(&self, manifest: &S3Address) -> Result<InventoryState, StoreError> {
         let stem = manifest.key.strip_suffix("json").unwrap_or(&manifest.key);
         let checksum = S3Address::new(&manifest.bucket, format!("{stem}checksum"));
+        // Never closed; held until the bytes are gone.
+        let _one = MANIFESTS.acquire().await;
         let Some((json, etag)) = self.get(manifest, MANIFEST_BYTES).await? else { return Ok(InventoryState::Missing) };
         if !self.exists(&checksum).await? {
             return Ok(InventoryState::Unfinished);
@@ -158,7 +164,7 @@ impl Store {
         let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else {
             return Err(put.err().map_or_else(|| not_there(&address), StoreError::from));
         };
-        let found = RunClaim::parse(&found).map_err(|cause| StoreError::Record { address, cause })?;
+        let found = RunClaim::parse(&found).map_err(|cause| StoreError::Record { address, cause: cause.into() })?;
         Ok(match claim.difference(&found) {
             None => ClaimState::Ours,
             Some(difference) => ClaimState::Taken { difference, owner: found.owner },
@@ -169,7 +175,7 @@ impl Store {
     pub async fn summary(&self, bucket: &str, key: String) -> Result<Option<RunSummary>, StoreError> {
         let address = S3Address::new(bucket, key);
         let Some((bytes, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
-        RunSummary::parse(&bytes).map(Some).map_err(|cause| StoreError::Record { address, cause })
+        RunSummary::parse(&bytes).map(Some).map_err(|cause| StoreError::Record { address, cause: cause.into() })
     }
 
     /// Counts the receipts of a run: one LIST for every 1,000 that are not settled.
@@ -225,6 +231,10 @@ impl Store {
             Err(error) => return Err(error),
         };
         let failed = |kind, detail: String| AwsError { action: "GetObject", target: address.to_string(), kind, detail };
+        if output.content_length().and_then(|length| usize::try_from(length).ok()).is_some_and(|length| length > limit)
+        {
+            return Err(failed(AwsErrorKind::Rejected, format!("it has more than {limit} bytes")));
+        }
         let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
         let mut bytes = Vec::new();
         while let Some(chunk) = output.body.next().await {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, Preconditions};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::decide::Write;
+use super::own::{self, Owner, owner};
 use super::track::{AppliedWorkers, Track};
 use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
@@ -96,7 +97,7 @@ async fn one(
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
             let inventory = prior.inventory.as_ref().map(|inventory| inventory.manifest.as_str());
-            server_side(context, &build::grouper(run, &context.defaults, *pass, inventory, &url())).await?;
+            server_side(context, run, build::grouper(run, &context.defaults, *pass, inventory, &url())).await?;
         }
         Write::DeleteGrouper(pass) => {
             track.empty_since = None;
@@ -106,10 +107,12 @@ async fn one(
             let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
             let name = grouper_name(run, *pass);
             // Only where it differs, and never against kueue, which owns the field of a Job that it has queued.
-            let job = jobs.get_opt(&name).await.map_err(read)?;
+            let job = own::own(run, jobs.get_opt(&name).await.map_err(read)?);
             let is_suspended = job.as_ref().and_then(|job| job.spec.as_ref()?.suspend).unwrap_or(false);
             if job.is_some() && is_suspended != *suspend && (*suspend || run.kueue_labels.is_empty()) {
-                let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+                let patch = Patch::Merge(
+                    json!({"metadata": {"uid": job.and_then(|job| job.uid())}, "spec": {"suspend": suspend}}),
+                );
                 jobs.patch(&name, &PatchParams::default(), &patch).await.map_err(written)?;
             }
         }
@@ -118,21 +121,20 @@ async fn one(
             if track.workers.as_ref().is_some_and(|applied| applied.are(&deployment, at)) {
                 return Ok(());
             }
-            server_side(context, &build::disruption_budget(run)).await?;
-            let generation = server_side(context, &deployment).await?.metadata.generation;
+            server_side(context, run, build::disruption_budget(run)).await?;
+            let generation = server_side(context, run, deployment.clone()).await?.metadata.generation;
             track.workers = generation.map(|generation| AppliedWorkers { deployment, generation, at });
         }
         Write::Scale(replicas) => {
             let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &run.namespace);
-            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-            let scaled = deployments.patch_scale(&workers_name(run), &PatchParams::default(), &patch).await;
-            not_found_is_fine(scaled)?;
+            if let Some(uid) = found(run, &deployments, &workers_name(run)).await?.of_run() {
+                let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}}));
+                let scaled = deployments.patch_scale(&workers_name(run), &PatchParams::default(), &patch).await;
+                not_found_is_fine(scaled)?;
+            }
         }
         Write::ApplyScaledObject { paused } => {
-            let api = scaled_objects(context, run);
-            let object = build::scaled_object(run, &url(), *paused);
-            let params = PatchParams::apply(MANAGER).force();
-            api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.map_err(written)?;
+            apply_own(run, &scaled_objects(context, run), build::scaled_object(run, &url(), *paused)).await?;
         }
         Write::Redrive(asked) => {
             if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
@@ -146,7 +148,10 @@ async fn one(
             delete_queues(&queues, run, prior).await?;
             applied.queues_deleted = true;
         }
-        Write::DeleteRun => delete::<ArchiveRun>(context, run, run.name.as_str()).await?,
+        Write::DeleteRun => {
+            let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &run.namespace);
+            not_found_is_fine(runs.delete(run.name.as_str(), &only(run.uid.clone())).await)?;
+        }
     }
     Ok(())
 }
@@ -154,15 +159,16 @@ async fn one(
 /// Deletes what was made for a run in Kubernetes.
 pub async fn delete_workloads(context: &Context, run: &Run) -> Result<(), ReconcileError> {
     if run.mode == ScalingMode::Keda {
-        let deleted = scaled_objects(context, run).delete(&workers_name(run), &DeleteParams::background()).await;
-        not_found_is_fine(deleted)?;
+        delete_own(run, &scaled_objects(context, run), &workers_name(run)).await?;
     }
     delete::<Deployment>(context, run, &workers_name(run)).await?;
     delete::<PodDisruptionBudget>(context, run, &workers_name(run)).await?;
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
     let listed = kube::api::ListParams::default().labels(&build::run_selector(run));
     for job in jobs.list(&listed).await.map_err(read)? {
-        delete::<Job>(context, run, &job.name_any()).await?;
+        if let (Owner::Run, Some(uid)) = (owner(run, &job.metadata), job.uid()) {
+            not_found_is_fine(jobs.delete(&job.name_any(), &only(uid)).await)?;
+        }
     }
     Ok(())
 }
@@ -196,22 +202,63 @@ fn tags(context: &Context, run: &Run) -> HashMap<String, String> {
 async fn add_finalizer(context: &Context, run: &Run) -> Result<(), ReconcileError> {
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &run.namespace);
     let found = runs.get(run.name.as_str()).await.map_err(read)?;
+    if found.uid().as_deref() != Some(run.uid.as_str()) {
+        return Err(ReconcileError::Changed);
+    }
     if found.finalizers().iter().any(|known| known == super::FINALIZER) {
         return Ok(());
     }
     let finalizers: Vec<_> = found.finalizers().iter().map(String::as_str).chain([super::FINALIZER]).collect();
-    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": found.resource_version()}});
+    let patch = json!({"metadata": {
+        "uid": run.uid, "finalizers": finalizers, "resourceVersion": found.resource_version(),
+    }});
     runs.patch(run.name.as_str(), &PatchParams::default(), &Patch::Merge(patch)).await.map_err(written)?;
     Ok(())
 }
 
-fn scaled_objects(context: &Context, run: &Run) -> Api<DynamicObject> {
+/// KEDA's objects in the run's namespace.
+pub fn scaled_objects(context: &Context, run: &Run) -> Api<DynamicObject> {
     let (group, version, kind, plural) = SCALED_OBJECT;
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     Api::namespaced_with(context.client.clone(), &run.namespace, &resource)
 }
 
-async fn server_side<K>(context: &Context, object: &K) -> Result<K, ReconcileError>
+/// What has a name of the run's.
+enum Found {
+    Nothing,
+    /// An object of the run, with its uid.
+    Own(String),
+    NotOwn,
+}
+
+impl Found {
+    fn of_run(self) -> Option<String> {
+        match self {
+            Self::Own(uid) => Some(uid),
+            Self::Nothing | Self::NotOwn => None,
+        }
+    }
+}
+
+async fn found<K>(run: &Run, api: &Api<K>, name: &str) -> Result<Found, ReconcileError>
+where
+    K: DeserializeOwned + Clone + std::fmt::Debug,
+{
+    Ok(match api.get_metadata_opt(name).await.map_err(read)? {
+        None => Found::Nothing,
+        Some(object) if owner(run, &object.metadata) == Owner::Run => {
+            Found::Own(object.metadata.uid.unwrap_or_default())
+        }
+        Some(_) => Found::NotOwn,
+    })
+}
+
+/// Deletes this very object, not one that was made again under its name.
+fn only(uid: String) -> DeleteParams {
+    DeleteParams::background().preconditions(Preconditions { uid: Some(uid), resource_version: None })
+}
+
+async fn server_side<K>(context: &Context, run: &Run, object: K) -> Result<K, ReconcileError>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Serialize
@@ -220,8 +267,32 @@ where
         + std::fmt::Debug,
 {
     let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    apply_own(run, &api, object).await
+}
+
+/// Makes an object, or makes it newer if it is the run's. With its uid, so that it is that one or none.
+async fn apply_own<K>(run: &Run, api: &Api<K>, mut object: K) -> Result<K, ReconcileError>
+where
+    K: Resource + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+{
+    let name = object.name_any();
+    object.meta_mut().uid = match found(run, api, &name).await? {
+        Found::Nothing => None,
+        Found::Own(uid) => Some(uid),
+        Found::NotOwn => return Err(ReconcileError::Changed),
+    };
     let params = PatchParams::apply(MANAGER).force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(object)).await.map_err(written)
+    api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(written)
+}
+
+async fn delete_own<K>(run: &Run, api: &Api<K>, name: &str) -> Result<(), ReconcileError>
+where
+    K: DeserializeOwned + Clone + std::fmt::Debug,
+{
+    match found(run, api, name).await?.of_run() {
+        Some(uid) => not_found_is_fine(api.delete(name, &only(uid)).await),
+        None => Ok(()),
+    }
 }
 
 async fn delete<K>(context: &Context, run: &Run, name: &str) -> Result<(), ReconcileError>
@@ -232,7 +303,7 @@ where
         + std::fmt::Debug,
 {
     let api: Api<K> = Api::namespaced(context.client.clone(), &run.namespace);
-    not_found_is_fine(api.delete(name, &DeleteParams::background()).await)
+    delete_own(run, &api, name).await
 }
 
 fn not_found_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), ReconcileError> {
@@ -248,5 +319,5 @@ fn read(cause: kube::Error) -> ReconcileError {
 }
 
 fn written(cause: kube::Error) -> ReconcileError {
-    ReconcileError::Write(Box::new(cause))
+    if super::is_of_another(&cause) { ReconcileError::Changed } else { ReconcileError::Write(Box::new(cause)) }
 }

@@ -167,7 +167,8 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn new(phase: Phase, message: impl Into<String>) -> Self {
+    /// A run that is doing this, with nothing to be done about it.
+    pub fn new(phase: Phase, message: impl Into<String>) -> Self {
         Self {
             phase,
             message: message.into(),
@@ -277,7 +278,8 @@ fn after_the_end(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, phase: Ph
 /// Reasons of `Failed`.
 const FAILURES: [&str; 4] = ["DeadlineExceeded", "TooManyFailedObjects", "GrouperFailed", "GroupsDeadLettered"];
 
-fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
+/// Whether there are no queues, or none any more.
+pub fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
     status.queue.is_none() || status.conditions.iter().any(|it| it.type_ == "QueueReady" && it.reason == "Deleted")
 }
 

@@ -7,19 +7,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _};
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
 use super::decide::{PERIOD, finished};
 use super::observed::{GrouperState, InventoryLook, Observed, Pods, WorkersState};
+use super::own::{InTheWay, own};
 use super::problem::Problem;
 use super::track::{Track, is_due};
 use super::validate::Run;
-use super::{Context, ReconcileError, problem};
+use super::{Context, ReconcileError, apply, problem};
 use crate::autoscale::depth::{self, Depths};
-use crate::crd::{ArchiveRunStatus, Origin};
+use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
 use crate::store::{InventoryState, Store, age};
 
@@ -39,16 +41,37 @@ pub async fn dereference(
     let jobs: Api<Job> = Api::namespaced(client.clone(), &run.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &run.namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &run.namespace);
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &run.namespace);
+    let scaled_objects = apply::scaled_objects(context, run);
     let (grouper_name, workers_name) = (grouper_name(run, pass), workers_name(run));
     let listed = ListParams::default().labels(&run_selector(run));
-    let (account, job, deployment, pods) = tokio::try_join!(
+    let scaled_object = async {
+        match run.mode {
+            ScalingMode::Keda => scaled_objects.get_metadata_opt(&workers_name).await,
+            ScalingMode::Builtin | ScalingMode::External => Ok(None),
+        }
+    };
+    let (account, job, deployment, budget, scaled_object, pods) = tokio::try_join!(
         accounts.get_opt(&run.service_account),
         jobs.get_opt(&grouper_name),
         deployments.get_opt(&workers_name),
+        budgets.get_metadata_opt(&workers_name),
+        scaled_object,
         pods.list(&listed),
     )
     .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
 
+    let in_the_way = [
+        ("Job", job.as_ref().map(Job::meta)),
+        ("Deployment", deployment.as_ref().map(Deployment::meta)),
+        ("PodDisruptionBudget", budget.as_ref().map(|found| &found.metadata)),
+        ("ScaledObject", scaled_object.as_ref().map(|found| &found.metadata)),
+    ];
+    let mut in_the_way =
+        in_the_way.into_iter().filter_map(|(kind, found)| InTheWay::of(run, kind, found)).collect::<Vec<_>>();
+    // What stays is told first.
+    in_the_way.sort_by_key(|it| it.goes);
+    let (job, deployment) = (own(run, job), own(run, deployment));
     let mut problems = problems(&pods.items, deployment.as_ref());
     if let Some(job) = job.as_ref().filter(|job| has_no_pod(job, &pods.items)) {
         problems.extend(refused_pods(client, run, job).await?);
@@ -71,13 +94,26 @@ pub async fn dereference(
         counted: None,
         store_error: None,
         redriven: track.redriven.clone(),
+        in_the_way: in_the_way.into_iter().next(),
         worker_cap: context.worker_cap(&run.uid),
     };
-    if finished(prior).is_some() || run.suspend {
+    if finished(prior).is_some() || run.suspend || seen.in_the_way.is_some() {
         return Ok(seen);
     }
     match &prior.queue {
-        None => seen.inventory = Some(inventory(context, run).await),
+        None => {
+            let now = Instant::now();
+            let known = track
+                .inventory
+                .take()
+                .filter(|(then, of, _)| *of == run.generation && !is_due(Some(*then), PERIOD, now));
+            let (then, of, look) = match known {
+                Some(known) => known,
+                None => (now, run.generation, inventory(context, run).await),
+            };
+            seen.inventory = Some(look.clone());
+            track.inventory = Some((then, of, look));
+        }
         Some(queue) => {
             let pair = QueuePair {
                 url: queue.url.clone().unwrap_or_default(),
@@ -133,15 +169,17 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     }
     seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
     seen.empty_for = track.empty_for(now);
+    // A grouper that ended well has made its summary just now.
+    let is_summary_due = is_due(track.summaries_at, PERIOD, now) || seen.grouper == GrouperState::Succeeded;
     for wanted in [0, pass] {
-        if track.summaries.contains_key(&wanted) {
+        if track.summaries.contains_key(&wanted) || !is_summary_due {
             continue;
         }
         match store.summary(&run.bucket, run.layout.pass_summary(&run.name, wanted)).await {
             Ok(Some(summary)) => {
                 track.summaries.insert(wanted, summary);
             }
-            Ok(None) => {}
+            Ok(None) => track.summaries_at = Some(now),
             Err(error) => seen.store_error = Some(error),
         }
     }

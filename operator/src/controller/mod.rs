@@ -17,14 +17,15 @@ pub mod decide;
 mod dereference;
 mod events;
 pub mod observed;
+pub mod own;
 pub mod problem;
 pub mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod track;
 pub mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ use self::apply::Applied;
 use self::decide::{Decision, Told};
 use self::status::Outcome;
 use self::track::{Track, Tracks};
-use self::validate::{Defaults, ORPHAN_ANNOTATION, authorize, read, validate};
+use self::validate::{Defaults, ORPHAN_ANNOTATION, accept, read};
 use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::metrics::Metrics;
@@ -59,6 +60,8 @@ pub const MANAGER: &str = "s3bundler-operator";
 pub const FINALIZER: &str = "archive.s3bundler.dev/queues";
 /// Runs that are reconciled at a time.
 const CONCURRENCY: u16 = 16;
+/// Between looks for runs that are gone.
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 /// After an error: 5 s, 10 s, … 5 min.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -72,6 +75,9 @@ pub enum ReconcileError {
     /// Kubernetes did not take what was written.
     #[error("cannot write to Kubernetes: {0}")]
     Write(#[source] Box<kube::Error>),
+    /// What was to be written belongs to another object of the same name: it was made again meanwhile.
+    #[error("an object was made again, or by somebody else, while it was looked at")]
+    Changed,
     /// AWS did not do as asked.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -95,6 +101,7 @@ impl ReconcileError {
         match self {
             Self::Read(_) => "kubernetes_read",
             Self::Write(_) => "kubernetes_write",
+            Self::Changed => "changed",
             Self::Aws(_) => "aws",
             Self::Store(_) => "record",
         }
@@ -129,6 +136,16 @@ impl Context {
             (run.uid().as_deref() != Some(uid)).then_some(asked.unsigned_abs())
         });
         self.max_workers.saturating_sub(others.fold(0, u32::saturating_add))
+    }
+
+    /// Forgets the runs that no store has any more. Those without finalizer go without a word.
+    fn sweep(&self) {
+        let runs: Vec<_> = self.runs.iter().flat_map(Reflected::state).collect();
+        let uids: HashSet<String> = runs.iter().filter_map(|run| run.uid()).collect();
+        let names: HashSet<_> = runs.iter().map(|run| (run.namespace().unwrap_or_default(), run.name_any())).collect();
+        self.tracks.retain(&uids);
+        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|uid, _| uids.contains(uid));
+        self.metrics.retain(&names);
     }
 
     fn failed(&self, uid: &str) -> Duration {
@@ -202,7 +219,16 @@ pub async fn run(
             }
         })
     });
-    futures_util::future::join_all(running).await;
+    let sweeping = async {
+        loop {
+            tokio::time::sleep(SWEEP_PERIOD).await;
+            context.sweep();
+        }
+    };
+    tokio::select! {
+        _ = futures_util::future::join_all(running) => {}
+        () = sweeping => {}
+    }
 }
 
 fn api<K>(client: &Client, namespace: Option<&String>) -> Api<K>
@@ -228,10 +254,21 @@ async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>
     let started = std::time::Instant::now();
     let reconciled = Box::pin(one(resource, &context)).await;
     context.metrics.reconciled(started.elapsed(), reconciled.as_ref().err().map(ReconcileError::class));
-    if reconciled.is_ok() {
-        context.succeeded(&uid);
+    match reconciled {
+        Ok(action) => {
+            context.succeeded(&uid);
+            Ok(action)
+        }
+        Err(ReconcileError::Changed) => {
+            tracing::debug!(
+                namespace = resource.namespace(),
+                name = resource.name_any(),
+                "changed meanwhile, looking again"
+            );
+            Ok(Action::requeue(FIRST_PAUSE))
+        }
+        Err(error) => Err(error),
     }
-    reconciled
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
@@ -247,29 +284,38 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     if resource.metadata.deletion_timestamp.is_some() {
         return clean_up(resource, &prior, context).await;
     }
+    let has_ended = decide::finished(&prior).is_some();
+    if has_ended && decide::queues_are_gone(&prior) && has_finalizer(resource) {
+        // Nothing outside of Kubernetes is left: the namespace may go without an operator.
+        return let_go(resource, context).await;
+    }
     let policy = context.defaults.policy.as_ref();
     let labels = match policy {
-        Some(_) => dereference::namespace_labels(context, &resource.namespace().unwrap_or_default()).await?,
-        None => BTreeMap::new(),
+        Some(_) if !has_ended => {
+            dereference::namespace_labels(context, &resource.namespace().unwrap_or_default()).await?
+        }
+        _ => BTreeMap::new(),
     };
-    let validated = validate(resource, &context.defaults);
-    let run = match validated.and_then(|run| authorize(&run, policy, &labels).map(|()| run)) {
+    let run = match accept(resource, &context.defaults, has_ended, &labels) {
         Ok(run) => run,
-        Err(refusal) if decide::finished(&prior).is_none() => {
+        Err(refusal) if !has_ended => {
             let decision = Decision::refused(Told::new(refusal.reason(), refusal.to_string()));
             let applied = Applied::default();
             let now = Timestamp::now();
             let outcome = Outcome { run: None, seen: None, decision: &decision, applied: &applied, generation, now };
             return tell(resource, &prior, &outcome, context).await;
         }
-        // What was carried out once is not taken back by a policy that came later.
+        // It was read once, by another release.
         Err(_) => return Ok(Action::await_change()),
     };
     let track = context.tracks.of(&run.uid, &run.name);
     let track: &mut Track = &mut *track.lock().await;
-    let seen = dereference::dereference(context, &run, &prior, track).await?;
+    let seen = Box::pin(dereference::dereference(context, &run, &prior, track)).await?;
     let now = Timestamp::now();
-    let decision = decide::decide(&run, &prior, &seen, now);
+    let decision = match &seen.in_the_way {
+        Some(it) if !has_ended => it.decision(),
+        _ => decide::decide(&run, &prior, &seen, now),
+    };
     let applied = apply::apply(context, &run, &prior, &decision.writes, track).await?;
     let outcome =
         Outcome { run: Some(&run), seen: Some(&seen), decision: &decision, applied: &applied, generation, now };
@@ -310,11 +356,21 @@ async fn write_status(
         return Ok(());
     }
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    let patch = Patch::Merge(json!({"status": merge(prior, next)}));
-    match runs.patch_status(&resource.name_any(), &PatchParams::default(), &patch).await {
+    let name = resource.name_any();
+    // By its version: the API server minds no uid in a write of a status.
+    let found = runs.get_metadata_opt(&name).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    let version = match found.map(|found| found.metadata) {
+        // Deleted meanwhile, which its watch tells.
+        None => return Ok(()),
+        Some(found) if found.uid != resource.metadata.uid => return Err(ReconcileError::Changed),
+        Some(found) => found.resource_version,
+    };
+    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "status": merge(prior, next)}));
+    match runs.patch_status(&name, &PatchParams::default(), &patch).await {
         Ok(_) => events::publish(&context.recorder, resource, prior, next).await,
         // Deleted meanwhile, which its watch tells.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(cause) if is_of_another(&cause) => return Err(ReconcileError::Changed),
         Err(cause) => return Err(ReconcileError::Write(Box::new(cause))),
     }
     Ok(())
@@ -330,6 +386,14 @@ fn merge(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value
         }
     }
     after
+}
+
+/// Whether a write named another object, or another state of it, than the one that is there: 409, and of a uid 422 too,
+/// because it cannot be changed.
+fn is_of_another(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 409 || (status.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid"))
 }
 
 /// Says why a resource that is being deleted does not go, where a person has to act.
@@ -360,7 +424,7 @@ async fn clean_up(
 ) -> Result<Action, ReconcileError> {
     context.tracks.forget(&resource.uid().unwrap_or_default());
     context.metrics.forget(resource);
-    if !resource.finalizers().iter().any(|known| known == FINALIZER) {
+    if !has_finalizer(resource) {
         return Ok(Action::await_change());
     }
     // One that cannot even be read has never had anything made for it.
@@ -378,12 +442,24 @@ async fn clean_up(
             }
         }
     }
+    let_go(resource, context).await
+}
+
+fn has_finalizer(resource: &ArchiveRun) -> bool {
+    resource.finalizers().iter().any(|known| known == FINALIZER)
+}
+
+/// Takes the finalizer away.
+async fn let_go(resource: &ArchiveRun, context: &Context) -> Result<Action, ReconcileError> {
     let left: Vec<_> = resource.finalizers().iter().filter(|known| *known != FINALIZER).collect();
-    let patch = json!({"metadata": {"finalizers": left, "resourceVersion": resource.resource_version()}});
+    let patch = json!({"metadata": {
+        "uid": resource.uid(), "finalizers": left, "resourceVersion": resource.resource_version(),
+    }});
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     match runs.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => Ok(Action::await_change()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Action::await_change()),
+        Err(cause) if is_of_another(&cause) => Err(ReconcileError::Changed),
         Err(cause) => Err(ReconcileError::Write(Box::new(cause))),
     }
 }

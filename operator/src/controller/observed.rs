@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::RunSummary;
 
+use super::own::InTheWay;
 use super::problem::Problem;
 use crate::autoscale::depth::Depths;
 use crate::receipts::Counted;
@@ -49,7 +50,7 @@ pub struct Pods {
 }
 
 /// The inventory or the given manifests, where they had to be looked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum InventoryLook {
     /// That of `latest`, or the one that was named.
     State(InventoryState),
@@ -95,6 +96,8 @@ pub struct Observed {
     pub store_error: Option<StoreError>,
     /// The request for a redrive that was carried out last.
     pub redriven: Option<String>,
+    /// What is not the run's and has a name that it needs.
+    pub in_the_way: Option<InTheWay>,
     /// Workers that the operator may give to this run.
     pub worker_cap: u32,
 }

@@ -1,7 +1,7 @@
 //! What the operator remembers of a run between two looks, to ask S3 and SQS no more often than it must. All of it can be
 //! lost: it only makes looks cheaper.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use s3bundler_contract::RunSummary;
 use s3bundler_contract::layout::RunName;
 
+use super::observed::InventoryLook;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::receipts::{Count, Counted};
@@ -31,6 +32,10 @@ pub struct Track {
     pub dead_letters_at: Option<Instant>,
     /// Since when the queue has been empty with nothing in flight.
     pub empty_since: Option<Instant>,
+    /// When a summary was looked for last and was not there.
+    pub summaries_at: Option<Instant>,
+    /// The look for the inventory, when it was, and of which generation of the run.
+    pub inventory: Option<(Instant, i64, InventoryLook)>,
     /// Summaries, which never change, by pass.
     pub summaries: HashMap<u32, RunSummary>,
     /// The request for a redrive that was carried out last.
@@ -67,6 +72,8 @@ impl Track {
             depths: None,
             dead_letters_at: None,
             empty_since: None,
+            summaries_at: None,
+            inventory: None,
             summaries: HashMap::new(),
             redriven: None,
             workers: None,
@@ -107,6 +114,11 @@ impl Tracks {
         let mut tracks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let track = tracks.entry(uid.to_owned());
         Arc::clone(track.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Track::new(run.clone())))))
+    }
+
+    /// Forgets all runs but these.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| uids.contains(uid));
     }
 
     /// Forgets a run.

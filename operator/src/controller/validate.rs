@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _};
 use s3bundler_contract::layout::RunName;
@@ -210,6 +211,22 @@ pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     Ok(run)
 }
 
+/// A run that may be carried out. One that has ended is only read: what was carried out is not taken back by a policy, or
+/// a rule, that came later.
+pub fn accept(
+    resource: &ArchiveRun,
+    defaults: &Defaults,
+    has_ended: bool,
+    namespace_labels: &BTreeMap<String, String>,
+) -> Result<Run, Refusal> {
+    if has_ended {
+        return read(resource, defaults);
+    }
+    let run = validate(resource, defaults)?;
+    authorize(&run, defaults.policy.as_ref(), namespace_labels)?;
+    Ok(run)
+}
+
 /// Asks the policy whether a run may be carried out in a namespace with these labels.
 pub fn authorize(
     run: &Run,
@@ -273,9 +290,9 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         service_account,
         secret: spec.credentials_secret_ref.as_ref().map(|secret| secret.name.clone()),
         image: pinned.unwrap_or_else(|| defaults.image.clone()),
-        grouper_resources: spec.grouper.resources.clone().unwrap_or_else(|| defaults.grouper_resources.clone()),
+        grouper_resources: resources(spec.grouper.resources.as_ref(), &defaults.grouper_resources),
         grouper_template: spec.grouper.pod_template.clone(),
-        worker_resources: spec.workers.resources.clone().unwrap_or_else(|| defaults.worker_resources.clone()),
+        worker_resources: resources(spec.workers.resources.as_ref(), &defaults.worker_resources),
         worker_template: spec.workers.pod_template.clone(),
         mode: scaling.mode,
         keda: scaling.keda.clone(),
@@ -302,6 +319,22 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         uid,
         origin,
     })
+}
+
+/// What is asked for, and the defaults of what is not spoken of: where either a request or a limit is, both are the run's,
+/// because half of one and half of the other may be a request over its limit.
+fn resources(asked: Option<&ResourceRequirements>, defaults: &ResourceRequirements) -> ResourceRequirements {
+    let mut resources = asked.cloned().unwrap_or_default();
+    let named: Vec<String> =
+        [&resources.requests, &resources.limits].into_iter().flatten().flat_map(|list| list.keys().cloned()).collect();
+    let fill = |list: &mut Option<BTreeMap<String, Quantity>>, defaults: &Option<BTreeMap<String, Quantity>>| {
+        for (name, quantity) in defaults.iter().flatten().filter(|(name, _)| !named.contains(name)) {
+            list.get_or_insert_default().insert(name.clone(), quantity.clone());
+        }
+    };
+    fill(&mut resources.requests, &defaults.requests);
+    fill(&mut resources.limits, &defaults.limits);
+    resources
 }
 
 /// The address that an origin begins at.
@@ -350,6 +383,35 @@ mod tests {
         let mut resource = archive_run(json!({}));
         resource.status.get_or_insert_default().worker_image = Some("worker:0".to_owned());
         assert_eq!(validate(&resource, &defaults()).unwrap().image, "worker:0");
+    }
+
+    #[test]
+    fn a_run_that_has_ended_is_not_refused_by_a_policy_that_came_later() {
+        let policy = serde_json::from_value(json!({"rules": [{"sourceBuckets": ["others"]}]})).unwrap();
+        let strict = Defaults { policy: Some(policy), ..defaults() };
+        let resource = archive_run(json!({}));
+        assert_eq!(accept(&resource, &strict, false, &BTreeMap::new()).unwrap_err().reason(), "NotAllowed");
+        assert_eq!(accept(&resource, &strict, true, &BTreeMap::new()).unwrap().name.as_str(), "logs");
+    }
+
+    #[test]
+    fn resources_that_a_run_does_not_speak_of_are_the_defaults() {
+        let all = json!({"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"memory": "2Gi"}});
+        let defaults = serde_json::from_value(all.clone()).unwrap();
+        for (asked, expected) in [
+            (json!(null), all.clone()),
+            (json!({}), all),
+            (
+                json!({"requests": {"cpu": "4"}}),
+                json!({"requests": {"cpu": "4", "memory": "2Gi"}, "limits": {"memory": "2Gi"}}),
+            ),
+            // Kubernetes asks for as much as the limit.
+            (json!({"limits": {"memory": "1Gi"}}), json!({"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}})),
+            (json!({"requests": {"memory": "4Gi"}}), json!({"requests": {"cpu": "2", "memory": "4Gi"}})),
+        ] {
+            let wanted = serde_json::from_value::<Option<_>>(asked.clone()).unwrap();
+            assert_eq!(json!(resources(wanted.as_ref(), &defaults)), expected, "{asked}");
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
     // Nothing is left but the archives.
     team.condition("logs", "QueueReady", "False", "Deleted").await;
     assert!(team.queues().await.is_empty());
+    // Nor does it keep its namespace from going when the operator is gone.
+    team.without_finalizer("logs").await;
     for kind in ["deployments", "poddisruptionbudgets", "pods", "jobs"] {
         let left = team.names(kind).await;
         assert!(left.is_empty(), "{left:?}");

@@ -59,6 +59,7 @@ async fn the_operator_in_a_cluster() {
         refused::what_the_api_server_takes_and_refuses,
         refused::a_namespace_without_a_policy_of_its_own_is_told,
         examples::examples_are_what_others_understand,
+        refused::a_deployment_of_somebody_else_is_told_and_left_alone,
         lifecycle::a_suspended_run_rests_and_goes_on,
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,

@@ -1,7 +1,8 @@
 //! What the API server itself takes and refuses: every rule of the definition, on the real thing.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery::ApiResource;
 use s3bundler_operator::crd::ArchiveRun;
 use serde_json::{Value, json};
@@ -62,4 +63,66 @@ pub async fn a_namespace_without_a_policy_of_its_own_is_told(scene: &Scene) {
     // A change has it looked at again at once.
     team.patch("logs", json!({"metadata": {"annotations": {"again": "now"}}})).await;
     team.condition("logs", "Accepted", "True", "Valid").await;
+}
+
+/// A name says nothing about whose an object is.
+pub async fn a_deployment_of_somebody_else_is_told_and_left_alone(scene: &Scene) {
+    let team = scene.team("neighbours").await;
+    let manifest = team.inventory(20).await;
+    let application = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "logs-worker", "namespace": team.name},
+        "spec": {
+            "replicas": 2, "paused": true, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}},
+        },
+    });
+    scene.apply(&application).await;
+    let deployments: Api<Deployment> = Api::namespaced(scene.client.clone(), &team.name);
+    let look = async || {
+        let found = asked::api(|| deployments.get("logs-worker")).await.unwrap();
+        (found.metadata.uid, found.metadata.generation, found.metadata.labels, found.metadata.deletion_timestamp)
+    };
+    let before = look().await;
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    let status = team.condition("logs", "Accepted", "False", "Invalid").await;
+    assert!(message(&status, "Accepted").contains("Deployment logs-worker"), "{status:?}");
+    assert!(status.queue.is_none() && team.queues().await.is_empty(), "nothing is made: {status:?}");
+
+    // What the operator's writes rely on: none goes to an object of the name that is not the one they mean.
+    let uid = json!({"metadata": {"uid": "00000000-0000-4000-8000-000000000000"}});
+    let old = Patch::Merge(json!({"metadata": {"resourceVersion": "1"}}));
+    let (merge, params) = (Patch::Merge(&uid), PatchParams::default());
+    let mut applied = application.clone();
+    applied["metadata"]["uid"] = uid["metadata"]["uid"].clone();
+    let (applied, applying) = (Patch::Apply(&applied), PatchParams::apply("test").force());
+    let runs = team.runs();
+    for (what, answer) in [
+        // Nobody minds a uid here, only a resourceVersion.
+        ("status", asked::api(|| runs.patch_status("logs", &params, &old)).await.map(drop)),
+        ("run", asked::api(|| runs.patch("logs", &params, &merge)).await.map(drop)),
+        ("scale", asked::api(|| deployments.patch_scale("logs-worker", &params, &merge)).await.map(drop)),
+        ("merged", asked::api(|| deployments.patch("logs-worker", &params, &merge)).await.map(drop)),
+        ("applied", asked::api(|| deployments.patch("logs-worker", &applying, &applied)).await.map(drop)),
+    ] {
+        let Err(kube::Error::Api(status)) = answer else { panic!("{what}: {answer:?}") };
+        let causes: Vec<_> =
+            status.details.iter().flat_map(|it| &it.causes).map(|cause| cause.field.as_str()).collect();
+        println!("{what} of another object: {} {causes:?}", status.code);
+        assert!(status.code == 409 || (status.code == 422 && causes.contains(&"metadata.uid")), "{what}: {status:?}");
+    }
+
+    team.delete("logs").await;
+    team.gone("logs", asked::PATIENCE).await;
+    assert_eq!(look().await, before, "it has never been touched");
+
+    // One of a run of this name that is gone is waited for: garbage collection takes it.
+    let mut former = application;
+    former["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "archive.s3bundler.dev/v1alpha1", "kind": "ArchiveRun", "name": "logs",
+        "uid": "00000000-0000-4000-8000-000000000000", "controller": true,
+    }]);
+    scene.apply(&former).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.condition("logs", "Complete", "True", "Complete").await;
 }

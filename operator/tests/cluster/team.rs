@@ -99,6 +99,15 @@ impl Team<'_> {
         }
     }
 
+    /// Waits until nothing keeps a run any more.
+    pub async fn without_finalizer(&self, run: &str) {
+        let (runs, begun) = (self.runs(), Instant::now());
+        while asked::api(|| runs.get(run)).await.unwrap().metadata.finalizers.is_some() {
+            assert!(begun.elapsed() < PATIENCE, "{}/{run} still has a finalizer", self.name);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Waits until the status of a run is as wanted.
     pub async fn until(&self, run: &str, what: &str, wanted: impl Fn(&ArchiveRunStatus) -> bool) -> ArchiveRunStatus {
         let begun = Instant::now();

@@ -18,9 +18,9 @@ const BACKOFF_LIMIT: i32 = 6;
 /// It holds nothing that has to be finished.
 const GRACE_SECONDS: i64 = 30;
 
-/// The name of the Job of a pass.
+/// The name of the Job of a pass: 63 characters at most, because it is a label of its pods.
 pub fn grouper_name(run: &Run, pass: u32) -> String {
-    if pass == 0 { format!("{}-grouper", run.name) } else { format!("{}-grouper-retry{pass}", run.name) }
+    if pass == 0 { format!("{}-grouper", run.name) } else { format!("{}-grouper-{pass}", run.name) }
 }
 
 /// The Job of a pass. `inventory` is what the run has claimed its name for: a manifest.json, or the prefix of given group

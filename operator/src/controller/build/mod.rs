@@ -88,3 +88,6 @@ fn owner(run: &Run) -> OwnerReference {
         block_owner_deletion: Some(true),
     }
 }
+
+#[cfg(test)]
+mod tests;

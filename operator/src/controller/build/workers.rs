@@ -193,16 +193,16 @@ mod tests {
             (json!({}), json!({"requests": {"cpu": "1", "ephemeral-storage": "20Gi"}})),
             (
                 json!({"scratch": {"sizeLimit": "5Gi"}, "resources": {}}),
-                json!({"requests": {"ephemeral-storage": "5Gi"}}),
+                json!({"requests": {"cpu": "1", "ephemeral-storage": "5Gi"}}),
             ),
             (
                 json!({"resources": {"requests": {"ephemeral-storage": "1Gi"}}}),
-                json!({"requests": {"ephemeral-storage": "1Gi"}}),
+                json!({"requests": {"cpu": "1", "ephemeral-storage": "1Gi"}}),
             ),
             // Kubernetes then asks for as much.
             (
                 json!({"resources": {"limits": {"ephemeral-storage": "30Gi"}}}),
-                json!({"limits": {"ephemeral-storage": "30Gi"}}),
+                json!({"requests": {"cpu": "1"}, "limits": {"ephemeral-storage": "30Gi"}}),
             ),
             (json!({"scratch": ephemeral}), json!({"requests": {"cpu": "1"}})),
             (json!({"scratch": host_path}), json!({"requests": {"cpu": "1"}})),

@@ -41,6 +41,7 @@ fn seen() -> Observed {
         counted: Some(Counted::default()),
         store_error: None,
         redriven: None,
+        in_the_way: None,
         worker_cap: 1000,
     }
 }

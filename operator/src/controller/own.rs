@@ -1,0 +1,128 @@
+//! Whose an object is. Names say nothing: `web-worker` may be an application of somebody's, who knows of no run `web`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+
+use super::decide::{Decision, PERIOD, Phase, Told};
+use super::validate::Run;
+use crate::crd::ArchiveRun;
+
+/// Whose an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// This run's.
+    Run,
+    /// A deleted run's of the same name: it goes with its run.
+    Former,
+    /// Somebody else's.
+    Other,
+}
+
+/// Whose an object is that has a name of the run's.
+pub fn owner(run: &Run, object: &ObjectMeta) -> Owner {
+    let owners = object.owner_references.iter().flatten();
+    let Some(controller) = owners.into_iter().find(|owner| owner.controller == Some(true)) else {
+        return Owner::Other;
+    };
+    let is_a_run = controller.api_version == ArchiveRun::api_version(&()) && controller.kind == ArchiveRun::kind(&());
+    if controller.uid == run.uid {
+        Owner::Run
+    } else if is_a_run && controller.name == run.name.as_str() {
+        Owner::Former
+    } else {
+        Owner::Other
+    }
+}
+
+/// What has a name that the run needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTheWay {
+    /// Kind and name.
+    pub object: String,
+    /// Whether it goes by itself.
+    pub goes: bool,
+}
+
+impl InTheWay {
+    /// The object as one that is in the run's way, unless it is the run's.
+    pub fn of(run: &Run, kind: &str, object: Option<&ObjectMeta>) -> Option<Self> {
+        let object = object?;
+        let told = format!("{kind} {}", object.name.as_deref().unwrap_or_default());
+        match owner(run, object) {
+            Owner::Run => None,
+            Owner::Former => Some(Self { object: told, goes: true }),
+            Owner::Other => Some(Self { object: told, goes: false }),
+        }
+    }
+
+    /// What is done about it: nothing.
+    pub fn decision(&self) -> Decision {
+        let object = &self.object;
+        if self.goes {
+            let message = format!("waiting for {object} to go, of a run of this name that was deleted");
+            return Decision { look_again: Some(PERIOD / 3), ..Decision::new(Phase::Pending, message) };
+        }
+        let message =
+            format!("{object} has a name that this run needs, and belongs to somebody else: name the run otherwise");
+        Decision::refused(Told::new("Invalid", message))
+    }
+}
+
+/// The object if it is the run's.
+pub fn own<K: Resource>(run: &Run, object: Option<K>) -> Option<K> {
+    object.filter(|object| owner(run, object.meta()) == Owner::Run)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controller::build;
+    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::validate::read;
+
+    #[test]
+    fn an_object_is_the_runs_by_the_uid_of_its_controller_and_never_by_its_name() {
+        let run = read(&archive_run(json!({})), &defaults()).expect("a run");
+        let controller = json!({"apiVersion": "archive.s3bundler.dev/v1alpha1", "kind": "ArchiveRun", "name": "logs",
+            "uid": run.uid, "controller": true});
+        let with = |key: &str, value: Value| {
+            let mut owner = controller.clone();
+            owner[key] = value;
+            json!([owner])
+        };
+        for (owners, expected) in [
+            (json!([controller]), Owner::Run),
+            (json!([]), Owner::Other),
+            (with("uid", json!("of the run before")), Owner::Former),
+            (
+                json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "logs", "uid": "x", "controller": true}]),
+                Owner::Other,
+            ),
+            // Of another run: a-b-worker is of run a-b only.
+            (
+                json!([{"apiVersion": "archive.s3bundler.dev/v1alpha1", "kind": "ArchiveRun", "name": "b", "uid": "x", "controller": true}]),
+                Owner::Other,
+            ),
+            // Garbage collection goes by such owners too, control does not.
+            (with("controller", json!(false)), Owner::Other),
+        ] {
+            let object =
+                serde_json::from_value(json!({"name": "logs-worker", "ownerReferences": owners})).expect("JSON");
+            assert_eq!(owner(&run, &object), expected, "{owners}");
+        }
+        let made = build::workers(&run, &defaults(), "q");
+        assert_eq!(owner(&run, &made.metadata), Owner::Run);
+    }
+
+    #[test]
+    fn what_is_somebody_elses_is_named_and_what_goes_is_waited_for() {
+        let there = |goes| InTheWay { object: "Deployment logs-worker".to_owned(), goes }.decision();
+        let refused = there(false).refused.expect("refused");
+        assert!(refused.reason == "Invalid" && refused.message.contains("Deployment logs-worker"), "{refused:?}");
+        let waiting = there(true);
+        assert!(waiting.refused.is_none() && waiting.message.contains("Deployment logs-worker"), "{waiting:?}");
+        assert!(there(false).writes.is_empty() && waiting.writes.is_empty() && waiting.look_again.is_some());
+    }
+}
