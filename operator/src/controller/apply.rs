@@ -15,10 +15,10 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::decide::Write;
+use super::failure::{self, Failure};
 use super::track::Track;
 use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
-use crate::aws::{AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, ArchiveRunStatus, ScalingMode};
 use crate::queues::{QueuePair, Queues};
 use crate::store::{ClaimState, Store};
@@ -32,43 +32,32 @@ pub struct Applied {
     pub queues: Option<QueuePair>,
     /// Whether the queues were deleted now.
     pub queues_deleted: bool,
-    /// The last request that AWS refused.
-    pub refused: Option<AwsError>,
+    /// What ended it early, with what the status says of it.
+    pub failed: Option<(ReconcileError, Option<Failure>)>,
 }
 
-/// Carries out what was decided.
+/// Carries out what was decided, up to the first failure; so many were before it, in a row.
 pub async fn apply(
     context: &Context,
     run: &Run,
     prior: &ArchiveRunStatus,
     writes: &[Write],
     track: &mut Track,
-) -> Result<Applied, ReconcileError> {
+    failures: u32,
+) -> Applied {
     let mut applied = Applied::default();
     for write in writes {
-        match one(context, run, prior, write, track, &mut applied).await {
-            Ok(()) => {}
-            Err(ReconcileError::Aws(error)) if is_for_a_person(&error, write) => {
-                applied.refused = Some(error);
-                break;
-            }
-            Err(error) => return Err(error),
+        if let Err(error) = one(context, run, prior, write, track, &mut applied).await {
+            let told = failure::of_write(&error, write, failures.saturating_add(1));
+            applied.failed = Some((error, told));
+            break;
         }
         if matches!(applied.claim, Some(ClaimState::Taken { .. })) {
             // Nothing of what follows is ours to do.
             break;
         }
     }
-    Ok(applied)
-}
-
-/// What asking again does not change: a denial, or a destination that is not there.
-fn is_for_a_person(error: &AwsError, write: &Write) -> bool {
-    match error.kind {
-        AwsErrorKind::Denied => true,
-        AwsErrorKind::NotFound => matches!(write, Write::ClaimName(_)),
-        _ => false,
-    }
+    applied
 }
 
 async fn one(

@@ -7,9 +7,9 @@ use s3bundler_contract::record::InventoryRef;
 
 use super::apply::Applied;
 use super::decide::{Decision, Phase, Told};
+use super::failure::Failure;
 use super::observed::Observed;
 use super::validate::{QueuePlan, Run};
-use crate::aws::AwsErrorKind;
 use crate::crd::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
 };
@@ -48,12 +48,12 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
         }
         _ => None,
     };
-    let (denied, nowhere) = match &applied.refused {
-        Some(error) if error.kind == AwsErrorKind::NotFound => (None, Some(Told::new("Invalid", error.to_string()))),
-        Some(error) => (Some(Told::new("AccessDenied", error.to_string())), None),
-        None => (None, None),
+    let failure = applied.failed.as_ref().and_then(|(_, failure)| failure.as_ref());
+    let invalid = match failure {
+        Some(Failure::Refused(told)) => Some(told.clone()),
+        _ => None,
     };
-    let refused = taken.or(nowhere).or_else(|| decision.refused.clone());
+    let refused = taken.or(invalid).or_else(|| decision.refused.clone());
 
     if let Some(run) = run.filter(|_| refused.is_none()) {
         if applied.queues.is_some() {
@@ -82,7 +82,7 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
         status.retry_pass = Some(int32(decision.pass));
     }
     let was_suspended = condition(prior, "Suspended").is_some_and(|it| it.status == "True");
-    conditions(&mut status, outcome, refused, denied);
+    conditions(&mut status, outcome, refused, failure);
     let is_suspended = condition(&status, "Suspended").is_some_and(|it| it.status == "True");
     if was_suspended && !is_suspended {
         // Time at rest does not count toward the deadline.
@@ -129,11 +129,15 @@ fn set(status: &mut ArchiveRunStatus, name: &str, value: bool, told: &Told, gene
 }
 
 /// The first status of a run: everything unknown, nothing hidden.
-fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Told>, denied: Option<Told>) {
+fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Told>, failure: Option<&Failure>) {
     let Outcome { run, seen, decision, applied, generation, now } = *outcome;
     let phase = decision.phase;
     let mut set = |name: &str, value: bool, told: Told| set(status, name, value, &told, Some(generation), now);
-    let stalled = denied.or_else(|| decision.stalled.clone());
+    let (stalled, degraded) = match failure {
+        Some(Failure::Stalled(told)) => (Some(told.clone()), decision.degraded.clone()),
+        Some(Failure::Degraded(told)) => (decision.stalled.clone(), Some(told.clone())),
+        Some(Failure::Refused(_)) | None => (decision.stalled.clone(), decision.degraded.clone()),
+    };
     let failed = decision.failed.clone();
     let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |told| &told.message);
     set(
@@ -143,11 +147,7 @@ fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Opt
     );
     let progressing = || Told::new("Progressing", "nothing keeps it from going on");
     set("Stalled", stalled.is_some(), stalled.unwrap_or_else(progressing));
-    set(
-        "Degraded",
-        decision.degraded.is_some(),
-        decision.degraded.clone().unwrap_or_else(|| Told::new("AsExpected", "nothing is wrong")),
-    );
+    set("Degraded", degraded.is_some(), degraded.unwrap_or_else(|| Told::new("AsExpected", "nothing is wrong")));
     set("Accepted", refused.is_none(), refused.unwrap_or_else(|| Told::new("Valid", "the run can be carried out")));
     let complete = matches!(phase, Phase::Complete | Phase::CompleteWithFailures);
     let not_yet = || Told::new("InProgress", "the run has not ended");
