@@ -19,8 +19,9 @@ use super::failure::{self, Failure};
 use super::track::Track;
 use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
+use crate::aws::AwsError;
 use crate::crd::{ArchiveRun, ArchiveRunStatus, ScalingMode};
-use crate::queues::{QueuePair, Queues};
+use crate::queues::{QueuePair, Queues, region_of};
 use crate::store::{ClaimState, Store};
 
 /// What came of it, as far as the status has to say so.
@@ -32,6 +33,8 @@ pub struct Applied {
     pub queues: Option<QueuePair>,
     /// Whether the queues were deleted now.
     pub queues_deleted: bool,
+    /// The request for a redrive that was carried out now, or why it was not.
+    pub redriven: Option<Result<String, AwsError>>,
     /// What ended it early, with what the status says of it.
     pub failed: Option<(ReconcileError, Option<Failure>)>,
 }
@@ -68,8 +71,8 @@ async fn one(
     track: &mut Track,
     applied: &mut Applied,
 ) -> Result<(), ReconcileError> {
-    let url = || prior.queue.as_ref().and_then(|queue| queue.url.clone()).unwrap_or_default();
-    let queues = Queues::new(&context.aws, None);
+    let queue = prior.queue.as_ref().and_then(|queue| queue.url.clone()).unwrap_or_default();
+    let queues = Queues::new(&context.aws, region_of(&queue));
     tracing::debug!(?write, "applying");
     match write {
         Write::ClaimName(inventory) => {
@@ -84,7 +87,9 @@ async fn one(
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
             let inventory = prior.inventory.as_ref().map(|inventory| inventory.manifest.as_str());
-            server_side(context, &build::grouper(run, &context.defaults, *pass, inventory, &url())).await?;
+            let sends = build::sends(run, track.summaries.contains_key(pass));
+            let queue = sends.then_some(queue.as_str());
+            server_side(context, &build::grouper(run, &context.defaults, *pass, inventory, queue)).await?;
         }
         Write::DeleteGrouper(pass) => {
             track.empty_since = None;
@@ -102,7 +107,7 @@ async fn one(
             }
         }
         Write::ApplyWorkers => {
-            server_side(context, &build::workers(run, &context.defaults, &url())).await?;
+            server_side(context, &build::workers(run, &context.defaults, &queue)).await?;
             server_side(context, &build::disruption_budget(run)).await?;
         }
         Write::Scale(replicas) => {
@@ -113,14 +118,14 @@ async fn one(
         }
         Write::ApplyScaledObject { paused } => {
             let api = scaled_objects(context, run);
-            let object = build::scaled_object(run, &url(), *paused);
+            let object = build::scaled_object(run, &queue, *paused);
             let params = PatchParams::apply(MANAGER).force();
             api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.map_err(written)?;
         }
         Write::Redrive(asked) => {
             if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
-                queues.redrive(dead).await?;
-                track.redriven = Some(asked.clone());
+                // Nothing else waits for it: where it fails it is asked for with the next look.
+                applied.redriven = Some(queues.redrive(dead).await.map(|()| asked.clone()));
                 track.dead_letters_at = None;
             }
         }
@@ -138,7 +143,11 @@ async fn one(
 pub async fn delete_workloads(context: &Context, run: &Run) -> Result<(), ReconcileError> {
     if run.mode == ScalingMode::Keda {
         let deleted = scaled_objects(context, run).delete(&workers_name(run), &DeleteParams::background()).await;
-        not_found_is_fine(deleted)?;
+        match deleted {
+            // Without leave to write ScaledObjects there has never been one.
+            Err(kube::Error::Api(status)) if status.code == 403 && !context.defaults.keda => {}
+            deleted => not_found_is_fine(deleted)?,
+        }
     }
     delete::<Deployment>(context, run, &workers_name(run)).await?;
     delete::<PodDisruptionBudget>(context, run, &workers_name(run)).await?;

@@ -420,12 +420,6 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
     let total = seen.pass_summary.as_ref().map(|summary| summary.groups);
     let missing = total.map(|total| total.saturating_sub(sums.groups));
     let dead = seen.depths.as_ref().and_then(|depths| depths.dead_lettered).unwrap_or(0);
-    if let Some(asked) = &run.redrive_requested
-        && seen.redriven.as_ref() != Some(asked)
-        && dead > 0
-    {
-        decision.writes.push(Write::Redrive(asked.clone()));
-    }
     if let Some(told) = dead_letters(run, dead, missing) {
         if missing.is_some_and(|missing| missing <= dead) {
             let since = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
@@ -443,6 +437,10 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
     }
 
     workers(run, &mut decision, seen, missing);
+    let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
+    if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked) && dead > 0) {
+        decision.writes.push(Write::Redrive(asked.clone()));
+    }
     tell(run, &mut decision, seen, counted, total);
     decision
 }

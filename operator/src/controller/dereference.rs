@@ -20,7 +20,7 @@ use super::validate::Run;
 use super::{Context, ReconcileError, problem};
 use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin};
-use crate::queues::{QueuePair, Queues};
+use crate::queues::{QueuePair, Queues, region_of};
 use crate::store::{InventoryState, Store, age};
 
 /// Between looks at a dead-letter queue. Nothing is scaled by it: it tells a person what to look into, who has a day.
@@ -68,7 +68,6 @@ pub async fn dereference(
         pass_summary: None,
         counted: None,
         store_error: None,
-        redriven: track.redriven.clone(),
         worker_cap: context.worker_cap(&run.uid),
     };
     if finished(prior).is_some() || run.suspend {
@@ -121,7 +120,7 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
     let now = Instant::now();
     if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
-        let queues = Queues::new(&context.aws, None);
+        let queues = Queues::new(&context.aws, region_of(&queue.url));
         let mut dead_lettered = track.depths.as_ref().and_then(|(_, depths)| depths.dead_lettered);
         if is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now) {
             dead_lettered = depth::dead_letters(&queues, queue).await;

@@ -90,8 +90,6 @@ pub struct Observed {
     pub counted: Option<Counted>,
     /// Why S3 could not be read, where it could not.
     pub store_error: Option<StoreError>,
-    /// The request for a redrive that was carried out last.
-    pub redriven: Option<String>,
     /// Workers that the operator may give to this run.
     pub worker_cap: u32,
 }

@@ -69,6 +69,9 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
             queue.dead_letter_url.clone_from(&pair.dead_letter_url);
         }
     }
+    if let Some(Ok(asked)) = &applied.redriven {
+        status.queue.get_or_insert_default().redrive_handled = Some(asked.clone());
+    }
     if let Some(seen) = seen {
         depth(&mut status, seen, now);
         counts(&mut status, seen);
@@ -137,6 +140,10 @@ fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Opt
         Some(Failure::Stalled(told)) => (Some(told.clone()), decision.degraded.clone()),
         Some(Failure::Degraded(told)) => (decision.stalled.clone(), Some(told.clone())),
         Some(Failure::Refused(_)) | None => (decision.stalled.clone(), decision.degraded.clone()),
+    };
+    let degraded = match &applied.redriven {
+        Some(Err(error)) => Some(Told::new("DeadLetters", error.to_string())),
+        _ => degraded,
     };
     let failed = decision.failed.clone();
     let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |told| &told.message);

@@ -26,8 +26,6 @@ pub struct Track {
     pub empty_since: Option<Instant>,
     /// Summaries, which never change, by pass.
     pub summaries: HashMap<u32, RunSummary>,
-    /// The request for a redrive that was carried out last.
-    pub redriven: Option<String>,
 }
 
 impl Track {
@@ -39,7 +37,6 @@ impl Track {
             dead_letters_at: None,
             empty_since: None,
             summaries: HashMap::new(),
-            redriven: None,
         }
     }
 
