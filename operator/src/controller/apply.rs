@@ -20,7 +20,7 @@ use super::track::Track;
 use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
 use crate::aws::AwsError;
-use crate::crd::{ArchiveRun, ArchiveRunStatus, ScalingMode};
+use crate::crd::{ArchiveRun, ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues, region_of};
 use crate::store::{ClaimState, Store};
 
@@ -78,7 +78,12 @@ async fn one(
         Write::ClaimName(inventory) => {
             let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
             let claim = run.claim(inventory, &context.defaults.cluster);
-            applied.claim = Some(store.claim(&run.bucket, &run.layout, &claim).await?);
+            let latest = match &run.origin {
+                Origin::Latest { prefix, .. } => Some(prefix),
+                Origin::Inventory(_) | Origin::Manifests(_) => None,
+            };
+            let claimed = store.claim(&run.bucket, &run.layout, &claim, &run.encryption, latest).await?;
+            applied.claim = Some(claimed);
         }
         Write::MakeQueues(name) => {
             add_finalizer(context, run).await?;

@@ -146,8 +146,6 @@ pub struct Decision {
     pub stalled: Option<Told>,
     /// What is wrong while it moves.
     pub degraded: Option<Told>,
-    /// The inventory that was found.
-    pub inventory: Option<InventoryRef>,
     /// The retry pass at hand.
     pub pass: u32,
     /// Workers asked for.
@@ -167,7 +165,6 @@ impl Decision {
             refused: None,
             stalled: None,
             degraded: None,
-            inventory: None,
             pass: 0,
             workers: 0,
             writes: Vec::new(),
@@ -347,12 +344,11 @@ fn begin(run: &Run, seen: &Observed) -> Decision {
     };
     let mut decision = Decision::new(Phase::Pending, "claiming the run's name and making its queue");
     decision.look_again = Some(Duration::ZERO);
-    decision.writes.push(Write::ClaimName(inventory.clone()));
+    decision.writes.push(Write::ClaimName(inventory));
     decision.writes.push(match &run.queue {
         QueuePlan::Managed(name) => Write::MakeQueues(name.clone()),
         QueuePlan::Existing(pair) => Write::UseQueues(pair.clone()),
     });
-    decision.inventory = Some(inventory);
     decision
 }
 

@@ -60,7 +60,7 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
             status.worker_image.get_or_insert_with(|| run.image.clone());
             status.start_time.get_or_insert(Time(now));
         }
-        if let (Some(inventory), true) = (&decision.inventory, applied.queues.is_some()) {
+        if let (Some(ClaimState::Ours(inventory)), true) = (&applied.claim, applied.queues.is_some()) {
             status.inventory = Some(inventory_status(inventory));
         }
         if let Some(pair) = &applied.queues {

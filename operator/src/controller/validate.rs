@@ -15,6 +15,7 @@ use crate::crd::{
 };
 use crate::policy::{Asked, PolicyFile, check};
 use crate::queues::{QueuePair, is_managed, queue_name};
+use crate::store::OWNER;
 
 /// While a run is retried, an annotation with this key asks for its dead-lettered groups to be put back on the queue.
 pub const REDRIVE_ANNOTATION: &str = "archive.s3bundler.dev/redrive-requested-at";
@@ -192,7 +193,7 @@ impl Refusal {
 impl Run {
     /// The claim of the run's name for an inventory.
     pub fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
-        let owner = format!("ArchiveRun {}/{} in cluster {cluster}", self.namespace, self.name);
+        let owner = format!("{OWNER}{}/{} in cluster {cluster}", self.namespace, self.name);
         let (select, group) = (self.select.clone(), self.group.clone());
         RunClaim::new(self.name.clone(), inventory.clone(), select, group, self.archive.clone(), owner)
     }
