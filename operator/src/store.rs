@@ -257,7 +257,7 @@ fn compare(ours: &RunClaim, found: RunClaim, latest: Option<&S3Address>) -> Clai
         manifest.bucket == prefix.bucket && manifest.key.starts_with(&folder)
     };
     let mut ours = ours.clone();
-    if latest.filter(is_of).is_some() {
+    if latest.as_ref().is_some_and(is_of) {
         ours.inventory = found.inventory.clone();
     }
     // Two operators at one run would count each other's receipts. The command line resumes whatever it finds.

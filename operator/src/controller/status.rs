@@ -268,3 +268,36 @@ fn int64(n: u64) -> i64 {
 fn int32(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::{AwsError, AwsErrorKind};
+
+    #[test]
+    fn a_write_that_failed_is_told_in_its_condition_and_goes_with_its_mending() {
+        let decision = Decision::refused(Told::new("Invalid", "why"));
+        let decision = Decision { refused: None, ..decision };
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+        let told = || Told::new("AnyReason", "what was said");
+        let status = |prior: &ArchiveRunStatus, failure: Option<Failure>| {
+            let kind = AwsErrorKind::Rejected;
+            let error = AwsError { action: "CreateQueue", target: "q".to_owned(), kind, detail: "no".to_owned() };
+            let failed = failure.map(|failure| (error.into(), Some(failure)));
+            let applied = Applied { failed, ..Applied::default() };
+            let (decision, applied) = (&decision, &applied);
+            next(prior, &Outcome { run: None, seen: None, decision, applied, generation: 1, now })
+        };
+        for (failure, name, value) in [
+            (Failure::Refused(told()), "Accepted", "False"),
+            (Failure::Stalled(told()), "Stalled", "True"),
+            (Failure::Degraded(told()), "Degraded", "True"),
+        ] {
+            let failed = status(&ArchiveRunStatus::default(), Some(failure));
+            let shown = condition(&failed, name).expect("it is there");
+            assert_eq!((shown.status.as_str(), shown.message.as_str()), (value, "what was said"), "{name}");
+            let mended = status(&failed, None);
+            assert_ne!(condition(&mended, name).expect("it is there").status, value, "{name}");
+        }
+    }
+}
