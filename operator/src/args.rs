@@ -60,6 +60,9 @@ pub struct Args {
         value_name = "NAMESPACE"
     )]
     pub watch_namespaces: Vec<String>,
+    /// KEDA is installed, and the operator may write ScaledObjects: runs may have the scaling mode Keda.
+    #[arg(long, env = "S3BUNDLER_KEDA")]
+    pub keda: bool,
     /// What names this cluster in claims and queue tags, for people.
     #[arg(long, env = "S3BUNDLER_CLUSTER_NAME", default_value = "kubernetes")]
     pub cluster_name: String,

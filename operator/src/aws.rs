@@ -84,13 +84,16 @@ fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
         "NoSuchKey" | "NoSuchBucket" | "NotFound" | "NonExistentQueue" | "QueueDoesNotExist" => AwsErrorKind::NotFound,
         "PreconditionFailed" => AwsErrorKind::Precondition,
         "QueueDeletedRecently" => AwsErrorKind::NameInUse,
+        // Both services have some of these with status 400.
+        "Throttling" | "ThrottlingException" | "RequestThrottled" | "RequestTimeout" => AwsErrorKind::Transient,
         "" if status.is_none() && detail.to_ascii_lowercase().contains("credential") => AwsErrorKind::Denied,
         _ => match status {
             Some(401 | 403) => AwsErrorKind::Denied,
             Some(404) => AwsErrorKind::NotFound,
             Some(412) => AwsErrorKind::Precondition,
             Some(408 | 409 | 429) | None => AwsErrorKind::Transient,
-            Some(400..=499) => AwsErrorKind::Rejected,
+            // A redirect names another region, which the next request does not go to either.
+            Some(300..=499) => AwsErrorKind::Rejected,
             Some(_) => AwsErrorKind::Transient,
         },
     }
@@ -175,6 +178,9 @@ mod tests {
             ("PreconditionFailed", Some(412), AwsErrorKind::Precondition),
             ("SlowDown", Some(503), AwsErrorKind::Transient),
             ("InvalidArgument", Some(400), AwsErrorKind::Rejected),
+            ("PermanentRedirect", Some(301), AwsErrorKind::Rejected),
+            ("KMS.DisabledException", Some(400), AwsErrorKind::Rejected),
+            ("RequestThrottled", Some(400), AwsErrorKind::Transient),
             ("", None, AwsErrorKind::Transient),
         ] {
             assert_eq!(kind_of(code, status, ""), kind, "{code} {status:?}");

@@ -107,6 +107,7 @@ fn defaults(args: &Args) -> Result<Defaults, String> {
         worker_fs_group: args.worker_fs_group,
         cluster: args.cluster_name.clone(),
         policy: args.policy.clone(),
+        keda: args.keda,
         ca_bundle: args.worker_ca_bundle.clone(),
         queue_hosts: endpoints.filter_map(host).collect(),
     })

@@ -48,8 +48,8 @@ pub struct Asked<'a> {
     pub source_bucket: &'a str,
     /// `bucket/prefix` of its destination.
     pub destination: &'a str,
-    /// The URL of its queue, where it brings one.
-    pub queue: Option<&'a str>,
+    /// The URLs of its queue and of its dead-letter queue, where it brings them.
+    pub queues: [Option<&'a str>; 2],
     /// Its service account.
     pub service_account: &'a str,
     /// Its most workers.
@@ -97,7 +97,8 @@ impl PolicyRule {
         let lists = [
             ("source bucket", &self.source_buckets, Some(asked.source_bucket)),
             ("destination", &self.destinations, Some(asked.destination)),
-            ("queue", &self.queues, asked.queue),
+            ("queue", &self.queues, asked.queues[0]),
+            ("queue", &self.queues, asked.queues[1]),
             ("service account", &self.service_accounts, Some(asked.service_account)),
         ];
         for (what, patterns, name) in lists {
@@ -192,7 +193,7 @@ mod tests {
             namespace_labels,
             source_bucket: "inv",
             destination: "team-a-archive/logs",
-            queue: None,
+            queues: [None, None],
             service_account: "s3bundler-worker",
             max_replicas: 20,
             scratch_type: "EmptyDir",
@@ -229,7 +230,8 @@ mod tests {
             (Asked { scratch_type: "HostPath", ..asked(&team) }, Some("scratch of type HostPath")),
             (other, Some("no policy of the operator is for namespace other")),
             (Asked { scratch_type: "HostPath", ..ops }, None),
-            (Asked { queue: Some("https://elsewhere/q"), ..ops }, Some("queue https://elsewhere/q")),
+            (Asked { queues: [Some("https://elsewhere/q"), None], ..ops }, Some("queue https://elsewhere/q")),
+            (Asked { queues: [None, Some("https://elsewhere/q")], ..ops }, Some("queue https://elsewhere/q")),
         ] {
             match (check(Some(&policy), &asked), refused) {
                 (Ok(()), None) => {}

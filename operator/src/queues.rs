@@ -41,6 +41,25 @@ pub fn queue_name(namespace: &str, run: &RunName, uid: &str) -> String {
     format!("{PREFIX}{told}-{uid}")
 }
 
+/// Whether a queue has such a name: the operator's role owns those of all runs.
+pub fn is_managed(url: &str) -> bool {
+    url.trim_end_matches('/').rsplit('/').next().is_some_and(|name| name.starts_with(PREFIX))
+}
+
+/// The region that the URL of a queue on AWS names, in any of the forms that SQS has had ("Amazon SQS endpoints and
+/// quotas", AWS General Reference). `None` elsewhere.
+pub fn region_of(url: &str) -> Option<&str> {
+    let host = url.strip_prefix("https://")?.split('/').next()?;
+    let host = host.strip_suffix(".cn").unwrap_or(host);
+    let host = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".api.aws"))?;
+    let of_service = host.strip_prefix("sqs.").or_else(|| host.strip_prefix("sqs-fips."));
+    match host {
+        // The first region's queues have had no region in their names.
+        "queue" => Some("us-east-1"),
+        _ => of_service.or_else(|| host.strip_suffix(".queue")).filter(|region| !region.contains('.')),
+    }
+}
+
 /// SQS, as far as runs need it.
 #[derive(Debug, Clone)]
 pub struct Queues {
@@ -112,11 +131,16 @@ impl Queues {
         Ok(Depth { visible: visible.saturating_add(delayed), in_flight })
     }
 
-    /// Moves the dead letters back to where they came from.
+    /// Moves the dead letters back to where they came from, where that is not under way already.
     pub async fn redrive(&self, dead_letter_url: &str) -> Result<(), AwsError> {
         let arn = self.arn(dead_letter_url).await?;
         let started = self.client.start_message_move_task().source_arn(&arn).send().await;
-        started.map(|_| ()).map_err(|error| AwsError::new("StartMessageMoveTask", arn, &error))
+        match started.map_err(|error| AwsError::new("StartMessageMoveTask", arn, &error)) {
+            Ok(_) => Ok(()),
+            // SQS has no code of its own for it.
+            Err(error) if error.detail.contains("already a task running") => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a queue; one that is not there is deleted already.
@@ -154,6 +178,22 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queues_url_names_its_region() {
+        for (url, region) in [
+            ("https://sqs.eu-west-1.amazonaws.com/1/q", Some("eu-west-1")),
+            ("https://sqs-fips.us-gov-west-1.amazonaws.com/1/q", Some("us-gov-west-1")),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", Some("cn-north-1")),
+            ("https://sqs.eu-west-1.api.aws/1/q", Some("eu-west-1")),
+            ("https://eu-west-1.queue.amazonaws.com/1/q", Some("eu-west-1")),
+            ("https://queue.amazonaws.com/1/q", Some("us-east-1")),
+            ("http://10.88.0.1:5000/1/q", None),
+            ("", None),
+        ] {
+            assert_eq!(region_of(url), region, "{url}");
+        }
+    }
 
     #[test]
     fn queue_names_carry_the_uid_and_fit_with_that_of_the_dead_letters() {

@@ -8,12 +8,14 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ServerSideEncryption;
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
 use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsError, AwsErrorKind};
+use crate::crd::{Encryption, EncryptionType};
 use crate::receipts::Count;
 
 /// No claim or summary is larger; prefixes are what makes a claim grow.
@@ -63,8 +65,8 @@ pub enum InventoryState {
 /// Whose claim there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimState {
-    /// Ours, written now or before.
-    Ours,
+    /// Ours, written now or before, for this inventory.
+    Ours(InventoryRef),
     /// That of another run: how it differs, and who made it.
     Taken {
         /// In what it differs.
@@ -145,8 +147,16 @@ impl Store {
         Ok(given.reference())
     }
 
-    /// Claims the run's name, or finds whose it is.
-    pub async fn claim(&self, bucket: &str, layout: &Layout, claim: &RunClaim) -> Result<ClaimState, StoreError> {
+    /// Claims the run's name, or finds whose it is. `latest` is the prefix that the inventory was the newest of, where it
+    /// was: what was claimed before stays the run's inventory, however many came since.
+    pub async fn claim(
+        &self,
+        bucket: &str,
+        layout: &Layout,
+        claim: &RunClaim,
+        encryption: &Encryption,
+        latest: Option<&S3Address>,
+    ) -> Result<ClaimState, StoreError> {
         let address = S3Address::new(bucket, layout.claim(&claim.run));
         let put = self
             .client
@@ -156,6 +166,8 @@ impl Store {
             .if_none_match("*")
             .content_type("application/json")
             .set_expected_bucket_owner(self.expected_owner.clone())
+            .set_server_side_encryption(server_side(encryption.kind))
+            .set_ssekms_key_id(encryption.kms_key_id.clone())
             .body(ByteStream::from(claim.to_json()))
             .send()
             .await
@@ -165,10 +177,7 @@ impl Store {
             return Err(put.err().map_or_else(|| not_there(&address), StoreError::from));
         };
         let found = RunClaim::parse(&found).map_err(|cause| StoreError::Record { address, cause: cause.into() })?;
-        Ok(match claim.difference(&found) {
-            None => ClaimState::Ours,
-            Some(difference) => ClaimState::Taken { difference, owner: found.owner },
-        })
+        Ok(compare(claim, found, latest))
     }
 
     /// What the grouper made of a pass, once it has made it.
@@ -247,6 +256,37 @@ impl Store {
     }
 }
 
+/// What the operator puts before the name of the resource in a claim.
+pub const OWNER: &str = "ArchiveRun ";
+
+/// Whose claim was found.
+fn compare(ours: &RunClaim, found: RunClaim, latest: Option<&S3Address>) -> ClaimState {
+    let is_of = |prefix: &&S3Address| {
+        let folder = format!("{}/", prefix.key.trim_end_matches('/'));
+        let manifest = &found.inventory.manifest;
+        manifest.bucket == prefix.bucket && manifest.key.starts_with(&folder)
+    };
+    let mut ours = ours.clone();
+    if latest.as_ref().is_some_and(is_of) {
+        ours.inventory = found.inventory.clone();
+    }
+    // Two operators at one run would count each other's receipts. The command line resumes whatever it finds.
+    let elsewhere = found.owner.starts_with(OWNER) && found.owner != ours.owner;
+    match ours.difference(&found).or_else(|| elsewhere.then_some("another resource")) {
+        None => ClaimState::Ours(found.inventory),
+        Some(difference) => ClaimState::Taken { difference, owner: found.owner },
+    }
+}
+
+fn server_side(kind: EncryptionType) -> Option<ServerSideEncryption> {
+    match kind {
+        EncryptionType::BucketDefault => None,
+        EncryptionType::SseS3 => Some(ServerSideEncryption::Aes256),
+        EncryptionType::SseKms => Some(ServerSideEncryption::AwsKms),
+        EncryptionType::DsseKms => Some(ServerSideEncryption::AwsKmsDsse),
+    }
+}
+
 /// How old an inventory is, where it says when it was begun.
 pub fn age(inventory: &InventoryRef, now: Duration) -> Option<Duration> {
     inventory.creation_timestamp.map(|created| now.saturating_sub(Duration::from_millis(created)))
@@ -274,7 +314,47 @@ fn is_dated(folder: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use s3bundler_contract::{ArchiveOptions, GroupOptions, SelectOptions};
+
     use super::*;
+
+    #[test]
+    fn a_claim_is_resumed_by_its_own_resource_with_the_inventory_that_was_the_newest_then() {
+        let inventory = |day: &str| InventoryRef {
+            manifest: S3Address::new("inv", format!("src/daily/{day}T01-00Z/manifest.json")),
+            etag: day.to_owned(),
+            creation_timestamp: None,
+        };
+        let claim = |day: &str, owner: &str| {
+            RunClaim::new(
+                "logs".parse().expect("a name"),
+                inventory(day),
+                SelectOptions::default(),
+                GroupOptions::default(),
+                ArchiveOptions::default(),
+                owner.to_owned(),
+            )
+        };
+        let own = "ArchiveRun team-a/logs in cluster test";
+        let today = claim("2026-11-23", own);
+        let (daily, other) = (S3Address::new("inv", "src/daily/"), S3Address::new("inv", "src/dai"));
+        for (found, latest, difference) in [
+            (claim("2026-11-23", own), None, None),
+            (claim("2026-11-22", own), Some(&daily), None),
+            (claim("2026-11-22", own), Some(&other), Some("another inventory")),
+            (claim("2026-11-22", own), None, Some("another inventory")),
+            (claim("2026-11-23", "ArchiveRun team-b/logs in cluster test"), None, Some("another resource")),
+            (claim("2026-11-23", "ArchiveRun team-a/logs in cluster two"), None, Some("another resource")),
+            (claim("2026-11-23", "s3bundler group"), None, None),
+        ] {
+            let claimed = found.inventory.clone();
+            match (compare(&today, found.clone(), latest), difference) {
+                (ClaimState::Ours(inventory), None) => assert_eq!(inventory, claimed),
+                (ClaimState::Taken { difference, .. }, Some(expected)) => assert_eq!(difference, expected),
+                other => panic!("{found:?}: {other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn deliveries_are_told_from_other_folders() {

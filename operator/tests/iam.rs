@@ -13,6 +13,7 @@ use s3bundler_contract::{
     ArchiveOptions, GroupOptions, KeyLayout, Layout, Receipt, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
 };
 use s3bundler_operator::aws::Aws;
+use s3bundler_operator::crd::Encryption;
 use s3bundler_operator::queues::{Queues, queue_name};
 use s3bundler_operator::receipts::Count;
 use s3bundler_operator::store::{ClaimState, InventoryState, Store};
@@ -65,7 +66,8 @@ async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws
         "the test".to_owned(),
     );
     for _ in 0..2 {
-        assert_eq!(store.claim(VAULT, &layout, &claim).await.unwrap(), ClaimState::Ours);
+        let claimed = store.claim(VAULT, &layout, &claim, &Encryption::default(), None).await.unwrap();
+        assert_eq!(claimed, ClaimState::Ours(claim.inventory.clone()));
     }
     assert_eq!(store.summary(VAULT, layout.summary(&run)).await.unwrap(), None, "nobody has grouped yet");
     let summary = RunSummary { groups: 1, ..RunSummary::of_pass(run.clone(), 0) };

@@ -16,13 +16,14 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::decide::Write;
+use super::failure::{self, Failure};
 use super::own::{self, Owner, owner};
 use super::track::{AppliedWorkers, Track};
 use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
-use crate::aws::{AwsError, AwsErrorKind};
-use crate::crd::{ArchiveRun, ArchiveRunStatus, ScalingMode};
-use crate::queues::{QueuePair, Queues};
+use crate::aws::AwsError;
+use crate::crd::{ArchiveRun, ArchiveRunStatus, Origin, ScalingMode};
+use crate::queues::{QueuePair, Queues, region_of};
 use crate::store::{ClaimState, Store};
 
 /// What came of it, as far as the status has to say so.
@@ -34,43 +35,34 @@ pub struct Applied {
     pub queues: Option<QueuePair>,
     /// Whether the queues were deleted now.
     pub queues_deleted: bool,
-    /// The last request that AWS refused.
-    pub refused: Option<AwsError>,
+    /// The request for a redrive that was carried out now, or why it was not.
+    pub redriven: Option<Result<String, AwsError>>,
+    /// What ended it early, with what the status says of it.
+    pub failed: Option<(ReconcileError, Option<Failure>)>,
 }
 
-/// Carries out what was decided.
+/// Carries out what was decided, up to the first failure; so many were before it, in a row.
 pub async fn apply(
     context: &Context,
     run: &Run,
     prior: &ArchiveRunStatus,
     writes: &[Write],
     track: &mut Track,
-) -> Result<Applied, ReconcileError> {
+    failures: u32,
+) -> Applied {
     let mut applied = Applied::default();
     for write in writes {
-        match one(context, run, prior, write, track, &mut applied).await {
-            Ok(()) => {}
-            Err(ReconcileError::Aws(error)) if is_for_a_person(&error, write) => {
-                applied.refused = Some(error);
-                break;
-            }
-            Err(error) => return Err(error),
+        if let Err(error) = one(context, run, prior, write, track, &mut applied).await {
+            let told = failure::of_write(&error, write, failures.saturating_add(1));
+            applied.failed = Some((error, told));
+            break;
         }
         if matches!(applied.claim, Some(ClaimState::Taken { .. })) {
             // Nothing of what follows is ours to do.
             break;
         }
     }
-    Ok(applied)
-}
-
-/// What asking again does not change: a denial, or a destination that is not there.
-fn is_for_a_person(error: &AwsError, write: &Write) -> bool {
-    match error.kind {
-        AwsErrorKind::Denied => true,
-        AwsErrorKind::NotFound => matches!(write, Write::ClaimName(_)),
-        _ => false,
-    }
+    applied
 }
 
 async fn one(
@@ -81,14 +73,19 @@ async fn one(
     track: &mut Track,
     applied: &mut Applied,
 ) -> Result<(), ReconcileError> {
-    let url = || prior.queue.as_ref().and_then(|queue| queue.url.clone()).unwrap_or_default();
-    let queues = Queues::new(&context.aws, None);
+    let queue = prior.queue.as_ref().and_then(|queue| queue.url.clone()).unwrap_or_default();
+    let queues = Queues::new(&context.aws, region_of(&queue));
     tracing::debug!(?write, "applying");
     match write {
         Write::ClaimName(inventory) => {
             let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
             let claim = run.claim(inventory, &context.defaults.cluster);
-            applied.claim = Some(store.claim(&run.bucket, &run.layout, &claim).await?);
+            let latest = match &run.origin {
+                Origin::Latest { prefix, .. } => Some(prefix),
+                Origin::Inventory(_) | Origin::Manifests(_) => None,
+            };
+            let claimed = store.claim(&run.bucket, &run.layout, &claim, &run.encryption, latest).await?;
+            applied.claim = Some(claimed);
         }
         Write::MakeQueues(name) => {
             add_finalizer(context, run).await?;
@@ -97,7 +94,9 @@ async fn one(
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
             let inventory = prior.inventory.as_ref().map(|inventory| inventory.manifest.as_str());
-            server_side(context, run, build::grouper(run, &context.defaults, *pass, inventory, &url())).await?;
+            let sends = build::sends(run, track.summaries.contains_key(pass));
+            let queue = sends.then_some(queue.as_str());
+            server_side(context, run, build::grouper(run, &context.defaults, *pass, inventory, queue)).await?;
         }
         Write::DeleteGrouper(pass) => {
             track.empty_since = None;
@@ -117,7 +116,7 @@ async fn one(
             }
         }
         Write::ApplyWorkers => {
-            let (deployment, at) = (build::workers(run, &context.defaults, &url()), Instant::now());
+            let (deployment, at) = (build::workers(run, &context.defaults, &queue), Instant::now());
             if track.workers.as_ref().is_some_and(|applied| applied.are(&deployment, at)) {
                 return Ok(());
             }
@@ -134,12 +133,12 @@ async fn one(
             }
         }
         Write::ApplyScaledObject { paused } => {
-            apply_own(run, &scaled_objects(context, run), build::scaled_object(run, &url(), *paused)).await?;
+            apply_own(run, &scaled_objects(context, run), build::scaled_object(run, &queue, *paused)).await?;
         }
         Write::Redrive(asked) => {
             if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
-                queues.redrive(dead).await?;
-                track.redriven = Some(asked.clone());
+                // Nothing else waits for it: where it fails it is asked for with the next look.
+                applied.redriven = Some(queues.redrive(dead).await.map(|()| asked.clone()));
                 track.dead_letters_at = None;
             }
         }
@@ -159,7 +158,11 @@ async fn one(
 /// Deletes what was made for a run in Kubernetes.
 pub async fn delete_workloads(context: &Context, run: &Run) -> Result<(), ReconcileError> {
     if run.mode == ScalingMode::Keda {
-        delete_own(run, &scaled_objects(context, run), &workers_name(run)).await?;
+        match delete_own(run, &scaled_objects(context, run), &workers_name(run)).await {
+            // Without leave to write ScaledObjects there has never been one.
+            Err(ReconcileError::Read(error)) if is_forbidden(&error) && !context.defaults.keda => {}
+            deleted => deleted?,
+        }
     }
     delete::<Deployment>(context, run, &workers_name(run)).await?;
     delete::<PodDisruptionBudget>(context, run, &workers_name(run)).await?;
@@ -312,6 +315,10 @@ fn not_found_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), ReconcileE
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(written(error)),
     }
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 fn read(cause: kube::Error) -> ReconcileError {

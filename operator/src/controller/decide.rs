@@ -154,8 +154,6 @@ pub struct Decision {
     pub stalled: Option<Told>,
     /// What is wrong while it moves.
     pub degraded: Option<Told>,
-    /// The inventory that was found.
-    pub inventory: Option<InventoryRef>,
     /// The retry pass at hand.
     pub pass: u32,
     /// Workers asked for.
@@ -176,7 +174,6 @@ impl Decision {
             refused: None,
             stalled: None,
             degraded: None,
-            inventory: None,
             pass: 0,
             workers: 0,
             writes: Vec::new(),
@@ -364,12 +361,11 @@ fn begin(run: &Run, seen: &Observed) -> Decision {
     };
     let mut decision = Decision::new(Phase::Pending, "claiming the run's name and making its queue");
     decision.look_again = Some(Duration::ZERO);
-    decision.writes.push(Write::ClaimName(inventory.clone()));
+    decision.writes.push(Write::ClaimName(inventory));
     decision.writes.push(match &run.queue {
         QueuePlan::Managed(name) => Write::MakeQueues(name.clone()),
         QueuePlan::Existing(pair) => Write::UseQueues(pair.clone()),
     });
-    decision.inventory = Some(inventory);
     decision
 }
 
@@ -455,12 +451,6 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
     let total = seen.pass_summary.as_ref().map(|summary| summary.groups);
     let missing = total.map(|total| total.saturating_sub(sums.groups));
     let dead = seen.depths.as_ref().and_then(|depths| depths.dead_lettered).unwrap_or(0);
-    if let Some(asked) = &run.redrive_requested
-        && seen.redriven.as_ref() != Some(asked)
-        && dead > 0
-    {
-        decision.writes.push(Write::Redrive(asked.clone()));
-    }
     if let Some(told) = dead_letters(run, dead, missing) {
         // Letters of others, or of groups that were archived all the same, keep no run from its end while it has work.
         let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
@@ -484,6 +474,10 @@ fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -
     }
 
     workers(run, &mut decision, seen, missing);
+    let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
+    if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked) && dead > 0) {
+        decision.writes.push(Write::Redrive(asked.clone()));
+    }
     tell(&mut decision, seen, counted, total);
     decision
 }

@@ -22,7 +22,7 @@ use super::validate::Run;
 use super::{Context, ReconcileError, apply, problem};
 use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
-use crate::queues::{QueuePair, Queues};
+use crate::queues::{QueuePair, Queues, region_of};
 use crate::store::{InventoryState, Store, age};
 
 /// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
@@ -47,8 +47,8 @@ pub async fn dereference(
     let listed = ListParams::default().labels(&run_selector(run));
     let scaled_object = async {
         match run.mode {
-            ScalingMode::Keda => scaled_objects.get_metadata_opt(&workers_name).await,
-            ScalingMode::Builtin | ScalingMode::External => Ok(None),
+            ScalingMode::Keda if context.defaults.keda => scaled_objects.get_metadata_opt(&workers_name).await,
+            ScalingMode::Keda | ScalingMode::Builtin | ScalingMode::External => Ok(None),
         }
     };
     let (account, job, deployment, budget, scaled_object, pods) = tokio::try_join!(
@@ -93,7 +93,6 @@ pub async fn dereference(
         pass_summary: None,
         counted: None,
         store_error: None,
-        redriven: track.redriven.clone(),
         in_the_way: in_the_way.into_iter().next(),
         worker_cap: context.worker_cap(&run.uid),
     };
@@ -159,7 +158,7 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
     let now = Instant::now();
     if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
-        let queues = Queues::new(&context.aws, None);
+        let queues = Queues::new(&context.aws, region_of(&queue.url));
         let mut dead_lettered = track.depths.as_ref().and_then(|(_, depths)| depths.dead_lettered);
         if is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now) {
             dead_lettered = depth::dead_letters(&queues, queue).await;

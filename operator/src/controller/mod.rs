@@ -16,6 +16,7 @@ pub mod build;
 pub mod decide;
 mod dereference;
 mod events;
+pub mod failure;
 pub mod observed;
 pub mod own;
 pub mod problem;
@@ -153,6 +154,11 @@ impl Context {
         let times = failures.entry(uid.to_owned()).or_default();
         *times = times.saturating_add(1);
         FIRST_PAUSE.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST_PAUSE)
+    }
+
+    /// Failures in a row, so far.
+    fn failures(&self, uid: &str) -> u32 {
+        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(uid).copied().unwrap_or(0)
     }
 
     fn succeeded(&self, uid: &str) {
@@ -316,10 +322,22 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
         Some(it) if !has_ended => it.decision(),
         _ => decide::decide(&run, &prior, &seen, now),
     };
-    let applied = apply::apply(context, &run, &prior, &decision.writes, track).await?;
+    let applied = apply::apply(context, &run, &prior, &decision.writes, track, context.failures(&run.uid)).await;
+    if let Some((error, None)) = applied.failed {
+        return Err(error);
+    }
     let outcome =
         Outcome { run: Some(&run), seen: Some(&seen), decision: &decision, applied: &applied, generation, now };
-    tell(resource, &prior, &outcome, context).await
+    let action = tell(resource, &prior, &outcome, context).await?;
+    match applied.failed {
+        Some((error, _)) if !is_mended_outside(&error) => Err(error),
+        _ => Ok(action),
+    }
+}
+
+/// What somebody mends in AWS is looked at again soon, not after an ever longer pause.
+fn is_mended_outside(error: &ReconcileError) -> bool {
+    matches!(error, ReconcileError::Aws(error) if matches!(error.kind, AwsErrorKind::Denied | AwsErrorKind::NotFound))
 }
 
 /// Writes the status where it changed, and events of what changed.
@@ -338,8 +356,7 @@ async fn tell(
         context.metrics.observe(run, &next);
     }
     let mut look_again = outcome.decision.look_again;
-    if outcome.applied.refused.is_some()
-        || matches!(outcome.applied.claim, Some(crate::store::ClaimState::Taken { .. }))
+    if outcome.applied.failed.is_some() || matches!(outcome.applied.claim, Some(crate::store::ClaimState::Taken { .. }))
     {
         look_again = Some(4 * decide::PERIOD);
     }

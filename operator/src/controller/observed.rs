@@ -94,8 +94,6 @@ pub struct Observed {
     pub counted: Option<Counted>,
     /// Why S3 could not be read, where it could not.
     pub store_error: Option<StoreError>,
-    /// The request for a redrive that was carried out last.
-    pub redriven: Option<String>,
     /// What is not the run's and has a name that it needs.
     pub in_the_way: Option<InTheWay>,
     /// Workers that the operator may give to this run.

@@ -8,9 +8,9 @@ use s3bundler_contract::record::InventoryRef;
 
 use super::apply::Applied;
 use super::decide::{Decision, Phase, Told};
+use super::failure::Failure;
 use super::observed::Observed;
 use super::validate::{QueuePlan, Run};
-use crate::aws::AwsErrorKind;
 use crate::crd::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
 };
@@ -49,19 +49,19 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
         }
         _ => None,
     };
-    let (denied, nowhere) = match &applied.refused {
-        Some(error) if error.kind == AwsErrorKind::NotFound => (None, Some(Told::new("Invalid", error.to_string()))),
-        Some(error) => (Some(Told::new("AccessDenied", error.to_string())), None),
-        None => (None, None),
+    let failure = applied.failed.as_ref().and_then(|(_, failure)| failure.as_ref());
+    let invalid = match failure {
+        Some(Failure::Refused(told)) => Some(told.clone()),
+        _ => None,
     };
-    let refused = taken.or(nowhere).or_else(|| decision.refused.clone());
+    let refused = taken.or(invalid).or_else(|| decision.refused.clone());
 
     if let Some(run) = run.filter(|_| refused.is_none()) {
         if applied.queues.is_some() {
             status.worker_image.get_or_insert_with(|| run.image.clone());
             status.start_time.get_or_insert(Time(now));
         }
-        if let (Some(inventory), true) = (&decision.inventory, applied.queues.is_some()) {
+        if let (Some(ClaimState::Ours(inventory)), true) = (&applied.claim, applied.queues.is_some()) {
             status.inventory = Some(inventory_status(inventory));
         }
         if let Some(pair) = &applied.queues {
@@ -69,6 +69,9 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
             queue.url = Some(pair.url.clone());
             queue.dead_letter_url.clone_from(&pair.dead_letter_url);
         }
+    }
+    if let Some(Ok(asked)) = &applied.redriven {
+        status.queue.get_or_insert_default().redrive_handled = Some(asked.clone());
     }
     if let Some(seen) = seen {
         depth(&mut status, seen, now);
@@ -84,7 +87,7 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
         status.retry_pass = Some(int32(decision.pass));
     }
     let was_suspended = condition(prior, "Suspended").is_some_and(|it| it.status == "True");
-    conditions(&mut status, outcome, refused, denied);
+    conditions(&mut status, outcome, refused, failure);
     let is_suspended = condition(&status, "Suspended").is_some_and(|it| it.status == "True");
     if was_suspended && !is_suspended {
         // Time at rest does not count toward the deadline.
@@ -131,11 +134,19 @@ fn set(status: &mut ArchiveRunStatus, name: &str, value: bool, told: &Told, gene
 }
 
 /// The first status of a run: everything unknown, nothing hidden.
-fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Told>, denied: Option<Told>) {
+fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Told>, failure: Option<&Failure>) {
     let Outcome { run, seen, decision, applied, generation, now } = *outcome;
     let phase = decision.phase;
     let mut set = |name: &str, value: bool, told: Told| set(status, name, value, &told, Some(generation), now);
-    let stalled = denied.or_else(|| decision.stalled.clone());
+    let (stalled, degraded) = match failure {
+        Some(Failure::Stalled(told)) => (Some(told.clone()), decision.degraded.clone()),
+        Some(Failure::Degraded(told)) => (decision.stalled.clone(), Some(told.clone())),
+        Some(Failure::Refused(_)) | None => (decision.stalled.clone(), decision.degraded.clone()),
+    };
+    let degraded = match &applied.redriven {
+        Some(Err(error)) => Some(Told::new("DeadLetters", error.to_string())),
+        _ => degraded,
+    };
     let failed = decision.failed.clone();
     let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |told| &told.message);
     set(
@@ -145,11 +156,7 @@ fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Opt
     );
     let progressing = || Told::new("Progressing", "nothing keeps it from going on");
     set("Stalled", stalled.is_some(), stalled.unwrap_or_else(progressing));
-    set(
-        "Degraded",
-        decision.degraded.is_some(),
-        decision.degraded.clone().unwrap_or_else(|| Told::new("AsExpected", "nothing is wrong")),
-    );
+    set("Degraded", degraded.is_some(), degraded.unwrap_or_else(|| Told::new("AsExpected", "nothing is wrong")));
     set("Accepted", refused.is_none(), refused.unwrap_or_else(|| Told::new("Valid", "the run can be carried out")));
     let complete = matches!(phase, Phase::Complete | Phase::CompleteWithFailures);
     let not_yet = || Told::new("InProgress", "the run has not ended");
@@ -273,28 +280,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
     use super::*;
-    use crate::aws::AwsError;
+    use crate::aws::{AwsError, AwsErrorKind};
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_run_whose_writes_are_refused_says_what_a_person_can_do() {
-        for (kind, stalled, accepted) in [
-            (AwsErrorKind::Denied, ("True", "AccessDenied"), ("True", "Valid")),
-            (AwsErrorKind::NotFound, ("False", "Progressing"), ("False", "Invalid")),
-        ] {
-            let target = "s3://b/runs/logs.json".to_owned();
-            let refused = AwsError { action: "PutObject", target, kind, detail: "NoSuchBucket".to_owned() };
-            let applied = Applied { refused: Some(refused), ..Applied::default() };
-            let decision = Decision { refused: None, ..Decision::refused(Told::new("Pending", "claiming")) };
-            let (now, generation) = (time("2026-11-23T12:00:00Z"), 1);
-            let outcome = Outcome { run: None, seen: None, decision: &decision, applied: &applied, generation, now };
-            let status = next(&ArchiveRunStatus::default(), &outcome);
-            let told = |name| condition(&status, name).map(|it| (it.status.as_str(), it.reason.as_str())).unwrap();
-            assert_eq!((told("Stalled"), told("Accepted")), (stalled, accepted), "{kind:?}");
-        }
     }
 
     #[test]
@@ -304,5 +293,32 @@ mod tests {
         let denied = held(&ArchiveRunStatus::default(), &Told::new("AccessDenied", "one thing"), Some(1), first);
         assert_eq!(since(&held(&denied, &Told::new("AccessDenied", "another"), Some(2), later)), first);
         assert_eq!(since(&held(&denied, &Told::new("GroupsDeadLettered", "dead"), Some(2), later)), later);
+    }
+
+    #[test]
+    fn a_write_that_failed_is_told_in_its_condition_and_goes_with_its_mending() {
+        let decision = Decision::refused(Told::new("Invalid", "why"));
+        let decision = Decision { refused: None, ..decision };
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+        let told = || Told::new("AnyReason", "what was said");
+        let status = |prior: &ArchiveRunStatus, failure: Option<Failure>| {
+            let kind = AwsErrorKind::Rejected;
+            let error = AwsError { action: "CreateQueue", target: "q".to_owned(), kind, detail: "no".to_owned() };
+            let failed = failure.map(|failure| (error.into(), Some(failure)));
+            let applied = Applied { failed, ..Applied::default() };
+            let (decision, applied) = (&decision, &applied);
+            next(prior, &Outcome { run: None, seen: None, decision, applied, generation: 1, now })
+        };
+        for (failure, name, value) in [
+            (Failure::Refused(told()), "Accepted", "False"),
+            (Failure::Stalled(told()), "Stalled", "True"),
+            (Failure::Degraded(told()), "Degraded", "True"),
+        ] {
+            let failed = status(&ArchiveRunStatus::default(), Some(failure));
+            let shown = condition(&failed, name).expect("it is there");
+            assert_eq!((shown.status.as_str(), shown.message.as_str()), (value, "what was said"), "{name}");
+            let mended = status(&failed, None);
+            assert_ne!(condition(&mended, name).expect("it is there").status, value, "{name}");
+        }
     }
 }

@@ -47,6 +47,7 @@ pub fn defaults() -> Defaults {
         worker_fs_group: Some(65532),
         cluster: "test".to_owned(),
         policy: None,
+        keda: true,
         ca_bundle: None,
         queue_hosts: Vec::new(),
     }

@@ -38,8 +38,6 @@ pub struct Track {
     pub inventory: Option<(Instant, i64, InventoryLook)>,
     /// Summaries, which never change, by pass.
     pub summaries: HashMap<u32, RunSummary>,
-    /// The request for a redrive that was carried out last.
-    pub redriven: Option<String>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
     pub workers: Option<AppliedWorkers>,
 }
@@ -75,7 +73,6 @@ impl Track {
             summaries_at: None,
             inventory: None,
             summaries: HashMap::new(),
-            redriven: None,
             workers: None,
         }
     }

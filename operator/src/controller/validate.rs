@@ -15,10 +15,13 @@ use crate::crd::{
     ArchiveRun, Delivery, Encryption, Keda, Origin, PodTemplate, QueueType, ScalingMode, Scratch, SpecError,
 };
 use crate::policy::{Asked, PolicyFile, check};
-use crate::queues::{QueuePair, queue_name};
+use crate::queues::{QueuePair, is_managed, queue_name};
+use crate::store::OWNER;
 
 /// While a run is retried, an annotation with this key asks for its dead-lettered groups to be put back on the queue.
 pub const REDRIVE_ANNOTATION: &str = "archive.s3bundler.dev/redrive-requested-at";
+/// Characters of its value that count: the status has to hold them.
+const REDRIVE_LENGTH: usize = 256;
 /// An annotation with this key and the value `true` lets a run go whose queues cannot be deleted.
 pub const ORPHAN_ANNOTATION: &str = "archive.s3bundler.dev/orphan-queues";
 
@@ -43,6 +46,8 @@ pub struct Defaults {
     pub cluster: String,
     /// What runs may do.
     pub policy: Option<PolicyFile>,
+    /// Whether ScaledObjects may be written.
+    pub keda: bool,
     /// The certificates that the pods trust.
     pub ca_bundle: Option<CaBundle>,
     /// Hosts of queue URLs besides those of AWS: those of configured endpoints.
@@ -189,7 +194,7 @@ impl Refusal {
 impl Run {
     /// The claim of the run's name for an inventory.
     pub fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
-        let owner = format!("ArchiveRun {}/{} in cluster {cluster}", self.namespace, self.name);
+        let owner = format!("{OWNER}{}/{} in cluster {cluster}", self.namespace, self.name);
         let (select, group) = (self.select.clone(), self.group.clone());
         RunClaim::new(self.name.clone(), inventory.clone(), select, group, self.archive.clone(), owner)
     }
@@ -203,7 +208,16 @@ pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     {
         return Err(Refusal::OwnManifests(prefix.clone()));
     }
+    if run.mode == ScalingMode::Keda && !defaults.keda {
+        let why = "workers.scaling.mode Keda: the operator was installed without KEDA (keda.enabled of the chart)";
+        return Err(Refusal::NotAllowed(why.to_owned()));
+    }
     if let QueuePlan::Existing(pair) = &run.queue {
+        if let Some(dead) = pair.dead_letter_url.as_ref().filter(|url| is_managed(url)) {
+            let why =
+                format!("queue {dead}: dead-letter queues of this name belong to runs that the operator made them for");
+            return Err(Refusal::NotAllowed(why));
+        }
         for url in [Some(&pair.url), pair.dead_letter_url.as_ref()].into_iter().flatten() {
             check_queue_host(url, &defaults.queue_hosts)?;
         }
@@ -238,9 +252,11 @@ pub fn authorize(
         namespace_labels,
         source_bucket: &origin_address(&run.origin).bucket,
         destination: &format!("{}/{}", run.bucket, run.layout.root().trim_end_matches('/')),
-        queue: match &run.queue {
-            QueuePlan::Existing(pair) => Some(&pair.url),
-            QueuePlan::Managed(_) => None,
+        queues: match &run.queue {
+            QueuePlan::Existing(pair) => {
+                [Some(&pair.url), pair.dead_letter_url.as_ref()].map(|url| url.map(String::as_str))
+            }
+            QueuePlan::Managed(_) => [None, None],
         },
         service_account: &run.service_account,
         max_replicas: run.max_replicas,
@@ -313,7 +329,10 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         suspend: spec.suspend,
         ttl: spec.ttl_seconds_after_finished.map(|ttl| seconds(ttl.into())),
         kueue_labels: super::build::kueue_labels(run.labels()),
-        redrive_requested: run.annotations().get(REDRIVE_ANNOTATION).cloned(),
+        redrive_requested: run
+            .annotations()
+            .get(REDRIVE_ANNOTATION)
+            .map(|asked| asked.chars().take(REDRIVE_LENGTH).collect()),
         name,
         namespace,
         uid,
@@ -425,6 +444,32 @@ mod tests {
         let refused = given(&format!("s3://{bucket}/")).unwrap_err();
         assert_eq!(refused.reason(), "Invalid");
         assert!(refused.to_string().contains("spec.source.manifests.prefix"), "{refused}");
+    }
+
+    #[test]
+    fn a_run_that_keda_scales_needs_an_operator_with_keda() {
+        let run = archive_run(json!({"workers": {"scaling": {"mode": "Keda"}}}));
+        assert!(validate(&run, &defaults()).is_ok());
+        let refused = validate(&run, &Defaults { keda: false, ..defaults() }).unwrap_err();
+        assert_eq!(refused.reason(), "NotAllowed");
+        assert!(refused.to_string().contains("keda.enabled"), "{refused}");
+    }
+
+    #[test]
+    fn dead_letters_of_a_given_queue_are_neither_another_runs_nor_beyond_the_policy() {
+        let given = |dead: &str| {
+            let existing = json!({"url": "https://sqs.eu-west-1.amazonaws.com/1/q", "deadLetterURL": dead});
+            validate(&archive_run(json!({"queue": {"type": "Existing", "existing": existing}})), &defaults())
+        };
+        let managed = given("https://sqs.eu-west-1.amazonaws.com/1/s3bundler-team-b-logs-0a1b2c3d4e5f-dlq");
+        assert_eq!(managed.unwrap_err().reason(), "NotAllowed");
+
+        let rules = json!({"rules": [{"queues": ["https://sqs.eu-west-1.amazonaws.com/1/q*"]}]});
+        let policy: PolicyFile = serde_json::from_value(rules).unwrap();
+        for (name, allowed) in [("q-dead", true), ("theirs", false)] {
+            let run = given(&format!("https://sqs.eu-west-1.amazonaws.com/1/{name}")).unwrap();
+            assert_eq!(authorize(&run, Some(&policy), &BTreeMap::new()).is_ok(), allowed, "{name}");
+        }
     }
 
     #[test]

@@ -169,6 +169,10 @@ pub struct QueueStatus {
     #[serde(default, rename = "deadLetterURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub dead_letter_url: Option<String>,
+    /// The request for a redrive that was carried out last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub redrive_handled: Option<String>,
     /// Messages that wait, about; absent while unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

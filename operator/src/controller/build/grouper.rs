@@ -23,9 +23,15 @@ pub fn grouper_name(run: &Run, pass: u32) -> String {
     if pass == 0 { format!("{}-grouper", run.name) } else { format!("{}-grouper-{pass}", run.name) }
 }
 
+/// Whether the grouper sends messages itself. Groups that are there already make no events of S3: whoever comes again has
+/// to send them. Two messages for a group do no harm.
+pub fn sends(run: &Run, are_made: bool) -> bool {
+    run.delivery == Delivery::Direct || are_made
+}
+
 /// The Job of a pass. `inventory` is what the run has claimed its name for: a manifest.json, or the prefix of given group
-/// manifests.
-pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str>, queue: &str) -> Job {
+/// manifests; `queue` where its messages go, none where events of S3 tell of the groups that it makes.
+pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Job {
     let pod = Pod {
         run,
         defaults,
@@ -78,13 +84,13 @@ fn failure_policy() -> PodFailurePolicy {
     }
 }
 
-fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: &str) -> Vec<String> {
+fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Vec<String> {
     let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = request_args(run);
     let mut arg = |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
     arg("destination", &destination);
     arg("name", &run.name);
-    if run.delivery == Delivery::Direct {
+    if let Some(queue) = queue {
         arg("queue", &queue);
     }
     if let Some(region) = run.source_region.as_ref().or(run.destination_region.as_ref()) {
@@ -130,5 +136,32 @@ fn key_layout(run: &Run) -> &'static str {
     match run.archive.key_layout {
         s3bundler_contract::KeyLayout::Hashed => "hashed",
         s3bundler_contract::KeyLayout::Plain => "plain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::validate::validate;
+
+    #[test]
+    fn groups_that_events_told_of_once_are_sent_when_they_are_made_again() {
+        let existing = json!({"url": "https://sqs.eu-west-1.amazonaws.com/1/q"});
+        let run = |delivery: &str| {
+            let queue = json!({"queue": {"type": "Existing", "delivery": delivery, "existing": existing}});
+            validate(&archive_run(queue), &defaults()).expect("a run")
+        };
+        for (delivery, are_made, expected) in
+            [("Direct", false, true), ("Direct", true, true), ("S3Event", false, false), ("S3Event", true, true)]
+        {
+            assert_eq!(sends(&run(delivery), are_made), expected, "{delivery} {are_made}");
+        }
+        for queue in [None, Some("q")] {
+            let args = args(&run("S3Event"), 0, Some("s3://inv/manifest.json"), queue);
+            assert_eq!(args.contains(&"--queue=q".to_owned()), queue.is_some(), "{args:?}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 
-pub use grouper::{grouper, grouper_name};
+pub use grouper::{grouper, grouper_name, sends};
 pub use scaled_object::{SCALED_OBJECT, scaled_object};
 pub use workers::{disruption_budget, workers, workers_name};
 

@@ -183,7 +183,7 @@ mod tests {
         let defaults = Defaults { ca_bundle: Some(bundle), ..defaults() };
         let run = validate(&archive_run(json!({})), &defaults).expect("a run");
         let pods = [
-            grouper(&run, &defaults, 0, Some("s3://inv/manifest.json"), "q").spec.map(|job| job.template),
+            grouper(&run, &defaults, 0, Some("s3://inv/manifest.json"), Some("q")).spec.map(|job| job.template),
             workers(&run, &defaults, "q").spec.map(|deployment| deployment.template),
         ];
         for pod in pods {

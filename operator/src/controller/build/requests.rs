@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(request_args(&run), expected);
         let has_all = |args: Vec<String>| args.windows(expected.len()).any(|window| window == expected);
         for pass in [0, 1] {
-            let grouper = grouper(&run, &defaults(), pass, Some("s3://inv/manifest.json"), "q");
+            let grouper = grouper(&run, &defaults(), pass, Some("s3://inv/manifest.json"), Some("q"));
             assert!(has_all(args(grouper.spec.map(|spec| spec.template))), "pass {pass}");
         }
         let workers = workers(&run, &defaults(), "q");

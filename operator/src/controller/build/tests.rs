@@ -25,7 +25,7 @@ fn assert_says(object: &Value, expected: &[(&str, Value)]) {
 
 #[test]
 fn the_grouper_is_a_job_that_evictions_do_not_count_against_and_that_ends_where_no_other_try_helps() {
-    let job = json!(grouper(&run(json!({})), &defaults(), 0, Some("s3://inv/manifest.json"), "q"));
+    let job = json!(grouper(&run(json!({})), &defaults(), 0, Some("s3://inv/manifest.json"), Some("q")));
     assert_says(
         &job,
         &[

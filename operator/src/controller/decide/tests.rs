@@ -40,7 +40,6 @@ fn seen() -> Observed {
         pass_summary: None,
         counted: Some(Counted::default()),
         store_error: None,
-        redriven: None,
         in_the_way: None,
         worker_cap: 1000,
     }
@@ -292,9 +291,11 @@ fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
     assert_eq!(given_up.failed.unwrap().reason, "GroupsDeadLettered");
 
     let asked = Run { redrive_requested: Some("today".to_owned()), ..run.clone() };
-    assert!(decide(&asked, &claimed(), &dead(1, &one), now()).writes.contains(&Write::Redrive("today".to_owned())));
-    let done = Observed { redriven: Some("today".to_owned()), ..dead(1, &one) };
-    assert!(!decide(&asked, &claimed(), &done, now()).writes.contains(&Write::Redrive("today".to_owned())));
+    let redrive = Write::Redrive("today".to_owned());
+    assert_eq!(decide(&asked, &claimed(), &dead(1, &one), now()).writes.last(), Some(&redrive));
+    let mut done = claimed();
+    done.queue.get_or_insert_default().redrive_handled = Some("today".to_owned());
+    assert!(!decide(&asked, &done, &dead(1, &one), now()).writes.contains(&redrive));
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! What the status says of a write that failed. Pure.
+
+use super::ReconcileError;
+use super::decide::{Told, Write};
+use crate::aws::AwsErrorKind;
+
+/// Failures in a row after which one that may pass is told: a blip does not turn conditions back and forth.
+const PERSISTENT: u32 = 3;
+/// Reason of what is neither the run's own fault nor a denial.
+const WRITE_FAILED: &str = "WriteFailed";
+
+/// The condition that tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The run asks for what cannot be.
+    Refused(Told),
+    /// Nothing moves until a person acts.
+    Stalled(Told),
+    /// It is tried again.
+    Degraded(Told),
+}
+
+/// What is told of a write that failed, `times` in a row with this one; `None` where it may pass by itself.
+pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Failure> {
+    let message = error.to_string();
+    let degraded = |message| Some(Failure::Degraded(Told::new(WRITE_FAILED, message)));
+    let may_pass = |message| if times >= PERSISTENT { degraded(message) } else { None };
+    match error {
+        ReconcileError::Write(cause) => match code(cause) {
+            Some(400 | 422) => Some(Failure::Refused(Told::new("Invalid", message))),
+            Some(403) if message.contains("exceeded quota") => {
+                Some(Failure::Stalled(Told::new("QuotaExceeded", message)))
+            }
+            Some(403) => Some(Failure::Stalled(Told::new("AccessDenied", message))),
+            Some(404) if matches!(write, Write::ApplyScaledObject { .. }) => {
+                let message =
+                    format!("workers.scaling.mode Keda needs KEDA, and this cluster has no ScaledObjects: {message}");
+                Some(Failure::Refused(Told::new("NotAllowed", message)))
+            }
+            Some(408 | 409 | 429 | 500..) | None => may_pass(message),
+            Some(_) => degraded(message),
+        },
+        ReconcileError::Aws(error) => match error.kind {
+            AwsErrorKind::Denied => Some(Failure::Stalled(Told::new("AccessDenied", message))),
+            AwsErrorKind::NotFound if matches!(write, Write::ClaimName(_)) => {
+                Some(Failure::Refused(Told::new("Invalid", message)))
+            }
+            AwsErrorKind::Rejected | AwsErrorKind::NotFound => degraded(message),
+            AwsErrorKind::Precondition | AwsErrorKind::NameInUse | AwsErrorKind::Transient => may_pass(message),
+        },
+        ReconcileError::Store(_) => degraded(message),
+        ReconcileError::Read(_) | ReconcileError::Changed => may_pass(message),
+    }
+}
+
+fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::AwsError;
+
+    fn kubernetes(code: u16, message: &str) -> ReconcileError {
+        let status = kube::core::Status::failure(message, "Reason").with_code(code);
+        ReconcileError::Write(Box::new(kube::Error::Api(status.boxed())))
+    }
+
+    fn aws(kind: AwsErrorKind) -> ReconcileError {
+        AwsError { action: "CreateQueue", target: "q".to_owned(), kind, detail: "why".to_owned() }.into()
+    }
+
+    /// Condition and reason of a first failure, and of a third.
+    fn told(error: &ReconcileError, write: &Write) -> [Option<(&'static str, &'static str)>; 2] {
+        [1, PERSISTENT].map(|times| {
+            of_write(error, write, times).map(|failure| match failure {
+                Failure::Refused(told) => ("Accepted", told.reason),
+                Failure::Stalled(told) => ("Stalled", told.reason),
+                Failure::Degraded(told) => ("Degraded", told.reason),
+            })
+        })
+    }
+
+    #[test]
+    fn what_does_not_pass_is_told_at_once_and_what_may_pass_when_it_persists() {
+        let write = Write::ApplyWorkers;
+        for (error, condition, reason) in [
+            (kubernetes(422, "metadata.labels: Invalid value"), "Accepted", "Invalid"),
+            (kubernetes(403, "admission webhook denied the request"), "Stalled", "AccessDenied"),
+            (kubernetes(403, "exceeded quota: jobs"), "Stalled", "QuotaExceeded"),
+            (kubernetes(404, "namespaces not found"), "Degraded", WRITE_FAILED),
+            (aws(AwsErrorKind::Denied), "Stalled", "AccessDenied"),
+            (aws(AwsErrorKind::Rejected), "Degraded", WRITE_FAILED),
+        ] {
+            assert_eq!(told(&error, &write), [Some((condition, reason)); 2], "{error}");
+        }
+        for error in [
+            kubernetes(409, "the object has been modified"),
+            kubernetes(503, "unavailable"),
+            aws(AwsErrorKind::Transient),
+            aws(AwsErrorKind::NameInUse),
+        ] {
+            assert_eq!(told(&error, &write), [None, Some(("Degraded", WRITE_FAILED))], "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
+        let keda = Write::ApplyScaledObject { paused: false };
+        assert_eq!(told(&kubernetes(404, "404 page not found"), &keda)[0], Some(("Accepted", "NotAllowed")));
+        let inventory = s3bundler_contract::record::InventoryRef {
+            manifest: s3bundler_contract::S3Address::new("inv", "manifest.json"),
+            etag: "e".to_owned(),
+            creation_timestamp: None,
+        };
+        let claim = Write::ClaimName(inventory);
+        assert_eq!(told(&aws(AwsErrorKind::NotFound), &claim)[0], Some(("Accepted", "Invalid")));
+    }
+}
