@@ -52,7 +52,7 @@ pub async fn apply(
 ) -> Applied {
     let mut applied = Applied::default();
     for write in writes {
-        if let Err(error) = one(context, run, prior, write, track, &mut applied).await {
+        if let Err(error) = Box::pin(one(context, run, prior, write, track, &mut applied)).await {
             let told = failure::of_write(&error, write, failures.saturating_add(1));
             applied.failed = Some((error, told));
             break;

@@ -48,7 +48,7 @@ use self::apply::Applied;
 use self::decide::{Decision, Told};
 use self::status::Outcome;
 use self::track::{Track, Tracks};
-use self::validate::{Defaults, ORPHAN_ANNOTATION, accept, read};
+use self::validate::{Defaults, ORPHAN_ANNOTATION, Stage, accept, read};
 use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::metrics::Metrics;
@@ -63,6 +63,8 @@ pub const FINALIZER: &str = "archive.s3bundler.dev/queues";
 const CONCURRENCY: u16 = 16;
 /// Between looks for runs that are gone.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// Between looks at a run that is refused: what refuses it is not watched.
+const REFUSED_PERIOD: Duration = Duration::from_mins(1);
 /// After an error: 5 s, 10 s, … 5 min.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -302,8 +304,13 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
         }
         _ => BTreeMap::new(),
     };
-    let run = match accept(resource, &context.defaults, has_ended, &labels) {
-        Ok(run) => run,
+    let stage = match (has_ended, &prior.queue) {
+        (true, _) => Stage::Ended,
+        (false, Some(_)) => Stage::UnderWay,
+        (false, None) => Stage::New,
+    };
+    let (run, refusal) = match accept(resource, &context.defaults, stage, &labels) {
+        Ok(accepted) => accepted,
         Err(refusal) if !has_ended => {
             let decision = Decision::refused(Told::new(refusal.reason(), refusal.to_string()));
             let applied = Applied::default();
@@ -318,10 +325,14 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let track: &mut Track = &mut *track.lock().await;
     let seen = Box::pin(dereference::dereference(context, &run, &prior, track)).await?;
     let now = Timestamp::now();
-    let decision = match &seen.in_the_way {
+    let mut decision = match &seen.in_the_way {
         Some(it) if !has_ended => it.decision(),
         _ => decide::decide(&run, &prior, &seen, now),
     };
+    if let Some(refusal) = refusal {
+        decision.refused = Some(Told::new(refusal.reason(), refusal.to_string()));
+        decision.look_again.get_or_insert(REFUSED_PERIOD);
+    }
     let applied = apply::apply(context, &run, &prior, &decision.writes, track, context.failures(&run.uid)).await;
     if let Some((error, None)) = applied.failed {
         return Err(error);
@@ -358,7 +369,7 @@ async fn tell(
     let mut look_again = outcome.decision.look_again;
     if outcome.applied.failed.is_some() || matches!(outcome.applied.claim, Some(crate::store::ClaimState::Taken { .. }))
     {
-        look_again = Some(4 * decide::PERIOD);
+        look_again = Some(REFUSED_PERIOD);
     }
     Ok(look_again.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(Duration::from_millis(10)))))
 }

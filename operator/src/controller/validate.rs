@@ -225,20 +225,37 @@ pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     Ok(run)
 }
 
-/// A run that may be carried out. One that has ended is only read: what was carried out is not taken back by a policy, or
-/// a rule, that came later.
+/// How far a run has come, as far as a refusal goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing is made for it.
+    New,
+    /// It has queues and may have pods.
+    UnderWay,
+    /// It will not change any more.
+    Ended,
+}
+
+/// A run that may be carried out. What was carried out is not taken back by a policy, or a rule, that came later: a run
+/// that has ended is only read, and one under way rests, with the refusal to be told, until it is allowed again.
 pub fn accept(
     resource: &ArchiveRun,
     defaults: &Defaults,
-    has_ended: bool,
+    stage: Stage,
     namespace_labels: &BTreeMap<String, String>,
-) -> Result<Run, Refusal> {
-    if has_ended {
-        return read(resource, defaults);
+) -> Result<(Run, Option<Refusal>), Refusal> {
+    if stage == Stage::Ended {
+        return Ok((read(resource, defaults)?, None));
     }
-    let run = validate(resource, defaults)?;
-    authorize(&run, defaults.policy.as_ref(), namespace_labels)?;
-    Ok(run)
+    let accepted = validate(resource, defaults);
+    let accepted = accepted.and_then(|run| authorize(&run, defaults.policy.as_ref(), namespace_labels).map(|()| run));
+    match accepted {
+        Ok(run) => Ok((run, None)),
+        Err(refusal) if stage == Stage::UnderWay => {
+            Ok((Run { suspend: true, ..read(resource, defaults)? }, Some(refusal)))
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Asks the policy whether a run may be carried out in a namespace with these labels.
@@ -405,12 +422,16 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_has_ended_is_not_refused_by_a_policy_that_came_later() {
+    fn a_policy_that_came_later_refuses_what_is_new_rests_what_is_under_way_and_leaves_what_has_ended() {
         let policy = serde_json::from_value(json!({"rules": [{"sourceBuckets": ["others"]}]})).unwrap();
         let strict = Defaults { policy: Some(policy), ..defaults() };
         let resource = archive_run(json!({}));
-        assert_eq!(accept(&resource, &strict, false, &BTreeMap::new()).unwrap_err().reason(), "NotAllowed");
-        assert_eq!(accept(&resource, &strict, true, &BTreeMap::new()).unwrap().name.as_str(), "logs");
+        let accept = |stage| accept(&resource, &strict, stage, &BTreeMap::new());
+        assert_eq!(accept(Stage::New).unwrap_err().reason(), "NotAllowed");
+        let (resting, refusal) = accept(Stage::UnderWay).unwrap();
+        assert_eq!((resting.suspend, refusal.unwrap().reason()), (true, "NotAllowed"));
+        let (ended, refusal) = accept(Stage::Ended).unwrap();
+        assert!(!ended.suspend && refusal.is_none());
     }
 
     #[test]
