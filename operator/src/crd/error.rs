@@ -4,8 +4,6 @@ use s3bundler_contract::S3Address;
 use s3bundler_contract::address::AddressError;
 use s3bundler_contract::layout::LayoutError;
 
-use super::quantity::QuantityError;
-
 /// A field that cannot be what it says. The text is fit for a condition's message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
@@ -49,4 +47,18 @@ pub enum SpecError {
         /// What is wrong with it.
         cause: LayoutError,
     },
+}
+
+/// Why a quantity is not a size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// Not a quantity at all.
+    #[error("{0:?} is not a quantity such as 512Mi, 4Gi or 2G")]
+    Malformed(String),
+    /// Less than nothing.
+    #[error("{0:?} is negative")]
+    Negative(String),
+    /// More bytes than Kubernetes counts.
+    #[error("{0:?} is more than 2^63 - 1 bytes")]
+    TooLarge(String),
 }

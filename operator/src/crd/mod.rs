@@ -29,11 +29,10 @@ pub mod workers;
 
 pub use archive::{Archive, ArchiveFormat};
 pub use destination::{Destination, Encryption, EncryptionType, KeyLayout};
-pub use error::SpecError;
+pub use error::{QuantityError, SpecError};
 pub use group::Group;
 pub use grouper::Grouper;
 pub use pod_template::{PodMetadata, PodPlacement, PodTemplate};
-pub use quantity::QuantityError;
 pub use queue::{Delivery, ExistingQueue, Queue, QueueType};
 pub use rule::Rule;
 pub use run::{ArchiveRun, ArchiveRunSpec, FailurePolicy, Retry, SecretRef};

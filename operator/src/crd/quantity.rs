@@ -4,25 +4,11 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use s3bundler_contract::ByteSize;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::error::SpecError;
+use super::error::{QuantityError, SpecError};
 use super::rule::Rule;
 
 /// Longest quantity: more digits than 2^63 has, a sign, a point and a suffix.
 const MAX_LENGTH: usize = 32;
-
-/// Why a quantity is not a size.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QuantityError {
-    /// Not a quantity at all.
-    #[error("{0:?} is not a quantity such as 512Mi, 4Gi or 2G")]
-    Malformed(String),
-    /// Less than nothing.
-    #[error("{0:?} is negative")]
-    Negative(String),
-    /// More bytes than Kubernetes counts.
-    #[error("{0:?} is more than 2^63 - 1 bytes")]
-    TooLarge(String),
-}
 
 /// The schema of a size: a quantity above zero, as text or as a number.
 pub fn schema(_: &mut SchemaGenerator) -> Schema {

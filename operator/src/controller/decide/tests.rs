@@ -1,19 +1,20 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{RunSummary, S3Address};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
-use crate::controller::observed::{Pods, WorkersState};
+use crate::controller::observed::{InventoryLook, Pods, WorkersState};
 use crate::controller::problem::Problem;
 use crate::controller::testing::{archive_run, defaults};
 use crate::controller::validate::validate;
 use crate::crd::{InventoryStatus, QueueStatus};
-use crate::receipts::Count;
+use crate::receipts::{Count, Counted};
+use crate::store::InventoryState;
 
 const NOW: &str = "2026-11-23T12:00:00Z";
 

@@ -1,0 +1,67 @@
+//! Before there is a queue: the inventory has to be whole and the run's name ours.
+
+use std::time::Duration;
+
+use super::{Decision, Phase, Told, Write, trouble};
+use crate::aws::AwsErrorKind;
+use crate::controller::observed::{InventoryLook, Observed};
+use crate::controller::validate::{QueuePlan, Run, origin_address};
+use crate::store::{InventoryState, StoreError};
+
+/// Between looks at an inventory that is not there yet.
+const INVENTORY_PERIOD: Duration = Duration::from_secs(30);
+
+/// Waits for the inventory, then claims the name and makes or takes the queues.
+pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
+    let pending = |message: String| Decision {
+        look_again: Some(INVENTORY_PERIOD),
+        ..Decision::new(Phase::InventoryPending, message)
+    };
+    let origin = origin_address(&run.origin);
+    let missing = |message: String| {
+        let stalled = Some(Told::new("InventoryMissing", message.clone()));
+        Decision { stalled, ..pending(message) }
+    };
+    let inventory = match &seen.inventory {
+        None => return pending(format!("nobody has looked for {origin} yet")),
+        Some(InventoryLook::State(InventoryState::Finished(inventory))) => inventory.clone(),
+        Some(InventoryLook::State(InventoryState::Missing)) => {
+            return missing(format!("there is no {origin}: check spec.source.inventory"));
+        }
+        Some(InventoryLook::NoManifests) => {
+            return missing(format!(
+                "there is no group manifest under {origin}, no key that ends in .index: check spec.source.manifests"
+            ));
+        }
+        Some(InventoryLook::State(InventoryState::Unfinished)) => {
+            return pending(format!(
+                "S3 is still writing the inventory: {origin} has no manifest.checksum beside it yet"
+            ));
+        }
+        Some(InventoryLook::NoneFinished) => {
+            return pending(format!("there is no finished inventory under {origin} yet"));
+        }
+        Some(InventoryLook::TooOld { age }) => {
+            let hours = age.as_secs() / 3600;
+            return pending(format!(
+                "the newest inventory under {origin} is {hours} hours old: waiting for a newer one"
+            ));
+        }
+        // Whoever lists is told of a bucket that is not there.
+        Some(InventoryLook::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
+            return missing(error.to_string());
+        }
+        Some(InventoryLook::Failed(error)) => {
+            let stalled = trouble(error);
+            return Decision { stalled, ..pending(error.to_string()) };
+        }
+    };
+    let mut decision = Decision::new(Phase::Pending, "claiming the run's name and making its queue");
+    decision.look_again = Some(Duration::ZERO);
+    decision.writes.push(Write::ClaimName(inventory));
+    decision.writes.push(match &run.queue {
+        QueuePlan::Managed(name) => Write::MakeQueues(name.clone()),
+        QueuePlan::Existing(pair) => Write::UseQueues(pair.clone()),
+    });
+    decision
+}

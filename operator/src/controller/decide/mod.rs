@@ -1,0 +1,319 @@
+//! The third step: what to do about a run, from what it is and what there is. Pure, and the only place that decides.
+//!
+//! ```text
+//! refused? ──► finished? ──► suspended? ──► too late? ──► inventory, claim, queues ──► grouper ──► workers ──► whole?
+//!                  │                                                                     ▲                      │
+//!                  └ cleanup, TTL                                                        └── next retry pass ◄──┤
+//!                                                                                             drain, Complete ◄─┘
+//! ```
+//!
+//! A run is whole by the names of its groups' receipts, never by the depth of its queue.
+
+mod begin;
+mod under_way;
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use s3bundler_contract::record::InventoryRef;
+
+use super::observed::{GrouperState, Observed};
+use super::validate::{QueuePlan, Run};
+use crate::aws::AwsErrorKind;
+use crate::crd::{ArchiveRunStatus, ScalingMode};
+use crate::queues::QueuePair;
+use crate::store::StoreError;
+use begin::begin;
+use under_way::go_on;
+
+/// Between looks at a run that is under way.
+pub const PERIOD: Duration = Duration::from_secs(15);
+
+/// What a run is doing: the reason of its condition `Ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing has begun.
+    Pending,
+    /// There is no finished inventory yet.
+    InventoryPending,
+    /// The grouper is at work.
+    Grouping,
+    /// All groups are made, and being archived.
+    Bundling,
+    /// Objects that failed for the time being are tried again.
+    Retrying,
+    /// All is archived; the last workers are leaving.
+    Draining,
+    /// At rest until it is resumed.
+    Suspended,
+    /// Every object is archived or copied.
+    Complete,
+    /// As above, but for objects that are dead letters.
+    CompleteWithFailures,
+    /// Ended without being whole.
+    Failed,
+}
+
+impl Phase {
+    /// The reason.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::InventoryPending => "InventoryPending",
+            Self::Grouping => "Grouping",
+            Self::Bundling => "Bundling",
+            Self::Retrying => "Retrying",
+            Self::Draining => "Draining",
+            Self::Suspended => "Suspended",
+            Self::Complete => "Complete",
+            Self::CompleteWithFailures => "CompleteWithFailures",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// Whether it never changes again.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Complete | Self::CompleteWithFailures | Self::Failed)
+    }
+}
+
+/// Reason and message of a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The reason: a word.
+    pub reason: &'static str,
+    /// The message: a sentence for people.
+    pub message: String,
+}
+
+impl Told {
+    /// A reason with its message.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// Something to do. Each can be done again without harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Claim the run's name for an inventory. What follows is done only if it is ours.
+    ClaimName(InventoryRef),
+    /// Make the queue and its dead-letter queue.
+    MakeQueues(String),
+    /// Take the queues that the run brings.
+    UseQueues(QueuePair),
+    /// Make the grouper of a pass.
+    ApplyGrouper(u32),
+    /// Take the grouper of a pass away, to make it again: it sends what has no receipt.
+    DeleteGrouper(u32),
+    /// Let the grouper of a pass rest, or go on.
+    SuspendGrouper(u32, bool),
+    /// Make the workers, or what they have in common newer.
+    ApplyWorkers,
+    /// Ask for so many workers.
+    Scale(u32),
+    /// Let KEDA hold at zero, or go on.
+    ApplyScaledObject {
+        /// Whether to hold.
+        paused: bool,
+    },
+    /// Put dead-lettered groups back on the queue.
+    Redrive(String),
+    /// Take everything away that runs.
+    DeleteWorkloads,
+    /// Delete the queues that were made for the run.
+    DeleteQueues,
+    /// Delete the resource itself.
+    DeleteRun,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What the run is doing.
+    pub phase: Phase,
+    /// That, for people.
+    pub message: String,
+    /// Why it failed, with phase `Failed`.
+    pub failed: Option<Told>,
+    /// Why the run is not accepted.
+    pub refused: Option<Told>,
+    /// Why nothing moves until a person acts.
+    pub stalled: Option<Told>,
+    /// What is wrong while it moves.
+    pub degraded: Option<Told>,
+    /// The retry pass at hand.
+    pub pass: u32,
+    /// Workers asked for.
+    pub workers: u32,
+    /// What to do, in this order.
+    pub writes: Vec<Write>,
+    /// When to look again; `None`: only when something changes.
+    pub look_again: Option<Duration>,
+}
+
+impl Decision {
+    /// A run that is doing this, with nothing to be done about it.
+    pub fn new(phase: Phase, message: impl Into<String>) -> Self {
+        Self {
+            phase,
+            message: message.into(),
+            failed: None,
+            refused: None,
+            stalled: None,
+            degraded: None,
+            pass: 0,
+            workers: 0,
+            writes: Vec::new(),
+            look_again: Some(PERIOD),
+        }
+    }
+
+    /// A run that is not carried out.
+    pub fn refused(told: Told) -> Self {
+        Self { refused: Some(told.clone()), look_again: Some(4 * PERIOD), ..Self::new(Phase::Pending, told.message) }
+    }
+
+    fn failed(prior: &ArchiveRunStatus, told: Told) -> Self {
+        let writes = vec![Write::DeleteWorkloads];
+        let (message, pass) = (told.message.clone(), pass_of(prior));
+        Self {
+            failed: Some(told.clone()),
+            stalled: Some(told),
+            writes,
+            pass,
+            look_again: Some(Duration::ZERO),
+            ..Self::new(Phase::Failed, message)
+        }
+    }
+}
+
+/// Decides what to do about a run that is not being deleted.
+pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+    if let Some(phase) = finished(prior) {
+        return after_the_end(run, prior, seen, phase, now);
+    }
+    let refused = no_service_account(run, seen);
+    if run.suspend {
+        return Decision { refused, ..suspended(run, prior, seen) };
+    }
+    if let Some(told) = too_late(run, prior, now) {
+        return Decision::failed(prior, told);
+    }
+    match (&prior.queue, refused) {
+        (None, Some(told)) => Decision::refused(told),
+        (None, None) => begin(run, seen),
+        // What is under way goes on without its service account, but for new pods.
+        (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, now) },
+    }
+}
+
+fn no_service_account(run: &Run, seen: &Observed) -> Option<Told> {
+    let (name, namespace) = (&run.service_account, &run.namespace);
+    let message = || format!("there is no service account {name} in namespace {namespace}: make it, or name another");
+    (!seen.service_account).then(|| Told::new("ServiceAccountNotFound", message()))
+}
+
+/// The last phase, where there was one.
+pub fn finished(status: &ArchiveRunStatus) -> Option<Phase> {
+    let is_true = |name: &str| status.conditions.iter().any(|it| it.type_ == name && it.status == "True");
+    let reason = status.conditions.iter().find(|it| it.type_ == "Ready").map(|ready| ready.reason.as_str());
+    if is_true("Failed") {
+        Some(Phase::Failed)
+    } else if is_true("Complete") {
+        let with_failures = reason == Some(Phase::CompleteWithFailures.reason());
+        Some(if with_failures { Phase::CompleteWithFailures } else { Phase::Complete })
+    } else {
+        None
+    }
+}
+
+fn pass_of(status: &ArchiveRunStatus) -> u32 {
+    status.retry_pass.map_or(0, i32::unsigned_abs)
+}
+
+fn after_the_end(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, phase: Phase, now: Timestamp) -> Decision {
+    let ready = prior.conditions.iter().find(|it| it.type_ == "Ready");
+    let mut decision = Decision::new(phase, ready.map(|it| it.message.clone()).unwrap_or_default());
+    (decision.pass, decision.look_again) = (pass_of(prior), None);
+    if phase == Phase::Failed {
+        let failed = prior.conditions.iter().find(|it| it.type_ == "Failed");
+        let reason = failed.map(|it| it.reason.as_str()).unwrap_or_default();
+        let reason = FAILURES.into_iter().find(|known| *known == reason).unwrap_or("GrouperFailed");
+        let told = Told::new(reason, failed.map(|it| it.message.clone()).unwrap_or_default());
+        (decision.failed, decision.stalled) = (Some(told.clone()), Some(told));
+    }
+    if seen.workers.is_some() || seen.grouper != GrouperState::Absent || seen.pods.present > 0 {
+        decision.writes.push(Write::DeleteWorkloads);
+        decision.look_again = Some(PERIOD);
+    } else if phase != Phase::Failed && !queues_are_gone(prior) && matches!(run.queue, QueuePlan::Managed(_)) {
+        // Those of a failed run stay for whoever looks into it, until the run is deleted.
+        decision.writes.push(Write::DeleteQueues);
+        decision.look_again = Some(Duration::ZERO);
+    } else if let (Some(ttl), Some(ended)) = (run.ttl, &prior.completion_time) {
+        let left = ttl.saturating_sub(now.duration_since(ended.0).unsigned_abs());
+        if left.is_zero() {
+            decision.writes.push(Write::DeleteRun);
+        }
+        decision.look_again = Some(left.max(Duration::from_secs(1)));
+    }
+    decision
+}
+
+/// Reasons of `Failed`.
+const FAILURES: [&str; 4] = ["DeadlineExceeded", "TooManyFailedObjects", "GrouperFailed", "GroupsDeadLettered"];
+
+/// Whether there are no queues, or none any more.
+pub fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
+    status.queue.is_none() || status.conditions.iter().any(|it| it.type_ == "QueueReady" && it.reason == "Deleted")
+}
+
+fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
+    let pass = pass_of(prior);
+    let left = seen.pods.present;
+    let message = if left == 0 { "suspended".to_owned() } else { format!("suspending: {left} pods are still there") };
+    let mut decision = Decision { pass, ..Decision::new(Phase::Suspended, message) };
+    if seen.grouper == GrouperState::Running {
+        decision.writes.push(Write::SuspendGrouper(pass, true));
+    }
+    if seen.workers.is_some() {
+        decision.writes.extend(rest(run));
+    }
+    // Only to see the last pods go.
+    decision.look_again = (left > 0).then_some(PERIOD);
+    decision
+}
+
+/// What keeps workers at zero.
+fn rest(run: &Run) -> Vec<Write> {
+    match run.mode {
+        ScalingMode::Keda => vec![Write::ApplyScaledObject { paused: true }, Write::Scale(0)],
+        ScalingMode::Builtin | ScalingMode::External => vec![Write::Scale(0)],
+    }
+}
+
+fn too_late(run: &Run, prior: &ArchiveRunStatus, now: Timestamp) -> Option<Told> {
+    let (deadline, started) = (run.deadline?, prior.start_time.as_ref()?);
+    // Of a run that is being resumed the start is moved by its rest only after this.
+    let resting = prior.conditions.iter().find(|it| it.type_ == "Suspended" && it.status == "True");
+    let rested = resting.map_or(SignedDuration::ZERO, |it| now.duration_since(it.last_transition_time.0));
+    let taken = Duration::try_from(now.duration_since(started.0) - rested).unwrap_or_default();
+    let message = || format!("it took longer than activeDeadlineSeconds, {} s", deadline.as_secs());
+    (taken > deadline).then(|| Told::new("DeadlineExceeded", message()))
+}
+
+/// What of S3's errors a person has to act on.
+fn trouble(error: &StoreError) -> Option<Told> {
+    match error {
+        StoreError::Aws(error) if error.kind == AwsErrorKind::Denied => {
+            Some(Told::new("AccessDenied", error.to_string()))
+        }
+        StoreError::Aws(_) => None,
+        StoreError::Record { .. } | StoreError::Manifest { .. } => {
+            Some(Told::new("InventoryMissing", error.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

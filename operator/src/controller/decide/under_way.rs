@@ -1,0 +1,280 @@
+//! From the queue to the end: grouper, workers, what nobody works on, and whether all is done.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use s3bundler_contract::{ExitCode, RunSummary};
+
+use super::{Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
+use crate::autoscale::plan::{Depth, Inputs, replicas};
+use crate::aws::AwsErrorKind;
+use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::validate::{REDRIVE_ANNOTATION, Run};
+use crate::crd::{ArchiveRunStatus, ScalingMode};
+use crate::receipts::{Counted, Sums};
+
+/// A queue that stays empty for so long while receipts are missing has lost messages: they are sent again.
+const LOST: Duration = Duration::from_mins(15);
+/// How long a run that only dead-lettered groups keep from its end waits for a person.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// How long a grouper that was denied waits for somebody to allow it, before it tries again; and how long one that tries
+/// again is taken for denied.
+const DENIED: Duration = Duration::from_mins(1);
+/// What a denied grouper is told with.
+const GROUPER_DENIED: &str = "the grouper was denied";
+/// A queue that stays empty for so long is empty: SQS may be wrong about it for a minute ("GetQueueAttributes", SQS API
+/// reference).
+const EMPTY: Duration = Duration::from_mins(1);
+
+/// Whether every group of a pass has a receipt: as many names as the pass has groups, and none beyond them.
+fn is_whole(summary: &RunSummary, sums: &Sums) -> bool {
+    sums.groups == summary.groups && sums.beyond <= summary.groups
+}
+
+/// The next step of a run that has its queue.
+pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+    let pass = pass_of(prior);
+    let mut decision = Decision { pass, ..Decision::new(Phase::Grouping, "") };
+    let Some(counted) = &seen.counted else {
+        // What is not counted is not missing: nothing that hangs on receipts is decided.
+        decision.workers = seen.workers.map_or(0, |workers| workers.replicas);
+        "its receipts are not counted yet".clone_into(&mut decision.message);
+        decision.phase = match (pass, &seen.summary) {
+            (0, None) => Phase::Grouping,
+            (0, Some(_)) => Phase::Bundling,
+            _ => Phase::Retrying,
+        };
+        problems(&mut decision, seen);
+        return decision;
+    };
+    let sums = counted.pass(pass);
+
+    // Whether the pass is whole, and what comes after it.
+    if let Some(summary) = seen.pass_summary.as_ref().filter(|summary| is_whole(summary, &sums)) {
+        if sums.retryable() > 0 && pass < run.max_passes {
+            decision.pass = pass + 1;
+            decision.phase = Phase::Retrying;
+            decision.message = format!("{} objects are tried again, pass {}", sums.retryable(), pass + 1);
+            decision.look_again = Some(Duration::ZERO);
+            decision.workers = seen.workers.map_or(0, |workers| workers.replicas);
+            return decision;
+        }
+        return end(run, decision, seen, counted, summary);
+    }
+    if let Some(told) = too_many_failed(run, counted, pass) {
+        return Decision::failed(prior, told);
+    }
+
+    // The grouper.
+    match &seen.grouper {
+        // Also where its summary is there already: a grouper that starts again sends the groups without receipt.
+        GrouperState::Absent => decision.writes.push(Write::ApplyGrouper(pass)),
+        GrouperState::Running => decision.writes.push(Write::SuspendGrouper(pass, false)),
+        GrouperState::Succeeded => {}
+        GrouperState::Failed { exit_code, message } => {
+            let told = Told::new("GrouperFailed", format!("the grouper failed: {message}"));
+            if *exit_code == Some(i32::from(ExitCode::Permission.code())) {
+                // Somebody may be about to allow it: it is tried again, and again.
+                decision.stalled = Some(Told::new("AccessDenied", format!("{GROUPER_DENIED}: {message}")));
+                if grouper_age(seen, now) >= DENIED {
+                    decision.writes.push(Write::DeleteGrouper(pass));
+                }
+            } else if seen.pass_summary.is_some() && seen.empty_for < EMPTY {
+                // It was to send again what is missing, and there is work left without it.
+                decision.degraded = Some(told);
+            } else {
+                return Decision::failed(prior, told);
+            }
+        }
+    }
+    if decision.stalled.is_none() {
+        decision.stalled = still_denied(prior, seen, now);
+    }
+
+    // Groups that nobody works on.
+    let total = seen.pass_summary.as_ref().map(|summary| summary.groups);
+    let missing = total.map(|total| total.saturating_sub(sums.groups));
+    let dead = seen.depths.as_ref().and_then(|depths| depths.dead_lettered).unwrap_or(0);
+    if let Some(told) = dead_letters(run, dead, missing) {
+        // Letters of others, or of groups that were archived all the same, keep no run from its end while it has work.
+        let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
+        if is_empty && missing.is_some_and(|missing| missing <= dead) {
+            let since = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
+            let since = since.filter(|it| it.reason == "GroupsDeadLettered").map(|it| it.last_transition_time.0);
+            if since.is_some_and(|since| now.duration_since(since) > PATIENCE) {
+                return Decision::failed(prior, Told::new("GroupsDeadLettered", told.message));
+            }
+            decision.stalled = Some(Told::new("GroupsDeadLettered", told.message));
+        } else {
+            decision.degraded = Some(told);
+        }
+    }
+    let lost = missing.map_or(0, |missing| missing.saturating_sub(dead));
+    if lost > 0 && seen.empty_for >= LOST && seen.grouper == GrouperState::Succeeded {
+        // Their messages are gone: retention, or a grouper that died between PUT and send.
+        let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
+        decision.degraded = Some(Told::new("MessagesLost", message));
+        decision.writes.push(Write::DeleteGrouper(pass));
+    }
+
+    workers(run, &mut decision, seen, missing);
+    let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
+    if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked) && dead > 0) {
+        decision.writes.push(Write::Redrive(asked.clone()));
+    }
+    tell(&mut decision, seen, counted, total);
+    decision
+}
+
+/// How long ago the grouper was made, or failed.
+fn grouper_age(seen: &Observed, now: Timestamp) -> Duration {
+    let age = seen.grouper_at.map(|at| now.duration_since(at));
+    age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
+}
+
+/// A grouper that tries again has not shown yet that it is allowed to.
+fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Option<Told> {
+    let again = match seen.grouper {
+        GrouperState::Absent => true,
+        GrouperState::Running => grouper_age(seen, now) < DENIED,
+        GrouperState::Succeeded | GrouperState::Failed { .. } => false,
+    };
+    let known = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
+    let known = known.filter(|it| again && it.message.starts_with(GROUPER_DENIED));
+    known.map(|it| Told::new("AccessDenied", it.message.clone()))
+}
+
+/// The workers, and how many of them.
+fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<u64>) {
+    decision.writes.push(Write::ApplyWorkers);
+    let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).copied();
+    let current = seen.workers.map_or(0, |workers| workers.replicas);
+    match run.mode {
+        ScalingMode::Builtin => {
+            decision.workers = replicas(Inputs {
+                at_rest: false,
+                work_left: missing != Some(0),
+                depth,
+                groups_per_worker: run.groups_per_worker,
+                min: run.min_replicas,
+                max: run.max_replicas,
+                cap: seen.worker_cap,
+                current,
+                busy: seen.pods.busy,
+            });
+            if seen.workers.is_none_or(|workers| workers.replicas != decision.workers) {
+                decision.writes.push(Write::Scale(decision.workers));
+            }
+        }
+        ScalingMode::Keda => {
+            decision.workers = current;
+            decision.writes.push(Write::ApplyScaledObject { paused: false });
+        }
+        ScalingMode::External => decision.workers = current,
+    }
+}
+
+/// Phase, message, and what is wrong.
+fn tell(decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
+    let sums = counted.pass(decision.pass);
+    (decision.phase, decision.message) = match (decision.pass, total) {
+        (0, None) => (Phase::Grouping, format!("making groups; {} are archived already", sums.groups)),
+        (0, Some(total)) => (Phase::Bundling, format!("{} of {total} groups", sums.groups)),
+        (pass, None) => (Phase::Retrying, format!("retry pass {pass}: making groups")),
+        (pass, Some(total)) => (Phase::Retrying, format!("retry pass {pass}: {} of {total} groups", sums.groups)),
+    };
+    problems(decision, seen);
+    if let Some(name) = counted.defects.first() {
+        let message = format!("{} should not be among the receipts of this run", crate::printable(name));
+        decision.degraded.get_or_insert_with(|| Told::new("DeadLetters", message));
+    }
+}
+
+/// What is wrong with pods, the destination and the queue.
+fn problems(decision: &mut Decision, seen: &Observed) {
+    for problem in &seen.pods.problems {
+        let told = Told::new(problem.reason(), problem.message());
+        let place = if problem.stalls() { &mut decision.stalled } else { &mut decision.degraded };
+        place.get_or_insert(told);
+    }
+    if let Some(error) = &seen.store_error {
+        match trouble(error) {
+            Some(told) => decision.stalled = decision.stalled.take().or(Some(told)),
+            None => {
+                decision.degraded.get_or_insert_with(|| Told::new("DepthUnknown", error.to_string()));
+            }
+        }
+    }
+    if let Some(Err(error)) = seen.depths.as_ref().map(|depths| &depths.groups) {
+        if error.kind == AwsErrorKind::Denied {
+            decision.stalled.get_or_insert_with(|| Told::new("AccessDenied", error.to_string()));
+        } else {
+            decision.degraded.get_or_insert_with(|| Told::new("DepthUnknown", error.to_string()));
+        }
+    }
+}
+
+fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Told> {
+    let dead = dead.min(missing.unwrap_or(u64::MAX));
+    (dead > 0).then(|| {
+        let message = format!(
+            "{dead} groups failed over and over and are in the dead-letter queue; the workers' logs say why. Put them back \
+             with: kubectl annotate --overwrite archiverun {} -n {} {}=\"$(date)\"",
+            run.name,
+            run.namespace,
+            REDRIVE_ANNOTATION
+        );
+        Told::new("DeadLetters", message)
+    })
+}
+
+fn too_many_failed(run: &Run, counted: &Counted, pass: u32) -> Option<Told> {
+    let most = run.max_failed_objects?;
+    let outcome = counted.outcome();
+    // Those that another pass may bring are not lost yet.
+    let pending = if pass < run.max_passes { outcome.retryable() } else { 0 };
+    let failed = outcome.failed_objects().saturating_sub(pending);
+    let message = || format!("{failed} objects failed, more than failurePolicy.maxFailedObjects, {most}");
+    (failed > most).then(|| Told::new("TooManyFailedObjects", message()))
+}
+
+/// All groups of all passes have their receipts: let the workers go, then it is over.
+fn end(run: &Run, mut decision: Decision, seen: &Observed, counted: &Counted, summary: &RunSummary) -> Decision {
+    if let Some(told) = too_many_failed(run, counted, run.max_passes) {
+        let writes = vec![Write::DeleteWorkloads];
+        let message = told.message.clone();
+        return Decision {
+            failed: Some(told.clone()),
+            stalled: Some(told),
+            writes,
+            phase: Phase::Failed,
+            message,
+            ..decision
+        };
+    }
+    let left = seen.pods.present;
+    if left > 0 {
+        decision.phase = Phase::Draining;
+        decision.message = format!("all groups are archived; {left} pods are leaving");
+        decision.writes = rest(run);
+        if seen.grouper == GrouperState::Running {
+            // It has nothing left to send.
+            decision.writes.push(Write::DeleteGrouper(decision.pass));
+        }
+        problems(&mut decision, seen);
+        decision.look_again = Some(PERIOD / 5);
+        return decision;
+    }
+    let outcome = counted.outcome();
+    let failed = outcome.failed_objects();
+    decision.phase = if failed == 0 { Phase::Complete } else { Phase::CompleteWithFailures };
+    let objects = outcome.archived.saturating_add(outcome.copied);
+    let groups = if decision.pass == 0 { summary.groups } else { outcome.groups };
+    decision.message = match failed {
+        0 => format!("{objects} objects in {groups} groups are archived"),
+        failed => format!("{objects} objects in {groups} groups are archived, {failed} failed: see status.failures"),
+    };
+    decision.writes = rest(run);
+    decision.look_again = Some(Duration::ZERO);
+    decision
+}
