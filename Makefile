@@ -30,7 +30,7 @@ demo-local: tools ## The same on the command line alone, with a local S3 (KEEP=1
 
 up: tools ## A Kubernetes with S3 and SQS in the background, and the lines for a shell
 	@$(BUILD)
-	@$(DEBUG)/s3bundler-testbed up
+	@$(DEBUG)/s3bundler-testbed up --image localhost/s3bundler/operator:dev=$(DEBUG)/s3bundler-operator --image localhost/s3bundler/worker:dev=$(DEBUG)/s3bundler
 
 down: ## Ends what up started
 	@$(BUILD)

@@ -15,11 +15,12 @@ use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use s3bundler_testbed::cli::{Signal, send};
 use s3bundler_testbed::install::{self, InstallError};
-use s3bundler_testbed::kube::{Cluster, KubeError};
+use s3bundler_testbed::kube::{Cluster, Image, KubeError};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -65,8 +66,24 @@ fn running() -> Result<Option<Cluster>, BackgroundError> {
     }
 }
 
-/// Makes sure that there is a cluster, and prints how to reach it.
-pub async fn up() -> Result<(), BackgroundError> {
+/// A program, and the name of the image that is to be made of it.
+#[derive(Debug, Clone)]
+pub struct NamedProgram {
+    name: String,
+    program: PathBuf,
+}
+
+impl FromStr for NamedProgram {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, program) = text.split_once('=').ok_or("it should look like localhost/app:dev=path/to/app")?;
+        Ok(Self { name: name.to_owned(), program: program.into() })
+    }
+}
+
+/// Makes sure that there is a cluster, gives it these images, and prints how to reach it.
+pub async fn up(images: &[NamedProgram]) -> Result<(), BackgroundError> {
     let given = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
     let running = running()?;
     if let Some(given) = given
@@ -80,6 +97,11 @@ pub async fn up() -> Result<(), BackgroundError> {
         Some(cluster) => cluster,
         None => boot().await?,
     };
+    for NamedProgram { name, program } in images {
+        cluster.load(&Image::of_program(name.clone(), program)?).await?;
+        // For whoever reads it; a shell that evaluates the rest passes over it.
+        println!("# image {name}");
+    }
     print!("{}", cluster.exports());
     Ok(())
 }
@@ -194,4 +216,16 @@ pub fn exec(command: &[OsString]) -> Result<ExitCode, BackgroundError> {
     // Only returns if it could not.
     let error = Command::new(program).args(arguments).envs(cluster.environment()).exec();
     Err(at(Path::new(program))(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_named_before_the_program_that_it_is_made_of() {
+        let image: NamedProgram = "localhost/app:dev=/a=b/app".parse().expect("a name and a path");
+        assert_eq!((image.name.as_str(), image.program), ("localhost/app:dev", PathBuf::from("/a=b/app")));
+        assert!("localhost/app:dev".parse::<NamedProgram>().is_err());
+    }
 }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use background::BackgroundError;
+use background::{BackgroundError, NamedProgram};
 use clap::{Parser, Subcommand, ValueEnum};
 use s3bundler_testbed::bench::{self, BenchError, Scale};
 use s3bundler_testbed::demo::{self, DemoError};
@@ -99,7 +99,11 @@ enum Command {
     },
     /// Boots a Kubernetes with S3 and SQS in the background and prints what to export; uses the cluster of KUBECONFIG, and
     /// boots nothing, where that is set.
-    Up,
+    Up {
+        /// Makes an image of a linked program and gives it to the cluster; may be repeated.
+        #[arg(long, value_name = "NAME=PROGRAM")]
+        image: Vec<NamedProgram>,
+    },
     /// Ends what `up` booted and leaves nothing behind.
     Down,
     /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its environment.
@@ -191,7 +195,7 @@ async fn main() -> ExitCode {
             show_on_kubernetes(&s3bundler, &operator, files, keep).await
         }
         Command::Servers { s3, sqs } => servers(s3, sqs).await,
-        Command::Up => background::up().await.map_err(Failure::from),
+        Command::Up { image } => background::up(&image).await.map_err(Failure::from),
         Command::Down => background::down().await.map_err(Failure::from),
         Command::Keep => background::keep().await.map_err(Failure::from),
         Command::Exec { command } => match background::exec(&command) {
