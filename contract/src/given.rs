@@ -24,18 +24,16 @@ impl GivenManifests {
         Self { prefix, digest: Md5::new(), count: 0 }
     }
 
-    /// Whether an object is a group manifest, by its key alone: the seed's and ours end in `.index`.
-    pub fn is_one(key: &str) -> bool {
-        key.ends_with(MANIFEST_SUFFIX)
-    }
-
-    /// Adds the next object of the listing where it is a group manifest. The ETag comes without quotes.
-    pub fn add(&mut self, key: &str, etag: &str) {
-        if Self::is_one(key) {
+    /// Adds the next object of the listing if it is a group manifest, and tells whether it is one, by its key alone: the
+    /// seed's and ours end in `.index`. The ETag comes without quotes.
+    pub fn add(&mut self, key: &str, etag: &str) -> bool {
+        let is_one = key.ends_with(MANIFEST_SUFFIX);
+        if is_one {
             // No ETag has a line break, so no two lists give the same bytes.
             self.digest.update(format!("{}:{key}:{etag}\n", key.len()));
             self.count += 1;
         }
+        is_one
     }
 
     /// How a claim names them; `None` where there is no manifest.

@@ -55,8 +55,7 @@ impl Given {
         let mut manifests = Vec::new();
         let listing = s3.list(&prefix.bucket, &prefix.key, |page| {
             for object in page {
-                given.add(&object.key, &object.etag);
-                if GivenManifests::is_one(&object.key) {
+                if given.add(&object.key, &object.etag) {
                     manifests.push(Listed { address: S3Address::new(&prefix.bucket, object.key), etag: object.etag });
                 }
             }
