@@ -66,7 +66,8 @@ pub struct Args {
     /// What names this cluster in claims and queue tags, for people.
     #[arg(long, env = "S3BUNDLER_CLUSTER_NAME", default_value = "kubernetes")]
     pub cluster_name: String,
-    /// AWS region, where the environment names none.
+    /// AWS region of queues and of buckets of runs that name none; a run keeps the one it began with. Default: what the
+    /// environment or the profile names.
     #[arg(long, env = "S3BUNDLER_REGION")]
     pub region: Option<String>,
     /// What runs may do, by namespace: a JSON file of rules. Default: everything but host paths.

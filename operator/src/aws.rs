@@ -122,20 +122,19 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Loads region, credentials, endpoints, proxies and certificates as every AWS tool does. `region` is for when nothing
-    /// else names one.
+    /// Loads region, credentials, endpoints, proxies and certificates as every AWS tool does. `region` wins over what the
+    /// environment names.
     pub async fn load(region: Option<String>) -> Result<Self, OutboundError> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(OPERATION_TIMEOUT);
-        let config = aws_config::defaults(BehaviorVersion::latest())
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(outbound::http_client()?)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(timeouts.build())
-            .load()
-            .await;
-        let region = config.region().cloned().or_else(|| region.map(Region::new));
-        let region = region.unwrap_or_else(|| Region::from_static("us-east-1"));
-        Ok(Self::new(config.into_builder().region(region).build()))
+            .timeout_config(timeouts.build());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region));
+        }
+        Ok(Self::new(loader.load().await))
     }
 
     /// Over a configuration that is there.
@@ -145,10 +144,15 @@ impl Aws {
         Self { config, path_style, clients: Arc::default() }
     }
 
-    /// The clients of a region; those of the operator's own where a run names none.
-    pub fn clients(&self, region: Option<&str>) -> Clients {
-        let own = || self.config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"));
-        let region = region.map_or_else(own, |region| Region::new(region.to_owned()));
+    /// The region for whatever names none of its own.
+    pub fn region(&self) -> &str {
+        // From there S3 tells any bucket's own.
+        self.config.region().map_or("us-east-1", Region::as_ref)
+    }
+
+    /// The clients of a region.
+    pub fn clients(&self, region: &str) -> Clients {
+        let region = Region::new(region.to_owned());
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let made = clients.entry(region.clone()).or_insert_with(|| {
             let s3 = aws_sdk_s3::config::Builder::from(&self.config)

@@ -42,13 +42,13 @@ fn fail(error: &str) -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), String> {
-    let defaults = defaults(&args)?;
     let metrics = Metrics::default();
     let listening = pages::listen(args.listen).await.map_err(|error| format!("--listen {}: {error}", args.listen))?;
     let told = metrics.clone();
     tokio::spawn(pages::serve(listening, move |path| told.page(path)));
     let client = Client::try_default().await.map_err(|error| format!("cannot reach a cluster: {error}"))?;
     let aws = Aws::load(args.region.clone()).await.map_err(|error| error.to_string())?;
+    let defaults = defaults(&args, &aws)?;
     let shutdown = shutdown()?;
     metrics.ready();
 
@@ -91,7 +91,7 @@ async fn run(args: Args) -> Result<(), String> {
     Ok(())
 }
 
-fn defaults(args: &Args) -> Result<Defaults, String> {
+fn defaults(args: &Args, aws: &Aws) -> Result<Defaults, String> {
     let resources = |name: &str, json: &str| {
         serde_json::from_str::<ResourceRequirements>(json).map_err(|error| format!("--{name}: {error}"))
     };
@@ -101,6 +101,7 @@ fn defaults(args: &Args) -> Result<Defaults, String> {
         image: args.worker_image.clone(),
         image_pull_policy: args.worker_image_pull_policy.clone(),
         service_account: args.worker_service_account.clone(),
+        region: aws.region().to_owned(),
         env: args.worker_env.clone(),
         worker_resources: resources("worker-resources", &args.worker_resources)?,
         grouper_resources: resources("grouper-resources", &args.grouper_resources)?,

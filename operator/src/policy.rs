@@ -27,7 +27,8 @@ pub struct PolicyRule {
     pub source_buckets: Vec<String>,
     /// `bucket/prefix` of destinations.
     pub destinations: Vec<String>,
-    /// URLs of existing queues.
+    /// ARNs of existing queues.
+    #[serde(deserialize_with = "arns")]
     pub queues: Vec<String>,
     /// Service accounts of pods.
     pub service_accounts: Vec<String>,
@@ -48,7 +49,7 @@ pub struct Asked<'a> {
     pub source_bucket: &'a str,
     /// `bucket/prefix` of its destination.
     pub destination: &'a str,
-    /// The URLs of its queue and of its dead-letter queue, where it brings them.
+    /// The ARNs of its queue and of its dead-letter queue, where it brings them.
     pub queues: [Option<&'a str>; 2],
     /// Its service account.
     pub service_account: &'a str,
@@ -167,6 +168,15 @@ fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Selector, D::E
     Ok(selector)
 }
 
+/// Queues have names of other kinds too, which would match none here.
+fn arns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let queues = Vec::<String>::deserialize(deserializer)?;
+    match queues.iter().find(|queue| !queue.starts_with("arn:")) {
+        Some(other) => Err(serde::de::Error::custom(format!("queue {other} is not arn:aws:sqs:REGION:ACCOUNT:NAME"))),
+        None => Ok(queues),
+    }
+}
+
 fn matches_any(patterns: &[String], name: &str) -> bool {
     let matches = |pattern: &String| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
@@ -217,7 +227,7 @@ mod tests {
         let policy = policy(&json!([
             {"namespaceSelector": {"matchLabels": {"tenant": "a"}}, "destinations": ["team-a-archive/*"], "maxReplicas": 20},
             {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ops"}},
-             "scratchTypes": ["HostPath", "EmptyDir"], "queues": ["https://sqs.eu-west-1.amazonaws.com/1/x"]},
+             "scratchTypes": ["HostPath", "EmptyDir"], "queues": ["arn:aws:sqs:eu-west-1:1:x"]},
         ]));
         let policy = policy.expect("a policy");
         let (team, other) = (labels(&[("tenant", "a")]), labels(&[("tenant", "b")]));
@@ -230,8 +240,14 @@ mod tests {
             (Asked { scratch_type: "HostPath", ..asked(&team) }, Some("scratch of type HostPath")),
             (other, Some("no policy of the operator is for namespace other")),
             (Asked { scratch_type: "HostPath", ..ops }, None),
-            (Asked { queues: [Some("https://elsewhere/q"), None], ..ops }, Some("queue https://elsewhere/q")),
-            (Asked { queues: [None, Some("https://elsewhere/q")], ..ops }, Some("queue https://elsewhere/q")),
+            (
+                Asked { queues: [Some("arn:aws:sqs:eu-west-1:2:x"), None], ..ops },
+                Some("queue arn:aws:sqs:eu-west-1:2:x"),
+            ),
+            (
+                Asked { queues: [None, Some("arn:aws:sqs:eu-west-1:2:x")], ..ops },
+                Some("queue arn:aws:sqs:eu-west-1:2:x"),
+            ),
         ] {
             match (check(Some(&policy), &asked), refused) {
                 (Ok(()), None) => {}
@@ -280,6 +296,8 @@ mod tests {
         for rule in [
             json!({"namespace": ["a"]}),
             json!({"namespaceSelector": {"matchLabel": {"a": "b"}}}),
+            json!({"queues": ["https://sqs.eu-west-1.amazonaws.com/1/x"]}),
+            json!({"queues": ["*"]}),
             expression(json!({"key": "a", "operator": "Is", "values": ["b"]})),
             expression(json!({"key": "a", "operator": "In"})),
             expression(json!({"key": "a", "operator": "NotIn", "values": []})),

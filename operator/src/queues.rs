@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
+use s3bundler_contract::QueueUrl;
 use s3bundler_contract::layout::RunName;
 
 use crate::autoscale::plan::Depth;
@@ -43,21 +44,7 @@ pub fn queue_name(namespace: &str, run: &RunName, uid: &str) -> String {
 
 /// Whether a queue has such a name: the operator's role owns those of all runs.
 pub fn is_managed(url: &str) -> bool {
-    url.trim_end_matches('/').rsplit('/').next().is_some_and(|name| name.starts_with(PREFIX))
-}
-
-/// The region that the URL of a queue on AWS names, in any of the forms that SQS has had ("Amazon SQS endpoints and
-/// quotas", AWS General Reference). `None` elsewhere.
-pub fn region_of(url: &str) -> Option<&str> {
-    let host = url.strip_prefix("https://")?.split('/').next()?;
-    let host = host.strip_suffix(".cn").unwrap_or(host);
-    let host = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".api.aws"))?;
-    let of_service = host.strip_prefix("sqs.").or_else(|| host.strip_prefix("sqs-fips."));
-    match host {
-        // The first region's queues have had no region in their names.
-        "queue" => Some("us-east-1"),
-        _ => of_service.or_else(|| host.strip_suffix(".queue")).filter(|region| !region.contains('.')),
-    }
+    QueueUrl::parse(url).is_some_and(|url| url.name().starts_with(PREFIX))
 }
 
 /// SQS, as far as runs need it.
@@ -67,9 +54,15 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The queues of a region; of the operator's own where none is named.
-    pub fn new(aws: &Aws, region: Option<&str>) -> Self {
+    /// The queues of a region.
+    pub fn new(aws: &Aws, region: &str) -> Self {
         Self { client: aws.clients(region).sqs }
+    }
+
+    /// Those of the region that a queue's URL names; of `region` where it names none.
+    pub fn of(aws: &Aws, url: &str, region: &str) -> Self {
+        let url = QueueUrl::parse(url);
+        Self::new(aws, url.as_ref().and_then(QueueUrl::region).unwrap_or(region))
     }
 
     /// Makes the queue of this name and its dead-letter queue, where they are not there.
@@ -178,22 +171,6 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_queues_url_names_its_region() {
-        for (url, region) in [
-            ("https://sqs.eu-west-1.amazonaws.com/1/q", Some("eu-west-1")),
-            ("https://sqs-fips.us-gov-west-1.amazonaws.com/1/q", Some("us-gov-west-1")),
-            ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", Some("cn-north-1")),
-            ("https://sqs.eu-west-1.api.aws/1/q", Some("eu-west-1")),
-            ("https://eu-west-1.queue.amazonaws.com/1/q", Some("eu-west-1")),
-            ("https://queue.amazonaws.com/1/q", Some("us-east-1")),
-            ("http://10.88.0.1:5000/1/q", None),
-            ("", None),
-        ] {
-            assert_eq!(region_of(url), region, "{url}");
-        }
-    }
 
     #[test]
     fn queue_names_carry_the_uid_and_fit_with_that_of_the_dead_letters() {

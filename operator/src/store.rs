@@ -90,8 +90,8 @@ struct ManifestHead {
 }
 
 impl Store {
-    /// S3 in a region; the operator's own where none is named.
-    pub fn new(aws: &Aws, region: Option<&str>, expected_owner: Option<String>) -> Self {
+    /// S3 in a region.
+    pub fn new(aws: &Aws, region: &str, expected_owner: Option<String>) -> Self {
         Self { client: aws.clients(region).s3, expected_owner }
     }
 

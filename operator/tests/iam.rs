@@ -41,7 +41,7 @@ fn aws(access: &Access) -> Aws {
 
 /// Everything of a run's life that the operator has to do with, under this prefix of the destination.
 async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws, manifest: &str, prefix: &str) {
-    let (store, queues) = (Store::new(aws, None, None), Queues::new(aws, None));
+    let (store, queues) = (Store::new(aws, aws.region(), None), Queues::new(aws, aws.region()));
     let (run, layout): (RunName, _) = ("logs".parse().unwrap(), Layout::new(prefix, KeyLayout::Hashed).unwrap());
 
     let manifest: S3Address = manifest.parse().unwrap();

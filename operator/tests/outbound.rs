@@ -26,7 +26,7 @@ async fn what_the_operator_sees() {
     let Ok(address) = std::env::var(ASKED_FOR) else { return };
     let address: S3Address = address.parse().unwrap();
     match Aws::load(None).await {
-        Ok(aws) => println!("the operator sees {:?}", Store::new(&aws, None, None).inventory(&address).await),
+        Ok(aws) => println!("the operator sees {:?}", Store::new(&aws, aws.region(), None).inventory(&address).await),
         Err(error) => println!("the operator does not start: {error}"),
     }
 }

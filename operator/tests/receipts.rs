@@ -28,7 +28,8 @@ async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
     let server = VersityGw::start_with(options).await.unwrap();
     client::create_bucket(&client::s3(server.access()), BUCKET).await.unwrap();
     let proxy = Proxy::start(server.access()).unwrap();
-    let store = Store::new(&aws(proxy.access()), None, None);
+    let aws = aws(proxy.access());
+    let store = Store::new(&aws, aws.region(), None);
     let run: RunName = "large".parse().unwrap();
     let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
     let put = |number| put(&folder.path().join(BUCKET), &receipt(&run, number).key(&layout, &run));

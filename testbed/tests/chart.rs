@@ -54,7 +54,7 @@ policy:
         matchExpressions: [{key: stage, operator: In, values: [live]}]
       sourceBuckets: [inventories]
       destinations: ["team-a-archive/*"]
-      queues: []
+      queues: ["arn:aws:sqs:eu-west-1:111122223333:team-a-*"]
       serviceAccounts: [s3bundler-worker]
       maxReplicas: 1000000
       scratchTypes: [EmptyDir, HostPath]
@@ -190,7 +190,7 @@ fn the_operator_understands_all_that_it_is_started_with() {
     assert_eq!(args.worker_fs_group, None);
     assert_eq!((args.max_workers, args.cluster_name.as_str()), (1_000_000, "production 1"));
     assert_eq!((args.region.as_deref(), args.log_format.as_str()), (Some("eu-west-1"), "json"));
-    for (name, value) in [("ODD", "a \"$(b)\" = c"), ("NUMBER", "3"), ("S3BUNDLER_REGION", "eu-west-1")] {
+    for (name, value) in [("ODD", "a \"$(b)\" = c"), ("NUMBER", "3")] {
         assert!(args.worker_env.contains(&(name.to_owned(), value.to_owned())), "{name}: {:?}", args.worker_env);
     }
     for resources in [&args.worker_resources, &args.grouper_resources] {

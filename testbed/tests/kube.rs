@@ -172,6 +172,22 @@ async fn another_process_can_attach(cluster: &Cluster) {
     assert!(attached.helm(["version", "--short"]).await.unwrap().starts_with("v3."));
 }
 
+/// By kubectl without and with server-side apply, each on its own and over the other. Without, the annotation with what
+/// was applied last has to fit ("Annotations": 256 KiB in all).
+async fn the_definition_is_applied_either_way(cluster: &Cluster) {
+    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
+    let client_side = ["apply", "-f", &crds];
+    let server_side = ["apply", "--server-side", "--force-conflicts", "-f", &crds];
+    for ways in [[&client_side[..], &server_side], [&server_side[..], &client_side]] {
+        for apply in ways {
+            cluster.kubectl(apply).await.unwrap();
+            cluster.kubectl(["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).await.unwrap();
+            cluster.kubectl(["get", "--raw=/apis/archive.s3bundler.dev/v1alpha1/archiveruns"]).await.unwrap();
+        }
+        cluster.kubectl(["delete", "-f", &crds, "--wait"]).await.unwrap();
+    }
+}
+
 async fn load_images(cluster: &Cluster) {
     cluster.load(&idle()).await.unwrap();
     let testbed = Path::new(env!("CARGO_BIN_EXE_s3bundler-testbed"));
@@ -309,6 +325,7 @@ async fn a_cluster_boots_runs_pods_and_leaves_nothing() {
     restricted_pod_security_refuses_a_pod_that_says_nothing_of_it(&cluster).await;
     a_restricted_pod_reaches_s3_and_the_api(&cluster).await;
     another_process_can_attach(&cluster).await;
+    the_definition_is_applied_either_way(&cluster).await;
     a_pod_stays(&cluster).await;
     // What the traces do not see they cannot miss afterwards.
     let during = traces();

@@ -64,7 +64,7 @@ pub enum Command {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
-    /// AWS region, where the environment and the profile name none.
+    /// AWS region, instead of that of the environment or the profile.
     #[arg(long, global = true, env = "S3BUNDLER_REGION", help_heading = "Connection")]
     pub region: Option<String>,
     /// Address objects as endpoint/bucket/key instead of bucket.endpoint/key. auto: when an endpoint URL is set.

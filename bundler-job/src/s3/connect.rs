@@ -41,7 +41,7 @@ pub enum PathStyle {
 pub struct S3Options {
     /// How objects are addressed.
     pub path_style: PathStyle,
-    /// The region to use where none is found.
+    /// The region to use instead of that of the environment.
     pub region: Option<String>,
     /// What goes with every request.
     pub requests: RequestOptions,

@@ -1,5 +1,6 @@
-//! How many workers a run wants: a decision over plain numbers ([`plan`]), and where the numbers of the queue come from
-//! ([`depth`]).
+//! How many workers a run wants: a decision over plain numbers ([`plan`]), where the numbers of the queue come from
+//! ([`depth`]), and what other runs leave of those that the operator may give ([`grants`]).
 
 pub mod depth;
+pub mod grants;
 pub mod plan;

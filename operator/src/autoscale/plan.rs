@@ -44,7 +44,6 @@ pub fn replicas(inputs: Inputs) -> u32 {
     if inputs.at_rest {
         return 0;
     }
-    let ceiling = inputs.max.min(inputs.cap);
     let Some(depth) = inputs.depth else {
         // Never fewer because of an error.
         return inputs.current;
@@ -54,13 +53,42 @@ pub fn replicas(inputs: Inputs) -> u32 {
     let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
     // Figures lag: while groups are without receipt one worker is awake, and there when the first message comes.
     let floor = if inputs.work_left { inputs.min.max(1) } else { 0 };
-    // A busy worker is not taken away: it ends its group first. Above a ceiling that was lowered as well.
-    wanted.max(floor).min(ceiling).max(inputs.busy.min(inputs.current))
+    // A busy worker is not taken away: it ends its group first.
+    wanted.max(floor).min(most(inputs)).max(inputs.busy.min(inputs.current))
+}
+
+/// Replicas that somebody else may ask for, who scales the run: no busy worker is taken away by a maximum that was lowered.
+pub fn most(inputs: Inputs) -> u32 {
+    if inputs.at_rest { 0 } else { inputs.max.min(inputs.cap).max(inputs.busy.min(inputs.current)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_else_scales_has_the_room_that_is_left_and_takes_no_busy_worker() {
+        let base = Inputs {
+            at_rest: false,
+            work_left: true,
+            depth: None,
+            groups_per_worker: 1,
+            min: 0,
+            max: 20,
+            cap: 1000,
+            current: 0,
+            busy: 0,
+        };
+        for (inputs, expected) in [
+            (base, 20),
+            (Inputs { cap: 7, ..base }, 7),
+            (Inputs { cap: 0, ..base }, 0),
+            (Inputs { cap: 2, current: 9, busy: 5, ..base }, 5),
+            (Inputs { at_rest: true, current: 9, busy: 5, ..base }, 0),
+        ] {
+            assert_eq!(most(inputs), expected, "{inputs:?}");
+        }
+    }
 
     #[test]
     fn replicas_follow_the_depth_within_bounds() {

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::decide::Write;
+use super::error::is_of_another;
 use super::failure::{self, Failure};
 use super::own::{self, Owner, owner};
 use super::track::{AppliedWorkers, Track};
@@ -23,7 +24,7 @@ use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
 use crate::aws::AwsError;
 use crate::crd::{ArchiveRun, ArchiveRunStatus, Origin, ScalingMode};
-use crate::queues::{QueuePair, Queues, region_of};
+use crate::queues::{QueuePair, Queues};
 use crate::store::{ClaimState, Store};
 
 /// What came of it, as far as the status has to say so.
@@ -74,11 +75,11 @@ async fn one(
     applied: &mut Applied,
 ) -> Result<(), ReconcileError> {
     let queue = prior.queue.as_ref().and_then(|queue| queue.url.clone()).unwrap_or_default();
-    let queues = Queues::new(&context.aws, region_of(&queue));
+    let queues = Queues::of(&context.aws, &queue, &run.region);
     tracing::debug!(?write, "applying");
     match write {
         Write::ClaimName(inventory) => {
-            let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
+            let store = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
             let claim = run.claim(inventory, &context.defaults.cluster);
             let latest = match &run.origin {
                 Origin::Latest { prefix, .. } => Some(prefix),
@@ -132,8 +133,8 @@ async fn one(
                 not_found_is_fine(scaled)?;
             }
         }
-        Write::ApplyScaledObject { paused } => {
-            apply_own(run, &scaled_objects(context, run), build::scaled_object(run, &queue, *paused)).await?;
+        Write::ApplyScaledObject(most) => {
+            apply_own(run, &scaled_objects(context, run), build::scaled_object(run, &queue, *most)).await?;
         }
         Write::Redrive(asked) => {
             if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
@@ -326,5 +327,5 @@ fn read(cause: kube::Error) -> ReconcileError {
 }
 
 fn written(cause: kube::Error) -> ReconcileError {
-    if super::is_of_another(&cause) { ReconcileError::Changed } else { ReconcileError::Write(Box::new(cause)) }
+    if is_of_another(&cause) { ReconcileError::Changed } else { ReconcileError::Write(Box::new(cause)) }
 }

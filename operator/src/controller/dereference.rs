@@ -22,7 +22,7 @@ use super::validate::Run;
 use super::{Context, ReconcileError, apply, problem};
 use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
-use crate::queues::{QueuePair, Queues, region_of};
+use crate::queues::{QueuePair, Queues};
 use crate::store::{InventoryState, Store, age};
 
 /// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
@@ -94,7 +94,6 @@ pub async fn dereference(
         counted: None,
         store_error: None,
         in_the_way: in_the_way.into_iter().next(),
-        worker_cap: context.worker_cap(&run.uid),
     };
     if finished(prior).is_some() || run.suspend || seen.in_the_way.is_some() {
         return Ok(seen);
@@ -132,7 +131,7 @@ pub async fn namespace_labels(context: &Context, name: &str) -> Result<BTreeMap<
 }
 
 async fn inventory(context: &Context, run: &Run) -> InventoryLook {
-    let store = Store::new(&context.aws, run.source_region.as_deref(), run.source_owner.clone());
+    let store = Store::new(&context.aws, &run.source_region, run.source_owner.clone());
     let look = match &run.origin {
         Origin::Inventory(manifest) => store.inventory(manifest).await.map(InventoryLook::State),
         Origin::Manifests(prefix) => store.manifests(prefix).await.map(|found| match found {
@@ -155,10 +154,10 @@ async fn inventory(context: &Context, run: &Run) -> InventoryLook {
 
 /// Depth, summaries and receipts.
 async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, track: &mut Track, seen: &mut Observed) {
-    let store = Store::new(&context.aws, run.destination_region.as_deref(), run.destination_owner.clone());
+    let store = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
     let now = Instant::now();
     if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
-        let queues = Queues::new(&context.aws, region_of(&queue.url));
+        let queues = Queues::of(&context.aws, &queue.url, &run.region);
         let mut dead_lettered = track.depths.as_ref().and_then(|(_, depths)| depths.dead_lettered);
         if is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now) {
             dead_lettered = depth::dead_letters(&queues, queue).await;

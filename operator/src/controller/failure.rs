@@ -32,7 +32,7 @@ pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Fai
                 Some(Failure::Stalled(Told::new("QuotaExceeded", message)))
             }
             Some(403) => Some(Failure::Stalled(Told::new("AccessDenied", message))),
-            Some(404) if matches!(write, Write::ApplyScaledObject { .. }) => {
+            Some(404) if matches!(write, Write::ApplyScaledObject(_)) => {
                 let message =
                     format!("workers.scaling.mode Keda needs KEDA, and this cluster has no ScaledObjects: {message}");
                 Some(Failure::Refused(Told::new("NotAllowed", message)))
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
-        let keda = Write::ApplyScaledObject { paused: false };
+        let keda = Write::ApplyScaledObject(20);
         assert_eq!(told(&kubernetes(404, "404 page not found"), &keda)[0], Some(("Accepted", "NotAllowed")));
         let inventory = s3bundler_contract::record::InventoryRef {
             manifest: s3bundler_contract::S3Address::new("inv", "manifest.json"),

@@ -13,8 +13,11 @@
 
 mod apply;
 pub mod build;
+mod context;
 pub mod decide;
+mod deletion;
 mod dereference;
+mod error;
 mod events;
 pub mod failure;
 pub mod observed;
@@ -26,7 +29,7 @@ pub(crate) mod testing;
 pub mod track;
 pub mod validate;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,22 +41,24 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::events::Recorder;
-use kube::runtime::reflector::{ObjectRef, Store as Reflected};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
 use self::apply::Applied;
+use self::context::{Context, workers_of_runs};
 use self::decide::{Decision, Told};
+use self::deletion::{clean_up, has_finalizer, let_go};
+use self::error::is_of_another;
 use self::status::Outcome;
-use self::track::{Track, Tracks};
-use self::validate::{Defaults, ORPHAN_ANNOTATION, Stage, accept, read};
-use crate::aws::{Aws, AwsError, AwsErrorKind};
+use self::track::Track;
+use self::validate::{Stage, accept};
+use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
-use crate::metrics::Metrics;
-use crate::queues::Queues;
-use crate::store::StoreError;
+
+pub use self::context::Parts;
+pub use self::error::ReconcileError;
 
 /// The field manager of everything that is applied.
 pub const MANAGER: &str = "s3bundler-operator";
@@ -69,130 +74,26 @@ const REFUSED_PERIOD: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Why a reconcile did not come to its end. The class is the metric's label.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    /// Kubernetes could not be read.
-    #[error("cannot read from Kubernetes: {0}")]
-    Read(#[source] Box<kube::Error>),
-    /// Kubernetes did not take what was written.
-    #[error("cannot write to Kubernetes: {0}")]
-    Write(#[source] Box<kube::Error>),
-    /// What was to be written belongs to another object of the same name: it was made again meanwhile.
-    #[error("an object was made again, or by somebody else, while it was looked at")]
-    Changed,
-    /// AWS did not do as asked.
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-    /// A record in S3 cannot be used.
-    #[error(transparent)]
-    Store(StoreError),
-}
-
-impl From<StoreError> for ReconcileError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Aws(error) => Self::Aws(error),
-            other => Self::Store(other),
-        }
-    }
-}
-
-impl ReconcileError {
-    /// The metric's label.
-    pub const fn class(&self) -> &'static str {
-        match self {
-            Self::Read(_) => "kubernetes_read",
-            Self::Write(_) => "kubernetes_write",
-            Self::Changed => "changed",
-            Self::Aws(_) => "aws",
-            Self::Store(_) => "record",
-        }
-    }
-}
-
-/// What every reconcile needs.
-pub struct Context {
-    /// The cluster.
-    pub client: Client,
-    /// S3 and SQS.
-    pub aws: Aws,
-    /// The operator's own settings.
-    pub defaults: Defaults,
-    /// Workers of all runs together, at most.
-    pub max_workers: u32,
-    /// What was seen last.
-    pub tracks: Tracks,
-    /// Figures for Prometheus.
-    pub metrics: Metrics,
-    recorder: Recorder,
-    runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
-    failures: std::sync::Mutex<std::collections::HashMap<String, u32>>,
-}
-
-impl Context {
-    /// Workers that are left for a run when the others have what they asked for.
-    pub fn worker_cap(&self, uid: &str) -> u32 {
-        let others = self.runs.iter().flat_map(Reflected::state).filter_map(|run| {
-            let run = run.0.as_ref().ok()?;
-            let asked = run.status.as_ref()?.workers?.desired;
-            (run.uid().as_deref() != Some(uid)).then_some(asked.unsigned_abs())
-        });
-        self.max_workers.saturating_sub(others.fold(0, u32::saturating_add))
-    }
-
-    /// Forgets the runs that no store has any more. Those without finalizer go without a word.
-    fn sweep(&self) {
-        let runs: Vec<_> = self.runs.iter().flat_map(Reflected::state).collect();
-        let uids: HashSet<String> = runs.iter().filter_map(|run| run.uid()).collect();
-        let names: HashSet<_> = runs.iter().map(|run| (run.namespace().unwrap_or_default(), run.name_any())).collect();
-        self.tracks.retain(&uids);
-        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|uid, _| uids.contains(uid));
-        self.metrics.retain(&names);
-    }
-
-    fn failed(&self, uid: &str) -> Duration {
-        let mut failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let times = failures.entry(uid.to_owned()).or_default();
-        *times = times.saturating_add(1);
-        FIRST_PAUSE.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST_PAUSE)
-    }
-
-    /// Failures in a row, so far.
-    fn failures(&self, uid: &str) -> u32 {
-        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(uid).copied().unwrap_or(0)
-    }
-
-    fn succeeded(&self, uid: &str) {
-        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(uid);
-    }
-}
-
-/// What a controller is made of.
-pub struct Parts {
-    /// The cluster.
-    pub client: Client,
-    /// S3 and SQS.
-    pub aws: Aws,
-    /// The operator's own settings.
-    pub defaults: Defaults,
-    /// Workers of all runs together, at most.
-    pub max_workers: u32,
-    /// Figures for Prometheus.
-    pub metrics: Metrics,
-    /// Who writes events.
-    pub recorder: Recorder,
-}
-
 /// Reconciles the runs of these namespaces, all where there are none, until `shutdown`; reconciles under way are finished.
 pub async fn run(
     parts: Parts,
     namespaces: &[String],
     shutdown: impl Future<Output = ()> + Send + Sync + Clone + 'static,
 ) {
-    let Parts { client, aws, defaults, max_workers, metrics, recorder } = parts;
     let scopes: Vec<Option<&String>> =
         if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(Some).collect() };
+    let client = parts.client.clone();
+    let deployments: Vec<_> = scopes.iter().map(|scope| api(&client, *scope)).collect();
+    let workers = loop {
+        match workers_of_runs(&deployments).await {
+            Ok(workers) => break workers,
+            Err(error) => tracing::warn!(%error, "cannot list the workers of runs, trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FIRST_PAUSE) => {}
+            () = shutdown.clone() => return,
+        }
+    };
     let labelled = watcher::Config::default().labels(build::RUN_LABEL);
     let mut controllers = Vec::new();
     for scope in scopes {
@@ -209,17 +110,8 @@ pub async fn run(
                 .graceful_shutdown_on(shutdown.clone()),
         );
     }
-    let context = Arc::new(Context {
-        runs: controllers.iter().map(Controller::store).collect(),
-        client,
-        aws,
-        defaults,
-        max_workers,
-        tracks: Tracks::default(),
-        metrics,
-        recorder,
-        failures: std::sync::Mutex::default(),
-    });
+    let runs = controllers.iter().map(Controller::store).collect();
+    let context = Arc::new(Context::new(parts, workers, runs));
     let running = controllers.into_iter().map(|controller| {
         controller.run(reconcile, error_policy, Arc::clone(&context)).for_each(|reconciled| async move {
             if let Err(error) = reconciled {
@@ -325,9 +217,14 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let track: &mut Track = &mut *track.lock().await;
     let seen = Box::pin(dereference::dereference(context, &run, &prior, track)).await?;
     let now = Timestamp::now();
+    let current = seen.workers.map_or(0, |workers| workers.replicas);
     let mut decision = match &seen.in_the_way {
         Some(it) if !has_ended => it.decision(),
-        _ => decide::decide(&run, &prior, &seen, now),
+        _ => context.grants.decide(&run.uid, current, |left| {
+            let decision = decide::decide(&run, &prior, &seen, left, now);
+            let holds = decision.holds(current);
+            (decision, holds)
+        }),
     };
     if let Some(refusal) = refusal {
         decision.refused = Some(Told::new(refusal.reason(), refusal.to_string()));
@@ -336,6 +233,9 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let applied = apply::apply(context, &run, &prior, &decision.writes, track, context.failures(&run.uid)).await;
     if let Some((error, None)) = applied.failed {
         return Err(error);
+    }
+    if applied.failed.is_none() {
+        context.grants.settle(&run.uid, decision.holds(current));
     }
     let outcome =
         Outcome { run: Some(&run), seen: Some(&seen), decision: &decision, applied: &applied, generation, now };
@@ -414,80 +314,4 @@ fn merge(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value
         }
     }
     after
-}
-
-/// Whether a write named another object, or another state of it, than the one that is there: 409, and of a uid 422 too,
-/// because it cannot be changed.
-fn is_of_another(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else { return false };
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 409 || (status.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid"))
-}
-
-/// Says why a resource that is being deleted does not go, where a person has to act.
-async fn tell_what_holds(
-    resource: &ArchiveRun,
-    prior: &ArchiveRunStatus,
-    error: &ReconcileError,
-    context: &Context,
-) -> Result<(), ReconcileError> {
-    let ReconcileError::Aws(error) = error else { return Ok(()) };
-    if error.kind != AwsErrorKind::Denied {
-        return Ok(());
-    }
-    let (name, namespace) = (resource.name_any(), resource.namespace().unwrap_or_default());
-    let message = format!(
-        "its queues cannot be deleted: {error}. It goes and leaves them behind with: kubectl annotate archiverun {name} \
-         -n {namespace} {ORPHAN_ANNOTATION}=true"
-    );
-    let next = status::held(prior, &Told::new("AccessDenied", message), resource.metadata.generation, Timestamp::now());
-    write_status(resource, prior, &next, context).await
-}
-
-/// The resource is being deleted: pods first, then the queues that they hang on, then it may go.
-async fn clean_up(
-    resource: &ArchiveRun,
-    prior: &ArchiveRunStatus,
-    context: &Context,
-) -> Result<Action, ReconcileError> {
-    context.tracks.forget(&resource.uid().unwrap_or_default());
-    context.metrics.forget(resource);
-    if !has_finalizer(resource) {
-        return Ok(Action::await_change());
-    }
-    // One that cannot even be read has never had anything made for it.
-    if let Ok(run) = read(resource, &context.defaults) {
-        apply::delete_workloads(context, &run).await?;
-        let deleted = apply::delete_queues(&Queues::new(&context.aws, None), &run, prior).await;
-        match deleted {
-            Ok(()) => {}
-            Err(error) if resource.annotations().get(ORPHAN_ANNOTATION).map(String::as_str) == Some("true") => {
-                tracing::warn!(%error, run = %run.name, "queues are left behind, as the annotation asks");
-            }
-            Err(error) => {
-                tell_what_holds(resource, prior, &error, context).await?;
-                return Err(error);
-            }
-        }
-    }
-    let_go(resource, context).await
-}
-
-fn has_finalizer(resource: &ArchiveRun) -> bool {
-    resource.finalizers().iter().any(|known| known == FINALIZER)
-}
-
-/// Takes the finalizer away.
-async fn let_go(resource: &ArchiveRun, context: &Context) -> Result<Action, ReconcileError> {
-    let left: Vec<_> = resource.finalizers().iter().filter(|known| *known != FINALIZER).collect();
-    let patch = json!({"metadata": {
-        "uid": resource.uid(), "finalizers": left, "resourceVersion": resource.resource_version(),
-    }});
-    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    match runs.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(Action::await_change()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Action::await_change()),
-        Err(cause) if is_of_another(&cause) => Err(ReconcileError::Changed),
-        Err(cause) => Err(ReconcileError::Write(Box::new(cause))),
-    }
 }

@@ -96,6 +96,4 @@ pub struct Observed {
     pub store_error: Option<StoreError>,
     /// What is not the run's and has a name that it needs.
     pub in_the_way: Option<InTheWay>,
-    /// Workers that the operator may give to this run.
-    pub worker_cap: u32,
 }

@@ -1,6 +1,6 @@
 //! Whose an object is. Names say nothing: `web-worker` may be an application of somebody's, who knows of no run `web`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 
 use super::decide::{Decision, PERIOD, Phase, Told};
@@ -20,18 +20,18 @@ pub enum Owner {
 
 /// Whose an object is that has a name of the run's.
 pub fn owner(run: &Run, object: &ObjectMeta) -> Owner {
-    let owners = object.owner_references.iter().flatten();
-    let Some(controller) = owners.into_iter().find(|owner| owner.controller == Some(true)) else {
-        return Owner::Other;
-    };
-    let is_a_run = controller.api_version == ArchiveRun::api_version(&()) && controller.kind == ArchiveRun::kind(&());
-    if controller.uid == run.uid {
-        Owner::Run
-    } else if is_a_run && controller.name == run.name.as_str() {
-        Owner::Former
-    } else {
-        Owner::Other
+    match run_of(object) {
+        Some(owner) if owner.uid == run.uid => Owner::Run,
+        Some(owner) if owner.name == run.name.as_str() => Owner::Former,
+        _ => Owner::Other,
     }
+}
+
+/// The run that an object belongs to.
+pub fn run_of(object: &ObjectMeta) -> Option<&OwnerReference> {
+    let controller = object.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let is_a_run = controller.api_version == ArchiveRun::api_version(&()) && controller.kind == ArchiveRun::kind(&());
+    is_a_run.then_some(controller)
 }
 
 /// What has a name that the run needs.

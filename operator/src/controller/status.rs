@@ -59,6 +59,8 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     if let Some(run) = run.filter(|_| refused.is_none()) {
         if applied.queues.is_some() {
             status.worker_image.get_or_insert_with(|| run.image.clone());
+            status.region.get_or_insert_with(|| run.region.clone());
+            status.service_account_name.get_or_insert_with(|| run.service_account.clone());
             status.start_time.get_or_insert(Time(now));
         }
         if let (Some(ClaimState::Ours(inventory)), true) = (&applied.claim, applied.queues.is_some()) {

@@ -41,6 +41,7 @@ pub fn defaults() -> Defaults {
         image: "worker:1".to_owned(),
         image_pull_policy: "IfNotPresent".to_owned(),
         service_account: "s3bundler-worker".to_owned(),
+        region: "eu-west-1".to_owned(),
         env: vec![("AWS_REGION".to_owned(), "eu-west-1".to_owned())],
         worker_resources: resources(),
         grouper_resources: resources(),

@@ -9,7 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _};
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
-use s3bundler_contract::{ArchiveOptions, ByteSize, GivenManifests, GroupOptions, Layout, S3Address, SelectOptions};
+use s3bundler_contract::{
+    ArchiveOptions, ByteSize, GivenManifests, GroupOptions, Layout, QueueUrl, S3Address, SelectOptions,
+};
 
 use crate::crd::{
     ArchiveRun, Delivery, Encryption, Keda, Origin, PodTemplate, QueueType, ScalingMode, Scratch, SpecError,
@@ -34,6 +36,8 @@ pub struct Defaults {
     pub image_pull_policy: String,
     /// Service account of runs that name none.
     pub service_account: String,
+    /// AWS region of whatever names none.
+    pub region: String,
     /// Variables of grouper and workers.
     pub env: Vec<(String, String)>,
     /// Resources of workers that ask for none.
@@ -87,8 +91,10 @@ pub struct Run {
     pub created: Option<Timestamp>,
     /// Where the rows come from.
     pub origin: Origin,
+    /// Region of what names none, the run's queue included.
+    pub region: String,
     /// Region of the source.
-    pub source_region: Option<String>,
+    pub source_region: String,
     /// Account that must own the source's buckets.
     pub source_owner: Option<String>,
     /// Bucket of the destination.
@@ -96,7 +102,7 @@ pub struct Run {
     /// Keys of the destination.
     pub layout: Layout,
     /// Region of the destination.
-    pub destination_region: Option<String>,
+    pub destination_region: String,
     /// Account that must own the destination.
     pub destination_owner: Option<String>,
     /// How what is written is encrypted.
@@ -264,17 +270,18 @@ pub fn authorize(
     policy: Option<&PolicyFile>,
     namespace_labels: &BTreeMap<String, String>,
 ) -> Result<(), Refusal> {
+    // What is no queue's URL matches no pattern of ARNs.
+    let arn = |url: &String| QueueUrl::parse(url).and_then(|url| url.arn(&run.region)).unwrap_or_else(|| url.clone());
+    let queues = match &run.queue {
+        QueuePlan::Existing(pair) => [Some(arn(&pair.url)), pair.dead_letter_url.as_ref().map(arn)],
+        QueuePlan::Managed(_) => [None, None],
+    };
     let asked = Asked {
         namespace: &run.namespace,
         namespace_labels,
         source_bucket: &origin_address(&run.origin).bucket,
         destination: &format!("{}/{}", run.bucket, run.layout.root().trim_end_matches('/')),
-        queues: match &run.queue {
-            QueuePlan::Existing(pair) => {
-                [Some(&pair.url), pair.dead_letter_url.as_ref()].map(|url| url.map(String::as_str))
-            }
-            QueuePlan::Managed(_) => [None, None],
-        },
+        queues: queues.each_ref().map(Option::as_deref),
         service_account: &run.service_account,
         max_replicas: run.max_replicas,
         scratch_type: &format!("{:?}", run.scratch.kind),
@@ -301,17 +308,21 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         _ => QueuePlan::Managed(queue_name(&namespace, &name, &uid)),
     };
     let scaling = &spec.workers.scaling;
-    let service_account = spec.service_account_name.clone().unwrap_or_else(|| defaults.service_account.clone());
-    let pinned = run.status.as_ref().and_then(|status| status.worker_image.clone());
+    // What a run began with it keeps, whatever the operator's settings are by now.
+    let status = run.status.as_ref();
+    let image = status.and_then(|status| status.worker_image.clone());
+    let service_account = spec.service_account_name.clone();
+    let service_account = service_account.or_else(|| status.and_then(|status| status.service_account_name.clone()));
+    let region = status.and_then(|status| status.region.clone()).unwrap_or_else(|| defaults.region.clone());
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
     Ok(Run {
         generation: run.meta().generation.unwrap_or(0),
         created: run.creation_timestamp().map(|time| time.0),
-        source_region: spec.source.region.clone(),
+        source_region: spec.source.region.clone().unwrap_or_else(|| region.clone()),
         source_owner: spec.source.expected_bucket_owner.clone(),
         bucket: spec.destination.bucket.clone(),
         layout,
-        destination_region: spec.destination.region.clone(),
+        destination_region: spec.destination.region.clone().unwrap_or_else(|| region.clone()),
         destination_owner: spec.destination.expected_bucket_owner.clone(),
         encryption: spec.destination.encryption.clone(),
         tags: spec.destination.tags.clone().into_iter().collect(),
@@ -320,9 +331,9 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         archive: spec.archive.options(&spec.destination)?,
         queue,
         delivery: spec.queue.delivery,
-        service_account,
+        service_account: service_account.unwrap_or_else(|| defaults.service_account.clone()),
         secret: spec.credentials_secret_ref.as_ref().map(|secret| secret.name.clone()),
-        image: pinned.unwrap_or_else(|| defaults.image.clone()),
+        image: image.unwrap_or_else(|| defaults.image.clone()),
         grouper_resources: resources(spec.grouper.resources.as_ref(), &defaults.grouper_resources),
         grouper_template: spec.grouper.pod_template.clone(),
         worker_resources: resources(spec.workers.resources.as_ref(), &defaults.worker_resources),
@@ -353,6 +364,7 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         name,
         namespace,
         uid,
+        region,
         origin,
     })
 }
@@ -383,16 +395,13 @@ pub fn origin_address(origin: &Origin) -> &S3Address {
 
 /// The operator signs requests to whatever a queue's URL names: only to SQS, or to an endpoint of its own settings.
 fn check_queue_host(url: &str, hosts: &[String]) -> Result<(), Refusal> {
-    let uri = url.parse::<http::Uri>().ok();
-    let host = uri.as_ref().and_then(http::Uri::authority).map(http::uri::Authority::as_str);
-    let is_aws = |host: &str| {
-        let aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|end| host.ends_with(end));
-        let sqs = host.starts_with("sqs.") || host.starts_with("sqs-fips.") || host.ends_with(".queue.amazonaws.com");
-        aws && sqs && uri.as_ref().and_then(http::Uri::scheme_str) == Some("https")
+    let is_allowed = |url: &QueueUrl| {
+        let is_sqs = url.is_https() && url.region().is_some();
+        is_sqs || hosts.iter().any(|known| known == url.authority())
     };
-    match host {
-        Some(host) if is_aws(host) || hosts.iter().any(|known| known == host) => Ok(()),
-        _ => Err(Refusal::NotAllowed(format!("queue {url} is neither on SQS nor on an endpoint of the operator"))),
+    match QueueUrl::parse(url).filter(is_allowed) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::NotAllowed(format!("queue {url} is neither on SQS nor on an endpoint of the operator"))),
     }
 }
 
@@ -404,6 +413,7 @@ mod tests {
 
     use super::*;
     use crate::controller::testing::{archive_run, defaults};
+    use crate::crd::ArchiveRunStatus;
 
     #[test]
     fn a_minimal_run_gets_the_operators_defaults() {
@@ -415,10 +425,35 @@ mod tests {
     }
 
     #[test]
-    fn a_run_keeps_the_image_it_began_with() {
-        let mut resource = archive_run(json!({}));
-        resource.status.get_or_insert_default().worker_image = Some("worker:0".to_owned());
-        assert_eq!(validate(&resource, &defaults()).unwrap().image, "worker:0");
+    fn a_run_keeps_the_defaults_it_began_with() {
+        let told = |run: &Run| {
+            let regions = [&run.region, &run.source_region, &run.destination_region].map(Clone::clone);
+            (run.image.clone(), run.service_account.clone(), regions)
+        };
+        let region = |name: &str| name.to_owned();
+        let mut resource = archive_run(json!({"destination": {"region": "us-west-2"}}));
+        let (here, there) = (region("eu-west-1"), region("us-west-2"));
+        let now = validate(&resource, &defaults()).unwrap();
+        let regions = [here.clone(), here, there.clone()];
+        assert_eq!(told(&now), ("worker:1".to_owned(), "s3bundler-worker".to_owned(), regions));
+        resource.status = Some(ArchiveRunStatus {
+            worker_image: Some("worker:0".to_owned()),
+            service_account_name: Some("archiver".to_owned()),
+            region: Some(region("eu-north-1")),
+            ..ArchiveRunStatus::default()
+        });
+        let (then, kept) = (region("eu-north-1"), validate(&resource, &defaults()).unwrap());
+        let regions = [then.clone(), then, there];
+        assert_eq!(told(&kept), ("worker:0".to_owned(), "archiver".to_owned(), regions));
+    }
+
+    #[test]
+    fn what_the_spec_names_is_no_default() {
+        let spec = json!({"serviceAccountName": "own", "source": {"region": "eu-south-1"}});
+        let mut resource = archive_run(spec);
+        resource.status.get_or_insert_default().region = Some("eu-north-1".to_owned());
+        let run = validate(&resource, &defaults()).unwrap();
+        assert_eq!((run.service_account.as_str(), run.source_region.as_str()), ("own", "eu-south-1"));
     }
 
     #[test]
@@ -485,9 +520,9 @@ mod tests {
         let managed = given("https://sqs.eu-west-1.amazonaws.com/1/s3bundler-team-b-logs-0a1b2c3d4e5f-dlq");
         assert_eq!(managed.unwrap_err().reason(), "NotAllowed");
 
-        let rules = json!({"rules": [{"queues": ["https://sqs.eu-west-1.amazonaws.com/1/q*"]}]});
+        let rules = json!({"rules": [{"queues": ["arn:aws:sqs:eu-west-1:1:q*"]}]});
         let policy: PolicyFile = serde_json::from_value(rules).unwrap();
-        for (name, allowed) in [("q-dead", true), ("theirs", false)] {
+        for (name, allowed) in [("q-dead", true), ("theirs", false), ("q/", true), ("q/dead", false)] {
             let run = given(&format!("https://sqs.eu-west-1.amazonaws.com/1/{name}")).unwrap();
             assert_eq!(authorize(&run, Some(&policy), &BTreeMap::new()).is_ok(), allowed, "{name}");
         }
@@ -500,6 +535,8 @@ mod tests {
             ("https://sqs.eu-west-1.amazonaws.com/111122223333/q", true),
             ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", true),
             ("https://eu-west-1.queue.amazonaws.com/1/q", true),
+            ("https://queue.amazonaws.com/1/q", true),
+            ("https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com/1/q", true),
             ("http://sqs.eu-west-1.amazonaws.com/1/q", false),
             ("https://s3.eu-west-1.amazonaws.com/1/q", false),
             ("https://sqs.evil.example/1/q", false),

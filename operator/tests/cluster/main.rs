@@ -1,7 +1,7 @@
 //! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and containerd, with S3 and SQS
 //! beside them. One cluster at a time fits on a machine, so this is one test of many scenarios, each in a namespace of its
-//! own: the first has the cluster for itself, because it tells how long things take; the others run side by side, a few at a
-//! time. `SCENARIO=word,other` runs those with one of the words in their names.
+//! own: the first has the cluster for itself, because it tells how long things take, and the last, because it changes the
+//! operator; the others run side by side, a few at a time. `SCENARIO=word,other` runs those with one of the words in their names.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -23,6 +23,7 @@ mod source;
 mod survival;
 mod team;
 mod trouble;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::panic;
@@ -87,9 +88,13 @@ async fn the_operator_in_a_cluster() {
         scratch::a_volume_for_the_life_of_a_worker_is_scratch,
         scratch::a_directory_of_the_node_is_scratch_where_the_policy_says_so,
     ];
+    // After all others: it changes the operator that they share.
+    let last = scenarios![upgrade::an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds];
     let words = LastWords::listen();
-    let mut failed = play(&scene, &first, &words).await;
-    failed.extend(play(&scene, &others, &words).await);
+    let mut failed = Vec::new();
+    for scenarios in [&first[..], &others, &last] {
+        failed.extend(play(&scene, scenarios, &words).await);
+    }
     if !failed.is_empty() {
         println!("{}", scene.story().await);
     }

@@ -109,6 +109,7 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
     let trigger = &spec["triggers"][0];
     assert_eq!((&trigger["type"], &trigger["authenticationRef"]["name"]), (&json!("aws-sqs-queue"), &json!("sqs")));
     assert_eq!(trigger["metadata"]["queueURL"], json!(status.queue.unwrap().url.unwrap()));
+    assert_eq!(trigger["metadata"]["awsEndpoint"], json!(scene.cluster.access().endpoint));
     assert_eq!(
         (&trigger["metadata"]["queueLength"], &trigger["metadata"]["scaleOnInFlight"]),
         (&json!("2"), &json!("true"))

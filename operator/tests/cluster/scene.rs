@@ -17,7 +17,7 @@ use s3bundler_testbed::servers::{Access, Policy};
 use serde_json::{Value, json};
 
 use super::asked;
-use super::team::Team;
+use super::team::{Team, merge};
 
 /// Where the operator is installed.
 pub const RELEASE: &str = "s3bundler-system";
@@ -38,6 +38,8 @@ pub struct Scene {
     proxy: Proxy,
     /// What it does to requests, by their bucket.
     rules: Arc<Mutex<HashMap<String, Rule>>>,
+    /// What the release was installed with.
+    values: Value,
 }
 
 /// The program beside the operator's, of the same build.
@@ -63,19 +65,20 @@ impl Scene {
         let rules: Arc<Mutex<HashMap<String, Rule>>> = Arc::default();
         let known = Arc::clone(&rules);
         proxy.rule(move |seen| known.lock().unwrap().get(seen.bucket()).map_or(Fault::Forward, |rule| rule(seen)));
-        let scene = Self {
+        let mut scene = Self {
             client: connect(&cluster).await,
             s3: client::s3(cluster.access()),
             sqs: client::sqs(cluster.access()),
             cluster,
             proxy,
             rules,
+            values: Value::Null,
         };
         scene.install().await;
         scene
     }
 
-    async fn install(&self) {
+    async fn install(&mut self) {
         let access = self.cluster.access();
         let words =
             [("INVENTORY_BUCKET", "*-inventory"), ("DESTINATION_BUCKET", "*-archive"), ("ACCOUNT", "123456789012")];
@@ -111,27 +114,32 @@ impl Scene {
                 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NVME}}, "scratchTypes": ["HostPath"]},
             ]},
         });
+        let begun = Instant::now();
+        self.helm("install", &values).await;
+        println!("helm install to ready: {:.1} s", begun.elapsed().as_secs_f64());
+        self.values = values;
+    }
+
+    /// Changes values of the release, and waits for its operator.
+    pub async fn upgrade(&self, changes: Value) {
+        let mut values = self.values.clone();
+        merge(&mut values, changes);
+        let operators = ["get", "pods", "-n", RELEASE, "-l", "app.kubernetes.io/component=operator", "-o", "name"];
+        let before = self.kubectl(&operators).await.unwrap();
+        self.helm("upgrade", &values).await;
+        let gone = ["wait", "-n", RELEASE, "--for=delete", "--timeout=90s"];
+        let gone: Vec<_> = gone.into_iter().chain(before.lines()).collect();
+        self.kubectl(&gone).await.unwrap();
+    }
+
+    async fn helm(&self, command: &str, values: &Value) {
         let file = self.cluster.folder().join("values.json");
         std::fs::write(&file, values.to_string()).unwrap();
         let chart = repository().join("charts/s3bundler");
-        let begun = Instant::now();
         let (file, chart) = (file.display().to_string(), chart.display().to_string());
-        self.cluster
-            .helm([
-                "install",
-                "s3bundler",
-                &chart,
-                "--namespace",
-                RELEASE,
-                "--values",
-                &file,
-                "--wait",
-                "--timeout",
-                "120s",
-            ])
-            .await
-            .unwrap();
-        println!("helm install to ready: {:.1} s", begun.elapsed().as_secs_f64());
+        let release = [command, "s3bundler", &chart, "--namespace", RELEASE];
+        let how = ["--values", &file, "--wait", "--timeout", "120s"];
+        self.cluster.helm(release.into_iter().chain(how)).await.unwrap();
     }
 
     /// A namespace with what runs need: keys and a service account without permissions.

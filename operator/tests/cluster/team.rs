@@ -242,7 +242,8 @@ pub fn message(status: &ArchiveRunStatus, name: &str) -> String {
     status.conditions.iter().find(|it| it.type_ == name).map(|it| it.message.clone()).unwrap_or_default()
 }
 
-fn merge(into: &mut Value, from: Value) {
+/// Merges JSON into other JSON.
+pub fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {

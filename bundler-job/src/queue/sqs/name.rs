@@ -1,5 +1,7 @@
 //! What a user calls a queue: a name, or a URL that may say where the queue is.
 
+use s3bundler_contract::QueueUrl;
+
 use crate::queue::{QueueError, QueueErrorKind};
 
 /// What a user calls a queue.
@@ -36,31 +38,12 @@ impl Name {
         if text.contains('@') {
             return Err(unsupported("(hidden)", "its URL has credentials in it, which have no place there"));
         }
-        let uri: Option<http::Uri> = text.parse().ok();
-        let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
-        match parts {
-            Some((scheme @ ("http" | "https"), authority)) => {
-                let (region, standard) = region_of(authority.host());
-                Ok(Self::Url { region, origin: (!standard).then(|| format!("{scheme}://{authority}")) })
-            }
-            _ => Err(unsupported(text, "its URL should look like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")),
-        }
+        let Some(url) = QueueUrl::parse(text) else {
+            return Err(unsupported(text, "its URL should look like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"));
+        };
+        let origin = (!url.is_public()).then(|| url.endpoint());
+        Ok(Self::Url { region: url.region().map(str::to_owned), origin })
     }
-}
-
-/// The region that a host of AWS names, and whether it is the standard endpoint of that region ("Amazon SQS endpoints
-/// and quotas", AWS general reference).
-fn region_of(host: &str) -> (Option<String>, bool) {
-    let labels: Vec<&str> = host.split('.').collect();
-    let ours = ["amazonaws.com", "amazonaws.com.cn", "api.aws"].iter().any(|it| host.ends_with(&format!(".{it}")));
-    let region = match labels[..] {
-        _ if !ours => None,
-        ["queue", ..] => Some("us-east-1"),
-        [region, "queue", ..] | ["sqs" | "sqs-fips", region, ..] | [_, "sqs", region, "vpce", ..] => Some(region),
-        _ => None,
-    };
-    let private = labels.contains(&"vpce");
-    (region.map(str::to_owned), region.is_some() && !private)
 }
 
 #[cfg(test)]

@@ -93,9 +93,7 @@ fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> V
     if let Some(queue) = queue {
         arg("queue", &queue);
     }
-    if let Some(region) = run.source_region.as_ref().or(run.destination_region.as_ref()) {
-        arg("region", region);
-    }
+    arg("region", &run.source_region);
     if pass > 0 {
         arg("retry-pass", &pass);
         return [vec!["group".to_owned()], args].concat();

@@ -75,18 +75,30 @@ fn workers_are_ready_while_busy_and_have_longer_than_their_drain() {
 
 #[test]
 fn keda_is_held_at_zero_by_an_annotation_that_is_gone_when_it_goes_on() {
-    let run = run(json!({"workers": {"scaling": {"mode": "Keda", "maxReplicas": 7}}}));
-    let object = |paused| json!(scaled_object(&run, "https://sqs.eu-west-1.amazonaws.com/1/q", paused));
+    let run = run(json!({"workers": {"scaling": {"mode": "Keda", "minReplicas": 5, "maxReplicas": 7}}}));
+    let object = |most| json!(scaled_object(&run, "https://sqs.eu-west-2.amazonaws.com/1/q", most));
     let hold = json!({"autoscaling.keda.sh/paused-replicas": "0"});
-    assert_eq!(object(true).pointer("/metadata/annotations"), Some(&hold));
-    let going = object(false);
+    assert_says(&object(0), &[("/metadata/annotations", hold), ("/spec/maxReplicaCount", json!(7))]);
+    let going = object(3);
     assert_eq!(going.pointer("/metadata/annotations"), None);
     assert_says(
         &going,
         &[
             ("/spec/scaleTargetRef", json!({"name": "logs-worker"})),
-            ("/spec/maxReplicaCount", json!(7)),
+            ("/spec/minReplicaCount", json!(3)),
+            ("/spec/maxReplicaCount", json!(3)),
+            ("/spec/fallback/replicas", json!(3)),
+            ("/spec/triggers/0/metadata/awsRegion", json!("eu-west-2")),
+        ],
+    );
+    assert_eq!(going.pointer("/spec/triggers/0/metadata/awsEndpoint"), None);
+    // Other servers' URLs name no region, and KEDA asks AWS where it is not told of them.
+    let elsewhere = json!(scaled_object(&run, "http://10.88.0.1:5000/1/q", 7));
+    assert_says(
+        &elsewhere,
+        &[
             ("/spec/triggers/0/metadata/awsRegion", json!("eu-west-1")),
+            ("/spec/triggers/0/metadata/awsEndpoint", json!("http://10.88.0.1:5000")),
         ],
     );
 }

@@ -120,9 +120,7 @@ fn args(run: &Run, queue: &str) -> Vec<String> {
     if let Some(groups) = run.recycle_after {
         arg("recycle-after", &groups);
     }
-    if let Some(region) = run.destination_region.as_ref().or(run.source_region.as_ref()) {
-        arg("region", region);
-    }
+    arg("region", &run.destination_region);
     args.extend(request_args(run));
     args
 }

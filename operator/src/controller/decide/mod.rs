@@ -112,11 +112,8 @@ pub enum Write {
     ApplyWorkers,
     /// Ask for so many workers.
     Scale(u32),
-    /// Let KEDA hold at zero, or go on.
-    ApplyScaledObject {
-        /// Whether to hold.
-        paused: bool,
-    },
+    /// Let KEDA scale to so many workers at most; hold at zero with 0.
+    ApplyScaledObject(u32),
     /// Put dead-lettered groups back on the queue.
     Redrive(String),
     /// Take everything away that runs.
@@ -174,6 +171,15 @@ impl Decision {
         Self { refused: Some(told.clone()), look_again: Some(4 * PERIOD), ..Self::new(Phase::Pending, told.message) }
     }
 
+    /// Workers that the run may have once this is carried out, of `current` replicas.
+    pub fn holds(&self, current: u32) -> u32 {
+        self.writes.iter().fold(current, |holds, write| match write {
+            Write::Scale(replicas) | Write::ApplyScaledObject(replicas) => *replicas,
+            Write::DeleteWorkloads => 0,
+            _ => holds,
+        })
+    }
+
     fn failed(prior: &ArchiveRunStatus, told: Told) -> Self {
         let writes = vec![Write::DeleteWorkloads];
         let (message, pass) = (told.message.clone(), pass_of(prior));
@@ -188,8 +194,8 @@ impl Decision {
     }
 }
 
-/// Decides what to do about a run that is not being deleted.
-pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+/// Decides what to do about a run that is not being deleted, and may have so many workers as far as others go.
+pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
     if let Some(phase) = finished(prior) {
         return after_the_end(run, prior, seen, phase, now);
     }
@@ -204,7 +210,7 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timesta
         (None, Some(told)) => Decision::refused(told),
         (None, None) => begin(run, seen),
         // What is under way goes on without its service account, but for new pods.
-        (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, now) },
+        (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, cap, now) },
     }
 }
 
@@ -287,7 +293,7 @@ fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
 /// What keeps workers at zero.
 fn rest(run: &Run) -> Vec<Write> {
     match run.mode {
-        ScalingMode::Keda => vec![Write::ApplyScaledObject { paused: true }, Write::Scale(0)],
+        ScalingMode::Keda => vec![Write::ApplyScaledObject(0), Write::Scale(0)],
         ScalingMode::Builtin | ScalingMode::External => vec![Write::Scale(0)],
     }
 }

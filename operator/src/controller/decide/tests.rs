@@ -42,7 +42,6 @@ fn seen() -> Observed {
         counted: Some(Counted::default()),
         store_error: None,
         in_the_way: None,
-        worker_cap: 1000,
     }
 }
 
@@ -57,6 +56,11 @@ fn working(groups: u64) -> Observed {
         pass_summary: Some(summary),
         ..seen()
     }
+}
+
+/// With workers enough for every run.
+fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+    super::decide(run, prior, seen, 1000, now)
 }
 
 fn counted(names: &[&str]) -> Counted {
@@ -140,8 +144,11 @@ fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
 #[test]
 fn groups_are_made_and_archived_side_by_side() {
     let decision = decide(&run(json!({})), &claimed(), &seen(), now());
-    assert_eq!(decision.writes, [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(0)]);
+    assert_eq!(decision.writes, [Write::ApplyGrouper(0)], "no worker before the depth is known");
     assert_eq!(decision.phase, Phase::Grouping);
+    let empty = Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(0) });
+    let decision = decide(&run(json!({})), &claimed(), &Observed { depths: empty, ..seen() }, now());
+    assert_eq!(decision.writes, [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(1)]);
     let grouping = Observed {
         grouper: GrouperState::Running,
         depths: Some(Depths { groups: Ok(Depth { visible: 3, in_flight: 0 }), dead_lettered: Some(0) }),
@@ -328,7 +335,7 @@ fn suspension_rests_everything_and_keeps_the_queue() {
     assert!(decision.look_again.is_some());
     let keda = run(json!({"suspend": true, "workers": {"scaling": {"mode": "Keda"}}}));
     let decision = decide(&keda, &claimed(), &busy, now());
-    assert!(decision.writes.contains(&Write::ApplyScaledObject { paused: true }), "{decision:?}");
+    assert!(decision.writes.contains(&Write::ApplyScaledObject(0)), "{decision:?}");
 }
 
 #[test]
@@ -338,8 +345,35 @@ fn who_scales_is_left_to_it() {
         let seen = Observed { workers: Some(WorkersState { replicas: 9 }), ..working(5) };
         let writes = decide(&run, &claimed(), &seen, now()).writes;
         assert_eq!(writes.iter().any(|write| matches!(write, Write::Scale(_))), scaled, "{mode}: {writes:?}");
-        let paused = writes.contains(&Write::ApplyScaledObject { paused: false });
-        assert_eq!(paused, mode == "Keda", "{mode}: {writes:?}");
+        let told = writes.contains(&Write::ApplyScaledObject(20));
+        assert_eq!(told, mode == "Keda", "{mode}: {writes:?}");
+    }
+}
+
+#[test]
+fn a_run_for_which_others_leave_no_worker_says_so_and_has_none() {
+    for (mode, is_told) in [("Builtin", true), ("Keda", true), ("External", false)] {
+        let run = run(json!({"workers": {"scaling": {"mode": mode}}}));
+        let waiting = Depths { groups: Ok(Depth { visible: 5, in_flight: 0 }), dead_lettered: Some(0) };
+        let mut seen = Observed { workers: None, depths: Some(waiting), ..working(5) };
+        let decision = super::decide(&run, &claimed(), &seen, 0, now());
+        assert_eq!((decision.workers, decision.holds(0)), (0, 0), "{mode}");
+        let reason = decision.degraded.as_ref().map(|told| told.reason);
+        assert_eq!(reason, is_told.then_some("WorkersExhausted"), "{mode}");
+        assert_eq!(decision.writes.contains(&Write::ApplyWorkers), !is_told, "{mode}: a Deployment begins with a pod");
+
+        // It goes on once there is room, and comes down where there is less: but for what is busy.
+        let decision = super::decide(&run, &claimed(), &seen, 2, now());
+        let expected = match mode {
+            "Builtin" => vec![Write::ApplyWorkers, Write::Scale(2)],
+            "Keda" => vec![Write::ApplyWorkers, Write::ApplyScaledObject(2)],
+            _ => vec![Write::ApplyWorkers],
+        };
+        assert_eq!((decision.writes, decision.degraded), (expected, None), "{mode}");
+        seen.workers = Some(WorkersState { replicas: 9 });
+        seen.pods = Pods { running: 9, busy: 4, ..Pods::default() };
+        let decision = super::decide(&run, &claimed(), &seen, 2, now());
+        assert_eq!(decision.holds(9), if is_told { 4 } else { 9 }, "{mode}");
     }
 }
 

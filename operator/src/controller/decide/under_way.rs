@@ -6,7 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_contract::{ExitCode, RunSummary};
 
 use super::{Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
-use crate::autoscale::plan::{Depth, Inputs, replicas};
+use crate::autoscale::plan::{Depth, Inputs, most, replicas};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::validate::{REDRIVE_ANNOTATION, Run};
@@ -32,7 +32,7 @@ fn is_whole(summary: &RunSummary, sums: &Sums) -> bool {
 }
 
 /// The next step of a run that has its queue.
-pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
     let pass = pass_of(prior);
     let mut decision = Decision { pass, ..Decision::new(Phase::Grouping, "") };
     let Some(counted) = &seen.counted else {
@@ -117,7 +117,7 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: T
         decision.writes.push(Write::DeleteGrouper(pass));
     }
 
-    workers(run, &mut decision, seen, missing);
+    workers(run, &mut decision, seen, missing, cap);
     let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
     if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked) && dead > 0) {
         decision.writes.push(Write::Redrive(asked.clone()));
@@ -145,32 +145,38 @@ fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Op
 }
 
 /// The workers, and how many of them.
-fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<u64>) {
-    decision.writes.push(Write::ApplyWorkers);
-    let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).copied();
+fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<u64>, cap: u32) {
     let current = seen.workers.map_or(0, |workers| workers.replicas);
-    match run.mode {
+    let inputs = Inputs {
+        at_rest: false,
+        work_left: missing != Some(0),
+        depth: seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).copied(),
+        groups_per_worker: run.groups_per_worker,
+        min: run.min_replicas,
+        max: run.max_replicas,
+        cap,
+        current,
+        busy: seen.pods.busy,
+    };
+    let (workers, scale) = match run.mode {
         ScalingMode::Builtin => {
-            decision.workers = replicas(Inputs {
-                at_rest: false,
-                work_left: missing != Some(0),
-                depth,
-                groups_per_worker: run.groups_per_worker,
-                min: run.min_replicas,
-                max: run.max_replicas,
-                cap: seen.worker_cap,
-                current,
-                busy: seen.pods.busy,
-            });
-            if seen.workers.is_none_or(|workers| workers.replicas != decision.workers) {
-                decision.writes.push(Write::Scale(decision.workers));
-            }
+            let wanted = replicas(inputs);
+            (wanted, seen.workers.is_none_or(|it| it.replicas != wanted).then_some(Write::Scale(wanted)))
         }
-        ScalingMode::Keda => {
-            decision.workers = current;
-            decision.writes.push(Write::ApplyScaledObject { paused: false });
-        }
-        ScalingMode::External => decision.workers = current,
+        ScalingMode::Keda => (current, Some(Write::ApplyScaledObject(most(inputs)))),
+        ScalingMode::External => (current, None),
+    };
+    decision.workers = workers;
+    // A Deployment begins with one pod: there is none before there may be one.
+    let is_made = seen.workers.is_some();
+    if is_made || !matches!(scale, Some(Write::Scale(0) | Write::ApplyScaledObject(0))) {
+        decision.writes.push(Write::ApplyWorkers);
+        decision.writes.extend(scale);
+    }
+    if cap == 0 && decision.workers == 0 && run.mode != ScalingMode::External && missing != Some(0) {
+        let message = "other runs have all workers that the operator may give, its --max-workers: this one goes on when \
+                       one of them needs fewer";
+        decision.degraded.get_or_insert_with(|| Told::new("WorkersExhausted", message));
     }
 }
 

@@ -1,0 +1,119 @@
+//! What every reconcile needs, and what the operator remembers from one to the next.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::Store as Reflected;
+use kube::{Api, Client, ResourceExt as _};
+
+use super::build::{COMPONENT_LABEL, RUN_LABEL, WORKER};
+use super::own::run_of;
+use super::track::Tracks;
+use super::validate::Defaults;
+use super::{FIRST_PAUSE, LONGEST_PAUSE};
+use crate::autoscale::grants::Grants;
+use crate::aws::Aws;
+use crate::crd::ArchiveRun;
+use crate::metrics::Metrics;
+
+/// What a controller is made of.
+pub struct Parts {
+    /// The cluster.
+    pub client: Client,
+    /// S3 and SQS.
+    pub aws: Aws,
+    /// The operator's own settings.
+    pub defaults: Defaults,
+    /// Workers of all runs together, at most.
+    pub max_workers: u32,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// Who writes events.
+    pub recorder: Recorder,
+}
+
+/// What every reconcile needs.
+pub struct Context {
+    /// The cluster.
+    pub client: Client,
+    /// S3 and SQS.
+    pub aws: Aws,
+    /// The operator's own settings.
+    pub defaults: Defaults,
+    /// Workers of all runs together.
+    pub grants: Grants,
+    /// What was seen last.
+    pub tracks: Tracks,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// Who writes events.
+    pub recorder: Recorder,
+    runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Context {
+    /// Of these parts, where runs have these workers already and are listed in these stores.
+    pub fn new(
+        parts: Parts,
+        workers: HashMap<String, u32>,
+        runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
+    ) -> Self {
+        let Parts { client, aws, defaults, max_workers, metrics, recorder } = parts;
+        let (grants, tracks, failures) = (Grants::new(max_workers, workers), Tracks::default(), Mutex::default());
+        Self { client, aws, defaults, grants, tracks, metrics, recorder, runs, failures }
+    }
+
+    /// Forgets the runs that no store has any more. Those without finalizer go without a word.
+    pub fn sweep(&self) {
+        let runs: Vec<_> = self.runs.iter().flat_map(Reflected::state).collect();
+        let uids: HashSet<String> = runs.iter().filter_map(|run| run.uid()).collect();
+        let names: HashSet<_> = runs.iter().map(|run| (run.namespace().unwrap_or_default(), run.name_any())).collect();
+        self.tracks.retain(&uids);
+        self.grants.retain(&uids);
+        self.lock_failures().retain(|uid, _| uids.contains(uid));
+        self.metrics.retain(&names);
+    }
+
+    /// Takes in that a run failed once more; gives how long to wait.
+    pub fn failed(&self, uid: &str) -> Duration {
+        let mut failures = self.lock_failures();
+        let times = failures.entry(uid.to_owned()).or_default();
+        *times = times.saturating_add(1);
+        FIRST_PAUSE.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST_PAUSE)
+    }
+
+    /// Failures of a run in a row, so far.
+    pub fn failures(&self, uid: &str) -> u32 {
+        self.lock_failures().get(uid).copied().unwrap_or(0)
+    }
+
+    /// Takes in that a run did not fail.
+    pub fn succeeded(&self, uid: &str) {
+        self.lock_failures().remove(uid);
+    }
+
+    fn lock_failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The workers that runs have, by the runs' UIDs, as the operator before left them.
+pub async fn workers_of_runs(deployments: &[Api<Deployment>]) -> Result<HashMap<String, u32>, kube::Error> {
+    let listed = ListParams::default().labels(&format!("{RUN_LABEL},{COMPONENT_LABEL}={WORKER}"));
+    let mut workers = HashMap::new();
+    for api in deployments {
+        for deployment in api.list(&listed).await? {
+            let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs();
+            if let Some(run) = run_of(&deployment.metadata) {
+                workers.insert(run.uid.clone(), replicas);
+            }
+        }
+    }
+    Ok(workers)
+}

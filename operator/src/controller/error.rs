@@ -1,0 +1,54 @@
+//! Why a reconcile did not come to its end.
+
+use crate::aws::AwsError;
+use crate::store::StoreError;
+
+/// Why a reconcile did not come to its end. The class is the metric's label.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Kubernetes could not be read.
+    #[error("cannot read from Kubernetes: {0}")]
+    Read(#[source] Box<kube::Error>),
+    /// Kubernetes did not take what was written.
+    #[error("cannot write to Kubernetes: {0}")]
+    Write(#[source] Box<kube::Error>),
+    /// What was to be written belongs to another object of the same name: it was made again meanwhile.
+    #[error("an object was made again, or by somebody else, while it was looked at")]
+    Changed,
+    /// AWS did not do as asked.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// A record in S3 cannot be used.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for ReconcileError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Aws(error) => Self::Aws(error),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl ReconcileError {
+    /// The metric's label.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "kubernetes_read",
+            Self::Write(_) => "kubernetes_write",
+            Self::Changed => "changed",
+            Self::Aws(_) => "aws",
+            Self::Store(_) => "record",
+        }
+    }
+}
+
+/// Whether a write named another object, or another state of it, than the one that is there: 409, and of a uid 422 too,
+/// because it cannot be changed.
+pub fn is_of_another(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 409 || (status.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid"))
+}

@@ -1,0 +1,132 @@
+//! Other values for a release whose operator is at work: fewer rights, fewer workers, other defaults.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use s3bundler_testbed::proxy::Fault;
+use serde_json::{Value, json};
+
+use super::asked::{self, PATIENCE};
+use super::scene::Scene;
+use super::team::{Team, told};
+
+const MAX_WORKERS: i32 = 2;
+/// Another region than the testbed's: queues of one are not seen from the other.
+const REGION: &str = "eu-north-1";
+const ACCOUNT: &str = "archiver";
+/// 10 groups.
+const OBJECTS: usize = 100;
+/// For as long as there is something to look at.
+const GROUP_TAKES: Duration = Duration::from_secs(2);
+
+pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scene: &Scene) {
+    let (team, other, unwatched) = (scene.team("strict").await, scene.team("strict-b").await, scene.team("free").await);
+    let manifest = team.inventory(OBJECTS).await;
+    let theirs = other.inventory(OBJECTS).await;
+    for team in [&team, &other] {
+        team.rule("source", |_| Fault::Delay(GROUP_TAKES));
+    }
+    team.apply(&team.archive_run("before", &manifest, json!({}))).await;
+    team.until("before", "at work", |status| status.workers.is_some_and(|workers| workers.running > 0)).await;
+    team.patch("before", json!({"spec": {"suspend": true}})).await;
+    let before = team.condition("before", "Suspended", "True", "Suspended").await;
+    let kept = (before.region.clone(), before.service_account_name.clone(), before.worker_image.clone());
+    assert_eq!(before.region.as_deref(), Some(scene.cluster.access().region.as_str()));
+    assert_eq!(before.service_account_name.as_deref(), Some("s3bundler-worker"));
+    let pods = template(&team, "before").await;
+
+    let namespaces = [&team.name, &other.name];
+    for team in [&team, &other] {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": team.name}});
+        scene.apply(&account).await;
+    }
+    let upgrade = json!({
+        "operator": {"watchNamespaces": namespaces, "maxWorkers": MAX_WORKERS, "region": REGION},
+        "worker": {"serviceAccountName": ACCOUNT},
+        "networkPolicy": {"enabled": true},
+        "admissionPolicy": {"enabled": true, "refuseExistingQueues": true},
+    });
+    scene.upgrade(upgrade).await;
+
+    team.patch("before", json!({"spec": {"suspend": false}})).await;
+    team.until("before", "at work again", |status| status.workers.is_some_and(|workers| workers.running > 0)).await;
+    assert_eq!(template(&team, "before").await, pods, "its pods are those that it had");
+    team.apply(&team.archive_run("after", &manifest, json!({}))).await;
+    other.apply(&other.archive_run("after", &theirs, json!({}))).await;
+    unwatched.apply(&unwatched.archive_run("logs", &manifest, json!({}))).await;
+    let waits = all_end_within_the_cap(&[(&team, "before"), (&team, "after"), (&other, "after")]).await;
+    assert!(waits, "three runs of three workers each, with two for all of them: one is told to wait");
+
+    // What was under way is as it was, and its queue was found where it was made.
+    let ended = team.condition("before", "QueueReady", "False", "Deleted").await;
+    assert_eq!((ended.region, ended.service_account_name, ended.worker_image), kept);
+    assert_eq!(ended.objects.unwrap().archived, 100);
+    team.assert_verified("before").await;
+    assert!(team.queues().await.is_empty());
+    let after = other.status("after").await;
+    assert_eq!((after.region.as_deref(), after.service_account_name.as_deref()), (Some(REGION), Some(ACCOUNT)));
+
+    // Nobody looks at what is outside of the watched namespaces, nor may.
+    let pending = unwatched.status("logs").await;
+    assert_eq!((told(&pending, "Ready"), pending.conditions.len()), (Some(("Unknown", "Pending")), 1));
+    let roles = scene.kubectl(&["get", "clusterroles,clusterrolebindings", "-o", "name"]).await.unwrap();
+    assert!(!roles.lines().any(|role| role.ends_with("/s3bundler-operator")), "{roles}");
+    for name in namespaces {
+        let policies = scene.kubectl(&["get", "networkpolicies", "-n", name, "-o", "name"]).await.unwrap();
+        assert_eq!(policies.trim(), "networkpolicy.networking.k8s.io/s3bundler-runs");
+    }
+    the_api_refuses_what_the_admission_policy_is_against(&team, &manifest).await;
+}
+
+/// Waits until runs are complete and sees that they never ask for more workers than there may be; gives whether any was
+/// told that there is none for it.
+async fn all_end_within_the_cap(runs: &[(&Team<'_>, &str)]) -> bool {
+    let (begun, mut waits) = (Instant::now(), false);
+    loop {
+        let asked = replicas(runs[0].0.scene).await;
+        assert!(asked.iter().map(|(_, replicas)| replicas).sum::<i32>() <= MAX_WORKERS, "{asked:?}");
+        let statuses = join_all(runs.iter().map(|(team, run)| team.status(run))).await;
+        waits |= statuses.iter().any(|status| told(status, "Degraded") == Some(("True", "WorkersExhausted")));
+        if statuses.iter().all(|status| told(status, "Complete") == Some(("True", "Complete"))) {
+            return waits;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{statuses:#?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Workers that runs ask for, all of them in one moment.
+async fn replicas(scene: &Scene) -> Vec<(String, i32)> {
+    let deployments: Api<Deployment> = Api::all(scene.client.clone());
+    let listed = ListParams::default().labels("app.kubernetes.io/component=worker");
+    let found = asked::api(|| deployments.list(&listed)).await.unwrap();
+    let replicas = |deployment: &Deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    found.iter().map(|deployment| (deployment.name_any(), replicas(deployment))).collect()
+}
+
+/// The pods of a run's workers, as its Deployment makes them.
+async fn template(team: &Team<'_>, run: &str) -> Value {
+    let deployments: Api<Deployment> = Api::namespaced(team.scene.client.clone(), &team.name);
+    let name = format!("{run}-worker");
+    json!(asked::api(|| deployments.get(&name)).await.unwrap().spec.unwrap().template)
+}
+
+/// A policy is enforced a moment after it is made.
+async fn the_api_refuses_what_the_admission_policy_is_against(team: &Team<'_>, manifest: &str) {
+    let existing = json!({"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}});
+    let host_path = json!({"type": "HostPath", "hostPath": {"path": "/mnt/nvme"}});
+    for (spec, message) in [
+        (json!({"queue": existing}), "only queues that the operator makes are allowed here"),
+        (json!({"workers": {"scratch": host_path}}), "directories of nodes are not allowed here"),
+    ] {
+        let run = team.archive_run("refused", manifest, spec).to_string();
+        let refused = team.scene.cluster.apply(&run).await.expect_err(message).to_string();
+        assert!(refused.contains(message), "{refused}");
+    }
+    // Finished runs still go.
+    team.delete("before").await;
+    team.gone("before", Duration::from_mins(1)).await;
+}
