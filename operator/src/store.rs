@@ -147,6 +147,20 @@ impl Store {
         Ok(given.reference())
     }
 
+    /// The inventory that the run's name is claimed for already, where it was the newest under this prefix.
+    pub async fn claimed(
+        &self,
+        bucket: &str,
+        layout: &Layout,
+        run: &RunName,
+        latest: &S3Address,
+    ) -> Result<Option<InventoryRef>, StoreError> {
+        let address = S3Address::new(bucket, layout.claim(run));
+        let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
+        let found = RunClaim::parse(&found).map_err(|cause| StoreError::Record { address, cause: cause.into() })?;
+        Ok(is_under(&found.inventory, latest).then_some(found.inventory))
+    }
+
     /// Claims the run's name, or finds whose it is. `latest` is the prefix that the inventory was the newest of, where it
     /// was: what was claimed before stays the run's inventory, however many came since.
     pub async fn claim(
@@ -261,13 +275,8 @@ pub const OWNER: &str = "ArchiveRun ";
 
 /// Whose claim was found.
 fn compare(ours: &RunClaim, found: RunClaim, latest: Option<&S3Address>) -> ClaimState {
-    let is_of = |prefix: &&S3Address| {
-        let folder = format!("{}/", prefix.key.trim_end_matches('/'));
-        let manifest = &found.inventory.manifest;
-        manifest.bucket == prefix.bucket && manifest.key.starts_with(&folder)
-    };
     let mut ours = ours.clone();
-    if latest.as_ref().is_some_and(is_of) {
+    if latest.is_some_and(|latest| is_under(&found.inventory, latest)) {
         ours.inventory = found.inventory.clone();
     }
     // Two operators at one run would count each other's receipts. The command line resumes whatever it finds.
@@ -276,6 +285,12 @@ fn compare(ours: &RunClaim, found: RunClaim, latest: Option<&S3Address>) -> Clai
         None => ClaimState::Ours(found.inventory),
         Some(difference) => ClaimState::Taken { difference, owner: found.owner },
     }
+}
+
+/// Whether an inventory is one of those under a prefix.
+fn is_under(inventory: &InventoryRef, prefix: &S3Address) -> bool {
+    let (manifest, folder) = (&inventory.manifest, format!("{}/", prefix.key.trim_end_matches('/')));
+    manifest.bucket == prefix.bucket && manifest.key.starts_with(&folder)
 }
 
 fn server_side(kind: EncryptionType) -> Option<ServerSideEncryption> {

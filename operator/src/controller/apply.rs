@@ -91,6 +91,7 @@ async fn one(
         Write::MakeQueues(name) => {
             add_finalizer(context, run).await?;
             applied.queues = Some(queues.ensure(name, &tags(context, run)).await?);
+            track.depths = None;
         }
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {

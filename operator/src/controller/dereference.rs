@@ -11,6 +11,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
+use s3bundler_contract::S3Address;
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
 use super::decide::{PERIOD, finished};
@@ -23,7 +24,7 @@ use super::{Context, ReconcileError, apply, problem};
 use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
-use crate::store::{InventoryState, Store, age};
+use crate::store::{InventoryState, Store, StoreError, age};
 
 /// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
 const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
@@ -138,18 +139,29 @@ async fn inventory(context: &Context, run: &Run) -> InventoryLook {
             None => InventoryLook::NoManifests,
             Some(manifests) => InventoryLook::State(InventoryState::Finished(manifests)),
         }),
-        Origin::Latest { prefix, max_age } => store.latest_inventory(prefix).await.map(|found| match found {
-            None => InventoryLook::NoneFinished,
-            Some(inventory) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                match (age(&inventory, now), max_age) {
-                    (Some(age), Some(most)) if age > *most => InventoryLook::TooOld { age },
-                    _ => InventoryLook::State(InventoryState::Finished(inventory)),
-                }
-            }
-        }),
+        Origin::Latest { prefix, max_age } => latest(context, run, &store, prefix, *max_age).await,
     };
     look.unwrap_or_else(InventoryLook::Failed)
+}
+
+/// The newest inventory; of a run that was there before the one that was the newest then, however old it is by now.
+async fn latest(
+    context: &Context,
+    run: &Run,
+    source: &Store,
+    prefix: &S3Address,
+    max_age: Option<Duration>,
+) -> Result<InventoryLook, StoreError> {
+    let destination = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
+    if let Some(claimed) = destination.claimed(&run.bucket, &run.layout, &run.name, prefix).await? {
+        return Ok(InventoryLook::State(InventoryState::Finished(claimed)));
+    }
+    let Some(inventory) = source.latest_inventory(prefix).await? else { return Ok(InventoryLook::NoneFinished) };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(match (age(&inventory, now), max_age) {
+        (Some(age), Some(most)) if age > most => InventoryLook::TooOld { age },
+        _ => InventoryLook::State(InventoryState::Finished(inventory)),
+    })
 }
 
 /// Depth, summaries and receipts.

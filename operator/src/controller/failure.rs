@@ -53,6 +53,14 @@ pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Fai
     }
 }
 
+/// What is told of a read that failed, where somebody has to act: the operator's own role lacks something.
+pub fn of_read(error: &ReconcileError) -> Option<Told> {
+    match error {
+        ReconcileError::Read(cause) if code(cause) == Some(403) => Some(Told::new("AccessDenied", error.to_string())),
+        _ => None,
+    }
+}
+
 fn code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
@@ -106,6 +114,18 @@ mod tests {
         ] {
             assert_eq!(told(&error, &write), [None, Some(("Degraded", WRITE_FAILED))], "{error}");
         }
+    }
+
+    #[test]
+    fn a_read_that_the_operators_role_does_not_allow_is_told() {
+        let read = |code| {
+            let status = kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(code);
+            of_read(&ReconcileError::Read(Box::new(kube::Error::Api(status.boxed()))))
+        };
+        assert!(
+            read(403).is_some_and(|told| told.reason == "AccessDenied" && told.message.contains("pods is forbidden"))
+        );
+        assert_eq!([read(500), read(404), of_read(&aws(AwsErrorKind::Denied))], [None, None, None]);
     }
 
     #[test]

@@ -167,7 +167,26 @@ async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>
             );
             Ok(Action::requeue(FIRST_PAUSE))
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            tell_unreadable(resource, &error, &context).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Says that nothing can be said of a run that is under way, where somebody has to act on it.
+async fn tell_unreadable(
+    resource: &ArchiveRun,
+    error: &ReconcileError,
+    context: &Context,
+) -> Result<(), ReconcileError> {
+    let prior = resource.status.clone().unwrap_or_default();
+    match failure::of_read(error) {
+        Some(told) if decide::finished(&prior).is_none() => {
+            let next = status::held(&prior, &told, resource.metadata.generation, Timestamp::now());
+            write_status(resource, &prior, &next, context).await
+        }
+        _ => Ok(()),
     }
 }
 

@@ -105,7 +105,7 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     status
 }
 
-/// The status of a run that is being deleted and does not go.
+/// The status of a run that somebody has to help before anything else can be said of it.
 pub fn held(prior: &ArchiveRunStatus, why: &Told, generation: Option<i64>, now: Timestamp) -> ArchiveRunStatus {
     let mut status = prior.clone();
     set(&mut status, "Stalled", true, why, generation, now);

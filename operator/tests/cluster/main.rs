@@ -65,6 +65,8 @@ async fn the_operator_in_a_cluster() {
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,
         lifecycle::a_finished_run_is_deleted_after_its_time,
+        queue::a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_sent_again,
+        source::the_newest_inventory_is_chosen_once_and_kept_however_old_it_becomes,
         source::group_manifests_of_the_original_are_a_source,
         queue::a_queue_that_was_there_is_used_and_stays,
         queue::events_of_s3_bring_the_groups,

@@ -1,6 +1,6 @@
 //! Queues that were there before, and those who scale instead of the operator.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration,
@@ -10,11 +10,12 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use s3bundler_testbed::client;
+use s3bundler_testbed::proxy::Fault;
 use serde_json::{Value, json};
 
 use super::examples::define;
 use super::scene::Scene;
-use super::team::told;
+use super::team::{message, told};
 
 pub async fn a_queue_that_was_there_is_used_and_stays(scene: &Scene) {
     let team = scene.team("existing").await;
@@ -57,6 +58,25 @@ pub async fn events_of_s3_bring_the_groups(scene: &Scene) {
     let queue = json!({"queue": {"type": "Existing", "delivery": "S3Event", "existing": {"url": url}}});
     team.apply(&team.archive_run("logs", &manifest, queue)).await;
     team.condition("logs", "Complete", "True", "Complete").await;
+    team.assert_verified("logs").await;
+}
+
+pub async fn a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_sent_again(scene: &Scene) {
+    let team = scene.team("gone").await;
+    let manifest = team.inventory(100).await;
+    team.rule("source", |_| Fault::Delay(Duration::from_secs(2)));
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    let deleted = Instant::now();
+    for url in team.queues().await {
+        scene.sqs.delete_queue().queue_url(url).send().await.unwrap();
+    }
+    let status = team.shows(deleted, "logs", "Degraded", "QueueMissing").await;
+    assert!(message(&status, "Degraded").contains("GetQueueAttributes"), "{status:?}");
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    println!("gone/logs: complete {:.1} s after its queues were deleted", deleted.elapsed().as_secs_f64());
+    assert_eq!(status.objects.unwrap().archived, 100);
+    team.condition("logs", "QueueReady", "False", "Deleted").await;
     team.assert_verified("logs").await;
 }
 

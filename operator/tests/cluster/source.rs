@@ -1,8 +1,9 @@
 //! Runs of something else than an inventory.
 
 use s3bundler_testbed::client;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::asked::PATIENCE;
 use super::scene::Scene;
 use super::team::{message, told};
 
@@ -10,6 +11,33 @@ use super::team::{message, told};
 fn seed_manifest(bucket: &str, objects: std::ops::Range<usize>) -> String {
     let row = |n| format!("\"{bucket}\",\"logs%2F{n:05}.json\",\"\"\n");
     objects.map(row).collect()
+}
+
+pub async fn the_newest_inventory_is_chosen_once_and_kept_however_old_it_becomes(scene: &Scene) {
+    let team = scene.team("newest").await;
+    let manifest = team.inventory(15).await;
+    let folder = manifest.strip_suffix("/manifest.json").and_then(|folder| folder.rsplit_once('/'));
+    let prefix = format!("{}/", folder.unwrap().0);
+    let newest = json!({"source": {"inventory": {"manifest": null, "latest": {"prefix": prefix, "maxAgeHours": 48}}}});
+    team.apply(&team.archive_run("logs", "", newest.clone())).await;
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    assert_eq!(status.inventory.unwrap().manifest, manifest);
+    team.delete("logs").await;
+    team.gone("logs", PATIENCE).await;
+
+    // Three days later.
+    let (bucket, key) = manifest.trim_start_matches("s3://").split_once('/').unwrap();
+    let written = scene.s3.get_object().bucket(bucket).key(key).send().await.unwrap().body.collect().await.unwrap();
+    let mut aged: Value = serde_json::from_slice(&written.into_bytes()).unwrap();
+    let created: u64 = aged["creationTimestamp"].as_str().unwrap().parse().unwrap();
+    aged["creationTimestamp"] = json!((created - 72 * 3_600_000).to_string());
+    client::put_object(&scene.s3, bucket, key, aged.to_string()).await.unwrap();
+    team.apply(&team.archive_run("late", "", newest.clone())).await;
+    let status = team.condition("late", "Ready", "False", "InventoryPending").await;
+    assert!(message(&status, "Ready").contains("72 hours old"), "{status:?}");
+    team.apply(&team.archive_run("logs", "", newest)).await;
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    assert_eq!((status.inventory.unwrap().manifest, status.objects.unwrap().archived), (manifest, 15));
 }
 
 pub async fn group_manifests_of_the_original_are_a_source(scene: &Scene) {

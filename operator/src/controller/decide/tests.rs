@@ -325,6 +325,25 @@ fn groups_whose_messages_are_lost_are_sent_again() {
 }
 
 #[test]
+fn a_queue_that_somebody_deleted_is_made_again_unless_it_was_brought() {
+    let gone = |kind| Depths { groups: Err(AwsError { kind, ..denied() }), dead_lettered: None };
+    let existing =
+        json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
+    for (spec, kind, is_made, stalled, degraded) in [
+        (json!({}), AwsErrorKind::NotFound, true, None, Some("QueueMissing")),
+        (json!({}), AwsErrorKind::Transient, false, None, Some("DepthUnknown")),
+        (existing, AwsErrorKind::NotFound, false, Some("QueueMissing"), None),
+    ] {
+        let seen = Observed { depths: Some(gone(kind)), ..working(5) };
+        let decision = decide(&run(spec.clone()), &claimed(), &seen, now());
+        // In this order: the grouper goes once there is a queue to send to.
+        let makes = matches!(&decision.writes[..], [.., Write::MakeQueues(_), Write::DeleteGrouper(0)]);
+        let reasons = [decision.stalled, decision.degraded].map(|told| told.map(|told| told.reason));
+        assert_eq!((makes, reasons), (is_made, [stalled, degraded]), "{spec} {kind:?}");
+    }
+}
+
+#[test]
 fn suspension_rests_everything_and_keeps_the_queue() {
     let suspended = run(json!({"suspend": true}));
     let decision = decide(&suspended, &ArchiveRunStatus::default(), &seen(), now());

@@ -9,7 +9,7 @@ use super::{Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
 use crate::autoscale::plan::{Depth, Inputs, most, replicas};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{GrouperState, Observed};
-use crate::controller::validate::{REDRIVE_ANNOTATION, Run};
+use crate::controller::validate::{QueuePlan, REDRIVE_ANNOTATION, Run};
 use crate::crd::{ArchiveRunStatus, ScalingMode};
 use crate::receipts::{Counted, Sums};
 
@@ -118,6 +118,7 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
     }
 
     workers(run, &mut decision, seen, missing, cap);
+    missing_queue(run, &mut decision, seen);
     let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
     if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked) && dead > 0) {
         decision.writes.push(Write::Redrive(asked.clone()));
@@ -142,6 +143,24 @@ fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Op
     let known = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
     let known = known.filter(|it| again && it.message.starts_with(GROUPER_DENIED));
     known.map(|it| Told::new("AccessDenied", it.message.clone()))
+}
+
+/// A queue that somebody deleted took its messages along. One of the run's own is made again, and they are sent again.
+fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed) {
+    let Some(Err(error)) = seen.depths.as_ref().map(|depths| &depths.groups) else { return };
+    if error.kind != AwsErrorKind::NotFound {
+        return;
+    }
+    let QueuePlan::Managed(name) = &run.queue else {
+        decision.stalled.get_or_insert_with(|| Told::new("QueueMissing", format!("{error}: make it again")));
+        return;
+    };
+    let message = format!("{error}: it is made again, and what it held is sent again");
+    decision.degraded = Some(Told::new("QueueMissing", message));
+    decision.writes.push(Write::MakeQueues(name.clone()));
+    if matches!(seen.grouper, GrouperState::Running | GrouperState::Succeeded) {
+        decision.writes.push(Write::DeleteGrouper(decision.pass));
+    }
 }
 
 /// The workers, and how many of them.
@@ -212,10 +231,15 @@ fn problems(decision: &mut Decision, seen: &Observed) {
         }
     }
     if let Some(Err(error)) = seen.depths.as_ref().map(|depths| &depths.groups) {
-        if error.kind == AwsErrorKind::Denied {
-            decision.stalled.get_or_insert_with(|| Told::new("AccessDenied", error.to_string()));
-        } else {
-            decision.degraded.get_or_insert_with(|| Told::new("DepthUnknown", error.to_string()));
+        match error.kind {
+            AwsErrorKind::Denied => {
+                decision.stalled.get_or_insert_with(|| Told::new("AccessDenied", error.to_string()));
+            }
+            // Told already.
+            AwsErrorKind::NotFound => {}
+            _ => {
+                decision.degraded.get_or_insert_with(|| Told::new("DepthUnknown", error.to_string()));
+            }
         }
     }
 }
