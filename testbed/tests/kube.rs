@@ -222,6 +222,8 @@ spec:
 fn testbed(cache: &Path, arguments: &[&str]) -> Program {
     Program::new(env!("CARGO_BIN_EXE_s3bundler-testbed"))
         .env("S3BUNDLER_CACHE", cache)
+        // Where kubectl keeps what it has discovered: without one it is the folder of the test.
+        .env("HOME", cache)
         .args(arguments)
         .timeout(Duration::from_mins(5))
 }
