@@ -29,7 +29,7 @@ operator:
   region: eu-west-1
   log: "info,s3bundler_operator=debug"
   logFormat: json
-  env: {AWS_ENDPOINT_URL: "http://aws.example:9000", NUMBER: 1, TRUTH: true}
+  env: {AWS_ENDPOINT_URL: "http://aws.example:9000", NUMBER: 1000000, TRUTH: true}
   credentialsSecretName: keys
   extraVolumes: [{name: profiles, configMap: {name: profiles}}]
   extraVolumeMounts: [{name: profiles, mountPath: /etc/aws, readOnly: true}]
@@ -43,7 +43,7 @@ operator:
 serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::111122223333:role/operator"}}
 worker:
   fsGroup: null
-  env: {AWS_ENDPOINT_URL: "http://aws.example:9000", ODD: "a \"$(b)\" = c", NUMBER: 3}
+  env: {AWS_ENDPOINT_URL: "http://aws.example:9000", ODD: "a \"$(b)\" = $$c", NUMBER: 3000000}
   serviceAccounts:
     - {namespace: team-a, annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::111122223333:role/a"}}
     - {namespace: team-b, name: other}
@@ -160,6 +160,19 @@ fn settings(objects: &[Value]) -> Args {
     Args::try_parse_from(&args).unwrap_or_else(|error| panic!("{error}: {args:?}"))
 }
 
+/// Helm takes 53 characters for a release; a Service's name is a DNS label of 63.
+#[test]
+fn the_longest_name_of_a_release_is_not_too_long() {
+    let longest = "r".repeat(53);
+    let output = run(&["template", &longest], FULL, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let objects = documents(&String::from_utf8(output.stdout).unwrap());
+    let names = objects.iter().filter(|object| object["kind"] != "CustomResourceDefinition");
+    let names: Vec<_> = names.map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
+    assert!(names.iter().any(|name| name.ends_with("-operator-metrics")), "{names:?}");
+    assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
+}
+
 #[test]
 fn helm_has_nothing_to_say_against_it() {
     for values in ["", FULL] {
@@ -190,8 +203,12 @@ fn the_operator_understands_all_that_it_is_started_with() {
     assert_eq!(args.worker_fs_group, None);
     assert_eq!((args.max_workers, args.cluster_name.as_str()), (1_000_000, "production 1"));
     assert_eq!((args.region.as_deref(), args.log_format.as_str()), (Some("eu-west-1"), "json"));
-    for (name, value) in [("ODD", "a \"$(b)\" = c"), ("NUMBER", "3")] {
+    for (name, value) in [("ODD", "a \"$(b)\" = $$c"), ("NUMBER", "3000000")] {
         assert!(args.worker_env.contains(&(name.to_owned(), value.to_owned())), "{name}: {:?}", args.worker_env);
+    }
+    let variables = container(&objects)["env"].as_array().unwrap();
+    for (name, value) in [("NUMBER", "1000000"), ("TRUTH", "true")] {
+        assert!(variables.contains(&json!({"name": name, "value": value})), "{name}: {variables:?}");
     }
     for resources in [&args.worker_resources, &args.grouper_resources] {
         let resources: Value = serde_json::from_str(resources).unwrap();

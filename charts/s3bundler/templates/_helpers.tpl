@@ -1,19 +1,29 @@
 {{- define "s3bundler.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | trunc 46 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* Short enough for every suffix that templates add. */ -}}
+{{- /* A Service has 63 characters, of which "-operator-metrics" takes 17. */ -}}
 {{- define "s3bundler.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" }}
 {{- else }}
 {{- $name := include "s3bundler.name" . }}
 {{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- .Release.Name | trunc 46 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 46 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* A value as it was written: Helm reads numbers of files as floats, which print as 1e+06. */ -}}
+{{- define "s3bundler.text" -}}
+{{- if kindIs "float64" . }}{{ int64 . }}{{ else }}{{ toString . }}{{ end }}
+{{- end }}
+
+{{- /* An argument as it is: the kubelet takes $(NAME) for a variable and $$ for $. */ -}}
+{{- define "s3bundler.argument" -}}
+{{- . | replace "$" "$$" | toJson }}
 {{- end }}
 
 {{- define "s3bundler.operatorName" -}}
