@@ -32,6 +32,7 @@ fn policy(file: &str) -> Policy {
         ("SOURCE_BUCKET", "photos*"),
         ("DESTINATION_BUCKET", VAULT),
         ("PREFIX", "team-a"),
+        ("NAMESPACE", "team-a"),
         ("ACCOUNT", "123456789012"),
     ];
     Policy::of_deployment(file, &words)
