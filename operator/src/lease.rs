@@ -75,12 +75,14 @@ impl Candidate {
         Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity: identity.to_owned() }
     }
 
-    /// Waits until the Lease is ours. Errors are logged and tried again: there is nothing better to do.
-    pub async fn acquire(&self) {
+    /// Waits until the Lease is ours; gives since when at least. Errors are logged and tried again: there is nothing better
+    /// to do.
+    pub async fn acquire(&self) -> Instant {
         let mut seen: Option<Seen> = None;
         loop {
+            let sent = Instant::now();
             match self.try_acquire(&mut seen).await {
-                Ok(true) => return,
+                Ok(true) => return sent,
                 Ok(false) => {}
                 Err(error) => tracing::warn!(lease = self.name, %error, "lease cannot be had, trying again"),
             }
@@ -88,15 +90,17 @@ impl Candidate {
         }
     }
 
-    /// Renews the Lease until it is lost.
-    pub async fn hold(&self) -> LeaseError {
-        let mut renewed = Instant::now();
+    /// Renews the Lease, which was acquired at `since`, until it is lost.
+    pub async fn hold(&self, since: Instant) -> LeaseError {
+        let mut renewed = since;
         loop {
             tokio::time::sleep(PERIOD).await;
+            // Others count from when the API server took it, which is after it was sent and may be long before it is answered.
+            let sent = Instant::now();
             let left = DEADLINE.saturating_sub(renewed.elapsed()).max(Duration::from_millis(1));
             let tried = tokio::time::timeout(left, self.renew()).await;
             match tried {
-                Ok(Ok(None)) => renewed = Instant::now(),
+                Ok(Ok(None)) => renewed = sent,
                 Ok(Ok(Some(holder))) => return LeaseError::Lost { lease: self.name.clone(), holder },
                 Ok(Err(cause)) if renewed.elapsed() >= DEADLINE => {
                     return LeaseError::Expired { lease: self.name.clone(), cause: Box::new(cause) };

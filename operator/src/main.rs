@@ -56,10 +56,11 @@ async fn run(args: Args) -> Result<(), String> {
         .lease_namespace
         .as_ref()
         .map(|namespace| Candidate::new(client.clone(), namespace, &args.lease_name, &args.identity));
+    let mut leader = None;
     if let Some(candidate) = &candidate {
         tracing::info!(lease = args.lease_name, identity = args.identity, "waiting for the lease");
         tokio::select! {
-            () = candidate.acquire() => {}
+            since = candidate.acquire() => leader = Some((candidate, since)),
             () = shutdown.clone() => return Ok(()),
         }
     }
@@ -75,8 +76,8 @@ async fn run(args: Args) -> Result<(), String> {
         metrics,
     };
     let hold = async {
-        match &candidate {
-            Some(candidate) => candidate.hold().await.to_string(),
+        match leader {
+            Some((candidate, since)) => candidate.hold(since).await.to_string(),
             None => std::future::pending().await,
         }
     };

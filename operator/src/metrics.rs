@@ -54,7 +54,7 @@ impl Default for Metrics {
         let (reconciles, errors) = (Counter::default(), Family::<ErrorLabels, Counter>::default());
         let duration = Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0]);
         registry.register("reconciles", "Reconciles of ArchiveRuns", reconciles.clone());
-        registry.register("reconcile_errors", "Reconciles that failed, by class of error", errors.clone());
+        registry.register("reconcile_errors", "What failed in reconciles, by class of error", errors.clone());
         registry.register_with_unit("reconcile_duration", "Time of a reconcile", Unit::Seconds, duration.clone());
         let mut family = |name: &str, help: &str| {
             let family = Family::<RunLabels, Gauge>::default();
@@ -93,8 +93,13 @@ impl Metrics {
         self.reconciles.inc();
         self.duration.observe(took.as_secs_f64());
         if let Some(class) = error {
-            self.errors.get_or_create(&ErrorLabels { class }).inc();
+            self.failed(class);
         }
+    }
+
+    /// Counts a failure that does not end a reconcile: it is told in the status.
+    pub fn failed(&self, class: &'static str) {
+        self.errors.get_or_create(&ErrorLabels { class }).inc();
     }
 
     /// Takes over what the status of a run says.
@@ -107,8 +112,17 @@ impl Metrics {
             }
         };
         let queue = status.queue.as_ref();
-        set(&self.visible, queue.and_then(|queue| queue.visible));
-        set(&self.in_flight, queue.and_then(|queue| queue.in_flight));
+        // The queue of a run that has ended is not read any more.
+        let depth = queue.filter(|_| status.completion_time.is_none());
+        for (family, value) in [
+            (&self.visible, depth.and_then(|queue| queue.visible)),
+            (&self.in_flight, depth.and_then(|queue| queue.in_flight)),
+        ] {
+            if value.is_none() {
+                family.remove(&labels);
+            }
+            set(family, value);
+        }
         set(&self.desired, status.workers.map(|workers| workers.desired.into()));
         set(&self.ready, status.workers.map(|workers| workers.busy.into()));
         set(&self.committed, status.groups.map(|groups| groups.committed));
@@ -164,12 +178,29 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::*;
     use crate::controller::testing::{archive_run, defaults};
     use crate::controller::validate::read;
-    use crate::crd::WorkerStatus;
+    use crate::crd::{QueueStatus, WorkerStatus};
+
+    #[test]
+    fn the_depth_of_a_run_that_has_ended_is_not_told() {
+        let (metrics, run) = (Metrics::default(), read(&archive_run(json!({})), &defaults()).expect("a run"));
+        let shown = || {
+            let page = metrics.page("/metrics").1;
+            page.lines().filter(|line| line.starts_with("s3bundler_queue_") && line.contains("logs")).count()
+        };
+        let queue = QueueStatus { visible: Some(3), in_flight: Some(1), ..QueueStatus::default() };
+        let mut status = ArchiveRunStatus { queue: Some(queue), ..ArchiveRunStatus::default() };
+        metrics.observe(&run, &status);
+        assert_eq!(shown(), 2);
+        status.completion_time = Some(Time("2026-11-23T12:00:00Z".parse().expect("a time")));
+        metrics.observe(&run, &status);
+        assert_eq!(shown(), 0);
+    }
 
     #[test]
     fn runs_that_are_gone_leave_no_figures() {

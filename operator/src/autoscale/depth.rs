@@ -9,12 +9,13 @@ use crate::queues::{QueuePair, Queues};
 pub struct Depths {
     /// Groups that wait or are worked on, or why that is not known.
     pub groups: Result<Depth, AwsError>,
-    /// Groups that nobody could archive; `None` where there is no dead-letter queue, or where it could not be read.
-    pub dead_lettered: Option<u64>,
+    /// Groups that nobody could archive, or why that is not known.
+    pub dead_lettered: Result<u64, AwsError>,
 }
 
-/// Groups in the dead-letter queue of a run; `None` where there is none, or where it could not be read.
-pub async fn dead_letters(queues: &Queues, pair: &QueuePair) -> Option<u64> {
-    let depth = queues.depth(pair.dead_letter_url.as_ref()?).await.ok()?;
-    Some(depth.visible.saturating_add(depth.in_flight))
+/// Groups in the dead-letter queue of a run; 0 where there is none.
+pub async fn dead_letters(queues: &Queues, pair: &QueuePair) -> Result<u64, AwsError> {
+    let Some(url) = &pair.dead_letter_url else { return Ok(0) };
+    let depth = queues.depth(url).await?;
+    Ok(depth.visible.saturating_add(depth.in_flight))
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::decide::Write;
+use super::deletion::has_finalizer;
 use super::error::is_of_another;
 use super::failure::{self, Failure};
 use super::own::{self, Owner, owner};
@@ -38,6 +39,8 @@ pub struct Applied {
     pub queues_deleted: bool,
     /// The request for a redrive that was carried out now, or why it was not.
     pub redriven: Option<Result<String, AwsError>>,
+    /// The resource's version, where something was written into it.
+    pub version: Option<String>,
     /// What ended it early, with what the status says of it.
     pub failed: Option<(ReconcileError, Option<Failure>)>,
 }
@@ -45,15 +48,15 @@ pub struct Applied {
 /// Carries out what was decided, up to the first failure; so many were before it, in a row.
 pub async fn apply(
     context: &Context,
+    resource: &ArchiveRun,
     run: &Run,
-    prior: &ArchiveRunStatus,
     writes: &[Write],
     track: &mut Track,
     failures: u32,
 ) -> Applied {
     let mut applied = Applied::default();
     for write in writes {
-        if let Err(error) = Box::pin(one(context, run, prior, write, track, &mut applied)).await {
+        if let Err(error) = Box::pin(one(context, resource, run, write, track, &mut applied)).await {
             let told = failure::of_write(&error, write, failures.saturating_add(1));
             applied.failed = Some((error, told));
             break;
@@ -68,12 +71,13 @@ pub async fn apply(
 
 async fn one(
     context: &Context,
+    resource: &ArchiveRun,
     run: &Run,
-    prior: &ArchiveRunStatus,
     write: &Write,
     track: &mut Track,
     applied: &mut Applied,
 ) -> Result<(), ReconcileError> {
+    let prior = resource.status.clone().unwrap_or_default();
     let queue = prior.queue.as_ref().and_then(|queue| queue.url.clone()).unwrap_or_default();
     let queues = Queues::of(&context.aws, &queue, &run.region);
     tracing::debug!(?write, "applying");
@@ -89,7 +93,7 @@ async fn one(
             applied.claim = Some(claimed);
         }
         Write::MakeQueues(name) => {
-            add_finalizer(context, run).await?;
+            applied.version = add_finalizer(context, resource).await?;
             applied.queues = Some(queues.ensure(name, &tags(context, run)).await?);
             track.depths = None;
         }
@@ -102,6 +106,7 @@ async fn one(
         }
         Write::DeleteGrouper(pass) => {
             track.empty_since = None;
+            track.sent_again = true;
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
         }
         Write::SuspendGrouper(pass, suspend) => {
@@ -135,7 +140,11 @@ async fn one(
             }
         }
         Write::ApplyScaledObject(most) => {
-            apply_own(run, &scaled_objects(context, run), build::scaled_object(run, &queue, *most)).await?;
+            let api = scaled_objects(context, run);
+            if *most == 0 && !may_scale(context, run, &api).await? {
+                return Ok(());
+            }
+            apply_own(run, &api, build::scaled_object(run, &queue, *most)).await?;
         }
         Write::Redrive(asked) => {
             if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
@@ -146,7 +155,7 @@ async fn one(
         }
         Write::DeleteWorkloads => delete_workloads(context, run).await?,
         Write::DeleteQueues => {
-            delete_queues(&queues, run, prior).await?;
+            delete_queues(&queues, run, &prior).await?;
             applied.queues_deleted = true;
         }
         Write::DeleteRun => {
@@ -203,22 +212,21 @@ fn tags(context: &Context, run: &Run) -> HashMap<String, String> {
     .collect()
 }
 
-/// Before there is anything outside of Kubernetes: so that nobody deletes the resource and leaves that behind.
-async fn add_finalizer(context: &Context, run: &Run) -> Result<(), ReconcileError> {
-    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &run.namespace);
-    let found = runs.get(run.name.as_str()).await.map_err(read)?;
-    if found.uid().as_deref() != Some(run.uid.as_str()) {
-        return Err(ReconcileError::Changed);
+/// Before there is anything outside of Kubernetes: so that nobody deletes the resource and leaves that behind. Gives the
+/// version that it made.
+async fn add_finalizer(context: &Context, resource: &ArchiveRun) -> Result<Option<String>, ReconcileError> {
+    if has_finalizer(resource) {
+        return Ok(None);
     }
-    if found.finalizers().iter().any(|known| known == super::FINALIZER) {
-        return Ok(());
-    }
-    let finalizers: Vec<_> = found.finalizers().iter().map(String::as_str).chain([super::FINALIZER]).collect();
+    let finalizers: Vec<_> = resource.finalizers().iter().map(String::as_str).chain([super::FINALIZER]).collect();
     let patch = json!({"metadata": {
-        "uid": run.uid, "finalizers": finalizers, "resourceVersion": found.resource_version(),
+        "uid": resource.uid(), "finalizers": finalizers, "resourceVersion": resource.resource_version(),
     }});
-    runs.patch(run.name.as_str(), &PatchParams::default(), &Patch::Merge(patch)).await.map_err(written)?;
-    Ok(())
+    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let made = runs.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
+    let version = made.map_err(written)?.resource_version();
+    context.paces.replaced(&resource.uid().unwrap_or_default(), resource.resource_version().unwrap_or_default());
+    Ok(version)
 }
 
 /// KEDA's objects in the run's namespace.
@@ -226,6 +234,16 @@ pub fn scaled_objects(context: &Context, run: &Run) -> Api<DynamicObject> {
     let (group, version, kind, plural) = SCALED_OBJECT;
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     Api::namespaced_with(context.client.clone(), &run.namespace, &resource)
+}
+
+/// Whether KEDA may be scaling the run's workers: there is nothing to hold without a ScaledObject, or without KEDA.
+async fn may_scale(context: &Context, run: &Run, api: &Api<DynamicObject>) -> Result<bool, ReconcileError> {
+    match found(run, api, &workers_name(run)).await {
+        Ok(Found::Own(_)) => Ok(true),
+        Ok(Found::Nothing | Found::NotOwn) => Ok(false),
+        Err(ReconcileError::Read(error)) if is_forbidden(&error) && !context.defaults.keda => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// What has a name of the run's.

@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt as _};
 
 use super::build::{COMPONENT_LABEL, RUN_LABEL, WORKER};
 use super::own::run_of;
+use super::pace::Paces;
 use super::track::Tracks;
 use super::validate::Defaults;
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
@@ -49,6 +50,8 @@ pub struct Context {
     pub grants: Grants,
     /// What was seen last.
     pub tracks: Tracks,
+    /// When runs may be looked at again.
+    pub paces: Paces,
     /// Figures for Prometheus.
     pub metrics: Metrics,
     /// Who writes events.
@@ -66,7 +69,7 @@ impl Context {
     ) -> Self {
         let Parts { client, aws, defaults, max_workers, metrics, recorder } = parts;
         let (grants, tracks, failures) = (Grants::new(max_workers, workers), Tracks::default(), Mutex::default());
-        Self { client, aws, defaults, grants, tracks, metrics, recorder, runs, failures }
+        Self { client, aws, defaults, grants, tracks, paces: Paces::default(), metrics, recorder, runs, failures }
     }
 
     /// Forgets the runs that no store has any more. Those without finalizer go without a word.
@@ -76,6 +79,7 @@ impl Context {
         let names: HashSet<_> = runs.iter().map(|run| (run.namespace().unwrap_or_default(), run.name_any())).collect();
         self.tracks.retain(&uids);
         self.grants.retain(&uids);
+        self.paces.retain(&uids);
         self.lock_failures().retain(|uid, _| uids.contains(uid));
         self.metrics.retain(&names);
     }

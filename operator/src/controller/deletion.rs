@@ -1,5 +1,6 @@
 //! The end of a resource: pods first, then the queues that they hang on, then the finalizer.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
@@ -31,7 +32,39 @@ async fn tell_what_holds(
          -n {namespace} {ORPHAN_ANNOTATION}=true"
     );
     let next = status::held(prior, &Told::new("AccessDenied", message), resource.metadata.generation, Timestamp::now());
-    write_status(resource, prior, &next, context).await
+    write_status(resource, None, prior, &next, context).await
+}
+
+/// A resource that cannot be read is being deleted. What runs in Kubernetes goes with it; its queues are left behind where
+/// the annotation asks for it, for nobody knows their region.
+pub async fn let_unreadable_go(metadata: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
+    let kept = metadata.finalizers.iter().flatten();
+    let (ours, left): (Vec<_>, Vec<_>) = kept.partition(|known| *known == FINALIZER);
+    let annotations = metadata.annotations.as_ref();
+    let orphans = annotations.and_then(|annotations| annotations.get(ORPHAN_ANNOTATION));
+    let name = metadata.name.clone().unwrap_or_default();
+    if metadata.deletion_timestamp.is_none() || ours.is_empty() {
+        return Ok(());
+    }
+    if orphans.map(String::as_str) != Some("true") {
+        tracing::warn!(
+            name,
+            "an ArchiveRun that cannot be read is not deleted: annotate it with {ORPHAN_ANNOTATION}=true"
+        );
+        return Ok(());
+    }
+    let patch = json!({"metadata": {
+        "uid": metadata.uid, "finalizers": left, "resourceVersion": metadata.resource_version,
+    }});
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &namespace);
+    match runs.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => tracing::warn!(namespace, name, "queues are left behind, as the annotation asks"),
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(cause) if is_of_another(&cause) => return Err(ReconcileError::Changed),
+        Err(cause) => return Err(ReconcileError::Write(Box::new(cause))),
+    }
+    Ok(())
 }
 
 /// The resource is being deleted: pods first, then the queues that they hang on, then it may go.

@@ -90,6 +90,7 @@ pub async fn dereference(
         pods: Pods { problems, ..pods_of(&pods.items) },
         depths: None,
         empty_for: Duration::ZERO,
+        sent_again: false,
         summary: None,
         pass_summary: None,
         counted: None,
@@ -170,15 +171,22 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     let now = Instant::now();
     if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
         let queues = Queues::of(&context.aws, &queue.url, &run.region);
-        let mut dead_lettered = track.depths.as_ref().and_then(|(_, depths)| depths.dead_lettered);
-        if is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now) {
-            dead_lettered = depth::dead_letters(&queues, queue).await;
-            track.dead_letters_at = Some(now);
-        }
+        let known = track.depths.as_ref().map(|(_, depths)| depths.dead_lettered.clone());
+        let dead_lettered = match known.filter(|_| !is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now)) {
+            Some(known) => known,
+            None => depth::dead_letters(&queues, queue).await,
+        };
+        // What could not be read is read again with the next look.
+        track.dead_letters_at = match &dead_lettered {
+            Ok(_) if is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now) => Some(now),
+            Ok(_) => track.dead_letters_at,
+            Err(_) => None,
+        };
         track.saw(Depths { groups: queues.depth(&queue.url).await, dead_lettered }, now);
     }
     seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
     seen.empty_for = track.empty_for(now);
+    seen.sent_again = track.sent_again;
     // A grouper that ended well has made its summary just now.
     let is_summary_due = is_due(track.summaries_at, PERIOD, now) || seen.grouper == GrouperState::Succeeded;
     for wanted in [0, pass] {
@@ -257,6 +265,15 @@ async fn refused_pods(client: &Client, run: &Run, job: &Job) -> Result<Option<Pr
     let refused = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
     let events = events.list(&refused).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
     Ok(problem::of_events(&events.items))
+}
+
+/// Whether a pod may change what a run is told of, or waited for. Pods that run become ready and not ready with every group,
+/// which the next look is early enough for.
+pub fn has_news(pod: &Pod) -> bool {
+    let containers = pod.status.iter().filter_map(|status| status.container_statuses.as_ref()).flatten();
+    let mut states = containers.map(|container| container.state.as_ref());
+    let goes_on = phase(pod) == "Running" && states.all(|state| state.is_some_and(|state| state.running.is_some()));
+    pod.metadata.deletion_timestamp.is_some() || !goes_on
 }
 
 fn pods_of(pods: &[Pod]) -> Pods {

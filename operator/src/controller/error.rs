@@ -33,14 +33,26 @@ impl From<StoreError> for ReconcileError {
 }
 
 impl ReconcileError {
+    /// The class of what AWS did not do.
+    pub const AWS: &'static str = "aws";
+    const RECORD: &'static str = "record";
+
+    /// The class of an error of S3, or of what is in it.
+    pub const fn class_of_store(error: &StoreError) -> &'static str {
+        match error {
+            StoreError::Aws(_) => Self::AWS,
+            StoreError::Record { .. } | StoreError::Manifest { .. } => Self::RECORD,
+        }
+    }
+
     /// The metric's label.
     pub const fn class(&self) -> &'static str {
         match self {
             Self::Read(_) => "kubernetes_read",
             Self::Write(_) => "kubernetes_write",
             Self::Changed => "changed",
-            Self::Aws(_) => "aws",
-            Self::Store(_) => "record",
+            Self::Aws(_) => Self::AWS,
+            Self::Store(_) => Self::RECORD,
         }
     }
 }

@@ -22,6 +22,7 @@ mod events;
 pub mod failure;
 pub mod observed;
 pub mod own;
+mod pace;
 pub mod problem;
 pub mod status;
 #[cfg(test)]
@@ -49,7 +50,7 @@ use serde_json::json;
 use self::apply::Applied;
 use self::context::{Context, workers_of_runs};
 use self::decide::{Decision, Told};
-use self::deletion::{clean_up, has_finalizer, let_go};
+use self::deletion::{clean_up, has_finalizer, let_go, let_unreadable_go};
 use self::error::is_of_another;
 use self::status::Outcome;
 use self::track::Track;
@@ -101,12 +102,13 @@ pub async fn run(
         controllers.push(
             Controller::new(runs, watcher::Config::default())
                 .owns(api::<Job>(&client, scope), labelled.clone())
-                .owns(api::<Deployment>(&client, scope), labelled.clone())
-                .watches(api::<Pod>(&client, scope), labelled.clone(), |pod| {
-                    let run = pod.labels().get(build::RUN_LABEL)?.clone();
-                    Some(ObjectRef::new(&run).within(&pod.namespace()?))
+                .watches(api::<Deployment>(&client, scope), labelled.clone(), |workers| {
+                    if is_changed(&workers) { run_of(&workers) } else { None }
                 })
-                .with_config(Config::default().concurrency(CONCURRENCY).debounce(Duration::from_millis(200)))
+                .watches(api::<Pod>(&client, scope), labelled.clone(), |pod| {
+                    if dereference::has_news(&pod) { run_of(&pod) } else { None }
+                })
+                .with_config(Config::default().concurrency(CONCURRENCY))
                 .graceful_shutdown_on(shutdown.clone()),
         );
     }
@@ -131,6 +133,21 @@ pub async fn run(
     }
 }
 
+/// The run that something with its label belongs to.
+fn run_of<K>(object: &K) -> Option<ObjectRef<DeserializeGuard<ArchiveRun>>>
+where
+    K: kube::Resource,
+{
+    let run = object.labels().get(build::RUN_LABEL)?;
+    Some(ObjectRef::new(run).within(&object.namespace()?))
+}
+
+/// Whether somebody changed or deletes a Deployment. That its pods come and go is none of that.
+fn is_changed(deployment: &Deployment) -> bool {
+    let observed = deployment.status.as_ref().and_then(|status| status.observed_generation);
+    deployment.metadata.deletion_timestamp.is_some() || observed != deployment.metadata.generation
+}
+
 fn api<K>(client: &Client, namespace: Option<&String>) -> Api<K>
 where
     K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
@@ -147,10 +164,15 @@ async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>
         Err(invalid) => {
             // Of a version that this operator does not know: it must not stop the others.
             tracing::warn!(name = ?invalid.metadata.name, error = invalid.error, "cannot read an ArchiveRun");
+            let_unreadable_go(&invalid.metadata, &context).await?;
             return Ok(Action::await_change());
         }
     };
     let uid = resource.uid().unwrap_or_default();
+    let version = resource.resource_version().unwrap_or_default();
+    if let Some(wait) = context.paces.wait(&uid, &version, std::time::Instant::now()) {
+        return Ok(Action::requeue(wait));
+    }
     let started = std::time::Instant::now();
     let reconciled = Box::pin(one(resource, &context)).await;
     context.metrics.reconciled(started.elapsed(), reconciled.as_ref().err().map(ReconcileError::class));
@@ -184,7 +206,7 @@ async fn tell_unreadable(
     match failure::of_read(error) {
         Some(told) if decide::finished(&prior).is_none() => {
             let next = status::held(&prior, &told, resource.metadata.generation, Timestamp::now());
-            write_status(resource, &prior, &next, context).await
+            write_status(resource, None, &prior, &next, context).await
         }
         _ => Ok(()),
     }
@@ -235,6 +257,9 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let track = context.tracks.of(&run.uid, &run.name);
     let track: &mut Track = &mut *track.lock().await;
     let seen = Box::pin(dereference::dereference(context, &run, &prior, track)).await?;
+    for class in seen.failed_reads() {
+        context.metrics.failed(class);
+    }
     let now = Timestamp::now();
     let current = seen.workers.map_or(0, |workers| workers.replicas);
     let mut decision = match &seen.in_the_way {
@@ -249,7 +274,7 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
         decision.refused = Some(Told::new(refusal.reason(), refusal.to_string()));
         decision.look_again.get_or_insert(REFUSED_PERIOD);
     }
-    let applied = apply::apply(context, &run, &prior, &decision.writes, track, context.failures(&run.uid)).await;
+    let applied = apply::apply(context, resource, &run, &decision.writes, track, context.failures(&run.uid)).await;
     if let Some((error, None)) = applied.failed {
         return Err(error);
     }
@@ -261,7 +286,11 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let action = tell(resource, &prior, &outcome, context).await?;
     match applied.failed {
         Some((error, _)) if !is_mended_outside(&error) => Err(error),
-        _ => Ok(action),
+        Some((error, _)) => {
+            context.metrics.failed(error.class());
+            Ok(action)
+        }
+        None => Ok(action),
     }
 }
 
@@ -280,7 +309,7 @@ async fn tell(
     let next = status::next(prior, outcome);
     let deleted = outcome.decision.writes.contains(&decide::Write::DeleteRun);
     if !deleted {
-        write_status(resource, prior, &next, context).await?;
+        write_status(resource, outcome.applied.version.as_deref(), prior, &next, context).await?;
     }
     if let Some(run) = outcome.run {
         context.metrics.observe(run, &next);
@@ -293,8 +322,11 @@ async fn tell(
     Ok(look_again.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(Duration::from_millis(10)))))
 }
 
+/// Writes a status over the one that was looked at, and no other: where somebody wrote meanwhile it is looked at again.
+/// `version` is the resource's where this look has written into it.
 async fn write_status(
     resource: &ArchiveRun,
+    version: Option<&str>,
     prior: &ArchiveRunStatus,
     next: &ArchiveRunStatus,
     context: &Context,
@@ -304,17 +336,15 @@ async fn write_status(
     }
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let name = resource.name_any();
-    // By its version: the API server minds no uid in a write of a status.
-    let found = runs.get_metadata_opt(&name).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
-    let version = match found.map(|found| found.metadata) {
-        // Deleted meanwhile, which its watch tells.
-        None => return Ok(()),
-        Some(found) if found.uid != resource.metadata.uid => return Err(ReconcileError::Changed),
-        Some(found) => found.resource_version,
-    };
+    let version = version.map(str::to_owned).or_else(|| resource.resource_version());
     let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "status": merge(prior, next)}));
     match runs.patch_status(&name, &PatchParams::default(), &patch).await {
-        Ok(_) => events::publish(&context.recorder, resource, prior, next).await,
+        Ok(written) => {
+            if let Some(version) = version.filter(|version| written.resource_version().as_ref() != Some(version)) {
+                context.paces.replaced(&resource.uid().unwrap_or_default(), version);
+            }
+            events::publish(&context.recorder, resource, prior, next).await;
+        }
         // Deleted meanwhile, which its watch tells.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(cause) if is_of_another(&cause) => return Err(ReconcileError::Changed),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::RunSummary;
 
+use super::ReconcileError;
 use super::own::InTheWay;
 use super::problem::Problem;
 use crate::autoscale::depth::Depths;
@@ -86,6 +87,8 @@ pub struct Observed {
     pub depths: Option<Depths>,
     /// For how long the queue has been empty with nothing in flight.
     pub empty_for: Duration,
+    /// Whether this operator has had groups without receipt sent again already.
+    pub sent_again: bool,
     /// What the grouper of the inventory made; `None` before.
     pub summary: Option<RunSummary>,
     /// What the grouper of the pass at hand made, the inventory's own in pass 0.
@@ -96,4 +99,19 @@ pub struct Observed {
     pub store_error: Option<StoreError>,
     /// What is not the run's and has a name that it needs.
     pub in_the_way: Option<InTheWay>,
+}
+
+impl Observed {
+    /// Classes of errors of what could not be read, which end no look: the rest is still to be decided on.
+    pub fn failed_reads(&self) -> impl Iterator<Item = &'static str> {
+        let inventory = match &self.inventory {
+            Some(InventoryLook::Failed(error)) => Some(error),
+            _ => None,
+        };
+        let stores = self.store_error.iter().chain(inventory).map(ReconcileError::class_of_store);
+        let depths = self.depths.as_ref();
+        let queues = depths.and_then(|it| it.groups.as_ref().err()).into_iter();
+        let queues = queues.chain(depths.and_then(|it| it.dead_lettered.as_ref().err()));
+        stores.chain(queues.map(|_| ReconcileError::AWS))
+    }
 }

@@ -102,6 +102,7 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     if decision.phase.is_final() && status.completion_time.is_none() {
         status.completion_time = Some(Time(now));
     }
+
     status
 }
 
@@ -109,6 +110,14 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
 pub fn held(prior: &ArchiveRunStatus, why: &Told, generation: Option<i64>, now: Timestamp) -> ArchiveRunStatus {
     let mut status = prior.clone();
     set(&mut status, "Stalled", true, why, generation, now);
+    for name in ["Ready", "Degraded", "Accepted", "Complete", "Failed", "Suspended", "Grouped", "QueueReady"] {
+        // The schema's own of a new run tells of no generation.
+        if condition(&status, name).is_none_or(|it| it.observed_generation.is_none()) {
+            let unknown = Told::new("Pending", format!("not known yet: {}", why.message));
+            set(&mut status, name, false, &unknown, generation, now);
+        }
+    }
+    status.observed_generation = status.observed_generation.or(generation);
     status
 }
 
@@ -215,7 +224,7 @@ fn depth(status: &mut ArchiveRunStatus, seen: &Observed, now: Timestamp) {
             (queue.visible, queue.in_flight, queue.observed_at) = (visible, in_flight, Some(Time(now)));
         }
     }
-    if let Some(dead) = depths.dead_lettered {
+    if let Ok(dead) = depths.dead_lettered {
         status.groups.get_or_insert_default().dead_lettered = int64(dead);
     }
 }
@@ -295,6 +304,18 @@ mod tests {
         let denied = held(&ArchiveRunStatus::default(), &Told::new("AccessDenied", "one thing"), Some(1), first);
         assert_eq!(since(&held(&denied, &Told::new("AccessDenied", "another"), Some(2), later)), first);
         assert_eq!(since(&held(&denied, &Told::new("GroupsDeadLettered", "dead"), Some(2), later)), later);
+    }
+
+    #[test]
+    fn a_run_that_cannot_even_be_looked_at_has_all_conditions() {
+        let told = Told::new("AccessDenied", "pods cannot be listed");
+        let held = held(&ArchiveRunStatus::default(), &told, Some(3), time("2026-11-23T12:00:00Z"));
+        assert_eq!((held.conditions.len(), held.observed_generation), (9, Some(3)));
+        for it in &held.conditions {
+            let expected = if it.type_ == "Stalled" { ("True", "AccessDenied") } else { ("False", "Pending") };
+            assert_eq!((it.status.as_str(), it.reason.as_str()), expected, "{}", it.type_);
+            assert!(it.message.contains("pods cannot be listed") && it.observed_generation == Some(3), "{it:?}");
+        }
     }
 
     #[test]

@@ -219,12 +219,12 @@ pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         return Err(Refusal::NotAllowed(why.to_owned()));
     }
     if let QueuePlan::Existing(pair) = &run.queue {
-        if let Some(dead) = pair.dead_letter_url.as_ref().filter(|url| is_managed(url)) {
-            let why =
-                format!("queue {dead}: dead-letter queues of this name belong to runs that the operator made them for");
-            return Err(Refusal::NotAllowed(why));
-        }
         for url in [Some(&pair.url), pair.dead_letter_url.as_ref()].into_iter().flatten() {
+            if is_managed(url) {
+                let why =
+                    format!("queue {url}: queues of this name belong to the runs that the operator made them for");
+                return Err(Refusal::NotAllowed(why));
+            }
             check_queue_host(url, &defaults.queue_hosts)?;
         }
     }
@@ -512,13 +512,17 @@ mod tests {
     }
 
     #[test]
-    fn dead_letters_of_a_given_queue_are_neither_another_runs_nor_beyond_the_policy() {
-        let given = |dead: &str| {
-            let existing = json!({"url": "https://sqs.eu-west-1.amazonaws.com/1/q", "deadLetterURL": dead});
+    fn given_queues_are_neither_another_runs_nor_beyond_the_policy() {
+        let both = |url: &str, dead: &str| {
+            let existing = json!({"url": url, "deadLetterURL": dead});
             validate(&archive_run(json!({"queue": {"type": "Existing", "existing": existing}})), &defaults())
         };
-        let managed = given("https://sqs.eu-west-1.amazonaws.com/1/s3bundler-team-b-logs-0a1b2c3d4e5f-dlq");
-        assert_eq!(managed.unwrap_err().reason(), "NotAllowed");
+        let own = "https://sqs.eu-west-1.amazonaws.com/1/q";
+        let given = |dead: &str| both(own, dead);
+        let theirs = "https://sqs.eu-west-1.amazonaws.com/1/s3bundler-team-b-logs-0a1b2c3d4e5f";
+        for managed in [both(own, &format!("{theirs}-dlq")), both(theirs, own)] {
+            assert_eq!(managed.unwrap_err().reason(), "NotAllowed");
+        }
 
         let rules = json!({"rules": [{"queues": ["arn:aws:sqs:eu-west-1:1:q*"]}]});
         let policy: PolicyFile = serde_json::from_value(rules).unwrap();

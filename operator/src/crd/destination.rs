@@ -37,7 +37,8 @@ pub struct Destination {
     pub encryption: Encryption,
     /// Tags of every archive, 10 at most. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 10, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[schemars(extend("maxProperties" = 10, "additionalProperties" = {"type": "string", "maxLength": 256},
+                      "x-kubernetes-validations" = [tag_keys()]))]
     pub tags: BTreeMap<String, String>,
     /// Hashed puts six hex digits before the names of archives and copies, so that S3 can spread them; Plain does not.
     #[serde(default)]
@@ -50,6 +51,14 @@ impl Destination {
         Layout::new(&self.prefix, self.key_layout.into())
             .map_err(|cause| SpecError::Layout { field: "spec.destination.prefix", cause })
     }
+}
+
+/// As `--tag KEY=VALUE` takes them ("Categorizing your objects using tags", S3 user guide, but for the equals sign).
+fn tag_keys() -> Rule {
+    Rule::new(
+        "self.all(k, size(k) >= 1 && size(k) <= 128 && !k.startsWith('aws:') && !k.contains('='))",
+        "keys of tags have 1 to 128 characters and no equals sign, and aws: is reserved",
+    )
 }
 
 fn standard() -> String {

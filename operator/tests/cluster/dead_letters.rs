@@ -16,9 +16,6 @@ use super::team::{Team, message, told};
 
 const REDRIVE: &str = "archive.s3bundler.dev/redrive-requested-at";
 const FAILING: Fault = Fault::FailBefore { status: 500, code: "InternalError" };
-/// Longer than a group takes to become a dead letter: a request that fails is tried for some 20 s, a group that failed is
-/// given back for 30 s.
-const SLOW: Duration = Duration::from_secs(100);
 
 fn reads_group(seen: &Seen, number: u64) -> bool {
     seen.operation == Operation::GetObject && seen.key().ends_with(&format!("/groups/logs/logs.{number:06}.index"))
@@ -27,29 +24,35 @@ fn reads_group(seen: &Seen, number: u64) -> bool {
 pub async fn dead_lettered_groups_are_told_and_put_back_when_asked(scene: &Scene) {
     let team = scene.team("dead").await;
     let manifest = team.inventory(30).await;
-    let is_mended = Arc::new(AtomicBool::new(false));
-    let mended = Arc::clone(&is_mended);
+    let (is_told, is_mended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (told_of, mended) = (Arc::clone(&is_told), Arc::clone(&is_mended));
     team.rule("archive", move |seen| match () {
         () if mended.load(Ordering::Relaxed) => Fault::Forward,
         () if reads_group(seen, 0) => FAILING,
-        () if reads_group(seen, 1) => Fault::Delay(SLOW),
+        () if reads_group(seen, 1) => {
+            // One is under way for as long as the other's end is not told.
+            hold_until(&told_of);
+            Fault::Forward
+        }
         () => Fault::Forward,
     });
     team.apply(&team.archive_run("logs", &manifest, two_workers())).await;
     let dead_letters = impatient_queue(&team).await;
-    while depth(scene, &dead_letters).await == 0 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+    has_letters(scene, &dead_letters).await;
     let status = team.shows(Instant::now(), "logs", "Degraded", "DeadLetters").await;
     let words = message(&status, "Degraded");
     assert!(words.starts_with("1 ") && words.contains("kubectl annotate") && words.contains(REDRIVE), "{words}");
     assert_eq!(told(&status, "Stalled").unwrap().0, "False", "the others are archived meanwhile: {status:?}");
     assert_eq!(status.groups.unwrap().dead_lettered, 1);
 
+    is_told.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
     while client::list_keys(&scene.s3, &team.bucket("archive"), "arch/receipts/logs/").await.unwrap().len() < 2 {
+        assert!(begun.elapsed() < PATIENCE, "the other groups are not archived");
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    let status = team.shows(Instant::now(), "logs", "Stalled", "GroupsDeadLettered").await;
+    // The queue has to stay empty for a minute first: that a group is dead is told all the while.
+    let status = team.condition("logs", "Stalled", "True", "GroupsDeadLettered").await;
     assert!(message(&status, "Stalled").contains(REDRIVE), "{status:?}");
 
     is_mended.store(true, Ordering::Relaxed);
@@ -66,10 +69,9 @@ pub async fn a_run_whose_groups_stay_dead_letters_fails_and_keeps_its_queues(sce
     team.rule("archive", |seen| if reads_group(seen, 0) { FAILING } else { Fault::Forward });
     team.apply(&team.archive_run("logs", &manifest, two_workers())).await;
     let dead_letters = impatient_queue(&team).await;
-    while depth(scene, &dead_letters).await == 0 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    team.shows(Instant::now(), "logs", "Stalled", "GroupsDeadLettered").await;
+    has_letters(scene, &dead_letters).await;
+    team.shows(Instant::now(), "logs", "Degraded", "DeadLetters").await;
+    team.condition("logs", "Stalled", "True", "GroupsDeadLettered").await;
 
     // A day and an hour later.
     let begun = Instant::now();
@@ -109,6 +111,26 @@ async fn impatient_queue(team: &Team<'_>) -> String {
     let set = sqs.set_queue_attributes().queue_url(url).attributes(QueueAttributeName::RedrivePolicy, policy);
     set.send().await.unwrap();
     dead_letters
+}
+
+/// Keeps a request from its answer until somebody lets it go.
+fn hold_until(is_over: &AtomicBool) {
+    let held = async {
+        let begun = Instant::now();
+        while !is_over.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(held));
+}
+
+/// Waits until there are messages on a queue.
+async fn has_letters(scene: &Scene, url: &str) {
+    let begun = Instant::now();
+    while depth(scene, url).await == 0 {
+        assert!(begun.elapsed() < PATIENCE, "no dead letter in {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
 }
 
 async fn depth(scene: &Scene, url: &str) -> u64 {

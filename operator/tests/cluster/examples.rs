@@ -15,6 +15,7 @@ const ARCHIVE_RUNS: [&str; 2] = [
 const ARGO_CD: &str = include_str!("../../../deploy/examples/argocd.yaml");
 const FLUX: &str = include_str!("../../../deploy/examples/flux.yaml");
 const KARPENTER: &str = include_str!("../../../deploy/examples/karpenter.yaml");
+const MOTO: &str = include_str!("../../../deploy/examples/moto.yaml");
 const KEDA: &str = include_str!("../../../deploy/examples/keda.yaml");
 
 /// What the examples are written for.
@@ -42,7 +43,7 @@ pub async fn define(scene: &Scene, definitions: &[&str]) {
 
 pub async fn examples_are_what_others_understand(scene: &Scene) {
     define(scene, &DEFINITIONS).await;
-    for namespace in ["team-a", "flux-system", "argocd"] {
+    for namespace in ["team-a", "flux-system", "argocd", "storage"] {
         scene.cluster.kubectl(["create", "namespace", namespace]).await.unwrap();
     }
     let (_, config_map) = ARGO_CD.split_once("\n---\n").unwrap();
@@ -50,8 +51,8 @@ pub async fn examples_are_what_others_understand(scene: &Scene) {
         let created = create(scene, example, &[]).await.unwrap();
         assert_eq!(created.lines().count(), objects, "{created}");
     }
-    for example in ARCHIVE_RUNS {
-        // The operator would begin with it.
+    for example in ARCHIVE_RUNS.into_iter().chain([MOTO]) {
+        // The operator, and the kubelet, would begin with it.
         create(scene, example, &["--dry-run=server"]).await.unwrap();
     }
     // Whatever is written wrong is refused: a name, a value, and what rules forbid.

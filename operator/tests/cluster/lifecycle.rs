@@ -3,11 +3,15 @@
 use std::time::{Duration, Instant};
 
 use s3bundler_testbed::client;
+use s3bundler_testbed::proxy::Fault;
 use serde_json::json;
 
 use super::asked::PATIENCE;
 use super::scene::Scene;
 use super::team::{message, told};
+
+/// For as long as there is something to interrupt.
+const GROUP_TAKES: Duration = Duration::from_secs(5);
 
 pub async fn a_run_goes_all_the_way(scene: &Scene) {
     let team = scene.team("whole").await;
@@ -55,22 +59,21 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
 
 pub async fn a_suspended_run_rests_and_goes_on(scene: &Scene) {
     let team = scene.team("resting").await;
-    let manifest = team.inventory(60).await;
+    let manifest = team.inventory(240).await;
+    // It is not done before it rests: eight groups for each worker, and the first receipts are told after 15 s at the latest.
+    team.rule("source", |_| Fault::Delay(GROUP_TAKES));
     team.apply(&team.archive_run("logs", &manifest, json!({"suspend": true}))).await;
     let status = team.condition("logs", "Suspended", "True", "Suspended").await;
     assert!(status.queue.is_none() && team.queues().await.is_empty(), "made suspended is nothing made: {status:?}");
     team.patch("logs", json!({"spec": {"suspend": false}})).await;
     team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
     team.patch("logs", json!({"spec": {"suspend": true}})).await;
-    let status = team
-        .until("logs", "at rest or done", |status| {
-            matches!(told(status, "Suspended"), Some(("True", _)))
-                || matches!(told(status, "Complete"), Some(("True", _)))
-        })
-        .await;
-    if told(&status, "Suspended").unwrap().0 == "True" {
-        assert!(!team.queues().await.is_empty(), "the queue stays");
-    }
+    let status = team.condition("logs", "Suspended", "True", "Suspended").await;
+    assert!(status.groups.unwrap().committed < 24, "{status:?}");
+    let running = ["get", "pods", "-n", "resting", "--field-selector=status.phase=Running", "-o", "name"];
+    assert_eq!(scene.kubectl(&running).await.unwrap(), "", "no pod is left at work");
+    assert!(!team.queues().await.is_empty(), "the queue stays");
+    team.rule("source", |_| Fault::Forward);
     team.patch("logs", json!({"spec": {"suspend": false}})).await;
     team.condition("logs", "Complete", "True", "Complete").await;
     team.assert_verified("logs").await;
@@ -93,6 +96,39 @@ pub async fn a_run_that_is_deleted_leaves_its_archives_and_nothing_else(scene: &
     team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
     team.condition("logs", "Complete", "True", "Complete").await;
     team.assert_verified("logs").await;
+}
+
+/// From the moment that it is made, while its name is claimed, its queue and its grouper are made, and while it rests or is
+/// tried again.
+pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
+    let team = scene.team("any-moment").await;
+    let manifest = team.inventory(20).await;
+    // One object fails for as long as it is tried.
+    team.rule("source", |seen| match seen.key().as_str() {
+        "logs/00003.json" => Fault::FailBefore { status: 500, code: "InternalError" },
+        _ => Fault::Forward,
+    });
+    let spec = json!({"retry": {"maxObjectPasses": 1}});
+    for name in ["retrying", "resting"] {
+        team.apply(&team.archive_run(name, &manifest, spec.clone())).await;
+    }
+    for moment in 0..8 {
+        let name = format!("moment-{moment}");
+        team.create(&team.archive_run(&name, &manifest, json!({}))).await;
+        tokio::time::sleep(moment * Duration::from_millis(300)).await;
+        team.delete(&name).await;
+        team.gone(&name, Duration::from_mins(1)).await;
+    }
+    team.until("retrying", "tried again", |status| status.retry_pass == Some(1)).await;
+    team.until("resting", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.patch("resting", json!({"spec": {"suspend": true}})).await;
+    team.condition("resting", "Suspended", "True", "Suspended").await;
+    for name in ["retrying", "resting"] {
+        team.delete(name).await;
+        team.gone(name, Duration::from_mins(1)).await;
+    }
+    assert!(team.queues().await.is_empty(), "{:?}", team.queues().await);
+    team.cleared(&["deployments", "poddisruptionbudgets", "jobs", "pods"]).await;
 }
 
 pub async fn the_same_run_made_again_is_resumed_and_another_is_refused(scene: &Scene) {

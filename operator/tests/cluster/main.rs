@@ -1,7 +1,7 @@
 //! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and containerd, with S3 and SQS
 //! beside them. One cluster at a time fits on a machine, so this is one test of many scenarios, each in a namespace of its
-//! own: the first has the cluster for itself, because it tells how long things take, and the last, because it changes the
-//! operator; the others run side by side, a few at a time. `SCENARIO=word,other` runs those with one of the words in their names.
+//! own: the first has the cluster for itself, because it tells how long things take, and so have the last, because they end
+//! or change the operator; the others run side by side, a few at a time. `SCENARIO=word,other` runs those with one of the words in their names.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -54,10 +54,11 @@ async fn the_operator_in_a_cluster() {
     // Those that take long first.
     let others = scenarios![
         survival::a_run_survives_the_killing_of_its_pods,
-        survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
         retry::objects_that_fail_for_the_time_being_are_tried_again,
         dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
         refused::what_the_api_server_takes_and_refuses,
+        lifecycle::a_run_is_deleted_at_any_moment,
+        refused::the_clusters_own_roles_may_what_they_should,
         refused::a_namespace_without_a_policy_of_its_own_is_told,
         examples::examples_are_what_others_understand,
         refused::a_deployment_of_somebody_else_is_told_and_left_alone,
@@ -90,11 +91,19 @@ async fn the_operator_in_a_cluster() {
         scratch::a_volume_for_the_life_of_a_worker_is_scratch,
         scratch::a_directory_of_the_node_is_scratch_where_the_policy_says_so,
     ];
-    // After all others: it changes the operator that they share.
-    let last = scenarios![upgrade::an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds];
+    // After all others, and one after another: they end or change the operator that all share.
+    let last = scenarios![
+        survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
+        upgrade::an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds,
+        upgrade::a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go,
+    ];
     let words = LastWords::listen();
     let mut failed = Vec::new();
-    for scenarios in [&first[..], &others, &last] {
+    let alone = last.iter().map(std::slice::from_ref);
+    let stages: Vec<_> = [&first[..], &others].into_iter().chain(alone).collect();
+    let known = stages.iter().flat_map(|scenarios| scenarios.iter());
+    assert!(known.filter(|(name, _)| is_wanted(name)).count() > 0, "no scenario has one of these words in its name");
+    for scenarios in stages {
         failed.extend(play(&scene, scenarios, &words).await);
     }
     if !failed.is_empty() {
@@ -105,10 +114,14 @@ async fn the_operator_in_a_cluster() {
     assert!(failed.is_empty(), "{} scenarios failed\n{}", failed.len(), failed.join("\n"));
 }
 
+fn is_wanted(name: &str) -> bool {
+    let only = std::env::var("SCENARIO").unwrap_or_default();
+    only.split(',').any(|word| name.contains(word))
+}
+
 /// Plays scenarios, some of them side by side; gives the names of those that failed, and why.
 async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)], words: &LastWords) -> Vec<String> {
-    let only = std::env::var("SCENARIO").unwrap_or_default();
-    let wanted = scenarios.iter().filter(|(name, _)| only.split(',').any(|word| name.contains(word)));
+    let wanted = scenarios.iter().filter(|(name, _)| is_wanted(name));
     let playing = wanted.map(|(name, scenario)| async move {
         let begun = Instant::now();
         let ended = tokio::spawn(scenario(Arc::clone(scene))).await;

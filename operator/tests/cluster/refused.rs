@@ -50,6 +50,31 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The chart adds ArchiveRuns to the roles that every cluster has.
+pub async fn the_clusters_own_roles_may_what_they_should(scene: &Scene) {
+    let team = scene.team("roles").await;
+    for role in ["view", "edit"] {
+        let (name, user) = (format!("{role}er"), format!("--user={role}er"));
+        let role = format!("--clusterrole={role}");
+        scene.kubectl(&["create", "rolebinding", &name, &role, &user, "-n", &team.name]).await.unwrap();
+    }
+    for (user, verb, part, allowed) in [
+        ("viewer", "list", "", true),
+        ("viewer", "get", "status", true),
+        ("viewer", "create", "", false),
+        ("editer", "create", "", true),
+        ("editer", "patch", "", true),
+        ("editer", "patch", "status", false),
+        ("editer", "delete", "", true),
+        ("stranger", "get", "", false),
+    ] {
+        let (who, part) = (format!("--as={user}"), format!("--subresource={part}"));
+        let runs = "archiveruns.archive.s3bundler.dev";
+        let asked = scene.kubectl(&["auth", "can-i", verb, runs, &part, &who, "-n", &team.name]).await;
+        assert_eq!(asked.is_ok(), allowed, "{user} {verb} {part}: {asked:?}");
+    }
+}
+
 /// The policy of this release is for namespaces under restricted Pod Security.
 pub async fn a_namespace_without_a_policy_of_its_own_is_told(scene: &Scene) {
     let team = scene.team("outsiders").await;

@@ -2,7 +2,7 @@
 //! IAM: the operator has what deploy/iam/operator.json permits, runs have an administrator's keys unless their scenario
 //! says otherwise.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ const RESTRICTED: &str = "restricted";
 /// The namespace whose runs the operator's policy lets use directories of the node, and nothing else.
 pub const NVME: &str = "nvme";
 
-type Rule = Box<dyn Fn(&Seen) -> Fault + Send + Sync>;
+type Rule = Arc<dyn Fn(&Seen) -> Fault + Send + Sync>;
 
 pub struct Scene {
     pub cluster: Cluster,
@@ -40,6 +40,8 @@ pub struct Scene {
     rules: Arc<Mutex<HashMap<String, Rule>>>,
     /// What the release was installed with.
     values: Value,
+    /// Namespaces that scenarios have.
+    teams: Mutex<HashSet<String>>,
 }
 
 /// The program beside the operator's, of the same build.
@@ -64,7 +66,11 @@ impl Scene {
         let proxy = Proxy::start_at(cluster.access(), (HOST_ADDRESS, 0).into()).unwrap();
         let rules: Arc<Mutex<HashMap<String, Rule>>> = Arc::default();
         let known = Arc::clone(&rules);
-        proxy.rule(move |seen| known.lock().unwrap().get(seen.bucket()).map_or(Fault::Forward, |rule| rule(seen)));
+        proxy.rule(move |seen| {
+            // Let go of before it decides: a rule may hold a request for long.
+            let rule = known.lock().unwrap().get(seen.bucket()).cloned();
+            rule.map_or(Fault::Forward, |rule| rule(seen))
+        });
         let mut scene = Self {
             client: connect(&cluster).await,
             s3: client::s3(cluster.access()),
@@ -73,6 +79,7 @@ impl Scene {
             proxy,
             rules,
             values: Value::Null,
+            teams: Mutex::default(),
         };
         scene.install().await;
         scene
@@ -132,6 +139,16 @@ impl Scene {
         self.kubectl(&gone).await.unwrap();
     }
 
+    /// Takes the release away, and waits for its pods to be gone.
+    pub async fn uninstall(&self) {
+        self.cluster.helm(["uninstall", "s3bundler", "--namespace", RELEASE, "--wait"]).await.unwrap();
+    }
+
+    /// Installs the release anew, beside the definition that the last one left.
+    pub async fn install_again(&self) {
+        self.helm("install", &self.values).await;
+    }
+
     async fn helm(&self, command: &str, values: &Value) {
         let file = self.cluster.folder().join("values.json");
         std::fs::write(&file, values.to_string()).unwrap();
@@ -153,6 +170,7 @@ impl Scene {
     }
 
     async fn team_under(&self, level: &str, name: &str) -> Team<'_> {
+        assert!(self.teams.lock().unwrap().insert(name.to_owned()), "another scenario has the namespace {name}");
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "s3bundler-worker", "namespace": name}});
         let documents = json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforcing(level)}},
@@ -179,7 +197,7 @@ impl Scene {
 
     /// From now on this decides what becomes of the requests of groupers and workers to a bucket.
     pub fn rule(&self, bucket: String, rule: impl Fn(&Seen) -> Fault + Send + Sync + 'static) {
-        self.rules.lock().unwrap().insert(bucket, Box::new(rule));
+        self.rules.lock().unwrap().insert(bucket, Arc::new(rule));
     }
 
     /// Everything that tells why a test failed.

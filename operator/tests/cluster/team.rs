@@ -130,11 +130,31 @@ impl Team<'_> {
 
     /// The same, where it is a trouble that has to show itself: a minute after its cause at the latest.
     pub async fn shows(&self, cause: Instant, run: &str, name: &str, reason: &str) -> ArchiveRunStatus {
-        let status = self.condition(run, name, "True", reason).await;
+        self.shows_as(cause, run, name, "True", reason).await
+    }
+
+    /// The same of a condition that is not True where it is bad.
+    pub async fn shows_as(&self, cause: Instant, run: &str, name: &str, value: &str, reason: &str) -> ArchiveRunStatus {
+        let status = self.condition(run, name, value, reason).await;
         let took = cause.elapsed();
         println!("{}/{run}: {name}/{reason} {:.1} s after its cause", self.name, took.as_secs_f64());
         assert!(took < SHOWN, "{}/{run}: {name}/{reason} only {took:?} after its cause", self.name);
         status
+    }
+
+    /// Waits for an event of a run, a minute after its cause at the latest; gives what it says.
+    pub async fn event(&self, cause: Instant, run: &str, reason: &str) -> String {
+        let of_run = format!("--field-selector=reason={reason},involvedObject.name={run}");
+        let events = ["get", "events", "-n", &self.name, &of_run, "-o", "jsonpath={.items[*].message}"];
+        loop {
+            let told = self.scene.kubectl(&events).await.unwrap();
+            if !told.is_empty() {
+                println!("{}/{run}: event {reason} {:.1} s after its cause", self.name, cause.elapsed().as_secs_f64());
+                return told;
+            }
+            assert!(cause.elapsed() < SHOWN, "{}/{run}: no event {reason} in {SHOWN:?}", self.name);
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     pub async fn patch(&self, run: &str, patch: Value) {

@@ -81,12 +81,35 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
     the_api_refuses_what_the_admission_policy_is_against(&team, &manifest).await;
 }
 
+/// A release goes while a run is under way: the run and its definition stay, and so does what holds it, until there is an
+/// operator again.
+pub async fn a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go(scene: &Scene) {
+    let team = scene.team("uninstalled").await;
+    let manifest = team.inventory(OBJECTS).await;
+    team.rule("source", |_| Fault::Delay(GROUP_TAKES));
+    // The release of the scenario before watches its own namespaces only.
+    scene.upgrade(json!({"operator": {"watchNamespaces": []}})).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    scene.uninstall().await;
+
+    team.delete("logs").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let status = team.status("logs").await;
+    assert!(status.queue.is_some(), "the definition stays, and the run with its finalizer: {status:?}");
+    assert!(!team.queues().await.is_empty());
+    scene.install_again().await;
+    team.gone("logs", Duration::from_mins(1)).await;
+    assert!(team.queues().await.is_empty());
+    team.cleared(&["deployments", "jobs", "pods"]).await;
+}
+
 /// Waits until runs are complete and sees that they never ask for more workers than there may be; gives whether any was
 /// told that there is none for it.
 async fn all_end_within_the_cap(runs: &[(&Team<'_>, &str)]) -> bool {
     let (begun, mut waits) = (Instant::now(), false);
     loop {
-        let asked = replicas(runs[0].0.scene).await;
+        let asked = replicas(runs).await;
         assert!(asked.iter().map(|(_, replicas)| replicas).sum::<i32>() <= MAX_WORKERS, "{asked:?}");
         let statuses = join_all(runs.iter().map(|(team, run)| team.status(run))).await;
         waits |= statuses.iter().any(|status| told(status, "Degraded") == Some(("True", "WorkersExhausted")));
@@ -98,13 +121,16 @@ async fn all_end_within_the_cap(runs: &[(&Team<'_>, &str)]) -> bool {
     }
 }
 
-/// Workers that runs ask for, all of them in one moment.
-async fn replicas(scene: &Scene) -> Vec<(String, i32)> {
-    let deployments: Api<Deployment> = Api::all(scene.client.clone());
+/// Workers that these runs ask for, all of them in one moment. Runs of other scenarios may be left over: nobody watches them.
+async fn replicas(runs: &[(&Team<'_>, &str)]) -> Vec<(String, i32)> {
+    let deployments: Api<Deployment> = Api::all(runs[0].0.scene.client.clone());
     let listed = ListParams::default().labels("app.kubernetes.io/component=worker");
     let found = asked::api(|| deployments.list(&listed)).await.unwrap();
+    let is_ours = |deployment: &&Deployment| {
+        runs.iter().any(|(team, _)| deployment.metadata.namespace.as_ref() == Some(&team.name))
+    };
     let replicas = |deployment: &Deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    found.iter().map(|deployment| (deployment.name_any(), replicas(deployment))).collect()
+    found.iter().filter(is_ours).map(|deployment| (deployment.name_any(), replicas(deployment))).collect()
 }
 
 /// The pods of a run's workers, as its Deployment makes them.

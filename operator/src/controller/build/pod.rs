@@ -46,7 +46,7 @@ impl Pod<'_> {
             name: CONTAINER.to_owned(),
             image: Some(run.image.clone()),
             image_pull_policy: Some(self.defaults.image_pull_policy.clone()),
-            args: Some(self.args),
+            args: Some(self.args.iter().map(|arg| literal(arg)).collect()),
             env: Some(env(run, self.defaults)),
             resources: Some(self.resources.clone()),
             security_context: Some(restricted()),
@@ -164,6 +164,12 @@ fn env(run: &Run, defaults: &Defaults) -> Vec<EnvVar> {
     env
 }
 
+/// An argument as it is: `$(NAME)` in one would be the variable of that name, a Secret's too, and `$$` a single `$`
+/// ("Define a Command and Arguments for a Container", Kubernetes documentation).
+fn literal(arg: &str) -> String {
+    arg.replace('$', "$$")
+}
+
 fn plain(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
 }
@@ -176,6 +182,35 @@ mod tests {
     use super::*;
     use crate::controller::testing::{archive_run, defaults};
     use crate::controller::validate::validate;
+
+    #[test]
+    fn what_a_spec_says_is_never_a_variable_of_its_pods() {
+        let run = validate(
+            &archive_run(json!({
+                "source": {"includePrefixes": ["a$$b/"]},
+                "destination": {"prefix": "$(AWS_SECRET_ACCESS_KEY)", "tags": {"cost": "$(POD_NAME)$"}},
+            })),
+            &defaults(),
+        )
+        .expect("a run");
+        let pods = [
+            grouper(&run, &defaults(), 0, Some("s3://inv/$(X)/manifest.json"), Some("q")).spec.map(|job| job.template),
+            workers(&run, &defaults(), "q").spec.map(|deployment| deployment.template),
+        ];
+        let args = pods.map(|pod| {
+            let pod = pod.and_then(|template| template.spec).expect("a pod");
+            pod.containers.into_iter().next().and_then(|container| container.args).expect("arguments")
+        });
+        for arg in args.iter().flatten() {
+            assert!(!arg.replace("$$", "").contains('$'), "{arg}");
+        }
+        let has = |args: &[String], arg: &str| args.iter().any(|it| it == arg);
+        for args in &args {
+            assert!(has(args, "--destination=s3://archive/$$(AWS_SECRET_ACCESS_KEY)"), "{args:?}");
+            assert!(has(args, "--tag=cost=$$(POD_NAME)$$"), "{args:?}");
+        }
+        assert!(has(&args[0], "--include=a$$$$b/") && has(&args[0], "--inventory=s3://inv/$$(X)/manifest.json"));
+    }
 
     #[test]
     fn every_pod_trusts_the_certificates_of_the_operators_settings() {

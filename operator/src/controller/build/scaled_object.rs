@@ -30,12 +30,16 @@ pub fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject {
     if let Some(url) = url.as_ref().filter(|url| !url.is_public()) {
         trigger["metadata"]["awsEndpoint"] = json!(url.endpoint());
     }
-    if let Some(reference) = &keda.authentication_ref {
-        let kind = match reference.kind {
-            AuthenticationKind::TriggerAuthentication => "TriggerAuthentication",
-            AuthenticationKind::ClusterTriggerAuthentication => "ClusterTriggerAuthentication",
-        };
-        trigger["authenticationRef"] = json!({"name": reference.name, "kind": kind});
+    match &keda.authentication_ref {
+        // Unless told so, KEDA looks for keys of the pods that it scales ("AWS SQS Queue", KEDA documentation).
+        None => trigger["metadata"]["identityOwner"] = json!("operator"),
+        Some(reference) => {
+            let kind = match reference.kind {
+                AuthenticationKind::TriggerAuthentication => "TriggerAuthentication",
+                AuthenticationKind::ClusterTriggerAuthentication => "ClusterTriggerAuthentication",
+            };
+            trigger["authenticationRef"] = json!({"name": reference.name, "kind": kind});
+        }
     }
     // KEDA and the HPA that it makes know no maximum of zero.
     let max = if most == 0 { run.max_replicas } else { most };

@@ -92,6 +92,8 @@ fn keda_is_held_at_zero_by_an_annotation_that_is_gone_when_it_goes_on() {
         ],
     );
     assert_eq!(going.pointer("/spec/triggers/0/metadata/awsEndpoint"), None);
+    assert_says(&going, &[("/spec/triggers/0/metadata/identityOwner", json!("operator"))]);
+    assert_eq!(going.pointer("/spec/triggers/0/authenticationRef"), None);
     // Other servers' URLs name no region, and KEDA asks AWS where it is not told of them.
     let elsewhere = json!(scaled_object(&run, "http://10.88.0.1:5000/1/q", 7));
     assert_says(
@@ -101,6 +103,16 @@ fn keda_is_held_at_zero_by_an_annotation_that_is_gone_when_it_goes_on() {
             ("/spec/triggers/0/metadata/awsEndpoint", json!("http://10.88.0.1:5000")),
         ],
     );
+}
+
+#[test]
+fn keda_signs_in_as_the_run_says() {
+    let keda = json!({"authenticationRef": {"name": "sqs", "kind": "ClusterTriggerAuthentication"}});
+    let run = run(json!({"workers": {"scaling": {"mode": "Keda", "keda": keda}}}));
+    let object = json!(scaled_object(&run, "https://sqs.eu-west-2.amazonaws.com/1/q", 3));
+    let reference = json!({"name": "sqs", "kind": "ClusterTriggerAuthentication"});
+    assert_says(&object, &[("/spec/triggers/0/authenticationRef", reference)]);
+    assert_eq!(object.pointer("/spec/triggers/0/metadata/identityOwner"), None);
 }
 
 #[test]

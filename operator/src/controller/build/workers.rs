@@ -23,6 +23,8 @@ const PORT: i32 = 8081;
 const PORT_NAME: &str = "http";
 /// The node's disk, as a resource.
 const DISK: &str = "ephemeral-storage";
+/// Groups that a worker may work on at a time, as `bundle --groups` takes them.
+const MOST_GROUPS: u32 = 64;
 /// Seconds after the drain in which uploads are aborted and messages given back.
 const AFTER_DRAIN: i64 = 30;
 
@@ -111,7 +113,7 @@ fn args(run: &Run, queue: &str) -> Vec<String> {
     arg("destination", &destination);
     arg("queue", &queue);
     arg("name", &run.name);
-    arg("groups", &run.groups_per_worker);
+    arg("groups", &run.groups_per_worker.min(MOST_GROUPS));
     arg("drain", &run.drain.as_secs());
     arg("scratch", &SCRATCH);
     // The rest is for catalogs and group manifests.
@@ -209,6 +211,17 @@ mod tests {
             let pod = super::workers(&run, &defaults(), "q").spec.and_then(|spec| spec.template.spec).expect("a pod");
             let found: Value = serde_json::to_value(&pod.containers[0].resources).expect("JSON");
             assert_eq!(found, expected, "{workers}");
+        }
+    }
+
+    #[test]
+    fn a_worker_is_asked_for_no_more_groups_at_a_time_than_it_takes() {
+        for (wanted, expected) in
+            [(1, "--groups=1"), (64, "--groups=64"), (65, "--groups=64"), (i32::MAX, "--groups=64")]
+        {
+            let scaling = json!({"workers": {"scaling": {"targetGroupsPerWorker": wanted}}});
+            let run = read(&archive_run(scaling), &defaults()).expect("a run");
+            assert!(args(&run, "q").iter().any(|arg| arg == expected), "{wanted}: {:?}", args(&run, "q"));
         }
     }
 

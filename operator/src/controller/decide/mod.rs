@@ -203,7 +203,7 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, no
     if run.suspend {
         return Decision { refused, ..suspended(run, prior, seen) };
     }
-    if let Some(told) = too_late(run, prior, now) {
+    if let Some(told) = too_late(run, prior, now).filter(|_| !under_way::is_done(run, prior, seen)) {
         return Decision::failed(prior, told);
     }
     match (&prior.queue, refused) {

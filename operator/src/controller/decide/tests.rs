@@ -37,6 +37,7 @@ fn seen() -> Observed {
         pods: Pods::default(),
         depths: None,
         empty_for: Duration::ZERO,
+        sent_again: false,
         summary: None,
         pass_summary: None,
         counted: Some(Counted::default()),
@@ -51,7 +52,7 @@ fn working(groups: u64) -> Observed {
     Observed {
         grouper: GrouperState::Succeeded,
         workers: Some(WorkersState { replicas: 2 }),
-        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 2 }), dead_lettered: Some(0) }),
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 2 }), dead_lettered: Ok(0) }),
         summary: Some(summary.clone()),
         pass_summary: Some(summary),
         ..seen()
@@ -146,12 +147,12 @@ fn groups_are_made_and_archived_side_by_side() {
     let decision = decide(&run(json!({})), &claimed(), &seen(), now());
     assert_eq!(decision.writes, [Write::ApplyGrouper(0)], "no worker before the depth is known");
     assert_eq!(decision.phase, Phase::Grouping);
-    let empty = Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(0) });
+    let empty = Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(0) });
     let decision = decide(&run(json!({})), &claimed(), &Observed { depths: empty, ..seen() }, now());
     assert_eq!(decision.writes, [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(1)]);
     let grouping = Observed {
         grouper: GrouperState::Running,
-        depths: Some(Depths { groups: Ok(Depth { visible: 3, in_flight: 0 }), dead_lettered: Some(0) }),
+        depths: Some(Depths { groups: Ok(Depth { visible: 3, in_flight: 0 }), dead_lettered: Ok(0) }),
         workers: Some(WorkersState { replicas: 1 }),
         ..seen()
     };
@@ -188,6 +189,10 @@ fn objects_worth_another_try_are_grouped_again_once_the_pass_is_whole() {
     let decision = decide(&run, &claimed(), &seen, now());
     assert_eq!((decision.phase, decision.pass, decision.writes.len()), (Phase::Retrying, 1, 0));
 
+    let more = Observed { counted: Some(counted(&[first])), ..working(2) };
+    let message = decide(&run, &claimed(), &more, now()).message;
+    assert_eq!(message, "1 of 2 groups, 1 objects failed: NoSuchKey 1", "the other may still be had");
+
     let prior = ArchiveRunStatus { retry_pass: Some(1), ..claimed() };
     let again =
         Observed { pass_summary: None, grouper: GrouperState::Absent, counted: Some(counted(&[first])), ..working(1) };
@@ -199,7 +204,7 @@ fn objects_worth_another_try_are_grouped_again_once_the_pass_is_whole() {
     let all = [first, "logs.retry1.000000~a0~c0~f1~b0~Retry1"];
     let decision = decide(&run, &prior, &Observed { counted: Some(counted(&all)), ..working(1) }, now());
     assert_eq!(decision.phase, Phase::CompleteWithFailures);
-    assert_eq!(decision.message, "8 objects in 2 groups are archived, 2 failed: see status.failures");
+    assert_eq!(decision.message, "8 objects in 2 groups are archived, 2 objects failed: NoSuchKey 1, Retry 1");
 }
 
 #[test]
@@ -272,8 +277,9 @@ fn a_run_under_way_goes_on_without_its_service_account() {
 fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
     let run = run(json!({}));
     let dead = |dead, names: &[&str]| Observed {
-        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(dead) }),
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(dead) }),
         counted: Some(counted(names)),
+        empty_for: Duration::from_mins(1),
         ..working(2)
     };
     let one = ["logs.000000~a1~c0~f0~b1"];
@@ -282,10 +288,14 @@ fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
     assert_eq!((degraded.reason, decision.stalled), ("DeadLetters", None));
     assert!(degraded.message.contains("kubectl annotate"), "{degraded:?}");
     assert_eq!(decide(&run, &claimed(), &dead(1, &one), now()).stalled.unwrap().reason, "GroupsDeadLettered");
+    // A single reading may be wrong.
+    let just_now = Observed { empty_for: Duration::ZERO, ..dead(1, &one) };
+    let decision = decide(&run, &claimed(), &just_now, now());
+    assert_eq!((decision.stalled, decision.degraded.unwrap().reason), (None, "DeadLetters"));
     // An existing queue may have dead letters of others.
     let foreign = Observed { depths: working(2).depths, ..dead(500, &one) };
     let foreign = Observed {
-        depths: foreign.depths.map(|depths| Depths { dead_lettered: Some(500), ..depths }),
+        depths: foreign.depths.map(|depths| Depths { dead_lettered: Ok(500), ..depths }),
         ..dead(500, &one)
     };
     let decision = decide(&run, &claimed(), &foreign, now());
@@ -295,6 +305,9 @@ fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
         |since| ArchiveRunStatus { conditions: vec![condition("Stalled", "GroupsDeadLettered", since)], ..claimed() };
     let patient = decide(&run, &stalled("2026-11-23T11:00:00Z"), &dead(1, &one), now());
     assert_eq!(patient.failed, None);
+    // An operator that has just started has seen the queue once.
+    let anew = decide(&run, &stalled("2026-11-23T11:00:00Z"), &just_now, now());
+    assert_eq!(anew.stalled.unwrap().reason, "GroupsDeadLettered");
     let given_up = decide(&run, &stalled("2026-11-22T11:00:00Z"), &dead(1, &one), now());
     assert_eq!(given_up.failed.unwrap().reason, "GroupsDeadLettered");
 
@@ -307,9 +320,38 @@ fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
 }
 
 #[test]
+fn dead_letters_that_cannot_be_counted_are_neither_lost_nor_given_up() {
+    let unknown = |kind, empty_for| Observed {
+        depths: Some(Depths {
+            groups: Ok(Depth { visible: 0, in_flight: 0 }),
+            dead_lettered: Err(AwsError { kind, action: "GetQueueAttributes", ..denied() }),
+        }),
+        empty_for,
+        ..working(2)
+    };
+    let (run, long) = (run(json!({})), Duration::from_hours(1));
+    let waits = condition("Stalled", "GroupsDeadLettered", "2026-11-20T11:00:00Z");
+    let waits = ArchiveRunStatus { conditions: vec![waits], ..claimed() };
+    for (prior, kind, empty_for, stalled, degraded) in [
+        (claimed(), AwsErrorKind::Transient, long, None, Some("DepthUnknown")),
+        (claimed(), AwsErrorKind::Denied, Duration::ZERO, None, Some("DepthUnknown")),
+        (claimed(), AwsErrorKind::Denied, long, Some("AccessDenied"), None),
+        (waits, AwsErrorKind::Transient, long, Some("GroupsDeadLettered"), Some("DepthUnknown")),
+    ] {
+        let decision = decide(&run, &prior, &unknown(kind, empty_for), now());
+        let reasons = [decision.stalled, decision.degraded].map(|told| told.map(|told| told.reason));
+        assert_eq!((reasons, decision.failed), ([stalled, degraded], None), "{kind:?} {empty_for:?}");
+        assert!(!decision.writes.contains(&Write::DeleteGrouper(0)), "{:?}", decision.writes);
+    }
+    let gone = decide(&run, &claimed(), &unknown(AwsErrorKind::NotFound, long), now());
+    assert_eq!(gone.degraded.unwrap().reason, "QueueMissing");
+    assert!(matches!(gone.writes.last(), Some(Write::MakeQueues(_))), "{:?}", gone.writes);
+}
+
+#[test]
 fn groups_whose_messages_are_lost_are_sent_again() {
     let lost = |empty_for| Observed {
-        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(0) }),
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(0) }),
         empty_for,
         ..working(2)
     };
@@ -318,15 +360,33 @@ fn groups_whose_messages_are_lost_are_sent_again() {
     assert!(again(lost(Duration::from_mins(15))));
     // Also beside a dead letter.
     let beside = Observed {
-        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Some(1) }),
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(1) }),
         ..lost(Duration::from_mins(15))
     };
     assert!(again(beside));
+    // Letters of others may hide that messages are lost: once.
+    for (dead, sent_again, expected) in [(2, false, false), (500, false, true), (500, true, false)] {
+        let hidden = Observed {
+            depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(dead) }),
+            sent_again,
+            ..lost(Duration::from_mins(15))
+        };
+        assert_eq!(again(hidden), expected, "{dead} {sent_again}");
+    }
+    // As many receipts as groups, but not theirs.
+    let beyond = counted(&["logs.000000~a1~c0~f0~b1", "logs.000007~a1~c0~f0~b1"]);
+    let seen = Observed { counted: Some(beyond), ..lost(Duration::from_mins(15)) };
+    let decision = decide(&run(json!({})), &claimed(), &seen, now());
+    assert!(decision.writes.contains(&Write::DeleteGrouper(0)), "{:?}", decision.writes);
+    let seen =
+        Observed { counted: Some(counted(&["logs.000000~a1~c0~f0~b1", "logs.000007~a1~c0~f0~b1"])), ..working(2) };
+    let decision = decide(&run(json!({})), &claimed(), &seen, now());
+    assert_eq!((decision.workers, decision.degraded.unwrap().reason), (2, "UnexpectedReceipts"));
 }
 
 #[test]
 fn a_queue_that_somebody_deleted_is_made_again_unless_it_was_brought() {
-    let gone = |kind| Depths { groups: Err(AwsError { kind, ..denied() }), dead_lettered: None };
+    let gone = |kind| Depths { groups: Err(AwsError { kind, ..denied() }), dead_lettered: Ok(0) };
     let existing =
         json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
     for (spec, kind, is_made, stalled, degraded) in [
@@ -373,7 +433,7 @@ fn who_scales_is_left_to_it() {
 fn a_run_for_which_others_leave_no_worker_says_so_and_has_none() {
     for (mode, is_told) in [("Builtin", true), ("Keda", true), ("External", false)] {
         let run = run(json!({"workers": {"scaling": {"mode": mode}}}));
-        let waiting = Depths { groups: Ok(Depth { visible: 5, in_flight: 0 }), dead_lettered: Some(0) };
+        let waiting = Depths { groups: Ok(Depth { visible: 5, in_flight: 0 }), dead_lettered: Ok(0) };
         let mut seen = Observed { workers: None, depths: Some(waiting), ..working(5) };
         let decision = super::decide(&run, &claimed(), &seen, 0, now());
         assert_eq!((decision.workers, decision.holds(0)), (0, 0), "{mode}");
@@ -410,6 +470,14 @@ fn deadlines_and_too_many_failures_end_a_run() {
         assert_eq!(decide(&run, &resumed, &working(2), now()).failed.is_some(), late, "{deadline}");
     }
 
+    // Not where all is archived already and only the pods are leaving.
+    let all = ["logs.000000~a1~c0~f0~b1", "logs.000001~a1~c0~f0~b1"];
+    for (pods, phase) in [(2, Phase::Draining), (0, Phase::Complete)] {
+        let pods = Pods { present: pods, ..Pods::default() };
+        let seen = Observed { counted: Some(counted(&all)), pods, ..working(2) };
+        assert_eq!(decide(&late, &claimed(), &seen, now()).phase, phase);
+    }
+
     let strict = run(json!({"failurePolicy": {"maxFailedObjects": 1}}));
     let failed = |names: &[&str]| {
         decide(&strict, &claimed(), &Observed { counted: Some(counted(names)), ..working(2) }, now()).failed
@@ -418,16 +486,37 @@ fn deadlines_and_too_many_failures_end_a_run() {
     assert_eq!(failed(&["logs.000000~a1~c0~f2~b1~NoSuchKey1~Retry1"]), None, "one may still be had");
 }
 
+/// Until its last retry pass has come to them, objects that failed for the time being have not failed.
+#[test]
+fn no_run_fails_for_objects_that_a_pass_has_not_tried_yet() {
+    let strict = run(json!({"retry": {"maxObjectPasses": 1}, "failurePolicy": {"maxFailedObjects": 10}}));
+    let first = "logs.000000~a0~c0~f1000~b0~Retry1000";
+    let last_pass = ArchiveRunStatus { retry_pass: Some(1), ..claimed() };
+    let failed = |names: &[&str], groups| {
+        let seen = Observed { counted: Some(counted(names)), ..working(groups) };
+        decide(&strict, &last_pass, &seen, now()).failed.map(|told| told.reason)
+    };
+    assert_eq!(failed(&[first], 10), None);
+    assert_eq!(failed(&[first, "logs.retry1.000000~a90~c0~f10~b0~Retry10"], 10), None);
+    assert_eq!(failed(&[first, "logs.retry1.000000~a89~c0~f11~b0~Retry11"], 10), Some("TooManyFailedObjects"));
+    assert_eq!(failed(&[first, "logs.retry1.000000~a990~c0~f10~b0~Retry10"], 1), None);
+    assert_eq!(failed(&[first, "logs.retry1.000000~a0~c0~f1000~b0~Retry1000"], 1), Some("TooManyFailedObjects"));
+}
+
 #[test]
 fn what_is_wrong_with_pods_stalls_or_degrades() {
-    for (problem, stalled, degraded) in [
-        (Problem::Denied("x".to_owned()), Some("AccessDenied"), None),
-        (Problem::ImagePull("x".to_owned()), Some("ImagePull"), None),
-        (Problem::FailedCreate("x".to_owned()), Some("QuotaExceeded"), None),
-        (Problem::CrashLooping("x".to_owned()), None, Some("CrashLooping")),
-        (Problem::Unschedulable("x".to_owned()), None, Some("Unschedulable")),
+    for (problem, running, stalled, degraded) in [
+        (Problem::Denied("x".to_owned()), 0, Some("AccessDenied"), None),
+        (Problem::Denied("x".to_owned()), 1, Some("AccessDenied"), None),
+        (Problem::ImagePull("x".to_owned()), 0, Some("ImagePull"), None),
+        (Problem::FailedCreate("x".to_owned()), 0, Some("QuotaExceeded"), None),
+        // Others are at work.
+        (Problem::ImagePull("x".to_owned()), 1, None, Some("ImagePull")),
+        (Problem::FailedCreate("x".to_owned()), 5, None, Some("QuotaExceeded")),
+        (Problem::CrashLooping("x".to_owned()), 0, None, Some("CrashLooping")),
+        (Problem::Unschedulable("x".to_owned()), 0, None, Some("Unschedulable")),
     ] {
-        let pods = Pods { problems: vec![problem], ..Pods::default() };
+        let pods = Pods { problems: vec![problem], running, ..Pods::default() };
         let decision = decide(&run(json!({})), &claimed(), &Observed { pods, ..working(2) }, now());
         assert_eq!(decision.stalled.map(|told| told.reason), stalled);
         assert_eq!(decision.degraded.map(|told| told.reason), degraded);
@@ -436,7 +525,7 @@ fn what_is_wrong_with_pods_stalls_or_degrades() {
 
 #[test]
 fn workers_stay_as_they_are_where_the_depth_is_unknown() {
-    let depths = Depths { groups: Err(AwsError { kind: AwsErrorKind::Transient, ..denied() }), dead_lettered: None };
+    let depths = Depths { groups: Err(AwsError { kind: AwsErrorKind::Transient, ..denied() }), dead_lettered: Ok(0) };
     let seen = Observed { depths: Some(depths), workers: Some(WorkersState { replicas: 7 }), ..working(9) };
     let decision = decide(&run(json!({})), &claimed(), &seen, now());
     assert_eq!((decision.workers, decision.degraded.unwrap().reason), (7, "DepthUnknown"));

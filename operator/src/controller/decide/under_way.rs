@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use s3bundler_contract::{ExitCode, RunSummary};
+use s3bundler_contract::{ExitCode, Reason, RunSummary};
 
 use super::{Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
 use crate::autoscale::plan::{Depth, Inputs, most, replicas};
-use crate::aws::AwsErrorKind;
+use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::validate::{QueuePlan, REDRIVE_ANNOTATION, Run};
 use crate::crd::{ArchiveRunStatus, ScalingMode};
@@ -29,6 +30,14 @@ const EMPTY: Duration = Duration::from_mins(1);
 /// Whether every group of a pass has a receipt: as many names as the pass has groups, and none beyond them.
 fn is_whole(summary: &RunSummary, sums: &Sums) -> bool {
     sums.groups == summary.groups && sums.beyond <= summary.groups
+}
+
+/// Whether every group of every pass has its receipt, and no pass is left to be made.
+pub(super) fn is_done(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> bool {
+    let pass = pass_of(prior);
+    let (Some(counted), Some(summary)) = (&seen.counted, &seen.pass_summary) else { return false };
+    let sums = counted.pass(pass);
+    is_whole(summary, &sums) && (sums.retryable() == 0 || pass >= run.max_passes)
 }
 
 /// The next step of a run that has its queue.
@@ -61,7 +70,7 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
         }
         return end(run, decision, seen, counted, summary);
     }
-    if let Some(told) = too_many_failed(run, counted, pass) {
+    if let Some(told) = too_many_failed(run, counted, still_to_be_had(run, counted, pass)) {
         return Decision::failed(prior, told);
     }
 
@@ -93,38 +102,86 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
 
     // Groups that nobody works on.
     let total = seen.pass_summary.as_ref().map(|summary| summary.groups);
-    let missing = total.map(|total| total.saturating_sub(sums.groups));
-    let dead = seen.depths.as_ref().and_then(|depths| depths.dead_lettered).unwrap_or(0);
-    if let Some(told) = dead_letters(run, dead, missing) {
-        // Letters of others, or of groups that were archived all the same, keep no run from its end while it has work.
-        let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
-        if is_empty && missing.is_some_and(|missing| missing <= dead) {
-            let since = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
-            let since = since.filter(|it| it.reason == "GroupsDeadLettered").map(|it| it.last_transition_time.0);
-            if since.is_some_and(|since| now.duration_since(since) > PATIENCE) {
-                return Decision::failed(prior, Told::new("GroupsDeadLettered", told.message));
+    // It is not whole: where as many groups as there are have receipts, one of those is of a group that is not.
+    let missing = total.map(|total| total.saturating_sub(sums.groups).max(1));
+    match seen.depths.as_ref().map(|depths| &depths.dead_lettered) {
+        Some(Ok(dead)) => {
+            if let Some(failed) = nobody_works(run, prior, seen, &mut decision, (missing, *dead), now) {
+                return failed;
             }
-            decision.stalled = Some(Told::new("GroupsDeadLettered", told.message));
-        } else {
-            decision.degraded = Some(told);
         }
-    }
-    let lost = missing.map_or(0, |missing| missing.saturating_sub(dead));
-    if lost > 0 && seen.empty_for >= LOST && seen.grouper == GrouperState::Succeeded {
-        // Their messages are gone: retention, or a grouper that died between PUT and send.
-        let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
-        decision.degraded = Some(Told::new("MessagesLost", message));
-        decision.writes.push(Write::DeleteGrouper(pass));
+        Some(Err(error)) => dead_letters_unknown(prior, seen, &mut decision, error),
+        None => {}
     }
 
     workers(run, &mut decision, seen, missing, cap);
     missing_queue(run, &mut decision, seen);
+    let dead = seen.depths.as_ref().and_then(|depths| depths.dead_lettered.as_ref().ok());
     let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
-    if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked) && dead > 0) {
+    if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked))
+        && dead.is_some_and(|dead| *dead > 0)
+    {
         decision.writes.push(Write::Redrive(asked.clone()));
     }
     tell(&mut decision, seen, counted, total);
     decision
+}
+
+/// Groups without receipt that nobody works on: in the dead-letter queue, or lost. Gives the end of a run that waited for a
+/// person in vain. `missing` groups have no receipt, `dead` letters may be theirs, or of others, or of groups that were
+/// archived all the same.
+fn nobody_works(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    decision: &mut Decision,
+    (missing, dead): (Option<u64>, u64),
+    now: Timestamp,
+) -> Option<Decision> {
+    let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
+    let stalled = stalled_by_dead_letters(prior);
+    if let Some(told) = dead_letters(run, dead, missing) {
+        // One reading may be wrong; an operator that comes anew has none but the first.
+        let is_empty = is_empty && (stalled.is_some() || seen.empty_for >= EMPTY);
+        if is_empty && missing.is_some_and(|missing| missing <= dead) {
+            let told = Told::new("GroupsDeadLettered", told.message);
+            let since = stalled.map(|it| it.last_transition_time.0);
+            if since.is_some_and(|since| now.duration_since(since) > PATIENCE) {
+                return Some(Decision::failed(prior, told));
+            }
+            decision.stalled = Some(told);
+        } else {
+            decision.degraded = Some(told);
+        }
+    }
+    let missing = missing.unwrap_or(0);
+    // With more letters than missing groups some are of others, and hide that groups are lost. Sending those again that are
+    // dead letters costs their tries once more, so it is done once.
+    let lost = if dead > missing && !seen.sent_again { missing } else { missing.saturating_sub(dead) };
+    if lost > 0 && seen.empty_for >= LOST && seen.grouper == GrouperState::Succeeded {
+        // Their messages are gone: retention, or a grouper that died between PUT and send.
+        let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
+        decision.degraded = Some(Told::new("MessagesLost", message));
+        decision.writes.push(Write::DeleteGrouper(decision.pass));
+    }
+    None
+}
+
+fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {
+    prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True" && it.reason == "GroupsDeadLettered")
+}
+
+/// Whether groups are lost or dead letters cannot be told, so neither is acted on, and a run that waits goes on waiting.
+fn dead_letters_unknown(prior: &ArchiveRunStatus, seen: &Observed, decision: &mut Decision, error: &AwsError) {
+    let told = || Told::new("DepthUnknown", error.to_string());
+    if let Some(known) = stalled_by_dead_letters(prior) {
+        decision.stalled = Some(Told::new("GroupsDeadLettered", known.message.clone()));
+        decision.degraded = Some(told());
+    } else if error.kind == AwsErrorKind::Denied && seen.empty_for >= LOST {
+        decision.stalled = Some(Told::new("AccessDenied", error.to_string()));
+    } else {
+        decision.degraded = Some(told());
+    }
 }
 
 /// How long ago the grouper was made, or failed.
@@ -147,19 +204,31 @@ fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Op
 
 /// A queue that somebody deleted took its messages along. One of the run's own is made again, and they are sent again.
 fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed) {
-    let Some(Err(error)) = seen.depths.as_ref().map(|depths| &depths.groups) else { return };
-    if error.kind != AwsErrorKind::NotFound {
-        return;
-    }
-    let QueuePlan::Managed(name) = &run.queue else {
-        decision.stalled.get_or_insert_with(|| Told::new("QueueMissing", format!("{error}: make it again")));
-        return;
-    };
-    let message = format!("{error}: it is made again, and what it held is sent again");
-    decision.degraded = Some(Told::new("QueueMissing", message));
-    decision.writes.push(Write::MakeQueues(name.clone()));
-    if matches!(seen.grouper, GrouperState::Running | GrouperState::Succeeded) {
-        decision.writes.push(Write::DeleteGrouper(decision.pass));
+    let Some(depths) = &seen.depths else { return };
+    let is_gone = |error: &&AwsError| error.kind == AwsErrorKind::NotFound;
+    let gone = depths.groups.as_ref().err().filter(is_gone);
+    let dead_letters_gone = depths.dead_lettered.as_ref().err().filter(is_gone);
+    match (&run.queue, gone, dead_letters_gone) {
+        (_, None, None) => {}
+        (QueuePlan::Existing(_), Some(error), _) => {
+            decision.stalled.get_or_insert_with(|| Told::new("QueueMissing", format!("{error}: make it again")));
+        }
+        (QueuePlan::Existing(_), None, Some(error)) => {
+            decision.degraded = Some(Told::new("QueueMissing", format!("{error}: make it again")));
+        }
+        (QueuePlan::Managed(name), Some(error), _) => {
+            let message = format!("{error}: it is made again, and what it held is sent again");
+            decision.degraded = Some(Told::new("QueueMissing", message));
+            decision.writes.push(Write::MakeQueues(name.clone()));
+            if matches!(seen.grouper, GrouperState::Running | GrouperState::Succeeded) {
+                decision.writes.push(Write::DeleteGrouper(decision.pass));
+            }
+        }
+        // What it held is sent again once its queue has been empty for long enough.
+        (QueuePlan::Managed(name), None, Some(error)) => {
+            decision.degraded = Some(Told::new("QueueMissing", format!("{error}: it is made again")));
+            decision.writes.push(Write::MakeQueues(name.clone()));
+        }
     }
 }
 
@@ -202,16 +271,34 @@ fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<
 /// Phase, message, and what is wrong.
 fn tell(decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
     let sums = counted.pass(decision.pass);
+    let mut outcome = counted.outcome();
+    // The rest may still be had.
+    outcome.failed.remove(&Reason::Retry);
     (decision.phase, decision.message) = match (decision.pass, total) {
         (0, None) => (Phase::Grouping, format!("making groups; {} are archived already", sums.groups)),
         (0, Some(total)) => (Phase::Bundling, format!("{} of {total} groups", sums.groups)),
         (pass, None) => (Phase::Retrying, format!("retry pass {pass}: making groups")),
         (pass, Some(total)) => (Phase::Retrying, format!("retry pass {pass}: {} of {total} groups", sums.groups)),
     };
+    decision.message.push_str(&failed_words(&outcome));
     problems(decision, seen);
     if let Some(name) = counted.defects.first() {
         let message = format!("{} should not be among the receipts of this run", crate::printable(name));
-        decision.degraded.get_or_insert_with(|| Told::new("DeadLetters", message));
+        decision.degraded.get_or_insert_with(|| Told::new("UnexpectedReceipts", message));
+    }
+    if let Some(total) = total.filter(|total| sums.beyond > *total) {
+        let message =
+            format!("there are receipts of groups beyond the {total} that were made: see receipts/ of this run");
+        decision.degraded.get_or_insert_with(|| Told::new("UnexpectedReceipts", message));
+    }
+}
+
+/// How many objects failed and why, for the end of a sentence; nothing where none did.
+fn failed_words(outcome: &Sums) -> String {
+    let reasons: Vec<_> = outcome.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    match outcome.failed_objects() {
+        0 => String::new(),
+        failed => format!(", {failed} objects failed: {}", reasons.join(", ")),
     }
 }
 
@@ -219,7 +306,7 @@ fn tell(decision: &mut Decision, seen: &Observed, counted: &Counted, total: Opti
 fn problems(decision: &mut Decision, seen: &Observed) {
     for problem in &seen.pods.problems {
         let told = Told::new(problem.reason(), problem.message());
-        let place = if problem.stalls() { &mut decision.stalled } else { &mut decision.degraded };
+        let place = if problem.stalls(seen.pods.running) { &mut decision.stalled } else { &mut decision.degraded };
         place.get_or_insert(told);
     }
     if let Some(error) = &seen.store_error {
@@ -258,19 +345,24 @@ fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Told> {
     })
 }
 
-fn too_many_failed(run: &Run, counted: &Counted, pass: u32) -> Option<Told> {
+/// Objects that failed for the time being and are not lost yet: those that the pass at hand has not come to, and those that
+/// another may bring.
+fn still_to_be_had(run: &Run, counted: &Counted, pass: u32) -> u64 {
+    let again = counted.outcome().retryable();
+    if pass < run.max_passes { again } else { again.saturating_sub(counted.pass(pass).retryable()) }
+}
+
+/// Whether more objects failed than the run bears; of those that are `pending` nobody knows yet.
+fn too_many_failed(run: &Run, counted: &Counted, pending: u64) -> Option<Told> {
     let most = run.max_failed_objects?;
-    let outcome = counted.outcome();
-    // Those that another pass may bring are not lost yet.
-    let pending = if pass < run.max_passes { outcome.retryable() } else { 0 };
-    let failed = outcome.failed_objects().saturating_sub(pending);
+    let failed = counted.outcome().failed_objects().saturating_sub(pending);
     let message = || format!("{failed} objects failed, more than failurePolicy.maxFailedObjects, {most}");
     (failed > most).then(|| Told::new("TooManyFailedObjects", message()))
 }
 
 /// All groups of all passes have their receipts: let the workers go, then it is over.
 fn end(run: &Run, mut decision: Decision, seen: &Observed, counted: &Counted, summary: &RunSummary) -> Decision {
-    if let Some(told) = too_many_failed(run, counted, run.max_passes) {
+    if let Some(told) = too_many_failed(run, counted, 0) {
         let writes = vec![Write::DeleteWorkloads];
         let message = told.message.clone();
         return Decision {
@@ -300,10 +392,7 @@ fn end(run: &Run, mut decision: Decision, seen: &Observed, counted: &Counted, su
     decision.phase = if failed == 0 { Phase::Complete } else { Phase::CompleteWithFailures };
     let objects = outcome.archived.saturating_add(outcome.copied);
     let groups = if decision.pass == 0 { summary.groups } else { outcome.groups };
-    decision.message = match failed {
-        0 => format!("{objects} objects in {groups} groups are archived"),
-        failed => format!("{objects} objects in {groups} groups are archived, {failed} failed: see status.failures"),
-    };
+    decision.message = format!("{objects} objects in {groups} groups are archived{}", failed_words(&outcome));
     decision.writes = rest(run);
     decision.look_again = Some(Duration::ZERO);
     decision

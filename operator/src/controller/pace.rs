@@ -1,0 +1,101 @@
+//! When a run may be looked at again. Whatever happens to its pods asks for a look, hundreds of times a second in a large
+//! run, and a cache that is behind shows a run as it was before its last write.
+//!
+//! ```text
+//! trigger ──► the version that was looked at last? ──► a second later ──► look ──► write ──► the version is replaced
+//!    └──────► a version that was replaced? ──────────► when its watch tells, a second later at the latest
+//! ```
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between two looks at a run that nobody changed.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Versions that are remembered: a look makes two at most, and a watch that begins anew may be behind by some.
+const REPLACED: usize = 8;
+
+/// A run, as far as looks at it go.
+#[derive(Debug, Default)]
+struct Looked {
+    /// The version that was looked at last, and when.
+    last: Option<(String, Instant)>,
+    /// Versions that were written over.
+    replaced: VecDeque<String>,
+}
+
+/// The looks at all runs, by UID.
+#[derive(Debug, Default)]
+pub struct Paces(Mutex<HashMap<String, Looked>>);
+
+impl Paces {
+    /// How long a look at this version of a run has to wait; `None`: it is to be looked at now, and that is taken in.
+    pub fn wait(&self, uid: &str, version: &str, now: Instant) -> Option<Duration> {
+        let mut looks = self.lock();
+        let looked = looks.entry(uid.to_owned()).or_default();
+        if looked.replaced.iter().any(|replaced| replaced == version) {
+            return Some(SHORTEST);
+        }
+        if let Some((last, at)) = &looked.last
+            && last == version
+        {
+            let left = SHORTEST.saturating_sub(now.saturating_duration_since(*at));
+            if !left.is_zero() {
+                return Some(left);
+            }
+        }
+        looked.last = Some((version.to_owned(), now));
+        None
+    }
+
+    /// Takes in that a version of a run was written over.
+    pub fn replaced(&self, uid: &str, version: String) {
+        let mut looks = self.lock();
+        let replaced = &mut looks.entry(uid.to_owned()).or_default().replaced;
+        replaced.push_back(version);
+        if replaced.len() > REPLACED {
+            replaced.pop_front();
+        }
+    }
+
+    /// Forgets all runs but these.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.lock().retain(|uid, _| uids.contains(uid));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Looked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_nobody_changed_is_looked_at_once_a_second_and_a_changed_one_at_once() {
+        let (paces, start) = (Paces::default(), Instant::now());
+        let after = |millis| start + Duration::from_millis(millis);
+        assert_eq!(paces.wait("a", "1", start), None);
+        assert_eq!(paces.wait("a", "1", after(300)), Some(Duration::from_millis(700)));
+        assert_eq!(paces.wait("b", "1", after(300)), None, "another run");
+        assert_eq!(paces.wait("a", "2", after(400)), None);
+        assert_eq!(paces.wait("a", "2", after(1000)), Some(Duration::from_millis(400)));
+        assert_eq!(paces.wait("a", "2", after(1400)), None, "however often somebody asked meanwhile");
+    }
+
+    #[test]
+    fn a_version_that_was_written_over_is_not_looked_at() {
+        let (paces, start) = (Paces::default(), Instant::now());
+        assert_eq!(paces.wait("a", "1", start), None);
+        paces.replaced("a", "1".to_owned());
+        assert_eq!(paces.wait("a", "1", start + Duration::from_mins(1)), Some(SHORTEST));
+        assert_eq!(paces.wait("a", "2", start), None);
+        for version in 2..20 {
+            paces.replaced("a", version.to_string());
+        }
+        assert_eq!(paces.wait("a", "19", start), Some(SHORTEST));
+        paces.retain(&HashSet::new());
+        assert_eq!(paces.wait("a", "19", start), None);
+    }
+}
