@@ -96,7 +96,7 @@ async fn a_grouping_that_died_half_way_is_finished() {
     assert!(before.iter().all(|it| after.contains(it)), "what was there is there unchanged");
     // What is missing, and the summary, once each. A PUT that was under way when the first start failed may still have
     // landed after it was listed, so that not every other group has to be among them.
-    let records = world.proxy.records();
+    let records = world.proxy.log();
     let puts = records.iter().filter(|it| it.request.operation == Operation::PutObject);
     let puts: Vec<_> = puts.map(|it| it.request.key()).collect();
     let distinct: BTreeSet<_> = puts.iter().collect();
