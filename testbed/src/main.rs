@@ -106,7 +106,8 @@ enum Command {
     },
     /// Ends what `up` booted and leaves nothing behind.
     Down,
-    /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its environment.
+    /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its environment; where there
+    /// is none, the cluster of KUBECONFIG.
     Exec {
         /// The command with its arguments.
         #[arg(required = true, trailing_var_arg = true)]

@@ -239,10 +239,15 @@ fn cache_with_links_to_what_is_installed() -> tempfile::TempDir {
 
 async fn up_exec_and_down_leave_nothing(before: &Traces) {
     let cache = tokio::task::spawn_blocking(cache_with_links_to_what_is_installed).await.unwrap();
-    let own = testbed(cache.path(), &["up"]).env("KUBECONFIG", "/somebody/s/own").run().await.unwrap();
-    assert_eq!((own.code, own.stdout.as_str()), (Some(0), "export KUBECONFIG=/somebody/s/own\n"), "{own}");
+    let own = cache.path().join("somebody-s-own");
+    fs::write(&own, "").unwrap();
+    let theirs = testbed(cache.path(), &["up"]).env("KUBECONFIG", &own).run().await.unwrap();
+    let told = format!("export KUBECONFIG={}\n", own.display());
+    assert_eq!((theirs.code, theirs.stdout.as_str()), (Some(0), told.as_str()), "{theirs}");
 
-    let up = testbed(cache.path(), &["up"]).run().await.unwrap();
+    // As in a shell that names the cluster that `down` has ended.
+    let gone = cache.path().join("gone");
+    let up = testbed(cache.path(), &["up"]).env("KUBECONFIG", &gone).run().await.unwrap();
     assert_eq!(up.code, Some(0), "{up}");
     for name in ["KUBECONFIG", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PATH"] {
         assert!(up.stdout.contains(&format!("export {name}='")), "{up}");
