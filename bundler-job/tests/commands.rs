@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+mod world;
+
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,9 +15,9 @@ use s3bundler_testbed::cli::{Program, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
-use s3bundler_testbed::servers::{Access, Moto};
+use s3bundler_testbed::servers::{Access, Moto, Port};
 use tokio::sync::OnceCell;
-use tokio::time::sleep;
+use world::until;
 
 fn s3bundler(access: &Access, arguments: &str) -> Program {
     Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(access).args(arguments.split_whitespace())
@@ -97,9 +100,7 @@ impl Stuck {
 
     /// Returns when the object was asked for once more, and so its group is being worked on.
     async fn reached(&self) {
-        while self.asked.swap(0, Ordering::SeqCst) == 0 {
-            sleep(Duration::from_millis(20)).await;
-        }
+        until(async || self.asked.swap(0, Ordering::SeqCst) > 0).await;
     }
 }
 
@@ -153,22 +154,21 @@ async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
     let manifests = buckets("listening", &["1", "stuck"]).await;
     let url = queue("listening", &manifests[..1]).await;
     let stuck = Stuck::start().await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let arguments =
-        format!("bundle --destination s3://listening-archives/p --queue {url} --drain 0 --listen 127.0.0.1:{port}");
+    let port = Port::free(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let page = |path: &'static str| page(port.number(), path);
+    let arguments = format!(
+        "bundle --destination s3://listening-archives/p --queue {url} --drain 0 --listen 127.0.0.1:{}",
+        port.number()
+    );
     let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
-    while receipts("listening").await == 0 {
-        sleep(Duration::from_millis(50)).await;
-    }
-    while page(port, "/busy").await.unwrap().0 != "503" {
-        sleep(Duration::from_millis(20)).await;
-    }
+    until(async || receipts("listening").await > 0).await;
+    until(async || page("/busy").await.unwrap().0 == "503").await;
     let sqs = client::sqs(moto().await);
     sqs.send_message().queue_url(&url).message_body(manifests[1].to_json()).send().await.unwrap();
     stuck.reached().await;
-    assert_eq!(page(port, "/busy").await.unwrap(), ("200".to_owned(), "1 groups\n".to_owned()));
-    assert_eq!(page(port, "/healthz").await.unwrap().0, "200");
-    let (_, metrics) = page(port, "/metrics").await.unwrap();
+    assert_eq!(page("/busy").await.unwrap(), ("200".to_owned(), "1 groups\n".to_owned()));
+    assert_eq!(page("/healthz").await.unwrap().0, "200");
+    let (_, metrics) = page("/metrics").await.unwrap();
     for line in [r#"s3bundler_worker_groups_total{outcome="archived"} 1"#, "s3bundler_groups_held 1"] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }

@@ -7,7 +7,7 @@ mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -631,53 +631,85 @@ async fn a_source_object_replaced_while_it_is_read_is_archived_as_it_is_then_or_
     }
 }
 
-/// GETs of source objects under way together, once the first ones are over.
-#[derive(Default)]
-struct Concurrency {
-    gets: u64,
-    under_way: u64,
+/// GETs of source objects that wait for each other, so that as many are under way together as the program lets be, however
+/// slowly it starts them.
+struct Turnstile {
+    /// Their number in all.
+    objects: u64,
+    arrived: u64,
+    last: Instant,
+    /// How many of those that arrived may go.
+    released: u64,
     over: u64,
+    /// The most that were under way together, once the first ones are over.
     peak: u64,
+}
+
+impl Turnstile {
+    /// What a program starts with: so many are let go without waiting for more.
+    const ENOUGH: u64 = 8;
+    /// After that long without another one none will come before some are let go.
+    const QUIET: Duration = Duration::from_secs(2);
+
+    fn of(objects: u64) -> Self {
+        Self { objects, arrived: 0, last: Instant::now(), released: 0, over: 0, peak: 0 }
+    }
+
+    /// Gives the number of the one that arrives.
+    fn arrive(&mut self) -> u64 {
+        self.arrived += 1;
+        self.last = Instant::now();
+        if self.over >= Self::ENOUGH {
+            self.peak = self.peak.max(self.arrived - self.over);
+        }
+        self.arrived
+    }
+
+    fn may_go(&mut self, number: u64) -> bool {
+        let together = self.arrived - self.released >= Self::ENOUGH;
+        if together || self.arrived >= self.objects || self.last.elapsed() > Self::QUIET {
+            self.released = self.arrived;
+        }
+        number <= self.released
+    }
 }
 
 /// The GETs in flight that a run comes to, if its first `throttled` ones are throttled.
 async fn concurrency(throttled: u64) -> u64 {
-    const SETTLED: u64 = 8;
-    let mut world = World::of_objects((0..20).map(|n| (key(n), Bytes::from(vec![1; 1000])))).await;
-    world.group_rows = 20;
+    const OBJECTS: usize = 20;
+    let mut world = World::of_objects((0..OBJECTS).map(|n| (key(n), Bytes::from(vec![1; 1000])))).await;
+    world.group_rows = OBJECTS;
     let bench = Bench::of(world).await;
-    let state = Arc::new(Mutex::new(Concurrency::default()));
-    let shared = Arc::clone(&state);
+    let turnstile = Arc::new(Mutex::new(Turnstile::of(OBJECTS as u64)));
+    let (shared, refused) = (Arc::clone(&turnstile), AtomicU64::new(0));
     bench.proxy.rule(move |seen| {
         if !gets_source(seen) {
             return Fault::Forward;
         }
-        let mut state = shared.lock().unwrap();
-        state.gets += 1;
-        if state.gets <= throttled {
+        if refused.fetch_add(1, Ordering::SeqCst) < throttled {
             return Fault::Throttle;
         }
-        state.under_way += 1;
-        if state.over >= SETTLED {
-            state.peak = state.peak.max(state.under_way);
-        }
-        Fault::Delay(Duration::from_millis(150))
+        let number = shared.lock().unwrap().arrive();
+        tokio::task::block_in_place(|| {
+            while !shared.lock().unwrap().may_go(number) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Fault::Forward
     });
-    let shared = Arc::clone(&state);
+    let shared = Arc::clone(&turnstile);
     bench.proxy.after_response(move |seen, _| {
         if gets_source(seen) {
-            let mut state = shared.lock().unwrap();
-            state.under_way -= 1;
-            state.over += 1;
+            shared.lock().unwrap().over += 1;
         }
     });
     bench.run_whole().await;
-    state.lock().unwrap().peak
+    turnstile.lock().unwrap().peak
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_lowers_the_number_of_gets_in_flight() {
     let (calm, throttled) = tokio::join!(concurrency(0), concurrency(8));
-    assert!(calm >= 8, "{calm}");
+    assert!(calm >= Turnstile::ENOUGH, "{calm}");
     assert!((1..calm - 1).contains(&throttled), "{throttled} in flight after throttling, {calm} without");
 }

@@ -60,10 +60,10 @@ async fn s3_and_sqs_are_reached_through_the_proxy_of_the_environment() {
     }
     assert!(proxy.tunnels().unwrap().iter().all(|tunnel| *tunnel == host), "{:?}", proxy.tunnels());
 
-    let before = proxy.tunnels().unwrap().len();
-    let beside = world.group("beside").env("HTTPS_PROXY", proxy.url()).env("NO_PROXY", "127.0.0.0/8");
+    // Nobody listens there, so what arrives went beside it. A proxy's log says that too late to be asked: it tells of a
+    // tunnel when that is closed.
+    let beside = world.group("beside").env("HTTPS_PROXY", "http://127.0.0.1:9").env("NO_PROXY", "127.0.0.0/8");
     expect_grouped(&beside.run().await.unwrap());
-    assert_eq!(proxy.tunnels().unwrap().len(), before);
     let unknown = proxy.url().replace("secret", "wrong");
     let refused = world.group("refused").env("HTTPS_PROXY", unknown).run().await.unwrap();
     assert_ne!(refused.code, Some(0), "{refused}");

@@ -9,7 +9,7 @@
 //! The keeper has the lock of `<cache>/kube-up.lock` for as long as it lives, and its number is in that file, so one that
 //! still boots is found too: a second `up` waits with the first, and `down` ends it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
@@ -19,8 +19,8 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use s3bundler_testbed::cli::{Signal, send};
-use s3bundler_testbed::install::{self, InstallError};
-use s3bundler_testbed::kube::{Cluster, Image, KubeError};
+use s3bundler_testbed::install::{self, InstallError, Recipe};
+use s3bundler_testbed::kube::{Cluster, Image, KubeError, WAITING};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,7 +43,7 @@ pub enum BackgroundError {
     Install(#[from] InstallError),
     #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("no cluster runs; start one with `up`")]
+    #[error("no cluster runs; start one with `up`, or name your own in KUBECONFIG")]
     NotUp,
     #[error("the process that keeps the cluster, {0}, does not end")]
     StillThere(u32),
@@ -66,6 +66,16 @@ fn running() -> Result<Option<Cluster>, BackgroundError> {
     }
 }
 
+/// The variable KUBECONFIG, unless none of its files is there: a shell that has evaluated what `up` printed still names the
+/// cluster that `down` has ended since.
+fn given() -> Option<OsString> {
+    std::env::var_os("KUBECONFIG").filter(|given| names_a_file(given))
+}
+
+fn names_a_file(kubeconfig: &OsStr) -> bool {
+    std::env::split_paths(kubeconfig).any(|path| path.is_file())
+}
+
 /// A program, and the name of the image that is to be made of it.
 #[derive(Debug, Clone)]
 pub struct NamedProgram {
@@ -84,13 +94,12 @@ impl FromStr for NamedProgram {
 
 /// Makes sure that there is a cluster, gives it these images, and prints how to reach it.
 pub async fn up(images: &[NamedProgram]) -> Result<(), BackgroundError> {
-    let given = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
     let running = running()?;
-    if let Some(given) = given
+    if let Some(given) = given()
         && running.as_ref().is_none_or(|cluster| Path::new(&given) != cluster.kubeconfig())
     {
         // Somebody's own: their S3 and SQS are theirs, too.
-        println!("export KUBECONFIG={given}");
+        println!("export KUBECONFIG={}", given.display());
         return Ok(());
     }
     let cluster = match running {
@@ -110,7 +119,7 @@ async fn boot() -> Result<Cluster, BackgroundError> {
     let cache = install::cache_folder()?;
     fs::create_dir_all(&cache).map_err(at(&cache))?;
     let lock = lock_file(&cache)?;
-    let mut keeper = None;
+    let (mut keeper, mut told) = (None, false);
     loop {
         if let Some(cluster) = running()? {
             return Ok(cluster);
@@ -123,6 +132,11 @@ async fn boot() -> Result<Cluster, BackgroundError> {
             }
         } else if lock.try_lock().is_ok() {
             keeper = Some(start_keeper(&cache, &lock)?);
+        }
+        // Said where nobody looks.
+        if !told && fs::read_to_string(cache.join(LOG)).is_ok_and(|said| said.contains(WAITING)) {
+            eprintln!("{WAITING}");
+            told = true;
         }
         tokio::time::sleep(POLL).await;
     }
@@ -209,13 +223,27 @@ pub async fn down() -> Result<(), BackgroundError> {
     Ok(())
 }
 
-/// Runs a command, as itself: its exit code is ours.
+/// Runs a command, as itself: its exit code is ours. Without a cluster of `up` it gets that of KUBECONFIG.
 pub fn exec(command: &[OsString]) -> Result<ExitCode, BackgroundError> {
-    let cluster = running()?.ok_or(BackgroundError::NotUp)?;
+    let environment = match running()? {
+        Some(cluster) => cluster.environment(),
+        None if given().is_some() => somebodys_own()?,
+        None => return Err(BackgroundError::NotUp),
+    };
     let (program, arguments) = command.split_first().ok_or(BackgroundError::NotUp)?;
     // Only returns if it could not.
-    let error = Command::new(program).args(arguments).envs(cluster.environment()).exec();
+    let error = Command::new(program).args(arguments).envs(environment).exec();
     Err(at(Path::new(program))(error))
+}
+
+/// What somebody's own cluster lacks: kubectl and helm, as far as they are installed, after those that fit it better.
+fn somebodys_own() -> Result<Vec<(&'static str, OsString)>, BackgroundError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
+    for recipe in [Recipe::Kubernetes, Recipe::Helm] {
+        folders.extend(install::found(recipe)?);
+    }
+    Ok(std::env::join_paths(folders).map(|path| ("PATH", path)).into_iter().collect())
 }
 
 #[cfg(test)]
@@ -227,5 +255,18 @@ mod tests {
         let image: NamedProgram = "localhost/app:dev=/a=b/app".parse().expect("a name and a path");
         assert_eq!((image.name.as_str(), image.program), ("localhost/app:dev", PathBuf::from("/a=b/app")));
         assert!("localhost/app:dev".parse::<NamedProgram>().is_err());
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_gone_is_nobodys() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let there = file.path().as_os_str();
+        let mut list = OsString::from("/gone/admin.kubeconfig:");
+        list.push(there);
+        for (kubeconfig, names) in
+            [(there, true), (&list, true), (OsStr::new("/gone/admin.kubeconfig"), false), (OsStr::new(""), false)]
+        {
+            assert_eq!(names_a_file(kubeconfig), names, "{}", kubeconfig.display());
+        }
     }
 }

@@ -106,7 +106,8 @@ enum Command {
     },
     /// Ends what `up` booted and leaves nothing behind.
     Down,
-    /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its environment.
+    /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its environment; where there
+    /// is none, the cluster of KUBECONFIG.
     Exec {
         /// The command with its arguments.
         #[arg(required = true, trailing_var_arg = true)]
@@ -228,8 +229,8 @@ async fn show(s3bundler: &Path, files: Option<PathBuf>, keep: bool) -> Result<()
         server = demo::locally(s3bundler, &files) => server?,
         _ = interrupt.recv() => return Ok(()),
     };
+    println!("{}", demo::where_to_look_locally(&server, s3bundler, keep));
     if keep {
-        println!("{}", demo::where_to_look_locally(&server, s3bundler));
         interrupt.recv().await;
     }
     Ok(())
@@ -248,14 +249,14 @@ async fn show_on_kubernetes(
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
+    println!("{}", demo::where_to_look_on_kubernetes(&cluster, s3bundler, keep));
     if keep {
-        println!("{}", demo::where_to_look_on_kubernetes(&cluster, s3bundler));
         tokio::select! {
             _ = interrupt.recv() => (),
             _ = terminate.recv() => (),
         }
     }
-    println!("==> Stopping the cluster; nothing of it is left{}", if keep { "" } else { " (KEEP=1 leaves it up)" });
+    println!("==> Stopping the cluster; nothing of it is left");
     cluster.stop().await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+use std::path::Path;
 use std::time::Duration;
 
 use s3bundler_testbed::cli::{Program, Running, Signal, kill_and_wait};
@@ -37,6 +38,31 @@ fn servers(running: &Running) -> (Access, Access) {
     let s3 = Access::new(get("AWS_ENDPOINT_URL"), get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY"));
     let sqs = s3.at(get("AWS_ENDPOINT_URL_SQS"));
     (s3, sqs)
+}
+
+/// `exec` against a cache of its own, in which no cluster is up.
+fn exec(cache: &Path, command: &[&str]) -> Program {
+    let program = Program::new(env!("CARGO_BIN_EXE_s3bundler-testbed")).env("S3BUNDLER_CACHE", cache);
+    program.env("HOME", cache).args(["exec", "--"]).args(command)
+}
+
+#[tokio::test]
+async fn commands_are_executed_with_somebodys_own_cluster_where_none_is_up() {
+    let cache = tempfile::tempdir().unwrap();
+    let helm = tokio::task::spawn_blocking(|| installed(Recipe::Helm).unwrap()).await.unwrap();
+    std::os::unix::fs::symlink(&helm, cache.path().join(helm.file_name().unwrap())).unwrap();
+    let own = cache.path().join("own.kubeconfig");
+    std::fs::write(&own, "").unwrap();
+    let command = ["sh", "-c", "echo $KUBECONFIG ${AWS_ENDPOINT_URL-none}; helm version --short; exit 3"];
+    let done = exec(cache.path(), &command).env("KUBECONFIG", &own).run().await.unwrap();
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stdout.starts_with(&format!("{} none\nv3.", own.display())), "{done}");
+
+    for kubeconfig in ["", "/gone/admin.kubeconfig"] {
+        let done = exec(cache.path(), &command).env("KUBECONFIG", kubeconfig).run().await.unwrap();
+        assert_eq!(done.code, Some(1), "{done}");
+        assert!(done.stderr.contains("no cluster runs"), "{done}");
+    }
 }
 
 async fn nobody_listens(access: &Access) {

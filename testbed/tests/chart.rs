@@ -417,6 +417,13 @@ fn pods_of_runs_are_closed_off_where_runs_are() {
     assert!(told.contains("networkPolicy.runNamespaces is needed"), "{told}");
 }
 
+/// In a release of the name that demos and documents give it.
+#[test]
+fn the_operators_deployment_is_where_its_logs_are_looked_for() {
+    let objects = render("");
+    assert_eq!(the(&objects, "Deployment")["metadata"]["name"], s3bundler_testbed::demo::OPERATOR);
+}
+
 #[test]
 fn one_replica_has_no_disruption_budget() {
     assert!(of_kind(&render(""), "PodDisruptionBudget").is_empty());

@@ -1,7 +1,9 @@
 //! A server, a proxy in front of it, and the few words that the tests are written in.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
@@ -16,13 +18,16 @@ use s3bundler_contract::{
 };
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::Published;
-use s3bundler_testbed::proxy::Proxy;
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::Moto;
 
 /// The bucket that inventories are delivered to.
 pub(crate) const INVENTORIES: &str = "inventories";
 /// The bucket that groups are written to.
 pub(crate) const ARCHIVE: &str = "archive";
+
+/// How long a PUT that is to be refused waits for another one.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server with the two buckets.
 pub(crate) struct World {
@@ -99,6 +104,46 @@ impl World {
         let receipt = Receipt { archived: 1, archived_bytes: 7, ..Receipt::empty(group.parse().unwrap()) };
         let key = receipt.key(&request.destination.layout, &request.run);
         client::put_object(&self.client, &request.destination.bucket, &key, "").await.unwrap();
+    }
+
+    /// From now on the PUT of this manifest is refused, once another manifest is there: PUTs are under way side by side,
+    /// and a refusal that is faster than all others would leave nothing to go on from.
+    pub(crate) fn refuse_put(&self, manifest: &str) {
+        let another = Arc::new(AtomicBool::new(false));
+        let there = Arc::clone(&another);
+        self.proxy.after_response(move |seen, status| {
+            if seen.operation == Operation::PutObject && seen.key().contains("/groups/") && status.is_success() {
+                there.store(true, Ordering::SeqCst);
+            }
+        });
+        let refused = manifest.to_owned();
+        self.proxy.rule(move |seen| {
+            if seen.operation != Operation::PutObject || seen.key() != refused {
+                return Fault::Forward;
+            }
+            let begun = Instant::now();
+            tokio::task::block_in_place(|| {
+                while !another.load(Ordering::SeqCst) && begun.elapsed() < PATIENCE {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            Fault::FailBefore { status: 403, code: "AccessDenied" }
+        });
+    }
+
+    /// What was put since the log was cleared went on from `before`: each key once, none of those that were there, and
+    /// among them these. A PUT that was under way when the first start failed may still have landed after it was listed,
+    /// so that not every other manifest has to be among them.
+    pub(crate) fn assert_went_on(&self, before: &[String], with: &[&str]) {
+        let records = self.proxy.log();
+        let puts = records.iter().filter(|it| it.request.operation == Operation::PutObject);
+        let puts: Vec<_> = puts.map(|it| it.request.key()).collect();
+        let distinct: BTreeSet<_> = puts.iter().map(String::as_str).collect();
+        assert_eq!(distinct.len(), puts.len(), "{puts:?}");
+        assert!(before.iter().all(|key| !distinct.contains(&key[..])), "what was there is sent again: {puts:?}");
+        for key in with {
+            assert!(distinct.contains(key), "{key} is not among {puts:?}");
+        }
     }
 }
 

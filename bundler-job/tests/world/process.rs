@@ -2,37 +2,59 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use s3bundler_testbed::cli::{Program, Running, Signal, kill_and_wait, send};
+use s3bundler_testbed::cli::{Program, Running, Said, Signal, kill_and_wait, send};
 use tokio::sync::Semaphore;
+
+/// What the program says when a signal has come to it, just before it tells its parts.
+const HEARD: &str = "once more to end at once";
+/// Whatever takes longer has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A program whose requests may arrive before its starter knows its id.
 #[derive(Debug, Clone, Default)]
-pub struct Victim(Arc<OnceLock<u32>>);
+pub struct Victim(Arc<OnceLock<(u32, Said)>>);
 
 impl Victim {
     /// Starts the program that this is.
     pub fn spawn(&self, program: Program) -> Running {
         let running = program.spawn().unwrap();
-        self.0.set(running.pid()).unwrap();
+        self.0.set((running.pid(), running.said())).unwrap();
         running
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.wait().0
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         // A program that has ended meanwhile is not an error.
-        let _ = send(*self.0.wait(), signal);
+        let _ = send(self.pid(), signal);
+    }
+
+    /// Sends it a signal and returns when it has heard it, however long that takes, or has ended. For hooks.
+    pub fn tell(&self, signal: Signal) {
+        self.signal(signal);
+        let (pid, said) = self.0.wait();
+        let begun = Instant::now();
+        tokio::task::block_in_place(|| {
+            while !said.stderr().contains(HEARD) && is_alive(*pid) {
+                assert!(begun.elapsed() < PATIENCE, "{signal:?} was not heard\n{}", said.stderr());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
     }
 
     /// Kills it; it does nothing any more once this returns.
     pub fn kill(&self) {
-        kill_and_wait(*self.0.wait()).unwrap();
+        kill_and_wait(self.pid()).unwrap();
     }
 
     /// Freezes it; it does nothing more until it is told to continue.
     fn freeze(&self) {
-        let pid = *self.0.wait();
+        let pid = self.pid();
         send(pid, Signal::Stop).unwrap();
         let stat = format!("/proc/{pid}/stat");
         while std::fs::read_to_string(&stat).is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" T"))
@@ -42,14 +64,20 @@ impl Victim {
     }
 }
 
+/// Whether a process still does something: one that has ended and was not waited for does not.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+}
+
 /// Waits until something is so.
-pub async fn until(is_so: impl Fn() -> bool) {
+pub async fn until(is_so: impl AsyncFn() -> bool) {
     let waiting = async {
-        while !is_so() {
+        while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), waiting).await.expect("it never came to it");
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it never came to it");
 }
 
 /// Freezes a program, once, and says so.
@@ -76,11 +104,7 @@ impl Freezer {
 
     /// Waits until it is frozen.
     pub async fn frozen(&self) {
-        tokio::time::timeout(Duration::from_mins(1), self.told.acquire())
-            .await
-            .expect("never frozen")
-            .unwrap()
-            .forget();
+        tokio::time::timeout(PATIENCE, self.told.acquire()).await.expect("never frozen").unwrap().forget();
     }
 
     /// Lets it go on.
@@ -113,7 +137,7 @@ impl Gate {
 
     /// Waits until somebody waits.
     pub async fn arrived(&self) {
-        let arrived = tokio::time::timeout(Duration::from_mins(1), self.arrived.acquire()).await;
+        let arrived = tokio::time::timeout(PATIENCE, self.arrived.acquire()).await;
         arrived.expect("nobody came to the gate").unwrap().forget();
     }
 

@@ -106,7 +106,7 @@ impl Scene<'_> {
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let definition = chart.join("crds/archiveruns.archive.s3bundler.dev.yaml").display().to_string();
         self.cluster.kubectl(["create", "--filename", &definition]).await?;
-        self.cluster.kubectl(["wait", "--for=condition=Established", "--all", "crd", "--timeout=30s"]).await?;
+        self.cluster.established("archiveruns.archive.s3bundler.dev").await?;
         let Access { access_key, secret_key, .. } = self.cluster.access();
         let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},

@@ -26,7 +26,7 @@ use rustix::process::{Pid, kill_process};
 use thiserror::Error;
 
 pub use program::Program;
-pub use running::{Outcome, Running};
+pub use running::{Outcome, Running, Said};
 
 /// Why a run has no outcome.
 #[derive(Debug, Error)]

@@ -51,6 +51,25 @@ fn peak_memory(pid: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// What a program has printed so far, for whoever does not hold it: hooks of the fault proxy.
+#[derive(Debug, Clone)]
+pub struct Said {
+    stdout: Captured,
+    stderr: Captured,
+}
+
+impl Said {
+    /// To its standard output.
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
+    /// To its standard error.
+    pub fn stderr(&self) -> String {
+        text(&self.stderr)
+    }
+}
+
 /// A program that was started. Dropping it kills it.
 #[derive(Debug)]
 pub struct Running {
@@ -58,8 +77,7 @@ pub struct Running {
     pid: u32,
     begun: Instant,
     patience: Duration,
-    stdout: Captured,
-    stderr: Captured,
+    said: Said,
     readers: Vec<JoinHandle<()>>,
     peak_memory: Arc<AtomicU64>,
     memory_reader: JoinHandle<()>,
@@ -78,8 +96,7 @@ impl Running {
             pid,
             begun,
             patience,
-            stdout,
-            stderr,
+            said: Said { stdout, stderr },
             readers: vec![stdout_reader, stderr_reader],
             peak_memory,
             memory_reader,
@@ -104,12 +121,17 @@ impl Running {
 
     /// What it has printed to its standard output so far.
     pub fn stdout(&self) -> String {
-        text(&self.stdout)
+        self.said.stdout()
     }
 
     /// What it has printed to its standard error so far.
     pub fn stderr(&self) -> String {
-        text(&self.stderr)
+        self.said.stderr()
+    }
+
+    /// Both, also later, when somebody else waits for its end.
+    pub fn said(&self) -> Said {
+        self.said.clone()
     }
 
     /// Its largest resident memory so far, in bytes.

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::progress::{End, Progress};
-use super::{ARCHIVES, DemoError, PREFIX, RUN, archive, destination, s3, say, source, verify, wrong};
+use super::{
+    ARCHIVES, DemoError, PREFIX, RUN, another_time, archive, look_at_archives, s3, say, source, verify, wrong,
+};
 use crate::kube::{Cluster, Image, KubeError};
 use crate::servers::Access;
 
 /// Where the operator is installed.
 const SYSTEM: &str = "s3bundler-system";
+/// The operator's Deployment, as the chart names it in a release `s3bundler`.
+pub const OPERATOR: &str = "s3bundler-operator";
 /// Where the run is, with what it needs.
 const TEAM: &str = "team-a";
 /// The images are tagged with this. They are in the node already and are pulled from nowhere.
@@ -45,21 +49,29 @@ pub async fn on_kubernetes(s3bundler: &Path, operator: &Path, files: &Path) -> R
     Ok(cluster)
 }
 
-/// What to look at while the cluster is up.
-pub fn where_to_look_on_kubernetes(cluster: &Cluster, s3bundler: &Path) -> String {
+/// What to look at in the cluster: now, if it is kept, and otherwise the next time.
+pub fn where_to_look_on_kubernetes(cluster: &Cluster, s3bundler: &Path, is_kept: bool) -> String {
+    let commands = commands(s3bundler);
+    if !is_kept {
+        return format!("{}\n{commands}", another_time("make demo", "the cluster"));
+    }
     let exports: Vec<_> = cluster.exports().lines().map(|line| format!("    {line}")).collect();
-    let exports = exports.join("\n") + "\n";
-    let verify = format!("{} verify --destination {} --name {RUN}", s3bundler.display(), destination());
+    let exports = exports.join("\n");
     let folder = cluster.folder().display();
     format!(
-        "The cluster is up until Ctrl-C. In another shell:\n{exports}
-    kubectl get archiveruns --all-namespaces
+        "The cluster is up until Ctrl-C. In another shell:\n{exports}\n\n{commands}\n\
+         Logs of the cluster's programs are in {folder}/log."
+    )
+}
+
+fn commands(s3bundler: &Path) -> String {
+    let looks = look_at_archives(s3bundler);
+    format!(
+        "    kubectl get archiveruns --all-namespaces
     kubectl --namespace {TEAM} describe archiverun {RUN}
-    kubectl --namespace {SYSTEM} logs deployment/s3bundler
+    kubectl --namespace {SYSTEM} logs deployment/{OPERATOR}
     helm --namespace {SYSTEM} get values s3bundler
-    {verify}
-    aws s3 ls --recursive s3://{ARCHIVES}/
-Logs of the cluster's programs are in {folder}/log."
+{looks}"
     )
 }
 
@@ -140,7 +152,7 @@ async fn tell_why(cluster: &Cluster) {
         &["--namespace", TEAM, "describe", "archiverun", RUN][..],
         &["--namespace", TEAM, "get", "jobs,deployments,pods", "--output=wide"],
         &["--namespace", TEAM, "get", "events", "--sort-by=.lastTimestamp"],
-        &["--namespace", SYSTEM, "logs", "deployment/s3bundler", "--tail=60"],
+        &["--namespace", SYSTEM, "logs", &format!("deployment/{OPERATOR}"), "--tail=60"],
     ] {
         let told = cluster.kubectl(arguments).await.unwrap_or_else(|error| error.to_string());
         eprintln!("$ kubectl {}\n{told}", arguments.join(" "));
@@ -230,6 +242,21 @@ mod tests {
     fn the_run_is_one_that_the_operator_reads() {
         let run: ArchiveRun = serde_saphyr::from_str(&archive_run("s3://inv/a/manifest.json")).unwrap();
         assert_eq!((run.metadata.name.as_deref(), run.spec.group.max_objects), (Some(RUN), 250));
+    }
+
+    #[test]
+    fn what_can_be_looked_at_is_told_to_those_whose_cluster_ends_too() {
+        let commands = commands(Path::new("/programs/s3bundler"));
+        for line in [
+            "kubectl --namespace s3bundler-system logs deployment/s3bundler-operator",
+            "/programs/s3bundler verify --destination s3://demo-archives/logs --name demo",
+        ] {
+            assert!(commands.lines().any(|told| told.trim() == line), "{line} is not in\n{commands}");
+        }
+        assert_eq!(
+            another_time("make demo", "the cluster"),
+            "Now the cluster ends. To look around yourself, `make demo KEEP=1` leaves it up and says what to export; then:"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ARCHIVES, DemoError, RUN, archive, destination, s3, s3bundler, say, source, verify};
+use super::{DemoError, RUN, another_time, archive, destination, look_at_archives, s3, s3bundler, say, source, verify};
 use crate::cli::Program;
 use crate::servers::Moto;
 
@@ -22,14 +22,12 @@ pub async fn locally(program: &Path, files: &Path) -> Result<Moto, DemoError> {
     Ok(server)
 }
 
-/// What to look at while the server is up.
-pub fn where_to_look_locally(server: &Moto, s3bundler: &Path) -> String {
+/// What to look at on the server: now, if it is kept, and otherwise the next time.
+pub fn where_to_look_locally(server: &Moto, s3bundler: &Path, is_kept: bool) -> String {
+    let looks = look_at_archives(s3bundler);
+    if !is_kept {
+        return format!("{}\n{looks}", another_time("make demo-local", "the server"));
+    }
     let exports = server.access().environment().into_iter().map(|(name, value)| format!("    export {name}={value}\n"));
-    format!(
-        "The server is up until Ctrl-C. In another shell:\n{}    {} verify --destination {} --name {RUN}\n    \
-         aws s3 ls --recursive s3://{ARCHIVES}/",
-        exports.collect::<String>(),
-        s3bundler.display(),
-        destination()
-    )
+    format!("The server is up until Ctrl-C. In another shell:\n{}{looks}", exports.collect::<String>())
 }

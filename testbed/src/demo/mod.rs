@@ -15,13 +15,13 @@ mod progress;
 mod source;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::ResponseChecksumValidation;
 use thiserror::Error;
 
-pub use kubernetes::{on_kubernetes, where_to_look_on_kubernetes};
+pub use kubernetes::{OPERATOR, on_kubernetes, where_to_look_on_kubernetes};
 pub use local::{locally, where_to_look_locally};
 pub use source::real_files;
 
@@ -102,6 +102,17 @@ async fn s3bundler(program: Program, arguments: &[&str]) -> Result<(), DemoError
         println!("    {line}");
     }
     if outcome.code == Some(0) { Ok(()) } else { Err(DemoError::Program("s3bundler", outcome.to_string())) }
+}
+
+/// Commands that look at what was archived, for whoever has the server's exports.
+fn look_at_archives(s3bundler: &Path) -> String {
+    let (program, destination) = (s3bundler.display(), destination());
+    format!("    {program} verify --destination {destination} --name {RUN}\n    aws s3 ls --recursive s3://{ARCHIVES}/")
+}
+
+/// How to get what is about to end, to look at it.
+fn another_time(command: &str, what: &str) -> String {
+    format!("Now {what} ends. To look around yourself, `{command} KEEP=1` leaves it up and says what to export; then:")
 }
 
 /// Proves the run from S3 alone, every member read.

@@ -43,6 +43,18 @@ pub enum InstallError {
         /// The Debian package that has it.
         package: &'static str,
     },
+    /// A program that the recipe needs is here, but too old for it.
+    #[error("{program} {oldest} or newer is needed, found {found}: install it ({from})")]
+    ToolTooOld {
+        /// The program.
+        program: &'static str,
+        /// The oldest version that will do.
+        oldest: String,
+        /// The version that it says it is.
+        found: String,
+        /// Where a newer one comes from.
+        from: &'static str,
+    },
     /// A step of the recipe failed.
     #[error("installing {name}: `{command}` failed with {status}:\n{output}")]
     StepFailed {
@@ -82,6 +94,16 @@ pub fn installed(recipe: Recipe) -> Result<PathBuf, InstallError> {
     installed_in(&cache_folder()?, recipe)
 }
 
+/// The folder of a server that is installed; nothing is installed for it.
+pub fn found(recipe: Recipe) -> Result<Option<PathBuf>, InstallError> {
+    let folder = folder(&cache_folder()?, recipe);
+    Ok(recipe.is_whole(&folder).then_some(folder))
+}
+
+fn folder(cache: &Path, recipe: Recipe) -> PathBuf {
+    cache.join(format!("{}-{}", recipe.name(), key(recipe)))
+}
+
 /// Makes sure that `bsdtar` can be started. Blocks for as long as an installation takes.
 pub fn bsdtar() -> Result<(), InstallError> {
     Tool::BSDTAR.present()
@@ -103,7 +125,7 @@ fn installed_in(cache: &Path, recipe: Recipe) -> Result<PathBuf, InstallError> {
         move |source| InstallError::Cache { path, source }
     };
     recipe.ready_to_run()?;
-    let folder = cache.join(format!("{}-{}", recipe.name(), key(recipe)));
+    let folder = folder(cache, recipe);
     if recipe.is_whole(&folder) {
         return Ok(folder);
     }

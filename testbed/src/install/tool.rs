@@ -1,5 +1,6 @@
-//! The programs that install others (python3, go, java, mvn) and those that a Kubernetes node is made of. One that is missing is installed with apt-get when this is a
-//! Debian and we are root, as on a fresh build machine; anywhere else its absence is one clear line.
+//! The programs that install others (python3, go, java, mvn) and those that a Kubernetes node is made of. One that is
+//! missing or too old is installed with apt-get when this is a Debian and we are root, as on a fresh build machine; where
+//! that does not help its absence or age is one clear line.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,25 +15,61 @@ pub(super) struct Tool {
     package: &'static str,
     /// Arguments with which the program succeeds if it is really usable.
     probe: &'static [&'static str],
+    /// Absent where any version will do.
+    oldest: Option<Oldest>,
+}
+
+/// The oldest version that will do, of a program whose probe prints its own.
+#[derive(Debug, Clone, Copy)]
+struct Oldest {
+    major: u32,
+    minor: u32,
+    /// What stands before the version.
+    prefix: &'static str,
+    /// Where a newer one comes from.
+    from: &'static str,
+}
+
+impl Oldest {
+    /// The version that is too old, if it is. One that does not look like a version is taken for a new one.
+    fn refuses(self, printed: &str) -> Option<String> {
+        let mut versions = printed.split_whitespace().filter_map(|word| word.strip_prefix(self.prefix));
+        let (version, parts) = versions.find_map(|it| Some((it, major_and_minor(it)?)))?;
+        (parts < (self.major, self.minor)).then(|| version.to_owned())
+    }
+}
+
+/// Of `1.19.8`, `1.26rc1` or `1.27-devel`.
+fn major_and_minor(version: &str) -> Option<(u32, u32)> {
+    let (major, rest) = version.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 impl Tool {
     /// Debian has a python3 without ensurepip, so the probe asks for that.
-    pub(super) const PYTHON: Self =
-        Self { program: "python3", package: "python3-venv", probe: &["-c", "import venv, ensurepip"] };
-    pub(super) const GO: Self = Self { program: "go", package: "golang-go", probe: &["version"] };
-    pub(super) const JAVA: Self = Self { program: "java", package: "default-jre-headless", probe: &["-version"] };
-    pub(super) const BSDTAR: Self = Self { program: "bsdtar", package: "libarchive-tools", probe: &["--version"] };
-    pub(super) const MAVEN: Self = Self { program: "mvn", package: "maven", probe: &["-version"] };
+    pub(super) const PYTHON: Self = Self::new("python3", "python3-venv", &["-c", "import venv, ensurepip"]);
+    /// From 1.21 on it fetches the version that a go.mod asks for by itself ("Go Toolchains"); an older one cannot even
+    /// read ours. Debian 12 has 1.19.
+    pub(super) const GO: Self = Self {
+        oldest: Some(Oldest { major: 1, minor: 21, prefix: "go", from: "https://go.dev/dl" }),
+        ..Self::new("go", "golang-go", &["version"])
+    };
+    pub(super) const JAVA: Self = Self::new("java", "default-jre-headless", &["-version"]);
+    pub(super) const BSDTAR: Self = Self::new("bsdtar", "libarchive-tools", &["--version"]);
+    pub(super) const MAVEN: Self = Self::new("mvn", "maven", &["-version"]);
 
-    pub(super) const CONTAINERD: Self = Self { program: "containerd", package: "containerd", probe: &["--version"] };
-    pub(super) const RUNC: Self = Self { program: "runc", package: "runc", probe: &["--version"] };
-    pub(super) const IP: Self = Self { program: "ip", package: "iproute2", probe: &["-Version"] };
-    pub(super) const IPTABLES: Self = Self { program: "iptables", package: "iptables", probe: &["--version"] };
-    pub(super) const NSENTER: Self = Self { program: "nsenter", package: "util-linux", probe: &["--version"] };
+    pub(super) const CONTAINERD: Self = Self::new("containerd", "containerd", &["--version"]);
+    pub(super) const RUNC: Self = Self::new("runc", "runc", &["--version"]);
+    pub(super) const IP: Self = Self::new("ip", "iproute2", &["-Version"]);
+    pub(super) const IPTABLES: Self = Self::new("iptables", "iptables", &["--version"]);
+    pub(super) const NSENTER: Self = Self::new("nsenter", "util-linux", &["--version"]);
     /// Started by its folder and never through the PATH.
-    pub(super) const CNI: Self =
-        Self { program: "host-local", package: "containernetworking-plugins", probe: &["--version"] };
+    pub(super) const CNI: Self = Self::new("host-local", "containernetworking-plugins", &["--version"]);
+
+    const fn new(program: &'static str, package: &'static str, probe: &'static [&'static str]) -> Self {
+        Self { program, package, probe, oldest: None }
+    }
 
     /// As [`Tool::ready`], but content with a file of that name: Java takes a fifth of a second to say its version.
     pub(super) fn present(self) -> Result<(), InstallError> {
@@ -45,10 +82,10 @@ impl Tool {
 
     /// Makes sure that the program runs, installing its package if that is possible here.
     pub(super) fn ready(self) -> Result<(), InstallError> {
-        if self.works() || (can_install() && self.install() && self.works()) {
-            return Ok(());
+        match self.look() {
+            Err(_) if can_install() && self.install() => self.look(),
+            looked => looked,
         }
-        Err(self.missing())
     }
 
     /// The first of these folders that has the program, which is installed if none does and that is possible here.
@@ -68,8 +105,18 @@ impl Tool {
         InstallError::ToolMissing { program: self.program, package: self.package }
     }
 
-    fn works(self) -> bool {
-        silent(Command::new(self.program).args(self.probe))
+    /// Whether the program is usable as it is.
+    fn look(self) -> Result<(), InstallError> {
+        let probed = Command::new(self.program).args(self.probe).stdin(Stdio::null()).output();
+        let probed = probed.ok().filter(|probed| probed.status.success()).ok_or_else(|| self.missing())?;
+        self.is_new_enough(&String::from_utf8_lossy(&probed.stdout))
+    }
+
+    fn is_new_enough(self, printed: &str) -> Result<(), InstallError> {
+        let Some(oldest) = self.oldest else { return Ok(()) };
+        let Some(found) = oldest.refuses(printed) else { return Ok(()) };
+        let Oldest { major, minor, from, .. } = oldest;
+        Err(InstallError::ToolTooOld { program: self.program, oldest: format!("{major}.{minor}"), found, from })
     }
 
     fn install(self) -> bool {
@@ -98,4 +145,33 @@ fn silent(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_one_line_that_says_what_to_install() {
+        let told = Tool::CONTAINERD.missing().to_string();
+        assert_eq!(told, "containerd is missing: install it (containerd on Debian)");
+        let nowhere = Tool::new("no-such-program", "no-such-package", &["--version"]);
+        assert_eq!(nowhere.look().unwrap_err().to_string(), nowhere.missing().to_string());
+    }
+
+    #[test]
+    fn a_go_that_cannot_fetch_a_newer_one_is_refused() {
+        for printed in
+            ["go version go1.21.0 linux/amd64", "go version go1.26.8 linux/arm64", "go version go1.27rc1 x/y"]
+        {
+            assert!(Tool::GO.is_new_enough(printed).is_ok(), "{printed}");
+        }
+        for printed in ["go version devel go1.27-fb2a7f8ce0 linux/amd64", "gccgo of some kind", ""] {
+            assert!(Tool::GO.is_new_enough(printed).is_ok(), "{printed}");
+        }
+        for (printed, found) in [("go version go1.19.8 linux/amd64", "1.19.8"), ("go version go1.20 x/y", "1.20")] {
+            let told = Tool::GO.is_new_enough(printed).unwrap_err().to_string();
+            assert_eq!(told, format!("go 1.21 or newer is needed, found {found}: install it (https://go.dev/dl)"));
+        }
+    }
 }

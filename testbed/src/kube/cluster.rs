@@ -26,6 +26,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(100);
 /// Ends what it started, then removes its traces.
 const STOP_PATIENCE: Duration = Duration::from_mins(1);
+/// Said when another cluster has the machine.
+pub const WAITING: &str =
+    "another cluster of this machine is up; waiting for it to end (`s3bundler-testbed down` ends that of `up`)";
+/// A definition is established within a second.
+const DEFINITION_PATIENCE: Duration = Duration::from_secs(30);
 /// In the cluster's folder: all that another process needs to know. Written last, so it means that the cluster is ready.
 const RECORD: &str = "cluster.json";
 
@@ -263,6 +268,23 @@ impl Cluster {
         succeed("kubectl apply", program.input(documents.to_owned())).await
     }
 
+    /// Waits until a definition of resources is served, by its name, such as `archiveruns.archive.s3bundler.dev`. It must
+    /// have been created or applied before; an error if that takes more than half a minute.
+    pub async fn established(&self, definition: &str) -> Result<(), KubeError> {
+        let definition = format!("customresourcedefinition/{definition}");
+        let timeout = format!("--timeout={}s", DEFINITION_PATIENCE.as_secs());
+        let begun = Instant::now();
+        loop {
+            let waited = self.kubectl(["wait", "--for=condition=Established", &definition, &timeout]).await;
+            match waited {
+                Err(error) if has_no_conditions_yet(&error) && begun.elapsed() < DEFINITION_PATIENCE => {
+                    sleep(POLL).await;
+                }
+                waited => return waited.map(drop),
+            }
+        }
+    }
+
     /// Gives the node an image, under its name. Pods must not ask for it to be pulled (`imagePullPolicy: IfNotPresent`).
     pub async fn load(&self, image: &Image) -> Result<(), KubeError> {
         let (image, socket) = (image.clone(), kubelet::socket(&self.record.folder));
@@ -274,6 +296,12 @@ impl Cluster {
         })
         .await
     }
+}
+
+/// Whether this is how `kubectl wait` takes an object that is so new that its conditions are null: as an error, although
+/// one without any is waited for.
+fn has_no_conditions_yet(error: &KubeError) -> bool {
+    matches!(error, KubeError::Command { output, .. } if output.contains("accessor error: <nil>"))
 }
 
 /// containerd's own client, for the images and containers of Kubernetes.
@@ -309,16 +337,26 @@ async fn wait_for(
     Ok(())
 }
 
-/// Waits until no other cluster is on this machine, and keeps others waiting for as long as the file is open.
+/// Waits until no other cluster is on this machine, which it says, and keeps others waiting for as long as the file is open.
 async fn only_one() -> Result<File, KubeError> {
-    let path = std::env::temp_dir().join("s3bundler-kube.lock");
-    let lock = File::create(&path).map_err(with_path(&path))?;
+    locked(&std::env::temp_dir().join("s3bundler-kube.lock"), || eprintln!("{WAITING}")).await
+}
+
+/// Has the lock of this file; calls `waiting` once where somebody else has it.
+async fn locked(path: &Path, waiting: impl FnOnce()) -> Result<File, KubeError> {
+    let lock = File::create(path).map_err(with_path(path))?;
+    let mut waiting = Some(waiting);
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
             // Asked again and again, because a thread that waits for a lock cannot be called off.
-            Err(TryLockError::WouldBlock) => sleep(POLL).await,
-            Err(TryLockError::Error(error)) => return Err(with_path(&path)(error)),
+            Err(TryLockError::WouldBlock) => {
+                if let Some(waiting) = waiting.take() {
+                    waiting();
+                }
+                sleep(POLL).await;
+            }
+            Err(TryLockError::Error(error)) => return Err(with_path(path)(error)),
         }
     }
 }
@@ -358,6 +396,30 @@ mod tests {
         assert_eq!(since(std::process::id()), Some(own));
         assert!(own > 0);
         assert_eq!(since(u32::MAX), None);
+    }
+
+    #[tokio::test]
+    async fn a_second_cluster_says_once_that_it_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = locked(&path, || panic!("nobody has it")).await.unwrap();
+        let mut first = Some(first);
+        locked(&path, || drop(first.take())).await.unwrap();
+        assert!(first.is_none(), "it waited");
+    }
+
+    #[test]
+    fn a_definition_without_conditions_is_waited_for_and_one_that_is_not_there_is_not() {
+        let failed = |output: &str| KubeError::Command {
+            command: "kubectl".to_owned(),
+            status: "exit code 1".to_owned(),
+            output: output.to_owned(),
+        };
+        let new = "error: .status.conditions accessor error: <nil> is of the type <nil>, expected []interface{}\n";
+        assert!(has_no_conditions_yet(&failed(new)));
+        let missing =
+            "Error from server (NotFound): customresourcedefinitions.apiextensions.k8s.io \"a.b\" not found\n";
+        assert!(!has_no_conditions_yet(&failed(missing)));
     }
 
     #[test]

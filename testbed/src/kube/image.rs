@@ -237,6 +237,37 @@ mod tests {
         assert!(named_libraries("\tnot a dynamic executable\n").unwrap().is_empty());
     }
 
+    /// What the last stage of a Dockerfile says by this word, once.
+    fn said<'a>(dockerfile: &'a str, word: &str) -> &'a str {
+        let stage = dockerfile.rsplit("\nFROM ").next().unwrap();
+        let found: Vec<_> = stage.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect();
+        let [said] = found[..] else { panic!("{word} is said {} times in\n{stage}", found.len()) };
+        said.trim()
+    }
+
+    /// Tests run the images of the testbed; what is published is built by the Dockerfiles.
+    #[test]
+    fn an_image_of_a_program_is_as_the_dockerfile_builds_it() {
+        for (file, program) in [("operator.Dockerfile", "s3bundler-operator"), ("worker.Dockerfile", "s3bundler")] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/docker").join(file);
+            let dockerfile = fs::read_to_string(&path).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let built = folder.path().join(program);
+            fs::write(&built, "").unwrap();
+            let image = Image::of_program("localhost/a:1", &built).unwrap();
+
+            let copied: Vec<_> = said(&dockerfile, "COPY").split(' ').collect();
+            let [from, source, inside] = copied[..] else { panic!("{file}: {copied:?}") };
+            assert_eq!((from, source), ("--from=build", format!("/{program}").as_str()), "{file}");
+            assert!(dockerfile.contains(&format!("cp /target/release/{program} {source}\n")), "{file}");
+            let Some(Content::File(in_image)) = image.files.get(&relative(inside)) else { panic!("{file}: {image:?}") };
+            assert_eq!(*in_image, built, "{file}");
+            let entrypoint: Vec<String> = serde_json::from_str(said(&dockerfile, "ENTRYPOINT")).unwrap();
+            assert_eq!((&entrypoint, inside), (&image.entrypoint, entrypoint[0].as_str()), "{file}");
+            assert_eq!(said(&dockerfile, "USER"), USER.split(':').next().unwrap(), "{file}");
+        }
+    }
+
     #[test]
     fn the_same_files_give_the_same_image_and_the_config_names_the_layer() {
         let folder = tempfile::tempdir().unwrap();

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, WAITING};
 pub use image::Image;
 pub(crate) use node::enter;
 pub use node::{HOST_ADDRESS, Inside, NODE_ADDRESS, SERVICE_ADDRESS};

@@ -50,6 +50,7 @@ pub use forward_proxy::ForwardProxy;
 pub use iam::{Decision, IamError};
 pub use moto::{Moto, MotoOptions};
 pub use policy::{Permission, Policy};
+pub use port::Port;
 pub use process::Watchdog;
 pub use s3mock::S3Mock;
 pub use versitygw::{VersityGw, VersityGwOptions};

@@ -14,14 +14,14 @@ const ATTEMPTS: usize = 200;
 
 /// A port that is ours until this is dropped.
 #[derive(Debug)]
-pub(super) struct Port {
+pub struct Port {
     number: u16,
     _lock: Option<File>,
 }
 
 impl Port {
-    /// A port that nothing listens on at this address.
-    pub(super) fn free(address: IpAddr) -> io::Result<Self> {
+    /// A port that nothing listens on at this address. An error if none is left.
+    pub fn free(address: IpAddr) -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("s3bundler-testbed-ports-{}", rustix::process::getuid()));
         fs::create_dir_all(&folder)?;
         let mut last = io::Error::new(io::ErrorKind::AddrInUse, "every port tried is taken");
@@ -44,7 +44,8 @@ impl Port {
         Self { number, _lock: None }
     }
 
-    pub(super) fn number(&self) -> u16 {
+    /// The port, for whoever is to listen on it.
+    pub fn number(&self) -> u16 {
         self.number
     }
 }
