@@ -36,8 +36,7 @@ pub async fn define(scene: &Scene, definitions: &[&str]) {
         let file = folder.join(format!("{group}_{plural}.yaml")).display().to_string();
         // The text of some is too long for the annotation of an apply on the client's side.
         scene.cluster.kubectl(["apply", "--server-side", "--filename", &file]).await.unwrap();
-        let name = format!("crd/{definition}");
-        scene.cluster.kubectl(["wait", "--for=condition=Established", &name, "--timeout=30s"]).await.unwrap();
+        scene.cluster.established(definition).await.unwrap();
     }
 }
 
