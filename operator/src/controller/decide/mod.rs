@@ -10,6 +10,7 @@
 //! A run is whole by the names of its groups' receipts, never by the depth of its queue.
 
 mod begin;
+mod unattended;
 mod under_way;
 
 use std::time::Duration;
@@ -323,3 +324,5 @@ fn trouble(error: &StoreError) -> Option<Told> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unattended_tests;

@@ -18,11 +18,11 @@ use crate::store::InventoryState;
 
 const NOW: &str = "2026-11-23T12:00:00Z";
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-fn run(spec: Value) -> Run {
+pub(super) fn run(spec: Value) -> Run {
     validate(&archive_run(spec), &defaults()).unwrap()
 }
 
@@ -47,7 +47,7 @@ fn seen() -> Observed {
 }
 
 /// A run that has its queue, with the grouper done and this many groups.
-fn working(groups: u64) -> Observed {
+pub(super) fn working(groups: u64) -> Observed {
     let summary = RunSummary { groups, ..RunSummary::empty("logs".parse().unwrap()) };
     Observed {
         grouper: GrouperState::Succeeded,
@@ -60,18 +60,18 @@ fn working(groups: u64) -> Observed {
 }
 
 /// With workers enough for every run.
-fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+pub(super) fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
     super::decide(run, prior, seen, 1000, now)
 }
 
-fn counted(names: &[&str]) -> Counted {
+pub(super) fn counted(names: &[&str]) -> Counted {
     let mut count = Count::new("logs".parse().unwrap());
     count.begin();
     count.page(names.iter().copied());
     count.counted().clone()
 }
 
-fn claimed() -> ArchiveRunStatus {
+pub(super) fn claimed() -> ArchiveRunStatus {
     ArchiveRunStatus {
         queue: Some(QueueStatus { url: Some("https://sqs/q".to_owned()), ..QueueStatus::default() }),
         start_time: Some(Time("2026-11-23T11:00:00Z".parse().unwrap())),
@@ -80,7 +80,7 @@ fn claimed() -> ArchiveRunStatus {
     }
 }
 
-fn condition(name: &str, reason: &str, since: &str) -> Condition {
+pub(super) fn condition(name: &str, reason: &str, since: &str) -> Condition {
     Condition {
         type_: name.to_owned(),
         status: "True".to_owned(),
@@ -96,7 +96,7 @@ fn inventory() -> InventoryRef {
     InventoryRef { manifest, etag: "e".to_owned(), creation_timestamp: None }
 }
 
-fn denied() -> AwsError {
+pub(super) fn denied() -> AwsError {
     AwsError {
         action: "GetObject",
         target: "s3://inv/x".to_owned(),
@@ -204,7 +204,7 @@ fn objects_worth_another_try_are_grouped_again_once_the_pass_is_whole() {
     let all = [first, "logs.retry1.000000~a0~c0~f1~b0~Retry1"];
     let decision = decide(&run, &prior, &Observed { counted: Some(counted(&all)), ..working(1) }, now());
     assert_eq!(decision.phase, Phase::CompleteWithFailures);
-    assert_eq!(decision.message, "8 objects in 2 groups are archived, 2 objects failed: NoSuchKey 1, Retry 1");
+    assert_eq!(decision.message, "8 objects in 2 groups are archived, 2 objects failed: Retry 1, NoSuchKey 1");
 }
 
 #[test]
@@ -271,136 +271,6 @@ fn a_run_under_way_goes_on_without_its_service_account() {
     assert_eq!((decision.refused.unwrap().reason, decision.phase), ("ServiceAccountNotFound", Phase::Bundling));
     let decision = decide(&run(json!({"suspend": true})), &claimed(), &lost(), now());
     assert!(decision.refused.is_some() && decision.writes.contains(&Write::Scale(0)), "{:?}", decision.writes);
-}
-
-#[test]
-fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
-    let run = run(json!({}));
-    let dead = |dead, names: &[&str]| Observed {
-        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(dead) }),
-        counted: Some(counted(names)),
-        empty_for: Duration::from_mins(1),
-        ..working(2)
-    };
-    let one = ["logs.000000~a1~c0~f0~b1"];
-    let decision = decide(&run, &claimed(), &dead(1, &[]), now());
-    let degraded = decision.degraded.unwrap();
-    assert_eq!((degraded.reason, decision.stalled), ("DeadLetters", None));
-    assert!(degraded.message.contains("kubectl annotate"), "{degraded:?}");
-    assert_eq!(decide(&run, &claimed(), &dead(1, &one), now()).stalled.unwrap().reason, "GroupsDeadLettered");
-    // A single reading may be wrong.
-    let just_now = Observed { empty_for: Duration::ZERO, ..dead(1, &one) };
-    let decision = decide(&run, &claimed(), &just_now, now());
-    assert_eq!((decision.stalled, decision.degraded.unwrap().reason), (None, "DeadLetters"));
-    // An existing queue may have dead letters of others.
-    let foreign = Observed { depths: working(2).depths, ..dead(500, &one) };
-    let foreign = Observed {
-        depths: foreign.depths.map(|depths| Depths { dead_lettered: Ok(500), ..depths }),
-        ..dead(500, &one)
-    };
-    let decision = decide(&run, &claimed(), &foreign, now());
-    assert_eq!((decision.stalled, decision.degraded.unwrap().reason), (None, "DeadLetters"));
-
-    let stalled =
-        |since| ArchiveRunStatus { conditions: vec![condition("Stalled", "GroupsDeadLettered", since)], ..claimed() };
-    let patient = decide(&run, &stalled("2026-11-23T11:00:00Z"), &dead(1, &one), now());
-    assert_eq!(patient.failed, None);
-    // An operator that has just started has seen the queue once.
-    let anew = decide(&run, &stalled("2026-11-23T11:00:00Z"), &just_now, now());
-    assert_eq!(anew.stalled.unwrap().reason, "GroupsDeadLettered");
-    let given_up = decide(&run, &stalled("2026-11-22T11:00:00Z"), &dead(1, &one), now());
-    assert_eq!(given_up.failed.unwrap().reason, "GroupsDeadLettered");
-
-    let asked = Run { redrive_requested: Some("today".to_owned()), ..run.clone() };
-    let redrive = Write::Redrive("today".to_owned());
-    assert_eq!(decide(&asked, &claimed(), &dead(1, &one), now()).writes.last(), Some(&redrive));
-    let mut done = claimed();
-    done.queue.get_or_insert_default().redrive_handled = Some("today".to_owned());
-    assert!(!decide(&asked, &done, &dead(1, &one), now()).writes.contains(&redrive));
-}
-
-#[test]
-fn dead_letters_that_cannot_be_counted_are_neither_lost_nor_given_up() {
-    let unknown = |kind, empty_for| Observed {
-        depths: Some(Depths {
-            groups: Ok(Depth { visible: 0, in_flight: 0 }),
-            dead_lettered: Err(AwsError { kind, action: "GetQueueAttributes", ..denied() }),
-        }),
-        empty_for,
-        ..working(2)
-    };
-    let (run, long) = (run(json!({})), Duration::from_hours(1));
-    let waits = condition("Stalled", "GroupsDeadLettered", "2026-11-20T11:00:00Z");
-    let waits = ArchiveRunStatus { conditions: vec![waits], ..claimed() };
-    for (prior, kind, empty_for, stalled, degraded) in [
-        (claimed(), AwsErrorKind::Transient, long, None, Some("DepthUnknown")),
-        (claimed(), AwsErrorKind::Denied, Duration::ZERO, None, Some("DepthUnknown")),
-        (claimed(), AwsErrorKind::Denied, long, Some("AccessDenied"), None),
-        (waits, AwsErrorKind::Transient, long, Some("GroupsDeadLettered"), Some("DepthUnknown")),
-    ] {
-        let decision = decide(&run, &prior, &unknown(kind, empty_for), now());
-        let reasons = [decision.stalled, decision.degraded].map(|told| told.map(|told| told.reason));
-        assert_eq!((reasons, decision.failed), ([stalled, degraded], None), "{kind:?} {empty_for:?}");
-        assert!(!decision.writes.contains(&Write::DeleteGrouper(0)), "{:?}", decision.writes);
-    }
-    let gone = decide(&run, &claimed(), &unknown(AwsErrorKind::NotFound, long), now());
-    assert_eq!(gone.degraded.unwrap().reason, "QueueMissing");
-    assert!(matches!(gone.writes.last(), Some(Write::MakeQueues(_))), "{:?}", gone.writes);
-}
-
-#[test]
-fn groups_whose_messages_are_lost_are_sent_again() {
-    let lost = |empty_for| Observed {
-        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(0) }),
-        empty_for,
-        ..working(2)
-    };
-    let again = |seen| decide(&run(json!({})), &claimed(), &seen, now()).writes.contains(&Write::DeleteGrouper(0));
-    assert!(!again(lost(Duration::from_mins(10))));
-    assert!(again(lost(Duration::from_mins(15))));
-    // Also beside a dead letter.
-    let beside = Observed {
-        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(1) }),
-        ..lost(Duration::from_mins(15))
-    };
-    assert!(again(beside));
-    // Letters of others may hide that messages are lost: once.
-    for (dead, sent_again, expected) in [(2, false, false), (500, false, true), (500, true, false)] {
-        let hidden = Observed {
-            depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(dead) }),
-            sent_again,
-            ..lost(Duration::from_mins(15))
-        };
-        assert_eq!(again(hidden), expected, "{dead} {sent_again}");
-    }
-    // As many receipts as groups, but not theirs.
-    let beyond = counted(&["logs.000000~a1~c0~f0~b1", "logs.000007~a1~c0~f0~b1"]);
-    let seen = Observed { counted: Some(beyond), ..lost(Duration::from_mins(15)) };
-    let decision = decide(&run(json!({})), &claimed(), &seen, now());
-    assert!(decision.writes.contains(&Write::DeleteGrouper(0)), "{:?}", decision.writes);
-    let seen =
-        Observed { counted: Some(counted(&["logs.000000~a1~c0~f0~b1", "logs.000007~a1~c0~f0~b1"])), ..working(2) };
-    let decision = decide(&run(json!({})), &claimed(), &seen, now());
-    assert_eq!((decision.workers, decision.degraded.unwrap().reason), (2, "UnexpectedReceipts"));
-}
-
-#[test]
-fn a_queue_that_somebody_deleted_is_made_again_unless_it_was_brought() {
-    let gone = |kind| Depths { groups: Err(AwsError { kind, ..denied() }), dead_lettered: Ok(0) };
-    let existing =
-        json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
-    for (spec, kind, is_made, stalled, degraded) in [
-        (json!({}), AwsErrorKind::NotFound, true, None, Some("QueueMissing")),
-        (json!({}), AwsErrorKind::Transient, false, None, Some("DepthUnknown")),
-        (existing, AwsErrorKind::NotFound, false, Some("QueueMissing"), None),
-    ] {
-        let seen = Observed { depths: Some(gone(kind)), ..working(5) };
-        let decision = decide(&run(spec.clone()), &claimed(), &seen, now());
-        // In this order: the grouper goes once there is a queue to send to.
-        let makes = matches!(&decision.writes[..], [.., Write::MakeQueues(_), Write::DeleteGrouper(0)]);
-        let reasons = [decision.stalled, decision.degraded].map(|told| told.map(|told| told.reason));
-        assert_eq!((makes, reasons), (is_made, [stalled, degraded]), "{spec} {kind:?}");
-    }
 }
 
 #[test]

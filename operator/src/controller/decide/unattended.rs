@@ -1,0 +1,157 @@
+//! Groups without receipt that nobody works on: in the dead-letter queue, lost with their messages, or with their queue.
+//!
+//! ```text
+//! missing ──► queue empty? ──► dead letters enough for all? ──► a person is waited for, a day ──► failed
+//!                   │                     └ no, for 15 min ──► lost: sent again
+//!                   └ no queue ──► made again, and all is sent again
+//! ```
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::{Decision, Told, Write};
+use crate::autoscale::plan::Depth;
+use crate::aws::{AwsError, AwsErrorKind};
+use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::validate::{QueuePlan, REDRIVE_ANNOTATION, Run};
+use crate::crd::ArchiveRunStatus;
+
+/// A queue that stays empty for so long while receipts are missing has lost messages: they are sent again.
+const LOST: Duration = Duration::from_mins(15);
+/// How long a run that only dead-lettered groups keep from its end waits for a person.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// A queue that stays empty for so long is empty: SQS may be wrong about it for a minute ("GetQueueAttributes", SQS API
+/// reference).
+pub(super) const EMPTY: Duration = Duration::from_mins(1);
+
+/// Decides about the `missing` groups of a pass; their number is not known while groups are made. Gives the end of a run that
+/// waited for a person in vain.
+pub(super) fn look(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    decision: &mut Decision,
+    missing: Option<u64>,
+    now: Timestamp,
+) -> Option<Decision> {
+    match seen.depths.as_ref().map(|depths| &depths.dead_lettered) {
+        Some(Ok(dead)) => nobody_works(run, prior, seen, decision, (missing, *dead), now),
+        Some(Err(error)) => {
+            dead_letters_unknown(prior, seen, decision, error);
+            None
+        }
+        None => None,
+    }
+}
+
+/// `dead` letters may be those of the missing groups, or of others, or of groups that were archived all the same.
+fn nobody_works(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    decision: &mut Decision,
+    (missing, dead): (Option<u64>, u64),
+    now: Timestamp,
+) -> Option<Decision> {
+    let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
+    let stalled = stalled_by_dead_letters(prior);
+    if let Some(told) = dead_letters(run, dead, missing) {
+        // One reading may be wrong; an operator that comes anew has none but the first.
+        let is_empty = is_empty && (stalled.is_some() || seen.empty_for >= EMPTY);
+        if is_empty && missing.is_some_and(|missing| missing <= dead) {
+            let told = Told::new("GroupsDeadLettered", told.message);
+            let since = stalled.map(|it| it.last_transition_time.0);
+            if since.is_some_and(|since| now.duration_since(since) > PATIENCE) {
+                return Some(Decision::failed(prior, told));
+            }
+            decision.stalled = Some(told);
+        } else {
+            decision.degraded = Some(told);
+        }
+    }
+    let missing = missing.unwrap_or(0);
+    // With more letters than missing groups some are of others, and hide that groups are lost. Sending those again that are
+    // dead letters costs their tries once more, so it is done once.
+    let lost = if dead > missing && !seen.sent_again { missing } else { missing.saturating_sub(dead) };
+    if lost > 0 && seen.empty_for >= LOST && seen.grouper == GrouperState::Succeeded {
+        // Their messages are gone: retention, or a grouper that died between PUT and send.
+        let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
+        decision.degraded = Some(Told::new("MessagesLost", message));
+        decision.writes.push(Write::DeleteGrouper(decision.pass));
+    }
+    None
+}
+
+fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {
+    prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True" && it.reason == "GroupsDeadLettered")
+}
+
+/// Whether groups are lost or dead letters cannot be told, so neither is acted on, and a run that waits goes on waiting.
+fn dead_letters_unknown(prior: &ArchiveRunStatus, seen: &Observed, decision: &mut Decision, error: &AwsError) {
+    let told = || Told::new("DepthUnknown", error.to_string());
+    if let Some(known) = stalled_by_dead_letters(prior) {
+        decision.stalled = Some(Told::new("GroupsDeadLettered", known.message.clone()));
+        decision.degraded = Some(told());
+    } else if error.kind == AwsErrorKind::Denied && seen.empty_for >= LOST {
+        decision.stalled = Some(Told::new("AccessDenied", error.to_string()));
+    } else {
+        decision.degraded = Some(told());
+    }
+}
+
+fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Told> {
+    let dead = dead.min(missing.unwrap_or(u64::MAX));
+    (dead > 0).then(|| {
+        let message = format!(
+            "{dead} groups failed over and over and are in the dead-letter queue; the workers' logs say why. Put them back \
+             with: kubectl annotate --overwrite archiverun {} -n {} {}=\"$(date)\"",
+            run.name,
+            run.namespace,
+            REDRIVE_ANNOTATION
+        );
+        Told::new("DeadLetters", message)
+    })
+}
+
+/// A queue that somebody deleted took its messages along. One of the run's own is made again, and they are sent again.
+pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed) {
+    let Some(depths) = &seen.depths else { return };
+    let is_gone = |error: &&AwsError| error.kind == AwsErrorKind::NotFound;
+    let gone = depths.groups.as_ref().err().filter(is_gone);
+    let dead_letters_gone = depths.dead_lettered.as_ref().err().filter(is_gone);
+    match (&run.queue, gone, dead_letters_gone) {
+        (_, None, None) => {}
+        (QueuePlan::Existing(_), Some(error), _) => {
+            decision.stalled.get_or_insert_with(|| Told::new("QueueMissing", format!("{error}: make it again")));
+        }
+        (QueuePlan::Existing(_), None, Some(error)) => {
+            decision.degraded = Some(Told::new("QueueMissing", format!("{error}: make it again")));
+        }
+        (QueuePlan::Managed(name), Some(error), _) => {
+            let message = format!("{error}: it is made again, and what it held is sent again");
+            decision.degraded = Some(Told::new("QueueMissing", message));
+            decision.writes.push(Write::MakeQueues(name.clone()));
+            if matches!(seen.grouper, GrouperState::Running | GrouperState::Succeeded) {
+                decision.writes.push(Write::DeleteGrouper(decision.pass));
+            }
+        }
+        // What it held is sent again once its queue has been empty for long enough.
+        (QueuePlan::Managed(name), None, Some(error)) => {
+            decision.degraded = Some(Told::new("QueueMissing", format!("{error}: it is made again")));
+            decision.writes.push(Write::MakeQueues(name.clone()));
+        }
+    }
+}
+
+/// Puts dead letters back where somebody asks for it, once for each time.
+pub(super) fn redrive(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, decision: &mut Decision) {
+    let dead = seen.depths.as_ref().and_then(|depths| depths.dead_lettered.as_ref().ok());
+    let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
+    if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked))
+        && dead.is_some_and(|dead| *dead > 0)
+    {
+        decision.writes.push(Write::Redrive(asked.clone()));
+    }
+}
