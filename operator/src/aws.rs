@@ -9,7 +9,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_net::outbound::{self, OutboundError};
 
@@ -60,7 +59,7 @@ impl AwsError {
         let detail = match (code, error.message(), status) {
             ("", _, Some(403)) => "HTTP 403 (access denied)".to_owned(),
             ("", _, Some(status)) => format!("HTTP {status}"),
-            ("", _, None) => brief(&DisplayErrorContext(error).to_string()),
+            ("", _, None) => brief(&causes(error)),
             (code, None, _) => code.to_owned(),
             (code, Some(message), _) => brief(&format!("{code}: {message}")),
         };
@@ -97,6 +96,21 @@ fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
             Some(_) => AwsErrorKind::Transient,
         },
     }
+}
+
+/// An error and its causes. Not with what they are made of: request ids in a status would be news with every request.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// A message for a status: one line without control characters, not longer than a person reads.

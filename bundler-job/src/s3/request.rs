@@ -75,7 +75,10 @@ pub enum RequestOptionError {
     #[error("a KMS key is an id, an ARN or an alias, of letters, digits and signs without spaces")]
     KmsKey,
     /// No tag.
-    #[error("a tag is KEY=VALUE, the key of 1 to {TAG_KEY_CHARS} characters, the value of at most {TAG_VALUE_CHARS}")]
+    #[error(
+        "a tag is KEY=VALUE, the key of 1 to {TAG_KEY_CHARS} characters, the value of at most {TAG_VALUE_CHARS}: letters, \
+         digits, spaces and _.:/=+@-"
+    )]
     Tag,
     /// AWS's own.
     #[error("keys of tags that begin with aws: are AWS's own")]
@@ -120,7 +123,7 @@ impl FromStr for KmsKeyId {
     }
 }
 
-/// A tag of an object. Which characters it may have, the store says.
+/// A tag of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     key: String,
@@ -136,10 +139,18 @@ impl FromStr for Tag {
         if key.starts_with("aws:") {
             return Err(RequestOptionError::ReservedTag);
         }
-        let fits = (1..=TAG_KEY_CHARS).contains(&key.chars().count()) && value.chars().count() <= TAG_VALUE_CHARS;
+        let fits = (1..=TAG_KEY_CHARS).contains(&key.chars().count())
+            && value.chars().count() <= TAG_VALUE_CHARS
+            && key.chars().chain(value.chars()).all(is_of_tags);
         let tag = Self { key: key.to_owned(), value: value.to_owned() };
         if fits { Ok(tag) } else { Err(RequestOptionError::Tag) }
     }
+}
+
+/// Whether a tag may have it ("Categorizing your objects using tags", S3 user guide). A store that refuses one would do so with
+/// the index of every group, after it was committed.
+fn is_of_tags(c: char) -> bool {
+    c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+@-".contains(c)
 }
 
 /// Tags of an object, 10 at most.
@@ -251,6 +262,16 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_has_the_characters_that_s3_takes() {
+        for good in ["a=", "kö _.:/+@-2=ü =_.:/+@-1", "a=b=c"] {
+            assert!(good.parse::<Tag>().is_ok(), "{good}");
+        }
+        for bad in ["a=$(NAME)", "a=b,c", "a&b=c", "a=b\n", "=a", "a", "aws:a=b"] {
+            assert!(bad.parse::<Tag>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn requests_have_the_headers_of_their_bucket_and_operation() {
         let options = |encryption| RequestOptions {
             destination: Some("dst".to_owned()),
@@ -293,12 +314,12 @@ mod tests {
     #[test]
     fn given_tags_win_over_the_sources_and_ten_fit() {
         let source: BTreeMap<_, _> = (0..10).map(|n| (format!("s{n}"), n.to_string())).collect();
-        let given = tags(&["s3=mine", "a=b c&d=e"]).expect("tags");
+        let given = tags(&["s3=mine", "a=b c/d=e"]).expect("tags");
         let (all, left_out) = given.and_of_source(&source);
         assert_eq!((all.0.len(), left_out), (10, 1));
         assert_eq!((all.0["s3"].as_str(), all.0["s8"].as_str()), ("mine", "8"));
         assert!(!all.0.contains_key("s9"));
-        assert_eq!(given.header().as_deref(), Some("a=b+c%26d%3De&s3=mine"));
+        assert_eq!(given.header().as_deref(), Some("a=b+c%2Fd%3De&s3=mine"));
         assert_eq!(Tags::default().and_of_source(&source).1, 0);
         assert_eq!(Tags::default().header(), None);
     }

@@ -106,8 +106,12 @@ async fn one(
         }
         Write::DeleteGrouper(pass) => {
             track.empty_since = None;
-            track.sent_again = true;
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
+        }
+        Write::SendAgain(pass) => {
+            delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
+            track.empty_since = None;
+            track.sent_again = Some(*pass);
         }
         Write::SuspendGrouper(pass, suspend) => {
             let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);

@@ -1,5 +1,7 @@
 //! The end of a resource: pods first, then the queues that they hang on, then the finalizer.
 
+use std::time::Instant;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -32,7 +34,11 @@ async fn tell_what_holds(
          -n {namespace} {ORPHAN_ANNOTATION}=true"
     );
     let next = status::held(prior, &Told::new("AccessDenied", message), resource.metadata.generation, Timestamp::now());
-    write_status(resource, None, prior, &next, context).await
+    let made = write_status(resource, None, prior, &next, context).await?;
+    if let Some(version) = made {
+        context.paces.made(&resource.uid().unwrap_or_default(), version, Instant::now());
+    }
+    Ok(())
 }
 
 /// A resource that cannot be read is being deleted. What runs in Kubernetes goes with it; its queues are left behind where

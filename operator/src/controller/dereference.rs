@@ -73,10 +73,12 @@ pub async fn dereference(
     // What stays is told first.
     in_the_way.sort_by_key(|it| it.goes);
     let (job, deployment) = (own(run, job), own(run, deployment));
-    let mut problems = problems(&pods.items, deployment.as_ref());
+    let mut problems = problems(&pods.items, WORKER);
+    problems.extend(deployment.as_ref().and_then(problem::of_deployment));
+    problems.sort();
+    let mut grouper_problems = self::problems(&pods.items, GROUPER);
     if let Some(job) = job.as_ref().filter(|job| has_no_pod(job, &pods.items)) {
-        problems.extend(refused_pods(client, run, job).await?);
-        problems.sort();
+        grouper_problems.extend(refused_pods(client, run, job).await?);
     }
     track.saw_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
     let mut seen = Observed {
@@ -87,7 +89,7 @@ pub async fn dereference(
         workers: deployment.as_ref().map(|deployment| WorkersState {
             replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs(),
         }),
-        pods: Pods { problems, ..pods_of(&pods.items) },
+        pods: Pods { problems, grouper_problems, ..pods_of(&pods.items) },
         depths: None,
         empty_for: Duration::ZERO,
         sent_again: false,
@@ -107,9 +109,14 @@ pub async fn dereference(
                 .inventory
                 .take()
                 .filter(|(then, of, _)| *of == run.generation && !is_due(Some(*then), PERIOD, now));
-            let (then, of, look) = match known {
-                Some(known) => known,
-                None => (now, run.generation, inventory(context, run).await),
+            let (then, of, look) = if let Some(known) = known {
+                known
+            } else {
+                let look = inventory(context, run).await;
+                if let InventoryLook::Failed(error) = &look {
+                    context.metrics.failed(ReconcileError::class_of_store(error));
+                }
+                (now, run.generation, look)
             };
             seen.inventory = Some(look.clone());
             track.inventory = Some((then, of, look));
@@ -172,21 +179,24 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
         let queues = Queues::of(&context.aws, &queue.url, &run.region);
         let known = track.depths.as_ref().map(|(_, depths)| depths.dead_lettered.clone());
-        let dead_lettered = match known.filter(|_| !is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now)) {
-            Some(known) => known,
-            None => depth::dead_letters(&queues, queue).await,
+        let known = known.filter(|_| !is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now));
+        let dead_lettered = if let Some(known) = known {
+            known
+        } else {
+            let dead_lettered = depth::dead_letters(&queues, queue).await;
+            // What could not be read is read again with the next look.
+            track.dead_letters_at = dead_lettered.is_ok().then_some(now);
+            dead_lettered
         };
-        // What could not be read is read again with the next look.
-        track.dead_letters_at = match &dead_lettered {
-            Ok(_) if is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now) => Some(now),
-            Ok(_) => track.dead_letters_at,
-            Err(_) => None,
-        };
-        track.saw(Depths { groups: queues.depth(&queue.url).await, dead_lettered }, now);
+        let depths = Depths { groups: queues.depth(&queue.url).await, dead_lettered };
+        for _ in depths.groups.as_ref().err().into_iter().chain(depths.dead_lettered.as_ref().err()) {
+            context.metrics.failed(ReconcileError::AWS);
+        }
+        track.saw(depths, now);
     }
     seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
     seen.empty_for = track.empty_for(now);
-    seen.sent_again = track.sent_again;
+    seen.sent_again = track.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
     let is_summary_due = is_due(track.summaries_at, PERIOD, now) || seen.grouper == GrouperState::Succeeded;
     for wanted in [0, pass] {
@@ -212,6 +222,9 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
             // What was counted half is not shown.
             Err(error) => seen.store_error = Some(error),
         }
+    }
+    if let Some(error) = &seen.store_error {
+        context.metrics.failed(ReconcileError::class_of_store(error));
     }
     seen.counted.clone_from(&track.counted);
 }
@@ -295,13 +308,13 @@ fn pods_of(pods: &[Pod]) -> Pods {
     seen
 }
 
-/// What is wrong with pods, worst first.
-fn problems(pods: &[Pod], deployment: Option<&Deployment>) -> Vec<Problem> {
+/// What is wrong with the pods of a component, worst first.
+fn problems(pods: &[Pod], component: &str) -> Vec<Problem> {
     let now = Timestamp::now();
     // A grouper that ended is told by its Job; a pod that leaves has nothing to say any more.
     let here = pods.iter().filter(|pod| !has_finished(pod) && pod.metadata.deletion_timestamp.is_none());
-    let mut problems: Vec<_> = here.filter_map(|pod| problem::of_pod(pod, now)).collect();
-    problems.extend(deployment.and_then(problem::of_deployment));
+    let mut problems: Vec<_> =
+        here.filter(|pod| is(pod, component)).filter_map(|pod| problem::of_pod(pod, now)).collect();
     problems.sort();
     problems.dedup();
     problems

@@ -32,7 +32,7 @@ pub mod validate;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -170,10 +170,10 @@ async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>
     };
     let uid = resource.uid().unwrap_or_default();
     let version = resource.resource_version().unwrap_or_default();
-    if let Some(wait) = context.paces.wait(&uid, &version, std::time::Instant::now()) {
+    if let Some(wait) = context.paces.wait(&uid, &version, Instant::now()) {
         return Ok(Action::requeue(wait));
     }
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let reconciled = Box::pin(one(resource, &context)).await;
     context.metrics.reconciled(started.elapsed(), reconciled.as_ref().err().map(ReconcileError::class));
     match reconciled {
@@ -206,7 +206,7 @@ async fn tell_unreadable(
     match failure::of_read(error) {
         Some(told) if decide::finished(&prior).is_none() => {
             let next = status::held(&prior, &told, resource.metadata.generation, Timestamp::now());
-            write_status(resource, None, &prior, &next, context).await
+            write_status(resource, None, &prior, &next, context).await.map(|_| ())
         }
         _ => Ok(()),
     }
@@ -257,9 +257,6 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let track = context.tracks.of(&run.uid, &run.name);
     let track: &mut Track = &mut *track.lock().await;
     let seen = Box::pin(dereference::dereference(context, &run, &prior, track)).await?;
-    for class in seen.failed_reads() {
-        context.metrics.failed(class);
-    }
     let now = Timestamp::now();
     let current = seen.workers.map_or(0, |workers| workers.replicas);
     let mut decision = match &seen.in_the_way {
@@ -309,7 +306,12 @@ async fn tell(
     let next = status::next(prior, outcome);
     let deleted = outcome.decision.writes.contains(&decide::Write::DeleteRun);
     if !deleted {
-        write_status(resource, outcome.applied.version.as_deref(), prior, &next, context).await?;
+        let made = write_status(resource, outcome.applied.version.as_deref(), prior, &next, context).await?;
+        // The next step of a run is not waited for.
+        let goes_on = outcome.decision.look_again.is_some_and(|pause| pause.is_zero());
+        if let Some(version) = made.filter(|_| !goes_on) {
+            context.paces.made(&resource.uid().unwrap_or_default(), version, Instant::now());
+        }
     }
     if let Some(run) = outcome.run {
         context.metrics.observe(run, &next);
@@ -323,16 +325,16 @@ async fn tell(
 }
 
 /// Writes a status over the one that was looked at, and no other: where somebody wrote meanwhile it is looked at again.
-/// `version` is the resource's where this look has written into it.
+/// `version` is the resource's where this look has written into it. Gives the version that it made.
 async fn write_status(
     resource: &ArchiveRun,
     version: Option<&str>,
     prior: &ArchiveRunStatus,
     next: &ArchiveRunStatus,
     context: &Context,
-) -> Result<(), ReconcileError> {
+) -> Result<Option<String>, ReconcileError> {
     if next == prior {
-        return Ok(());
+        return Ok(None);
     }
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let name = resource.name_any();
@@ -340,17 +342,18 @@ async fn write_status(
     let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "status": merge(prior, next)}));
     match runs.patch_status(&name, &PatchParams::default(), &patch).await {
         Ok(written) => {
-            if let Some(version) = version.filter(|version| written.resource_version().as_ref() != Some(version)) {
+            let made = written.resource_version();
+            if let Some(version) = version.filter(|version| made.as_ref() != Some(version)) {
                 context.paces.replaced(&resource.uid().unwrap_or_default(), version);
             }
             events::publish(&context.recorder, resource, prior, next).await;
+            Ok(made)
         }
         // Deleted meanwhile, which its watch tells.
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(cause) if is_of_another(&cause) => return Err(ReconcileError::Changed),
-        Err(cause) => return Err(ReconcileError::Write(Box::new(cause))),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(cause) if is_of_another(&cause) => Err(ReconcileError::Changed),
+        Err(cause) => Err(ReconcileError::Write(Box::new(cause))),
     }
-    Ok(())
 }
 
 /// A merge patch: what is gone has to be named.

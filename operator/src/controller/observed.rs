@@ -5,7 +5,6 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::RunSummary;
 
-use super::ReconcileError;
 use super::own::InTheWay;
 use super::problem::Problem;
 use crate::autoscale::depth::Depths;
@@ -46,8 +45,10 @@ pub struct Pods {
     pub running: u32,
     /// Workers that hold a group: the ready ones.
     pub busy: u32,
-    /// What is wrong with any of them, worst first.
+    /// What is wrong with workers, worst first.
     pub problems: Vec<Problem>,
+    /// What is wrong with the grouper, worst first.
+    pub grouper_problems: Vec<Problem>,
 }
 
 /// The inventory or the given manifests, where they had to be looked for.
@@ -87,7 +88,7 @@ pub struct Observed {
     pub depths: Option<Depths>,
     /// For how long the queue has been empty with nothing in flight.
     pub empty_for: Duration,
-    /// Whether this operator has had groups without receipt sent again already.
+    /// Whether this operator has had the lost groups of the pass sent again already.
     pub sent_again: bool,
     /// What the grouper of the inventory made; `None` before.
     pub summary: Option<RunSummary>,
@@ -99,19 +100,4 @@ pub struct Observed {
     pub store_error: Option<StoreError>,
     /// What is not the run's and has a name that it needs.
     pub in_the_way: Option<InTheWay>,
-}
-
-impl Observed {
-    /// Classes of errors of what could not be read, which end no look: the rest is still to be decided on.
-    pub fn failed_reads(&self) -> impl Iterator<Item = &'static str> {
-        let inventory = match &self.inventory {
-            Some(InventoryLook::Failed(error)) => Some(error),
-            _ => None,
-        };
-        let stores = self.store_error.iter().chain(inventory).map(ReconcileError::class_of_store);
-        let depths = self.depths.as_ref();
-        let queues = depths.and_then(|it| it.groups.as_ref().err()).into_iter();
-        let queues = queues.chain(depths.and_then(|it| it.dead_lettered.as_ref().err()));
-        stores.chain(queues.map(|_| ReconcileError::AWS))
-    }
 }

@@ -48,6 +48,11 @@ impl Paces {
         None
     }
 
+    /// Takes in that this look has made a version of a run, which is no reason to look at once.
+    pub fn made(&self, uid: &str, version: String, now: Instant) {
+        self.lock().entry(uid.to_owned()).or_default().last = Some((version, now));
+    }
+
     /// Takes in that a version of a run was written over.
     pub fn replaced(&self, uid: &str, version: String) {
         let mut looks = self.lock();
@@ -82,6 +87,18 @@ mod tests {
         assert_eq!(paces.wait("a", "2", after(400)), None);
         assert_eq!(paces.wait("a", "2", after(1000)), Some(Duration::from_millis(400)));
         assert_eq!(paces.wait("a", "2", after(1400)), None, "however often somebody asked meanwhile");
+    }
+
+    #[test]
+    fn what_a_look_has_written_itself_is_looked_at_a_second_later() {
+        let (paces, start) = (Paces::default(), Instant::now());
+        assert_eq!(paces.wait("a", "1", start), None);
+        paces.replaced("a", "1".to_owned());
+        paces.made("a", "2".to_owned(), start);
+        assert_eq!(paces.wait("a", "2", start), Some(SHORTEST));
+        assert_eq!(paces.wait("a", "2", start + SHORTEST), None);
+        paces.made("a", "3".to_owned(), start + SHORTEST);
+        assert_eq!(paces.wait("a", "4", start + SHORTEST), None, "somebody else wrote");
     }
 
     #[test]

@@ -52,12 +52,12 @@ impl Problem {
         text
     }
 
-    /// Whether nothing moves until a person acts, where so many workers run: what one is denied all are denied, but pods
-    /// that cannot be had do not keep others from their work.
-    pub const fn stalls(&self, running: u32) -> bool {
+    /// Whether nothing moves until a person acts, where so many others are at work: what one is denied all are denied, but
+    /// pods that cannot be had do not keep others from their work.
+    pub const fn stalls(&self, at_work: u32) -> bool {
         match self {
             Self::Denied(_) => true,
-            Self::ImagePull(_) | Self::FailedCreate(_) => running == 0,
+            Self::ImagePull(_) | Self::FailedCreate(_) => at_work == 0,
             Self::CrashLooping(_) | Self::Unschedulable(_) => false,
         }
     }

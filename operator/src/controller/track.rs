@@ -32,8 +32,8 @@ pub struct Track {
     pub dead_letters_at: Option<Instant>,
     /// Since when the queue has been empty with nothing in flight.
     pub empty_since: Option<Instant>,
-    /// Whether groups without receipt have been sent again.
-    pub sent_again: bool,
+    /// The pass whose lost groups were sent again last.
+    pub sent_again: Option<u32>,
     /// When a summary was looked for last and was not there.
     pub summaries_at: Option<Instant>,
     /// The look for the inventory, when it was, and of which generation of the run.
@@ -72,7 +72,7 @@ impl Track {
             depths: None,
             dead_letters_at: None,
             empty_since: None,
-            sent_again: false,
+            sent_again: None,
             summaries_at: None,
             inventory: None,
             summaries: HashMap::new(),

@@ -37,7 +37,7 @@ pub struct Destination {
     pub encryption: Encryption,
     /// Tags of every archive, 10 at most. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 10, "additionalProperties" = {"type": "string", "maxLength": 256},
+    #[schemars(extend("maxProperties" = 10, "additionalProperties" = {"type": "string", "maxLength": 256, "pattern": TAG_VALUE},
                       "x-kubernetes-validations" = [tag_keys()]))]
     pub tags: BTreeMap<String, String>,
     /// Hashed puts six hex digits before the names of archives and copies, so that S3 can spread them; Plain does not.
@@ -53,11 +53,14 @@ impl Destination {
     }
 }
 
-/// As `--tag KEY=VALUE` takes them ("Categorizing your objects using tags", S3 user guide, but for the equals sign).
+/// What S3 takes as the value of a tag ("Categorizing your objects using tags", S3 user guide).
+const TAG_VALUE: &str = r"^[\p{L}\p{Z}\p{N}_.:/=+@-]*$";
+
+/// As `--tag KEY=VALUE` takes them: what S3 does, but for the equals sign.
 fn tag_keys() -> Rule {
     Rule::new(
-        "self.all(k, size(k) >= 1 && size(k) <= 128 && !k.startsWith('aws:') && !k.contains('='))",
-        "keys of tags have 1 to 128 characters and no equals sign, and aws: is reserved",
+        r"self.all(k, size(k) <= 128 && !k.startsWith('aws:') && k.matches(r'^[\p{L}\p{Z}\p{N}_.:/+@-]+$'))",
+        "keys of tags have 1 to 128 letters, digits, spaces and _.:/+@-, and aws: is reserved",
     )
 }
 

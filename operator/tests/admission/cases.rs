@@ -99,7 +99,7 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
     let ephemeral = Some("ephemeral is needed with type Ephemeral, and only then");
     let host_path = Some("hostPath is needed with type HostPath, and only then");
     let quantity = Some("must be a quantity greater than 0, such as 512Mi or 4Gi");
-    let tag_key = Some("keys of tags have 1 to 128 characters and no equals sign, and aws: is reserved");
+    let tag_key = Some("keys of tags have 1 to 128 letters, digits, spaces and _.:/+@-, and aws: is reserved");
     let reserved = Some("archive.s3bundler.dev/ and app.kubernetes.io/ are reserved for the operator");
     let unsupported = Some("Unsupported value");
     let required = Some("Required value");
@@ -222,7 +222,9 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ("a tag with a key of 129 characters", destination(json!({"tags": {("k".repeat(129)): "a"}})), tag_key),
         ("a tag of AWS's own", destination(json!({"tags": {"aws:team": "a"}})), tag_key),
         ("a tag with an equals sign in its key", destination(json!({"tags": {"a=b": "c"}})), tag_key),
-        ("a tag with one in its value", destination(json!({"tags": {"a b:/@": "c=d"}})), None),
+        ("a tag with a dollar sign in its key", destination(json!({"tags": {"$a": "c"}})), tag_key),
+        ("a tag with one in its value", destination(json!({"tags": {"a": "$(NAME)"}})), pattern),
+        ("a tag with all that S3 takes", destination(json!({"tags": {"kö _.:/+@-2": "ü =_.:/+@-1"}})), None),
         ("a tag of 257 characters", destination(json!({"tags": {"team": "t".repeat(257)}})), too_long),
         ("a plain key layout", destination(json!({"keyLayout": "Plain"})), None),
         ("a key layout of no kind", destination(json!({"keyLayout": "plain"})), unsupported),

@@ -98,8 +98,8 @@ pub async fn a_run_that_is_deleted_leaves_its_archives_and_nothing_else(scene: &
     team.assert_verified("logs").await;
 }
 
-/// From the moment that it is made, while its name is claimed, its queue and its grouper are made, and while it rests or is
-/// tried again.
+/// While it rests or is tried again, and from the moment that it is made, while its name is claimed, its queue and its
+/// grouper are made.
 pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
     let team = scene.team("any-moment").await;
     let manifest = team.inventory(20).await;
@@ -112,20 +112,22 @@ pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
     for name in ["retrying", "resting"] {
         team.apply(&team.archive_run(name, &manifest, spec.clone())).await;
     }
+    // The other group is archived while that object is still tried.
+    team.until("resting", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.patch("resting", json!({"spec": {"suspend": true}})).await;
+    team.condition("resting", "Suspended", "True", "Suspended").await;
+    team.delete("resting").await;
+    team.until("retrying", "tried again", |status| status.retry_pass == Some(1)).await;
+    team.delete("retrying").await;
+    for name in ["retrying", "resting"] {
+        team.gone(name, Duration::from_mins(1)).await;
+    }
     for moment in 0..8 {
         let name = format!("moment-{moment}");
         team.create(&team.archive_run(&name, &manifest, json!({}))).await;
         tokio::time::sleep(moment * Duration::from_millis(300)).await;
         team.delete(&name).await;
         team.gone(&name, Duration::from_mins(1)).await;
-    }
-    team.until("retrying", "tried again", |status| status.retry_pass == Some(1)).await;
-    team.until("resting", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
-    team.patch("resting", json!({"spec": {"suspend": true}})).await;
-    team.condition("resting", "Suspended", "True", "Suspended").await;
-    for name in ["retrying", "resting"] {
-        team.delete(name).await;
-        team.gone(name, Duration::from_mins(1)).await;
     }
     assert!(team.queues().await.is_empty(), "{:?}", team.queues().await);
     team.cleared(&["deployments", "poddisruptionbudgets", "jobs", "pods"]).await;

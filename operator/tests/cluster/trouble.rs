@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use s3bundler_testbed::client;
 use serde_json::json;
 
+use super::asked::PATIENCE;
 use super::scene::Scene;
 use super::team::{message, told};
 
@@ -81,11 +82,20 @@ pub async fn objects_that_are_gone_are_counted_by_reason(scene: &Scene) {
         let key = format!("logs/{n:05}.json");
         scene.s3.delete_object().bucket(team.bucket("source")).key(key).send().await.unwrap();
     }
-    let applied = Instant::now();
     team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
-    let status = team.shows(applied, "logs", "Complete", "CompleteWithFailures").await;
+    let begun = Instant::now();
+    let told = |receipts: &[String]| receipts.iter().filter(|receipt| receipt.contains("~NoSuchKey")).count();
+    while told(&client::list_keys(&scene.s3, &team.bucket("archive"), "arch/receipts/logs/").await.unwrap()) < 2 {
+        assert!(begun.elapsed() < PATIENCE, "no receipts with failed objects");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let counted = Instant::now();
+    let all = "2 objects failed: NoSuchKey 2";
+    team.until("logs", "told", |status| message(status, "Ready").contains(all)).await;
+    assert!(counted.elapsed() < Duration::from_mins(1), "{:?}", counted.elapsed());
+    let status = team.condition("logs", "Complete", "True", "CompleteWithFailures").await;
     for condition in ["Complete", "Ready"] {
-        assert!(message(&status, condition).contains("2 objects failed: NoSuchKey 2"), "{status:?}");
+        assert!(message(&status, condition).contains(all), "{status:?}");
     }
     let objects = status.objects.unwrap();
     assert_eq!((objects.total, objects.archived, objects.failed), (Some(25), 23, 2));

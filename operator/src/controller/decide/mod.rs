@@ -105,8 +105,10 @@ pub enum Write {
     UseQueues(QueuePair),
     /// Make the grouper of a pass.
     ApplyGrouper(u32),
-    /// Take the grouper of a pass away, to make it again: it sends what has no receipt.
+    /// Take the grouper of a pass away, to make it again.
     DeleteGrouper(u32),
+    /// The same where messages are lost: a grouper that is made again sends the groups without receipt.
+    SendAgain(u32),
     /// Let the grouper of a pass rest, or go on.
     SuspendGrouper(u32, bool),
     /// Make the workers, or what they have in common newer.
@@ -204,7 +206,8 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, no
     if run.suspend {
         return Decision { refused, ..suspended(run, prior, seen) };
     }
-    if let Some(told) = too_late(run, prior, now).filter(|_| !under_way::is_done(run, prior, seen)) {
+    let is_done = is_draining(prior) || under_way::is_done(run, prior, seen);
+    if let Some(told) = too_late(run, prior, now).filter(|_| !is_done) {
         return Decision::failed(prior, told);
     }
     match (&prior.queue, refused) {
@@ -213,6 +216,11 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, no
         // What is under way goes on without its service account, but for new pods.
         (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, cap, now) },
     }
+}
+
+/// Whether all was archived when the run was looked at last, which is never taken back.
+fn is_draining(status: &ArchiveRunStatus) -> bool {
+    status.conditions.iter().any(|it| it.type_ == "Ready" && it.reason == Phase::Draining.reason())
 }
 
 fn no_service_account(run: &Run, seen: &Observed) -> Option<Told> {

@@ -193,6 +193,10 @@ fn objects_worth_another_try_are_grouped_again_once_the_pass_is_whole() {
     let message = decide(&run, &claimed(), &more, now()).message;
     assert_eq!(message, "1 of 2 groups, 1 objects failed: NoSuchKey 1", "the other may still be had");
 
+    let never = self::run(json!({"retry": {"maxObjectPasses": 0}}));
+    let message = decide(&never, &claimed(), &more, now()).message;
+    assert_eq!(message, "1 of 2 groups, 2 objects failed: Retry 1, NoSuchKey 1");
+
     let prior = ArchiveRunStatus { retry_pass: Some(1), ..claimed() };
     let again =
         Observed { pass_summary: None, grouper: GrouperState::Absent, counted: Some(counted(&[first])), ..working(1) };
@@ -347,6 +351,11 @@ fn deadlines_and_too_many_failures_end_a_run() {
         let seen = Observed { counted: Some(counted(&all)), pods, ..working(2) };
         assert_eq!(decide(&late, &claimed(), &seen, now()).phase, phase);
     }
+    // Nor where that cannot be read just now, and was told before.
+    let draining = Condition { status: "False".to_owned(), ..condition("Ready", "Draining", NOW) };
+    let draining = ArchiveRunStatus { conditions: vec![draining], ..claimed() };
+    let unread = Observed { counted: None, ..working(2) };
+    assert_eq!(decide(&late, &draining, &unread, now()).failed, None);
 
     let strict = run(json!({"failurePolicy": {"maxFailedObjects": 1}}));
     let failed = |names: &[&str]| {
@@ -390,6 +399,13 @@ fn what_is_wrong_with_pods_stalls_or_degrades() {
         let decision = decide(&run(json!({})), &claimed(), &Observed { pods, ..working(2) }, now());
         assert_eq!(decision.stalled.map(|told| told.reason), stalled);
         assert_eq!(decision.degraded.map(|told| told.reason), degraded);
+    }
+    // A worker that waits for groups which no grouper can make is no work.
+    for (busy, stalled) in [(0, true), (1, false)] {
+        let grouper_problems = vec![Problem::FailedCreate("x".to_owned())];
+        let pods = Pods { grouper_problems, running: 1, busy, ..Pods::default() };
+        let decision = decide(&run(json!({})), &claimed(), &Observed { pods, ..seen() }, now());
+        assert_eq!((decision.stalled.is_some(), decision.degraded.is_some()), (stalled, !stalled), "{busy}");
     }
 }
 

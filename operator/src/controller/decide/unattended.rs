@@ -79,7 +79,7 @@ fn nobody_works(
         // Their messages are gone: retention, or a grouper that died between PUT and send.
         let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
         decision.degraded = Some(Told::new("MessagesLost", message));
-        decision.writes.push(Write::DeleteGrouper(decision.pass));
+        decision.writes.push(Write::SendAgain(decision.pass));
     }
     None
 }

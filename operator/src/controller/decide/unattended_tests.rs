@@ -76,7 +76,7 @@ fn dead_letters_that_cannot_be_counted_are_neither_lost_nor_given_up() {
         let decision = decide(&run, &prior, &unknown(kind, empty_for), now());
         let reasons = [decision.stalled, decision.degraded].map(|told| told.map(|told| told.reason));
         assert_eq!((reasons, decision.failed), ([stalled, degraded], None), "{kind:?} {empty_for:?}");
-        assert!(!decision.writes.contains(&Write::DeleteGrouper(0)), "{:?}", decision.writes);
+        assert!(!decision.writes.contains(&Write::SendAgain(0)), "{:?}", decision.writes);
     }
     let gone = decide(&run, &claimed(), &unknown(AwsErrorKind::NotFound, long), now());
     assert_eq!(gone.degraded.unwrap().reason, "QueueMissing");
@@ -90,7 +90,7 @@ fn groups_whose_messages_are_lost_are_sent_again() {
         empty_for,
         ..working(2)
     };
-    let again = |seen| decide(&run(json!({})), &claimed(), &seen, now()).writes.contains(&Write::DeleteGrouper(0));
+    let again = |seen| decide(&run(json!({})), &claimed(), &seen, now()).writes.contains(&Write::SendAgain(0));
     assert!(!again(lost(Duration::from_mins(10))));
     assert!(again(lost(Duration::from_mins(15))));
     // Also beside a dead letter.
@@ -112,7 +112,7 @@ fn groups_whose_messages_are_lost_are_sent_again() {
     let beyond = counted(&["logs.000000~a1~c0~f0~b1", "logs.000007~a1~c0~f0~b1"]);
     let seen = Observed { counted: Some(beyond), ..lost(Duration::from_mins(15)) };
     let decision = decide(&run(json!({})), &claimed(), &seen, now());
-    assert!(decision.writes.contains(&Write::DeleteGrouper(0)), "{:?}", decision.writes);
+    assert!(decision.writes.contains(&Write::SendAgain(0)), "{:?}", decision.writes);
     let seen =
         Observed { counted: Some(counted(&["logs.000000~a1~c0~f0~b1", "logs.000007~a1~c0~f0~b1"])), ..working(2) };
     let decision = decide(&run(json!({})), &claimed(), &seen, now());

@@ -102,7 +102,7 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
     workers(run, &mut decision, seen, missing, cap);
     unattended::missing_queue(run, &mut decision, seen);
     unattended::redrive(run, prior, seen, &mut decision);
-    tell(&mut decision, seen, counted, total);
+    tell(run, &mut decision, seen, counted, total);
     decision
 }
 
@@ -161,11 +161,13 @@ fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<
 }
 
 /// Phase, message, and what is wrong.
-fn tell(decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
+fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
     let sums = counted.pass(decision.pass);
     let mut outcome = counted.outcome();
-    // The rest may still be had.
-    outcome.failed.remove(&Reason::Retry);
+    if run.max_passes > 0 {
+        // They may still be had.
+        outcome.failed.remove(&Reason::Retry);
+    }
     (decision.phase, decision.message) = match (decision.pass, total) {
         (0, None) => (Phase::Grouping, format!("making groups; {} are archived already", sums.groups)),
         (0, Some(total)) => (Phase::Bundling, format!("{} of {total} groups", sums.groups)),
@@ -196,9 +198,12 @@ fn failed_words(outcome: &Sums) -> String {
 
 /// What is wrong with pods, the destination and the queue.
 fn problems(decision: &mut Decision, seen: &Observed) {
-    for problem in &seen.pods.problems {
+    // A grouper that cannot go on is as bad as workers that cannot, unless there are groups to work on meanwhile.
+    let of_grouper = seen.pods.grouper_problems.iter().map(|problem| (problem, seen.pods.busy));
+    let of_workers = seen.pods.problems.iter().map(|problem| (problem, seen.pods.running));
+    for (problem, at_work) in of_grouper.chain(of_workers) {
         let told = Told::new(problem.reason(), problem.message());
-        let place = if problem.stalls(seen.pods.running) { &mut decision.stalled } else { &mut decision.degraded };
+        let place = if problem.stalls(at_work) { &mut decision.stalled } else { &mut decision.degraded };
         place.get_or_insert(told);
     }
     if let Some(error) = &seen.store_error {
