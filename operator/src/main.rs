@@ -10,7 +10,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use s3bundler_net::pages;
 use s3bundler_operator::args::Args;
 use s3bundler_operator::aws::Aws;
-use s3bundler_operator::controller::validate::Defaults;
+use s3bundler_operator::controller::run::Defaults;
 use s3bundler_operator::controller::{self, Parts};
 use s3bundler_operator::lease::Candidate;
 use s3bundler_operator::metrics::Metrics;

@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use s3bundler_net::pages::{self, Page};
 
-use crate::controller::validate::Run;
+use crate::controller::run::Run;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

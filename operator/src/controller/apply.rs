@@ -16,12 +16,12 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::decide::Write;
-use super::deletion::has_finalizer;
 use super::error::is_of_another;
 use super::failure::{self, Failure};
+use super::finalizer;
 use super::own::{self, Owner, owner};
+use super::run::{QueuePlan, Run};
 use super::track::{AppliedWorkers, Track};
-use super::validate::{QueuePlan, Run};
 use super::{Context, MANAGER, ReconcileError};
 use crate::aws::AwsError;
 use crate::crd::{ArchiveRun, ArchiveRunStatus, Origin, ScalingMode};
@@ -93,7 +93,7 @@ async fn one(
             applied.claim = Some(claimed);
         }
         Write::MakeQueues(name) => {
-            applied.version = add_finalizer(context, resource).await?;
+            applied.version = finalizer::add(resource, context).await?;
             applied.queues = Some(queues.ensure(name, &tags(context, run)).await?);
             track.depths = None;
         }
@@ -214,23 +214,6 @@ fn tags(context: &Context, run: &Run) -> HashMap<String, String> {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
-}
-
-/// Before there is anything outside of Kubernetes: so that nobody deletes the resource and leaves that behind. Gives the
-/// version that it made.
-async fn add_finalizer(context: &Context, resource: &ArchiveRun) -> Result<Option<String>, ReconcileError> {
-    if has_finalizer(resource) {
-        return Ok(None);
-    }
-    let finalizers: Vec<_> = resource.finalizers().iter().map(String::as_str).chain([super::FINALIZER]).collect();
-    let patch = json!({"metadata": {
-        "uid": resource.uid(), "finalizers": finalizers, "resourceVersion": resource.resource_version(),
-    }});
-    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    let made = runs.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
-    let version = made.map_err(written)?.resource_version();
-    context.paces.replaced(&resource.uid().unwrap_or_default(), resource.resource_version().unwrap_or_default());
-    Ok(version)
 }
 
 /// KEDA's objects in the run's namespace.

@@ -4,15 +4,12 @@ use std::time::Instant;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt as _};
-use serde_json::json;
 
 use super::decide::Told;
-use super::error::is_of_another;
 use super::validate::{ORPHAN_ANNOTATION, read};
-use super::{Context, FINALIZER, ReconcileError, apply, status, write_status};
+use super::{Context, ReconcileError, apply, finalizer, status, write_status};
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::queues::Queues;
@@ -44,12 +41,10 @@ async fn tell_what_holds(
 /// A resource that cannot be read is being deleted. What runs in Kubernetes goes with it; its queues are left behind where
 /// the annotation asks for it, for nobody knows their region.
 pub async fn let_unreadable_go(metadata: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
-    let kept = metadata.finalizers.iter().flatten();
-    let (ours, left): (Vec<_>, Vec<_>) = kept.partition(|known| *known == FINALIZER);
     let annotations = metadata.annotations.as_ref();
     let orphans = annotations.and_then(|annotations| annotations.get(ORPHAN_ANNOTATION));
     let name = metadata.name.clone().unwrap_or_default();
-    if metadata.deletion_timestamp.is_none() || ours.is_empty() {
+    if metadata.deletion_timestamp.is_none() || !finalizer::is_on(metadata) {
         return Ok(());
     }
     if orphans.map(String::as_str) != Some("true") {
@@ -59,18 +54,8 @@ pub async fn let_unreadable_go(metadata: &ObjectMeta, context: &Context) -> Resu
         );
         return Ok(());
     }
-    let patch = json!({"metadata": {
-        "uid": metadata.uid, "finalizers": left, "resourceVersion": metadata.resource_version,
-    }});
-    let namespace = metadata.namespace.clone().unwrap_or_default();
-    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &namespace);
-    match runs.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => tracing::warn!(namespace, name, "queues are left behind, as the annotation asks"),
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(cause) if is_of_another(&cause) => return Err(ReconcileError::Changed),
-        Err(cause) => return Err(ReconcileError::Write(Box::new(cause))),
-    }
-    Ok(())
+    tracing::warn!(namespace = metadata.namespace, name, "queues are left behind, as the annotation asks");
+    finalizer::remove(metadata, context).await
 }
 
 /// The resource is being deleted: pods first, then the queues that they hang on, then it may go.
@@ -82,7 +67,7 @@ pub async fn clean_up(
     let uid = resource.uid().unwrap_or_default();
     context.tracks.forget(&uid);
     context.metrics.forget(resource);
-    if !has_finalizer(resource) {
+    if !finalizer::is_on(&resource.metadata) {
         return Ok(Action::await_change());
     }
     // One that cannot even be read has never had anything made for it.
@@ -101,25 +86,6 @@ pub async fn clean_up(
             }
         }
     }
-    let_go(resource, context).await
-}
-
-/// Whether something outside of Kubernetes may be left.
-pub fn has_finalizer(resource: &ArchiveRun) -> bool {
-    resource.finalizers().iter().any(|known| known == FINALIZER)
-}
-
-/// Takes the finalizer away.
-pub async fn let_go(resource: &ArchiveRun, context: &Context) -> Result<Action, ReconcileError> {
-    let left: Vec<_> = resource.finalizers().iter().filter(|known| *known != FINALIZER).collect();
-    let patch = json!({"metadata": {
-        "uid": resource.uid(), "finalizers": left, "resourceVersion": resource.resource_version(),
-    }});
-    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    match runs.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(Action::await_change()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Action::await_change()),
-        Err(cause) if is_of_another(&cause) => Err(ReconcileError::Changed),
-        Err(cause) => Err(ReconcileError::Write(Box::new(cause))),
-    }
+    finalizer::remove(&resource.metadata, context).await?;
+    Ok(Action::await_change())
 }

@@ -20,10 +20,12 @@ mod dereference;
 mod error;
 mod events;
 pub mod failure;
+mod finalizer;
 pub mod observed;
 pub mod own;
 mod pace;
 pub mod problem;
+pub mod run;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -50,7 +52,7 @@ use serde_json::json;
 use self::apply::Applied;
 use self::context::{Context, workers_of_runs};
 use self::decide::{Decision, Told};
-use self::deletion::{clean_up, has_finalizer, let_go, let_unreadable_go};
+use self::deletion::{clean_up, let_unreadable_go};
 use self::error::is_of_another;
 use self::status::Outcome;
 use self::track::Track;
@@ -60,11 +62,10 @@ use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 pub use self::context::Parts;
 pub use self::error::ReconcileError;
+pub use self::finalizer::FINALIZER;
 
 /// The field manager of everything that is applied.
 pub const MANAGER: &str = "s3bundler-operator";
-/// Keeps a resource until its queues are deleted.
-pub const FINALIZER: &str = "archive.s3bundler.dev/queues";
 /// Runs that are reconciled at a time.
 const CONCURRENCY: u16 = 16;
 /// Between looks for runs that are gone.
@@ -226,9 +227,10 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
         return clean_up(resource, &prior, context).await;
     }
     let has_ended = decide::finished(&prior).is_some();
-    if has_ended && decide::queues_are_gone(&prior) && has_finalizer(resource) {
+    if has_ended && decide::queues_are_gone(&prior) && finalizer::is_on(&resource.metadata) {
         // Nothing outside of Kubernetes is left: the namespace may go without an operator.
-        return let_go(resource, context).await;
+        finalizer::remove(&resource.metadata, context).await?;
+        return Ok(Action::await_change());
     }
     let policy = context.defaults.policy.as_ref();
     let labels = match policy {
@@ -260,7 +262,7 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let now = Timestamp::now();
     let current = seen.workers.map_or(0, |workers| workers.replicas);
     let mut decision = match &seen.in_the_way {
-        Some(it) if !has_ended => it.decision(),
+        Some(it) if !has_ended => decide::in_the_way(it),
         _ => context.grants.decide(&run.uid, current, |left| {
             let decision = decide::decide(&run, &prior, &seen, left, now);
             let holds = decision.holds(current);

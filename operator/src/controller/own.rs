@@ -3,8 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 
-use super::decide::{Decision, PERIOD, Phase, Told};
-use super::validate::Run;
+use super::run::Run;
 use crate::crd::ArchiveRun;
 
 /// Whose an object is.
@@ -54,18 +53,6 @@ impl InTheWay {
             Owner::Other => Some(Self { object: told, goes: false }),
         }
     }
-
-    /// What is done about it: nothing.
-    pub fn decision(&self) -> Decision {
-        let object = &self.object;
-        if self.goes {
-            let message = format!("waiting for {object} to go, of a run of this name that was deleted");
-            return Decision { look_again: Some(PERIOD / 3), ..Decision::new(Phase::Pending, message) };
-        }
-        let message =
-            format!("{object} has a name that this run needs, and belongs to somebody else: name the run otherwise");
-        Decision::refused(Told::new("Invalid", message))
-    }
 }
 
 /// The object if it is the run's.
@@ -114,15 +101,5 @@ mod tests {
         }
         let made = build::workers(&run, &defaults(), "q");
         assert_eq!(owner(&run, &made.metadata), Owner::Run);
-    }
-
-    #[test]
-    fn what_is_somebody_elses_is_named_and_what_goes_is_waited_for() {
-        let there = |goes| InTheWay { object: "Deployment logs-worker".to_owned(), goes }.decision();
-        let refused = there(false).refused.expect("refused");
-        assert!(refused.reason == "Invalid" && refused.message.contains("Deployment logs-worker"), "{refused:?}");
-        let waiting = there(true);
-        assert!(waiting.refused.is_none() && waiting.message.contains("Deployment logs-worker"), "{waiting:?}");
-        assert!(there(false).writes.is_empty() && waiting.writes.is_empty() && waiting.look_again.is_some());
     }
 }

@@ -10,7 +10,7 @@ use super::apply::Applied;
 use super::decide::{Decision, Phase, Told};
 use super::failure::Failure;
 use super::observed::Observed;
-use super::validate::{QueuePlan, Run};
+use super::run::{QueuePlan, Run};
 use crate::crd::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
 };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::validate::Defaults;
+use super::run::Defaults;
 use crate::crd::ArchiveRun;
 
 /// A small run; `spec` is merged over it.

@@ -10,7 +10,7 @@ use s3bundler_contract::{ExitCode, S3Address};
 use super::pod::Pod;
 use super::requests::request_args;
 use super::{CONTAINER, GROUPER, metadata};
-use crate::controller::validate::{Defaults, Run};
+use crate::controller::run::{Defaults, Run};
 use crate::crd::{Delivery, Origin};
 
 /// Tries after failures that may pass.

@@ -24,7 +24,7 @@ pub use grouper::{grouper, grouper_name, sends};
 pub use scaled_object::{SCALED_OBJECT, scaled_object};
 pub use workers::{disruption_budget, workers, workers_name};
 
-use super::validate::Run;
+use super::run::Run;
 use crate::crd::ArchiveRun;
 
 /// The label with the run's name, on everything that is made for it.

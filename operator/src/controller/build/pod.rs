@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{CONTAINER, labels};
-use crate::controller::validate::{CaBundle, Defaults, Run};
+use crate::controller::run::{CaBundle, Defaults, Run};
 use crate::crd::PodTemplate;
 
 /// Where the writable directory is.

@@ -1,6 +1,6 @@
 //! What goes with the requests of groupers and workers: no part of the run's claim, so both are told.
 
-use crate::controller::validate::Run;
+use crate::controller::run::Run;
 use crate::crd::EncryptionType;
 
 /// The arguments of owners, encryption and tags; none where the run says nothing.

@@ -5,7 +5,7 @@ use s3bundler_contract::QueueUrl;
 use serde_json::json;
 
 use super::{WORKER, metadata, workers_name};
-use crate::controller::validate::Run;
+use crate::controller::run::Run;
 use crate::crd::AuthenticationKind;
 
 /// KEDA's resource: group, version, kind, plural.

@@ -15,7 +15,7 @@ use s3bundler_contract::S3Address;
 use super::pod::{Pod, SCRATCH};
 use super::requests::request_args;
 use super::{WORKER, metadata, selector};
-use crate::controller::validate::{Defaults, Run};
+use crate::controller::run::{Defaults, Run};
 use crate::crd::ScratchType;
 
 /// Where a worker says whether it is busy.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Decision, Phase, Told, Write, trouble};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{InventoryLook, Observed};
-use crate::controller::validate::{QueuePlan, Run, origin_address};
+use crate::controller::run::{QueuePlan, Run};
+use crate::controller::validate::origin_address;
 use crate::store::{InventoryState, StoreError};
 
 /// Between looks at an inventory that is not there yet.

@@ -19,7 +19,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_contract::record::InventoryRef;
 
 use super::observed::{GrouperState, Observed};
-use super::validate::{QueuePlan, Run};
+use super::own::InTheWay;
+use super::run::{QueuePlan, Run};
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRunStatus, ScalingMode};
 use crate::queues::QueuePair;
@@ -216,6 +217,18 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, no
         // What is under way goes on without its service account, but for new pods.
         (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, cap, now) },
     }
+}
+
+/// What is done about an object that has a name of the run's and is not its own: nothing.
+pub fn in_the_way(it: &InTheWay) -> Decision {
+    let object = &it.object;
+    if it.goes {
+        let message = format!("waiting for {object} to go, of a run of this name that was deleted");
+        return Decision { look_again: Some(PERIOD / 3), ..Decision::new(Phase::Pending, message) };
+    }
+    let message =
+        format!("{object} has a name that this run needs, and belongs to somebody else: name the run otherwise");
+    Decision::refused(Told::new("Invalid", message))
 }
 
 /// Whether all was archived when the run was looked at last, which is never taken back.

@@ -444,3 +444,13 @@ fn after_the_end_everything_goes_in_order_and_failed_runs_keep_their_queues() {
     assert!(!failed.writes.contains(&Write::DeleteQueues), "{failed:?}");
     assert_eq!(failed.failed.unwrap().reason, "TooManyFailedObjects");
 }
+
+#[test]
+fn what_is_somebody_elses_is_named_and_what_goes_is_waited_for() {
+    let there = |goes| in_the_way(&InTheWay { object: "Deployment logs-worker".to_owned(), goes });
+    let refused = there(false).refused.expect("refused");
+    assert!(refused.reason == "Invalid" && refused.message.contains("Deployment logs-worker"), "{refused:?}");
+    let waiting = there(true);
+    assert!(waiting.refused.is_none() && waiting.message.contains("Deployment logs-worker"), "{waiting:?}");
+    assert!(there(false).writes.is_empty() && waiting.writes.is_empty() && waiting.look_again.is_some());
+}

@@ -15,7 +15,8 @@ use super::{Decision, Told, Write};
 use crate::autoscale::plan::Depth;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::observed::{GrouperState, Observed};
-use crate::controller::validate::{QueuePlan, REDRIVE_ANNOTATION, Run};
+use crate::controller::run::{QueuePlan, Run};
+use crate::controller::validate::REDRIVE_ANNOTATION;
 use crate::crd::ArchiveRunStatus;
 
 /// A queue that stays empty for so long while receipts are missing has lost messages: they are sent again.

@@ -10,7 +10,7 @@ use super::{Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
 use crate::autoscale::plan::{Inputs, most, replicas};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{GrouperState, Observed};
-use crate::controller::validate::Run;
+use crate::controller::run::Run;
 use crate::crd::{ArchiveRunStatus, ScalingMode};
 use crate::receipts::{Counted, Sums};
 

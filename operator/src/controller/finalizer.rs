@@ -1,0 +1,60 @@
+//! What keeps a resource until its queues are deleted.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+
+use super::error::is_of_another;
+use super::{Context, ReconcileError};
+use crate::crd::ArchiveRun;
+
+/// Its name.
+pub const FINALIZER: &str = "archive.s3bundler.dev/queues";
+
+/// Whether something outside of Kubernetes may be left.
+pub fn is_on(resource: &ObjectMeta) -> bool {
+    resource.finalizers.iter().flatten().any(|known| known == FINALIZER)
+}
+
+/// Puts it on before there is anything outside of Kubernetes, so that nobody deletes the resource and leaves that behind.
+/// Gives the version that it made.
+pub async fn add(resource: &ArchiveRun, context: &Context) -> Result<Option<String>, ReconcileError> {
+    if is_on(&resource.metadata) {
+        return Ok(None);
+    }
+    let finalizers = resource.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
+    let made = put(&resource.metadata, finalizers, context).await?;
+    context.paces.replaced(&resource.uid().unwrap_or_default(), resource.resource_version().unwrap_or_default());
+    Ok(made)
+}
+
+/// Takes it away, of a resource that cannot be read too.
+pub async fn remove(resource: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
+    let left = resource.finalizers.iter().flatten().map(String::as_str).filter(|known| *known != FINALIZER).collect();
+    match put(resource, left, context).await {
+        // It is gone already.
+        Err(ReconcileError::Write(cause)) if matches!(&*cause, kube::Error::Api(status) if status.code == 404) => {
+            Ok(())
+        }
+        put => put.map(drop),
+    }
+}
+
+/// Writes the finalizers over those that were looked at, and no others; gives the version that it made.
+async fn put(
+    resource: &ObjectMeta,
+    finalizers: Vec<&str>,
+    context: &Context,
+) -> Result<Option<String>, ReconcileError> {
+    let patch = json!({"metadata": {
+        "uid": resource.uid, "finalizers": finalizers, "resourceVersion": resource.resource_version,
+    }});
+    let (name, namespace) = (resource.name.as_deref().unwrap_or_default(), resource.namespace.as_deref());
+    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), namespace.unwrap_or_default());
+    match runs.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(made) => Ok(made.metadata.resource_version),
+        Err(cause) if is_of_another(&cause) => Err(ReconcileError::Changed),
+        Err(cause) => Err(ReconcileError::Write(Box::new(cause))),
+    }
+}

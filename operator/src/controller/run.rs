@@ -1,0 +1,164 @@
+//! A run as it can be carried out: the strict form of an ArchiveRun, with what the operator's own settings add. Plain data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::jiff::Timestamp;
+use s3bundler_contract::layout::RunName;
+use s3bundler_contract::record::{InventoryRef, RunClaim};
+use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, SelectOptions};
+
+use crate::crd::{Delivery, Encryption, Keda, Origin, PodTemplate, ScalingMode, Scratch};
+use crate::policy::PolicyFile;
+use crate::queues::QueuePair;
+use crate::store::OWNER;
+
+/// What the operator's own settings add to every run.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// Image of grouper and workers.
+    pub image: String,
+    /// Its pull policy.
+    pub image_pull_policy: String,
+    /// Service account of runs that name none.
+    pub service_account: String,
+    /// AWS region of whatever names none.
+    pub region: String,
+    /// Variables of grouper and workers.
+    pub env: Vec<(String, String)>,
+    /// Resources of workers that ask for none.
+    pub worker_resources: ResourceRequirements,
+    /// Resources of groupers that ask for none.
+    pub grouper_resources: ResourceRequirements,
+    /// Group of workers' volumes that are made for them.
+    pub worker_fs_group: Option<i64>,
+    /// What names this cluster, for people.
+    pub cluster: String,
+    /// What runs may do.
+    pub policy: Option<PolicyFile>,
+    /// Whether ScaledObjects may be written.
+    pub keda: bool,
+    /// The certificates that the pods trust.
+    pub ca_bundle: Option<CaBundle>,
+    /// Hosts of queue URLs besides those of AWS: those of configured endpoints.
+    pub queue_hosts: Vec<String>,
+}
+
+/// A PEM file in a ConfigMap, which has to be in the namespaces of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaBundle {
+    /// The ConfigMap's name.
+    pub config_map: String,
+    /// The file's key in it.
+    pub key: String,
+}
+
+/// Where the groups come from and go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueuePlan {
+    /// A queue of this name, which the operator makes and deletes.
+    Managed(String),
+    /// A queue that was there before and stays.
+    Existing(QueuePair),
+}
+
+/// A run as it can be carried out.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The resource's name, which names the run everywhere.
+    pub name: RunName,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// The generation that this was read from.
+    pub generation: i64,
+    /// When the resource was made.
+    pub created: Option<Timestamp>,
+    /// Where the rows come from.
+    pub origin: Origin,
+    /// Region of what names none, the run's queue included.
+    pub region: String,
+    /// Region of the source.
+    pub source_region: String,
+    /// Account that must own the source's buckets.
+    pub source_owner: Option<String>,
+    /// Bucket of the destination.
+    pub bucket: String,
+    /// Keys of the destination.
+    pub layout: Layout,
+    /// Region of the destination.
+    pub destination_region: String,
+    /// Account that must own the destination.
+    pub destination_owner: Option<String>,
+    /// How what is written is encrypted.
+    pub encryption: Encryption,
+    /// Tags of archives, indexes and copies.
+    pub tags: Vec<(String, String)>,
+    /// Which rows.
+    pub select: SelectOptions,
+    /// Where groups end.
+    pub group: GroupOptions,
+    /// How archives are written.
+    pub archive: ArchiveOptions,
+    /// The queue.
+    pub queue: QueuePlan,
+    /// Who puts messages on it.
+    pub delivery: Delivery,
+    /// Service account of the pods.
+    pub service_account: String,
+    /// Secret with keys of AWS.
+    pub secret: Option<String>,
+    /// Image of the pods.
+    pub image: String,
+    /// Grouper's resources.
+    pub grouper_resources: ResourceRequirements,
+    /// Grouper's labels and placement.
+    pub grouper_template: PodTemplate,
+    /// Workers' resources.
+    pub worker_resources: ResourceRequirements,
+    /// Workers' labels and placement.
+    pub worker_template: PodTemplate,
+    /// Who scales.
+    pub mode: ScalingMode,
+    /// What KEDA is told.
+    pub keda: Option<Keda>,
+    /// Fewest workers while work is left.
+    pub min_replicas: u32,
+    /// Most workers.
+    pub max_replicas: u32,
+    /// Groups a worker is to have.
+    pub groups_per_worker: u32,
+    /// How long groups may go on after SIGTERM.
+    pub drain: Duration,
+    /// Groups after which a worker starts over.
+    pub recycle_after: Option<u32>,
+    /// The workers' directory for large objects.
+    pub scratch: Scratch,
+    /// Its size.
+    pub scratch_size: ByteSize,
+    /// Retry passes, at most.
+    pub max_passes: u32,
+    /// Failed objects that are too many.
+    pub max_failed_objects: Option<u64>,
+    /// How long the run may take, suspension not counted.
+    pub deadline: Option<Duration>,
+    /// Whether it is to rest.
+    pub suspend: bool,
+    /// How long a finished run is kept.
+    pub ttl: Option<Duration>,
+    /// Labels that kueue reads.
+    pub kueue_labels: BTreeMap<String, String>,
+    /// When somebody last asked for dead-lettered groups to be put back.
+    pub redrive_requested: Option<String>,
+}
+
+impl Run {
+    /// The claim of the run's name for an inventory.
+    pub fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
+        let owner = format!("{OWNER}{}/{} in cluster {cluster}", self.namespace, self.name);
+        let (select, group) = (self.select.clone(), self.group.clone());
+        RunClaim::new(self.name.clone(), inventory.clone(), select, group, self.archive.clone(), owner)
+    }
+}
