@@ -94,7 +94,13 @@ async fn one(
         }
         Write::MakeQueues(name) => {
             applied.version = finalizer::add(resource, context).await?;
-            applied.queues = Some(queues.ensure(name, &tags(context, run)).await?);
+            let made = queues.ensure(name, &tags(context, run)).await;
+            if finalizer::came_too_late(resource, context).await? {
+                tracing::info!(run = %run.name, "the run was deleted while its queues were made: they go too");
+                delete_queues(&queues, run, &prior).await?;
+                return Err(ReconcileError::Changed);
+            }
+            applied.queues = Some(made?);
             track.depths = None;
         }
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),

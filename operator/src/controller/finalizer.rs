@@ -29,6 +29,15 @@ pub async fn add(resource: &ArchiveRun, context: &Context) -> Result<Option<Stri
     Ok(made)
 }
 
+/// Whether the resource is gone although it was put on: the API server deletes what had none when it looked, also where one
+/// was put on since ("Delete" of its generic registry).
+pub async fn came_too_late(resource: &ArchiveRun, context: &Context) -> Result<bool, ReconcileError> {
+    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let found = runs.get_metadata_opt(&resource.name_any()).await;
+    let found = found.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    Ok(found.is_none_or(|found| found.metadata.uid != resource.metadata.uid))
+}
+
 /// Takes it away, of a resource that cannot be read too.
 pub async fn remove(resource: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
     let left = resource.finalizers.iter().flatten().map(String::as_str).filter(|known| *known != FINALIZER).collect();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::Fault;
 use serde_json::json;
@@ -122,13 +123,15 @@ pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
     for name in ["retrying", "resting"] {
         team.gone(name, Duration::from_mins(1)).await;
     }
-    for moment in 0..8 {
+    let (team, manifest) = (&team, &manifest);
+    let moments = (0..16).map(|moment| async move {
         let name = format!("moment-{moment}");
-        team.create(&team.archive_run(&name, &manifest, json!({}))).await;
-        tokio::time::sleep(moment * Duration::from_millis(300)).await;
+        team.create(&team.archive_run(&name, manifest, json!({}))).await;
+        tokio::time::sleep(moment * Duration::from_millis(150)).await;
         team.delete(&name).await;
         team.gone(&name, Duration::from_mins(1)).await;
-    }
+    });
+    stream::iter(moments).buffer_unordered(4).collect::<()>().await;
     assert!(team.queues().await.is_empty(), "{:?}", team.queues().await);
     team.cleared(&["deployments", "poddisruptionbudgets", "jobs", "pods"]).await;
 }
