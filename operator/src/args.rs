@@ -63,7 +63,7 @@ pub struct Args {
     /// KEDA is installed, and the operator may write ScaledObjects: runs may have the scaling mode Keda.
     #[arg(long, env = "S3BUNDLER_KEDA")]
     pub keda: bool,
-    /// What names this cluster in claims and queue tags, for people.
+    /// What names this cluster in claims and queue tags. Two clusters that write to one bucket need two names.
     #[arg(long, env = "S3BUNDLER_CLUSTER_NAME", default_value = "kubernetes")]
     pub cluster_name: String,
     /// AWS region of queues and of buckets of runs that name none; a run keeps the one it began with. Default: what the

@@ -187,6 +187,34 @@ mod tests {
     use crate::crd::{QueueStatus, WorkerStatus};
 
     #[test]
+    fn everything_that_is_told_of_has_its_name() {
+        let (metrics, run) = (Metrics::default(), read(&archive_run(json!({})), &defaults()).expect("a run"));
+        let status = json!({
+            "queue": {"url": "q", "visible": 3, "inFlight": 1},
+            "workers": {"desired": 2, "running": 2, "busy": 1},
+            "groups": {"total": 10, "committed": 6, "deadLettered": 0},
+        });
+        metrics.observe(&run, &serde_json::from_value(status).expect("a status"));
+        metrics.reconciled(Duration::from_millis(3), Some("aws"));
+        metrics.leads();
+        let page = metrics.page("/metrics").1;
+        for line in [
+            "s3bundler_reconciles_total 1",
+            r#"s3bundler_reconcile_errors_total{class="aws"} 1"#,
+            "s3bundler_reconcile_duration_seconds_count 1",
+            "s3bundler_leader 1",
+            r#"s3bundler_queue_visible{namespace="team-a",run="logs"} 3"#,
+            r#"s3bundler_queue_in_flight{namespace="team-a",run="logs"} 1"#,
+            r#"s3bundler_workers_desired{namespace="team-a",run="logs"} 2"#,
+            r#"s3bundler_workers_ready{namespace="team-a",run="logs"} 1"#,
+            r#"s3bundler_groups_committed{namespace="team-a",run="logs"} 6"#,
+            r#"s3bundler_groups{namespace="team-a",run="logs"} 10"#,
+        ] {
+            assert!(page.lines().any(|told| told == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
     fn the_depth_of_a_run_that_has_ended_is_not_told() {
         let (metrics, run) = (Metrics::default(), read(&archive_run(json!({})), &defaults()).expect("a run"));
         let shown = || {

@@ -1,6 +1,7 @@
 //! The queues of runs: made with what they need, measured, redriven, deleted. Never those that a run was given.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -23,6 +24,10 @@ const RETENTION_SECONDS: &str = "1209600";
 const VISIBILITY_SECONDS: &str = "300";
 /// Room for a good many spot interruptions: each may count as a receive.
 const MAX_RECEIVE_COUNT: u32 = 10;
+
+/// A queue can be used a second after it was made ("CreateQueue", SQS API reference). One that takes longer than this is told.
+const SETTLES: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The queues of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +76,7 @@ impl Queues {
         let dead_letter_url =
             self.create(&dead, tags, [(QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS)]);
         let dead_letter_url = dead_letter_url.await?;
-        let arn = self.arn(&dead_letter_url).await?;
+        let arn = self.arn_of_new(&dead_letter_url).await?;
         let redrive = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{MAX_RECEIVE_COUNT}}}"#);
         let attributes = [
             (QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS),
@@ -79,6 +84,7 @@ impl Queues {
             (QueueAttributeName::RedrivePolicy, redrive.as_str()),
         ];
         let url = self.create(name, tags, attributes).await?;
+        self.arn_of_new(&url).await?;
         Ok(QueuePair { url, dead_letter_url: Some(dead_letter_url) })
     }
 
@@ -157,6 +163,19 @@ impl Queues {
         let request = request.set_attributes(Some(attributes)).set_tags(Some(tags.clone()));
         let made = request.send().await.map_err(|error| AwsError::new("CreateQueue", name, &error))?;
         Ok(made.queue_url.unwrap_or_default())
+    }
+
+    /// Waits until a queue that was made just now can be used.
+    async fn arn_of_new(&self, url: &str) -> Result<String, AwsError> {
+        let begun = Instant::now();
+        loop {
+            match self.arn(url).await {
+                Err(error) if error.kind == AwsErrorKind::NotFound && begun.elapsed() < SETTLES => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     async fn arn(&self, url: &str) -> Result<String, AwsError> {

@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+mod common;
+
 use std::collections::{BTreeSet, HashMap};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use s3bundler_contract::{
@@ -19,7 +19,9 @@ use s3bundler_operator::receipts::Count;
 use s3bundler_operator::store::{ClaimState, InventoryState, Store};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Checksum, Inventory, Synthetic};
-use s3bundler_testbed::servers::{Access, Moto, Policy};
+use s3bundler_testbed::servers::{Moto, Policy};
+
+use common::aws;
 
 const INVENTORIES: &str = "inventories";
 const VAULT: &str = "vault";
@@ -27,16 +29,6 @@ const VAULT: &str = "vault";
 fn policy() -> Policy {
     let words = [("INVENTORY_BUCKET", INVENTORIES), ("DESTINATION_BUCKET", VAULT), ("ACCOUNT", "123456789012")];
     Policy::of_deployment("operator.json", &words)
-}
-
-fn aws(access: &Access) -> Aws {
-    let credentials = Credentials::new(&access.access_key, &access.secret_key, None, None, "test");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(access.region.clone()))
-        .endpoint_url(&access.endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(credentials));
-    Aws::new(config.build())
 }
 
 /// Everything of a run's life that the operator has to do with, under this prefix of the destination.

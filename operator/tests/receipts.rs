@@ -3,18 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+mod common;
+
 use std::path::Path;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use s3bundler_contract::layout::{GroupName, RunName};
 use s3bundler_contract::{KeyLayout, Layout, Reason, Receipt};
-use s3bundler_operator::aws::Aws;
 use s3bundler_operator::receipts::{Count, Sums};
 use s3bundler_operator::store::Store;
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Operation, Proxy};
-use s3bundler_testbed::servers::{Access, VersityGw, VersityGwOptions};
+use s3bundler_testbed::servers::{VersityGw, VersityGwOptions};
+
+use common::aws;
 
 const BUCKET: &str = "archive";
 const RECEIPTS: u64 = 50_000;
@@ -85,17 +86,6 @@ fn lists(proxy: &Proxy) -> u64 {
     assert_eq!(lists, all);
     proxy.clear_log();
     lists
-}
-
-fn aws(access: &Access) -> Aws {
-    let keys = Credentials::new(&access.access_key, &access.secret_key, None, None, "test");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(access.region.clone()))
-        .endpoint_url(&access.endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(keys))
-        .build();
-    Aws::new(config)
 }
 
 /// Bytes of a line of proc_pid_status(5).

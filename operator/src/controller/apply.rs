@@ -19,7 +19,7 @@ use super::decide::Write;
 use super::error::is_of_another;
 use super::failure::{self, Failure};
 use super::finalizer;
-use super::own::{self, Owner, owner};
+use super::own::{Owner, owner};
 use super::run::{QueuePlan, Run};
 use super::track::{AppliedWorkers, Track};
 use super::{Context, MANAGER, ReconcileError};
@@ -110,27 +110,10 @@ async fn one(
             let queue = sends.then_some(queue.as_str());
             server_side(context, run, build::grouper(run, &context.defaults, *pass, inventory, queue)).await?;
         }
-        Write::DeleteGrouper(pass) => {
-            track.empty_since = None;
-            delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
-        }
+        Write::DeleteGrouper(pass) => delete::<Job>(context, run, &grouper_name(run, *pass)).await?,
         Write::SendAgain(pass) => {
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
-            track.empty_since = None;
             track.sent_again = Some(*pass);
-        }
-        Write::SuspendGrouper(pass, suspend) => {
-            let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
-            let name = grouper_name(run, *pass);
-            // Only where it differs, and never against kueue, which owns the field of a Job that it has queued.
-            let job = own::own(run, jobs.get_opt(&name).await.map_err(read)?);
-            let is_suspended = job.as_ref().and_then(|job| job.spec.as_ref()?.suspend).unwrap_or(false);
-            if job.is_some() && is_suspended != *suspend && (*suspend || run.kueue_labels.is_empty()) {
-                let patch = Patch::Merge(
-                    json!({"metadata": {"uid": job.and_then(|job| job.uid())}, "spec": {"suspend": suspend}}),
-                );
-                jobs.patch(&name, &PatchParams::default(), &patch).await.map_err(written)?;
-            }
         }
         Write::ApplyWorkers => {
             let (deployment, at) = (build::workers(run, &context.defaults, &queue), Instant::now());
@@ -161,6 +144,7 @@ async fn one(
                 // Nothing else waits for it: where it fails it is asked for with the next look.
                 applied.redriven = Some(queues.redrive(dead).await.map(|()| asked.clone()));
                 track.dead_letters_at = None;
+                track.groups_may_come();
             }
         }
         Write::DeleteWorkloads => delete_workloads(context, run).await?,

@@ -78,7 +78,7 @@ pub async fn dereference(
     problems.sort();
     let mut grouper_problems = self::problems(&pods.items, GROUPER);
     if let Some(job) = job.as_ref().filter(|job| has_no_pod(job, &pods.items)) {
-        grouper_problems.extend(refused_pods(client, run, job).await?);
+        grouper_problems.extend(refused_pods(client, run, job, &pods.items).await?);
     }
     track.saw_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
     let mut seen = Observed {
@@ -100,6 +100,7 @@ pub async fn dereference(
         in_the_way: in_the_way.into_iter().next(),
     };
     if finished(prior).is_some() || run.suspend || seen.in_the_way.is_some() {
+        track.rests();
         return Ok(seen);
     }
     match &prior.queue {
@@ -194,39 +195,46 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
         }
         track.saw(depths, now);
     }
+    if matches!(seen.grouper, GrouperState::Absent | GrouperState::Running) {
+        track.groups_may_come();
+    }
     seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
     seen.empty_for = track.empty_for(now);
     seen.sent_again = track.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
-    let is_summary_due = is_due(track.summaries_at, PERIOD, now) || seen.grouper == GrouperState::Succeeded;
-    for wanted in [0, pass] {
-        if track.summaries.contains_key(&wanted) || !is_summary_due {
-            continue;
-        }
-        match store.summary(&run.bucket, run.layout.pass_summary(&run.name, wanted)).await {
-            Ok(Some(summary)) => {
-                track.summaries.insert(wanted, summary);
-            }
-            Ok(None) => track.summaries_at = Some(now),
-            Err(error) => seen.store_error = Some(error),
-        }
+    let is_made = seen.grouper == GrouperState::Succeeded && track.summary_error.is_none();
+    if is_made || is_due(track.summaries_at, PERIOD, now) {
+        track.summary_error = summaries(&store, run, pass, track, now).await.err();
+        track.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
     }
     seen.summary = track.summaries.get(&0).cloned();
     seen.pass_summary = track.summaries.get(&pass).cloned();
     if is_due(track.counted_at, PERIOD, now) {
-        match store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await {
-            Ok(()) => {
-                track.counted_at = Some(now);
-                track.counted = Some(track.count.counted().clone());
-            }
+        track.counted_at = Some(now);
+        track.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await.err();
+        if let Some(error) = &track.count_error {
             // What was counted half is not shown.
-            Err(error) => seen.store_error = Some(error),
+            context.metrics.failed(ReconcileError::class_of_store(error));
+        } else {
+            track.counted = Some(track.count.counted().clone());
         }
     }
-    if let Some(error) = &seen.store_error {
-        context.metrics.failed(ReconcileError::class_of_store(error));
-    }
+    seen.store_error = track.count_error.clone().or_else(|| track.summary_error.clone());
     seen.counted.clone_from(&track.counted);
+}
+
+/// Looks for the summaries that are not known yet.
+async fn summaries(store: &Store, run: &Run, pass: u32, track: &mut Track, now: Instant) -> Result<(), StoreError> {
+    for wanted in [0, pass] {
+        if track.summaries.contains_key(&wanted) {
+            continue;
+        }
+        track.summaries_at = Some(now);
+        if let Some(summary) = store.summary(&run.bucket, run.layout.pass_summary(&run.name, wanted)).await? {
+            track.summaries.insert(wanted, summary);
+        }
+    }
+    Ok(())
 }
 
 fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
@@ -268,16 +276,19 @@ fn is(pod: &Pod, component: &str) -> bool {
 fn has_no_pod(job: &Job, pods: &[Pod]) -> bool {
     let is_suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
     let running = grouper_state(Some(job), pods) == GrouperState::Running;
-    running && !is_suspended && job.metadata.deletion_timestamp.is_none() && !pods.iter().any(|pod| is(pod, GROUPER))
+    let at_work = pods.iter().any(|pod| is_of(pod, job) && !has_finished(pod));
+    running && !is_suspended && job.metadata.deletion_timestamp.is_none() && !at_work
 }
 
-/// Why a Job has no pod, where the cluster let none in.
-async fn refused_pods(client: &Client, run: &Run, job: &Job) -> Result<Option<Problem>, ReconcileError> {
+/// Why a Job has no pod, where the cluster let none in since the last one was made.
+async fn refused_pods(client: &Client, run: &Run, job: &Job, pods: &[Pod]) -> Result<Option<Problem>, ReconcileError> {
     let events: Api<Event> = Api::namespaced(client.clone(), &run.namespace);
     let uid = job.metadata.uid.as_deref().unwrap_or_default();
     let refused = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
     let events = events.list(&refused).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
-    Ok(problem::of_events(&events.items))
+    let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let last_made = pods.iter().filter(|pod| is_of(pod, job)).filter_map(made).max();
+    Ok(problem::of_events(&events.items, last_made))
 }
 
 /// Whether a pod may change what a run is told of, or waited for. Pods that run become ready and not ready with every group,
@@ -326,4 +337,27 @@ fn phase(pod: &Pod) -> &str {
 
 fn has_finished(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_grouper_has_no_pod_while_others_have_and_its_last_one_has_ended() {
+        let job: Job = serde_json::from_value(json!({"metadata": {"name": "logs-grouper-1"}})).expect("a job");
+        let pod = |job: &str, phase: &str| -> Pod {
+            let labels = json!({"batch.kubernetes.io/job-name": job, COMPONENT_LABEL: GROUPER});
+            serde_json::from_value(json!({"metadata": {"labels": labels}, "status": {"phase": phase}})).expect("a pod")
+        };
+        let of_first_pass = pod("logs-grouper", "Succeeded");
+        for (of_job, expected) in
+            [(None, true), (Some("Failed"), true), (Some("Pending"), false), (Some("Running"), false)]
+        {
+            let pods: Vec<_> = of_job.map(|phase| pod("logs-grouper-1", phase)).into_iter().collect();
+            assert_eq!(has_no_pod(&job, &[pods, vec![of_first_pass.clone()]].concat()), expected, "{of_job:?}");
+        }
+    }
 }

@@ -21,6 +21,8 @@ mod error;
 mod events;
 pub mod failure;
 mod finalizer;
+#[cfg(test)]
+mod health_tests;
 pub mod observed;
 pub mod own;
 mod pace;
@@ -271,6 +273,8 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     };
     if let Some(refusal) = refusal {
         decision.refused = Some(Told::new(refusal.reason(), refusal.to_string()));
+    }
+    if decision.refused.is_some() {
         decision.look_again.get_or_insert(REFUSED_PERIOD);
     }
     let applied = apply::apply(context, resource, &run, &decision.writes, track, context.failures(&run.uid)).await;

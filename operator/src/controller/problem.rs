@@ -119,8 +119,9 @@ pub fn of_deployment(deployment: &Deployment) -> Option<Problem> {
 }
 
 /// What keeps a Job from having its pod, from the events of refused pods: it has no condition for that.
-pub fn of_events(events: &[Event]) -> Option<Problem> {
-    let newest = events.iter().max_by_key(|event| event.last_timestamp.as_ref().map(|time| time.0))?;
+pub fn of_events(events: &[Event], last_made: Option<Timestamp>) -> Option<Problem> {
+    let at = |event: &Event| event.last_timestamp.as_ref().map(|time| time.0);
+    let newest = events.iter().max_by_key(|event| at(event)).filter(|newest| at(newest) > last_made)?;
     Some(Problem::FailedCreate(newest.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
 }
 
@@ -153,10 +154,15 @@ fn terminated(state: Option<&ContainerState>) -> Option<&ContainerStateTerminate
     state?.terminated.as_ref()
 }
 
-/// The end of the termination message: with `FallbackToLogsOnError` it is the end of the log, whose last line is the error.
+/// What a program says last on standard error. Its report on standard output may come after that: the two are different
+/// pipes to the kubelet.
+const SAYS: &str = "s3bundler: ";
+
+/// Why a container ended, from its termination message: with `FallbackToLogsOnError` that is the end of the log.
 fn last_words(ended: &ContainerStateTerminated) -> String {
     let message = ended.message.as_deref().unwrap_or_default();
-    let line = message.lines().rev().find(|line| !line.trim().is_empty());
+    let lines = || message.lines().rev().filter(|line| !line.trim().is_empty());
+    let line = lines().find(|line| line.starts_with(SAYS)).or_else(|| lines().next());
     let line = line.or(ended.reason.as_deref().filter(|reason| *reason != "Error"));
     let clean = |line: &str| line.chars().filter(|c| !c.is_control()).take(LAST_WORDS).collect::<String>();
     line.map(|line| format!(": {}", clean(line.trim()))).unwrap_or_default()
@@ -208,7 +214,7 @@ mod tests {
             (container(&json!({"restartCount": 1, "lastState": ended(1, ""), "state": {"running": {}}})), None),
             (container(&json!({"restartCount": 3, "lastState": ended(0, ""), "state": {"running": {}}})), None),
             (
-                container(&json!({"state": ended(7, "s3bundler: denied")})),
+                container(&json!({"state": ended(7, "s3bundler: denied\n  failed       1\n  took         0.5 s\n")})),
                 Some(Problem::Denied("w-1 exited with 7: s3bundler: denied".to_owned())),
             ),
             (
@@ -249,9 +255,13 @@ mod tests {
             )
             .unwrap()
         };
-        assert_eq!(of_events(&[]), None);
+        assert_eq!(of_events(&[], None), None);
         let events = [event("2026-11-23T11:00:01Z", "exceeded quota"), event("2026-11-23T11:00:00Z", "something else")];
-        assert_eq!(of_events(&events), Some(Problem::FailedCreate("exceeded quota".to_owned())));
+        let told = Some(Problem::FailedCreate("exceeded quota".to_owned()));
+        assert_eq!(of_events(&events, None), told);
+        assert_eq!(of_events(&events, Some("2026-11-23T11:00:00Z".parse().unwrap())), told);
+        let let_in = Some("2026-11-23T11:00:01Z".parse().unwrap());
+        assert_eq!(of_events(&events, let_in), None, "a pod was let in after it");
     }
 
     #[test]

@@ -290,8 +290,12 @@ fn int32(n: u32) -> i32 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+    use s3bundler_contract::layout::{GroupName, RunName};
+    use s3bundler_contract::{LeftOut, Receipt, RunSummary};
+
     use super::*;
     use crate::aws::{AwsError, AwsErrorKind};
+    use crate::controller::testing::{counted, seen};
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -316,6 +320,48 @@ mod tests {
             assert_eq!((it.status.as_str(), it.reason.as_str()), expected, "{}", it.type_);
             assert!(it.message.contains("pods cannot be listed") && it.observed_generation == Some(3), "{it:?}");
         }
+    }
+
+    #[test]
+    fn objects_and_bytes_are_those_of_summary_and_receipts() {
+        let run: RunName = "logs".parse().unwrap();
+        let left_out = [(LeftOut::Excluded, 7), (LeftOut::TooSmall, 2)].into();
+        let summary =
+            RunSummary { groups: 3, objects: 91, rows: 100, bytes: 5000, left_out, ..RunSummary::empty(run.clone()) };
+        let receipt = |number, archived, failed: &[(Reason, u64)]| {
+            let mut receipt = Receipt::empty(GroupName::numbered(&run, number));
+            (receipt.archived, receipt.copied, receipt.archived_bytes, receipt.copied_bytes) = (archived, 2, 800, 600);
+            (receipt.failed, receipt.failed_bytes) = (failed.iter().copied().collect(), 50);
+            receipt.name()
+        };
+        let names = [
+            receipt(0, 20, &[]),
+            receipt(1, 21, &[(Reason::NoSuchKey, 3), (Reason::Retry, 4)]),
+            receipt(2, 22, &[(Reason::NoSuchKey, 1)]),
+        ];
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let look =
+            |names: &[&str]| Observed { summary: Some(summary.clone()), counted: Some(counted(names)), ..seen() };
+
+        let mut status = ArchiveRunStatus::default();
+        counts(&mut status, &look(&names), false);
+        let (objects, bytes) = (status.objects.unwrap(), status.bytes.unwrap());
+        assert_eq!((objects.total, objects.left_out), (Some(100), 9));
+        assert_eq!((objects.archived, objects.copied, objects.failed), (63, 6, 8));
+        assert_eq!((bytes.total, bytes.archived, bytes.copied, bytes.failed), (Some(5000), 2400, 1800, 150));
+        let failures: Vec<_> = status.failures.iter().map(|it| (it.reason.as_str(), it.count)).collect();
+        assert_eq!(failures, [("Retry", 4), ("NoSuchKey", 4)]);
+        assert_eq!((status.groups.unwrap().committed, status.progress.as_deref()), (3, Some("3/3")));
+
+        // A LIST that lags behind another takes nothing back.
+        counts(&mut status, &look(&names[..1]), false);
+        let (groups, objects, bytes) = (status.groups.unwrap(), status.objects.unwrap(), status.bytes.unwrap());
+        assert_eq!((groups.committed, objects.archived, objects.copied), (3, 63, 6));
+        assert_eq!((bytes.archived, bytes.copied), (2400, 1800));
+
+        // What another pass may bring has not failed.
+        counts(&mut status, &look(&names), true);
+        assert_eq!((status.objects.unwrap().failed, status.failures.len()), (4, 1));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What the tests of decisions share: a run, and the operator's settings.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+use super::observed::{GrouperState, Observed, Pods};
 use super::run::Defaults;
 use crate::crd::ArchiveRun;
+use crate::receipts::{Count, Counted};
 
 /// A small run; `spec` is merged over it.
 pub fn archive_run(spec: Value) -> ArchiveRun {
@@ -52,4 +56,32 @@ pub fn defaults() -> Defaults {
         ca_bundle: None,
         queue_hosts: Vec::new(),
     }
+}
+
+/// Nothing is wrong, nothing is there.
+pub fn seen() -> Observed {
+    Observed {
+        service_account: true,
+        inventory: None,
+        grouper: GrouperState::Absent,
+        grouper_at: None,
+        workers: None,
+        pods: Pods::default(),
+        depths: None,
+        empty_for: Duration::ZERO,
+        sent_again: false,
+        summary: None,
+        pass_summary: None,
+        counted: Some(Counted::default()),
+        store_error: None,
+        in_the_way: None,
+    }
+}
+
+/// The receipts of these names.
+pub fn counted(names: &[&str]) -> Counted {
+    let mut count = Count::new("logs".parse().expect("a name"));
+    count.begin();
+    count.page(names.iter().copied());
+    count.counted().clone()
 }

@@ -13,6 +13,7 @@ use super::observed::InventoryLook;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::receipts::{Count, Counted};
+use crate::store::StoreError;
 
 /// Between two applies of workers that are as they should be.
 const APPLY_PERIOD: Duration = Duration::from_mins(10);
@@ -30,12 +31,16 @@ pub struct Track {
     pub depths: Option<(Instant, Depths)>,
     /// When the dead letters in it were counted.
     pub dead_letters_at: Option<Instant>,
-    /// Since when the queue has been empty with nothing in flight.
+    /// Since when the queue has been empty with nothing in flight, and nobody about to send to it.
     pub empty_since: Option<Instant>,
     /// The pass whose lost groups were sent again last.
     pub sent_again: Option<u32>,
-    /// When a summary was looked for last and was not there.
+    /// What the last count of receipts failed with.
+    pub count_error: Option<StoreError>,
+    /// When a summary was looked for last.
     pub summaries_at: Option<Instant>,
+    /// What that failed with.
+    pub summary_error: Option<StoreError>,
     /// The look for the inventory, when it was, and of which generation of the run.
     pub inventory: Option<(Instant, i64, InventoryLook)>,
     /// Summaries, which never change, by pass.
@@ -73,7 +78,9 @@ impl Track {
             dead_letters_at: None,
             empty_since: None,
             sent_again: None,
+            count_error: None,
             summaries_at: None,
+            summary_error: None,
             inventory: None,
             summaries: HashMap::new(),
             workers: None,
@@ -90,6 +97,17 @@ impl Track {
         let is_empty = depths.groups.as_ref().is_ok_and(Depth::is_empty);
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
         self.depths = Some((now, depths));
+    }
+
+    /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost them.
+    pub fn groups_may_come(&mut self) {
+        self.empty_since = None;
+    }
+
+    /// Takes in that the run is at rest: depth and receipts are looked at anew once it goes on.
+    pub fn rests(&mut self) {
+        (self.depths, self.counted_at) = (None, None);
+        self.groups_may_come();
     }
 
     /// For how long the queue has been empty.
@@ -132,6 +150,25 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     use super::*;
+
+    #[test]
+    fn a_queue_is_empty_from_the_reading_after_everything_was_sent() {
+        let depths = |visible| Depths { groups: Ok(Depth { visible, in_flight: 0 }), dead_lettered: Ok(0) };
+        let (at, second) = (Instant::now(), Duration::from_secs(1));
+        let mut track = Track::new("r".parse().expect("a name"));
+        track.saw(depths(0), at);
+        track.saw(depths(0), at + second);
+        assert_eq!(track.empty_for(at + 2 * second), 2 * second);
+        track.groups_may_come();
+        assert_eq!((track.empty_for(at + 2 * second), track.depths.is_some()), (Duration::ZERO, true));
+        track.saw(depths(0), at + 3 * second);
+        assert_eq!(track.empty_for(at + 4 * second), second);
+        track.rests();
+        assert_eq!((track.empty_for(at + 5 * second), track.depths.is_none()), (Duration::ZERO, true));
+        track.saw(depths(0), at + 5 * second);
+        track.saw(depths(1), at + 6 * second);
+        assert_eq!(track.empty_for(at + 7 * second), Duration::ZERO);
+    }
 
     #[test]
     fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {

@@ -47,6 +47,13 @@ pub(super) fn set<const ITEMS: u32, const LENGTH: u32>(_: &mut SchemaGenerator) 
     })
 }
 
+/// A set of up to `ITEMS` names as S3 spells storage classes: without the comma that separates those of `--storage-class`.
+pub(super) fn storage_classes<const ITEMS: u32>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = set::<ITEMS, 64>(generator);
+    schema.ensure_object()["items"]["pattern"] = json!("^[A-Z0-9_]+$");
+    schema
+}
+
 /// An instant in RFC 3339. The pattern keeps to years and offsets that every reader knows.
 pub(super) fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

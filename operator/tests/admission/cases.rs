@@ -175,6 +175,7 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ("a prefix twice", source(json!({"excludePrefixes": ["a/", "a/"]})), duplicate),
         ("16 storage classes", source(json!({"storageClasses": many(16, |n| format!("CLASS_{n}"))})), None),
         ("17 storage classes", source(json!({"storageClasses": many(17, |n| format!("CLASS_{n}"))})), too_many),
+        ("two storage classes in one", source(json!({"storageClasses": ["STANDARD,GLACIER_IR"]})), pattern),
         ("an instant", source(json!({"modifiedBefore": "2026-01-01T00:00:00Z"})), None),
         ("an instant with an offset", source(json!({"modifiedBefore": "2026-01-01T00:00:00+05:30"})), None),
         ("a day", source(json!({"modifiedBefore": "2026-01-01"})), pattern),

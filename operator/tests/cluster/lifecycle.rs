@@ -56,9 +56,57 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
         assert!(described.contains(event), "{event}\n{described}");
     }
     scene.kubectl(&["wait", "--for=condition=Complete", "ar/logs", "-n", "whole", "--timeout=1s"]).await.unwrap();
+    let metrics = scene.operators_metrics().await;
+    for figure in ["s3bundler_leader 1", r#"s3bundler_groups_committed{namespace="whole",run="logs"} 10"#] {
+        assert!(metrics.lines().any(|line| line == figure), "{figure}\n{metrics}");
+    }
 }
 
-pub async fn a_suspended_run_rests_and_goes_on(scene: &Scene) {
+pub async fn a_run_takes_what_its_spec_says_and_writes_it_so(scene: &Scene) {
+    let team = scene.team("said").await;
+    // The n-th is of 17 + n bytes, from the tenth on of one more.
+    let manifest = team.inventory(40).await;
+    let spec = json!({
+        "source": {
+            "includePrefixes": ["logs/"], "excludePrefixes": ["logs/0000"], "storageClasses": ["STANDARD"],
+            "modifiedBefore": "2100-01-01T00:00:00Z", "minSize": "30", "maxSize": "1Ki",
+        },
+        "destination": {
+            "storageClass": "STANDARD_IA", "encryption": {"type": "SSES3"}, "tags": {"team": "a=b c"}, "keyLayout": "Plain",
+        },
+        "group": {"maxObjects": 10, "maxSize": "1Mi"},
+        "archive": {"format": "TarGzip", "maxObjectSize": "50"},
+        "workers": {"recycleAfterGroups": 1},
+    });
+    team.apply(&team.archive_run("logs", &manifest, spec)).await;
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    let (objects, bytes) = (status.objects.unwrap(), status.bytes.unwrap());
+    let size = |n: u64| 18 + n;
+    let (archived, copied): (Vec<_>, Vec<_>) =
+        (10..40).map(size).filter(|size| *size >= 30).partition(|size| *size <= 50);
+    let count = |sizes: &[u64]| i64::try_from(sizes.len()).unwrap();
+    let sum = |sizes: &[u64]| i64::try_from(sizes.iter().sum::<u64>()).unwrap();
+    assert_eq!(
+        (objects.total, objects.left_out, objects.failed),
+        (Some(40), 40 - count(&archived) - count(&copied), 0)
+    );
+    assert_eq!((objects.archived, objects.copied), (count(&archived), count(&copied)));
+    assert_eq!((bytes.archived, bytes.copied), (sum(&archived), sum(&copied)));
+    assert_eq!(bytes.total, Some(sum(&archived) + sum(&copied)));
+    team.assert_verified("logs").await;
+
+    let bucket = team.bucket("archive");
+    let archives = client::list_keys(&scene.s3, &bucket, "arch/archives/").await.unwrap();
+    let archive = archives.iter().find(|key| key.ends_with(".tar.gz")).unwrap_or_else(|| panic!("{archives:?}"));
+    let head = scene.s3.head_object().bucket(&bucket).key(archive).send().await.unwrap();
+    let written = (head.storage_class().unwrap().as_str(), head.server_side_encryption().unwrap().as_str());
+    assert_eq!(written, ("STANDARD_IA", "AES256"), "{archive}");
+    let tags = scene.s3.get_object_tagging().bucket(&bucket).key(archive).send().await.unwrap();
+    let tags: Vec<_> = tags.tag_set().iter().map(|tag| (tag.key(), tag.value())).collect();
+    assert_eq!(tags, [("team", "a=b c")], "{archive}");
+}
+
+pub async fn a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had(scene: &Scene) {
     let team = scene.team("resting").await;
     let manifest = team.inventory(240).await;
     // It is not done before it rests: eight groups for each worker, and the first receipts are told after 15 s at the latest.
@@ -73,7 +121,12 @@ pub async fn a_suspended_run_rests_and_goes_on(scene: &Scene) {
     assert!(status.groups.unwrap().committed < 24, "{status:?}");
     let running = ["get", "pods", "-n", "resting", "--field-selector=status.phase=Running", "-o", "name"];
     assert_eq!(scene.kubectl(&running).await.unwrap(), "", "no pod is left at work");
-    assert!(!team.queues().await.is_empty(), "the queue stays");
+    let queues = team.queues().await;
+    assert!(!queues.is_empty(), "the queue stays");
+    // SQS keeps messages for 14 days, and a run may rest for longer.
+    for queue in &queues {
+        scene.sqs.purge_queue().queue_url(queue).send().await.unwrap();
+    }
     team.rule("source", |_| Fault::Forward);
     team.patch("logs", json!({"spec": {"suspend": false}})).await;
     team.condition("logs", "Complete", "True", "Complete").await;

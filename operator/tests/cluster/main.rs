@@ -62,7 +62,8 @@ async fn the_operator_in_a_cluster() {
         refused::a_namespace_without_a_policy_of_its_own_is_told,
         examples::examples_are_what_others_understand,
         refused::a_deployment_of_somebody_else_is_told_and_left_alone,
-        lifecycle::a_suspended_run_rests_and_goes_on,
+        lifecycle::a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had,
+        lifecycle::a_run_takes_what_its_spec_says_and_writes_it_so,
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,
         lifecycle::a_finished_run_is_deleted_after_its_time,
@@ -94,6 +95,7 @@ async fn the_operator_in_a_cluster() {
     // After all others, and one after another: they end or change the operator that all share.
     let last = scenarios![
         survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
+        upgrade::a_run_of_a_later_version_stops_nobody_and_goes_when_asked,
         upgrade::an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds,
         upgrade::a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go,
     ];

@@ -200,6 +200,15 @@ impl Scene {
         self.rules.lock().unwrap().insert(bucket, Arc::new(rule));
     }
 
+    /// What the operator tells Prometheus.
+    pub async fn operators_metrics(&self) -> String {
+        let operators = "app.kubernetes.io/component=operator";
+        let pods = ["get", "pods", "-n", RELEASE, "-l", operators, "-o", "jsonpath={.items[0].metadata.name}"];
+        let pod = self.kubectl(&pods).await.unwrap();
+        let page = format!("/api/v1/namespaces/{RELEASE}/pods/http:{pod}:8080/proxy/metrics");
+        self.kubectl(&["get", "--raw", &page]).await.unwrap()
+    }
+
     /// Everything that tells why a test failed.
     pub async fn story(&self) -> String {
         let mut story = String::new();

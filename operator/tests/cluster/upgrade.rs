@@ -22,6 +22,43 @@ const OBJECTS: usize = 100;
 /// For as long as there is something to look at.
 const GROUP_TAKES: Duration = Duration::from_secs(2);
 
+/// The definition of a later release knows more than the operator that is still there.
+pub async fn a_run_of_a_later_version_stops_nobody_and_goes_when_asked(scene: &Scene) {
+    let team = scene.team("later").await;
+    let manifest = team.inventory(15).await;
+    let formats = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/archive/properties/format/enum";
+    let change = async |change: Value| {
+        let patch = json!([change]).to_string();
+        scene
+            .kubectl(&["patch", "crd", "archiveruns.archive.s3bundler.dev", "--type=json", "-p", &patch])
+            .await
+            .unwrap();
+    };
+    change(json!({"op": "add", "path": format!("{formats}/3"), "value": "TarXz"})).await;
+    let mut unknown = team.archive_run("unknown", &manifest, json!({"archive": {"format": "TarXz"}}));
+    unknown["metadata"]["finalizers"] = json!(["archive.s3bundler.dev/queues"]);
+    let begun = Instant::now();
+    // The API server takes a moment for a definition.
+    while let Err(error) = scene.cluster.apply(&unknown.to_string()).await {
+        assert!(begun.elapsed() < PATIENCE && error.to_string().contains("TarXz"), "{error}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    team.apply(&team.archive_run("known", &manifest, json!({}))).await;
+    team.condition("known", "Complete", "True", "Complete").await;
+    let status = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}";
+    let unread = scene.kubectl(&["get", "ar", "unknown", "-n", &team.name, "-o", status]).await.unwrap();
+    assert_eq!(unread, "Pending", "nobody has touched it");
+
+    // Nobody knows what there is of it: it stays until somebody says that it may go.
+    scene.kubectl(&["delete", "ar", "unknown", "-n", &team.name, "--wait=false"]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    scene.kubectl(&["get", "ar", "unknown", "-n", &team.name]).await.unwrap();
+    let orphan = "archive.s3bundler.dev/orphan-queues=true";
+    scene.kubectl(&["annotate", "ar", "unknown", "-n", &team.name, orphan]).await.unwrap();
+    scene.kubectl(&["wait", "--for=delete", "ar/unknown", "-n", &team.name, "--timeout=60s"]).await.unwrap();
+    change(json!({"op": "remove", "path": format!("{formats}/3")})).await;
+}
+
 pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scene: &Scene) {
     let (team, other, unwatched) = (scene.team("strict").await, scene.team("strict-b").await, scene.team("free").await);
     let manifest = team.inventory(OBJECTS).await;

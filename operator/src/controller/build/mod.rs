@@ -90,4 +90,6 @@ fn owner(run: &Run) -> OwnerReference {
 }
 
 #[cfg(test)]
+mod arguments_tests;
+#[cfg(test)]
 mod tests;

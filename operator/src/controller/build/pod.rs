@@ -1,6 +1,8 @@
 //! What the pods of grouper and workers have in common: restricted Pod Security, no Kubernetes permissions, and only a
 //! directory to write to.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
     PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretKeySelector,
@@ -73,6 +75,7 @@ impl Pod<'_> {
             let file = plain("AWS_CA_BUNDLE", &format!("{CERTIFICATES}/{CERTIFICATES_FILE}"));
             container.env.get_or_insert_default().push(file);
         }
+        container.env = container.env.map(last_of_each);
         let placement = template.spec.clone();
         let some = |list: Vec<_>| (!list.is_empty()).then_some(list);
         PodTemplateSpec {
@@ -164,6 +167,15 @@ fn env(run: &Run, defaults: &Defaults) -> Vec<EnvVar> {
     env
 }
 
+/// Of variables with the same name the last, so the run's win over those of the operator's settings: two of them cannot be
+/// applied (`env` is a list-map by name).
+fn last_of_each(env: Vec<EnvVar>) -> Vec<EnvVar> {
+    let mut names = BTreeSet::new();
+    let mut last: Vec<_> = env.into_iter().rev().filter(|variable| names.insert(variable.name.clone())).collect();
+    last.reverse();
+    last
+}
+
 /// An argument as it is: `$(NAME)` in one would be the variable of that name, a Secret's too, and `$$` a single `$`
 /// ("Define a Command and Arguments for a Container", Kubernetes documentation).
 fn literal(arg: &str) -> String {
@@ -210,6 +222,23 @@ mod tests {
             assert!(has(args, "--tag=cost=$$(POD_NAME)$$"), "{args:?}");
         }
         assert!(has(&args[0], "--include=a$$$$b/") && has(&args[0], "--inventory=s3://inv/$$(X)/manifest.json"));
+    }
+
+    #[test]
+    fn no_variable_is_there_twice() {
+        let settings = ["TMPDIR", "AWS_ACCESS_KEY_ID", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"];
+        let defaults = Defaults {
+            env: settings.map(|name| (name.to_owned(), "of the settings".to_owned())).to_vec(),
+            ca_bundle: Some(CaBundle { config_map: "company".to_owned(), key: "bundle.pem".to_owned() }),
+            ..defaults()
+        };
+        let run = validate(&archive_run(json!({"credentialsSecretRef": {"name": "minio"}})), &defaults).expect("a run");
+        let pod = workers(&run, &defaults, "q").spec.and_then(|deployment| deployment.template.spec).expect("a pod");
+        let env = pod.containers.into_iter().next().and_then(|container| container.env).expect("variables");
+        let names: BTreeSet<_> = env.iter().map(|variable| variable.name.as_str()).collect();
+        assert_eq!(names.len(), env.len(), "{env:?}");
+        let of_settings = env.iter().filter(|variable| variable.value.as_deref() == Some("of the settings"));
+        assert_eq!(of_settings.map(|variable| variable.name.as_str()).collect::<Vec<_>>(), ["AWS_ENDPOINT_URL"]);
     }
 
     #[test]

@@ -110,8 +110,6 @@ pub enum Write {
     DeleteGrouper(u32),
     /// The same where messages are lost: a grouper that is made again sends the groups without receipt.
     SendAgain(u32),
-    /// Let the grouper of a pass rest, or go on.
-    SuspendGrouper(u32, bool),
     /// Make the workers, or what they have in common newer.
     ApplyWorkers,
     /// Ask for so many workers.
@@ -302,7 +300,8 @@ fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
     let message = if left == 0 { "suspended".to_owned() } else { format!("suspending: {left} pods are still there") };
     let mut decision = Decision { pass, ..Decision::new(Phase::Suspended, message) };
     if seen.grouper == GrouperState::Running {
-        decision.writes.push(Write::SuspendGrouper(pass, true));
+        // Not suspended, which kueue would take back: it goes on where it was when it is made again.
+        decision.writes.push(Write::DeleteGrouper(pass));
     }
     if seen.workers.is_some() {
         decision.writes.extend(rest(run));

@@ -10,10 +10,9 @@ use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
 use crate::controller::observed::{InventoryLook, Pods, WorkersState};
 use crate::controller::problem::Problem;
-use crate::controller::testing::{archive_run, defaults};
+pub(super) use crate::controller::testing::{archive_run, counted, defaults, seen};
 use crate::controller::validate::validate;
 use crate::crd::{InventoryStatus, QueueStatus};
-use crate::receipts::{Count, Counted};
 use crate::store::InventoryState;
 
 const NOW: &str = "2026-11-23T12:00:00Z";
@@ -24,26 +23,6 @@ pub(super) fn now() -> Timestamp {
 
 pub(super) fn run(spec: Value) -> Run {
     validate(&archive_run(spec), &defaults()).unwrap()
-}
-
-/// Nothing is wrong, nothing is there.
-fn seen() -> Observed {
-    Observed {
-        service_account: true,
-        inventory: None,
-        grouper: GrouperState::Absent,
-        grouper_at: None,
-        workers: None,
-        pods: Pods::default(),
-        depths: None,
-        empty_for: Duration::ZERO,
-        sent_again: false,
-        summary: None,
-        pass_summary: None,
-        counted: Some(Counted::default()),
-        store_error: None,
-        in_the_way: None,
-    }
 }
 
 /// A run that has its queue, with the grouper done and this many groups.
@@ -62,13 +41,6 @@ pub(super) fn working(groups: u64) -> Observed {
 /// With workers enough for every run.
 pub(super) fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
     super::decide(run, prior, seen, 1000, now)
-}
-
-pub(super) fn counted(names: &[&str]) -> Counted {
-    let mut count = Count::new("logs".parse().unwrap());
-    count.begin();
-    count.page(names.iter().copied());
-    count.counted().clone()
 }
 
 pub(super) fn claimed() -> ArchiveRunStatus {
@@ -157,7 +129,7 @@ fn groups_are_made_and_archived_side_by_side() {
         ..seen()
     };
     let decision = decide(&run(json!({})), &claimed(), &grouping, now());
-    assert_eq!(decision.writes, [Write::SuspendGrouper(0, false), Write::ApplyWorkers, Write::Scale(3)]);
+    assert_eq!(decision.writes, [Write::ApplyWorkers, Write::Scale(3)]);
 }
 
 #[test]
@@ -284,7 +256,7 @@ fn suspension_rests_everything_and_keeps_the_queue() {
     assert_eq!((decision.phase, decision.writes.len(), decision.look_again), (Phase::Suspended, 0, None));
     let busy = Observed { grouper: GrouperState::Running, pods: Pods { present: 3, ..Pods::default() }, ..working(2) };
     let decision = decide(&suspended, &claimed(), &busy, now());
-    assert_eq!(decision.writes, [Write::SuspendGrouper(0, true), Write::Scale(0)]);
+    assert_eq!(decision.writes, [Write::DeleteGrouper(0), Write::Scale(0)]);
     assert!(decision.look_again.is_some());
     let keda = run(json!({"suspend": true, "workers": {"scaling": {"mode": "Keda"}}}));
     let decision = decide(&keda, &claimed(), &busy, now());

@@ -70,8 +70,7 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
     match &seen.grouper {
         // Also where its summary is there already: a grouper that starts again sends the groups without receipt.
         GrouperState::Absent => decision.writes.push(Write::ApplyGrouper(pass)),
-        GrouperState::Running => decision.writes.push(Write::SuspendGrouper(pass, false)),
-        GrouperState::Succeeded => {}
+        GrouperState::Running | GrouperState::Succeeded => {}
         GrouperState::Failed { exit_code, message } => {
             let told = Told::new("GrouperFailed", format!("the grouper failed: {message}"));
             if *exit_code == Some(i32::from(ExitCode::Permission.code())) {

@@ -1,0 +1,93 @@
+//! What Argo CD and Flux make of the statuses that the operator writes, by the expressions of deploy/examples.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+use cel::{Context, Program, Value};
+use mlua::{Lua, LuaSerdeExt as _, Table};
+use serde_json::json;
+
+use super::apply::Applied;
+use super::decide::{Decision, Phase, Told};
+use super::status::{Outcome, next};
+use super::testing::{archive_run, defaults, seen};
+use super::validate::validate;
+use crate::crd::{ArchiveRun, ArchiveRunStatus};
+
+const ARGO_CD: &str = include_str!("../../../deploy/examples/argocd.yaml");
+const FLUX: &str = include_str!("../../../deploy/examples/flux.yaml");
+
+fn documents(yaml: &str) -> Vec<serde_json::Value> {
+    yaml.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+}
+
+/// What Argo CD's script says of a run.
+fn argo_cd(run: &ArchiveRun) -> (String, String) {
+    let map = documents(ARGO_CD).pop().unwrap();
+    let script = map["data"]["resource.customizations.health.archive.s3bundler.dev_ArchiveRun"].as_str().unwrap();
+    let lua = Lua::new();
+    lua.globals().set("obj", lua.to_value(&json!(run)).unwrap()).unwrap();
+    let health: Table = lua.load(script).eval().unwrap();
+    (health.get("status").unwrap(), health.get("message").unwrap())
+}
+
+/// What Flux' expressions say of a run.
+fn flux(run: &ArchiveRun) -> &'static str {
+    let kustomization = documents(FLUX).pop().unwrap();
+    let checks = &kustomization["spec"]["healthCheckExprs"][0];
+    let mut context = Context::default();
+    context.add_variable("status", json!(run.status)).unwrap();
+    let is = |name: &str| {
+        let said = Program::compile(checks[name].as_str().unwrap()).unwrap().execute(&context).unwrap();
+        said == Value::Bool(true)
+    };
+    // In this order ("Health check expressions", Flux documentation): what is neither is waited for.
+    match (is("failed"), is("current")) {
+        (true, _) => "Failed",
+        (false, true) => "Current",
+        (false, false) => "InProgress",
+    }
+}
+
+#[test]
+fn what_others_make_of_a_run_is_what_it_is() {
+    let mut run = archive_run(json!({}));
+    let plan = validate(&run, &defaults()).unwrap();
+    let mut look = |decision: Decision| {
+        let (applied, prior, now) = (Applied::default(), ArchiveRunStatus::default(), "2026-11-23T12:00:00Z");
+        let (seen, now) = (seen(), now.parse().unwrap());
+        let outcome =
+            Outcome { run: Some(&plan), seen: Some(&seen), decision: &decision, applied: &applied, generation: 1, now };
+        run.status = Some(next(&prior, &outcome));
+        let (health, message) = argo_cd(&run);
+        (health, message, flux(&run))
+    };
+    let told = || Told::new("AccessDenied", "it is denied");
+    let at = |phase| Decision::new(phase, "a sentence");
+    for (decision, argo_cd, message, flux) in [
+        (at(Phase::Bundling), "Progressing", "Bundling: a sentence", "InProgress"),
+        (
+            Decision { degraded: Some(told()), ..at(Phase::Bundling) },
+            "Progressing",
+            "Bundling: a sentence",
+            "InProgress",
+        ),
+        (Decision { stalled: Some(told()), ..at(Phase::Grouping) }, "Degraded", "AccessDenied: it is denied", "Failed"),
+        (Decision::refused(told()), "Degraded", "AccessDenied: it is denied", "Failed"),
+        (at(Phase::Suspended), "Suspended", "a sentence", "InProgress"),
+        (at(Phase::Complete), "Healthy", "a sentence", "Current"),
+        (at(Phase::CompleteWithFailures), "Healthy", "a sentence", "Current"),
+        (Decision { failed: Some(told()), ..at(Phase::Failed) }, "Degraded", "AccessDenied: it is denied", "Failed"),
+    ] {
+        let phase = decision.phase;
+        assert_eq!(look(decision), (argo_cd.to_owned(), message.to_owned(), flux), "{phase:?}");
+    }
+    // Before the operator has looked at it, or at what was changed.
+    let mut changed = run.clone();
+    changed.metadata.generation = Some(2);
+    assert_eq!(argo_cd(&changed).0, "Progressing");
+    run.status =
+        serde_json::from_value(json!({"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Pending",
+        "message": "waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]}))
+        .unwrap();
+    assert_eq!((argo_cd(&run).0.as_str(), flux(&run)), ("Progressing", "InProgress"));
+}
