@@ -29,6 +29,8 @@ pub enum AwsErrorKind {
     Precondition,
     /// SQS refuses a queue's name for 60 seconds after it was deleted.
     NameInUse,
+    /// The bucket is in another region than the one that was asked.
+    OtherRegion,
     /// Something else that asking again will not change.
     Rejected,
     /// Worth asking again.
@@ -82,6 +84,8 @@ fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
         | "KmsAccessDenied" => AwsErrorKind::Denied,
         "NoSuchKey" | "NoSuchBucket" | "NotFound" | "NonExistentQueue" | "QueueDoesNotExist" => AwsErrorKind::NotFound,
         "PreconditionFailed" => AwsErrorKind::Precondition,
+        // The second is an answer to a signature for another region ("Error responses", S3 API reference).
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" => AwsErrorKind::OtherRegion,
         "QueueDeletedRecently" => AwsErrorKind::NameInUse,
         // Both services have some of these with status 400.
         "Throttling" | "ThrottlingException" | "RequestThrottled" | "RequestTimeout" => AwsErrorKind::Transient,
@@ -91,7 +95,7 @@ fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
             Some(404) => AwsErrorKind::NotFound,
             Some(412) => AwsErrorKind::Precondition,
             Some(408 | 409 | 429) | None => AwsErrorKind::Transient,
-            // A redirect names another region, which the next request does not go to either.
+            Some(301) => AwsErrorKind::OtherRegion,
             Some(300..=499) => AwsErrorKind::Rejected,
             Some(_) => AwsErrorKind::Transient,
         },
@@ -160,7 +164,6 @@ impl Aws {
 
     /// The region for whatever names none of its own.
     pub fn region(&self) -> &str {
-        // From there S3 tells any bucket's own.
         self.config.region().map_or("us-east-1", Region::as_ref)
     }
 
@@ -196,7 +199,9 @@ mod tests {
             ("PreconditionFailed", Some(412), AwsErrorKind::Precondition),
             ("SlowDown", Some(503), AwsErrorKind::Transient),
             ("InvalidArgument", Some(400), AwsErrorKind::Rejected),
-            ("PermanentRedirect", Some(301), AwsErrorKind::Rejected),
+            ("PermanentRedirect", Some(301), AwsErrorKind::OtherRegion),
+            ("AuthorizationHeaderMalformed", Some(400), AwsErrorKind::OtherRegion),
+            ("", Some(301), AwsErrorKind::OtherRegion),
             ("KMS.DisabledException", Some(400), AwsErrorKind::Rejected),
             ("RequestThrottled", Some(400), AwsErrorKind::Transient),
             ("", None, AwsErrorKind::Transient),

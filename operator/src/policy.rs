@@ -16,7 +16,8 @@ pub struct PolicyFile {
     pub rules: Vec<PolicyRule>,
 }
 
-/// What runs of some namespaces may do. Patterns may end in `*`; an empty list allows everything.
+/// What runs of some namespaces may do. Patterns may end in `*`; a list that is left out allows everything, and an empty one,
+/// which could be meant to allow nothing, is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PolicyRule {
@@ -24,17 +25,21 @@ pub struct PolicyRule {
     #[serde(deserialize_with = "selector")]
     pub namespace_selector: Selector,
     /// Buckets to read inventories and manifests from.
+    #[serde(deserialize_with = "list")]
     pub source_buckets: Vec<String>,
     /// `bucket/prefix` of destinations.
+    #[serde(deserialize_with = "list")]
     pub destinations: Vec<String>,
     /// ARNs of existing queues.
     #[serde(deserialize_with = "arns")]
     pub queues: Vec<String>,
     /// Service accounts of pods.
+    #[serde(deserialize_with = "list")]
     pub service_accounts: Vec<String>,
     /// Workers of a run, at most.
     pub max_replicas: Option<u32>,
-    /// Kinds of scratch: EmptyDir, Ephemeral, HostPath. Empty: all but HostPath, which has to be named.
+    /// Kinds of scratch: EmptyDir, Ephemeral, HostPath. Left out: all but HostPath, which has to be named.
+    #[serde(deserialize_with = "list")]
     pub scratch_types: Vec<String>,
 }
 
@@ -168,9 +173,19 @@ fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Selector, D::E
     Ok(selector)
 }
 
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::<String>::deserialize(deserializer)?;
+    if list.is_empty() {
+        return Err(serde::de::Error::custom(
+            "an empty list allows nothing and everything: leave it out for everything",
+        ));
+    }
+    Ok(list)
+}
+
 /// Queues have names of other kinds too, which would match none here.
 fn arns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let queues = Vec::<String>::deserialize(deserializer)?;
+    let queues = list(deserializer)?;
     match queues.iter().find(|queue| !queue.starts_with("arn:")) {
         Some(other) => Err(serde::de::Error::custom(format!("queue {other} is not arn:aws:sqs:REGION:ACCOUNT:NAME"))),
         None => Ok(queues),
@@ -179,7 +194,8 @@ fn arns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Er
 
 fn matches_any(patterns: &[String], name: &str) -> bool {
     let matches = |pattern: &String| match pattern.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
+        // `bucket/team-a/*` is for the prefix team-a as well as for those under it.
+        Some(start) => name.starts_with(start) || start.strip_suffix('/') == Some(name),
         None => name == pattern,
     };
     patterns.is_empty() || patterns.iter().any(matches)
@@ -258,6 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn a_destination_is_a_bucket_or_a_prefix_and_what_is_under_it() {
+        let none = BTreeMap::new();
+        for (pattern, destination, expected) in [
+            ("vault/*", "vault/", true),
+            ("vault/*", "vault/logs", true),
+            ("vault/*", "vaults/logs", false),
+            ("vault/team-a/*", "vault/team-a", true),
+            ("vault/team-a/*", "vault/team-a/logs", true),
+            ("vault/team-a/*", "vault/team-abc", false),
+            ("vault/team-a/*", "vault/", false),
+            ("vault/team-a", "vault/team-a", true),
+            ("vault/team-a", "vault/team-a/logs", false),
+        ] {
+            let policy = policy(&json!([{"destinations": [pattern]}])).expect("a policy");
+            let asked = Asked { destination, ..asked(&none) };
+            assert_eq!(check(Some(&policy), &asked).is_ok(), expected, "{destination} by {pattern}");
+        }
+    }
+
+    #[test]
     fn namespaces_are_selected_as_kubernetes_does() {
         let tenants = json!({"matchExpressions": [{"key": "tenant", "operator": "In", "values": ["a", "b"]}]});
         let outsiders = json!({"matchExpressions": [{"key": "tenant", "operator": "NotIn", "values": ["a"]}]});
@@ -298,6 +334,9 @@ mod tests {
             json!({"namespaceSelector": {"matchLabel": {"a": "b"}}}),
             json!({"queues": ["https://sqs.eu-west-1.amazonaws.com/1/x"]}),
             json!({"queues": ["*"]}),
+            json!({"queues": []}),
+            json!({"destinations": []}),
+            json!({"scratchTypes": []}),
             expression(json!({"key": "a", "operator": "Is", "values": ["b"]})),
             expression(json!({"key": "a", "operator": "In"})),
             expression(json!({"key": "a", "operator": "NotIn", "values": []})),

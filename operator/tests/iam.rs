@@ -26,8 +26,15 @@ use common::aws;
 const INVENTORIES: &str = "inventories";
 const VAULT: &str = "vault";
 
-fn policy() -> Policy {
-    let words = [("INVENTORY_BUCKET", INVENTORIES), ("DESTINATION_BUCKET", VAULT), ("ACCOUNT", "123456789012")];
+/// The policy for destinations under a prefix.
+fn policy(prefix: &str) -> Policy {
+    let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+    let words = [
+        ("INVENTORY_BUCKET", INVENTORIES),
+        ("DESTINATION_BUCKET", VAULT),
+        ("PREFIX/", &prefix),
+        ("ACCOUNT", "123456789012"),
+    ];
     Policy::of_deployment("operator.json", &words)
 }
 
@@ -91,8 +98,11 @@ async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws
 async fn the_operator_needs_all_of_its_policy_and_nothing_else() {
     let moto = Moto::start().await.unwrap();
     let administrator = moto.administrator().await.unwrap();
-    let operator = moto.user_with_policy("operator", policy().as_str()).await.unwrap();
     let (s3, sqs) = (client::s3(&administrator), client::sqs(&administrator));
+    let mut operators = Vec::new();
+    for (user, prefix) in [("of-buckets", ""), ("of-a-prefix", "team-a"), ("of-a-deeper-one", "a/deeper/one")] {
+        operators.push((user, prefix, moto.user_with_policy(user, policy(prefix).as_str()).await.unwrap()));
+    }
     moto.enforce_iam().await.unwrap();
     for bucket in [INVENTORIES, VAULT] {
         client::create_bucket(&s3, bucket).await.unwrap();
@@ -105,16 +115,15 @@ async fn the_operator_needs_all_of_its_policy_and_nothing_else() {
 
     client::put_object(&s3, INVENTORIES, "seed/key.0.index", "rows").await.unwrap();
 
-    let aws = aws(&operator);
-    for prefix in ["", "team-a", "a/deeper/one"] {
-        oversee(&s3, &sqs, &aws, &finished.manifest, prefix).await;
+    for (user, prefix, operator) in operators {
+        oversee(&s3, &sqs, &aws(&operator), &finished.manifest, prefix).await;
+        let decisions = moto.decisions().unwrap().into_iter().filter(|it| it.is_of(user));
+        let (allowed, denied): (Vec<_>, Vec<_>) = decisions.partition(|it| it.by.is_some());
+        assert_eq!(denied, [], "{prefix}");
+        let used: BTreeSet<_> = allowed.into_iter().filter_map(|it| it.by).collect();
+        let unused: Vec<_> = policy(prefix).permissions().difference(&used).cloned().collect();
+        assert_eq!(unused, [], "operator.json permits what it does not need");
     }
-    let decisions = moto.decisions().unwrap().into_iter().filter(|it| it.is_of("operator"));
-    let (allowed, denied): (Vec<_>, Vec<_>) = decisions.partition(|it| it.by.is_some());
-    assert_eq!(denied, []);
-    let used: BTreeSet<_> = allowed.into_iter().filter_map(|it| it.by).collect();
-    let unused: Vec<_> = policy().permissions().difference(&used).cloned().collect();
-    assert_eq!(unused, [], "operator.json permits what it does not need");
 }
 
 /// Whether a request was denied, and not something else.
@@ -138,6 +147,8 @@ async fn the_operator_reads_no_objects_and_no_archives_and_touches_no_other_queu
         (VAULT, "team-a/archives/a.tar"),
         (VAULT, "team-a/groups/logs/logs.000000.index"),
         (VAULT, "team-a/catalog/run=logs/logs.000000.parquet"),
+        (VAULT, "team-a/objects/ab12cd/logs/ml/runs/7/model.bin~12345678"),
+        (VAULT, "team-b/runs/logs.json"),
     ];
     for (bucket, key) in secrets {
         client::put_object(&s3, bucket, key, "secret").await.unwrap();
@@ -145,7 +156,7 @@ async fn the_operator_reads_no_objects_and_no_archives_and_touches_no_other_queu
     client::put_object(&s3, VAULT, "team-a/runs/logs.json", "{}").await.unwrap();
     let work = client::create_queue(&sqs, "s3bundler-team-a-logs-0123456789ab").await.unwrap();
     let other = client::create_queue(&sqs, "payments").await.unwrap();
-    let operator = moto.user_with_policy("operator", policy().as_str()).await.unwrap();
+    let operator = moto.user_with_policy("operator", policy("team-a").as_str()).await.unwrap();
     moto.enforce_iam().await.unwrap();
 
     let (s3, sqs) = (client::s3(&operator), client::sqs(&operator));

@@ -45,7 +45,11 @@ pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Fai
             AwsErrorKind::NotFound if matches!(write, Write::ClaimName(_)) => {
                 Some(Failure::Refused(Told::new("Invalid", message)))
             }
-            AwsErrorKind::Rejected | AwsErrorKind::NotFound => degraded(message),
+            AwsErrorKind::OtherRegion if matches!(write, Write::ClaimName(_)) => {
+                let message = format!("{message}: name the bucket's region in spec.destination.region");
+                Some(Failure::Refused(Told::new("Invalid", message)))
+            }
+            AwsErrorKind::Rejected | AwsErrorKind::NotFound | AwsErrorKind::OtherRegion => degraded(message),
             AwsErrorKind::Precondition | AwsErrorKind::NameInUse | AwsErrorKind::Transient => may_pass(message),
         },
         ReconcileError::Store(_) => degraded(message),
@@ -138,6 +142,8 @@ mod tests {
             creation_timestamp: None,
         };
         let claim = Write::ClaimName(inventory);
-        assert_eq!(told(&aws(AwsErrorKind::NotFound), &claim)[0], Some(("Accepted", "Invalid")));
+        for kind in [AwsErrorKind::NotFound, AwsErrorKind::OtherRegion] {
+            assert_eq!(told(&aws(kind), &claim)[0], Some(("Accepted", "Invalid")), "{kind:?}");
+        }
     }
 }

@@ -87,8 +87,12 @@ impl Scene {
 
     async fn install(&mut self) {
         let access = self.cluster.access();
-        let words =
-            [("INVENTORY_BUCKET", "*-inventory"), ("DESTINATION_BUCKET", "*-archive"), ("ACCOUNT", "123456789012")];
+        let words = [
+            ("INVENTORY_BUCKET", "*-inventory"),
+            ("DESTINATION_BUCKET", "*-archive"),
+            ("PREFIX", "arch"),
+            ("ACCOUNT", "123456789012"),
+        ];
         let policies = [Policy::of_deployment("operator.json", &words).as_str().to_owned(), existing_queues()];
         let policies = policies.each_ref().map(String::as_str);
         let operator = self.cluster.moto().unwrap().user_with_policies("operator", &policies).await.unwrap();

@@ -245,7 +245,9 @@ impl Scene<'_> {
             // Watches are counted when they end.
             let is_operators = match (verb, resource) {
                 ("WATCH", _) => false,
-                ("APPLY", _) | (_, "archiveruns") | ("GET", "jobs" | "deployments" | "serviceaccounts") => true,
+                ("APPLY", _)
+                | (_, "archiveruns")
+                | ("GET", "jobs" | "deployments" | "poddisruptionbudgets" | "serviceaccounts") => true,
                 ("LIST", "pods") => scope == "namespace",
                 _ => false,
             };

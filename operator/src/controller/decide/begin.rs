@@ -52,6 +52,10 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
         Some(InventoryLook::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
             return missing(error.to_string());
         }
+        Some(InventoryLook::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+            let message = format!("{error}: name the region of bucket {} in spec.source.region", origin.bucket);
+            return Decision::refused(Told::new("Invalid", message));
+        }
         Some(InventoryLook::Failed(error)) => {
             let stalled = trouble(error);
             return Decision { stalled, ..pending(error.to_string()) };

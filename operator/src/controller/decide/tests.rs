@@ -115,6 +115,16 @@ fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
 }
 
 #[test]
+fn a_bucket_of_another_region_is_for_the_spec_to_name() {
+    let elsewhere = AwsError { kind: AwsErrorKind::OtherRegion, ..denied() };
+    let seen = Observed { inventory: Some(InventoryLook::Failed(StoreError::Aws(elsewhere))), ..seen() };
+    let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen, now());
+    let told = decision.refused.unwrap();
+    assert_eq!((told.reason, decision.writes.len()), ("Invalid", 0));
+    assert!(told.message.ends_with("name the region of bucket inv in spec.source.region"), "{told:?}");
+}
+
+#[test]
 fn groups_are_made_and_archived_side_by_side() {
     let decision = decide(&run(json!({})), &claimed(), &seen(), now());
     assert_eq!(decision.writes, [Write::ApplyGrouper(0)], "no worker before the depth is known");

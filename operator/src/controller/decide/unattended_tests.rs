@@ -93,6 +93,16 @@ fn groups_whose_messages_are_lost_are_sent_again() {
     let again = |seen| decide(&run(json!({})), &claimed(), &seen, now()).writes.contains(&Write::SendAgain(0));
     assert!(!again(lost(Duration::from_mins(10))));
     assert!(again(lost(Duration::from_mins(15))));
+    // A queue that is found empty when the run goes on has not just been emptied.
+    let resumed = condition("Suspended", "Suspended", "2026-11-01T12:00:00Z");
+    let resumed = ArchiveRunStatus { conditions: vec![resumed], ..claimed() };
+    let just_now = lost(Duration::ZERO);
+    let waits = Observed { depths: working(2).depths, ..lost(Duration::ZERO) };
+    let unsent = Observed { grouper: GrouperState::Running, ..lost(Duration::ZERO) };
+    for (seen, expected) in [(just_now, true), (waits, false), (unsent, false)] {
+        let writes = decide(&run(json!({})), &resumed, &seen, now()).writes;
+        assert_eq!(writes.contains(&Write::SendAgain(0)), expected, "{writes:?}");
+    }
     // Also beside a dead letter.
     let beside = Observed {
         depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(1) }),
