@@ -40,7 +40,7 @@ pub async fn a_run_of_a_later_version_stops_nobody_and_goes_when_asked(scene: &S
     let begun = Instant::now();
     // The API server takes a moment for a definition.
     while let Err(error) = scene.cluster.apply(&unknown.to_string()).await {
-        assert!(begun.elapsed() < PATIENCE && error.to_string().contains("TarXz"), "{error}");
+        assert!(begun.elapsed() < PATIENCE, "{error}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     team.apply(&team.archive_run("known", &manifest, json!({}))).await;
