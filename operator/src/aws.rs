@@ -65,7 +65,13 @@ impl AwsError {
             (code, None, _) => code.to_owned(),
             (code, Some(message), _) => brief(&format!("{code}: {message}")),
         };
-        Self { action, target: target.into(), kind: kind_of(code, status, &detail), detail }
+        let mut kind = kind_of(code, status, &detail);
+        // S3 names the region with it ("HeadBucket", S3 API reference); a redirect of somebody else's names none.
+        let region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
+        if let (AwsErrorKind::Rejected, Some(301), Some(_)) = (kind, status, region) {
+            kind = AwsErrorKind::OtherRegion;
+        }
+        Self { action, target: target.into(), kind, detail }
     }
 }
 
@@ -84,8 +90,9 @@ fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
         | "KmsAccessDenied" => AwsErrorKind::Denied,
         "NoSuchKey" | "NoSuchBucket" | "NotFound" | "NonExistentQueue" | "QueueDoesNotExist" => AwsErrorKind::NotFound,
         "PreconditionFailed" => AwsErrorKind::Precondition,
-        // The second is an answer to a signature for another region ("Error responses", S3 API reference).
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" => AwsErrorKind::OtherRegion,
+        "PermanentRedirect" => AwsErrorKind::OtherRegion,
+        // To a signature for another region, and to one that is wrong otherwise ("Error responses", S3 API reference).
+        "AuthorizationHeaderMalformed" if detail.contains("region") => AwsErrorKind::OtherRegion,
         "QueueDeletedRecently" => AwsErrorKind::NameInUse,
         // Both services have some of these with status 400.
         "Throttling" | "ThrottlingException" | "RequestThrottled" | "RequestTimeout" => AwsErrorKind::Transient,
@@ -95,7 +102,6 @@ fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
             Some(404) => AwsErrorKind::NotFound,
             Some(412) => AwsErrorKind::Precondition,
             Some(408 | 409 | 429) | None => AwsErrorKind::Transient,
-            Some(301) => AwsErrorKind::OtherRegion,
             Some(300..=499) => AwsErrorKind::Rejected,
             Some(_) => AwsErrorKind::Transient,
         },
@@ -185,7 +191,25 @@ impl Aws {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
     use super::*;
+
+    #[test]
+    fn a_redirect_is_to_another_region_where_it_names_one() {
+        let kind = |region: Option<&'static str>| {
+            let mut response = HttpResponse::new(301.try_into().expect("a status"), SdkBody::empty());
+            if let Some(region) = region {
+                response.headers_mut().insert("x-amz-bucket-region", region);
+            }
+            let error = GetObjectError::generic(ErrorMetadata::builder().build());
+            AwsError::new("GetObject", "s3://b/k", &SdkError::service_error(error, response)).kind
+        };
+        assert_eq!(kind(Some("eu-west-1")), AwsErrorKind::OtherRegion);
+        assert_eq!(kind(None), AwsErrorKind::Rejected);
+    }
 
     #[test]
     fn errors_are_sorted_by_what_one_can_do() {
@@ -200,8 +224,8 @@ mod tests {
             ("SlowDown", Some(503), AwsErrorKind::Transient),
             ("InvalidArgument", Some(400), AwsErrorKind::Rejected),
             ("PermanentRedirect", Some(301), AwsErrorKind::OtherRegion),
-            ("AuthorizationHeaderMalformed", Some(400), AwsErrorKind::OtherRegion),
-            ("", Some(301), AwsErrorKind::OtherRegion),
+            ("AuthorizationHeaderMalformed", Some(400), AwsErrorKind::Rejected),
+            ("", Some(301), AwsErrorKind::Rejected),
             ("KMS.DisabledException", Some(400), AwsErrorKind::Rejected),
             ("RequestThrottled", Some(400), AwsErrorKind::Transient),
             ("", None, AwsErrorKind::Transient),
@@ -209,5 +233,7 @@ mod tests {
             assert_eq!(kind_of(code, status, ""), kind, "{code} {status:?}");
         }
         assert_eq!(kind_of("", None, "no Credentials in the chain"), AwsErrorKind::Denied);
+        let malformed = "the region 'us-east-1' is wrong; expecting 'eu-west-1'";
+        assert_eq!(kind_of("AuthorizationHeaderMalformed", Some(400), malformed), AwsErrorKind::OtherRegion);
     }
 }

@@ -95,9 +95,14 @@ async fn one(
         Write::MakeQueues(name) => {
             applied.version = finalizer::add(resource, context).await?;
             let made = queues.ensure(name, &tags(context, run)).await;
-            if finalizer::came_too_late(resource, context).await? {
+            if applied.version.is_some() && finalizer::came_too_late(resource, context).await? {
                 tracing::info!(run = %run.name, "the run was deleted while its queues were made: they go too");
-                delete_queues(&queues, run, &prior).await?;
+                let mut known = prior.queue.unwrap_or_default();
+                if let Ok(pair) = made {
+                    (known.url, known.dead_letter_url) = (Some(pair.url), pair.dead_letter_url);
+                }
+                let known = ArchiveRunStatus { queue: Some(known), ..prior };
+                delete_queues(&queues, run, &known).await?;
                 return Err(ReconcileError::Changed);
             }
             applied.queues = Some(made?);

@@ -80,6 +80,7 @@ pub async fn dereference(
     if let Some(job) = job.as_ref().filter(|job| has_no_pod(job, &pods.items)) {
         grouper_problems.extend(refused_pods(client, run, job, &pods.items).await?);
     }
+    grouper_problems.extend(job.as_ref().and_then(problem::of_job));
     track.saw_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
     let mut seen = Observed {
         service_account: account.is_some(),
@@ -92,6 +93,7 @@ pub async fn dereference(
         pods: Pods { problems, grouper_problems, ..pods_of(&pods.items) },
         depths: None,
         empty_for: Duration::ZERO,
+        rested: false,
         sent_again: false,
         summary: None,
         pass_summary: None,
@@ -114,7 +116,7 @@ pub async fn dereference(
                 known
             } else {
                 let look = inventory(context, run).await;
-                if let InventoryLook::Failed(error) = &look {
+                if let InventoryLook::Failed(error) | InventoryLook::ClaimFailed(error) = &look {
                     context.metrics.failed(ReconcileError::class_of_store(error));
                 }
                 (now, run.generation, look)
@@ -162,8 +164,10 @@ async fn latest(
     max_age: Option<Duration>,
 ) -> Result<InventoryLook, StoreError> {
     let destination = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
-    if let Some(claimed) = destination.claimed(&run.bucket, &run.layout, &run.name, prefix).await? {
-        return Ok(InventoryLook::State(InventoryState::Finished(claimed)));
+    match destination.claimed(&run.bucket, &run.layout, &run.name, prefix).await {
+        Ok(Some(claimed)) => return Ok(InventoryLook::State(InventoryState::Finished(claimed))),
+        Ok(None) => {}
+        Err(error) => return Ok(InventoryLook::ClaimFailed(error)),
     }
     let Some(inventory) = source.latest_inventory(prefix).await? else { return Ok(InventoryLook::NoneFinished) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -199,7 +203,7 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
         track.groups_may_come();
     }
     seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
-    seen.empty_for = track.empty_for(now);
+    (seen.empty_for, seen.rested) = (track.empty_for(now), track.rested);
     seen.sent_again = track.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
     let is_made = seen.grouper == GrouperState::Succeeded && track.summary_error.is_none();
@@ -225,16 +229,20 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
 
 /// Looks for the summaries that are not known yet.
 async fn summaries(store: &Store, run: &Run, pass: u32, track: &mut Track, now: Instant) -> Result<(), StoreError> {
+    let mut looked = Ok(());
     for wanted in [0, pass] {
         if track.summaries.contains_key(&wanted) {
             continue;
         }
         track.summaries_at = Some(now);
-        if let Some(summary) = store.summary(&run.bucket, run.layout.pass_summary(&run.name, wanted)).await? {
-            track.summaries.insert(wanted, summary);
+        match store.summary(&run.bucket, run.layout.pass_summary(&run.name, wanted)).await {
+            Ok(Some(summary)) => drop(track.summaries.insert(wanted, summary)),
+            Ok(None) => {}
+            // One may be told without the other.
+            Err(error) => looked = Err(error),
         }
     }
-    Ok(())
+    looked
 }
 
 fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {

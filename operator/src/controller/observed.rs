@@ -67,6 +67,8 @@ pub enum InventoryLook {
     },
     /// It could not be looked for.
     Failed(StoreError),
+    /// Nor could what an earlier run of this name began with, at the destination.
+    ClaimFailed(StoreError),
 }
 
 /// What there is.
@@ -86,8 +88,10 @@ pub struct Observed {
     pub pods: Pods,
     /// Depth of the queues; `None` where it was not read, because nothing hangs on it.
     pub depths: Option<Depths>,
-    /// For how long the queue has been empty with nothing in flight.
+    /// For how long the queue has been empty with nothing in flight, and nobody about to send to it.
     pub empty_for: Duration,
+    /// Whether nobody has been at work since the run was at rest.
+    pub rested: bool,
     /// Whether this operator has had the lost groups of the pass sent again already.
     pub sent_again: bool,
     /// What the grouper of the inventory made; `None` before.

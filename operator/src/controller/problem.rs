@@ -28,6 +28,8 @@ pub enum Problem {
     CrashLooping(String),
     /// No node takes a pod.
     Unschedulable(String),
+    /// Somebody holds the grouper.
+    Suspended(String),
 }
 
 impl Problem {
@@ -39,6 +41,7 @@ impl Problem {
             Self::FailedCreate(_) => "QuotaExceeded",
             Self::CrashLooping(_) => "CrashLooping",
             Self::Unschedulable(_) => "Unschedulable",
+            Self::Suspended(_) => "GrouperSuspended",
         }
     }
 
@@ -48,7 +51,8 @@ impl Problem {
         | Self::ImagePull(text)
         | Self::FailedCreate(text)
         | Self::CrashLooping(text)
-        | Self::Unschedulable(text)) = self;
+        | Self::Unschedulable(text)
+        | Self::Suspended(text)) = self;
         text
     }
 
@@ -58,7 +62,7 @@ impl Problem {
         match self {
             Self::Denied(_) => true,
             Self::ImagePull(_) | Self::FailedCreate(_) => at_work == 0,
-            Self::CrashLooping(_) | Self::Unschedulable(_) => false,
+            Self::CrashLooping(_) | Self::Unschedulable(_) | Self::Suspended(_) => false,
         }
     }
 }
@@ -116,6 +120,14 @@ pub fn of_deployment(deployment: &Deployment) -> Option<Problem> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
     let failure = conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
     Some(Problem::FailedCreate(failure.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
+}
+
+/// Who holds a Job back: never the operator, which deletes it instead.
+pub fn of_job(job: &Job) -> Option<Problem> {
+    let is_suspended = job.metadata.deletion_timestamp.is_none() && job.spec.as_ref()?.suspend == Some(true);
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let message = || format!("Job {name} is suspended: kueue has not admitted it yet, or somebody holds it");
+    is_suspended.then(|| Problem::Suspended(message()))
 }
 
 /// What keeps a Job from having its pod, from the events of refused pods: it has no condition for that.
@@ -262,6 +274,21 @@ mod tests {
         assert_eq!(of_events(&events, Some("2026-11-23T11:00:00Z".parse().unwrap())), told);
         let let_in = Some("2026-11-23T11:00:01Z".parse().unwrap());
         assert_eq!(of_events(&events, let_in), None, "a pod was let in after it");
+    }
+
+    #[test]
+    fn a_job_that_somebody_holds_says_so_until_it_goes() {
+        let job = |metadata: Value, suspend: bool| -> Job {
+            let template = json!({"spec": {"containers": []}});
+            serde_json::from_value(json!({"metadata": metadata, "spec": {"suspend": suspend, "template": template}}))
+                .unwrap()
+        };
+        assert_eq!(of_job(&job(json!({"name": "logs-grouper"}), false)), None);
+        let told = of_job(&job(json!({"name": "logs-grouper"}), true)).unwrap();
+        assert_eq!((told.reason(), told.stalls(0)), ("GrouperSuspended", false));
+        assert!(told.message().starts_with("Job logs-grouper is suspended"), "{told:?}");
+        let goes = json!({"name": "logs-grouper", "deletionTimestamp": "2026-11-23T12:00:00Z"});
+        assert_eq!(of_job(&job(goes, true)), None);
     }
 
     #[test]

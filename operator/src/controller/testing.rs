@@ -69,6 +69,7 @@ pub fn seen() -> Observed {
         pods: Pods::default(),
         depths: None,
         empty_for: Duration::ZERO,
+        rested: false,
         sent_again: false,
         summary: None,
         pass_summary: None,

@@ -33,6 +33,8 @@ pub struct Track {
     pub dead_letters_at: Option<Instant>,
     /// Since when the queue has been empty with nothing in flight, and nobody about to send to it.
     pub empty_since: Option<Instant>,
+    /// Whether the run was at rest, and no group has been on its queue since.
+    pub rested: bool,
     /// The pass whose lost groups were sent again last.
     pub sent_again: Option<u32>,
     /// What the last count of receipts failed with.
@@ -77,6 +79,7 @@ impl Track {
             depths: None,
             dead_letters_at: None,
             empty_since: None,
+            rested: false,
             sent_again: None,
             count_error: None,
             summaries_at: None,
@@ -96,18 +99,20 @@ impl Track {
     pub fn saw(&mut self, depths: Depths, now: Instant) {
         let is_empty = depths.groups.as_ref().is_ok_and(Depth::is_empty);
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
+        self.rested &= self.empty_since.is_some();
         self.depths = Some((now, depths));
     }
 
     /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost them.
     pub fn groups_may_come(&mut self) {
-        self.empty_since = None;
+        (self.empty_since, self.rested) = (None, false);
     }
 
     /// Takes in that the run is at rest: depth and receipts are looked at anew once it goes on.
     pub fn rests(&mut self) {
         (self.depths, self.counted_at) = (None, None);
         self.groups_may_come();
+        self.rested = true;
     }
 
     /// For how long the queue has been empty.
@@ -164,10 +169,17 @@ mod tests {
         track.saw(depths(0), at + 3 * second);
         assert_eq!(track.empty_for(at + 4 * second), second);
         track.rests();
-        assert_eq!((track.empty_for(at + 5 * second), track.depths.is_none()), (Duration::ZERO, true));
+        assert_eq!(
+            (track.empty_for(at + 5 * second), track.depths.is_none(), track.rested),
+            (Duration::ZERO, true, true)
+        );
         track.saw(depths(0), at + 5 * second);
+        assert!(track.rested, "what it rested on is gone");
         track.saw(depths(1), at + 6 * second);
-        assert_eq!(track.empty_for(at + 7 * second), Duration::ZERO);
+        assert_eq!((track.empty_for(at + 7 * second), track.rested), (Duration::ZERO, false));
+        track.rests();
+        track.groups_may_come();
+        assert!(!track.rested, "a grouper sends them");
     }
 
     #[test]

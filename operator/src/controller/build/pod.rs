@@ -52,7 +52,7 @@ impl Pod<'_> {
             env: Some(env(run, self.defaults)),
             resources: Some(self.resources.clone()),
             security_context: Some(restricted()),
-            // The last line of the log says why it ended.
+            // The end of the log says why it ended.
             termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
             volume_mounts: Some(vec![VolumeMount {
                 name: SCRATCH_VOLUME.to_owned(),

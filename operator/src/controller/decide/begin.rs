@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Decision, Phase, Told, Write, trouble};
-use crate::aws::AwsErrorKind;
+use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::observed::{InventoryLook, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::controller::validate::origin_address;
@@ -53,10 +53,12 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
             return missing(error.to_string());
         }
         Some(InventoryLook::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
-            let message = format!("{error}: name the region of bucket {} in spec.source.region", origin.bucket);
-            return Decision::refused(Told::new("Invalid", message));
+            return elsewhere(error, "spec.source.region");
         }
-        Some(InventoryLook::Failed(error)) => {
+        Some(InventoryLook::ClaimFailed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+            return elsewhere(error, "spec.destination.region");
+        }
+        Some(InventoryLook::Failed(error) | InventoryLook::ClaimFailed(error)) => {
             let stalled = trouble(error);
             return Decision { stalled, ..pending(error.to_string()) };
         }
@@ -69,4 +71,9 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
         QueuePlan::Existing(pair) => Write::UseQueues(pair.clone()),
     });
     decision
+}
+
+/// A bucket is in another region than the one that the run says, or the operator's settings.
+fn elsewhere(error: &AwsError, field: &str) -> Decision {
+    Decision::refused(Told::new("Invalid", format!("{error}: name the bucket's region in {field}")))
 }

@@ -116,12 +116,17 @@ fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
 
 #[test]
 fn a_bucket_of_another_region_is_for_the_spec_to_name() {
-    let elsewhere = AwsError { kind: AwsErrorKind::OtherRegion, ..denied() };
-    let seen = Observed { inventory: Some(InventoryLook::Failed(StoreError::Aws(elsewhere))), ..seen() };
-    let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen, now());
-    let told = decision.refused.unwrap();
-    assert_eq!((told.reason, decision.writes.len()), ("Invalid", 0));
-    assert!(told.message.ends_with("name the region of bucket inv in spec.source.region"), "{told:?}");
+    let elsewhere = || StoreError::Aws(AwsError { kind: AwsErrorKind::OtherRegion, ..denied() });
+    for (look, field) in [
+        (InventoryLook::Failed(elsewhere()), "spec.source.region"),
+        (InventoryLook::ClaimFailed(elsewhere()), "spec.destination.region"),
+    ] {
+        let seen = Observed { inventory: Some(look), ..seen() };
+        let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen, now());
+        let told = decision.refused.unwrap();
+        assert_eq!((told.reason, decision.writes.len()), ("Invalid", 0));
+        assert!(told.message.ends_with(&format!("name the bucket's region in {field}")), "{told:?}");
+    }
 }
 
 #[test]

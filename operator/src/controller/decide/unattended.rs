@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! missing ──► queue empty? ──► dead letters enough for all? ──► a person is waited for, a day ──► failed
-//!                   │                     └ no, for 15 min or after a rest ──► lost: sent again
+//!                   │                     └ no, for 15 min, or a minute after a rest ──► lost: sent again
 //!                   └ no queue ──► made again, and all is sent again
 //! ```
 
@@ -76,20 +76,15 @@ fn nobody_works(
     // With more letters than missing groups some are of others, and hide that groups are lost. Sending those again that are
     // dead letters costs their tries once more, so it is done once.
     let lost = if dead > missing && !seen.sent_again { missing } else { missing.saturating_sub(dead) };
-    // Nobody sent or received while the run was at rest: what the queue shows then is so.
-    let is_lost = seen.empty_for >= LOST || (is_empty && has_rested(prior));
-    if lost > 0 && is_lost && seen.grouper == GrouperState::Succeeded {
+    // After a rest nobody has taken a group that may come back.
+    let patience = if seen.rested { EMPTY } else { LOST };
+    if lost > 0 && seen.empty_for >= patience && seen.grouper == GrouperState::Succeeded {
         // Their messages are gone: retention, or a grouper that died between PUT and send.
         let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
         decision.degraded = Some(Told::new("MessagesLost", message));
         decision.writes.push(Write::SendAgain(decision.pass));
     }
     None
-}
-
-/// Whether it was at rest until now.
-fn has_rested(prior: &ArchiveRunStatus) -> bool {
-    prior.conditions.iter().any(|it| it.type_ == "Suspended" && it.status == "True")
 }
 
 fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {

@@ -93,15 +93,12 @@ fn groups_whose_messages_are_lost_are_sent_again() {
     let again = |seen| decide(&run(json!({})), &claimed(), &seen, now()).writes.contains(&Write::SendAgain(0));
     assert!(!again(lost(Duration::from_mins(10))));
     assert!(again(lost(Duration::from_mins(15))));
-    // A queue that is found empty when the run goes on has not just been emptied.
-    let resumed = condition("Suspended", "Suspended", "2026-11-01T12:00:00Z");
-    let resumed = ArchiveRunStatus { conditions: vec![resumed], ..claimed() };
-    let just_now = lost(Duration::ZERO);
-    let waits = Observed { depths: working(2).depths, ..lost(Duration::ZERO) };
-    let unsent = Observed { grouper: GrouperState::Running, ..lost(Duration::ZERO) };
-    for (seen, expected) in [(just_now, true), (waits, false), (unsent, false)] {
-        let writes = decide(&run(json!({})), &resumed, &seen, now()).writes;
-        assert_eq!(writes.contains(&Write::SendAgain(0)), expected, "{writes:?}");
+    // After a rest nobody has had them.
+    for (minutes, grouper, expected) in
+        [(0, GrouperState::Succeeded, false), (1, GrouperState::Succeeded, true), (1, GrouperState::Running, false)]
+    {
+        let rested = Observed { rested: true, grouper, ..lost(Duration::from_mins(minutes)) };
+        assert_eq!(again(rested), expected, "{minutes}");
     }
     // Also beside a dead letter.
     let beside = Observed {
