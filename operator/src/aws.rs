@@ -65,18 +65,13 @@ impl AwsError {
             (code, None, _) => code.to_owned(),
             (code, Some(message), _) => brief(&format!("{code}: {message}")),
         };
-        let mut kind = kind_of(code, status, &detail);
-        // S3 names the region with it ("HeadBucket", S3 API reference); a redirect of somebody else's names none.
         let region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
-        if let (AwsErrorKind::Rejected, Some(301), Some(_)) = (kind, status, region) {
-            kind = AwsErrorKind::OtherRegion;
-        }
-        Self { action, target: target.into(), kind, detail }
+        Self { action, target: target.into(), kind: kind_of(code, status, region.is_some(), &detail), detail }
     }
 }
 
 /// By code first, then by status: answers to HEAD have no code.
-fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
+fn kind_of(code: &str, status: Option<u16>, names_region: bool, detail: &str) -> AwsErrorKind {
     // SQS has codes of its two protocols ("Error messages", SQS API reference).
     match code.rsplit('.').next().unwrap_or(code) {
         "AccessDenied"
@@ -102,6 +97,8 @@ fn kind_of(code: &str, status: Option<u16>, detail: &str) -> AwsErrorKind {
             Some(404) => AwsErrorKind::NotFound,
             Some(412) => AwsErrorKind::Precondition,
             Some(408 | 409 | 429) | None => AwsErrorKind::Transient,
+            // S3 names the region with it ("HeadBucket", S3 API reference); a redirect of somebody else's names none.
+            Some(301) if names_region => AwsErrorKind::OtherRegion,
             Some(300..=499) => AwsErrorKind::Rejected,
             Some(_) => AwsErrorKind::Transient,
         },
@@ -230,10 +227,10 @@ mod tests {
             ("RequestThrottled", Some(400), AwsErrorKind::Transient),
             ("", None, AwsErrorKind::Transient),
         ] {
-            assert_eq!(kind_of(code, status, ""), kind, "{code} {status:?}");
+            assert_eq!(kind_of(code, status, false, ""), kind, "{code} {status:?}");
         }
-        assert_eq!(kind_of("", None, "no Credentials in the chain"), AwsErrorKind::Denied);
+        assert_eq!(kind_of("", None, false, "no Credentials in the chain"), AwsErrorKind::Denied);
         let malformed = "the region 'us-east-1' is wrong; expecting 'eu-west-1'";
-        assert_eq!(kind_of("AuthorizationHeaderMalformed", Some(400), malformed), AwsErrorKind::OtherRegion);
+        assert_eq!(kind_of("AuthorizationHeaderMalformed", Some(400), false, malformed), AwsErrorKind::OtherRegion);
     }
 }

@@ -10,6 +10,7 @@ use s3bundler_contract::layout::RunName;
 
 use crate::autoscale::plan::Depth;
 use crate::aws::{Aws, AwsError, AwsErrorKind};
+use crate::crd::ArchiveRunStatus;
 
 /// Longest name of a queue ("CreateQueue", SQS API reference).
 const MAX_NAME: usize = 80;
@@ -36,6 +37,15 @@ pub struct QueuePair {
     pub url: String,
     /// Groups that nobody could archive; absent where a given queue has none.
     pub dead_letter_url: Option<String>,
+}
+
+impl QueuePair {
+    /// Those that a status tells of.
+    pub fn of(status: &ArchiveRunStatus) -> Option<Self> {
+        let queue = status.queue.as_ref()?;
+        let (url, dead_letter_url) = (queue.url.clone().unwrap_or_default(), queue.dead_letter_url.clone());
+        Some(Self { url, dead_letter_url })
+    }
 }
 
 /// The name of the queue of a run.

@@ -24,7 +24,7 @@ use super::run::{QueuePlan, Run};
 use super::track::{AppliedWorkers, Track};
 use super::{Context, MANAGER, ReconcileError};
 use crate::aws::AwsError;
-use crate::crd::{ArchiveRun, ArchiveRunStatus, Origin, ScalingMode};
+use crate::crd::{ArchiveRun, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
 use crate::store::{ClaimState, Store};
 
@@ -97,12 +97,7 @@ async fn one(
             let made = queues.ensure(name, &tags(context, run)).await;
             if applied.version.is_some() && finalizer::came_too_late(resource, context).await? {
                 tracing::info!(run = %run.name, "the run was deleted while its queues were made: they go too");
-                let mut known = prior.queue.unwrap_or_default();
-                if let Ok(pair) = made {
-                    (known.url, known.dead_letter_url) = (Some(pair.url), pair.dead_letter_url);
-                }
-                let known = ArchiveRunStatus { queue: Some(known), ..prior };
-                delete_queues(&queues, run, &known).await?;
+                delete_queues(&queues, run, made.ok().or_else(|| QueuePair::of(&prior))).await?;
                 return Err(ReconcileError::Changed);
             }
             applied.queues = Some(made?);
@@ -154,7 +149,7 @@ async fn one(
         }
         Write::DeleteWorkloads => delete_workloads(context, run).await?,
         Write::DeleteQueues => {
-            delete_queues(&queues, run, &prior).await?;
+            delete_queues(&queues, run, QueuePair::of(&prior)).await?;
             applied.queues_deleted = true;
         }
         Write::DeleteRun => {
@@ -186,12 +181,12 @@ pub async fn delete_workloads(context: &Context, run: &Run) -> Result<(), Reconc
     Ok(())
 }
 
-/// Deletes the queues that were made for a run, by their names too: one may have been made and not yet told.
-pub async fn delete_queues(queues: &Queues, run: &Run, prior: &ArchiveRunStatus) -> Result<(), ReconcileError> {
+/// Deletes the queues that were made for a run, by their names too: one may have been made and not be known yet.
+pub async fn delete_queues(queues: &Queues, run: &Run, known: Option<QueuePair>) -> Result<(), ReconcileError> {
     let QueuePlan::Managed(name) = &run.queue else { return Ok(()) };
     let mut urls = queues.find(name).await?;
-    let told = prior.queue.iter().flat_map(|queue| [queue.url.clone(), queue.dead_letter_url.clone()]);
-    urls.extend(told.flatten().filter(|url| url.contains(name.as_str())));
+    let known = known.into_iter().flat_map(|pair| [Some(pair.url), pair.dead_letter_url]).flatten();
+    urls.extend(known.filter(|url| url.contains(name.as_str())));
     urls.sort_unstable();
     urls.dedup();
     for url in urls {

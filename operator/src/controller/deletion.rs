@@ -12,7 +12,7 @@ use super::validate::{ORPHAN_ANNOTATION, read};
 use super::{Context, ReconcileError, apply, finalizer, status, write_status};
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
-use crate::queues::Queues;
+use crate::queues::{QueuePair, Queues};
 
 /// Says why a resource that is being deleted does not go, where a person has to act.
 async fn tell_what_holds(
@@ -74,7 +74,7 @@ pub async fn clean_up(
     if let Ok(run) = read(resource, &context.defaults) {
         apply::delete_workloads(context, &run).await?;
         context.grants.forget(&uid);
-        let deleted = apply::delete_queues(&Queues::new(&context.aws, &run.region), &run, prior).await;
+        let deleted = apply::delete_queues(&Queues::new(&context.aws, &run.region), &run, QueuePair::of(prior)).await;
         match deleted {
             Ok(()) => {}
             Err(error) if resource.annotations().get(ORPHAN_ANNOTATION).map(String::as_str) == Some("true") => {

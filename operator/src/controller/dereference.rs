@@ -77,35 +77,32 @@ pub async fn dereference(
     problems.extend(deployment.as_ref().and_then(problem::of_deployment));
     problems.sort();
     let mut grouper_problems = self::problems(&pods.items, GROUPER);
-    if let Some(job) = job.as_ref().filter(|job| has_no_pod(job, &pods.items)) {
-        grouper_problems.extend(refused_pods(client, run, job, &pods.items).await?);
+    if let Some(job) = &job {
+        match problem::of_job(job) {
+            Some(held) => grouper_problems.push(held),
+            None if has_no_pod(job, &pods.items) => {
+                grouper_problems.extend(refused_pods(client, run, job, &pods.items).await?);
+            }
+            None => {}
+        }
     }
-    grouper_problems.extend(job.as_ref().and_then(problem::of_job));
     track.saw_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
     let mut seen = Observed {
         service_account: account.is_some(),
-        inventory: None,
         grouper: grouper_state(job.as_ref(), &pods.items),
         grouper_at: job.as_ref().and_then(grouper_at),
         workers: deployment.as_ref().map(|deployment| WorkersState {
             replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs(),
         }),
         pods: Pods { problems, grouper_problems, ..pods_of(&pods.items) },
-        depths: None,
-        empty_for: Duration::ZERO,
-        rested: false,
-        sent_again: false,
-        summary: None,
-        pass_summary: None,
-        counted: None,
-        store_error: None,
         in_the_way: in_the_way.into_iter().next(),
+        ..Observed::default()
     };
     if finished(prior).is_some() || run.suspend || seen.in_the_way.is_some() {
         track.rests();
         return Ok(seen);
     }
-    match &prior.queue {
+    match QueuePair::of(prior) {
         None => {
             let now = Instant::now();
             let known = track
@@ -124,13 +121,7 @@ pub async fn dereference(
             seen.inventory = Some(look.clone());
             track.inventory = Some((then, of, look));
         }
-        Some(queue) => {
-            let pair = QueuePair {
-                url: queue.url.clone().unwrap_or_default(),
-                dead_letter_url: queue.dead_letter_url.clone(),
-            };
-            progress(context, run, pass, &pair, track, &mut seen).await;
-        }
+        Some(pair) => progress(context, run, pass, &pair, track, &mut seen).await,
     }
     Ok(seen)
 }
@@ -280,12 +271,11 @@ fn is(pod: &Pod, component: &str) -> bool {
     pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL)).map(String::as_str) == Some(component)
 }
 
-/// Whether a Job should have a pod and has none.
+/// Whether a Job that nobody holds should have a pod and has none.
 fn has_no_pod(job: &Job, pods: &[Pod]) -> bool {
-    let is_suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
     let running = grouper_state(Some(job), pods) == GrouperState::Running;
     let at_work = pods.iter().any(|pod| is_of(pod, job) && !has_finished(pod));
-    running && !is_suspended && job.metadata.deletion_timestamp.is_none() && !at_work
+    running && job.metadata.deletion_timestamp.is_none() && !at_work
 }
 
 /// Why a Job has no pod, where the cluster let none in since the last one was made.

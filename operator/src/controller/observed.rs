@@ -12,9 +12,10 @@ use crate::receipts::Counted;
 use crate::store::{InventoryState, StoreError};
 
 /// The grouper of a pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum GrouperState {
     /// There is no Job.
+    #[default]
     Absent,
     /// It is at work, or waits for its turn.
     Running,
@@ -71,8 +72,8 @@ pub enum InventoryLook {
     ClaimFailed(StoreError),
 }
 
-/// What there is.
-#[derive(Debug)]
+/// What there is; by default nothing, and nothing is known.
+#[derive(Debug, Default)]
 pub struct Observed {
     /// Whether the pods' service account is there.
     pub service_account: bool,

@@ -1,10 +1,8 @@
 //! What the tests of decisions share: a run, and the operator's settings.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::observed::{GrouperState, Observed, Pods};
+use super::observed::Observed;
 use super::run::Defaults;
 use crate::crd::ArchiveRun;
 use crate::receipts::{Count, Counted};
@@ -27,7 +25,8 @@ pub fn archive_run(spec: Value) -> ArchiveRun {
     serde_json::from_value(run).expect("an ArchiveRun")
 }
 
-fn merge(into: &mut Value, from: Value) {
+/// Merges JSON into other JSON.
+pub fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
@@ -60,23 +59,7 @@ pub fn defaults() -> Defaults {
 
 /// Nothing is wrong, nothing is there.
 pub fn seen() -> Observed {
-    Observed {
-        service_account: true,
-        inventory: None,
-        grouper: GrouperState::Absent,
-        grouper_at: None,
-        workers: None,
-        pods: Pods::default(),
-        depths: None,
-        empty_for: Duration::ZERO,
-        rested: false,
-        sent_again: false,
-        summary: None,
-        pass_summary: None,
-        counted: Some(Counted::default()),
-        store_error: None,
-        in_the_way: None,
-    }
+    Observed { service_account: true, counted: Some(Counted::default()), ..Observed::default() }
 }
 
 /// The receipts of these names.

@@ -47,9 +47,9 @@ pub(super) fn set<const ITEMS: u32, const LENGTH: u32>(_: &mut SchemaGenerator) 
     })
 }
 
-/// A set of up to `ITEMS` names as S3 spells storage classes: without the comma that separates those of `--storage-class`.
-pub(super) fn storage_classes<const ITEMS: u32>(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = set::<ITEMS, 64>(generator);
+/// A set of up to 16 names as S3 spells storage classes: without the comma that separates those of `--storage-class`.
+pub(super) fn storage_classes(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = set::<16, 64>(generator);
     schema.ensure_object()["items"]["pattern"] = json!("^[A-Z0-9_]+$");
     schema
 }

@@ -45,7 +45,7 @@ pub struct Source {
     pub exclude_prefixes: Vec<String>,
     /// Takes only objects of these storage classes, as S3 spells them. Default: every class that can be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::storage_classes::<16>")]
+    #[schemars(schema_with = "schema::storage_classes")]
     pub storage_classes: Vec<String>,
     /// Takes only objects modified before this instant (RFC 3339). Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

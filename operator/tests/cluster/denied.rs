@@ -8,7 +8,7 @@ use serde_json::json;
 use super::scene::Scene;
 use super::team::{Team, message, told};
 
-const ORPHAN: &str = "archive.s3bundler.dev/orphan-queues";
+pub const ORPHAN: &str = "archive.s3bundler.dev/orphan-queues";
 /// What a container ends with that was denied something.
 const DENIED: i32 = ExitCode::Permission.code() as i32;
 

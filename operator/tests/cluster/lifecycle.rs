@@ -186,13 +186,7 @@ pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
     });
     stream::iter(moments).buffer_unordered(4).collect::<()>().await;
     // One that is gone before the operator knows leaves queues that are made and deleted after it.
-    let begun = Instant::now();
-    while let queues = team.queues().await
-        && !queues.is_empty()
-    {
-        assert!(begun.elapsed() < Duration::from_mins(1), "{queues:?}");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    team.without_queues(Duration::from_mins(1)).await;
     team.cleared(&["deployments", "poddisruptionbudgets", "jobs", "pods"]).await;
 }
 

@@ -234,6 +234,19 @@ impl Team<'_> {
         self.scene.sqs.list_queues().queue_name_prefix(prefix).send().await.unwrap().queue_urls.unwrap_or_default()
     }
 
+    /// Waits until there is no queue with this team's name any more.
+    pub async fn without_queues(&self, within: Duration) {
+        let begun = Instant::now();
+        loop {
+            let queues = self.queues().await;
+            if queues.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < within, "{queues:?} are still there after {within:?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// `s3bundler verify --full` of a run, from here.
     pub async fn verify(&self, run: &str) -> Outcome {
         self.verifying(run).run().await.unwrap()

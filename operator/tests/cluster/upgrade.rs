@@ -10,6 +10,7 @@ use s3bundler_testbed::proxy::Fault;
 use serde_json::{Value, json};
 
 use super::asked::{self, PATIENCE};
+use super::denied::ORPHAN;
 use super::scene::Scene;
 use super::team::{Team, told};
 
@@ -53,8 +54,8 @@ pub async fn a_run_of_a_later_version_stops_nobody_and_goes_when_asked(scene: &S
     scene.kubectl(&["delete", "ar", "unknown", "-n", &team.name, "--wait=false"]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     scene.kubectl(&["get", "ar", "unknown", "-n", &team.name]).await.unwrap();
-    let orphan = "archive.s3bundler.dev/orphan-queues=true";
-    scene.kubectl(&["annotate", "ar", "unknown", "-n", &team.name, orphan]).await.unwrap();
+    let orphan = format!("{ORPHAN}=true");
+    scene.kubectl(&["annotate", "ar", "unknown", "-n", &team.name, &orphan]).await.unwrap();
     scene.kubectl(&["wait", "--for=delete", "ar/unknown", "-n", &team.name, "--timeout=60s"]).await.unwrap();
     change(json!({"op": "remove", "path": format!("{formats}/3")})).await;
 }

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::controller::run::Defaults;
-use crate::controller::testing::{archive_run, defaults};
+use crate::controller::testing::{archive_run, defaults, merge};
 use crate::controller::validate::validate;
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/111111111111/q";
 
 /// A run that says everything that groupers and workers are told of.
-fn everything(source: &Value) -> Value {
+fn everything(source: Value) -> Value {
     let mut spec = json!({
         "source": {
             "region": "us-west-2",
@@ -50,9 +50,7 @@ fn everything(source: &Value) -> Value {
             "scratch": {"sizeLimit": "20Gi"},
         },
     });
-    for (name, value) in source.as_object().unwrap() {
-        spec["source"][name] = value.clone();
-    }
+    merge(&mut spec["source"], source);
     spec
 }
 
@@ -90,8 +88,8 @@ fn a_grouper_claims_what_the_operator_claims() {
     let given = json!({"inventory": null, "manifests": {"prefix": "s3://dst/groups/seed/"}});
     for (spec, manifest) in [
         (json!({}), "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json"),
-        (everything(&json!({})), "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json"),
-        (everything(&given), "s3://dst/groups/seed/"),
+        (everything(json!({})), "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json"),
+        (everything(given), "s3://dst/groups/seed/"),
     ] {
         let run = validate(&archive_run(spec.clone()), &Defaults { region: "us-west-2".to_owned(), ..defaults() });
         let run = run.unwrap_or_else(|refusal| panic!("{refusal}: {spec}"));
@@ -112,7 +110,7 @@ fn a_grouper_claims_what_the_operator_claims() {
 
 #[test]
 fn groupers_and_workers_of_every_pass_ask_s3_alike() {
-    let run = validate(&archive_run(everything(&json!({}))), &defaults()).unwrap();
+    let run = validate(&archive_run(everything(json!({}))), &defaults()).unwrap();
     let manifest = "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json";
     let (retry, of_retry) = read_group(&run, 1, manifest);
     assert_eq!((retry.retry_pass, retry.name.as_str(), retry.queue.as_deref()), (Some(1), "logs", Some(QUEUE)));

@@ -10,7 +10,7 @@ use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
 use crate::controller::observed::{InventoryLook, Pods, WorkersState};
 use crate::controller::problem::Problem;
-pub(super) use crate::controller::testing::{archive_run, counted, defaults, seen};
+use crate::controller::testing::{archive_run, counted, defaults, seen};
 use crate::controller::validate::validate;
 use crate::crd::{InventoryStatus, QueueStatus};
 use crate::store::InventoryState;

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::tests::{claimed, condition, counted, decide, denied, now, run, working};
+use super::tests::{claimed, condition, decide, denied, now, run, working};
 use super::*;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
+use crate::controller::testing::counted;
 
 #[test]
 fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
