@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
-.PHONY: help tools demo demo-local up down test lint generate fuzz bench
+.PHONY: help tools checkout demo demo-local up down test lint generate fuzz bench
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,25 +14,33 @@ help: ## What can be made
 tools: ## Installs, or names, what the other targets need
 	@.ci/tools
 
+# Cargo tells by times what it has built, not by place: what another checkout left would pass for this one's.
+checkout:
+	@mark=$(CARGO_TARGET_DIR)/checkout; \
+	if [ -d $(CARGO_TARGET_DIR) ] && [ "$$(cat $$mark 2>/dev/null)" != "$(CURDIR)" ]; then \
+	  cargo clean --quiet --workspace; cargo clean --quiet --workspace --release; \
+	fi; \
+	mkdir -p $(CARGO_TARGET_DIR); echo "$(CURDIR)" > $$mark
+
 # One set of features for everything (--workspace), or cargo would build the dependencies twice.
 PROGRAMS := s3bundler s3bundler-operator s3bundler-testbed
 BUILD := cargo build --quiet --workspace $(PROGRAMS:%=--bin %)
 DEBUG := $(CARGO_TARGET_DIR)/debug
 RELEASE := $(CARGO_TARGET_DIR)/release
 
-demo: tools ## Archives real files with an ArchiveRun on a Kubernetes of its own, as root on Linux (KEEP=1 leaves it up)
+demo: tools checkout ## Archives real files with an ArchiveRun on a Kubernetes of its own, as root on Linux (KEEP=1 leaves it up)
 	$(BUILD)
 	$(DEBUG)/s3bundler-testbed demo-kubernetes --s3bundler $(DEBUG)/s3bundler --operator $(DEBUG)/s3bundler-operator $(if $(KEEP),--keep)
 
-demo-local: tools ## The same on the command line alone, with a local S3 (KEEP=1 leaves the server up)
+demo-local: tools checkout ## The same on the command line alone, with a local S3 (KEEP=1 leaves the server up)
 	$(BUILD)
 	$(DEBUG)/s3bundler-testbed demo --s3bundler $(DEBUG)/s3bundler $(if $(KEEP),--keep)
 
-up: tools ## A Kubernetes with S3 and SQS in the background, and the lines for a shell
+up: tools checkout ## A Kubernetes with S3 and SQS in the background, and the lines for a shell
 	@$(BUILD)
 	@$(DEBUG)/s3bundler-testbed up --image localhost/s3bundler/operator:dev=$(DEBUG)/s3bundler-operator --image localhost/s3bundler/worker:dev=$(DEBUG)/s3bundler
 
-down: ## Ends what up started
+down: checkout ## Ends what up started
 	@$(BUILD)
 	@$(DEBUG)/s3bundler-testbed down
 
@@ -42,17 +50,17 @@ test: tools lint ## Every test, against real servers
 	cargo test --workspace
 	fuzz/run 10
 
-lint: ## Formatting and warnings
+lint: checkout ## Formatting and warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-generate: ## The files that are made from the code
+generate: checkout ## The files that are made from the code
 	S3BUNDLER_GENERATE=1 cargo test --workspace --test generated
 
-fuzz: ## Every fuzz target for a minute
+fuzz: checkout ## Every fuzz target for a minute
 	fuzz/run 60
 
-bench: tools ## Speed and memory against a peer, and of the operator as root on Linux: the tables of docs/performance.md
+bench: tools checkout ## Speed and memory against a peer, and of the operator as root on Linux: the tables of docs/performance.md
 	cargo build --release --workspace $(PROGRAMS:%=--bin %)
 	$(RELEASE)/s3bundler-testbed bench --s3bundler $(RELEASE)/s3bundler
 	$(RELEASE)/s3bundler-testbed bench-operator --operator $(RELEASE)/s3bundler-operator --s3bundler $(RELEASE)/s3bundler
