@@ -11,8 +11,9 @@ use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
 use tokio::sync::Mutex;
 
-use super::fetch::{Facts, FetchError, Verdict, facts, reason};
+use super::fetch::{Facts, FetchError, facts};
 use super::upload::{abort, open_uploads};
+use super::verdict::{Verdict, reason};
 use crate::args::Destination;
 use crate::catalog::Map;
 use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error, Tags};

@@ -10,7 +10,8 @@
 //!
 //! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
 //! to be done, [`attempt`] the pipeline ([`fetch`], [`copy`], [`pack`], [`upload`] with [`budget`] and [`limiter`]),
-//! [`commit`] what makes it count, [`probe`] whether the destination can be trusted to.
+//! [`verdict`] whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
+//! trusted to.
 
 pub mod attempt;
 pub mod budget;
@@ -27,6 +28,7 @@ pub mod pack;
 pub mod probe;
 pub mod sweep;
 pub mod upload;
+pub mod verdict;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
