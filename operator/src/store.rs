@@ -9,6 +9,7 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
+use md5::{Digest as _, Md5};
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
 use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address};
 use serde::Deserialize;
@@ -172,6 +173,7 @@ impl Store {
         latest: Option<&S3Address>,
     ) -> Result<ClaimState, StoreError> {
         let address = S3Address::new(bucket, layout.claim(&claim.run));
+        let json = claim.to_json();
         let put = self
             .client
             .put_object()
@@ -182,7 +184,9 @@ impl Store {
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_server_side_encryption(server_side(encryption.kind))
             .set_ssekms_key_id(encryption.kms_key_id.clone())
-            .body(ByteStream::from(claim.to_json()))
+            // Buckets with a default retention refuse a PUT without a checksum; this one is known to every store.
+            .content_md5(content_md5(&json))
+            .body(ByteStream::from(json))
             .send()
             .await
             .map_err(|error| AwsError::new("PutObject", address.to_string(), &error));
@@ -268,6 +272,11 @@ impl Store {
         }
         Ok(Some((bytes, etag)))
     }
+}
+
+/// The value of `Content-MD5`.
+fn content_md5(bytes: &[u8]) -> String {
+    data_encoding::BASE64.encode(&Md5::digest(bytes))
 }
 
 /// What the operator puts before the name of the resource in a claim.
