@@ -78,10 +78,4 @@ pub struct WorkArgs {
     /// as much as there is.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE", help_heading = "Work")]
     pub scratch_size: Option<ByteSize>,
-    /// Go on with a store that ignores If-None-Match: only right while no other process writes this run.
-    #[arg(long, env = "S3BUNDLER_SINGLE_WRITER", help_heading = "Work")]
-    pub single_writer: bool,
-    /// Do not send, ask for or check CRC64NVME: for S3-compatible stores that do not know it.
-    #[arg(long, env = "S3BUNDLER_NO_CRC64NVME", help_heading = "Work")]
-    pub no_crc64nvme: bool,
 }

@@ -190,9 +190,6 @@ pub struct VerifyArgs {
     /// Directory for catalogs while they are read; fast local disk.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR")]
     pub scratch: Option<PathBuf>,
-    /// Do not send or compare CRC64NVME: for S3-compatible stores that do not know it.
-    #[arg(long, env = "S3BUNDLER_NO_CRC64NVME")]
-    pub no_crc64nvme: bool,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use s3bundler_contract::S3Address;
 pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
 pub use commands::{AddressOrStdin, BundleArgs, GroupArgs, RunArgs, SubmitArgs, VerifyArgs};
 pub use destination::{Destination, DestinationArgs};
-pub use requests::{EncryptionType, RequestArgs};
+pub use requests::{EncryptionType, RequestArgs, RequestPayer};
 pub use rows::{GlacierObjects, GroupingArgs, OriginArgs, Versions};
 
 use crate::failure::Failure;

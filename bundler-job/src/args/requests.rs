@@ -1,9 +1,9 @@
-//! What goes with requests: encryption, tags, and whose the buckets have to be.
+//! What goes with requests: encryption, tags, checksums, conditions, who owns the buckets and who pays.
 
 use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
-use crate::s3::{AccountId, Encryption, KmsKeyId, RequestOptions, Tag, Tags};
+use crate::s3::{AccountId, Checksum, Encryption, KmsKeyId, RequestOptions, Tag, Tags};
 
 /// What goes with requests. No part of the run's claim: as credentials, every process gets it anew.
 #[derive(Debug, Args)]
@@ -31,6 +31,37 @@ pub struct RequestArgs {
     /// The account that has to own the destination's bucket.
     #[arg(long, global = true, env = "S3BUNDLER_DESTINATION_OWNER", value_name = "ACCOUNT", help_heading = "Requests")]
     pub destination_owner: Option<AccountId>,
+    /// Who pays for reads of sources and inventory, copies included. Without a value: requester.
+    ///
+    /// Requester Pays buckets refuse every request that does not say so. Default: the owner of the bucket pays.
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_REQUEST_PAYER",
+        value_name = "PAYER",
+        num_args = 0..=1,
+        default_missing_value = "requester",
+        help_heading = "Requests"
+    )]
+    pub request_payer: Option<RequestPayer>,
+    /// Write without If-None-Match, for stores that ignore or refuse it.
+    ///
+    /// It is only safe while no other process writes the same run. Every process of the run needs it: group, bundle, run
+    /// and verify --repair.
+    #[arg(long, global = true, env = "S3BUNDLER_SINGLE_WRITER", help_heading = "Requests")]
+    pub single_writer: bool,
+    /// Send Content-MD5 with every write instead of CRC64NVME, and neither ask for CRC64NVME nor compare it.
+    ///
+    /// It is for S3-compatible stores that do not know CRC64NVME.
+    #[arg(long, global = true, env = "S3BUNDLER_NO_CRC64NVME", help_heading = "Requests")]
+    pub no_crc64nvme: bool,
+}
+
+/// Who pays for requests to a source bucket and for the data that they transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RequestPayer {
+    /// The account that sends the requests.
+    Requester,
 }
 
 /// [`Encryption`] on the command line.
@@ -61,7 +92,16 @@ impl RequestArgs {
         };
         let tags = Tags::new(self.tag.iter().cloned()).map_err(|error| usage(&format_args!("--tag: {error}")))?;
         let (source_owner, destination_owner) = (self.source_owner.clone(), self.destination_owner.clone());
-        Ok(RequestOptions { destination, encryption, tags, destination_owner, source_owner })
+        Ok(RequestOptions {
+            destination,
+            encryption,
+            tags,
+            destination_owner,
+            source_owner,
+            requester_pays: self.request_payer == Some(RequestPayer::Requester),
+            checksum: if self.no_crc64nvme { Checksum::ContentMd5 } else { Checksum::Crc64Nvme },
+            single_writer: self.single_writer,
+        })
     }
 }
 

@@ -29,8 +29,6 @@ pub struct Committer {
     pub s3: S3,
     /// Under which prefix.
     pub destination: Destination,
-    /// Whether uploads carry CRC64NVME.
-    pub checksums: bool,
 }
 
 /// A committed catalog on scratch.
@@ -117,7 +115,6 @@ impl Committer {
             run: group.run.clone(),
             group: group.name.clone(),
             scratch: scratch.to_owned(),
-            crc64nvme: self.checksums,
         };
         publish(&self.s3, &publication, catalog).await.map_err(BundleError::Publish)
     }

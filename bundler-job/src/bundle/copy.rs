@@ -115,7 +115,7 @@ impl Copier {
 
     /// Aborts what killed workers left open under the key of a copy that is there: nobody needs it any more.
     async fn sweep(&self, copy: &S3Address) -> Result<(), S3Error> {
-        for (key, upload_id) in open_uploads(&self.s3, copy).await? {
+        for (key, upload_id) in open_uploads(&self.s3, copy).await?.known() {
             if key == copy.key {
                 abort(&self.s3, copy, &upload_id).await?;
             }

@@ -128,8 +128,6 @@ pub struct Fetcher {
     pub limiters: Arc<Limiters>,
     /// Where large members wait.
     pub scratch: PathBuf,
-    /// Whether to ask for the source's own checksums.
-    pub checksums: bool,
     /// Who copies objects that are too large.
     pub copier: Copier,
 }
@@ -230,7 +228,7 @@ impl Fetcher {
         if fetched.listed_version {
             request = request.set_version_id(row.version_id.clone());
         }
-        let output = if self.checksums {
+        let output = if self.s3.knows_crc64nvme() {
             // Asked for by hand: with the SDK's own option it would hash every body a second time.
             let ask = |request: &mut aws_smithy_runtime_api::http::Request| {
                 request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");

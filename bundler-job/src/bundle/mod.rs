@@ -81,8 +81,6 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Room there for the objects of all groups; as much as there is unless given.
     pub scratch_size: Option<ByteSize>,
-    /// Whether the store knows CRC64NVME.
-    pub checksums: bool,
 }
 
 impl Settings {
@@ -106,7 +104,6 @@ impl Settings {
             memory: budget::budget(work.memory),
             scratch,
             scratch_size: work.scratch_size,
-            checksums: !work.no_crc64nvme,
         })
     }
 }
@@ -144,7 +141,7 @@ impl Bundler {
         let group = Group::of(manifest, destination, fallback_run);
         let options = self.archive_options(&group).await?;
         let destination = destination.with_keys(options.key_layout);
-        let committer = Committer { s3: self.s3.clone(), destination, checksums: self.settings.checksums };
+        let committer = Committer { s3: self.s3.clone(), destination };
 
         let rows = Manifest::fetch(&self.s3, manifest, fieldnames.as_ref(), scratch).await?;
         let outline = self.outline(manifest, &rows, &options).await?;
@@ -160,12 +157,8 @@ impl Bundler {
         let attempt = new_attempt();
         let layout = &committer.destination.layout;
         let archive = layout.archive(&outline.source_bucket, &group.name, &attempt, options.format);
-        let upload = Upload::new(
-            self.s3.clone(),
-            committer.destination.address(&archive),
-            options.storage_class.clone(),
-            self.settings.checksums,
-        );
+        let address_of_archive = committer.destination.address(&archive);
+        let upload = Upload::new(self.s3.clone(), address_of_archive, options.storage_class.clone());
         let record = GroupRecord {
             manifest_bucket: manifest.bucket.clone(),
             manifest_key: manifest.key.clone(),
@@ -221,14 +214,13 @@ impl Bundler {
         upload: &Upload,
         mut record: GroupRecord,
     ) -> Result<NamedTempFile, BundleError> {
-        let Settings { scratch, scratch_size, groups, memory, checksums, .. } = &*self.settings;
+        let Settings { scratch, scratch_size, groups, memory, .. } = &*self.settings;
         let scratch_error = |cause| BundleError::Scratch { path: scratch.clone(), cause };
         let catalog = NamedTempFile::new_in(scratch).map_err(scratch_error)?;
         let fetcher = Fetcher {
             s3: self.s3.clone(),
             limiters: Arc::clone(&self.limiters),
             scratch: scratch.clone(),
-            checksums: *checksums,
             copier: copier.clone(),
         };
         let work = Work {

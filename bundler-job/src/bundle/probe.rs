@@ -1,7 +1,10 @@
 //! Before anything else, once per destination: does the store answer a second PUT with `If-None-Match: *` with 412? The
 //! commit protocol rests on it. The probe cannot prove that the store decides races atomically.
+//!
+//! A single writer needs no conditions and sends none: for it the probe is one PUT.
 
-use s3bundler_contract::ExitCode;
+use bytes::Bytes;
+use s3bundler_contract::{ExitCode, S3Address};
 
 use crate::args::Destination;
 use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error};
@@ -18,6 +21,14 @@ pub enum ProbeError {
          group; use a store with conditional writes, or --single-writer while no other process writes this run"
     )]
     NoConditions(String),
+    /// It refuses requests with If-None-Match.
+    #[error(
+        "the store behind s3://{} refuses If-None-Match ({}), so two workers could both commit a group; use a store \
+         with conditional writes, or --single-writer while no other process writes this run",
+        .0.address.bucket,
+        .0.detail
+    )]
+    RefusesConditions(S3Error),
 }
 
 impl ProbeError {
@@ -25,31 +36,78 @@ impl ProbeError {
     pub const fn exit(&self) -> ExitCode {
         match self {
             Self::Write(error) => error.writing(),
-            Self::NoConditions(_) => ExitCode::Usage,
+            Self::NoConditions(_) | Self::RefusesConditions(_) => ExitCode::Usage,
         }
     }
 }
 
-/// Puts a scratch key twice and deletes it.
-pub async fn conditional_writes(s3: &S3, destination: &Destination, single_writer: bool) -> Result<(), ProbeError> {
-    let scratch = destination.address(destination.layout.probe(&format!("{:016x}", rand::random::<u64>())));
-    let put = Put { if_none_match: true, ..Put::default() };
-    let body = || PutBody::Bytes("does this store honour If-None-Match?\n".into());
-    s3.put(&scratch, body(), &put).await.map_err(ProbeError::Write)?;
-    let second = s3.put(&scratch, body(), &put).await;
-    if let Err(error) = s3.delete(&scratch).await {
-        tracing::warn!(%error, "scratch key of the probe is left behind");
+/// PUTs a new key twice, or once as a single writer, and deletes it.
+pub async fn conditional_writes(s3: &S3, destination: &Destination) -> Result<(), ProbeError> {
+    let nonce = format!("{:016x}", rand::random::<u64>());
+    let probe = Probe {
+        s3,
+        key: destination.address(destination.layout.probe(&nonce)),
+        // Only this process has these bytes.
+        bytes: format!("does this store honour If-None-Match? {nonce}\n").into(),
+    };
+    if s3.single_writer() {
+        probe.put(false).await.map_err(ProbeError::Write)?;
+        probe.delete().await;
+        return Ok(());
     }
-    match second {
-        Err(error) if error.kind == ErrorKind::Precondition => Ok(()),
-        Ok(_) if single_writer => {
-            tracing::warn!(
-                bucket = destination.bucket,
-                "store ignores conditional writes; going on as its single writer"
-            );
-            Ok(())
+    let honoured = probe.is_honoured().await;
+    if !matches!(honoured, Err(ProbeError::Write(_))) {
+        probe.delete().await;
+    }
+    honoured
+}
+
+struct Probe<'a> {
+    s3: &'a S3,
+    key: S3Address,
+    bytes: Bytes,
+}
+
+impl Probe<'_> {
+    async fn is_honoured(&self) -> Result<(), ProbeError> {
+        match self.put(true).await {
+            Ok(_) => {}
+            // The SDK repeats a PUT whose answer was lost, and the repeated one meets its own object.
+            Err(error) if error.kind == ErrorKind::Precondition => {
+                return if self.is_ours().await? { Ok(()) } else { Err(ProbeError::Write(error)) };
+            }
+            Err(error) if error.kind == ErrorKind::Rejected => {
+                return match self.put(false).await {
+                    Ok(_) => Err(ProbeError::RefusesConditions(error)),
+                    Err(error) => Err(ProbeError::Write(error)),
+                };
+            }
+            Err(error) => return Err(ProbeError::Write(error)),
         }
-        Ok(_) => Err(ProbeError::NoConditions(destination.bucket.clone())),
-        Err(error) => Err(ProbeError::Write(error)),
+        match self.put(true).await {
+            Err(error) if error.kind == ErrorKind::Precondition => Ok(()),
+            Err(error) => {
+                self.delete().await;
+                Err(ProbeError::Write(error))
+            }
+            Ok(_) => Err(ProbeError::NoConditions(self.key.bucket.clone())),
+        }
+    }
+
+    async fn put(&self, if_none_match: bool) -> Result<String, S3Error> {
+        let put = Put { if_none_match, ..Put::default() };
+        self.s3.put(&self.key, PutBody::Bytes(self.bytes.clone()), &put).await
+    }
+
+    /// Whether the key has the bytes of this probe.
+    async fn is_ours(&self) -> Result<bool, ProbeError> {
+        let found = self.s3.get_bytes(&self.key, None, self.bytes.len() as u64).await;
+        found.map(|(bytes, _)| bytes == self.bytes).map_err(ProbeError::Write)
+    }
+
+    async fn delete(&self) {
+        if let Err(error) = self.s3.delete(&self.key).await {
+            tracing::warn!(%error, "the key of the probe is left behind");
+        }
     }
 }

@@ -23,7 +23,7 @@ pub async fn sweep(
             s3.delete(&destination.address(listed.key)).await?;
         }
     }
-    for (key, upload_id) in open_uploads(s3, &destination.address(&stem)).await? {
+    for (key, upload_id) in open_uploads(s3, &destination.address(&stem)).await?.known() {
         if attempt(&key).is_some() {
             // The winner's too: a second upload under its key is a retried request's, and never completed.
             abort(s3, &destination.address(key), &upload_id).await?;

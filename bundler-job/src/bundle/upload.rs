@@ -1,7 +1,7 @@
 //! The archive's bytes to S3: a multipart upload under a key that nobody else ever uses, with a checksum for every part
 //! and for the whole, believed only once a HEAD has said the same.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::budget::PARTS_IN_FLIGHT;
 use super::pack::Part;
 use crate::catalog::{crc64nvme_from_base64, crc64nvme_to_base64};
-use crate::s3::{ErrorKind, S3, S3Error};
+use crate::s3::{ErrorKind, PutBody, S3, S3Error};
 
 /// Most parts of an upload ("Amazon S3 multipart upload limits").
 const MAX_PARTS: i32 = 10_000;
@@ -23,15 +23,14 @@ pub struct Upload {
     s3: S3,
     archive: S3Address,
     storage_class: String,
-    checksums: bool,
     /// Its id while it is open. Locked for as long as it is being opened.
     open: Arc<Mutex<Option<String>>>,
 }
 
 impl Upload {
     /// An upload to `archive`; nothing is sent before the first part.
-    pub fn new(s3: S3, archive: S3Address, storage_class: String, checksums: bool) -> Self {
-        Self { s3, archive, storage_class, checksums, open: Arc::default() }
+    pub fn new(s3: S3, archive: S3Address, storage_class: String) -> Self {
+        Self { s3, archive, storage_class, open: Arc::default() }
     }
 
     /// Where to.
@@ -53,7 +52,7 @@ impl Upload {
             while in_flight.len() >= PARTS_IN_FLIGHT {
                 completed.push(joined(in_flight.join_next().await)?);
             }
-            in_flight.spawn(send_part(client.clone(), self.archive.clone(), upload_id, part, self.checksums));
+            in_flight.spawn(send_part(self.s3.clone(), self.archive.clone(), upload_id, part));
         }
         while !in_flight.is_empty() {
             completed.push(joined(in_flight.join_next().await)?);
@@ -73,7 +72,7 @@ impl Upload {
             .key(&self.archive.key)
             .upload_id(upload_id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
-        if self.checksums {
+        if self.s3.knows_crc64nvme() {
             request = request.checksum_type(ChecksumType::FullObject).checksum_crc64_nvme(crc64nvme_base64);
         }
         // An answer, 200 included, is not believed: the HEAD decides, also after a lost or a failed answer.
@@ -88,7 +87,7 @@ impl Upload {
             return Err(self.error("HeadObject", format!("{size} bytes were packed, S3 has {found:?}")));
         }
         // Stores that do not know CRC64NVME give none, or one that is none (moto: 4 bytes).
-        let stored = head.checksum_crc64_nvme().and_then(crc64nvme_from_base64).filter(|_| self.checksums);
+        let stored = head.checksum_crc64_nvme().and_then(crc64nvme_from_base64).filter(|_| self.s3.knows_crc64nvme());
         if let Some(stored) = stored.filter(|stored| *stored != crc64nvme) {
             return Err(self
                 .error("HeadObject", format!("its CRC64NVME is {stored:x}, that of the packed bytes {crc64nvme:x}")));
@@ -116,11 +115,11 @@ impl Upload {
             .key(&self.archive.key)
             .storage_class(StorageClass::from(self.storage_class.as_str()))
             .set_tagging(self.s3.tags().header());
-        if self.checksums {
+        if self.s3.knows_crc64nvme() {
             request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).checksum_type(ChecksumType::FullObject);
         }
         // A task of its own: dropped in the middle, this would leave an upload open whose id nobody learns.
-        let (archive, checksums) = (self.archive.clone(), self.checksums);
+        let (archive, checksums) = (self.archive.clone(), self.s3.knows_crc64nvme());
         let opening = tokio::spawn(async move {
             let output = request.send().await;
             let output = output
@@ -135,8 +134,51 @@ impl Upload {
     }
 }
 
-/// Key and id of the uploads that are open under keys that begin with this address's.
-pub async fn open_uploads(s3: &S3, under: &S3Address) -> Result<Vec<(String, String)>, S3Error> {
+/// What a store says of the uploads that are open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenUploads {
+    /// The key and the id of each.
+    Listed(Vec<(String, String)>),
+    /// The store has no ListMultipartUploads.
+    Unsupported,
+}
+
+impl OpenUploads {
+    /// The uploads that are known to be open: none if the store cannot list them.
+    pub fn known(self) -> Vec<(String, String)> {
+        match self {
+            Self::Listed(uploads) => uploads,
+            Self::Unsupported => Vec::new(),
+        }
+    }
+}
+
+/// Lists the uploads that are open under keys that begin with this address's. The first store without this request is
+/// reported in the log, once for each process.
+pub async fn open_uploads(s3: &S3, under: &S3Address) -> Result<OpenUploads, S3Error> {
+    match list_uploads(s3, under).await {
+        Ok(uploads) => Ok(OpenUploads::Listed(uploads)),
+        Err(error) if is_unsupported(&error) => {
+            static WARNED: Once = Once::new();
+            WARNED.call_once(|| {
+                tracing::warn!(
+                    %error,
+                    "the store has no ListMultipartUploads: uploads of workers that died stay open; a lifecycle rule of \
+                     the bucket can abort them"
+                );
+            });
+            Ok(OpenUploads::Unsupported)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the store does not know a request, as opposed to refusing this one.
+fn is_unsupported(error: &S3Error) -> bool {
+    ["NotImplemented", "HTTP 501", "MethodNotAllowed", "HTTP 405"].contains(&error.code.as_str())
+}
+
+async fn list_uploads(s3: &S3, under: &S3Address) -> Result<Vec<(String, String)>, S3Error> {
     let client = s3.client(&under.bucket).await;
     let (mut found, mut key_marker, mut id_marker) = (Vec::new(), None, None);
     loop {
@@ -170,30 +212,8 @@ pub async fn abort(s3: &S3, archive: &S3Address, upload_id: &str) -> Result<(), 
     }
 }
 
-async fn send_part(
-    client: Client,
-    archive: S3Address,
-    upload_id: String,
-    part: Part,
-    checksums: bool,
-) -> Result<CompletedPart, S3Error> {
-    let crc64nvme = checksums.then(|| crc64nvme_to_base64(part.crc64nvme));
-    let output = client
-        .upload_part()
-        .bucket(&archive.bucket)
-        .key(&archive.key)
-        .upload_id(upload_id)
-        .part_number(part.number)
-        .set_checksum_crc64_nvme(crc64nvme.clone())
-        .body(part.bytes.into())
-        .send()
-        .await
-        .map_err(|error| S3Error::new("UploadPart", archive, &error).with_crc64nvme(checksums))?;
-    Ok(CompletedPart::builder()
-        .part_number(part.number)
-        .set_e_tag(output.e_tag)
-        .set_checksum_crc64_nvme(crc64nvme)
-        .build())
+async fn send_part(s3: S3, archive: S3Address, upload_id: String, part: Part) -> Result<CompletedPart, S3Error> {
+    s3.put_part(&archive, &upload_id, part.number, PutBody::Bytes(part.bytes.into()), part.crc64nvme).await
 }
 
 fn joined<T>(result: Option<Result<Result<T, S3Error>, tokio::task::JoinError>>) -> Result<T, S3Error> {

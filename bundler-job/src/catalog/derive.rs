@@ -8,7 +8,7 @@ use std::path::Path;
 use s3bundler_contract::group_manifest::RowWriter;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::{Catalog, CatalogError, Crc64Writer, Entry, IndexWriter, Outcome, Totals, crc64nvme_to_base64};
+use super::{Catalog, CatalogError, Crc64Writer, Entry, IndexWriter, Outcome, Totals};
 
 /// What follows from a catalog.
 #[derive(Debug)]
@@ -30,13 +30,6 @@ pub struct DerivedFile {
     pub size: u64,
     /// CRC64NVME of its bytes.
     pub crc64nvme: u64,
-}
-
-impl DerivedFile {
-    /// Its CRC64NVME as S3 writes it.
-    pub fn crc64nvme_base64(&self) -> String {
-        crc64nvme_to_base64(self.crc64nvme)
-    }
 }
 
 /// Reads all of `catalog`, passing every row to `each` on the way, and writes what follows from it into `scratch`.

@@ -10,7 +10,7 @@ use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns};
 use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
 use s3bundler_contract::{ExitCode, GroupName, Receipt, RunName, S3Address};
 
-use super::{Catalog, CatalogError, Derived, DerivedFile, GroupRecord, derive};
+use super::{Catalog, CatalogError, Derived, GroupRecord, derive};
 use crate::args::Destination;
 use crate::s3::{Put, PutBody, S3, S3Error};
 
@@ -28,8 +28,6 @@ pub struct Publication {
     pub group: GroupName,
     /// For index and dead letters until they are uploaded.
     pub scratch: PathBuf,
-    /// Whether the store knows CRC64NVME.
-    pub crc64nvme: bool,
 }
 
 /// Why a group could not be published.
@@ -139,13 +137,12 @@ pub(crate) async fn publish_derived(
     record: &GroupRecord,
     derived: &Derived,
 ) -> Result<Receipt, PublishError> {
-    let Publication { destination, run, group, crc64nvme, .. } = publication;
-    let checksum = |file: &DerivedFile| crc64nvme.then(|| file.crc64nvme_base64());
+    let Publication { destination, run, group, .. } = publication;
     if let (Some(index), Some(archive)) = (&derived.index, &record.archive) {
         let put = Put {
             storage_class: Some(&record.storage_class),
             content_type: Some(CSV),
-            crc64nvme: checksum(index),
+            crc64nvme: Some(index.crc64nvme),
             tagged: true,
             ..Put::default()
         };
@@ -157,7 +154,7 @@ pub(crate) async fn publish_derived(
             storage_class: Some(StorageClass::Standard.as_str()),
             metadata: &[(COLUMNS_METADATA, &columns)],
             content_type: Some(CSV),
-            crc64nvme: checksum(dead_letters),
+            crc64nvme: Some(dead_letters.crc64nvme),
             ..Put::default()
         };
         put_file(s3, &record.dead_letters(), &dead_letters.path, &put).await?;

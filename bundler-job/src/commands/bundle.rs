@@ -57,9 +57,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     let options = global.s3_options(Some(&args.destination.destination))?;
     let config = load_config(&options).await?;
     let s3 = S3::new(config.clone(), &options);
-    probe::conditional_writes(&s3, &destination, args.work.single_writer)
-        .await
-        .map_err(|error| Failure::new(error.exit(), error))?;
+    probe::conditional_writes(&s3, &destination).await.map_err(|error| Failure::new(error.exit(), error))?;
     let progress = Progress::start(ProgressStyle::for_stderr());
     let bundler = Bundler::new(s3, settings, progress.clone());
     let archive = move |manifest: ManifestRef, cancel: CancellationToken| {

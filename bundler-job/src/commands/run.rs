@@ -46,7 +46,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         owner: "s3bundler run".to_owned(),
     };
     let settings = Settings::new(destination.clone(), args.name.clone(), archive, None, &args.work)?;
-    let working = archive_all(&s3, &request, settings, args.work.single_writer, shutdown.token());
+    let working = archive_all(&s3, &request, settings, shutdown.token());
     let worked = tokio::select! {
         worked = working => worked,
         // Groups undo what is not committed; a grouping that stops is resumed by the next run.
@@ -82,12 +82,9 @@ async fn archive_all(
     s3: &S3,
     request: &GroupRequest,
     settings: Settings,
-    single_writer: bool,
     shutdown: &CancellationToken,
 ) -> Result<(RunSummary, u64), Failure> {
-    probe::conditional_writes(s3, &request.destination, single_writer)
-        .await
-        .map_err(|error| Failure::new(error.exit(), error))?;
+    probe::conditional_writes(s3, &request.destination).await.map_err(|error| Failure::new(error.exit(), error))?;
     let groups = usize::try_from(settings.groups).unwrap_or(usize::MAX);
     let progress = Progress::start(ProgressStyle::for_stderr());
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());

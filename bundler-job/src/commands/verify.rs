@@ -22,7 +22,7 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
         repair: args.repair,
         groups: usize::from(args.groups),
         scratch: args.scratch.unwrap_or_else(std::env::temp_dir),
-        crc64nvme: !args.no_crc64nvme,
+        crc64nvme: !global.requests.no_crc64nvme,
     };
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let s3 = S3::new(load_config(&options).await?, &options);

@@ -27,11 +27,8 @@ pub(super) async fn exists(s3: &S3, destination: &Destination, claim: &RunClaim)
 /// Writes the claim. Gives whether somebody else did so meanwhile, with the same one; another one is an error.
 pub(super) async fn make(s3: &S3, destination: &Destination, claim: &RunClaim) -> Result<bool, GroupError> {
     let address = destination.address(destination.layout.claim(&claim.run));
-    match put_record(s3, &address, claim.to_json()).await? {
-        Some(found) => compare(&address, claim, &found).map(|()| true),
-        // Read back all the same: a store that lost or replaced it is found out before anything hangs on it.
-        None => exists(s3, destination, claim).await.map(|there| !there),
-    }
+    let recorded = put_record(s3, &address, claim.to_json()).await?;
+    compare(&address, claim, &recorded.json).map(|()| !recorded.written)
 }
 
 fn compare(address: &S3Address, ours: &RunClaim, found: &Bytes) -> Result<(), GroupError> {

@@ -48,15 +48,28 @@ pub(super) async fn put_once(
     }
 }
 
-/// PUTs a JSON record where nothing has its key; gives the record that was there before, which may be the same.
-pub(super) async fn put_record(s3: &S3, address: &S3Address, json: Vec<u8>) -> Result<Option<Bytes>, GroupError> {
+/// The record that is at a key after a PUT, as a GET read it.
+pub(super) struct Recorded {
+    /// Its bytes.
+    pub(super) json: Bytes,
+    /// Whether S3 answered the PUT with success. If not, the record may be that of another process.
+    pub(super) written: bool,
+}
+
+/// PUTs a JSON record unless its key exists, and reads it back: a store that lost or replaced it is found out before
+/// anything depends on it.
+pub(super) async fn put_record(s3: &S3, address: &S3Address, json: Vec<u8>) -> Result<Recorded, GroupError> {
     let put = Put { if_none_match: true, content_type: Some("application/json"), ..Put::default() };
-    match put_once(s3, address, &json.into(), &put).await? {
-        PutOnce::Written(_) => Ok(None),
-        PutOnce::Unsure(error) => match find_record(s3, address).await? {
-            Some(found) => Ok(Some(found)),
-            None => Err(GroupError::Destination(error)),
-        },
+    let unsure = match put_once(s3, address, &json.into(), &put).await? {
+        PutOnce::Written(_) => None,
+        PutOnce::Unsure(error) => Some(error),
+    };
+    match find_record(s3, address).await? {
+        Some(json) => Ok(Recorded { json, written: unsure.is_none() }),
+        None => Err(GroupError::Destination(unsure.unwrap_or_else(|| {
+            let lost = "the store answered that the object was written, but it does not exist";
+            S3Error::local("PutObject", address.clone(), ErrorKind::Transient, lost)
+        }))),
     }
 }
 

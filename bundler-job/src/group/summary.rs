@@ -21,9 +21,7 @@ pub(super) async fn find(s3: &S3, pass: Pass<'_>) -> Result<Option<RunSummary>, 
 /// Writes it, unless the same one is there; another one is an error.
 pub(super) async fn write(s3: &S3, pass: Pass<'_>, summary: &RunSummary) -> Result<(), GroupError> {
     let address = pass.summary();
-    match put_record(s3, &address, summary.to_json()).await? {
-        None => Ok(()),
-        Some(found) if RunSummary::parse(&found).map_err(unreadable(&address))? == *summary => Ok(()),
-        Some(_) => Err(GroupError::ForeignSummary(address)),
-    }
+    let recorded = put_record(s3, &address, summary.to_json()).await?;
+    let same = RunSummary::parse(&recorded.json).map_err(unreadable(&address))? == *summary;
+    if same { Ok(()) } else { Err(GroupError::ForeignSummary(address)) }
 }

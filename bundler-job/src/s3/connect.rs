@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use s3bundler_net::outbound::{self, OutboundError};
 
 use super::error::is_distrust;
-use super::request::{RequestHeaders, RequestOptions, Tags};
+use super::request::{Checksum, RequestHeaders, RequestOptions, Tags};
 
 /// Attempts of the SDK at a request, until headers arrive.
 const ATTEMPTS: u32 = 6;
@@ -139,6 +139,21 @@ impl S3 {
     /// The tags of archives, indexes and copied objects.
     pub fn tags(&self) -> &Tags {
         &self.inner.requests.tags
+    }
+
+    /// What goes with everything that is written.
+    pub fn checksum(&self) -> Checksum {
+        self.inner.requests.checksum
+    }
+
+    /// Whether CRC64NVME is sent, asked for and compared.
+    pub fn knows_crc64nvme(&self) -> bool {
+        self.checksum() == Checksum::Crc64Nvme
+    }
+
+    /// Whether no condition is sent with a write, because no other process writes the run.
+    pub fn single_writer(&self) -> bool {
+        self.inner.requests.single_writer
     }
 
     /// The client for a bucket. The SDK owns the retries until headers arrive.

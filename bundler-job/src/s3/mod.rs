@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! connect ──► S3 ──► client(bucket) ──► SDK
-//!              ├──► objects: get_bytes, put, head, list, delete
+//!              ├──► objects: get_bytes, head, list, delete
+//!              ├──► put: objects and parts, each with a checksum
 //!              ├──► body: a GET that resumes where it broke
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
@@ -13,11 +14,13 @@ mod body;
 mod connect;
 mod error;
 mod objects;
+mod put;
 mod request;
 
 pub use body::Body;
 pub use connect::{PathStyle, S3, S3Options, load_config};
 pub use error::{ErrorKind, S3Error};
 pub(crate) use error::{mentions_credentials, printable, with_causes};
-pub use objects::{Listed, Put, PutBody};
-pub use request::{AccountId, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags};
+pub use objects::Listed;
+pub use put::{Put, PutBody};
+pub use request::{AccountId, Checksum, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags};

@@ -1,41 +1,12 @@
 //! The plain operations on whole objects: everything outside the hot path goes through these.
 
-use std::path::Path;
-
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumMode, StorageClass};
+use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use s3bundler_contract::S3Address;
 
 use super::{Body, ErrorKind, S3, S3Error};
-
-/// Bytes to put.
-#[derive(Debug)]
-pub enum PutBody<'a> {
-    /// From memory.
-    Bytes(Bytes),
-    /// From a file.
-    File(&'a Path),
-}
-
-/// What goes with a PUT.
-#[derive(Debug, Default)]
-pub struct Put<'a> {
-    /// Only where nothing has the key (`If-None-Match: *`).
-    pub if_none_match: bool,
-    /// As S3 spells it; `None` is the bucket's default.
-    pub storage_class: Option<&'a str>,
-    /// User metadata.
-    pub metadata: &'a [(&'a str, &'a str)],
-    /// MIME type.
-    pub content_type: Option<&'a str>,
-    /// CRC64NVME of the bytes in base64, which S3 checks, keeps and tells in HEAD.
-    pub crc64nvme: Option<String>,
-    /// Whether it gets the run's tags.
-    pub tagged: bool,
-}
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,37 +61,6 @@ impl S3 {
             bytes.extend_from_slice(&chunk);
         }
         Ok((bytes.into(), etag))
-    }
-
-    /// PUTs an object; gives its ETag without quotes.
-    pub async fn put(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
-        let body = match body {
-            PutBody::Bytes(bytes) => ByteStream::from(bytes),
-            PutBody::File(path) => ByteStream::from_path(path).await.map_err(|error| {
-                S3Error::local("PutObject", address.clone(), ErrorKind::Rejected, error.to_string())
-            })?,
-        };
-        let mut request = self
-            .client(&address.bucket)
-            .await
-            .put_object()
-            .bucket(&address.bucket)
-            .key(&address.key)
-            .body(body)
-            .set_storage_class(put.storage_class.map(StorageClass::from))
-            .set_content_type(put.content_type.map(str::to_owned))
-            .set_tagging(put.tagged.then(|| self.tags().header()).flatten())
-            .set_checksum_crc64_nvme(put.crc64nvme.clone());
-        for (name, value) in put.metadata {
-            request = request.metadata(*name, *value);
-        }
-        if put.if_none_match {
-            request = request.if_none_match("*");
-        }
-        let output = request.send().await.map_err(|error| {
-            S3Error::new("PutObject", address.clone(), &error).with_crc64nvme(put.crc64nvme.is_some())
-        })?;
-        Ok(bare_etag(output.e_tag()))
     }
 
     /// HEADs an object, with its checksums; `None` where it is not there.

@@ -1,6 +1,6 @@
-//! What goes with requests beside what they are about: who has to own the bucket, how S3 is to encrypt what is written,
-//! and the tags of archives, indexes and copies. Owners and encryption are headers that an interceptor adds, so that no
-//! call can forget them; tags belong to some objects only, and whoever writes those asks for them.
+//! What goes with requests beside what they are about: who has to own the bucket, who pays for reads of sources, how S3 is
+//! to encrypt what is written, and the tags of archives, indexes and copies. An interceptor adds headers for all but the
+//! tags, and removes conditions that a store does not know, so that no call can forget them; tags belong to some objects only, and whoever writes those asks for them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +37,22 @@ pub struct RequestOptions {
     pub destination_owner: Option<AccountId>,
     /// Who has to own every other bucket.
     pub source_owner: Option<AccountId>,
+    /// Whether the requester pays for reads of every other bucket.
+    pub requester_pays: bool,
+    /// What goes with everything that is written.
+    pub checksum: Checksum,
+    /// Whether no other process writes the run, so that no condition is sent with a write.
+    pub single_writer: bool,
+}
+
+/// The checksum that goes with everything that is written, and that S3 compares before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checksum {
+    /// CRC64NVME, which S3 keeps with the object.
+    #[default]
+    Crc64Nvme,
+    /// Content-MD5, which every store knows.
+    ContentMd5,
 }
 
 /// How S3 encrypts what is written ("Protecting data with server-side encryption", S3 user guide).
@@ -212,6 +228,10 @@ impl RequestOptions {
         if let Some(owner) = copied_from.and_then(|bucket| self.owner(self.writes_to(bucket))) {
             headers.push(("x-amz-source-expected-bucket-owner", owner.to_string()));
         }
+        // Copies are reads of their source ("Using Requester Pays buckets", S3 user guide).
+        if self.requester_pays && (!destination || copied_from.is_some_and(|bucket| !self.writes_to(bucket))) {
+            headers.push(("x-amz-request-payer", "requester".to_owned()));
+        }
         // Parts are encrypted as their upload was created ("UploadPart", S3 API reference).
         if destination && matches!(operation, "PutObject" | "CreateMultipartUpload" | "CopyObject") {
             let (algorithm, key) = self.encryption.headers();
@@ -234,7 +254,7 @@ pub(super) struct RequestHeaders {
 #[dyn_dispatch_hint]
 impl Intercept for RequestHeaders {
     fn name(&self) -> &'static str {
-        "owners and encryption"
+        "owners, encryption, payer and conditions"
     }
 
     fn modify_before_signing(
@@ -246,7 +266,11 @@ impl Intercept for RequestHeaders {
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
         let headers = context.request_mut().headers_mut();
         let copied_from = headers.get("x-amz-copy-source").and_then(|source| source.split('/').next());
-        for (name, value) in self.options.headers(operation, self.destination, copied_from) {
+        let added = self.options.headers(operation, self.destination, copied_from);
+        if self.options.single_writer {
+            headers.remove("if-none-match");
+        }
+        for (name, value) in added {
             headers.try_insert(name, value)?;
         }
         Ok(())
@@ -279,7 +303,11 @@ mod tests {
             tags: Tags::default(),
             destination_owner: Some("222222222222".parse().expect("an account")),
             source_owner: Some("111111111111".parse().expect("an account")),
+            ..RequestOptions::default()
         };
+        let payer =
+            RequestOptions { destination: Some("dst".to_owned()), requester_pays: true, ..RequestOptions::default() };
+        let pays = "x-amz-request-payer: requester";
         let kms = |key: &str| options(Encryption::SseKms(Some(key.parse().expect("a key"))));
         let dsse = options(Encryption::DsseKms(None));
         let (destination, source) =
@@ -304,6 +332,12 @@ mod tests {
             (options(Encryption::SseS3), "PutObject", true, None, vec![destination, by_s3]),
             (options(Encryption::BucketDefault), "PutObject", true, None, vec![destination]),
             (RequestOptions::default(), "CopyObject", true, Some("src"), vec![]),
+            (payer.clone(), "CopyObject", true, Some("src"), vec![pays]),
+            (payer.clone(), "UploadPartCopy", true, Some("src"), vec![pays]),
+            (payer.clone(), "CopyObject", true, Some("dst"), vec![]),
+            (payer.clone(), "HeadObject", false, None, vec![pays]),
+            (payer.clone(), "GetObjectTagging", false, None, vec![pays]),
+            (payer, "GetObject", true, None, vec![]),
         ] {
             let headers = options.headers(operation, to_destination, copied_from);
             let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();

@@ -398,8 +398,8 @@ impl Group<'_> {
     }
 
     fn publication(&self) -> Publication {
-        let VerifyRequest { destination, run, scratch, crc64nvme, .. } = self.scope.request.clone();
-        Publication { destination, run, group: self.task.group.clone(), scratch, crc64nvme }
+        let VerifyRequest { destination, run, scratch, .. } = self.scope.request.clone();
+        Publication { destination, run, group: self.task.group.clone(), scratch }
     }
 }
 

@@ -9,8 +9,7 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use md5::{Digest, Md5};
 use s3bundler::args::Destination;
 use s3bundler::catalog::{
-    ArchiveRecord, Catalog, CatalogWriter, Entry, GroupRecord, Map, Outcome, Place, Publication, crc64nvme_to_base64,
-    publish,
+    ArchiveRecord, Catalog, CatalogWriter, Entry, GroupRecord, Map, Outcome, Place, Publication, publish,
 };
 use s3bundler::progress::{Progress, ProgressStyle};
 use s3bundler::s3::{PathStyle, Put, PutBody, RequestOptions, S3, S3Options};
@@ -151,7 +150,7 @@ impl MadeRun {
         let archived = entries.iter().any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
         let size = bytes.len() as u64;
         if archived {
-            let put = Put { crc64nvme: Some(crc64nvme_to_base64(crc64nvme)), ..Put::default() };
+            let put = Put { crc64nvme: Some(crc64nvme), ..Put::default() };
             self.s3.put(&self.address(&key), PutBody::Bytes(bytes.into()), &put).await.unwrap();
         }
         let mut writer = CatalogWriter::create(tempfile::tempfile().unwrap(), &key).unwrap();
@@ -176,7 +175,6 @@ impl MadeRun {
             run: self.request.run.clone(),
             group,
             scratch: self.request.scratch.clone(),
-            crc64nvme: true,
         };
         publish(&self.s3, &publication, Catalog::open(file).unwrap()).await.unwrap();
         self.summary.groups += 1;

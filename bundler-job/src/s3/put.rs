@@ -1,0 +1,210 @@
+//! Everything that is written goes through here: every PUT and every part carries a checksum, which no caller can forget.
+//! Buckets with a default retention refuse a PUT without one ("Using S3 Object Lock", S3 user guide).
+
+use std::io;
+use std::path::Path;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedPart, StorageClass};
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
+use data_encoding::BASE64;
+use md5::{Digest as _, Md5};
+use s3bundler_contract::S3Address;
+
+use super::objects::bare_etag;
+use super::{Checksum, ErrorKind, S3, S3Error};
+use crate::catalog::crc64nvme_to_base64;
+
+/// Bytes of a file in memory while it is hashed.
+const CHUNK: usize = 256 * 1024;
+/// Larger bodies are hashed on a thread that may block.
+const HASHED_INLINE: usize = 64 * 1024;
+
+/// Bytes to put.
+#[derive(Debug, Clone)]
+pub enum PutBody<'a> {
+    /// From memory.
+    Bytes(Bytes),
+    /// From a file.
+    File(&'a Path),
+}
+
+/// What goes with a PUT.
+#[derive(Debug, Default)]
+pub struct Put<'a> {
+    /// Whether the PUT fails with [`ErrorKind::Precondition`] if the key exists.
+    pub if_none_match: bool,
+    /// As S3 spells it; `None` is the bucket's default.
+    pub storage_class: Option<&'a str>,
+    /// User metadata.
+    pub metadata: &'a [(&'a str, &'a str)],
+    /// MIME type.
+    pub content_type: Option<&'a str>,
+    /// CRC64NVME of the bytes, if it is known. Otherwise they are read once more to compute it.
+    pub crc64nvme: Option<u64>,
+    /// Whether the object gets the run's tags.
+    pub tagged: bool,
+}
+
+/// The checksum of a body as the headers of its request.
+#[derive(Debug, Default)]
+struct BodyChecksum {
+    crc64nvme: Option<String>,
+    content_md5: Option<String>,
+}
+
+impl S3 {
+    /// PUTs an object with a checksum; returns its ETag without quotes.
+    ///
+    /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
+    pub async fn put(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
+        const ACTION: &str = "PutObject";
+        if put.if_none_match && self.single_writer() && self.head(address).await?.is_some() {
+            return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists"));
+        }
+        let local = |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
+        let checksum = BodyChecksum::of(self.checksum(), &body, put.crc64nvme).await.map_err(local)?;
+        let carried = checksum.crc64nvme.is_some();
+        let mut request = self
+            .client(&address.bucket)
+            .await
+            .put_object()
+            .bucket(&address.bucket)
+            .key(&address.key)
+            .body(stream(body).await.map_err(local)?)
+            .set_storage_class(put.storage_class.map(StorageClass::from))
+            .set_content_type(put.content_type.map(str::to_owned))
+            .set_tagging(put.tagged.then(|| self.tags().header()).flatten())
+            .set_content_md5(checksum.content_md5)
+            .set_checksum_crc64_nvme(checksum.crc64nvme);
+        for (name, value) in put.metadata {
+            request = request.metadata(*name, *value);
+        }
+        if put.if_none_match {
+            request = request.if_none_match("*");
+        }
+        let output = request
+            .send()
+            .await
+            .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
+        Ok(bare_etag(output.e_tag()))
+    }
+
+    /// Uploads a part with a checksum. `crc64nvme` is that of its bytes.
+    pub async fn put_part(
+        &self,
+        address: &S3Address,
+        upload_id: &str,
+        number: i32,
+        body: PutBody<'_>,
+        crc64nvme: u64,
+    ) -> Result<CompletedPart, S3Error> {
+        const ACTION: &str = "UploadPart";
+        let local = |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
+        let checksum = BodyChecksum::of(self.checksum(), &body, Some(crc64nvme)).await.map_err(local)?;
+        let carried = checksum.crc64nvme.is_some();
+        let output = self
+            .client(&address.bucket)
+            .await
+            .upload_part()
+            .bucket(&address.bucket)
+            .key(&address.key)
+            .upload_id(upload_id)
+            .part_number(number)
+            .body(stream(body).await.map_err(local)?)
+            .set_content_md5(checksum.content_md5)
+            .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
+            .send()
+            .await
+            .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
+        let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
+        Ok(part.set_checksum_crc64_nvme(checksum.crc64nvme).build())
+    }
+}
+
+async fn stream(body: PutBody<'_>) -> io::Result<ByteStream> {
+    match body {
+        PutBody::Bytes(bytes) => Ok(ByteStream::from(bytes)),
+        PutBody::File(path) => ByteStream::from_path(path).await.map_err(io::Error::other),
+    }
+}
+
+impl BodyChecksum {
+    /// The checksum of this kind. The bytes are not read if it is the CRC64NVME and known.
+    async fn of(kind: Checksum, body: &PutBody<'_>, known: Option<u64>) -> io::Result<Self> {
+        match (kind, known) {
+            (Checksum::Crc64Nvme, Some(crc64nvme)) => Ok(Self::crc64nvme(crc64nvme)),
+            (kind, _) => match body {
+                PutBody::Bytes(bytes) if bytes.len() <= HASHED_INLINE => Self::read(kind, bytes.as_ref()),
+                PutBody::Bytes(bytes) => {
+                    let bytes = bytes.clone();
+                    blocking(move || Self::read(kind, bytes.as_ref())).await
+                }
+                PutBody::File(path) => {
+                    let path = path.to_path_buf();
+                    blocking(move || Self::read(kind, std::fs::File::open(path)?)).await
+                }
+            },
+        }
+    }
+
+    fn read(kind: Checksum, mut bytes: impl io::Read) -> io::Result<Self> {
+        let mut crc64nvme = crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme);
+        let mut md5 = Md5::new();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = match bytes.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            match kind {
+                Checksum::Crc64Nvme => crc64nvme.update(&chunk[..read]),
+                Checksum::ContentMd5 => md5.update(&chunk[..read]),
+            }
+        }
+        Ok(match kind {
+            Checksum::Crc64Nvme => Self::crc64nvme(crc64nvme.finalize()),
+            Checksum::ContentMd5 => Self { content_md5: Some(BASE64.encode(&md5.finalize())), ..Self::default() },
+        })
+    }
+
+    fn crc64nvme(crc64nvme: u64) -> Self {
+        Self { crc64nvme: Some(crc64nvme_to_base64(crc64nvme)), ..Self::default() }
+    }
+}
+
+async fn blocking<T: Send + 'static>(hash: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(hash).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Check values of "123456789": the CRC catalogue's, and its MD5.
+    const CRC64NVME: &str = "rosUhgp5mIg=";
+    const CONTENT_MD5: &str = "JfnnlDI7RTiF9RgfG2JNCw==";
+
+    #[tokio::test]
+    async fn every_body_has_the_checksum_of_its_kind() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), b"123456789").expect("bytes");
+        for body in [PutBody::Bytes(Bytes::from_static(b"123456789")), PutBody::File(file.path())] {
+            let crc = BodyChecksum::of(Checksum::Crc64Nvme, &body, None).await.expect("a checksum");
+            assert_eq!((crc.crc64nvme.as_deref(), crc.content_md5), (Some(CRC64NVME), None));
+            for known in [None, Some(1)] {
+                let md5 = BodyChecksum::of(Checksum::ContentMd5, &body, known).await.expect("a checksum");
+                assert_eq!((md5.crc64nvme, md5.content_md5.as_deref()), (None, Some(CONTENT_MD5)));
+            }
+        }
+        let large = PutBody::Bytes(Bytes::from(vec![0; 3 * CHUNK + 1]));
+        let whole = crc_fast::checksum(CrcAlgorithm::Crc64Nvme, &vec![0; 3 * CHUNK + 1]);
+        let crc = BodyChecksum::of(Checksum::Crc64Nvme, &large, None).await.expect("a checksum");
+        assert_eq!(crc.crc64nvme, Some(crc64nvme_to_base64(whole)));
+        let known = BodyChecksum::of(Checksum::Crc64Nvme, &large, Some(whole)).await.expect("a checksum");
+        assert_eq!(known.crc64nvme, Some(crc64nvme_to_base64(whole)));
+    }
+}

@@ -1,0 +1,198 @@
+//! What goes with every write, on a real server behind a proxy that plays stricter and lesser stores.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod world;
+
+use bytes::Bytes;
+use s3bundler_testbed::cli::Program;
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
+
+use world::{PREFIX, RUN, SOURCE, World, assert_whole, puts};
+
+const CHECKSUMS: [&str; 2] = ["content-md5", "x-amz-checksum-crc64nvme"];
+const CONDITION: &str = "if-none-match";
+const PAYER: &str = "x-amz-request-payer";
+
+/// A world in which one object is copied, behind a proxy, with an empty destination.
+struct Scene {
+    world: World,
+    proxy: Proxy,
+    bucket: String,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let mut world = World::of_groups(1).await;
+        world.max_object_size = Some(50_000);
+        let bucket = world.destination("dst").await;
+        Self { proxy: Proxy::start(world.access()).unwrap(), world, bucket }
+    }
+
+    fn run(&self) -> Program {
+        self.world.program(&self.bucket).access(self.proxy.access())
+    }
+
+    fn verify(&self) -> Program {
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(self.proxy.access());
+        program.args(["verify", "--name", RUN, "--destination", &format!("s3://{}/{PREFIX}", self.bucket)])
+    }
+
+    /// Everything that was asked for, which is then forgotten.
+    fn seen(&self) -> Vec<Seen> {
+        let seen = self.proxy.log().iter().map(|record| Seen::clone(&record.request)).collect();
+        self.proxy.clear_log();
+        seen
+    }
+}
+
+fn has(seen: &Seen, name: &str) -> bool {
+    seen.headers.contains_key(name)
+}
+
+fn has_body(seen: &Seen) -> bool {
+    matches!(seen.operation, Operation::PutObject | Operation::UploadPart)
+}
+
+/// As a bucket with a default retention ("Using S3 Object Lock", S3 user guide).
+fn demands_checksums(seen: &Seen) -> Fault {
+    let bare = has_body(seen) && !CHECKSUMS.iter().any(|name| has(seen, name));
+    if bare { Fault::FailBefore { status: 400, code: "InvalidRequest" } } else { Fault::Forward }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_write_carries_the_checksum_of_the_options() {
+    for (options, [sent, other]) in [(&[][..], [CHECKSUMS[1], CHECKSUMS[0]]), (&["--no-crc64nvme"], CHECKSUMS)] {
+        let scene = Scene::new().await;
+        scene.proxy.rule(demands_checksums);
+        let done = scene.run().args(options).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{options:?}: {done}");
+        assert_whole(&scene.world, &scene.bucket).await;
+        // What is derived is written again as it was.
+        for kind in ["receipts", "archives"] {
+            for key in scene.world.keys_of(&scene.bucket, kind).await {
+                if kind == "receipts" || key.ends_with(".index") {
+                    scene.world.s3.delete_object().bucket(&scene.bucket).key(key).send().await.unwrap();
+                }
+            }
+        }
+        let repaired = scene.verify().arg("--repair").args(options).run().await.unwrap();
+        assert_eq!(repaired.code, Some(0), "{options:?}: {repaired}");
+        assert_whole(&scene.world, &scene.bucket).await;
+        let seen = scene.seen();
+        for seen in seen.iter().filter(|seen| has_body(seen)) {
+            assert!(has(seen, sent) && !has(seen, other), "{options:?}: {:?} {}", seen.operation, seen.path);
+        }
+        for kind in ["runs", "groups", "catalog", "archives", "objects", "receipts"] {
+            assert!(seen.iter().any(|seen| puts(seen, kind)), "{options:?}: no {kind}");
+        }
+        assert!(seen.iter().any(|seen| seen.operation == Operation::UploadPart), "{options:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
+    for (status, code) in [(501, "NotImplemented"), (400, "InvalidArgument"), (400, "InvalidRequest")] {
+        let scene = Scene::new().await;
+        scene.proxy.rule(move |seen| match has(seen, CONDITION) {
+            true => Fault::FailBefore { status, code },
+            false => Fault::Forward,
+        });
+        let done = scene.run().run().await.unwrap();
+        assert_eq!(done.code, Some(6), "{status} {code}: {done}");
+        assert!(done.stderr.contains("--single-writer"), "{status} {code}: {done}");
+        assert!(scene.world.snapshot(&scene.bucket).await.is_empty(), "{done}");
+        scene.proxy.clear_log();
+        for _ in 0..2 {
+            let done = scene.run().arg("--single-writer").run().await.unwrap();
+            assert_eq!(done.code, Some(0), "{status} {code}: {done}");
+            assert_whole(&scene.world, &scene.bucket).await;
+        }
+        let seen = scene.seen();
+        assert!(seen.iter().any(|seen| seen.operation == Operation::CopyObject));
+        for seen in seen {
+            assert!(!has(&seen, CONDITION), "{:?} {}", seen.operation, seen.path);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_writer_replaces_no_record_of_another_run() {
+    let scene = Scene::new().await;
+    let done = scene.run().arg("--single-writer").run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let before = scene.world.snapshot(&scene.bucket).await;
+    let done = scene.run().args(["--single-writer", "--max-objects", "4"]).run().await.unwrap();
+    assert_eq!(done.code, Some(6), "{done}");
+    assert_eq!(scene.world.snapshot(&scene.bucket).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_whose_answers_are_lost_is_recognised() {
+    for nth in [1, 2] {
+        let scene = Scene::new().await;
+        scene.proxy.rule(move |seen| {
+            let lost = puts(seen, "runs") && seen.key().contains("/probe-") && seen.nth == nth;
+            if lost { Fault::DropAfter } else { Fault::Forward }
+        });
+        let done = scene.run().run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{nth}: {done}");
+        assert_whole(&scene.world, &scene.bucket).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_or_a_summary_that_the_store_lost_ends_the_run() {
+    for (suffix, written) in [("json", &["catalog", "archives", "groups"][..]), ("done.json", &[])] {
+        let lost = format!("{PREFIX}/runs/{RUN}.{suffix}");
+        let scene = Scene::new().await;
+        scene.proxy.rule(move |seen| match puts(seen, "runs") && seen.key() == lost {
+            true => Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() },
+            false => Fault::Forward,
+        });
+        let done = scene.run().run().await.unwrap();
+        assert_eq!(done.code, Some(4), "{suffix}: {done}");
+        for kind in written {
+            assert!(scene.world.keys_of(&scene.bucket, kind).await.is_empty(), "{suffix}: {kind}");
+        }
+        scene.proxy.forward_all();
+        let done = scene.run().run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{suffix}: {done}");
+        assert_whole(&scene.world, &scene.bucket).await;
+    }
+}
+
+/// As a Requester Pays bucket ("Using Requester Pays buckets", S3 user guide).
+fn demands_a_payer(seen: &Seen) -> Fault {
+    let copies = matches!(seen.operation, Operation::CopyObject | Operation::UploadPartCopy);
+    let bare = (seen.bucket() == SOURCE || copies) && !has(seen, PAYER);
+    if bare { Fault::FailBefore { status: 403, code: "AccessDenied" } } else { Fault::Forward }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_requester_pays_for_reads_of_sources_and_for_copies() {
+    for option in [&["--request-payer"][..], &["--request-payer", "requester"]] {
+        let scene = Scene::new().await;
+        scene.proxy.rule(demands_a_payer);
+        let done = scene.run().args(option).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_whole(&scene.world, &scene.bucket).await;
+        for seen in scene.seen().iter().filter(|seen| seen.bucket() == scene.bucket) {
+            assert_eq!(has(seen, PAYER), seen.operation == Operation::CopyObject, "{:?} {}", seen.operation, seen.path);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_list_uploads_is_used_with_one_warning() {
+    for (status, code) in [(501, "NotImplemented"), (405, "MethodNotAllowed")] {
+        let world = World::of_groups(3).await;
+        let bucket = world.destination("dst").await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        proxy.fault_every(Operation::ListMultipartUploads, Fault::FailBefore { status, code });
+        let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_whole(&world, &bucket).await;
+        assert_eq!(done.stderr.matches("ListMultipartUploads").count(), 2, "one line, with its cause: {done}");
+    }
+}
