@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use s3bundler_contract::S3Address;
 use s3bundler_contract::message::{self, ManifestRef};
 use s3bundler_testbed::cli::{Program, Signal};
 use s3bundler_testbed::client;
@@ -39,7 +40,7 @@ async fn buckets(name: &str, manifests: &[&str]) -> Vec<ManifestRef> {
     client::put_objects(&s3, &objects, manifests.iter().map(|key| (*key, "0123456789"))).await.unwrap();
     let rows = manifests.iter().map(|key| (*key, format!("{objects},{key},10\n")));
     client::put_objects(&s3, &bucket, rows).await.unwrap();
-    manifests.iter().map(|key| ManifestRef { bucket: bucket.clone(), key: (*key).into(), etag: None }).collect()
+    manifests.iter().map(|key| ManifestRef::new(S3Address::new(&bucket, *key), None)).collect()
 }
 
 /// A new queue with messages for these manifests.

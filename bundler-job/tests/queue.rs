@@ -15,8 +15,8 @@ use s3bundler::queue::visibility::{Held, keep_hidden};
 use s3bundler::queue::{
     Delivery, Disposition, Ended, GroupFailure, Queue, QueueErrorKind, SqsQueue, WorkError, WorkerOptions, work,
 };
-use s3bundler_contract::ExitCode;
 use s3bundler_contract::message::{self, ManifestRef};
+use s3bundler_contract::{ExitCode, S3Address};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, ElasticMq, Moto};
@@ -80,7 +80,7 @@ fn manifests(count: usize) -> Vec<ManifestRef> {
 }
 
 fn manifest(key: &str) -> ManifestRef {
-    ManifestRef { bucket: "b".into(), key: key.into(), etag: Some("e".into()) }
+    ManifestRef::new(S3Address::new("b", key), Some("e".into()))
 }
 
 async fn receive(queue: &SqsQueue, max: usize) -> Vec<Delivery> {

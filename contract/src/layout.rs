@@ -12,6 +12,9 @@
 //! <prefix>/receipts/<run>/<group>~a…~c…~f…~b…                     the proof that all of the above is whole
 //! ```
 //!
+//! A number has six digits up to 999999. A larger one has a letter for its length before its digits, `a1000000` (7),
+//! `b10000000` (8), so that names sort like their numbers ([`number_text`]).
+//!
 //! Groups are made in passes. Pass 0 is the run's own groups, made of the inventory: `<run>.<number>`. Pass n is made of
 //! the rows that pass n - 1 dead-lettered as [`Reason::Retry`](crate::Reason::Retry): `<run>.retry<n>.<number>`. Each has
 //! a summary of its own; claim, claimed options and all prefixes are those of the run.
@@ -32,6 +35,10 @@ const RETRY: &str = "retry";
 const MAX_RUN_NAME: usize = 48;
 /// Longest name of a group: leaves room in 1,024 bytes for a prefix, a receipt's figures and every kind of key.
 const MAX_GROUP_NAME: usize = 200;
+/// Hex digits that tell foreign manifests of one name apart.
+const FOREIGN_HASH: usize = 8;
+/// Digits of a number that has no letter before it.
+const NUMBER_DIGITS: usize = 6;
 /// Characters of an attempt: 8 × 5 bits, so two of the few attempts of one group never meet.
 const ATTEMPT_LENGTH: usize = 8;
 const ATTEMPT_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -89,12 +96,16 @@ pub struct GroupName(String);
 impl GroupName {
     /// Group `number` of `run`, counted from 0.
     pub fn numbered(run: &RunName, number: u64) -> Self {
-        Self(format!("{run}.{number:06}"))
+        Self(format!("{run}.{}", number_text(number)))
     }
 
     /// Group `number` of a pass over `run`, both counted from 0: pass 0 is [`GroupName::numbered`].
     pub fn retry(run: &RunName, pass: u32, number: u64) -> Self {
-        if pass == 0 { Self::numbered(run, number) } else { Self(format!("{}.{number:06}", pass_name(run, pass))) }
+        if pass == 0 {
+            Self::numbered(run, number)
+        } else {
+            Self(format!("{}.{}", pass_name(run, pass), number_text(number)))
+        }
     }
 
     /// Which group of `run` it is, where it is one that [`GroupName::numbered`] makes: not a retry's, nor a foreign one.
@@ -113,9 +124,16 @@ impl GroupName {
             }
             None => (0, rest),
         };
-        let number = number.parse().ok()?;
-        // Signs, missing zeros and `retry0` are other names.
+        let number = parse_number(number)?;
+        // `retry0` and `retry01` are other names.
         (Self::retry(run, pass, number) == *self).then_some((pass, number))
+    }
+
+    /// Whether [`GroupName::foreign`] may have made this name: its last part is 8 hex digits. Of the numbers only those of
+    /// seven digits look so; such a group is the run's own if and only if the run's summary counts its number.
+    pub fn may_be_foreign(&self) -> bool {
+        let hash = self.0.rsplit_once('.').map(|(_, hash)| hash);
+        hash.is_some_and(|it| it.len() == FOREIGN_HASH && it.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     }
 
     /// The group of a manifest that no grouper of this project wrote under the run's own prefix. The hash tells
@@ -127,7 +145,7 @@ impl GroupName {
             .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
             .take(100)
             .collect();
-        Self(format!("{safe}.{}", &hex(&Md5::digest(manifest.to_string()))[..8]))
+        Self(format!("{safe}.{}", &hex(&Md5::digest(manifest.to_string()))[..FOREIGN_HASH]))
     }
 
     /// The name as text.
@@ -366,12 +384,29 @@ fn pass_name(run: &RunName, pass: u32) -> String {
     if pass == 0 { run.to_string() } else { format!("{run}.{RETRY}{pass}") }
 }
 
+/// A group's number in its name: six digits, or the letter of its length and all of its digits. Texts sort like numbers.
+pub fn number_text(number: u64) -> String {
+    let digits = format!("{number:0NUMBER_DIGITS$}");
+    // `a` for seven digits; 20 at most, so the letters end at `n`.
+    let letter = (digits.len() - NUMBER_DIGITS).checked_sub(1).and_then(|n| ('a'..='z').nth(n));
+    letter.map_or_else(|| digits.clone(), |letter| format!("{letter}{digits}"))
+}
+
+/// The number of such a text; none if the number is written in another way.
+pub fn parse_number(text: &str) -> Option<u64> {
+    let number = text.trim_start_matches(|c: char| c.is_ascii_lowercase()).parse().ok()?;
+    // Signs, missing zeros and missing or wrong letters.
+    (number_text(number) == text).then_some(number)
+}
+
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn layout(prefix: &str) -> Layout {
@@ -440,11 +475,81 @@ mod tests {
         for n in [0, 7, 999_999, 1_000_000] {
             assert_eq!(GroupName::numbered(&run(), n).number_in(&run()), Some(n));
         }
-        for other in
-            ["logs-2026-11.7", "logs-2026-11.0000007", "logs-2026-11.retry1.000001", "x.000001", "logs-2026-11."]
-        {
+        for other in [
+            "logs-2026-11.7",
+            "logs-2026-11.0000007",
+            "logs-2026-11.1000000",
+            "logs-2026-11.a000007",
+            "logs-2026-11.b1000000",
+            "logs-2026-11.aa1000000",
+            "logs-2026-11.A1000000",
+            "logs-2026-11.retry1.000001",
+            "x.000001",
+            "logs-2026-11.",
+        ] {
             assert_eq!(number(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_number_beyond_six_digits_has_the_letter_of_its_length() {
+        for (number, text) in [
+            (0, "000000"),
+            (999_999, "999999"),
+            (1_000_000, "a1000000"),
+            (9_999_999, "a9999999"),
+            (10_000_000, "b10000000"),
+            (u64::MAX, "n18446744073709551615"),
+        ] {
+            assert_eq!((number_text(number).as_str(), parse_number(text)), (text, Some(number)));
+        }
+        // Receipts, catalogs and manifests of other passes come after all of these in a listing.
+        assert!(GroupName::numbered(&run(), u64::MAX) < GroupName::retry(&run(), 1, 0));
+    }
+
+    /// Numbers of every length, and those around where a length ends.
+    fn any_number() -> impl Strategy<Value = u64> {
+        let around = (0..20_u32, -2..=2_i64).prop_map(|(digits, by)| 10_u64.pow(digits).saturating_add_signed(by));
+        prop_oneof![any::<u64>(), 0..2_000_000_u64, around]
+    }
+
+    proptest! {
+        #[test]
+        fn names_sort_like_their_numbers_and_read_back(a in any_number(), b in any_number(), pass in 0..3_u32) {
+            let layout = layout("p");
+            let (first, second) = (GroupName::retry(&run(), pass, a), GroupName::retry(&run(), pass, b));
+            prop_assert_eq!(first.pass_in(&run()), Some((pass, a)));
+            prop_assert_eq!(first.cmp(&second), a.cmp(&b));
+            prop_assert_eq!(first.as_str().parse::<GroupName>(), Ok(first.clone()));
+            // As S3 lists the keys that they are part of.
+            let manifest = |group: &GroupName| layout.group_manifest(&run(), group);
+            let receipt = |group: &GroupName| crate::Receipt::empty(group.clone()).name();
+            let catalog = |group: &GroupName| layout.catalog(&run(), group);
+            prop_assert_eq!(manifest(&first).cmp(&manifest(&second)), a.cmp(&b));
+            prop_assert_eq!(catalog(&first).cmp(&catalog(&second)), a.cmp(&b));
+            prop_assert_eq!(receipt(&first).cmp(&receipt(&second)), a.cmp(&b));
+            prop_assert_eq!(layout.parse_group_manifest(&manifest(&first)), Some((run(), first)));
+        }
+
+        #[test]
+        fn only_one_text_is_a_number(text in "[a-n]?[0-9]{1,20}") {
+            if let Some(number) = parse_number(&text) {
+                prop_assert_eq!(number_text(number), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_foreign_name_may_look_like_a_number_of_seven_digits_only() {
+        let name = |text: &str| text.parse::<GroupName>().expect(text);
+        assert!(GroupName::foreign(&S3Address::new("b", "logs-2026-11.index")).may_be_foreign());
+        for (number, looks_so) in
+            [(0, false), (999_999, false), (1_000_000, true), (9_999_999, true), (10_000_000, false)]
+        {
+            assert_eq!(GroupName::numbered(&run(), number).may_be_foreign(), looks_so, "{number}");
+        }
+        assert!(name("r.retry1.a1234567").may_be_foreign());
+        assert!(!name("r.g1234567").may_be_foreign() && !name("a1234567").may_be_foreign());
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub struct ManifestRef {
     /// Its ETag without quotes, to read it with If-Match; absent in messages of older writers.
     #[serde(rename = "ETag", default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// The rows that its writer put into it; absent in messages of older writers and in events of S3.
+    #[serde(rename = "Rows", default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// MD5 of its stored bytes, 32 hex digits; absent as above.
+    #[serde(rename = "MD5", default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
 }
 
 /// Why a message's body cannot be used.
@@ -38,7 +44,13 @@ pub enum MessageError {
 impl ManifestRef {
     /// The manifest at `address` with the ETag known or not.
     pub fn new(address: S3Address, etag: Option<String>) -> Self {
-        Self { bucket: address.bucket, key: address.key, etag }
+        Self { bucket: address.bucket, key: address.key, etag, rows: None, md5: None }
+    }
+
+    /// The same with what its writer knows of its content.
+    #[must_use]
+    pub fn with_content(self, rows: u64, md5: String) -> Self {
+        Self { rows: Some(rows), md5: Some(md5), ..self }
     }
 
     /// Where it is.
@@ -48,7 +60,7 @@ impl ManifestRef {
 
     /// The message's body.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("three strings are JSON")
+        serde_json::to_string(self).expect("plain fields are JSON")
     }
 }
 
@@ -72,7 +84,9 @@ pub fn parse(body: &str) -> Result<Vec<ManifestRef>, MessageError> {
     match (message.bucket, message.key) {
         (Some(bucket), Some(key)) if bucket.is_empty() || key.is_empty() => Err(MessageError::Empty),
         (Some(bucket), Some(key)) => {
-            Ok(vec![ManifestRef { bucket, key, etag: message.etag.filter(|it| !it.is_empty()) }])
+            let etag = message.etag.filter(|it| !it.is_empty());
+            let md5 = message.md5.filter(|it| !it.is_empty());
+            Ok(vec![ManifestRef { bucket, key, etag, rows: message.rows, md5 }])
         }
         _ => Err(MessageError::Foreign),
     }
@@ -86,6 +100,10 @@ struct Body {
     key: Option<String>,
     #[serde(rename = "ETag")]
     etag: Option<String>,
+    #[serde(rename = "Rows")]
+    rows: Option<u64>,
+    #[serde(rename = "MD5")]
+    md5: Option<String>,
     #[serde(rename = "Event")]
     event: Option<String>,
     #[serde(rename = "Records")]
@@ -124,7 +142,7 @@ impl Record {
         let key = crate::group_manifest::decode_key(&object.key).ok()?;
         let whole = !bucket.name.is_empty() && !key.is_empty();
         let etag = object.etag.filter(|it| !it.is_empty()).map(|it| it.trim_matches('"').to_owned());
-        whole.then_some(ManifestRef { bucket: bucket.name, key, etag })
+        whole.then(|| ManifestRef::new(S3Address::new(bucket.name, key), etag))
     }
 }
 
@@ -141,10 +159,13 @@ mod tests {
 
     #[test]
     fn our_own_messages_read_back_and_the_seeds_are_understood() {
-        let manifest = ManifestRef { bucket: "b".into(), key: "k \"ü\"".into(), etag: Some("e".into()) };
-        assert_eq!(parse(&manifest.to_json()).expect("ours"), [manifest]);
+        let manifest = ManifestRef::new(S3Address::new("b", "k \"ü\""), Some("e".into()));
+        assert_eq!(parse(&manifest.to_json()).expect("ours"), [manifest.clone()]);
+        let counted = manifest.with_content(3, "0cc175b9c0f1b6a831c399e269772661".to_owned());
+        assert!(counted.to_json().ends_with(r#""Rows":3,"MD5":"0cc175b9c0f1b6a831c399e269772661"}"#));
+        assert_eq!(parse(&counted.to_json()).expect("ours"), [counted]);
         let seed = parse(r#"{"Bucket":"b","Key":"k","Later":{"x":1}}"#).expect("the seed's");
-        assert_eq!(seed, [ManifestRef { bucket: "b".into(), key: "k".into(), etag: None }]);
+        assert_eq!(seed, [ManifestRef::new(S3Address::new("b", "k"), None)]);
     }
 
     #[test]

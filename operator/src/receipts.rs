@@ -214,7 +214,23 @@ mod tests {
     }
 
     fn names(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
-        numbers.into_iter().map(|number| format!("r.{number:06}~a2~c1~f1~b20~bc5~bf3~NoSuchKey1")).collect()
+        numbers
+            .into_iter()
+            .map(|number| format!("{}~a2~c1~f1~b20~bc5~bf3~NoSuchKey1", GroupName::numbered(&run(), number)))
+            .collect()
+    }
+
+    #[test]
+    fn a_million_groups_and_more_are_one_beginning() {
+        let mut count = Count::new(run());
+        count.next = 999_998;
+        let mut shown = names(999_998..1_000_003);
+        shown.push("r.retry1.000000~a1~c0~f0~b1".to_owned());
+        assert!(shown.is_sorted(), "{shown:?}");
+        count.begin();
+        count.page(shown.iter().map(String::as_str));
+        assert_eq!((count.next, count.counted().pass(0).groups, count.counted().pass(1).groups), (1_000_003, 5, 1));
+        assert_eq!(count.begin(), Some("r.a1000002~a2~c1~f1~b20~bc5~bf3~NoSuchKey1"));
     }
 
     #[test]

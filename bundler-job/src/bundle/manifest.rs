@@ -117,7 +117,7 @@ pub fn inflated(mut source: impl Read + Send + 'static) -> io::Result<Box<dyn Re
 
 #[cfg(test)]
 mod tests {
-    use s3bundler_contract::{KeyLayout, Layout};
+    use s3bundler_contract::{KeyLayout, Layout, S3Address};
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
         let destination = Destination { bucket: "dst".to_owned(), layout };
         let fallback: RunName = "manifests".parse().expect("a name");
         let of = |bucket: &str, key: &str| {
-            let manifest = ManifestRef { bucket: bucket.to_owned(), key: key.to_owned(), etag: None };
+            let manifest = ManifestRef::new(S3Address::new(bucket, key), None);
             Group::of(&manifest, &destination, &fallback)
         };
         let own = of("dst", "p/groups/r/r.000001.index");

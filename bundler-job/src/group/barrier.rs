@@ -57,10 +57,10 @@ pub(super) fn sources(
     summary: &RunSummary,
     archived: &BTreeMap<GroupName, Archived>,
 ) -> Result<Vec<Source>, Unplanned> {
-    // By number: names of a million groups and more do not sort like their numbers.
     let of_pass = archived.iter().filter_map(|(group, archived)| {
         let (pass, number) = group.pass_in(&summary.run)?;
-        (pass == summary.pass).then_some((number, (group, archived)))
+        let foreign = number >= summary.groups && group.may_be_foreign();
+        (pass == summary.pass && !foreign).then_some((number, (group, archived)))
     });
     let of_pass: BTreeMap<u64, _> = of_pass.collect();
     if let Some((_, (group, _))) = of_pass.range(summary.groups..).next() {
@@ -129,6 +129,7 @@ mod tests {
     fn a_pass_is_whole_by_name_and_not_by_count() {
         let (first, second) = ("r.000000~a1~c0~f0~b1", "r.000001~a1~c0~f0~b1");
         let (retried, foreign) = ("r.retry1.000001~a1~c0~f0~b1", "r.01234567~a1~c0~f0~b1");
+        assert_eq!(planned(0, 2, &[first, second, "r.a1234567~a1~c0~f0~b1"]), Ok(vec![]), "a foreign manifest r.index");
         assert_eq!(planned(0, 2, &[first, retried]), missing(1, 2, "r.000001"));
         assert_eq!(planned(0, 2, &[second, foreign]), missing(1, 2, "r.000000"));
         assert_eq!(planned(0, u64::MAX, &[first, second]), missing(u64::MAX - 2, u64::MAX, "r.000002"));

@@ -234,12 +234,14 @@ impl Queue for MemoryQueue {
 
 #[cfg(test)]
 mod tests {
+    use s3bundler_contract::S3Address;
+
     use super::*;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
     fn manifest(key: &str) -> ManifestRef {
-        ManifestRef { bucket: "b".into(), key: key.into(), etag: None }
+        ManifestRef::new(S3Address::new("b", key), None)
     }
 
     async fn one(queue: &MemoryQueue) -> Delivery {

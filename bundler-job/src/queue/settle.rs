@@ -221,6 +221,8 @@ mod tests {
 
     use std::sync::Mutex;
 
+    use s3bundler_contract::S3Address;
+
     use super::*;
     use crate::queue::MemoryQueue;
     use crate::queue::visibility::VISIBILITY;
@@ -244,7 +246,7 @@ mod tests {
     }
 
     fn manifests(keys: &[&str]) -> Vec<ManifestRef> {
-        keys.iter().map(|key| ManifestRef { bucket: "b".into(), key: (*key).into(), etag: None }).collect()
+        keys.iter().map(|key| ManifestRef::new(S3Address::new("b", *key), None)).collect()
     }
 
     /// What the groups of a message end like, by key, and how the message's work ends then; and which were tried.

@@ -316,6 +316,7 @@ impl Queue for SqsQueue {
 #[cfg(test)]
 mod tests {
     use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchResultEntry};
+    use s3bundler_contract::S3Address;
 
     use super::*;
 
@@ -371,7 +372,7 @@ mod tests {
     #[test]
     fn a_body_has_only_characters_that_sqs_takes_and_reads_back() {
         let key: String = (0..=0xffff_u32).chain([0x0010_ffff]).filter_map(char::from_u32).collect();
-        let manifest = ManifestRef { bucket: "b".into(), key, etag: None };
+        let manifest = ManifestRef::new(S3Address::new("b", key), None);
         let body = body_of(&manifest);
         let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
         assert!(body.chars().all(taken));

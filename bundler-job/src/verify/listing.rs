@@ -145,7 +145,9 @@ pub(super) struct Plan {
 /// The passes of which there is something, but no summary: a pass that has groups, and the one that a later pass must
 /// have been made of. Pure.
 pub(super) fn unfinished(listing: &Listing, run: &RunName) -> BTreeSet<u32> {
-    let grouped = listing.groups.keys().filter_map(|group| group.pass_in(run)).map(|(pass, _)| pass);
+    // What may be foreign is no proof of a pass: a pass that large has groups of lower numbers, too.
+    let own = listing.groups.keys().filter(|group| !group.may_be_foreign());
+    let grouped = own.filter_map(|group| group.pass_in(run)).map(|(pass, _)| pass);
     let seen: BTreeSet<u32> = grouped.chain(listing.summaries.iter().copied()).collect();
     let before = seen.iter().filter_map(|pass| pass.checked_sub(1));
     let passes: BTreeSet<u32> = seen.iter().copied().chain(before).filter(|pass| *pass > 0).collect();
@@ -189,9 +191,9 @@ pub(super) fn plan(
     }
     let mut tasks = Vec::new();
     for (group, names) in groups {
-        let place = group.pass_in(run);
         let uncounted =
             |(pass, number): (u32, u64)| summaries.get(&pass).is_some_and(|summary| number >= summary.groups);
+        let place = group.pass_in(run).filter(|place| !(uncounted(*place) && group.may_be_foreign()));
         if place.is_some_and(uncounted) {
             findings.push(Finding::StrayManifest { manifest: manifest(&group) });
         } else if place.is_some() && names.manifest.is_none() {

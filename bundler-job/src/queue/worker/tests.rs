@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use s3bundler_contract::S3Address;
+
 use super::*;
 use crate::queue::{Disposition, MemoryQueue};
 
@@ -19,7 +21,7 @@ fn options(groups: usize) -> WorkerOptions {
 }
 
 fn manifest(key: &str) -> ManifestRef {
-    ManifestRef { bucket: "b".into(), key: key.into(), etag: None }
+    ManifestRef::new(S3Address::new("b", key), None)
 }
 
 /// A queue with these messages that is closed, so that work on it ends.
