@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use s3bundler_contract::{KeyLayout, Layout};
+use s3bundler_contract::{Group, GroupName, KeyLayout, Layout, RunName};
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
@@ -86,6 +86,12 @@ fn error_inside_200(code: &str) -> Fault {
 /// 200 for a PUT that never came to the server.
 fn put_that_says_200() -> Fault {
     Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() }
+}
+
+/// A group of the run's own.
+fn own_group(number: u64) -> Group {
+    let run: RunName = RUN.parse().unwrap();
+    Group { name: GroupName::numbered(&run, number), run, own: true }
 }
 
 const CONFLICT: &str = "ConditionalRequestConflict";
@@ -522,7 +528,7 @@ async fn what_dead_attempts_left_is_swept_and_what_only_looks_like_it_is_not() {
     let bench = Bench::of_groups(1).await;
     let Bench { world, bucket, .. } = &bench;
     let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
-    let stem = layout.archive_stem(SOURCE, &format!("{RUN}.000000").parse().unwrap());
+    let stem = layout.archive_stem(SOURCE, &own_group(0));
     let keys = |names: &[&str]| names.iter().map(|name| format!("{stem}{name}")).collect::<Vec<_>>();
     let dead = keys(&["aaaaaaaa.tar", "aaaaaaaa.index", "bbbbbbbb.tar.gz", "cccccccc.tar.zst"]);
     let mut others = keys(&["b-aaaaaaaa.tar", "aaaaaaa.tar", "aaaaaaaa.zip", "AAAAAAAA.tar", "aaaaaaaa.tar.old"]);

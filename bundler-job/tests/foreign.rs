@@ -131,7 +131,11 @@ async fn dead_letters_are_a_manifest_to_feed_back_in() {
     let done = world.bundle(&["--manifest", "s3://manifests/x.index"]).await;
     assert!(done.stdout.contains("NoSuchKey"), "{done}");
     client::put_object(&world.s3, "source", "late, \"&\"", "late, \"&\"").await.unwrap();
-    world.bundle(&["--manifest", "s3://manifests/x.index.dlq", "--name", "again"]).await;
+    // Of the run, under its destination: the manifest's own bucket may be read-only.
+    let dead_letters = world.archived().keys("groups").await.pop().unwrap();
+    assert!(dead_letters.starts_with("manifests/x.") && dead_letters.ends_with(".index.dlq"), "{dead_letters}");
+    assert_eq!(client::list_keys(&world.s3, "manifests", "").await.unwrap(), ["x.index"]);
+    world.bundle(&["--manifest", &format!("s3://archive/p/groups/{dead_letters}"), "--name", "again"]).await;
     assert_eq!(world.found().await, ["plain", "late, \"&\""].map(|key| (key.to_owned(), 1)).into());
     world.verify("again").await;
 }
@@ -160,4 +164,74 @@ async fn all_manifests_under_a_prefix_are_a_run_of_their_own() {
     world.verify("seed").await;
     let again = run().run().await.unwrap();
     assert!(again.stdout.starts_with("run seed was complete: 2 groups, nothing to do"), "{again}");
+}
+
+/// Keys and ETags of everything in the destination.
+async fn snapshot(world: &World) -> BTreeMap<String, String> {
+    let listed = world.s3.list_objects_v2().bucket("archive").send().await.unwrap();
+    assert_ne!(listed.is_truncated(), Some(true));
+    let objects = listed.contents.unwrap_or_default().into_iter();
+    objects.map(|object| (object.key.unwrap(), object.e_tag.unwrap())).collect()
+}
+
+/// What differs from an earlier snapshot. New objects do not count.
+fn lost(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+    before.iter().filter(|(key, etag)| after.get(*key) != Some(etag)).map(|(key, _)| key.clone()).collect()
+}
+
+#[tokio::test]
+async fn one_manifest_in_two_runs_is_two_archives_also_if_the_sources_were_deleted_in_between() {
+    let world = World::new().await;
+    world.manifest("seed/x.index", seed_manifest(&KEYS)).await;
+    for key in &KEYS[..2] {
+        world.s3.delete_object().bucket("source").key(*key).send().await.unwrap();
+    }
+    let manifest = ["--manifest", "s3://manifests/seed/x.index", "--name"];
+    world.bundle(&[&manifest[..], &["first"]].concat()).await;
+    let first = snapshot(&world).await;
+    for key in &KEYS[2..] {
+        world.s3.delete_object().bucket("source").key(*key).send().await.unwrap();
+    }
+    let done = world.bundle(&[&manifest[..], &["second"]].concat()).await;
+    assert!(done.stdout.contains("failed       4 objects"), "{done}");
+    assert_eq!(lost(&first, &snapshot(&world).await), [""; 0], "the second run changes nothing of the first");
+    assert_eq!(world.found().await, [(KEYS[2].to_owned(), 1), (KEYS[3].to_owned(), 1)].into());
+    for name in ["first", "second"] {
+        world.verify(name).await;
+        let archived = world.archived().keys("groups").await;
+        let dead_letters = archived.iter().filter(|key| key.starts_with(&format!("{name}/"))).count();
+        assert_eq!(dead_letters, 1, "{archived:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_manifest_in_two_runs_at_once_is_two_archives() {
+    let world = World::new().await;
+    world.manifest("seed/x.index", seed_manifest(&KEYS)).await;
+    let bundle = async |name: &str| {
+        world.bundle(&["--manifest", "s3://manifests/seed/x.index", "--name", name]).await;
+    };
+    tokio::join!(bundle("first"), bundle("second"));
+    assert_eq!(world.found().await, KEYS.map(|key| (key.to_owned(), 2)).into());
+    for name in ["first", "second"] {
+        world.verify(name).await;
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_that_are_fed_back_under_two_names_and_fail_again_spoil_neither_run() {
+    let world = World::new().await;
+    client::put_object(&world.s3, "manifests", "x.index", seed_manifest(&["plain", "gone"])).await.unwrap();
+    world.bundle(&["--manifest", "s3://manifests/x.index", "--name", "first"]).await;
+    let dead_letters = format!("s3://archive/p/groups/{}", world.archived().keys("groups").await.pop().unwrap());
+    let before = snapshot(&world).await;
+    // Its own name is one that it may get, too.
+    for name in ["again", "once-more", "first"] {
+        let done = world.bundle(&["--manifest", &dead_letters, "--name", name]).await;
+        assert!(done.stdout.contains("NoSuchKey"), "{done}");
+    }
+    assert_eq!(lost(&before, &snapshot(&world).await), [""; 0]);
+    for name in ["first", "again", "once-more"] {
+        world.verify(name).await;
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{ServerSideEncryption, Tag, Tagging};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use s3bundler_contract::{ArchiveFormat, Attempt, GroupName, KeyLayout, Layout, RunName};
+use s3bundler_contract::{ArchiveFormat, Attempt, Group, GroupName, KeyLayout, Layout, RunName};
 use s3bundler_testbed::cli::{Outcome, Program, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Column, Inventory, Published, inventory_of_bucket};
@@ -133,7 +133,8 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
     let (first, second) = (world.queue("current").await, world.queue("versions").await);
     // As a worker that was killed leaves it.
     let (run, layout): (RunName, _) = ("current".parse().unwrap(), Layout::new("team-a", KeyLayout::Hashed).unwrap());
-    let left = layout.archive(SOURCE, &GroupName::numbered(&run, 0), &Attempt::from_bits(1), ArchiveFormat::Tar);
+    let group = Group { name: GroupName::numbered(&run, 0), run, own: true };
+    let left = layout.archive(SOURCE, &group, &Attempt::from_bits(1), ArchiveFormat::Tar);
     world.s3.create_multipart_upload().bucket(VAULT).key(left).send().await.unwrap();
     let proxy = Proxy::start(&world.administrator).unwrap();
     let (grouper, worker) = (world.grouper.at(proxy.endpoint()), world.worker.at(proxy.endpoint()));

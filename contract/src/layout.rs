@@ -7,6 +7,7 @@
 //! <prefix>/runs/<run>.done.json                                   summary of the grouping
 //! <prefix>/runs/<run>.retry<pass>.done.json                       summary of a retry pass
 //! <prefix>/archives/<hash6>/<bucket>/<group>-<attempt>.tar        archive, .index beside it
+//! <prefix>/archives/<hash6>/<bucket>/run=<run>/<group>-…           the same of a group of an existing manifest
 //! <prefix>/objects/<hash6>/<bucket>/<key>~<hash8>                 copy of a large object, .metadata after it
 //! <prefix>/catalog/run=<run>/<group>.parquet                      the record of a group: its PUT is the commit
 //! <prefix>/receipts/<run>/<group>~a…~c…~f…~b…                     the proof that all of the above is whole
@@ -26,7 +27,9 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
 use crate::address::S3Address;
-use crate::options::{ArchiveFormat, KeyLayout};
+use crate::attempt::Attempt;
+pub use crate::attempt::index_of;
+use crate::options::KeyLayout;
 use crate::row::MAX_KEY_BYTES;
 
 /// What the names of a retry pass have after the run's name and a dot.
@@ -39,9 +42,6 @@ const MAX_GROUP_NAME: usize = 200;
 const FOREIGN_HASH: usize = 8;
 /// Digits of a number that has no letter before it.
 const NUMBER_DIGITS: usize = 6;
-/// Characters of an attempt: 8 × 5 bits, so two of the few attempts of one group never meet.
-const ATTEMPT_LENGTH: usize = 8;
-const ATTEMPT_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Why a name or key is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -166,34 +166,6 @@ impl FromStr for GroupName {
     }
 }
 
-/// One try at archiving a group. Nobody else ever writes under its key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Attempt(String);
-
-impl Attempt {
-    /// An attempt from 40 random bits (the rest is ignored).
-    pub fn from_bits(bits: u64) -> Self {
-        let letter = |n: usize| char::from(ATTEMPT_ALPHABET[usize::try_from((bits >> (5 * n)) & 31).unwrap_or(0)]);
-        Self((0..ATTEMPT_LENGTH).map(letter).collect())
-    }
-
-    /// The attempt as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Attempt {
-    type Err = LayoutError;
-
-    fn from_str(text: &str) -> Result<Self, LayoutError> {
-        if text.len() != ATTEMPT_LENGTH || !text.bytes().all(|b| ATTEMPT_ALPHABET.contains(&b)) {
-            return Err(LayoutError::Attempt(text.to_owned()));
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
 macro_rules! display_as_text {
     ($($type:ty),+) => {$(
         impl fmt::Display for $type {
@@ -294,21 +266,16 @@ impl Layout {
         group.as_str().strip_prefix(run.as_str())?.starts_with('.').then_some((run, group))
     }
 
-    /// What the keys of all attempts' archives and indexes of a group begin with.
-    pub fn archive_stem(&self, source_bucket: &str, group: &GroupName) -> String {
-        format!("{}archives/{}{source_bucket}/{group}-", self.prefix, self.hash6(source_bucket, group.as_str()))
+    /// Where the dead letters of a group are: beside its manifest if the run's grouper wrote that, and at the same key,
+    /// which then has no manifest before the suffix, if it is a manifest from elsewhere.
+    pub fn dead_letters(&self, run: &RunName, group: &GroupName) -> String {
+        format!("{}{DEAD_LETTERS_SUFFIX}", self.group_manifest(run, group))
     }
 
-    /// The archive of one attempt.
-    pub fn archive(&self, source_bucket: &str, group: &GroupName, attempt: &Attempt, format: ArchiveFormat) -> String {
-        format!("{}{attempt}.{format}", self.archive_stem(source_bucket, group))
-    }
-
-    /// The attempt that wrote `key`, where `key` is an archive or an index of exactly this group.
-    pub fn parse_attempt(&self, key: &str, source_bucket: &str, group: &GroupName) -> Option<Attempt> {
-        let (attempt, extension) = key.strip_prefix(&self.archive_stem(source_bucket, group))?.split_once('.')?;
-        let ours = extension == "index" || ArchiveFormat::ALL.iter().any(|format| format.extension() == extension);
-        ours.then(|| attempt.parse().ok()).flatten()
+    /// The group of `run` that a key is the dead letters of.
+    pub fn parse_dead_letters(&self, key: &str, run: &RunName) -> Option<GroupName> {
+        let file = key.strip_prefix(&self.groups(run))?;
+        file.strip_suffix(DEAD_LETTERS_SUFFIX)?.strip_suffix(MANIFEST_SUFFIX)?.parse().ok()
     }
 
     /// What the keys of the run's catalogs begin with.
@@ -355,7 +322,7 @@ impl Layout {
     }
 
     /// First 6 hex digits of md5(bucket/name), as awslabs/s3bundler, with a slash; nothing in a plain layout.
-    fn hash6(&self, bucket: &str, name: &str) -> String {
+    pub(crate) fn hash6(&self, bucket: &str, name: &str) -> String {
         match self.keys {
             KeyLayout::Hashed => format!("{}/", &hex(&Md5::digest(format!("{bucket}/{name}")))[..6]),
             KeyLayout::Plain => String::new(),
@@ -369,15 +336,6 @@ pub const METADATA_SUFFIX: &str = ".metadata";
 pub const MANIFEST_SUFFIX: &str = ".index";
 /// What follows the key of a group manifest in the key of its dead letters.
 pub const DEAD_LETTERS_SUFFIX: &str = ".dlq";
-
-/// The key of the index beside an archive.
-pub fn index_of(archive: &str) -> String {
-    let stem = ArchiveFormat::ALL
-        .iter()
-        .rev()
-        .find_map(|format| archive.strip_suffix(format.extension()).and_then(|stem| stem.strip_suffix('.')));
-    format!("{}.index", stem.unwrap_or(archive))
-}
 
 /// What the names of a pass begin with, without a dot at the end.
 fn pass_name(run: &RunName, pass: u32) -> String {
@@ -433,19 +391,10 @@ mod tests {
     fn keys_begin_with_their_kind() {
         let (layout, run) = (layout("arch/x"), run());
         let group = GroupName::numbered(&run, 7);
-        let attempt = Attempt::from_bits(0);
         assert_eq!(layout.claim(&run), "arch/x/runs/logs-2026-11.json");
         assert_eq!(layout.summary(&run), "arch/x/runs/logs-2026-11.done.json");
         assert_eq!(layout.group_manifest(&run, &group), "arch/x/groups/logs-2026-11/logs-2026-11.000007.index");
         assert_eq!(layout.catalog(&run, &group), "arch/x/catalog/run=logs-2026-11/logs-2026-11.000007.parquet");
-        assert_eq!(
-            layout.archive("src", &group, &attempt, ArchiveFormat::TarGzip),
-            "arch/x/archives/aa3c23/src/logs-2026-11.000007-aaaaaaaa.tar.gz"
-        );
-        assert_eq!(
-            layout.with_keys(KeyLayout::Plain).archive("src", &group, &attempt, ArchiveFormat::Tar),
-            "arch/x/archives/src/logs-2026-11.000007-aaaaaaaa.tar"
-        );
         assert_eq!(self::layout("").claim(&run), "runs/logs-2026-11.json");
     }
 
@@ -608,34 +557,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_groups_own_attempts_are_its_own() {
-        let (layout, run) = (layout("p"), run());
-        let group = GroupName::numbered(&run, 1);
-        let attempt = Attempt::from_bits(u64::MAX);
-        let stem = layout.archive_stem("src", &group);
-        let archive = layout.archive("src", &group, &attempt, ArchiveFormat::TarZstd);
-        assert_eq!(layout.parse_attempt(&archive, "src", &group), Some(attempt.clone()));
-        assert_eq!(layout.parse_attempt(&index_of(&archive), "src", &group), Some(attempt));
-        for other in ["b-aaaaaaaa.tar", "aaaaaaa.tar", "aaaaaaaa.zip", "aaaaaaaa", "AAAAAAAA.tar"] {
-            assert_eq!(layout.parse_attempt(&format!("{stem}{other}"), "src", &group), None, "{other}");
-        }
-    }
-
-    #[test]
     fn foreign_manifests_of_one_name_are_two_groups() {
         let group = |address: &str| GroupName::foreign(&address.parse().expect("an address"));
         assert_ne!(group("s3://b/a/x.index"), group("s3://b/b/x.index"));
         assert!(group("s3://b/a/x.index").as_str().starts_with("x."));
         assert!(group("s3://b/ä ö/ü ß.0.index").as_str().parse::<GroupName>().is_ok());
-    }
-
-    #[test]
-    fn an_index_lies_beside_its_archive() {
-        for (archive, index) in
-            [("a/g-x.tar", "a/g-x.index"), ("a/g-x.tar.gz", "a/g-x.index"), ("a/g-x.tar.zst", "a/g-x.index")]
-        {
-            assert_eq!(index_of(archive), index);
-        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! allocating more than a small multiple of its input.
 
 pub mod address;
+pub mod attempt;
 pub mod exit;
 pub mod given;
 pub mod group_manifest;
@@ -26,9 +27,10 @@ pub mod row;
 pub mod size;
 
 pub use address::S3Address;
+pub use attempt::{Attempt, Group};
 pub use exit::ExitCode;
 pub use given::GivenManifests;
-pub use layout::{Attempt, GroupName, Layout, RunName};
+pub use layout::{GroupName, Layout, RunName};
 pub use options::{ArchiveFormat, ArchiveOptions, GroupOptions, KeyLayout, SelectOptions};
 pub use queue_url::QueueUrl;
 pub use reason::{LeftOut, Reason};

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use s3bundler_contract::{GroupName, KeyLayout, Layout, Receipt};
+use s3bundler_contract::{KeyLayout, Layout, Receipt, RunName};
 
 fuzz_target!(|name: &str| {
     if let Ok(receipt) = Receipt::parse(name) {
@@ -12,6 +12,9 @@ fuzz_target!(|name: &str| {
     if let Some((run, group)) = layout.parse_group_manifest(name) {
         assert_eq!(layout.group_manifest(&run, &group), name);
     }
-    let group: GroupName = "r.000001".parse().expect("a good name");
-    let _ = layout.parse_attempt(name, "src", &group);
+    let run: RunName = "r".parse().expect("a good name");
+    if let Some((group, attempt)) = layout.parse_archive(name, &run) {
+        assert!(name.contains(group.name.as_str()) && name.contains(attempt.as_str()));
+    }
+    let _ = layout.parse_dead_letters(name, &run);
 });

@@ -9,14 +9,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use s3bundler_contract::{Receipt, S3Address};
-use tokio::io::AsyncWriteExt as _;
+use s3bundler_contract::{Group, Receipt, S3Address};
 
 use super::BundleError;
-use super::manifest::Group;
-use super::sweep::sweep;
+use super::sweep::Sweeper;
 use crate::args::Destination;
-use crate::catalog::{Catalog, Publication, publish};
+use crate::catalog::{Committed, Publication, publish};
 use crate::s3::{ErrorKind, Put, PutBody, S3};
 
 /// PUTs of the catalog before the group is given back. Each has the SDK's own retries inside.
@@ -29,37 +27,14 @@ pub struct Committer {
     pub s3: S3,
     /// Under which prefix.
     pub destination: Destination,
-}
-
-/// A committed catalog on scratch.
-#[derive(Debug)]
-pub struct Committed(Catalog);
-
-impl Committed {
-    /// The attempt that won.
-    pub fn attempt(&self) -> &str {
-        &self.0.record().attempt
-    }
+    /// Removes what other attempts have left.
+    pub sweeper: Sweeper,
 }
 
 impl Committer {
-    /// Step 1, and step 4's reading: the group's catalog, where it has one.
+    /// Step 1, and step 4's reading: the group's catalog, if it has one.
     pub async fn read(&self, group: &Group, scratch: &Path) -> Result<Option<Committed>, BundleError> {
-        let address = self.destination.address(self.destination.layout.catalog(&group.run, &group.name));
-        let mut body = match self.s3.open(&address, None).await {
-            Ok((body, _)) => body,
-            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(BundleError::ReadBack(error)),
-        };
-        let scratch_error = |cause| BundleError::Scratch { path: scratch.to_owned(), cause };
-        let file = tempfile::tempfile_in(scratch).map_err(scratch_error)?;
-        let mut sink = tokio::fs::File::from_std(file);
-        while let Some(chunk) = body.next().await.map_err(BundleError::ReadBack)? {
-            sink.write_all(&chunk).await.map_err(scratch_error)?;
-        }
-        sink.flush().await.map_err(scratch_error)?;
-        let catalog = Catalog::open(sink.into_std().await);
-        catalog.map(|catalog| Some(Committed(catalog))).map_err(|cause| BundleError::Catalog { address, cause })
+        Ok(Committed::read(&self.s3, &self.destination, &group.run, &group.name, scratch).await?)
     }
 
     /// Steps 3 and 4: PUT, and read back whose catalog it is. `None`: nobody's, give the message back.
@@ -92,35 +67,65 @@ impl Committer {
     /// Steps 5 to 7 for a group whose catalog was read from S3. Winner, loser and redelivery do the same.
     pub async fn finish(
         &self,
-        group: &Group,
-        Committed(catalog): Committed,
+        committed: Committed,
         manifest: (&S3Address, &str),
         source_bucket: &str,
         scratch: &Path,
     ) -> Result<Receipt, BundleError> {
-        let record = catalog.record();
-        let (theirs, their_etag) = (record.manifest(), record.manifest_etag.as_str());
-        if (&theirs, their_etag) != manifest {
-            return Err(BundleError::NameTaken {
-                group: group.name.clone(),
-                ours: format!("{} with ETag {}", manifest.0, manifest.1),
-                theirs: format!("{theirs} with ETag {their_etag}"),
-            });
-        }
+        check_manifest(&committed, manifest)?;
         // Before the receipt: a run that is started again does not come back to a group that has one.
-        let swept = sweep(&self.s3, &self.destination, &group.name, source_bucket, &record.attempt).await;
-        swept.map_err(BundleError::Sweep)?;
+        self.sweeper.sweep(&committed, &self.destination.layout, source_bucket).await;
         let publication = Publication {
             destination: self.destination.clone(),
-            run: group.run.clone(),
-            group: group.name.clone(),
+            run: committed.group().run.clone(),
+            group: committed.group().name.clone(),
             scratch: scratch.to_owned(),
         };
-        publish(&self.s3, &publication, catalog).await.map_err(BundleError::Publish)
+        publish(&self.s3, &publication, committed).await.map_err(BundleError::Publish)
     }
 
-    /// Deletes an archive of ours that lost. Only after a catalog that names another was read.
-    pub async fn discard(&self, archive: &str) -> Result<(), BundleError> {
-        self.s3.delete(&self.destination.address(archive)).await.map_err(BundleError::Sweep)
+    /// The same for a group that another attempt has committed. Its archive has to be there: otherwise the group fails,
+    /// and what this attempt has archived (`ours`, if it came that far) is kept. It is deleted only once a catalog that
+    /// names another attempt was read and the archive that it names was seen.
+    pub async fn finish_anothers(
+        &self,
+        committed: Committed,
+        ours: Option<&str>,
+        manifest: (&S3Address, &str),
+        source_bucket: &str,
+        scratch: &Path,
+    ) -> Result<Receipt, BundleError> {
+        check_manifest(&committed, manifest)?;
+        match committed.whole(&self.s3).await.map_err(BundleError::ReadBack)? {
+            Ok(whole) => {
+                if let Some(ours) = ours {
+                    self.sweeper.discard(&whole, ours).await;
+                }
+            }
+            Err(archive) => {
+                let ours = ours.map(|key| self.destination.address(key));
+                let kept = match ours {
+                    Some(ours) => self.s3.head(&ours).await.map_err(BundleError::ReadBack)?.map(|_| ours),
+                    None => None,
+                };
+                let (catalog, archive) = (committed.address(), self.destination.address(archive.key));
+                return Err(BundleError::ArchiveMissing { catalog, archive, kept });
+            }
+        }
+        self.finish(committed, manifest, source_bucket, scratch).await
     }
+}
+
+/// Whether the catalog was made of this manifest, with this ETag.
+fn check_manifest(committed: &Committed, manifest: (&S3Address, &str)) -> Result<(), BundleError> {
+    let record = committed.record();
+    let (theirs, their_etag) = (record.manifest(), record.manifest_etag.as_str());
+    if (&theirs, their_etag) == manifest {
+        return Ok(());
+    }
+    Err(BundleError::NameTaken {
+        group: committed.group().name.clone(),
+        ours: format!("{} with ETag {}", manifest.0, manifest.1),
+        theirs: format!("{theirs} with ETag {their_etag}"),
+    })
 }

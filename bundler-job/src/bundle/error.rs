@@ -11,7 +11,7 @@ use super::budget::TooSmall;
 use super::fetch::FetchError;
 use super::manifest::ManifestError;
 use super::pack::PackError;
-use crate::catalog::{CatalogError, PublishError};
+use crate::catalog::{CatalogError, PublishError, ReadError};
 use crate::queue::Disposition;
 use crate::s3::{ErrorKind, S3Error};
 
@@ -90,18 +90,48 @@ pub enum BundleError {
         /// The catalog's.
         theirs: String,
     },
+    /// The catalog is of another group, or names an archive that is not this group's.
+    #[error("{address} is not the catalog of this group: {problem}; use another run name or prefix")]
+    Foreign {
+        /// The catalog.
+        address: S3Address,
+        /// What differs.
+        problem: String,
+    },
+    /// The archive of the attempt that committed the group does not exist.
+    #[error(
+        "{catalog} names the archive {archive}, which does not exist or has another size; {}no receipt is written; \
+         restore the archive, or archive the group again",
+        .kept.as_ref().map(|kept| format!("this attempt's own archive {kept} is kept; ")).unwrap_or_default()
+    )]
+    ArchiveMissing {
+        /// The catalog.
+        catalog: S3Address,
+        /// The archive that it names.
+        archive: S3Address,
+        /// What this attempt archived.
+        kept: Option<S3Address>,
+    },
     /// The catalog was put, and still is not there.
     #[error("the catalog of group {0} was put and is not there; the group is given back")]
     Undecided(GroupName),
     /// Index, dead letters or receipt could not be written.
     #[error(transparent)]
     Publish(PublishError),
-    /// What other attempts left could not be removed.
-    #[error("the group is archived, but what other attempts left could not be removed: {0}")]
-    Sweep(S3Error),
     /// The process is ending.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<ReadError> for BundleError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::S3(error) => Self::ReadBack(error),
+            ReadError::Scratch { path, cause } => Self::Scratch { path, cause },
+            ReadError::Catalog { address, cause } => Self::Catalog { address, cause },
+            ReadError::Foreign { address, problem } => Self::Foreign { address, problem },
+        }
+    }
 }
 
 impl BundleError {
@@ -122,6 +152,8 @@ impl BundleError {
             | Self::Claim { .. }
             | Self::Catalog { .. }
             | Self::NameTaken { .. }
+            | Self::Foreign { .. }
+            | Self::ArchiveMissing { .. }
             | Self::Memory(_) => Disposition::LeaveForRedrive,
             Self::Manifest(ManifestError::Scratch(_))
             | Self::Fetch(FetchError::Scratch { .. })
@@ -129,7 +161,7 @@ impl BundleError {
             | Self::Pack(_)
             | Self::CatalogWrite(_) => Disposition::Fatal,
             Self::Fetch(FetchError::Source(error) | FetchError::Destination(error)) => of_source(error),
-            Self::Upload(error) | Self::ReadBack(error) | Self::Sweep(error) => match error.kind {
+            Self::Upload(error) | Self::ReadBack(error) => match error.kind {
                 ErrorKind::Denied | ErrorKind::NoBucket | ErrorKind::Unreachable => Disposition::Fatal,
                 _ => Disposition::GiveBack,
             },
@@ -151,11 +183,13 @@ impl BundleError {
             Self::Manifest(ManifestError::Columns { .. })
             | Self::Row { .. }
             | Self::Claim { .. }
+            | Self::Foreign { .. }
+            | Self::ArchiveMissing { .. }
             | Self::Catalog { .. } => ExitCode::Unreadable,
             Self::Memory(_) | Self::NameTaken { .. } => ExitCode::Usage,
             Self::Fetch(error) => error.exit(),
             Self::SourceDenied { .. } => ExitCode::Permission,
-            Self::Upload(error) | Self::Sweep(error) => error.writing(),
+            Self::Upload(error) => error.writing(),
             Self::Publish(error) => error.exit(),
             Self::Undecided(_) => ExitCode::Upload,
             Self::Cancelled => ExitCode::Terminated,

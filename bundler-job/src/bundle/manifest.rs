@@ -1,4 +1,4 @@
-//! The group manifest of a message, on scratch: which run and group it is, and its rows.
+//! The group manifest of a message, on scratch: its rows.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek as _, Write as _};
@@ -6,37 +6,11 @@ use std::path::Path;
 
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowReader};
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{GroupName, RunName};
 
-use crate::args::Destination;
 use crate::s3::{Body, S3, S3Error};
 
 /// RFC 1952, section 2.3.1.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// The run and the group that a manifest stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// The run.
-    pub run: RunName,
-    /// The group.
-    pub name: GroupName,
-    /// Whether the run's own grouper wrote the manifest, so that the run has a claim.
-    pub own: bool,
-}
-
-impl Group {
-    /// A manifest under the destination's `groups/` is its run's; any other is recorded under `fallback`.
-    pub fn of(manifest: &ManifestRef, destination: &Destination, fallback: &RunName) -> Self {
-        let own = (manifest.bucket == destination.bucket)
-            .then(|| destination.layout.parse_group_manifest(&manifest.key))
-            .flatten();
-        match own {
-            Some((run, name)) => Self { run, name, own: true },
-            None => Self { run: fallback.clone(), name: GroupName::foreign(&manifest.address()), own: false },
-        }
-    }
-}
 
 /// A group manifest on scratch.
 #[derive(Debug)]
@@ -113,27 +87,4 @@ pub fn inflated(mut source: impl Read + Send + 'static) -> io::Result<Box<dyn Re
     let gzip = start == GZIP_MAGIC;
     let whole = Cursor::new(start).chain(source);
     Ok(if gzip { Box::new(flate2::read::MultiGzDecoder::new(whole)) } else { Box::new(whole) })
-}
-
-#[cfg(test)]
-mod tests {
-    use s3bundler_contract::{KeyLayout, Layout, S3Address};
-
-    use super::*;
-
-    #[test]
-    fn a_manifest_of_another_place_is_a_foreign_group() {
-        let layout = Layout::new("p", KeyLayout::Hashed).expect("a prefix");
-        let destination = Destination { bucket: "dst".to_owned(), layout };
-        let fallback: RunName = "manifests".parse().expect("a name");
-        let of = |bucket: &str, key: &str| {
-            let manifest = ManifestRef::new(S3Address::new(bucket, key), None);
-            Group::of(&manifest, &destination, &fallback)
-        };
-        let own = of("dst", "p/groups/r/r.000001.index");
-        assert_eq!((own.run.as_str(), own.name.as_str(), own.own), ("r", "r.000001", true));
-        for foreign in [of("other", "p/groups/r/r.000001.index"), of("dst", "seed/x.0.index")] {
-            assert_eq!((foreign.run.as_str(), foreign.own), ("manifests", false), "{foreign:?}");
-        }
-    }
 }

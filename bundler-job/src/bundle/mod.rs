@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{ArchiveOptions, ByteSize, Receipt, RunClaim, RunName};
+use s3bundler_contract::{ArchiveOptions, ByteSize, Group, Receipt, RunClaim, RunName};
 use tempfile::NamedTempFile;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,8 @@ use commit::Committer;
 use copy::Copier;
 use fetch::Fetcher;
 use limiter::Limiters;
-use manifest::{Group, Manifest};
+use manifest::Manifest;
+use sweep::Sweeper;
 use upload::Upload;
 
 /// No claim is larger; prefixes are what makes it grow.
@@ -116,6 +117,7 @@ pub struct Bundler {
     limiters: Arc<Limiters>,
     claims: Arc<Mutex<HashMap<RunName, Option<ArchiveOptions>>>>,
     progress: Progress,
+    sweeper: Sweeper,
 }
 
 /// A group that is done.
@@ -131,17 +133,18 @@ impl Bundler {
     /// A bundler with these settings; talks to nobody yet.
     pub fn new(s3: S3, settings: Settings, progress: Progress) -> Self {
         let limiters = Arc::new(Limiters::new(settings.concurrency));
-        Self { s3, settings: Arc::new(settings), limiters, claims: Arc::default(), progress }
+        let sweeper = Sweeper::new(s3.clone());
+        Self { s3, settings: Arc::new(settings), limiters, claims: Arc::default(), progress, sweeper }
     }
 
     /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not committed is undone; one
     /// whose commit was sent is finished.
     pub async fn bundle(&self, manifest: &ManifestRef, cancel: &CancellationToken) -> Result<GroupReport, BundleError> {
         let Settings { destination, fallback_run, fieldnames, scratch, .. } = &*self.settings;
-        let group = Group::of(manifest, destination, fallback_run);
+        let group = Group::of(&manifest.address(), &destination.bucket, &destination.layout, fallback_run);
         let options = self.archive_options(&group).await?;
         let destination = destination.with_keys(options.key_layout);
-        let committer = Committer { s3: self.s3.clone(), destination };
+        let committer = Committer { s3: self.s3.clone(), destination, sweeper: self.sweeper.clone() };
 
         let rows = Manifest::fetch(&self.s3, manifest, fieldnames.as_ref(), scratch).await?;
         let outline = self.outline(manifest, &rows, &options).await?;
@@ -149,14 +152,14 @@ impl Bundler {
         let source = (&address, rows.etag.as_str());
         let source_bucket = outline.source_bucket.as_str();
         if let Some(committed) = committer.read(&group, scratch).await? {
-            let receipt = committer.finish(&group, committed, source, source_bucket, scratch).await?;
+            let receipt = committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
             self.progress.group();
             return Ok(GroupReport { receipt, committed_here: false });
         }
 
         let attempt = new_attempt();
         let layout = &committer.destination.layout;
-        let archive = layout.archive(&outline.source_bucket, &group.name, &attempt, options.format);
+        let archive = layout.archive(&outline.source_bucket, &group, &attempt, options.format);
         let address_of_archive = committer.destination.address(&archive);
         let upload = Upload::new(self.s3.clone(), address_of_archive, options.storage_class.clone());
         let record = GroupRecord {
@@ -184,7 +187,8 @@ impl Bundler {
                 // Another worker may have committed the group and swept this upload away.
                 return match committer.read(&group, scratch).await {
                     Ok(Some(committed)) => {
-                        let receipt = committer.finish(&group, committed, source, source_bucket, scratch).await?;
+                        let receipt =
+                            committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
                         Ok(GroupReport { receipt, committed_here: false })
                     }
                     _ => Err(error),
@@ -196,10 +200,11 @@ impl Bundler {
         let committed = committer.put(&group, catalog.path(), scratch).await?;
         let committed = committed.ok_or_else(|| BundleError::Undecided(group.name.clone()))?;
         let won = committed.attempt() == attempt.as_str();
-        if !won {
-            committer.discard(&archive).await?;
-        }
-        let receipt = committer.finish(&group, committed, source, source_bucket, scratch).await?;
+        let receipt = if won {
+            committer.finish(committed, source, source_bucket, scratch).await?
+        } else {
+            committer.finish_anothers(committed, Some(&archive), source, source_bucket, scratch).await?
+        };
         self.progress.group();
         Ok(GroupReport { receipt, committed_here: won })
     }

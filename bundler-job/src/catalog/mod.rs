@@ -9,6 +9,7 @@
 //! Index, dead letters and receipt are functions of the catalog's bytes alone, so that whoever writes them (the winner
 //! of the commit, a loser, a redelivery, `verify --repair`) writes the same bytes.
 
+mod committed;
 mod crc64nvme;
 mod derive;
 mod error;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 
 use s3bundler_contract::{Reason, Row};
 
+pub use committed::{Committed, ReadError, Unreferenced, Whole};
 pub use crc64nvme::{Crc64Writer, crc64nvme_from_base64, crc64nvme_to_base64};
 pub use derive::{Derived, DerivedFile, derive};
 pub use error::CatalogError;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::types::StorageClass;
 use bytes::Bytes;
+use s3bundler_contract::attempt::run_folder;
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns};
 use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
-use s3bundler_contract::{ExitCode, GroupName, Receipt, RunName, S3Address};
+use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address};
 
-use super::{Catalog, CatalogError, Derived, GroupRecord, derive};
+use super::{CatalogError, Committed, Derived, GroupRecord, derive};
 use crate::args::Destination;
 use crate::s3::{Put, PutBody, S3, S3Error};
 
@@ -41,14 +42,6 @@ pub enum PublishError {
         /// Why.
         cause: CatalogError,
     },
-    /// The catalog is of another group, or names an archive that is not this group's.
-    #[error("{address} is not the catalog of this group: {problem}")]
-    Foreign {
-        /// The catalog.
-        address: S3Address,
-        /// How one sees it.
-        problem: String,
-    },
     /// S3 did not take an object.
     #[error(transparent)]
     S3(#[from] S3Error),
@@ -67,7 +60,6 @@ impl PublishError {
     pub const fn exit(&self) -> ExitCode {
         match self {
             Self::Catalog { cause, .. } => cause.exit(),
-            Self::Foreign { .. } => ExitCode::Unreadable,
             Self::S3(error) => error.writing(),
             Self::Stopped { .. } => ExitCode::Unexpected,
         }
@@ -80,8 +72,9 @@ impl GroupRecord {
         S3Address::new(&self.manifest_bucket, &self.manifest_key)
     }
 
-    /// Where the dead letters are, if there are any.
-    pub fn dead_letters(&self) -> S3Address {
+    /// Where earlier releases wrote the dead letters of a group of an existing manifest: beside the manifest. Two runs of
+    /// one manifest share that key, so that it is only read.
+    pub fn earlier_dead_letters(&self) -> S3Address {
         S3Address::new(&self.manifest_bucket, format!("{}{DEAD_LETTERS_SUFFIX}", self.manifest_key))
     }
 
@@ -89,18 +82,17 @@ impl GroupRecord {
     /// dead letters are written beside what it names.
     pub fn difference(&self, destination: &Destination, run: &RunName, group: &GroupName) -> Option<String> {
         let manifest = self.manifest();
-        let ours = match destination.layout.parse_group_manifest(&manifest.key) {
-            Some((of, named)) if manifest.bucket == destination.bucket => of == *run && named == *group,
-            _ => GroupName::foreign(&manifest) == *group,
-        };
-        if !ours {
+        let of = Group::of(&manifest, &destination.bucket, &destination.layout, run);
+        if (&of.run, &of.name) != (run, group) {
             return Some(format!("it was made of the group manifest {manifest}"));
         }
         let archive = self.archive.as_ref()?;
         let file = archive.key.rsplit('/').next().unwrap_or_default();
         let stem = format!("{group}-{}.", self.attempt);
         let below = archive.key.strip_prefix(destination.layout.root()).is_some_and(|it| it.starts_with("archives/"));
-        (!below || !file.starts_with(&stem))
+        // Without a folder it is a key of an earlier release, or of a group that the run's own grouper made.
+        let of_run = run_folder(&archive.key).is_none_or(|folder| folder == run.as_str() && !of.own);
+        (!below || !of_run || !file.starts_with(&stem))
             .then(|| format!("it names the archive {:?}, not one of attempt {}", archive.key, self.attempt))
     }
 }
@@ -110,19 +102,20 @@ impl Publication {
     pub fn catalog(&self) -> S3Address {
         self.destination.address(self.destination.layout.catalog(&self.run, &self.group))
     }
+
+    /// Where the group's dead letters are, if there are any.
+    pub fn dead_letters(&self) -> S3Address {
+        self.destination.address(self.destination.layout.dead_letters(&self.run, &self.group))
+    }
 }
 
-/// Writes index, dead letters and, last, the receipt of a group. `catalog` is what a GET from S3 gave: never what this
-/// process remembers of it, since another attempt may have won.
-pub async fn publish(s3: &S3, publication: &Publication, catalog: Catalog) -> Result<Receipt, PublishError> {
-    let Publication { destination, run, group, scratch, .. } = publication;
+/// Writes index, dead letters and, last, the receipt of a group from its catalog as it was read from S3: never from what
+/// this process remembers of it, since another attempt may have won.
+pub async fn publish(s3: &S3, publication: &Publication, committed: Committed) -> Result<Receipt, PublishError> {
     let address = publication.catalog();
-    let record = catalog.record().clone();
-    if let Some(problem) = record.difference(destination, run, group) {
-        return Err(PublishError::Foreign { address, problem });
-    }
-    let scratch = scratch.clone();
-    let derived = match tokio::task::spawn_blocking(move || derive(&catalog, &scratch, |_| ())).await {
+    let record = committed.record().clone();
+    let scratch = publication.scratch.clone();
+    let derived = match tokio::task::spawn_blocking(move || derive(committed.catalog(), &scratch, |_| ())).await {
         Ok(Ok(derived)) => derived,
         Ok(Err(cause)) => return Err(PublishError::Catalog { address, cause }),
         Err(cause) => return Err(PublishError::Stopped { address, cause }),
@@ -157,7 +150,7 @@ pub(crate) async fn publish_derived(
             crc64nvme: Some(dead_letters.crc64nvme),
             ..Put::default()
         };
-        put_file(s3, &record.dead_letters(), &dead_letters.path, &put).await?;
+        put_file(s3, &publication.dead_letters(), &dead_letters.path, &put).await?;
     }
     let receipt = derived.totals.receipt(group.clone());
     let put = Put { storage_class: Some(StorageClass::Standard.as_str()), ..Put::default() };
@@ -200,6 +193,7 @@ mod tests {
             ("dst", "p/groups/run/run.000002.index", archive),
             ("dst", "p/groups/other/run.000001.index", archive),
             ("dst", manifest, "p/archives/aa3c23/src/run.000001-bbbbbbbb.tar"),
+            ("dst", manifest, "p/archives/aa3c23/src/run=run/run.000001-aaaaaaaa.tar"),
             ("dst", manifest, "p/archives/aa3c23/src/run.000002-aaaaaaaa.tar"),
             ("dst", manifest, "archives/aa3c23/src/run.000001-aaaaaaaa.tar"),
             ("dst", manifest, "p/groups/run.000001-aaaaaaaa.tar"),
@@ -211,5 +205,8 @@ mod tests {
         let archive = format!("p/archives/src/{group}-aaaaaaaa.tar");
         assert_eq!(difference("other", "x/a.index", &archive, &group), None);
         assert!(difference("other", "y/a.index", &archive, &group).is_some());
+        let of_run = |run: &str| format!("p/archives/src/run={run}/{group}-aaaaaaaa.tar");
+        assert_eq!(difference("other", "x/a.index", &of_run("run"), &group), None);
+        assert!(difference("other", "x/a.index", &of_run("another"), &group).is_some(), "another run's archive");
     }
 }

@@ -152,7 +152,7 @@ pub enum Finding {
         /// Why it is one.
         problem: String,
     },
-    /// Dead letters of a group without failed rows.
+    /// Dead letters of a group without failed rows, or without a catalog.
     StrayDeadLetters {
         /// The dead letters.
         object: S3Address,
@@ -375,7 +375,10 @@ impl fmt::Display for Finding {
             ),
             Self::StrayReceipt { receipt, problem } => write!(f, "{receipt} {problem}; see who wrote it"),
             Self::StrayDeadLetters { object } => {
-                write!(f, "{object} is there, but no row of the group failed; do not feed it back in, delete it")
+                write!(
+                    f,
+                    "{object} is there, but no catalog of its group has failed rows; do not feed it back in, delete it"
+                )
             }
             Self::Missing { part, object } => {
                 write!(f, "{object}, the {} of its group, is missing; {}", part.name(), part.remedy())

@@ -1,27 +1,24 @@
 //! One group: its catalog, and everything that the catalog names, compared with what S3 has.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{GroupName, KeyLayout, Reason, Receipt, RowDigest, S3Address};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use super::archive::{self, Reading, ReadingError};
 use super::finding::{Finding, Findings, Part};
 use super::listing::{Role, Task};
 use super::{VerifyError, VerifyRequest};
-use crate::bundle::sweep::sweep;
+use crate::bundle::sweep::Sweeper;
 use crate::catalog::{
-    Catalog, CatalogError, Derived, Outcome, Publication, Totals, crc64nvme_from_base64, crc64nvme_to_base64, derive,
-    publish_derived,
+    CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, crc64nvme_from_base64,
+    crc64nvme_to_base64, derive, publish_derived,
 };
 use crate::progress::Progress;
-use crate::s3::{Body, ErrorKind, S3, S3Error};
+use crate::s3::{ErrorKind, S3, S3Error};
 
 /// HEADs in flight for the copied objects of a group.
 const HEADS: usize = 16;
@@ -91,7 +88,7 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     let mut following = group.following(&catalog, &derived).await?;
     if scope.request.repair && !following.is_empty() && repairable(&lasting, &following) {
         if let Some(source_bucket) = &source_bucket {
-            group.sweep(source_bucket, &catalog).await?;
+            group.sweep(source_bucket, &catalog).await;
         }
         publish_derived(scope.s3, &group.publication(), catalog.record(), &derived).await?;
         group.task.names.receipts = scope.receipts(&group.task.group).await?;
@@ -154,7 +151,7 @@ struct Group<'a> {
 
 /// A catalog, and what was found while it was read.
 struct Read {
-    catalog: Arc<Catalog>,
+    catalog: Arc<Committed>,
     derived: Derived,
     /// The bucket of its first row; archives lie under it.
     source_bucket: Option<String>,
@@ -173,21 +170,31 @@ impl Group<'_> {
             findings.push(unreadable(format!("it has more than {CATALOG_BYTES} bytes")));
             return Ok(None);
         }
-        let file = match self.scope.fetch(&self.address).await {
-            Ok(file) => file,
-            Err(VerifyError::Read(error)) if error.kind == ErrorKind::NotFound => {
-                findings.push(unreadable("it disappeared after it was listed".to_owned()));
+        let VerifyRequest { destination, run, scratch, .. } = self.scope.request;
+        let problem = match Committed::read(self.scope.s3, destination, run, &self.task.group, scratch).await {
+            Ok(Some(committed)) => Ok(Arc::new(committed)),
+            Ok(None) => Err(unreadable("it disappeared after it was listed".to_owned())),
+            Err(ReadError::Foreign { address: catalog, problem }) => Err(Finding::ForeignCatalog { catalog, problem }),
+            Err(ReadError::S3(error)) => return Err(error.into()),
+            Err(ReadError::Scratch { cause, .. } | ReadError::Catalog { cause: CatalogError::Io(cause), .. }) => {
+                return Err(VerifyError::Scratch { object: self.address.clone(), cause: cause.into() });
+            }
+            Err(ReadError::Catalog { cause, .. }) => Err(unreadable(cause.to_string())),
+        };
+        let committed = match problem {
+            Ok(committed) => committed,
+            Err(finding) => {
+                findings.push(finding);
                 return Ok(None);
             }
-            Err(error) => return Err(error),
         };
         let (copies, copied) = mpsc::channel(HEADS);
         let scratch = self.scope.request.scratch.clone();
         let (progress, full) = (self.scope.progress.clone(), self.scope.request.full);
+        let catalog = Arc::clone(&committed);
         let reading = tokio::task::spawn_blocking(move || {
-            let catalog = Catalog::open(file)?;
             let (mut source_bucket, mut to_retry) = (None, RowSum::default());
-            let derived = derive(&catalog, &scratch, |entry| {
+            let derived = derive(catalog.catalog(), &scratch, |entry| {
                 source_bucket.get_or_insert_with(|| entry.row.bucket.clone());
                 // Members that are to be read count when they are.
                 if !full || !matches!(entry.outcome, Outcome::Archived(_)) {
@@ -202,11 +209,11 @@ impl Group<'_> {
                     let _ = copies.blocking_send((key.clone(), entry.row.size.unwrap_or(0)));
                 }
             })?;
-            Ok::<_, CatalogError>((catalog, derived, source_bucket, to_retry))
+            Ok::<_, CatalogError>((derived, source_bucket, to_retry))
         });
         let (reading, copies) = tokio::join!(reading, self.copies(copied));
         let stopped = |cause| VerifyError::Stopped { address: self.address.clone(), cause };
-        let (catalog, derived, source_bucket, to_retry) = match reading.map_err(stopped)? {
+        let (derived, source_bucket, to_retry) = match reading.map_err(stopped)? {
             Ok(read) => read,
             Err(cause @ CatalogError::Io(_)) => {
                 return Err(VerifyError::Scratch { object: self.address.clone(), cause });
@@ -216,22 +223,16 @@ impl Group<'_> {
                 return Ok(None);
             }
         };
-        let Scope { request, .. } = self.scope;
-        if let Some(problem) = catalog.record().difference(&request.destination, &request.run, &self.task.group) {
-            findings.push(Finding::ForeignCatalog { catalog: self.address.clone(), problem });
-            return Ok(None);
-        }
-        Ok(Some(Read { catalog: Arc::new(catalog), derived, source_bucket, to_retry, findings: copies? }))
+        Ok(Some(Read { catalog: committed, derived, source_bucket, to_retry, findings: copies? }))
     }
 
     /// Removes what attempts that lost have left. Only the claim knew the layout of their keys: both are looked through.
-    async fn sweep(&self, source_bucket: &str, catalog: &Catalog) -> Result<(), S3Error> {
-        let VerifyRequest { destination, .. } = self.scope.request;
+    async fn sweep(&self, source_bucket: &str, catalog: &Committed) {
+        let sweeper = Sweeper::new(self.scope.s3.clone());
         for keys in [KeyLayout::Hashed, KeyLayout::Plain] {
-            let winner = &catalog.record().attempt;
-            sweep(self.scope.s3, &destination.with_keys(keys), &self.task.group, source_bucket, winner).await?;
+            let layout = self.scope.request.destination.layout.with_keys(keys);
+            sweeper.sweep(catalog, &layout, source_bucket).await;
         }
-        Ok(())
     }
 
     async fn copies(&self, copied: mpsc::Receiver<(String, u64)>) -> Result<Findings, S3Error> {
@@ -251,7 +252,7 @@ impl Group<'_> {
     }
 
     /// Whether the manifest is the one that the catalog was made of.
-    async fn manifest(&self, catalog: &Catalog) -> Result<Findings, S3Error> {
+    async fn manifest(&self, catalog: &Committed) -> Result<Findings, S3Error> {
         let record = catalog.record();
         let manifest = record.manifest();
         let found = match &self.task.names.manifest {
@@ -270,7 +271,7 @@ impl Group<'_> {
         Ok(findings)
     }
 
-    async fn archive(&mut self, catalog: &Catalog) -> Result<Findings, S3Error> {
+    async fn archive(&mut self, catalog: &Committed) -> Result<Findings, S3Error> {
         let mut findings = Findings::default();
         if let Some(archive) = &catalog.record().archive {
             let object = self.scope.request.destination.address(&archive.key);
@@ -281,7 +282,7 @@ impl Group<'_> {
     }
 
     /// What follows from the catalog: index, dead letters, receipt.
-    async fn following(&mut self, catalog: &Catalog, derived: &Derived) -> Result<Findings, S3Error> {
+    async fn following(&mut self, catalog: &Committed, derived: &Derived) -> Result<Findings, S3Error> {
         let Scope { request: VerifyRequest { destination, run, .. }, .. } = self.scope;
         let mut findings = Findings::default();
         self.unproven.retain(|part| *part == Part::Archive);
@@ -293,10 +294,11 @@ impl Group<'_> {
         match &derived.dead_letters {
             Some(dead) => {
                 let sums = (dead.size, dead.crc64nvme);
-                self.whole(Part::DeadLetters, record.dead_letters(), sums, &mut findings).await?;
+                let object = self.dead_letters(catalog).await?;
+                self.whole(Part::DeadLetters, object, sums, &mut findings).await?;
             }
             None if self.task.names.dead_letters => {
-                findings.push(Finding::StrayDeadLetters { object: record.dead_letters() });
+                findings.push(Finding::StrayDeadLetters { object: self.publication().dead_letters() });
             }
             None => {}
         }
@@ -313,6 +315,16 @@ impl Group<'_> {
             }
         }
         Ok(findings)
+    }
+
+    /// Where the dead letters are: those of an existing manifest may still be where an earlier release wrote them.
+    async fn dead_letters(&self, catalog: &Committed) -> Result<S3Address, S3Error> {
+        let here = self.publication().dead_letters();
+        if catalog.group().own || self.task.names.dead_letters {
+            return Ok(here);
+        }
+        let earlier = catalog.record().earlier_dead_letters();
+        Ok(if self.scope.s3.head(&earlier).await?.is_some() { earlier } else { here })
     }
 
     /// Compares an object of known bytes.
@@ -361,7 +373,7 @@ impl Group<'_> {
     }
 
     /// GETs the archive, in sequence, into a thread that compares it.
-    async fn read_archive(&self, catalog: Arc<Catalog>) -> Result<Reading, VerifyError> {
+    async fn read_archive(&self, catalog: Arc<Committed>) -> Result<Reading, VerifyError> {
         let Some(record) = catalog.record().archive.clone() else { return Ok(Reading::default()) };
         let address = self.scope.request.destination.address(&record.key);
         let mut body = match self.scope.s3.open(&address, None).await {
@@ -373,7 +385,7 @@ impl Group<'_> {
         let (archive, progress) = (address.clone(), self.scope.progress.clone());
         let comparing = tokio::task::spawn_blocking(move || {
             let chunks = Chunks { receiver, chunk: bytes::Bytes::new() };
-            archive::compare(&catalog, &record, &archive, chunks, |bytes| progress.object(bytes))
+            archive::compare(catalog.catalog(), &record, &archive, chunks, |bytes| progress.object(bytes))
         });
         let sending = async {
             while let Some(chunk) = body.next().await? {
@@ -416,29 +428,6 @@ impl Scope<'_> {
         let listed = self.s3.list_all(&destination.bucket, &stem).await?;
         let names = listed.iter().filter_map(|object| object.key.strip_prefix(&destination.layout.receipts(run)));
         Ok(names.filter_map(|name| Receipt::parse(name).ok()).collect())
-    }
-
-    /// An object's bytes as an unnamed file in scratch, rewound.
-    pub(super) async fn fetch(&self, address: &S3Address) -> Result<File, VerifyError> {
-        let (body, _) = self.s3.open(address, None).await?;
-        let scratch = |cause: std::io::Error| VerifyError::Scratch { object: address.clone(), cause: cause.into() };
-        let file = tempfile::tempfile_in(&self.request.scratch).map_err(scratch)?;
-        let mut file = self.save(body, tokio::fs::File::from_std(file), scratch).await?;
-        file.seek(SeekFrom::Start(0)).map_err(scratch)?;
-        Ok(file)
-    }
-
-    async fn save(
-        &self,
-        mut body: Body,
-        mut file: tokio::fs::File,
-        scratch: impl Fn(std::io::Error) -> VerifyError,
-    ) -> Result<File, VerifyError> {
-        while let Some(chunk) = body.next().await? {
-            file.write_all(&chunk).await.map_err(&scratch)?;
-        }
-        file.flush().await.map_err(&scratch)?;
-        Ok(file.into_std().await)
     }
 }
 

@@ -72,20 +72,20 @@ impl Listing {
     }
 
     fn place_group(&mut self, destination: &Destination, run: &RunName, object: &Listed) {
-        let key = object.key.as_str();
-        let (manifest, dead) = key.strip_suffix(DEAD_LETTERS_SUFFIX).map_or((key, false), |manifest| (manifest, true));
-        match destination.layout.parse_group_manifest(manifest) {
-            Some((of, group)) if of == *run => {
-                let names = self.of(group);
-                if dead {
-                    names.dead_letters = true;
-                } else {
-                    names.manifest = Some(object.etag.clone());
-                }
-            }
-            _ => {
-                self.findings.push(Finding::StrayManifest { manifest: destination.address(&object.key) });
-            }
+        let Destination { layout, .. } = destination;
+        // Of the run's groups, and of existing manifests that were archived under its name.
+        if let Some(group) = layout.parse_dead_letters(&object.key, run) {
+            self.of(group).dead_letters = true;
+            return;
+        }
+        // Earlier releases wrote the dead letters of dead letters that were fed back beside those.
+        if object.key.strip_suffix(DEAD_LETTERS_SUFFIX).is_some_and(|key| layout.parse_dead_letters(key, run).is_some())
+        {
+            return;
+        }
+        match layout.parse_group_manifest(&object.key) {
+            Some((of, group)) if of == *run => self.of(group).manifest = Some(object.etag.clone()),
+            _ => self.findings.push(Finding::StrayManifest { manifest: destination.address(&object.key) }),
         }
     }
 
@@ -208,6 +208,10 @@ pub(super) fn plan(
         for receipt in &names.receipts {
             let problem = "is the receipt of a group without a catalog".to_owned();
             findings.push(Finding::StrayReceipt { receipt: destination.address(receipt.key(layout, run)), problem });
+        }
+        if names.dead_letters && names.manifest.is_none() && place.is_none() {
+            let object = destination.address(layout.dead_letters(run, &group));
+            findings.push(Finding::StrayDeadLetters { object });
         }
         if names.manifest.is_some() || place.is_some() {
             findings.push(Finding::NoCatalog { catalog: catalog(&group), manifest: manifest(&group) });

@@ -9,15 +9,15 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use md5::{Digest, Md5};
 use s3bundler::args::Destination;
 use s3bundler::catalog::{
-    ArchiveRecord, Catalog, CatalogWriter, Entry, GroupRecord, Map, Outcome, Place, Publication, publish,
+    ArchiveRecord, CatalogWriter, Committed, Entry, GroupRecord, Map, Outcome, Place, Publication, publish,
 };
 use s3bundler::progress::{Progress, ProgressStyle};
 use s3bundler::s3::{PathStyle, Put, PutBody, RequestOptions, S3, S3Options};
 use s3bundler::verify::{Report, VerifyError, VerifyRequest, verify};
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::{
-    ArchiveFormat, ArchiveOptions, Attempt, GroupName, GroupOptions, InventoryRef, KeyLayout, Layout, LeftOut, Reason,
-    Row, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
+    ArchiveFormat, ArchiveOptions, Attempt, Group, GroupName, GroupOptions, InventoryRef, KeyLayout, Layout, LeftOut,
+    Reason, Row, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
 };
 use s3bundler_testbed::client;
 use s3bundler_testbed::servers::{Access, VersityGw};
@@ -145,7 +145,7 @@ impl MadeRun {
         let (mut bytes, mut entries) = self.packed(objects).await;
         spoil(&mut bytes, &mut entries);
         let attempt = Attempt::from_bits(self.summary.groups);
-        let key = self.layout().archive("src", &group, &attempt, self.format);
+        let key = self.layout().archive("src", &self.own(&group), &attempt, self.format);
         let crc64nvme = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
         let archived = entries.iter().any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
         let size = bytes.len() as u64;
@@ -173,10 +173,12 @@ impl MadeRun {
         let publication = Publication {
             destination: self.request.destination.clone(),
             run: self.request.run.clone(),
-            group,
+            group: group.clone(),
             scratch: self.request.scratch.clone(),
         };
-        publish(&self.s3, &publication, Catalog::open(file).unwrap()).await.unwrap();
+        let VerifyRequest { destination, run, scratch, .. } = &self.request;
+        let committed = Committed::read(&self.s3, destination, run, &group, scratch).await.unwrap().unwrap();
+        publish(&self.s3, &publication, committed).await.unwrap();
         self.summary.groups += 1;
     }
 
@@ -249,6 +251,11 @@ impl MadeRun {
                 encoder.finish().unwrap()
             }
         }
+    }
+
+    /// One of the run's own groups.
+    pub fn own(&self, name: &GroupName) -> Group {
+        Group { run: self.request.run.clone(), name: name.clone(), own: true }
     }
 
     pub fn layout(&self) -> &Layout {

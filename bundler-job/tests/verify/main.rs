@@ -147,7 +147,8 @@ async fn what_follows_from_a_catalog_is_written_again_the_same() {
 async fn repairing_a_group_removes_what_its_other_attempts_left() {
     let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
     let group = GroupName::numbered(&run.request.run, 1);
-    let archive = |group: &GroupName, n| run.layout().archive("src", group, &Attempt::from_bits(n), ArchiveFormat::Tar);
+    let archive =
+        |group: &GroupName, n| run.layout().archive("src", &run.own(group), &Attempt::from_bits(n), ArchiveFormat::Tar);
     // Attempt 1 is the winner of group 1.
     let (winner, lost, open) = (archive(&group, 1), archive(&group, 77), archive(&group, 78));
     let (anothers, plain) =

@@ -1,0 +1,286 @@
+//! The attempts at a group and the keys of what they write. No two attempts share a key, and no two runs do: the group
+//! names of a run's own grouper begin with the run's name, and the keys of a group of an existing manifest have a folder
+//! `run=<run>`. A deletion can therefore be proved by one catalog, that of the run and group in the key.
+
+use std::str::FromStr;
+
+use crate::address::S3Address;
+use crate::layout::{GroupName, Layout, LayoutError, MANIFEST_SUFFIX, RunName};
+use crate::options::{ArchiveFormat, KeyLayout};
+
+/// Characters of an attempt: 8 × 5 bits, so two of the few attempts of one group never meet.
+const ATTEMPT_LENGTH: usize = 8;
+const ATTEMPT_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// What the folder of a run's groups of existing manifests begins with.
+const RUN_FOLDER: &str = "run=";
+/// What the names of redo groups have after the run's name and a dot.
+const REDO: &str = "redo";
+
+/// One try at archiving a group. Nobody else ever writes under its key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attempt(pub(crate) String);
+
+impl Attempt {
+    /// An attempt from 40 random bits (the rest is ignored).
+    pub fn from_bits(bits: u64) -> Self {
+        let letter = |n: usize| char::from(ATTEMPT_ALPHABET[usize::try_from((bits >> (5 * n)) & 31).unwrap_or(0)]);
+        Self((0..ATTEMPT_LENGTH).map(letter).collect())
+    }
+
+    /// The attempt as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Attempt {
+    type Err = LayoutError;
+
+    fn from_str(text: &str) -> Result<Self, LayoutError> {
+        if text.len() != ATTEMPT_LENGTH || !text.bytes().all(|b| ATTEMPT_ALPHABET.contains(&b)) {
+            return Err(LayoutError::Attempt(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A group of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Group {
+    /// The run.
+    pub run: RunName,
+    /// The group.
+    pub name: GroupName,
+    /// Whether the run's own grouper wrote the manifest, so that the run has a claim.
+    pub own: bool,
+}
+
+impl Group {
+    /// The group of a manifest, for a destination of this bucket and layout: a manifest under its `groups/` is its run's;
+    /// any other is recorded under `fallback`.
+    pub fn of(manifest: &S3Address, bucket: &str, layout: &Layout, fallback: &RunName) -> Self {
+        let own = (manifest.bucket == bucket).then(|| layout.parse_group_manifest(&manifest.key)).flatten();
+        match own {
+            Some((run, name)) => Self { run, name, own: true },
+            None => Self { run: fallback.clone(), name: GroupName::foreign(manifest), own: false },
+        }
+    }
+
+    /// What the key of its archives has between the source bucket and its name.
+    fn folder(&self) -> String {
+        if self.own { String::new() } else { format!("{RUN_FOLDER}{}/", self.run) }
+    }
+}
+
+impl GroupName {
+    /// Whether it is a name that a grouper of `run` gives: numbered, of a retry pass or of a redo.
+    pub fn is_numbered_in(&self, run: &RunName) -> bool {
+        if self.pass_in(run).is_some() {
+            return true;
+        }
+        let redo = self.as_str().strip_prefix(run.as_str()).and_then(|rest| rest.strip_prefix('.')?.strip_prefix(REDO));
+        let Some((pass, number)) = redo.and_then(|redo| redo.split_once('.')) else { return false };
+        let counted = pass.parse::<u32>().is_ok_and(|n| n > 0 && n.to_string() == pass);
+        counted && format!("{run}.{number}").parse::<Self>().is_ok_and(|name| name.number_in(run).is_some())
+    }
+}
+
+impl Layout {
+    /// What the keys of all archives and indexes begin with.
+    pub fn archives(&self) -> String {
+        format!("{}archives/", self.root())
+    }
+
+    /// What the keys of all attempts' archives and indexes of a group begin with.
+    pub fn archive_stem(&self, source_bucket: &str, group: &Group) -> String {
+        let (hash, folder, name) = (self.hash6(source_bucket, group.name.as_str()), group.folder(), &group.name);
+        format!("{}{hash}{source_bucket}/{folder}{name}-", self.archives())
+    }
+
+    /// The archive of one attempt.
+    pub fn archive(&self, source_bucket: &str, group: &Group, attempt: &Attempt, format: ArchiveFormat) -> String {
+        format!("{}{attempt}.{format}", self.archive_stem(source_bucket, group))
+    }
+
+    /// The attempt that wrote `key`, if `key` is an archive or an index of exactly this group.
+    pub fn parse_attempt(&self, key: &str, source_bucket: &str, group: &Group) -> Option<Attempt> {
+        let (name, attempt) = file_of_attempt(key.strip_prefix(&self.archive_stem(source_bucket, group))?)?;
+        name.is_empty().then_some(attempt)
+    }
+
+    /// The group of `run` and the attempt that wrote `key`, if `key` is an archive or an index of such a group, in either
+    /// layout of keys. Keys of groups of existing manifests as earlier releases made them, without a run, are of no run.
+    pub fn parse_archive(&self, key: &str, run: &RunName) -> Option<(Group, Attempt)> {
+        let (folders, file) = key.strip_prefix(&self.archives())?.rsplit_once('/')?;
+        let (folders, own) = match folders.rsplit_once('/') {
+            Some((folders, last)) if last.strip_prefix(RUN_FOLDER) == Some(run.as_str()) => (folders, false),
+            _ => (folders, true),
+        };
+        let source_bucket = folders.rsplit('/').next()?;
+        let (name, attempt) = file_of_attempt(file)?;
+        let group = Group { run: run.clone(), name: name.strip_suffix('-')?.parse().ok()?, own };
+        if own && !group.name.is_numbered_in(run) {
+            return None;
+        }
+        let is_stem = |keys| key.starts_with(&self.with_keys(keys).archive_stem(source_bucket, &group));
+        [KeyLayout::Hashed, KeyLayout::Plain].into_iter().any(is_stem).then_some((group, attempt))
+    }
+}
+
+/// What is before the attempt in the name of an archive or an index, and the attempt.
+fn file_of_attempt(file: &str) -> Option<(&str, Attempt)> {
+    let extensions = ArchiveFormat::ALL.iter().map(|format| format!(".{format}"));
+    let stem = extensions.chain([MANIFEST_SUFFIX.to_owned()]).find_map(|extension| file.strip_suffix(&extension))?;
+    let (name, attempt) = stem.split_at_checked(stem.len().checked_sub(ATTEMPT_LENGTH)?)?;
+    Some((name, attempt.parse().ok()?))
+}
+
+/// The key of the index beside an archive.
+pub fn index_of(archive: &str) -> String {
+    let stem = ArchiveFormat::ALL
+        .iter()
+        .rev()
+        .find_map(|format| archive.strip_suffix(format.extension()).and_then(|stem| stem.strip_suffix('.')));
+    format!("{}{MANIFEST_SUFFIX}", stem.unwrap_or(archive))
+}
+
+/// The run that the key of an archive has as a folder; `None` for a group that the run's own grouper made, and for keys of
+/// earlier releases.
+pub fn run_folder(archive: &str) -> Option<&str> {
+    archive.rsplit('/').nth(1)?.strip_prefix(RUN_FOLDER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout::new("p", KeyLayout::Hashed).expect("a good prefix")
+    }
+
+    fn run() -> RunName {
+        "logs".parse().expect("a good name")
+    }
+
+    fn own(number: u64) -> Group {
+        Group { run: run(), name: GroupName::numbered(&run(), number), own: true }
+    }
+
+    fn existing(run: &str) -> Group {
+        let manifest = S3Address::new("manifests", "a/x.index");
+        Group::of(&manifest, "dst", &layout(), &run.parse().expect("a good name"))
+    }
+
+    #[test]
+    fn keys_of_archives_name_their_group_and_those_of_existing_manifests_their_run() {
+        let attempt = Attempt::from_bits(0);
+        let archive =
+            |group: &Group, keys| layout().with_keys(keys).archive("src", group, &attempt, ArchiveFormat::TarGzip);
+        assert_eq!(archive(&own(7), KeyLayout::Hashed), "p/archives/e867a9/src/logs.000007-aaaaaaaa.tar.gz");
+        assert_eq!(archive(&own(7), KeyLayout::Plain), "p/archives/src/logs.000007-aaaaaaaa.tar.gz");
+        let name = existing("first").name;
+        assert_eq!(
+            archive(&existing("first"), KeyLayout::Plain),
+            format!("p/archives/src/run=first/{name}-aaaaaaaa.tar.gz")
+        );
+        let hashed = archive(&existing("first"), KeyLayout::Hashed);
+        assert!(hashed.ends_with(&format!("/src/run=first/{name}-aaaaaaaa.tar.gz")), "{hashed}");
+        assert_eq!(run_folder(&hashed), Some("first"));
+        assert_eq!(run_folder(&archive(&own(7), KeyLayout::Plain)), None);
+    }
+
+    #[test]
+    fn two_runs_of_one_manifest_share_no_key_of_an_archive() {
+        assert_eq!(existing("first").name, existing("second").name);
+        let archive = |run| layout().archive("src", &existing(run), &Attempt::from_bits(0), ArchiveFormat::Tar);
+        assert_ne!(archive("first"), archive("second"));
+        assert_eq!(layout().parse_attempt(&archive("first"), "src", &existing("second")), None);
+        assert_ne!(
+            layout().dead_letters(&existing("first").run, &existing("first").name),
+            layout().dead_letters(&existing("second").run, &existing("second").name)
+        );
+    }
+
+    #[test]
+    fn only_a_groups_own_attempts_are_its_own() {
+        let layout = layout();
+        for group in [own(1), existing("first")] {
+            let attempt = Attempt::from_bits(u64::MAX);
+            let stem = layout.archive_stem("src", &group);
+            let archive = layout.archive("src", &group, &attempt, ArchiveFormat::TarZstd);
+            assert_eq!(layout.parse_attempt(&archive, "src", &group), Some(attempt.clone()));
+            assert_eq!(layout.parse_attempt(&index_of(&archive), "src", &group), Some(attempt));
+            for other in ["b-aaaaaaaa.tar", "aaaaaaa.tar", "aaaaaaaa.zip", "aaaaaaaa", "AAAAAAAA.tar", "ä.tar", ".tar"]
+            {
+                assert_eq!(layout.parse_attempt(&format!("{stem}{other}"), "src", &group), None, "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_group_of_an_archive_reads_back_from_its_key() {
+        let retry = Group { run: run(), name: GroupName::retry(&run(), 2, 3), own: true };
+        let redo = Group { run: run(), name: "logs.redo1.000003".parse().expect("a name"), own: true };
+        for group in [own(0), own(999_999), retry, redo, existing("logs")] {
+            for keys in [KeyLayout::Hashed, KeyLayout::Plain] {
+                for format in ArchiveFormat::ALL {
+                    let attempt = Attempt::from_bits(77);
+                    let key = layout().with_keys(keys).archive("src", &group, &attempt, format);
+                    let found = Some((group.clone(), attempt.clone()));
+                    assert_eq!(layout().parse_archive(&key, &run()), found, "{key}");
+                    assert_eq!(layout().parse_archive(&index_of(&key), &run()), found, "{key}");
+                    assert_eq!(layout().parse_archive(&key, &"other".parse().expect("a name")), None, "{key}");
+                }
+            }
+        }
+        let name = existing("logs").name;
+        for other in [
+            // As earlier releases made them.
+            format!("p/archives/src/{name}-aaaaaaaa.tar"),
+            format!("p/archives/src/logs.000000.index.dlq.0123abcd-aaaaaaaa.tar"),
+            "p/archives/src/logs.redo0.000000-aaaaaaaa.tar".to_owned(),
+            "p/archives/src/logs.redo1.0-aaaaaaaa.tar".to_owned(),
+            "p/archives/000000/src/logs.000000-aaaaaaaa.tar".to_owned(),
+            "p/archives/src/logs.000000-aaaaaaaa.tar.old".to_owned(),
+            "p/archives/logs.000000-aaaaaaaa.tar".to_owned(),
+            "archives/src/logs.000000-aaaaaaaa.tar".to_owned(),
+        ] {
+            assert_eq!(layout().parse_archive(&other, &run()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_a_runs_own_only_at_its_own_place() {
+        let group = |bucket: &str, key: &str| Group::of(&S3Address::new(bucket, key), "dst", &layout(), &run());
+        assert_eq!(group("dst", "p/groups/x/x.000001.index").run.as_str(), "x");
+        assert!(group("dst", "p/groups/x/x.000001.index").own);
+        for (bucket, key) in [
+            ("other", "p/groups/x/x.000001.index"),
+            ("dst", "p/groups/x/x.000001.index.dlq"),
+            ("dst", "groups/x/x.1.index"),
+        ] {
+            let group = group(bucket, key);
+            assert!(!group.own && group.run == run(), "{bucket} {key}");
+        }
+    }
+
+    #[test]
+    fn dead_letters_read_back_from_their_key() {
+        for group in [own(1), existing("logs")] {
+            let key = layout().dead_letters(&group.run, &group.name);
+            assert_eq!(layout().parse_dead_letters(&key, &run()), Some(group.name));
+        }
+        for other in ["p/groups/logs/logs.000000.index", "p/groups/x/x.000000.index.dlq", "p/groups/logs/x.dlq"] {
+            assert_eq!(layout().parse_dead_letters(other, &run()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_index_lies_beside_its_archive() {
+        for (archive, index) in
+            [("a/g-x.tar", "a/g-x.index"), ("a/g-x.tar.gz", "a/g-x.index"), ("a/g-x.tar.zst", "a/g-x.index")]
+        {
+            assert_eq!(index_of(archive), index);
+        }
+    }
+}
