@@ -7,7 +7,7 @@
 use std::io::{self, Seek as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use s3bundler_contract::{ExitCode, Reason, Row, S3Address};
@@ -16,15 +16,12 @@ use tokio::io::AsyncWriteExt as _;
 use super::budget::{Budget, Held};
 use super::checksum::{BodyDigest, source_checksums};
 use super::copy::Copier;
-use super::limiter::Limiters;
+use super::limiter::{Answer, Limiters};
+use super::tries::{self, Next, Tries};
 use super::verdict::{Verdict, reason};
 use crate::catalog::Map;
 use crate::s3::{Body, ErrorKind, S3, S3Error};
 
-/// Tries at one object: 200 ms, 400 ms … 20 s apart, about a minute in all.
-const MAX_TRIES: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Held for a member beside its data: up to 2 KiB of user metadata, 10 tags, headers, the row, the task.
 pub const OVERHEAD: u64 = 6 * 1024;
 /// Held for a member that goes to scratch: what is between socket and file.
@@ -158,7 +155,7 @@ impl Fetcher {
         in_memory: u64,
     ) -> Result<Fetched, FetchError> {
         let listed_version = row.version_id.is_some();
-        let mut fetched = Fetched {
+        let fetched = Fetched {
             row,
             listed_version,
             facts: Facts::default(),
@@ -169,47 +166,61 @@ impl Fetcher {
         if fetched.row.impossible().is_some() {
             return Ok(fetched);
         }
-        let limiter = self.limiters.of(&fetched.row.bucket);
-        let _slot = limiter.slot().await;
         if fetched.row.size.is_some_and(|size| self.copier.takes(size)) {
             return self.copy(fetched).await;
         }
-        let (mut changes, mut mismatches) = (0, 0);
-        for tries in 1..=MAX_TRIES {
+        self.try_to_the_end(fetched, reserved, budget, in_memory).await
+    }
+
+    /// Tries until the object was read, or its failure is believed. A slot is held during a request and its body, not
+    /// between tries.
+    async fn try_to_the_end(
+        &self,
+        mut fetched: Fetched,
+        reserved: u64,
+        budget: Budget,
+        in_memory: u64,
+    ) -> Result<Fetched, FetchError> {
+        let limiter = self.limiters.of(&fetched.row.bucket);
+        let (turn, begun) = (limiter.turn(), Instant::now());
+        let mut tries = Tries::new(false);
+        loop {
             let room = Room { reserved, in_memory, budget: &budget };
-            let trouble = match self.try_once(&mut fetched, room).await {
-                Ok(Next::Done) => {
-                    limiter.succeeded();
-                    return Ok(fetched);
-                }
-                Ok(Next::TooLarge) => return self.copy(fetched).await,
+            let slot = limiter.slot(turn).await;
+            let tried = self.try_once(&mut fetched, room).await;
+            drop(slot);
+            let trouble = match tried {
+                Ok(Done::Read) => return Ok(fetched),
+                Ok(Done::TooLarge) => return self.copy(fetched).await,
                 Err(trouble) => trouble,
             };
-            let reason = match trouble {
-                Trouble::Group(error) => return Err(error),
-                Trouble::Object(reason) => Some(reason),
-                Trouble::Again(error) if tries == MAX_TRIES && error.kind == ErrorKind::Unreachable => {
+            let trouble_of_try = match &trouble {
+                Trouble::Group(_) => None,
+                Trouble::Object(reason) => Some(tries::Trouble::Object(*reason)),
+                Trouble::Again(error) if error.kind == ErrorKind::Throttled => {
+                    Some(tries::Trouble::Throttled { silent_for: limiter.silent_for() })
+                }
+                Trouble::Again(_) => Some(tries::Trouble::Again),
+                Trouble::Changed => Some(tries::Trouble::Changed),
+                Trouble::Mismatch => Some(tries::Trouble::Mismatch),
+            };
+            let next = trouble_of_try.map(|trouble| tries.after(trouble, begun.elapsed()));
+            let reason = match (next, trouble) {
+                (_, Trouble::Group(error)) => return Err(error),
+                (Some(Next::Pause(pause)), _) => {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+                (Some(Next::WhenAccepted) | None, _) => continue,
+                (Some(Next::Doubt(_)), Trouble::Again(error)) if error.kind == ErrorKind::Unreachable => {
                     return Err(FetchError::Source(error));
                 }
-                Trouble::Again(_) => (tries == MAX_TRIES).then_some(Reason::Retry),
-                Trouble::Changed => {
-                    changes += 1;
-                    (changes == 2).then_some(Reason::Changed)
-                }
-                Trouble::Mismatch => {
-                    mismatches += 1;
-                    (mismatches == 2).then_some(Reason::ChecksumMismatch)
-                }
+                (Some(Next::Doubt(reason) | Next::Failed(reason)), _) => reason,
             };
-            if let Some(reason) = reason {
-                tracing::debug!(bucket = fetched.row.bucket, key = ?fetched.row.key, %reason, "object failed");
-                fetched.content = Content::Failed(reason);
-                return Ok(fetched);
-            }
-            tokio::time::sleep(pause(tries)).await;
+            tracing::debug!(bucket = fetched.row.bucket, key = ?fetched.row.key, %reason, "object failed");
+            fetched.content = Content::Failed(reason);
+            return Ok(fetched);
         }
-        fetched.content = Content::Failed(Reason::Retry);
-        Ok(fetched)
     }
 
     async fn copy(&self, mut fetched: Fetched) -> Result<Fetched, FetchError> {
@@ -220,7 +231,7 @@ impl Fetcher {
         Ok(fetched)
     }
 
-    async fn try_once(&self, fetched: &mut Fetched, room: Room<'_>) -> Result<Next, Trouble> {
+    async fn try_once(&self, fetched: &mut Fetched, room: Room<'_>) -> Result<Done, Trouble> {
         let row = &fetched.row;
         let address = S3Address::new(&row.bucket, &row.key);
         let client = self.s3.client_once(&row.bucket).await;
@@ -237,16 +248,14 @@ impl Fetcher {
         } else {
             request.send().await
         };
-        let mut output = output.map_err(|error| {
-            let error = S3Error::new("GetObject", address.clone(), &error);
-            self.limiter_sees(&error);
-            trouble(error)
-        })?;
+        let output = output.map_err(|error| S3Error::new("GetObject", address.clone(), &error));
+        self.limiter_sees(&row.bucket, output.as_ref().err());
+        let mut output = output.map_err(trouble)?;
 
         let size = output.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
         if self.copier.takes(size) {
             fetched.row.size = Some(size);
-            return Ok(Next::TooLarge);
+            return Ok(Done::TooLarge);
         }
         let mut facts = facts(&mut output);
         let tags = output.tag_count().is_some_and(|count| count > 0);
@@ -295,7 +304,7 @@ impl Fetcher {
             fetched.mtime = u64::try_from(modified.secs()).unwrap_or(0);
             row.last_modified = modified.fmt(aws_smithy_types::date_time::Format::DateTime).ok();
         }
-        Ok(Next::Done)
+        Ok(Done::Read)
     }
 
     async fn spill(&self, body: &mut Body, digest: &mut BodyDigest) -> Result<std::fs::File, Trouble> {
@@ -316,23 +325,27 @@ impl Fetcher {
     async fn tags(&self, row: &Row, version: Option<String>) -> Result<Map, Trouble> {
         let client = self.s3.client_once(&row.bucket).await;
         let request = client.get_object_tagging().bucket(&row.bucket).key(&row.key).set_version_id(version);
-        let output = request.send().await.map_err(|error| {
-            let error = S3Error::new("GetObjectTagging", S3Address::new(&row.bucket, &row.key), &error);
-            self.limiter_sees(&error);
-            trouble(error)
-        })?;
+        self.limiters.of(&row.bucket).pass().await;
+        let address = S3Address::new(&row.bucket, &row.key);
+        let output = request.send().await.map_err(|error| S3Error::new("GetObjectTagging", address, &error));
+        self.limiter_sees(&row.bucket, output.as_ref().err());
+        let output = output.map_err(trouble)?;
         Ok(output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
     }
 
-    fn limiter_sees(&self, error: &S3Error) {
-        if error.kind == ErrorKind::Throttled {
-            self.limiters.of(&error.address.bucket).throttled(Instant::now());
-        }
+    /// Tells a bucket's limiter of an answer; a request without an answer says nothing of how busy the bucket is.
+    fn limiter_sees(&self, bucket: &str, error: Option<&S3Error>) {
+        let answer = match error.map(|error| error.kind) {
+            Some(ErrorKind::Throttled) => Answer::Refused,
+            Some(ErrorKind::Transient | ErrorKind::Unreachable) => return,
+            _ => Answer::Accepted,
+        };
+        self.limiters.of(bucket).answered(answer);
     }
 }
 
-enum Next {
-    Done,
+enum Done {
+    Read,
     TooLarge,
 }
 
@@ -341,12 +354,6 @@ struct Room<'a> {
     reserved: u64,
     in_memory: u64,
     budget: &'a Budget,
-}
-
-/// Exponential, with jitter, so that throttled objects do not come back together.
-fn pause(tries: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE);
-    longest.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }
 
 /// Whose trouble an answer of the source is.

@@ -1,29 +1,47 @@
-//! How many GETs of one source bucket are in flight: additive increase, multiplicative decrease on throttling.
+//! How many requests of one source bucket are in flight, in which order, and how many a second.
+//!
+//! ```text
+//! fetch ──► turn (oldest row first) ──► slot ──► token, if requests a second are limited ──► request ──► answer ──► pace
+//! ```
+//!
+//! A row that was refused comes back with its old turn, so that the packer, which needs rows in manifest order, never
+//! waits for a row behind later ones. Nobody holds a slot between two requests.
 
-use std::collections::HashMap;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-/// GETs in flight at the start.
-const START: usize = 8;
-/// More only meets failures to connect and to resolve names.
-const MAX: usize = 128;
-/// One decrease for all the GETs that were throttled by the same burst.
-const DECREASE_INTERVAL: Duration = Duration::from_secs(1);
+pub use pace::Answer;
+use pace::Pace;
 
 /// The limiters of all source buckets of this process.
 #[derive(Debug, Default)]
 pub struct Limiters {
-    fixed: Option<usize>,
+    limits: Limits,
     buckets: Mutex<HashMap<String, Arc<Limiter>>>,
 }
 
+/// What the user limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in flight for each source bucket; adapts if there is no limit.
+    pub concurrency: Option<usize>,
+    /// Requests a second to each source bucket.
+    pub requests_per_second: Option<NonZeroU32>,
+}
+
 impl Limiters {
-    /// Limiters that find their limit, or keep the given one.
-    pub fn new(fixed: Option<usize>) -> Self {
-        Self { fixed, buckets: Mutex::default() }
+    /// Limiters within these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, buckets: Mutex::default() }
     }
 
     /// The limiter of a bucket.
@@ -32,98 +50,148 @@ impl Limiters {
         if let Some(limiter) = buckets.get(bucket) {
             return Arc::clone(limiter);
         }
-        let limiter = Arc::new(Limiter::new(self.fixed));
+        let limiter = Arc::new(Limiter::new(self.limits));
         buckets.insert(bucket.to_owned(), Arc::clone(&limiter));
         limiter
     }
 }
 
-/// The limit of one bucket.
+/// The limits of one bucket.
 #[derive(Debug)]
 pub struct Limiter {
-    slots: Arc<Semaphore>,
-    adaptive: bool,
+    requests_per_second: Option<NonZeroU32>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    limit: usize,
-    /// Successes since the last change.
-    successes: usize,
-    /// Slots to take out of use as they come back.
-    surplus: usize,
-    decreased: Option<Instant>,
+    pace: Pace,
+    in_flight: usize,
+    next_turn: u64,
+    /// Who waits for a slot, oldest first.
+    waiting: BTreeMap<u64, oneshot::Sender<Slot>>,
+    /// No request is sent before this time.
+    paused: Instant,
+    /// When the next token is there, if requests a second are limited.
+    token: Instant,
 }
 
-/// A GET in flight; over when it is dropped.
+/// The place of a row among all that wait for its bucket. A row keeps it for all its requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn(u64);
+
+/// A request in flight; over when it is dropped.
 #[derive(Debug)]
 pub struct Slot {
-    limiter: Arc<Limiter>,
-    permit: Option<OwnedSemaphorePermit>,
+    limiter: Option<Arc<Limiter>>,
 }
 
 impl Limiter {
-    fn new(fixed: Option<usize>) -> Self {
-        let limit = fixed.unwrap_or(START).max(1);
-        Self {
-            slots: Arc::new(Semaphore::new(limit)),
-            adaptive: fixed.is_none(),
-            state: Mutex::new(State { limit, successes: 0, surplus: 0, decreased: None }),
-        }
+    fn new(limits: Limits) -> Self {
+        let now = Instant::now();
+        let state = State {
+            pace: Pace::new(limits.concurrency, now),
+            in_flight: 0,
+            next_turn: 0,
+            waiting: BTreeMap::new(),
+            paused: now,
+            token: now,
+        };
+        Self { requests_per_second: limits.requests_per_second, state: Mutex::new(state) }
     }
 
-    /// Waits for a slot.
-    pub async fn slot(self: &Arc<Self>) -> Slot {
-        let permit = Arc::clone(&self.slots).acquire_owned().await.expect("slots are never closed");
-        Slot { limiter: Arc::clone(self), permit: Some(permit) }
-    }
-
-    /// GETs that may be in flight now.
-    pub fn limit(&self) -> usize {
-        lock(&self.state).limit
-    }
-
-    /// A GET succeeded: one slot more after as many successes as there are slots.
-    pub fn succeeded(&self) {
-        if !self.adaptive {
-            return;
-        }
+    /// The turn of a row, behind all that have one.
+    pub fn turn(&self) -> Turn {
         let mut state = lock(&self.state);
-        state.successes += 1;
-        if state.successes >= state.limit && state.limit < MAX {
-            state.successes = 0;
-            state.limit += 1;
-            if state.surplus > 0 {
-                state.surplus -= 1;
-            } else {
-                self.slots.add_permits(1);
+        state.next_turn += 1;
+        Turn(state.next_turn)
+    }
+
+    /// Waits until this turn may send a request. A turn waits for one slot at a time.
+    pub async fn slot(self: &Arc<Self>, turn: Turn) -> Slot {
+        let (sender, granted) = oneshot::channel();
+        lock(&self.state).waiting.insert(turn.0, sender);
+        self.grant();
+        let slot = granted.await.expect("a turn that waits is granted before its limiter is dropped");
+        self.pass().await;
+        slot
+    }
+
+    /// Waits until one more request may be sent without a slot, such as that for the tags of an object that was read.
+    pub async fn pass(&self) {
+        loop {
+            let (until, passes) = self.next_request(Instant::now());
+            tokio::time::sleep_until(until).await;
+            if passes {
+                return;
             }
         }
     }
 
-    /// A GET was throttled: half the slots, at most once a second.
-    pub fn throttled(&self, now: Instant) {
+    /// When one more request may be sent, and whether that is certain: a pause may be followed by another.
+    fn next_request(&self, now: Instant) -> (Instant, bool) {
         let mut state = lock(&self.state);
-        if !self.adaptive || state.decreased.is_some_and(|at| now.duration_since(at) < DECREASE_INTERVAL) {
-            return;
+        if state.paused > now {
+            return (state.paused, false);
         }
-        let fewer = state.limit / 2;
-        state.decreased = Some(now);
-        state.successes = 0;
-        state.limit -= fewer;
-        state.surplus += fewer - self.slots.forget_permits(fewer);
+        let Some(rate) = self.requests_per_second else { return (now, true) };
+        let token = state.token.max(now);
+        state.token = token + Duration::from_secs(1) / rate.get();
+        (token, true)
+    }
+
+    /// Learns from the answer to a request.
+    pub fn answered(self: &Arc<Self>, answer: Answer) {
+        {
+            let (mut state, now) = (lock(&self.state), Instant::now());
+            state.pace.answered(answer, now);
+            match answer {
+                Answer::Accepted => state.paused = now,
+                Answer::Refused => {
+                    let pause = state.pace.pause(now).mul_f64(0.5 + rand::random::<f64>() / 2.0);
+                    state.paused = state.paused.max(now + pause);
+                }
+            }
+        }
+        self.grant();
+    }
+
+    /// How long the bucket has refused every request.
+    pub fn silent_for(&self) -> Duration {
+        lock(&self.state).pace.silent_for(Instant::now())
+    }
+
+    /// Requests that may be in flight now.
+    pub fn limit(&self) -> usize {
+        lock(&self.state).pace.limit()
+    }
+
+    /// Gives free slots to those who wait longest.
+    fn grant(self: &Arc<Self>) {
+        loop {
+            let waiter = {
+                let mut state = lock(&self.state);
+                if state.in_flight >= state.pace.limit() {
+                    return;
+                }
+                let Some((_, waiter)) = state.waiting.pop_first() else { return };
+                state.in_flight += 1;
+                waiter
+            };
+            if let Err(mut slot) = waiter.send(Slot { limiter: Some(Arc::clone(self)) }) {
+                // Its row was given up while it waited. Taken back here: dropping the slot would come here again.
+                slot.limiter = None;
+                lock(&self.state).in_flight -= 1;
+            }
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = lock(&self.limiter.state);
-        if state.surplus > 0 {
-            state.surplus -= 1;
-            if let Some(permit) = self.permit.take() {
-                permit.forget();
-            }
+        if let Some(limiter) = self.limiter.take() {
+            lock(&limiter.state).in_flight -= 1;
+            limiter.grant();
         }
     }
 }
@@ -131,61 +199,4 @@ impl Drop for Slot {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it holds one of these.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn throttling_halves_once_a_burst_and_success_climbs_by_one_a_round() {
-        let limiter = Arc::new(Limiter::new(None));
-        let held = [limiter.slot().await, limiter.slot().await, limiter.slot().await, limiter.slot().await];
-        let now = Instant::now();
-        limiter.throttled(now);
-        limiter.throttled(now);
-        assert_eq!((limiter.limit(), limiter.slots.available_permits()), (4, 0));
-        drop(held);
-        assert_eq!(limiter.slots.available_permits(), 4);
-        for _ in 0..4 {
-            limiter.succeeded();
-        }
-        assert_eq!((limiter.limit(), limiter.slots.available_permits()), (5, 5));
-    }
-
-    #[tokio::test]
-    async fn slots_in_use_are_taken_away_as_they_come_back() {
-        let limiter = Arc::new(Limiter::new(None));
-        let mut held = Vec::new();
-        for _ in 0..START {
-            held.push(limiter.slot().await);
-        }
-        limiter.throttled(Instant::now());
-        held.truncate(START / 2);
-        assert_eq!(limiter.slots.available_permits(), 0);
-        drop(held);
-        assert_eq!(limiter.slots.available_permits(), START / 2);
-    }
-
-    #[tokio::test]
-    async fn it_never_falls_below_one_nor_rises_above_the_maximum() {
-        let limiter = Arc::new(Limiter::new(None));
-        let start = Instant::now();
-        for n in 0..10 {
-            limiter.throttled(start + DECREASE_INTERVAL * n);
-        }
-        assert_eq!(limiter.limit(), 1);
-        for _ in 0..MAX * MAX {
-            limiter.succeeded();
-        }
-        assert_eq!((limiter.limit(), limiter.slots.available_permits()), (MAX, MAX));
-    }
-
-    #[test]
-    fn a_given_limit_stays() {
-        let limiter = Limiter::new(Some(3));
-        limiter.throttled(Instant::now());
-        limiter.succeeded();
-        assert_eq!(limiter.limit(), 3);
-    }
 }

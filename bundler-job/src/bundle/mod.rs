@@ -27,6 +27,7 @@ mod name;
 pub mod pack;
 pub mod probe;
 pub mod sweep;
+mod tries;
 pub mod upload;
 pub mod verdict;
 
@@ -53,7 +54,7 @@ use budget::Share;
 use commit::Committer;
 use copy::Copier;
 use fetch::Fetcher;
-use limiter::Limiters;
+use limiter::{Limiters, Limits};
 use manifest::Manifest;
 use sweep::Sweeper;
 use upload::Upload;
@@ -74,8 +75,8 @@ pub struct Settings {
     pub fieldnames: Option<Columns>,
     /// Groups at a time.
     pub groups: u64,
-    /// GETs in flight for each source bucket, where it is not to be found.
-    pub concurrency: Option<usize>,
+    /// Requests to each source bucket.
+    pub limits: Limits,
     /// Memory for object data of all groups.
     pub memory: ByteSize,
     /// Directory for what does not stay in memory.
@@ -101,7 +102,7 @@ impl Settings {
             archive,
             fieldnames,
             groups: work.groups.into(),
-            concurrency: work.concurrency.map(usize::from),
+            limits: Limits { concurrency: work.concurrency.map(usize::from), requests_per_second: None },
             memory: budget::budget(work.memory),
             scratch,
             scratch_size: work.scratch_size,
@@ -132,7 +133,7 @@ pub struct GroupReport {
 impl Bundler {
     /// A bundler with these settings; talks to nobody yet.
     pub fn new(s3: S3, settings: Settings, progress: Progress) -> Self {
-        let limiters = Arc::new(Limiters::new(settings.concurrency));
+        let limiters = Arc::new(Limiters::new(settings.limits));
         let sweeper = Sweeper::new(s3.clone());
         Self { s3, settings: Arc::new(settings), limiters, claims: Arc::default(), progress, sweeper }
     }

@@ -1,0 +1,176 @@
+//! How often one object is asked for, and how long apart. Pure: what happened to the object comes in, what to do next
+//! comes out.
+
+use std::time::Duration;
+
+use s3bundler_contract::Reason;
+
+/// Tries at one object: 200 ms, 400 ms … 20 s apart, about a minute in all.
+const MAX_TRIES: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// A bucket that refused every request for this long is not merely busy.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Refusals of one object are counted after this time, also while others are accepted: a hot prefix may be refused long
+/// after the rest of its bucket.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// Denials in a row that an attempt believes after an earlier attempt saw some that did not last.
+const DENIALS: u32 = 3;
+
+/// How one try at an object ended, if not well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// For good.
+    Object(Reason),
+    /// Perhaps not the next time.
+    Again,
+    /// The bucket asks for fewer requests.
+    Throttled {
+        /// How long it has refused every request.
+        silent_for: Duration,
+    },
+    /// Its bytes changed while they were read.
+    Changed,
+    /// Its bytes were not those of its checksum.
+    Mismatch,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Try again after this pause.
+    Pause(Duration),
+    /// Try again as soon as the limiter lets it.
+    WhenAccepted,
+    /// Ask about the bucket: readable, the object has this reason after one more try.
+    Doubt(Reason),
+    /// The object has failed.
+    Failed(Reason),
+}
+
+/// The tries at one object so far.
+#[derive(Debug, Default)]
+pub struct Tries {
+    counted: u32,
+    changes: u32,
+    mismatches: u32,
+    denials: u32,
+    /// Whether a denial is tried again.
+    wary: bool,
+    /// Whether the bucket was asked about, and the last try is under way.
+    last: bool,
+}
+
+impl Tries {
+    /// No tries yet. `wary` tries denials again.
+    pub fn new(wary: bool) -> Self {
+        Self { wary, ..Self::default() }
+    }
+
+    /// The bucket was found readable: one more try is the last.
+    pub fn once_more(&mut self) {
+        self.last = true;
+    }
+
+    /// What to do after a try that failed, `elapsed` after the first began.
+    pub fn after(&mut self, trouble: Trouble, elapsed: Duration) -> Next {
+        match trouble {
+            Trouble::Object(Reason::AccessDenied) if self.wary && self.denials + 1 < DENIALS => {
+                self.denials += 1;
+                Next::Pause(pause(self.denials))
+            }
+            Trouble::Object(reason) => Next::Failed(reason),
+            // Refusals say nothing about the object, as long as others of its bucket are accepted.
+            Trouble::Throttled { silent_for } if silent_for < SILENCE && elapsed < PATIENCE => Next::WhenAccepted,
+            Trouble::Again | Trouble::Throttled { .. } if self.last => Next::Failed(Reason::Retry),
+            Trouble::Throttled { .. } => self.again().map_or(Next::WhenAccepted, |end| end),
+            Trouble::Again => self.again().unwrap_or_else(|| Next::Pause(pause(self.counted))),
+            Trouble::Changed => {
+                self.changes += 1;
+                self.twice(self.changes, Reason::Changed)
+            }
+            Trouble::Mismatch => {
+                self.mismatches += 1;
+                self.twice(self.mismatches, Reason::ChecksumMismatch)
+            }
+        }
+    }
+
+    fn again(&mut self) -> Option<Next> {
+        self.counted += 1;
+        (self.counted >= MAX_TRIES).then_some(Next::Doubt(Reason::Retry))
+    }
+
+    fn twice(&self, times: u32, reason: Reason) -> Next {
+        if times == 2 { Next::Failed(reason) } else { Next::Pause(pause(self.counted + 1)) }
+    }
+}
+
+/// Exponential, with jitter, so that objects do not come back together.
+fn pause(tries: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE);
+    longest.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: Trouble = Trouble::Throttled { silent_for: Duration::from_secs(9) };
+    const SILENT: Trouble = Trouble::Throttled { silent_for: SILENCE };
+
+    /// How an object ends that always has this trouble, and after how many tries.
+    fn ends(tries: &mut Tries, trouble: Trouble, elapsed: Duration) -> Option<(Next, u32)> {
+        (1..=1000).find_map(|n| match tries.after(trouble, elapsed) {
+            Next::Pause(_) | Next::WhenAccepted => None,
+            end => Some((end, n)),
+        })
+    }
+
+    #[test]
+    fn an_object_ends_as_its_trouble_says() {
+        let denied = Trouble::Object(Reason::AccessDenied);
+        for (wary, trouble, elapsed, end) in [
+            (false, Trouble::Object(Reason::NoSuchKey), Duration::ZERO, Some((Next::Failed(Reason::NoSuchKey), 1))),
+            (false, denied, Duration::ZERO, Some((Next::Failed(Reason::AccessDenied), 1))),
+            (true, denied, Duration::ZERO, Some((Next::Failed(Reason::AccessDenied), DENIALS))),
+            (true, Trouble::Object(Reason::Glacier), Duration::ZERO, Some((Next::Failed(Reason::Glacier), 1))),
+            (false, Trouble::Changed, Duration::ZERO, Some((Next::Failed(Reason::Changed), 2))),
+            (false, Trouble::Mismatch, Duration::ZERO, Some((Next::Failed(Reason::ChecksumMismatch), 2))),
+            (false, Trouble::Again, Duration::ZERO, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
+            (false, BUSY, PATIENCE - Duration::from_secs(1), None),
+            (false, BUSY, PATIENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
+            (false, SILENT, SILENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
+        ] {
+            assert_eq!(ends(&mut Tries::new(wary), trouble, elapsed), end, "{trouble:?} {elapsed:?}");
+        }
+    }
+
+    #[test]
+    fn after_the_bucket_was_asked_about_one_more_try_counts() {
+        for trouble in [Trouble::Again, SILENT] {
+            let mut tries = Tries::new(false);
+            assert!(ends(&mut tries, trouble, SILENCE).is_some());
+            tries.once_more();
+            assert_eq!(tries.after(BUSY, SILENCE), Next::WhenAccepted, "others are accepted");
+            assert_eq!(tries.after(trouble, SILENCE), Next::Failed(Reason::Retry));
+        }
+    }
+
+    #[test]
+    fn refusals_of_a_busy_bucket_use_up_no_tries() {
+        let mut tries = Tries::new(false);
+        for _ in 0..1000 {
+            assert_eq!(tries.after(BUSY, Duration::ZERO), Next::WhenAccepted);
+        }
+        assert_eq!(ends(&mut tries, Trouble::Again, Duration::ZERO), Some((Next::Doubt(Reason::Retry), MAX_TRIES)));
+    }
+
+    #[test]
+    fn pauses_grow_to_twenty_seconds() {
+        for (tries, longest) in [(1, 400), (2, 800), (6, 12_800), (7, 20_000), (40, 20_000)] {
+            let pause = pause(tries);
+            assert!((longest / 2..=longest).contains(&pause.as_millis()), "{tries}: {pause:?}");
+        }
+    }
+}
