@@ -43,6 +43,7 @@ fn entry(n: u64, state: &mut u64) -> Entry {
         headers: Map::new(),
         metadata: [("random".to_owned(), random(state, METADATA_BYTES))].into(),
         tags: Map::new(),
+        detail: None,
     }
 }
 

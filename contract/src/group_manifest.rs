@@ -2,7 +2,7 @@
 //!
 //! Its columns are in the object's metadata under `columns`, and keys are literal. Without that metadata it is a
 //! manifest of awslabs/s3bundler: `Bucket,Key,Size` with form-url-encoded keys. Dead letters are a group manifest with
-//! a `Reason` column more, so that they can be fed back in.
+//! the columns `Reason` and `Detail` more, so that they can be fed back in.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -36,6 +36,8 @@ pub enum Column {
     StorageClass,
     /// Why the row was dead-lettered.
     Reason,
+    /// The error code behind the reason; dead letters of earlier releases lack it.
+    Detail,
     /// `true` or `false`; only in inventories of all versions.
     IsLatest,
     /// `true` or `false`; only in inventories of all versions.
@@ -57,6 +59,7 @@ impl Column {
             Self::ETag => "ETag",
             Self::StorageClass => "StorageClass",
             Self::Reason => "Reason",
+            Self::Detail => "Detail",
             Self::IsLatest => "IsLatest",
             Self::IsDeleteMarker => "IsDeleteMarker",
             Self::IntelligentTieringAccessTier => "IntelligentTieringAccessTier",
@@ -94,6 +97,13 @@ impl Columns {
 
     /// What the bundler writes into dead letters.
     pub fn dead_letters() -> Self {
+        let mut columns = Self::dead_letters_without_detail();
+        columns.0.push(Column::Detail);
+        columns
+    }
+
+    /// What releases before the column `Detail` wrote into dead letters.
+    pub fn dead_letters_without_detail() -> Self {
         let mut columns = Self::full();
         columns.0.push(Column::Reason);
         columns
@@ -123,7 +133,7 @@ impl FromStr for Columns {
     type Err = ColumnsError;
 
     fn from_str(text: &str) -> Result<Self, ColumnsError> {
-        use Column::{Bucket, ETag, Key, LastModifiedDate, Other, Reason, Size, StorageClass, VersionId};
+        use Column::{Bucket, Detail, ETag, Key, LastModifiedDate, Other, Reason, Size, StorageClass, VersionId};
         use Column::{IntelligentTieringAccessTier, IsDeleteMarker, IsLatest};
         let known = [
             Bucket,
@@ -134,6 +144,7 @@ impl FromStr for Columns {
             ETag,
             StorageClass,
             Reason,
+            Detail,
             IsLatest,
             IsDeleteMarker,
             IntelligentTieringAccessTier,
@@ -413,7 +424,7 @@ mod tests {
     fn write(rows: &[Row]) -> Vec<u8> {
         let mut writer = RowWriter::new(Vec::new());
         for row in rows {
-            writer.write(row, None).expect("memory");
+            writer.write(row, &[]).expect("memory");
         }
         writer.finish().expect("memory")
     }

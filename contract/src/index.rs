@@ -5,7 +5,8 @@
 ///
 /// `checksum` is the MD5 of the object in hex; `metadata`, `tags`, `headers` and `checksums` are JSON objects;
 /// `offset` and `length` are the byte range of the archive to GET, `skip` the bytes to drop after decompressing it.
-pub const COLUMNS: [&str; 17] = [
+/// `detail` is the error code of a failed object.
+pub const COLUMNS: [&str; 18] = [
     "bucket",
     "key",
     "size",
@@ -23,4 +24,5 @@ pub const COLUMNS: [&str; 17] = [
     "storageclass",
     "headers",
     "checksums",
+    "detail",
 ];

@@ -11,7 +11,7 @@ use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
 use tokio::sync::Mutex;
 
-use super::fetch::{Facts, FetchError, facts};
+use super::fetch::{Facts, FetchError, ObjectFailure, facts};
 use super::upload::{abort, open_uploads};
 use super::verdict::{Verdict, reason};
 use crate::args::Destination;
@@ -66,7 +66,7 @@ impl Copier {
     }
 
     /// Copies an object; gives the copy's key, or why the object failed. Fills in what the source said.
-    pub async fn copy(&self, row: &mut Row, facts: &mut Facts) -> Result<Result<String, Reason>, FetchError> {
+    pub async fn copy(&self, row: &mut Row, facts: &mut Facts) -> Result<Result<String, ObjectFailure>, FetchError> {
         let source = match self.look(row, facts).await {
             Ok(source) => source,
             Err(error) => return judge(error),
@@ -305,20 +305,20 @@ fn describe(source: &Source, row: &Row, facts: &Facts) -> Vec<u8> {
 
 /// The source could be read: what is denied now is the copy, and so is every other. An upload that somebody aborted is
 /// worth another pass.
-fn judge_copy(error: S3Error) -> Result<Result<String, Reason>, FetchError> {
+fn judge_copy(error: S3Error) -> Result<Result<String, ObjectFailure>, FetchError> {
     match (error.kind, error.code.as_str()) {
         (ErrorKind::Denied | ErrorKind::NoBucket, _) => Err(FetchError::Destination(error)),
-        (ErrorKind::NotFound, "NoSuchUpload") => Ok(Err(Reason::Retry)),
+        (ErrorKind::NotFound, "NoSuchUpload") => Ok(Err(ObjectFailure::new(Reason::Retry, error.code))),
         _ => judge(error),
     }
 }
 
 /// A failed look is the object's trouble, worth another pass, or everybody's.
-fn judge(error: S3Error) -> Result<Result<String, Reason>, FetchError> {
+fn judge(error: S3Error) -> Result<Result<String, ObjectFailure>, FetchError> {
     match reason(&error) {
-        Verdict::Object(reason) => Ok(Err(reason)),
-        Verdict::Changed => Ok(Err(Reason::Changed)),
-        Verdict::Again => Ok(Err(Reason::Retry)),
+        Verdict::Object(reason) => Ok(Err(ObjectFailure::new(reason, error.code))),
+        Verdict::Changed => Ok(Err(ObjectFailure::new(Reason::Changed, error.code))),
+        Verdict::Again => Ok(Err(ObjectFailure::new(Reason::Retry, error.code))),
         Verdict::Group => Err(FetchError::Source(error)),
     }
 }

@@ -69,7 +69,23 @@ pub enum Content {
     /// Copied by the server to this key of the destination.
     Copied(String),
     /// Nowhere.
-    Failed(Reason),
+    Failed(ObjectFailure),
+}
+
+/// Why an object is not archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFailure {
+    /// What the dead letter says.
+    pub reason: Reason,
+    /// S3's error code, or a word of ours if there was none.
+    pub detail: String,
+}
+
+impl ObjectFailure {
+    /// A failure for this reason, with S3's error code or a word of ours.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
 }
 
 /// Trouble that every object of the group would have.
@@ -105,7 +121,7 @@ impl FetchError {
 /// How one try at an object ended, when not well.
 enum Trouble {
     /// For good.
-    Object(Reason),
+    Object(ObjectFailure),
     /// Perhaps not the next time.
     Again(S3Error),
     /// Its bytes changed while they were read.
@@ -114,6 +130,19 @@ enum Trouble {
     Mismatch,
     /// Not this object's trouble.
     Group(FetchError),
+}
+
+impl Trouble {
+    /// The error code, or a word of ours if there is none.
+    fn detail(&self) -> String {
+        match self {
+            Self::Object(failure) => failure.detail.clone(),
+            Self::Again(error) => error.code.clone(),
+            Self::Changed => "PreconditionFailed".to_owned(),
+            Self::Mismatch => "ChecksumMismatch".to_owned(),
+            Self::Group(_) => String::new(),
+        }
+    }
 }
 
 /// Fetches the objects of groups.
@@ -160,7 +189,7 @@ impl Fetcher {
             listed_version,
             facts: Facts::default(),
             mtime: 0,
-            content: Content::Failed(Reason::Invalid),
+            content: Content::Failed(ObjectFailure::new(Reason::Invalid, "BadRow")),
             held,
         };
         if fetched.row.impossible().is_some() {
@@ -196,7 +225,7 @@ impl Fetcher {
             };
             let trouble_of_try = match &trouble {
                 Trouble::Group(_) => None,
-                Trouble::Object(reason) => Some(tries::Trouble::Object(*reason)),
+                Trouble::Object(failure) => Some(tries::Trouble::Object(failure.reason)),
                 Trouble::Again(error) if error.kind == ErrorKind::Throttled => {
                     Some(tries::Trouble::Throttled { silent_for: limiter.silent_for() })
                 }
@@ -204,6 +233,7 @@ impl Fetcher {
                 Trouble::Changed => Some(tries::Trouble::Changed),
                 Trouble::Mismatch => Some(tries::Trouble::Mismatch),
             };
+            let detail = trouble.detail();
             let next = trouble_of_try.map(|trouble| tries.after(trouble, begun.elapsed()));
             let reason = match (next, trouble) {
                 (_, Trouble::Group(error)) => return Err(error),
@@ -217,8 +247,8 @@ impl Fetcher {
                 }
                 (Some(Next::Doubt(reason) | Next::Failed(reason)), _) => reason,
             };
-            tracing::debug!(bucket = fetched.row.bucket, key = ?fetched.row.key, %reason, "object failed");
-            fetched.content = Content::Failed(reason);
+            tracing::debug!(bucket = fetched.row.bucket, key = ?fetched.row.key, %reason, detail, "object failed");
+            fetched.content = Content::Failed(ObjectFailure::new(reason, detail));
             return Ok(fetched);
         }
     }
@@ -226,7 +256,7 @@ impl Fetcher {
     async fn copy(&self, mut fetched: Fetched) -> Result<Fetched, FetchError> {
         match self.copier.copy(&mut fetched.row, &mut fetched.facts).await? {
             Ok(key) => fetched.content = Content::Copied(key),
-            Err(reason) => fetched.content = Content::Failed(reason),
+            Err(failure) => fetched.content = Content::Failed(failure),
         }
         Ok(fetched)
     }
@@ -359,7 +389,7 @@ struct Room<'a> {
 /// Whose trouble an answer of the source is.
 fn trouble(error: S3Error) -> Trouble {
     match reason(&error) {
-        Verdict::Object(reason) => Trouble::Object(reason),
+        Verdict::Object(reason) => Trouble::Object(ObjectFailure::new(reason, error.code)),
         Verdict::Again => Trouble::Again(error),
         Verdict::Changed => Trouble::Changed,
         Verdict::Group => Trouble::Group(FetchError::Source(error)),

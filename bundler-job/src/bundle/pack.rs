@@ -125,9 +125,13 @@ impl Packer {
         let Fetched { row, listed_version, facts, mtime, content, held } = fetched;
         let denial = self.denials.entry(row.bucket.clone()).or_default();
         denial.0 += 1;
-        denial.1 += u64::from(matches!(content, Content::Failed(Reason::AccessDenied)));
+        denial.1 += u64::from(matches!(&content, Content::Failed(failure) if failure.reason == Reason::AccessDenied));
 
         let size = row.size.unwrap_or(0);
+        let detail = match &content {
+            Content::Failed(failure) => Some(failure.detail.clone()),
+            _ => None,
+        };
         let placed = |outcome, facts: Facts| Entry {
             row: row.clone(),
             listed_version,
@@ -137,13 +141,14 @@ impl Packer {
             headers: facts.headers,
             metadata: facts.metadata,
             tags: facts.tags,
+            detail: detail.clone(),
         };
         let name = |names: &mut MemberNames| names.name(&row.bucket, &row.key, row.version_id.as_deref());
         let (data, file) = match content {
             Content::Memory(data) => (data, None),
             Content::Scratch(file) => (Vec::new(), Some(file)),
             Content::Copied(key) => return self.record(placed(Outcome::Copied { key }, facts)),
-            Content::Failed(reason) => return self.record(placed(Outcome::Failed(reason), facts)),
+            Content::Failed(failure) => return self.record(placed(Outcome::Failed(failure.reason), facts)),
         };
         let io = |cause| PackError::Io { object: format!("s3://{}/{}", row.bucket, row.key), cause };
         // A large member has a frame of its own: its GET reads nothing else.

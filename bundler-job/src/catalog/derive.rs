@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
-use s3bundler_contract::group_manifest::RowWriter;
+use s3bundler_contract::group_manifest::{Columns, RowWriter};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::{Catalog, CatalogError, Crc64Writer, Entry, IndexWriter, Outcome, Totals};
@@ -17,6 +17,8 @@ pub struct Derived {
     pub index: Option<DerivedFile>,
     /// The failed rows as a group manifest; absent where none failed.
     pub dead_letters: Option<DerivedFile>,
+    /// The columns of the dead letters.
+    pub dead_letter_columns: Columns,
     /// What the rows add up to.
     pub totals: Totals,
 }
@@ -38,10 +40,11 @@ pub fn derive(catalog: &Catalog, scratch: &Path, mut each: impl FnMut(&Entry)) -
     let mut index = match &catalog.record().archive {
         Some(archive) => {
             let output = Output::new(scratch)?;
-            Some((output.path, IndexWriter::new(output.sink, &archive.key)?))
+            Some((output.path, IndexWriter::new(output.sink, &archive.key, |column| catalog.has(column))?))
         }
         None => None,
     };
+    let has_detail = catalog.has("detail");
     let mut dead_letters: Option<(TempPath, RowWriter<Sink>)> = None;
     for entry in catalog.entries()? {
         let entry = entry?;
@@ -57,13 +60,16 @@ pub fn derive(catalog: &Catalog, scratch: &Path, mut each: impl FnMut(&Entry)) -
                     none.insert((output.path, RowWriter::new(output.sink)))
                 }
             };
-            writer.write(&as_listed(entry), Some(reason.as_str()))?;
+            let detail = entry.detail.clone().unwrap_or_default();
+            let fields = [reason.as_str(), &detail];
+            writer.write(&as_listed(entry), if has_detail { &fields } else { &fields[..1] })?;
         }
     }
     let index = index.map(|(path, writer)| finished(path, writer.finish()?)).transpose()?;
     let dead_letters = dead_letters.map(|(path, writer)| finished(path, writer.finish()?)).transpose()?;
     // Reading to the end proved that these are what the rows add up to.
-    Ok(Derived { index, dead_letters, totals: catalog.totals().clone() })
+    let dead_letter_columns = if has_detail { Columns::dead_letters() } else { Columns::dead_letters_without_detail() };
+    Ok(Derived { index, dead_letters, dead_letter_columns, totals: catalog.totals().clone() })
 }
 
 /// The row of a dead letter: what a manifest without versions did not name must not stand in a manifest made of it.

@@ -4,24 +4,28 @@ use std::io::{self, Write};
 
 use s3bundler_contract::index::COLUMNS;
 
-use super::{Entry, Map, Outcome};
+use super::{Entry, Map, Outcome, schema};
 
 /// Writes an index, header row first.
 pub struct IndexWriter<W: Write> {
     csv: csv::Writer<W>,
     /// The archive's key, which every archived row names.
     archive: String,
+    /// Which of [`COLUMNS`] it has.
+    has: [bool; COLUMNS.len()],
 }
 
 impl<W: Write> IndexWriter<W> {
-    /// Writes the index of `archive` to `sink`.
-    pub fn new(sink: W, archive: &str) -> io::Result<Self> {
+    /// Writes the index of `archive` to `sink`. Of the columns that earlier catalogs lack, it has those that `has_later`
+    /// approves.
+    pub fn new(sink: W, archive: &str, has_later: impl Fn(&str) -> bool) -> io::Result<Self> {
+        let has = COLUMNS.map(|column| !schema::LATER.contains(&column) || has_later(column));
         let mut csv = csv::WriterBuilder::new()
             .terminator(csv::Terminator::Any(b'\n'))
             .buffer_capacity(64 * 1024)
             .from_writer(sink);
-        csv.write_record(COLUMNS).map_err(into_io)?;
-        Ok(Self { csv, archive: archive.to_owned() })
+        csv.write_record(chosen(&COLUMNS, has)).map_err(into_io)?;
+        Ok(Self { csv, archive: archive.to_owned(), has })
     }
 
     /// Writes a row.
@@ -52,14 +56,20 @@ impl<W: Write> IndexWriter<W> {
             text(&row.storage_class),
             json(&entry.headers)?,
             json(&entry.checksums)?,
+            text(&entry.detail),
         ];
-        self.csv.write_record(&fields).map_err(into_io)
+        self.csv.write_record(chosen(&fields, self.has)).map_err(into_io)
     }
 
     /// Flushes and gives the sink back.
     pub fn finish(self) -> io::Result<W> {
         self.csv.into_inner().map_err(csv::IntoInnerError::into_error)
     }
+}
+
+/// The fields of the columns that an index has.
+fn chosen<T, const N: usize>(fields: &[T; N], has: [bool; N]) -> impl Iterator<Item = &T> {
+    fields.iter().zip(has).filter_map(|(field, has)| has.then_some(field))
 }
 
 /// A JSON object, names in order; nothing where there is nothing.
@@ -98,6 +108,7 @@ mod tests {
             headers: Map::new(),
             metadata: Map::new(),
             tags: Map::new(),
+            detail: None,
         }
     }
 
@@ -106,12 +117,10 @@ mod tests {
         let mut archived = entry("a,\"b\"\n", Outcome::Archived(Place { offset: 512, length: 3, skip: 0 }));
         archived.md5 = Some("900150983cd24fb0d6963f7d28e17f72".to_owned());
         archived.metadata = [("x".to_owned(), "\"1\"".to_owned()), ("a".to_owned(), "2".to_owned())].into();
-        let mut writer = IndexWriter::new(Vec::new(), "p/g-a.tar").expect("memory");
-        for entry in [
-            archived,
-            entry("c", Outcome::Copied { key: "p/objects/c~0".to_owned() }),
-            entry("f", Outcome::Failed(Reason::Glacier)),
-        ] {
+        let mut failed = entry("f", Outcome::Failed(Reason::Glacier));
+        failed.detail = Some("InvalidObjectState".to_owned());
+        let mut writer = IndexWriter::new(Vec::new(), "p/g-a.tar", |_| true).expect("memory");
+        for entry in [archived, entry("c", Outcome::Copied { key: "p/objects/c~0".to_owned() }), failed] {
             writer.push(&entry).expect("memory");
         }
         let text = String::from_utf8(writer.finish().expect("memory")).expect("UTF-8");
@@ -119,11 +128,11 @@ mod tests {
             text,
             concat!(
                 "bucket,key,size,lastmodified,checksum,metadata,tags,outcome,archive,offset,length,skip,versionid,",
-                "etag,storageclass,headers,checksums\n",
+                "etag,storageclass,headers,checksums,detail\n",
                 "b,\"a,\"\"b\"\"\n\",3,2026-11-22T01:00:00.000Z,900150983cd24fb0d6963f7d28e17f72,",
-                "\"{\"\"a\"\":\"\"2\"\",\"\"x\"\":\"\"\\\"\"1\\\"\"\"\"}\",,archived,p/g-a.tar,512,3,0,,e,STANDARD,,\n",
-                "b,c,3,2026-11-22T01:00:00.000Z,,,,copied,p/objects/c~0,,,,,e,STANDARD,,\n",
-                "b,f,3,2026-11-22T01:00:00.000Z,,,,Glacier,,,,,,e,STANDARD,,\n",
+                "\"{\"\"a\"\":\"\"2\"\",\"\"x\"\":\"\"\\\"\"1\\\"\"\"\"}\",,archived,p/g-a.tar,512,3,0,,e,STANDARD,,,\n",
+                "b,c,3,2026-11-22T01:00:00.000Z,,,,copied,p/objects/c~0,,,,,e,STANDARD,,,\n",
+                "b,f,3,2026-11-22T01:00:00.000Z,,,,Glacier,,,,,,e,STANDARD,,,InvalidObjectState\n",
             )
         );
     }

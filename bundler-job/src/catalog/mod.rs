@@ -61,6 +61,9 @@ pub struct Entry {
     pub metadata: Map,
     /// Tags.
     pub tags: Map,
+    /// The error code of a dead letter, or a word for a failure without one; absent for other rows and in catalogs of
+    /// earlier releases.
+    pub detail: Option<String>,
 }
 
 impl Entry {

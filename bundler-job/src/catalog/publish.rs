@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use aws_sdk_s3::types::StorageClass;
 use bytes::Bytes;
 use s3bundler_contract::attempt::run_folder;
-use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns};
+use s3bundler_contract::group_manifest::COLUMNS_METADATA;
 use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
 use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address};
 
@@ -142,7 +142,7 @@ pub(crate) async fn publish_derived(
         put_file(s3, &destination.address(index_of(&archive.key)), &index.path, &put).await?;
     }
     if let Some(dead_letters) = &derived.dead_letters {
-        let columns = Columns::dead_letters().to_string();
+        let columns = derived.dead_letter_columns.to_string();
         let put = Put {
             storage_class: Some(StorageClass::Standard.as_str()),
             metadata: &[(COLUMNS_METADATA, &columns)],

@@ -66,6 +66,11 @@ impl Catalog {
         &self.totals
     }
 
+    /// Whether it has a column: catalogs of earlier releases lack the later ones.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.metadata.schema().field_with_name(column).is_ok()
+    }
+
     /// Its rows, in order. Ends with an error where they do not add up to [`Catalog::totals`].
     pub fn entries(&self) -> Result<Entries<'_>, CatalogError> {
         let rows = batch_rows(self.metadata.metadata());
@@ -169,7 +174,12 @@ fn check_schema(found: &Arc<Schema>) -> Result<(), CatalogError> {
     for wanted in schema::schema().fields() {
         let fail = |problem: String| CatalogError::Column { column: wanted.name().clone(), problem };
         let mut columns = found.fields().iter().filter(|field| field.name() == wanted.name());
-        let Some(field) = columns.next() else { return Err(fail("is missing".to_owned())) };
+        let Some(field) = columns.next() else {
+            if schema::LATER.contains(&wanted.name().as_str()) {
+                continue;
+            }
+            return Err(fail("is missing".to_owned()));
+        };
         if columns.next().is_some() {
             return Err(fail("stands twice".to_owned()));
         }

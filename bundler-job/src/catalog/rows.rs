@@ -28,6 +28,7 @@ pub(super) struct Batch {
     headers: MapArray,
     metadata: MapArray,
     tags: MapArray,
+    detail: Option<StringArray>,
 }
 
 impl Batch {
@@ -56,6 +57,7 @@ impl Batch {
             headers: map("headers")?,
             metadata: map("metadata")?,
             tags: map("tags")?,
+            detail: batch.column_by_name("detail").map(|_| text("detail")).transpose()?,
         })
     }
 
@@ -94,6 +96,7 @@ impl Batch {
             headers: map(&self.headers, at)?,
             metadata: map(&self.metadata, at)?,
             tags: map(&self.tags, at)?,
+            detail: self.detail.as_ref().and_then(|detail| text(detail, at)),
         };
         Ok((entry, archive))
     }

@@ -41,6 +41,10 @@ fn map_type() -> DataType {
     DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(entry), false)), false)
 }
 
+/// Columns that catalogs of earlier releases lack. What is derived from such a catalog lacks them, too, so that an index
+/// stays what its catalog says.
+pub(super) const LATER: [&str; 1] = ["detail"];
+
 /// The columns.
 pub(super) fn schema() -> Schema {
     let timestamp = DataType::Timestamp(TimeUnit::Millisecond, Some(UTC.into()));
@@ -63,6 +67,7 @@ pub(super) fn schema() -> Schema {
         Field::new("headers", map_type(), false),
         Field::new("metadata", map_type(), false),
         Field::new("tags", map_type(), false),
+        Field::new("detail", DataType::Utf8, true),
     ])
 }
 

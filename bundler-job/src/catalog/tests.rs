@@ -6,6 +6,7 @@ use std::io::{Seek, SeekFrom, Write};
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
+use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::{Reason, Row};
 
 use super::*;
@@ -46,6 +47,7 @@ fn entry(key: &str, outcome: Outcome) -> Entry {
         headers: Map::new(),
         metadata: Map::new(),
         tags: Map::new(),
+        detail: None,
     }
 }
 
@@ -254,8 +256,10 @@ fn other_files_are_refused_with_the_cause() {
 fn dead_letters_and_index_follow_from_the_catalog_alone() {
     let mut gone = entry("gone, \"twice\"", Outcome::Failed(Reason::NoSuchKey));
     gone.row.version_id = Some("v".to_owned());
+    gone.detail = Some("NoSuchVersion".to_owned());
     let mut listed = gone.clone();
     listed.listed_version = true;
+    listed.detail = None;
     let entries = [entry("a", archived(0)), gone, listed];
     let catalog = Catalog::open(write(&entries)).expect("opens");
     let scratch = tempfile::tempdir().expect("scratch");
@@ -270,9 +274,10 @@ fn dead_letters_and_index_follow_from_the_catalog_alone() {
     let text = std::fs::read_to_string(&dead.path).expect("scratch");
     assert_eq!(
         text,
-        "src,\"gone, \"\"twice\"\"\",10240,,2026-11-22T01:00:00.000Z,,STANDARD,NoSuchKey\n\
-         src,\"gone, \"\"twice\"\"\",10240,v,2026-11-22T01:00:00.000Z,,STANDARD,NoSuchKey\n"
+        "src,\"gone, \"\"twice\"\"\",10240,,2026-11-22T01:00:00.000Z,,STANDARD,NoSuchKey,NoSuchVersion\n\
+         src,\"gone, \"\"twice\"\"\",10240,v,2026-11-22T01:00:00.000Z,,STANDARD,NoSuchKey,\n"
     );
+    assert_eq!(derived.dead_letter_columns, Columns::dead_letters());
     drop(derived);
     assert_eq!(std::fs::read_dir(scratch.path()).expect("scratch").count(), 0, "nothing stays behind");
     let clean = derive(&Catalog::open(write(&entries[..1])).expect("opens"), scratch.path(), |_| ()).expect("derives");
@@ -317,6 +322,7 @@ fn what_format_1_wrote_stays_readable_and_derives_the_same_bytes() {
     let scratch = tempfile::tempdir().expect("scratch");
     let derived = derive(&catalog, scratch.path(), |_| ()).expect("derives");
     let text = |file: Option<DerivedFile>| std::fs::read_to_string(file.expect("derived").path).expect("scratch");
+    assert_eq!(derived.dead_letter_columns, Columns::dead_letters_without_detail());
     assert_eq!(text(derived.index), include_str!("../../tests/golden/format-1.index"));
     assert_eq!(text(derived.dead_letters), include_str!("../../tests/golden/format-1.index.dlq"));
     assert_eq!(catalog.totals(), Catalog::open(write(&golden())).expect("opens").totals());
@@ -366,6 +372,7 @@ prop_compose! {
         etag in proptest::option::of("[0-9a-f]{32}(-[0-9]{1,3})?"),
         class in proptest::option::of("STANDARD|GLACIER_IR"),
         md5 in proptest::option::of("[0-9a-f]{32}"),
+        detail in proptest::option::of("[A-Za-z0-9. ]{1,20}"),
         outcome in any_outcome(),
         (checksums, headers, metadata, tags) in (any_map(), any_map(), any_map(), any_map()),
     ) -> Entry {
@@ -373,7 +380,7 @@ prop_compose! {
             seconds.map(|it| format!("{:.3}", jiff::Timestamp::from_second(it).expect("of this century")));
         let row =
             Row { bucket: "src".to_owned(), key, size, version_id, last_modified, etag, storage_class: class };
-        Entry { row, listed_version, outcome, md5, checksums, headers, metadata, tags }
+        Entry { row, listed_version, outcome, md5, checksums, headers, metadata, tags, detail }
     }
 }
 

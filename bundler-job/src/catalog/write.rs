@@ -129,7 +129,7 @@ fn text_bytes(entry: &Entry) -> usize {
     let row = &entry.row;
     row.bucket.len()
         + row.key.len()
-        + [&row.version_id, &row.last_modified, &row.etag, &row.storage_class, &entry.md5]
+        + [&row.version_id, &row.last_modified, &row.etag, &row.storage_class, &entry.md5, &entry.detail]
             .map(optional)
             .into_iter()
             .sum::<usize>()
@@ -159,6 +159,7 @@ struct Columns {
     headers: MapColumn,
     metadata: MapColumn,
     tags: MapColumn,
+    detail: StringBuilder,
 }
 
 impl Columns {
@@ -187,6 +188,7 @@ impl Columns {
             headers: map(),
             metadata: map(),
             tags: map(),
+            detail: StringBuilder::new(),
         }
     }
 
@@ -222,6 +224,7 @@ impl Columns {
         append_map(&mut self.headers, &entry.headers)?;
         append_map(&mut self.metadata, &entry.metadata)?;
         append_map(&mut self.tags, &entry.tags)?;
+        self.detail.append_option(entry.detail.as_deref());
         self.rows += 1;
         Ok(())
     }
@@ -247,6 +250,7 @@ impl Columns {
             Arc::new(self.headers.finish()),
             Arc::new(self.metadata.finish()),
             Arc::new(self.tags.finish()),
+            Arc::new(self.detail.finish()),
         ]
     }
 }

@@ -63,6 +63,7 @@ fn entry(key: &str, data: &[u8], place: Place) -> Entry {
         headers: Map::new(),
         metadata: Map::new(),
         tags: Map::new(),
+        detail: None,
     }
 }
 

@@ -99,7 +99,7 @@ impl World {
     async fn put_letters(&self, group: &GroupName, letters: &Letters<'_>) {
         let mut writer = RowWriter::new(Vec::new());
         for (row, reason) in letters {
-            writer.write(row, Some(reason)).unwrap();
+            writer.write(row, &[reason, "SlowDown"]).unwrap();
         }
         self.put_dead_letters(group, writer.finish().unwrap(), &Columns::dead_letters().to_string()).await;
     }

@@ -185,7 +185,7 @@ impl MadeRun {
     async fn manifest(&mut self, key: &str, objects: &[Made]) -> String {
         let mut writer = RowWriter::new(Vec::new());
         for object in objects {
-            writer.write(&row(object), None).unwrap();
+            writer.write(&row(object), &[]).unwrap();
             self.summary.objects += 1;
             self.summary.bytes += object.bytes.len() as u64;
             self.summary.digest.add("src", &object.key, None);
@@ -235,6 +235,7 @@ impl MadeRun {
                 headers: Map::new(),
                 metadata: [("name".to_owned(), "value, \"quoted\"".to_owned())].into(),
                 tags: Map::new(),
+                detail: None,
             });
         }
         archive.extend(self.compressed(&[0; 1024]));

@@ -1,4 +1,4 @@
-//! Rows into lines: of group manifests, and of dead letters with a reason more.
+//! Rows into lines: of group manifests, and of dead letters with a reason and its detail more.
 
 use std::io::{self, Write};
 
@@ -59,12 +59,12 @@ impl<W: Write> RowWriter<W> {
         Self { sink, lines: Vec::with_capacity(WRITE_BYTES) }
     }
 
-    /// Writes a row; `reason` only in dead letters.
-    pub fn write(&mut self, row: &Row, reason: Option<&str>) -> io::Result<()> {
+    /// Writes a row and the fields that follow it: none in a manifest, reason and detail in dead letters.
+    pub fn write(&mut self, row: &Row, more: &[&str]) -> io::Result<()> {
         append_fields(&mut self.lines, &row.borrowed());
-        if let Some(reason) = reason {
+        for field in more {
             self.lines.push(b',');
-            append_field(&mut self.lines, reason.as_bytes());
+            append_field(&mut self.lines, field.as_bytes());
         }
         self.lines.push(b'\n');
         if self.lines.len() >= WRITE_BYTES { self.hand_over() } else { Ok(()) }

@@ -51,7 +51,7 @@ impl Scene {
         Copier { max_copy: 51 << 20, ..Copier::new(s3_of(self.proxy.access(), requests).await, destination, options) }
     }
 
-    async fn copy(&self, copier: &Copier) -> Result<Result<String, Reason>, FetchError> {
+    async fn copy(&self, copier: &Copier) -> Result<Result<String, ObjectFailure>, FetchError> {
         let mut row = Row { bucket: "source".to_owned(), key: KEY.to_owned(), ..Row::default() };
         copier.copy(&mut row, &mut Facts::default()).await
     }
@@ -160,7 +160,7 @@ async fn a_copy_that_fails_leaves_no_upload_and_says_whose_trouble_it_is() {
         fail(operation, status, code);
         assert_eq!(
             scene.copy(&scene.copier().await).await.expect("a destination"),
-            Err(reason),
+            Err(ObjectFailure::new(reason, code)),
             "{operation:?} {code}"
         );
         assert_eq!(scene.open_uploads().await, 0, "{operation:?} {code}");
@@ -180,6 +180,6 @@ async fn a_copy_that_is_given_up_leaves_no_upload_and_opens_no_other() {
     assert_eq!(scene.open_uploads().await, 1);
     copier.abort().await;
     assert_eq!(scene.open_uploads().await, 0);
-    assert_eq!(scene.copy(&copier).await.expect("a destination"), Err(Reason::Retry));
+    assert_eq!(scene.copy(&copier).await.expect("a destination"), Err(ObjectFailure::new(Reason::Retry, "Transient")));
     assert_eq!(scene.open_uploads().await, 0);
 }

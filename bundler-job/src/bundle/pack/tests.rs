@@ -6,6 +6,7 @@ use s3bundler_contract::Row;
 
 use super::*;
 use crate::bundle::budget::{Budget, Held};
+use crate::bundle::fetch::ObjectFailure;
 use crate::catalog::{ArchiveRecord, Catalog, GroupRecord};
 
 struct Archive {
@@ -146,7 +147,7 @@ fn rows_keep_the_manifests_order_and_failed_ones_have_no_bytes() {
         let archive = pack(
             format,
             vec![
-                fetched("a", Content::Failed(Reason::NoSuchKey)),
+                fetched("a", Content::Failed(ObjectFailure::new(Reason::NoSuchKey, "NoSuchKey"))),
                 fetched("b", Content::Memory(data(1, 10))),
                 fetched("c", Content::Copied("objects/c".into())),
                 fetched("d", Content::Memory(data(2, 10))),
@@ -163,7 +164,7 @@ fn rows_keep_the_manifests_order_and_failed_ones_have_no_bytes() {
 
 #[test]
 fn a_group_whose_objects_all_failed_has_no_archive_and_says_which_bucket_was_denied() {
-    let denied = || fetched("a", Content::Failed(Reason::AccessDenied));
+    let denied = || fetched("a", Content::Failed(ObjectFailure::new(Reason::AccessDenied, "AccessDenied")));
     let (parts, mut received) = mpsc::channel(1);
     let catalog = CatalogWriter::create(tempfile::tempfile().expect("a file"), "a.tar").expect("a catalog");
     let mut packer = Packer::new(ArchiveFormat::TarGzip, 1000, parts, catalog);
@@ -172,7 +173,10 @@ fn a_group_whose_objects_all_failed_has_no_archive_and_says_which_bucket_was_den
     assert_eq!((packed.size, packed.denied_bucket.as_deref()), (0, Some("b")));
     assert!(received.try_recv().is_err());
 
-    let archive = pack(ArchiveFormat::Tar, vec![denied(), fetched("b", Content::Failed(Reason::NoSuchKey))]);
+    let archive = pack(
+        ArchiveFormat::Tar,
+        vec![denied(), fetched("b", Content::Failed(ObjectFailure::new(Reason::NoSuchKey, "NoSuchKey")))],
+    );
     assert!(archive.bytes.is_empty());
     assert_eq!(archive.entries.len(), 2);
 }
