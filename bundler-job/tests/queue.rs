@@ -264,6 +264,13 @@ async fn a_queue_that_does_not_exist_is_told_by_its_name(access: &Access) {
 
     client::create_queue(&client::sqs(access), "by-name").await.unwrap();
     let found = SqsQueue::connect(&config, "by-name").await.unwrap();
+    let attributes = client::sqs(access).get_queue_attributes().queue_url(found.url());
+    let attributes = attributes.attribute_names(QueueAttributeName::QueueArn).send().await.unwrap().attributes.unwrap();
+    let arn = &attributes[&QueueAttributeName::QueueArn];
+    let parts: Vec<&str> = arn.split(':').collect();
+    for name in [arn.clone(), format!("{}/{}", parts[4], parts[5])] {
+        assert_eq!(SqsQueue::connect(&config, &name).await.unwrap().url(), found.url(), "{name}");
+    }
     let url = found.url().replace("by-name", "gone");
     let queue = SqsQueue::connect(&config, &url).await.expect("a URL asks nobody");
     let (sent, received) = (queue.send(&manifests(1)).await, queue.receive(1, SECOND, LONG).await.map(|_| ()));

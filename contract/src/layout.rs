@@ -217,6 +217,13 @@ impl Layout {
         &self.prefix
     }
 
+    /// Whether a key is one of those that this project's commands write, other than group manifests and their dead
+    /// letters.
+    pub fn is_output(&self, key: &str) -> bool {
+        const FOLDERS: [&str; 5] = ["archives/", "catalog/", "receipts/", "runs/", "objects/"];
+        key.strip_prefix(self.root()).is_some_and(|rest| FOLDERS.iter().any(|folder| rest.starts_with(folder)))
+    }
+
     /// The claim of the run's name.
     pub fn claim(&self, run: &RunName) -> String {
         format!("{}runs/{run}.json", self.prefix)

@@ -1,6 +1,8 @@
-//! A message of the queue: "archive the group of this manifest". Ours, an S3 event, or S3's test event.
+//! A message of the queue: "archive the group of this manifest". Ours, an S3 event (as it is, of EventBridge, or through
+//! SNS), or S3's test event.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::address::S3Address;
 
@@ -33,6 +35,9 @@ pub enum MessageError {
     /// JSON, but neither ours nor an S3 event.
     #[error("it has neither Bucket and Key nor the Records of an S3 event")]
     Foreign,
+    /// A record of another service, such as CloudTrail, Kinesis or SES.
+    #[error("record {0} is not an S3 event")]
+    ForeignRecord(usize),
     /// An S3 event record without bucket, without key, or with a key that is not form-url-encoded.
     #[error("record {0} of the S3 event has no usable bucket and key")]
     Record(usize),
@@ -64,29 +69,68 @@ impl ManifestRef {
     }
 }
 
-/// The manifests a message names: none for S3's test event, several for an S3 event of several records. Events that are
-/// not `ObjectCreated:*` name nothing.
+/// What a message's body says.
+#[derive(Debug, Default)]
+pub struct Message {
+    /// The manifests that it names: none for S3's test event, several for an S3 event of several records. Events that are
+    /// not `ObjectCreated` name nothing.
+    pub manifests: Vec<ManifestRef>,
+    /// Whether S3 sent it because of an object that was created, as opposed to a program that names a manifest.
+    pub is_event: bool,
+    /// Records that are not S3 events or name no object. The message must not be deleted because of what else it names.
+    pub unusable: Vec<MessageError>,
+}
+
+/// Wrappers inside each other, at most: an event of EventBridge through SNS.
+const DEPTH: usize = 2;
+
+/// Reads a message: ours, an S3 event, an S3 event of EventBridge, or one of them as a notification of SNS.
+pub fn read(body: &str) -> Result<Message, MessageError> {
+    read_inside(body, DEPTH)
+}
+
+/// The manifests of a message of which every part can be used.
 pub fn parse(body: &str) -> Result<Vec<ManifestRef>, MessageError> {
+    let message = read(body)?;
+    message.unusable.into_iter().next().map_or(Ok(message.manifests), Err)
+}
+
+fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
     let message: Body = serde_json::from_str(body)?;
     if message.event.as_deref() == Some("s3:TestEvent") {
-        return Ok(Vec::new());
+        return Ok(Message { is_event: true, ..Message::default() });
     }
-    if let Some(records) = message.records {
-        return records
-            .into_iter()
-            .enumerate()
-            .filter(|(_, record)| {
-                record.event_name.strip_prefix("s3:").unwrap_or(&record.event_name).starts_with("ObjectCreated:")
-            })
-            .map(|(n, record)| record.manifest().ok_or(MessageError::Record(n)))
-            .collect();
-    }
-    match (message.bucket, message.key) {
-        (Some(bucket), Some(key)) if bucket.is_empty() || key.is_empty() => Err(MessageError::Empty),
-        (Some(bucket), Some(key)) => {
-            let etag = message.etag.filter(|it| !it.is_empty());
-            let md5 = message.md5.filter(|it| !it.is_empty());
-            Ok(vec![ManifestRef { bucket, key, etag, rows: message.rows, md5 }])
+    match message {
+        Body { records: Some(records), .. } => {
+            let mut read = Message { is_event: true, ..Message::default() };
+            for (n, record) in records.into_iter().enumerate() {
+                match Record::read(record, n) {
+                    Ok(manifest) => read.manifests.extend(manifest),
+                    Err(error) => read.unusable.push(error),
+                }
+            }
+            Ok(read)
+        }
+        Body { bucket: Some(bucket), key: Some(key), .. } if bucket.is_empty() || key.is_empty() => {
+            Err(MessageError::Empty)
+        }
+        Body { bucket: Some(bucket), key: Some(key), etag, rows, md5, .. } => {
+            let filled = |text: Option<String>| text.filter(|it| !it.is_empty());
+            let manifest = ManifestRef { bucket, key, etag: filled(etag), rows, md5: filled(md5) };
+            Ok(Message { manifests: vec![manifest], ..Message::default() })
+        }
+        // "Parsing Amazon SNS message formats", SNS developer guide.
+        Body { kind: Some(kind), notification: Some(inner), .. } if kind == "Notification" && wrappers > 0 => {
+            read_inside(&inner, wrappers - 1)
+        }
+        // "Using EventBridge", S3 user guide: keys are not encoded there.
+        Body { source: Some(source), detail_type: Some(kind), detail, .. } if source == "aws.s3" => {
+            let mut read = Message { is_event: true, ..Message::default() };
+            if kind == "Object Created" {
+                let detail = detail.and_then(|detail| serde_json::from_value::<RecordS3>(detail).ok());
+                read.manifests.push(detail.and_then(RecordS3::manifest).ok_or(MessageError::Record(0))?);
+            }
+            Ok(read)
         }
         _ => Err(MessageError::Foreign),
     }
@@ -107,15 +151,25 @@ struct Body {
     #[serde(rename = "Event")]
     event: Option<String>,
     #[serde(rename = "Records")]
-    records: Option<Vec<Record>>,
+    records: Option<Vec<Value>>,
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    #[serde(rename = "Message")]
+    notification: Option<String>,
+    source: Option<String>,
+    #[serde(rename = "detail-type")]
+    detail_type: Option<String>,
+    detail: Option<Value>,
 }
 
 /// "Event message structure", S3 user guide.
 #[derive(Deserialize)]
 struct Record {
-    #[serde(rename = "eventName", default)]
+    #[serde(rename = "eventSource", default)]
+    event_source: String,
+    #[serde(rename = "eventName")]
     event_name: String,
-    s3: Option<RecordS3>,
+    s3: RecordS3,
 }
 
 #[derive(Deserialize)]
@@ -132,17 +186,33 @@ struct RecordBucket {
 #[derive(Deserialize)]
 struct RecordObject {
     key: String,
-    #[serde(rename = "eTag")]
+    #[serde(rename = "eTag", alias = "etag")]
     etag: Option<String>,
 }
 
 impl Record {
+    /// The manifest of an S3 event; none if it is of something else than an object's creation.
+    fn read(record: Value, n: usize) -> Result<Option<ManifestRef>, MessageError> {
+        let Record { event_source, event_name, mut s3 } =
+            serde_json::from_value(record).map_err(|_| MessageError::ForeignRecord(n))?;
+        // `aws:s3`; other stores name themselves there, such as `minio:s3`.
+        if !event_source.is_empty() && !event_source.ends_with(":s3") {
+            return Err(MessageError::ForeignRecord(n));
+        }
+        if !event_name.strip_prefix("s3:").unwrap_or(&event_name).starts_with("ObjectCreated:") {
+            return Ok(None);
+        }
+        s3.object.key = crate::group_manifest::decode_key(&s3.object.key).map_err(|_| MessageError::Record(n))?;
+        s3.manifest().map(Some).ok_or(MessageError::Record(n))
+    }
+}
+
+impl RecordS3 {
     fn manifest(self) -> Option<ManifestRef> {
-        let RecordS3 { bucket, object } = self.s3?;
-        let key = crate::group_manifest::decode_key(&object.key).ok()?;
-        let whole = !bucket.name.is_empty() && !key.is_empty();
-        let etag = object.etag.filter(|it| !it.is_empty()).map(|it| it.trim_matches('"').to_owned());
-        whole.then(|| ManifestRef::new(S3Address::new(bucket.name, key), etag))
+        let Self { bucket, object } = self;
+        let whole = !bucket.name.is_empty() && !object.key.is_empty();
+        let etag = object.etag.map(|it| it.trim_matches('"').to_owned()).filter(|it| !it.is_empty());
+        whole.then(|| ManifestRef { etag, ..ManifestRef::new(S3Address::new(bucket.name, object.key), None) })
     }
 }
 
@@ -178,6 +248,65 @@ mod tests {
         );
         let keys: Vec<_> = parse(&body).expect("an event").into_iter().map(|it| it.key).collect();
         assert_eq!(keys, ["a/b c+d.index", "y"]);
+    }
+
+    #[test]
+    fn records_of_other_services_are_unusable_also_beside_a_right_one() {
+        for foreign in [
+            r#"{"eventVersion":"1.05","eventSource":"iam.amazonaws.com","eventName":"ListRoles"}"#,
+            r#"{"eventSource":"aws:kinesis","eventName":"aws:kinesis:record","kinesis":{"data":"aGVsbG8="}}"#,
+            r#"{"eventSource":"aws:ses","ses":{"mail":{}}}"#,
+            r#"{"EventSource":"aws:sns","Sns":{"Type":"Notification","Message":"{}"}}"#,
+            r#"{"eventSource":"aws:sqs","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"k"}}}"#,
+            r#"{"eventSource":7}"#,
+            "null",
+        ] {
+            let alone = read(&format!(r#"{{"Records":[{foreign}]}}"#)).expect("JSON");
+            assert!(alone.manifests.is_empty() && alone.unusable.len() == 1, "{foreign}: {alone:?}");
+            let right = event("ObjectCreated:Put", "k");
+            let beside = read(&format!(r#"{{"Records":[{foreign},{right}]}}"#)).expect("JSON");
+            assert!(matches!(beside.unusable[..], [MessageError::ForeignRecord(0)]), "{foreign}: {beside:?}");
+            assert_eq!(beside.manifests.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["k"], "{foreign}");
+            assert!(parse(&format!(r#"{{"Records":[{foreign},{right}]}}"#)).is_err(), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn events_through_sns_and_of_eventbridge_are_understood() {
+        let sns = |inner: &str| {
+            serde_json::json!({"Type": "Notification", "TopicArn": "arn:aws:sns:r:1:t", "Message": inner}).to_string()
+        };
+        let bridge = |kind: &str, key: &str| {
+            serde_json::json!({
+                "version": "0", "source": "aws.s3", "detail-type": kind,
+                "detail": {"bucket": {"name": "b"}, "object": {"key": key, "size": 1, "etag": "e"}},
+            })
+            .to_string()
+        };
+        let plain = format!(r#"{{"Records":[{}]}}"#, event("ObjectCreated:Put", "a+b%2B.index"));
+        for (body, key) in [
+            (sns(&plain), "a b+.index"),
+            (bridge("Object Created", "a+b%2B.index"), "a+b%2B.index"),
+            (sns(&bridge("Object Created", "a b.index")), "a b.index"),
+        ] {
+            let message = read(&body).expect("an event");
+            assert!(message.is_event && message.unusable.is_empty(), "{body}");
+            let manifest = ManifestRef::new(S3Address::new("b", key), Some("e".into()));
+            assert_eq!(message.manifests, [manifest], "{body}");
+        }
+        let ours = read(&sns(r#"{"Bucket":"b","Key":"k.dlq"}"#)).expect("ours");
+        assert!(!ours.is_event && ours.manifests.len() == 1, "{ours:?}");
+        assert!(parse(&bridge("Object Deleted", "k")).expect("an event").is_empty());
+        assert!(parse(&sns(r#"{"Event":"s3:TestEvent"}"#)).expect("a test event").is_empty());
+        for body in [
+            sns("lunch at noon?"),
+            sns(&sns(&sns(&plain))),
+            r#"{"Type":"SubscriptionConfirmation","Message":"You have chosen"}"#.to_owned(),
+            r#"{"source":"aws.ec2","detail-type":"Object Created","detail":{}}"#.to_owned(),
+            r#"{"source":"aws.s3","detail-type":"Object Created","detail":{}}"#.to_owned(),
+        ] {
+            assert!(read(&body).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -83,9 +83,9 @@ pub struct GroupArgs {
     /// How workers are to write archives.
     #[command(flatten)]
     pub archive: ArchiveArgs,
-    /// URL or name of the SQS queue that gets one message a group. Without it only the manifests are written (S3
+    /// URL, ARN, name or ACCOUNT/NAME of the SQS queue that gets one message a group. Without it only the manifests are written (S3
     /// events can announce them).
-    #[arg(long, env = "S3BUNDLER_QUEUE", value_name = "URL")]
+    #[arg(long, env = "S3BUNDLER_QUEUE", value_name = "QUEUE")]
     pub queue: Option<String>,
 }
 
@@ -96,8 +96,8 @@ pub struct BundleArgs {
     /// Where to.
     #[command(flatten)]
     pub destination: DestinationArgs,
-    /// URL or name of the SQS queue to work from.
-    #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "URL")]
+    /// URL, ARN, name or ACCOUNT/NAME of the SQS queue to work from.
+    #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "QUEUE")]
     pub queue: Option<String>,
     /// A group manifest to archive, with no queue; may be repeated.
     #[arg(long, short = 'm', env = "S3BUNDLER_MANIFEST", value_name = "s3://BUCKET/KEY", conflicts_with = "queue")]
@@ -152,8 +152,8 @@ pub struct SubmitArgs {
     /// input, one a line; blank lines and those that begin with # are skipped.
     #[arg(value_name = "s3://BUCKET/KEY")]
     pub manifests: Vec<AddressOrStdin>,
-    /// URL or name of the SQS queue.
-    #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "URL")]
+    /// URL, ARN, name or ACCOUNT/NAME of the SQS queue.
+    #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "QUEUE")]
     pub queue: String,
     /// Where an inventory's groups go; needed for inventory manifests only.
     #[arg(long, env = "S3BUNDLER_DESTINATION", value_name = "s3://BUCKET/PREFIX")]

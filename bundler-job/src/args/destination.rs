@@ -39,6 +39,12 @@ impl Destination {
         Self { bucket: self.bucket.clone(), layout: self.layout.with_keys(keys) }
     }
 
+    /// Whether an object is one that this project's commands write there, other than group manifests and their dead
+    /// letters.
+    pub fn is_output(&self, object: &S3Address) -> bool {
+        object.bucket == self.bucket && self.layout.is_output(&object.key)
+    }
+
     /// A key of the destination as an address.
     pub fn address(&self, key: impl Into<String>) -> S3Address {
         S3Address::new(&self.bucket, key)

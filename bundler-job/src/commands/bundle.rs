@@ -105,7 +105,8 @@ where
     ended.map(|_| ())
 }
 
-/// Works on a queue. What becomes of a group that failed is the queue's business, so it is no failure of the command.
+/// Works on a queue. What becomes of a group that failed is the queue's business, so it is no failure of the command,
+/// unless the queue is empty and every group failed.
 async fn from_queue<F, Fut>(
     queue: &SqsQueue,
     args: &BundleArgs,
@@ -117,11 +118,13 @@ where
     F: Fn(ManifestRef, CancellationToken) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Archived, GroupFailure<Failure>>> + Send + 'static,
 {
+    let destination = args.destination.resolve(args.archive.options().key_layout)?;
     let options = WorkerOptions {
         groups: args.work.groups.into(),
         idle_exit: args.idle_exit.map(Duration::from_secs),
         drain: Duration::from_secs(args.drain),
         recycle_after: args.recycle_after,
+        destination: Some(destination),
         ..WorkerOptions::default()
     };
     tracing::info!(
@@ -133,7 +136,11 @@ where
         "working on a queue"
     );
     let archive = giving_up_where_denied(counted(archive, figures), figures.clone());
-    work(queue, &options, shutdown.token().clone(), archive).await.map_err(failure)
+    let ended = work(queue, &options, shutdown.token().clone(), archive).await.map_err(failure)?;
+    if ended == Ended::Idle {
+        figures.lock().nothing_but_failures()?
+    }
+    Ok(ended)
 }
 
 /// Works on given manifests, each once.
@@ -239,6 +246,19 @@ impl Figures {
 }
 
 impl Counted {
+    /// An error if groups failed and none was archived, by this process or before.
+    fn nothing_but_failures(&mut self) -> Result<(), Failure> {
+        let Summary { groups_archived, groups_archived_before, groups_failed, .. } = self.summary;
+        if groups_failed == 0 || groups_archived + groups_archived_before > 0 {
+            return Ok(());
+        }
+        let unexpected = format!("all tries at a group failed ({groups_failed}), see the log");
+        let failures = std::mem::take(&mut self.failures);
+        failures.into_result(&format!("no group was archived: all {groups_failed} tries failed"))?;
+        // A panic leaves no failure behind.
+        Err(Failure::new(ExitCode::Unexpected, unexpected))
+    }
+
     fn add(&mut self, result: &Result<Archived, GroupFailure<Failure>>, was_cancelled: bool) {
         match result {
             Ok(Archived { here: false, .. }) => self.summary.groups_archived_before += 1,
@@ -399,6 +419,24 @@ mod tests {
         let (ended, summary) = worked(&["s3://b/full", "s3://b/good", "s3://b/good", "s3://b/good"]).await;
         assert_eq!(ended.expect_err("fatal").exit, ExitCode::Local);
         assert!(summary.groups_archived <= 1, "{summary:?}");
+    }
+
+    #[test]
+    fn a_worker_that_archived_no_group_and_failed_some_ends_with_their_exit_code() {
+        let failed = |exit| Err(GroupFailure::new(Disposition::GiveBack, Failure::new(exit, "x")));
+        let mut counted = Counted::default();
+        assert!(counted.nothing_but_failures().is_ok(), "an empty queue");
+        counted.add(&failed(ExitCode::Download), false);
+        counted.add(&failed(ExitCode::Download), false);
+        let error = counted.nothing_but_failures().expect_err("all failed");
+        assert_eq!(error.exit, ExitCode::Download);
+        assert!(error.to_string().contains("all 2 tries failed"), "{error}");
+        for here in [true, false] {
+            let mut counted = Counted::default();
+            counted.add(&failed(ExitCode::Download), false);
+            counted.add(&Ok(Archived { receipt: receipt(1), here }), false);
+            assert!(counted.nothing_but_failures().is_ok(), "one is archived");
+        }
     }
 
     #[test]

@@ -69,10 +69,11 @@ enum Fate {
     SetAside,
 }
 
-/// What becomes of a message after its work. Work that was told to stop did not fail: others may have it at once.
-fn fate(work: Work, receive_count: u32) -> Fate {
+/// What becomes of a message after its work. One of which a part cannot be used is never deleted. Work that was told to stop did not fail: others may have it at once.
+fn fate(work: Work, is_whole: bool, receive_count: u32) -> Fate {
     match work {
-        Work::Done => Fate::Delete,
+        Work::Done if is_whole => Fate::Delete,
+        Work::Done => Fate::SetAside,
         Work::Stopped | Work::Failed(Disposition::Fatal) => Fate::Release(Duration::ZERO),
         Work::Failed(Disposition::LeaveForRedrive) => Fate::SetAside,
         Work::Failed(Disposition::GiveBack) | Work::Panicked => {
@@ -96,11 +97,13 @@ pub(super) enum Settled<E> {
     NotDeleted(QueueError),
 }
 
-/// Works on what a message names, one manifest after another, and settles the message.
+/// Works on what a message names, one manifest after another, and settles the message. `is_whole`: all of the message can
+/// be used.
 pub(super) async fn see_through<Q, F, Fut, E>(
     queue: &Q,
     held: &Held,
     manifests: Vec<ManifestRef>,
+    is_whole: bool,
     visibility: Duration,
     cancel: CancellationToken,
     handler: Arc<F>,
@@ -127,7 +130,7 @@ where
             (Work::Stopped, None)
         }
     };
-    let settled = settle(queue, held, fate(work, first.receive_count)).await;
+    let settled = settle(queue, held, fate(work, is_whole, first.receive_count)).await;
     match (work, fatal, settled) {
         (_, Some(cause), _) => Settled::Fatal(cause),
         (Work::Done, _, Err(error)) => Settled::NotDeleted(error),
@@ -241,7 +244,7 @@ mod tests {
             (Work::Failed(Disposition::GiveBack), u32::MAX, Fate::Release(seconds(300))),
             (Work::Panicked, 2, Fate::Release(seconds(60))),
         ] {
-            assert_eq!(fate(work, receive_count), expected, "{work:?} {receive_count}");
+            assert_eq!(fate(work, true, receive_count), expected, "{work:?} {receive_count}");
         }
     }
 
@@ -280,6 +283,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_message_of_which_a_part_cannot_be_used_is_never_deleted() {
+        assert_eq!(fate(Work::Done, false, 1), Fate::SetAside);
+        assert_eq!(fate(Work::Stopped, false, 1), Fate::Release(Duration::ZERO));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_message_told_to_stop_between_two_groups_is_not_done() {
         let queue = MemoryQueue::new(10);
@@ -290,7 +299,7 @@ mod tests {
             cancel.cancel();
             Ok::<(), GroupFailure<&str>>(())
         });
-        let settled = see_through(&queue, &held, manifests(&["1", "2"]), VISIBILITY, cancel, handler).await;
+        let settled = see_through(&queue, &held, manifests(&["1", "2"]), true, VISIBILITY, cancel, handler).await;
         assert!(matches!(settled, Settled::Stopped), "{settled:?}");
         let again = queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap();
         assert_eq!(again[0].receive_count, 2, "given back at once");
@@ -306,7 +315,7 @@ mod tests {
             Ok::<(), GroupFailure<&str>>(())
         });
         let token = CancellationToken::new();
-        let settled = see_through(&queue, &held, manifests(&["1"]), VISIBILITY, token, handler).await;
+        let settled = see_through(&queue, &held, manifests(&["1"]), true, VISIBILITY, token, handler).await;
         assert!(matches!(settled, Settled::Failed), "{settled:?}");
         tokio::time::advance(PAUSE).await;
         assert_eq!(queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap().len(), 1);

@@ -39,7 +39,8 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// The queue at a URL, which is used as given, or of a name, which is looked up in the configuration's region.
+    /// The queue at a URL, which is used as given, or of a name, ACCOUNT/NAME or ARN, which is looked up in the ARN's or
+    /// the configuration's region.
     ///
     /// A URL asks nobody: that its queue is missing or denied is the first request's error. AWS's own hosts name the
     /// region in the URL, which wins over the configuration's; the host of any other URL is the endpoint, unless the
@@ -48,10 +49,11 @@ impl SqsQueue {
         let name = Name::parse(url_or_name)?;
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
         let mut builder = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts);
-        if let Name::Url { region, origin } = &name {
-            if let Some(region) = region {
-                builder = builder.region(Region::new(region.clone()));
-            }
+        let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
+        if let Some(region) = region {
+            builder = builder.region(Region::new(region.clone()));
+        }
+        if let Name::Url { origin, .. } = &name {
             let has_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_SQS").is_some();
             if let Some(origin) = origin.as_ref().filter(|_| !has_endpoint) {
                 builder = builder.endpoint_url(origin);
@@ -60,7 +62,7 @@ impl SqsQueue {
         let client = Client::from_conf(builder.build());
         let url = match name {
             Name::Url { .. } => url_or_name.to_owned(),
-            Name::Name => look_up(&client, url_or_name).await?,
+            Name::Name { name, account, .. } => look_up(&client, &name, account).await?,
         };
         Ok(Self { client, url })
     }
@@ -124,9 +126,9 @@ fn body_of(manifest: &ManifestRef) -> String {
     manifest.to_json().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
-async fn look_up(client: &Client, name: &str) -> Result<String, QueueError> {
-    let output =
-        client.get_queue_url().queue_name(name).send().await.map_err(|error| sort("GetQueueUrl", name, &error))?;
+async fn look_up(client: &Client, name: &str, account: Option<String>) -> Result<String, QueueError> {
+    let request = client.get_queue_url().queue_name(name).set_queue_owner_aws_account_id(account);
+    let output = request.send().await.map_err(|error| sort("GetQueueUrl", name, &error))?;
     output.queue_url.ok_or_else(|| QueueError {
         action: "GetQueueUrl",
         queue: name.to_owned(),

@@ -22,9 +22,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use s3bundler_contract::message::{self, ManifestRef};
+use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
+use s3bundler_contract::message::{self, ManifestRef, Message, MessageError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+use crate::args::Destination;
 
 use super::settle::{self, GroupFailure, Settled};
 use super::visibility::{Held, VISIBILITY};
@@ -57,12 +60,14 @@ pub struct WorkerOptions {
     pub recycle_after: u64,
     /// How long a message stays hidden unless extended.
     pub visibility: Duration,
+    /// Where archives are written: S3 events of what is written there are dropped.
+    pub destination: Option<Destination>,
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
         let drain = Duration::from_secs(90);
-        Self { groups: 1, idle_exit: None, drain, recycle_after: 0, visibility: VISIBILITY }
+        Self { groups: 1, idle_exit: None, drain, recycle_after: 0, visibility: VISIBILITY, destination: None }
     }
 }
 
@@ -290,7 +295,7 @@ where
             );
             return held.adopt(delivery);
         }
-        let named = message::parse(&delivery.body);
+        let named = self.named(&id, &delivery.body);
         if let Err(cause) = &named {
             let (receive_count, body) = (delivery.receive_count, excerpt(&delivery.body));
             tracing::warn!(message_id = id, receive_count, %cause, body, "message nobody can use, left to the queue's redrive");
@@ -307,20 +312,45 @@ where
                 settle::set_aside(queue, &held).await;
                 (id, Settled::Failed)
             }),
-            Ok(manifests) if manifests.is_empty() => {
+            Ok((manifests, true)) if manifests.is_empty() => {
                 tracing::debug!(message_id = id, "message names no manifest, discarding it");
                 Box::pin(async move { (id, settle::discard(queue, &held).await) })
             }
-            Ok(manifests) => {
+            Ok((manifests, is_whole)) => {
                 self.groups += manifests.len() as u64;
                 let (visibility, handler) = (self.options.visibility, Arc::clone(&self.handler));
                 let cancel = self.stop_work.child_token();
                 Box::pin(async move {
-                    let settled = settle::see_through(queue, &held, manifests, visibility, cancel, handler).await;
+                    let settled =
+                        settle::see_through(queue, &held, manifests, is_whole, visibility, cancel, handler).await;
                     (id, settled)
                 })
             }
         });
+    }
+
+    /// The manifests that a message names, and whether all of it can be used. An error if none of it can.
+    fn named(&self, id: &str, body: &str) -> Result<(Vec<ManifestRef>, bool), MessageError> {
+        let Message { mut manifests, is_event, mut unusable } = message::read(body)?;
+        if manifests.is_empty() && !unusable.is_empty() {
+            return Err(unusable.swap_remove(0));
+        }
+        for cause in &unusable {
+            let body = excerpt(body);
+            tracing::warn!(message_id = id, %cause, body, "part of a message nobody can use, left to the queue's redrive");
+        }
+        if is_event {
+            // Nobody chose these objects; whoever names dead letters in a message of ours did.
+            manifests.retain(|manifest| {
+                let written = self.options.destination.as_ref().is_some_and(|it| it.is_output(&manifest.address()));
+                let dropped = written || manifest.key.ends_with('/') || manifest.key.ends_with(DEAD_LETTERS_SUFFIX);
+                if dropped {
+                    tracing::debug!(message_id = id, manifest = %manifest.address(), "event is of no group manifest, dropping it");
+                }
+                !dropped
+            });
+        }
+        Ok((manifests, unusable.is_empty()))
     }
 
     fn settled(&mut self, id: &str, settled: Settled<E>) {

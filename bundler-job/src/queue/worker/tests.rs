@@ -107,6 +107,67 @@ async fn a_message_nobody_can_use_is_left_to_the_queue_and_events_without_manife
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_of_our_own_output_are_dropped_and_messages_of_ours_are_not() {
+    let layout = s3bundler_contract::Layout::new("p", s3bundler_contract::KeyLayout::Plain).unwrap();
+    let options = WorkerOptions {
+        destination: Some(Destination { bucket: "dst".to_owned(), layout }),
+        ..WorkerOptions::default()
+    };
+    let event = |bucket: &str, key: &str| {
+        format!(
+            r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{bucket}"}},"object":{{"key":"{key}"}}}}}}]}}"#
+        )
+    };
+    for (body, is_worked_on) in [
+        (event("dst", "p/groups/r/r.000001.index"), true),
+        (event("dst", "p/archivesx"), true),
+        (event("other", "p/archives/a.index"), true),
+        (event("dst", "archives/a.index"), true),
+        (event("dst", "p/archives/src/r.000001-aaaaaaaa.tar.index"), false),
+        (event("dst", "p/catalog/run=r/r.000001.parquet"), false),
+        (event("dst", "p/receipts/r/r.000001~a1"), false),
+        (event("dst", "p/runs/r.json"), false),
+        (event("dst", "p/objects/src/k"), false),
+        (event("dst", "p/groups/r/r.000001.index.dlq"), false),
+        (event("other", "x/a.index.dlq"), false),
+        (event("other", "x/folder/"), false),
+        (r#"{"Bucket":"dst","Key":"p/groups/r/r.000001.index.dlq"}"#.to_owned(), true),
+        (r#"{"Bucket":"dst","Key":"p/archives/a.index"}"#.to_owned(), true),
+    ] {
+        let queue = MemoryQueue::new(1);
+        queue.send_body(&body);
+        queue.close();
+        let done = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&done);
+        let handler = move |_, _| {
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(Handled::Ok(()))
+        };
+        work(&queue, &options, CancellationToken::new(), handler).await.unwrap();
+        assert_eq!(done.load(Ordering::SeqCst) == 1, is_worked_on, "{body}");
+        assert!(queue.given_up_bodies().is_empty() && visible(&queue).await.is_empty(), "{body}: deleted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_record_beside_a_foreign_one_is_worked_on_and_the_message_is_left() {
+    let queue = MemoryQueue::new(1);
+    queue.send_body(
+        r#"{"Records":[{"eventSource":"aws:kinesis"},{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"k"}}}]}"#,
+    );
+    queue.close();
+    let done = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&done);
+    let handler = move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Handled::Ok(()))
+    };
+    work(&queue, &WorkerOptions::default(), CancellationToken::new(), handler).await.unwrap();
+    assert_eq!(done.load(Ordering::SeqCst), 1);
+    assert_eq!(queue.given_up_bodies().len(), 1, "the message is not deleted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_of_several_records_is_deleted_when_all_are_done() {
     let queue = MemoryQueue::new(10);
     let record = |key: &str| {
