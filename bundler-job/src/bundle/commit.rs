@@ -74,7 +74,7 @@ impl Committer {
     ) -> Result<Receipt, BundleError> {
         check_manifest(&committed, manifest)?;
         // Before the receipt: a run that is started again does not come back to a group that has one.
-        self.sweeper.sweep(&committed, &self.destination.layout, source_bucket).await;
+        self.sweeper.sweep(&committed, source_bucket).await;
         let publication = Publication {
             destination: self.destination.clone(),
             run: committed.group().run.clone(),

@@ -5,8 +5,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use s3bundler_contract::Layout;
-
 use super::upload::{OpenUploads, abort, open_uploads};
 use crate::catalog::{Committed, Unreferenced, Whole};
 use crate::s3::{S3, S3Error};
@@ -27,9 +25,10 @@ impl Sweeper {
     }
 
     /// Deletes archives and indexes of other attempts than the winner at exactly this group of this run, and aborts their
-    /// uploads, as far as they lie where `layout` puts archives of this group.
-    pub async fn sweep(&self, committed: &Committed, layout: &Layout, source_bucket: &str) {
+    /// uploads.
+    pub async fn sweep(&self, committed: &Committed, source_bucket: &str) {
         let destination = committed.destination();
+        let layout = &destination.layout;
         let stem = layout.archive_stem(source_bucket, committed.group());
         let listed = self.s3.list_all(&destination.bucket, &stem).await;
         let mut archives = self.done(listed).unwrap_or_default();

@@ -134,20 +134,31 @@ impl Upload {
     }
 }
 
+/// An upload that is neither completed nor aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenUpload {
+    /// Its key.
+    pub key: String,
+    /// Its id.
+    pub upload_id: String,
+    /// When it was begun.
+    pub initiated: Option<std::time::SystemTime>,
+}
+
 /// What a store says of the uploads that are open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenUploads {
-    /// The key and the id of each.
-    Listed(Vec<(String, String)>),
+    /// All of them.
+    Listed(Vec<OpenUpload>),
     /// The store has no ListMultipartUploads.
     Unsupported,
 }
 
 impl OpenUploads {
-    /// The uploads that are known to be open: none if the store cannot list them.
+    /// Key and id of the uploads that are known to be open: none if the store cannot list them.
     pub fn known(self) -> Vec<(String, String)> {
         match self {
-            Self::Listed(uploads) => uploads,
+            Self::Listed(uploads) => uploads.into_iter().map(|it| (it.key, it.upload_id)).collect(),
             Self::Unsupported => Vec::new(),
         }
     }
@@ -178,7 +189,7 @@ fn is_unsupported(error: &S3Error) -> bool {
     ["NotImplemented", "HTTP 501", "MethodNotAllowed", "HTTP 405"].contains(&error.code.as_str())
 }
 
-async fn list_uploads(s3: &S3, under: &S3Address) -> Result<Vec<(String, String)>, S3Error> {
+async fn list_uploads(s3: &S3, under: &S3Address) -> Result<Vec<OpenUpload>, S3Error> {
     let client = s3.client(&under.bucket).await;
     let (mut found, mut key_marker, mut id_marker) = (Vec::new(), None, None);
     loop {
@@ -191,7 +202,10 @@ async fn list_uploads(s3: &S3, under: &S3Address) -> Result<Vec<(String, String)
             .send()
             .await
             .map_err(|error| S3Error::new("ListMultipartUploads", under.clone(), &error))?;
-        found.extend(page.uploads().iter().filter_map(|it| Some((it.key()?.to_owned(), it.upload_id()?.to_owned()))));
+        found.extend(page.uploads().iter().filter_map(|it| {
+            let initiated = it.initiated().and_then(|at| (*at).try_into().ok());
+            Some(OpenUpload { key: it.key()?.to_owned(), upload_id: it.upload_id()?.to_owned(), initiated })
+        }));
         if page.is_truncated() != Some(true) || page.next_key_marker().is_none() {
             return Ok(found);
         }

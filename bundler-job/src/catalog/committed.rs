@@ -106,6 +106,17 @@ impl Committed {
         self.catalog.record()
     }
 
+    /// Whether a key is that of an archive or an index of another attempt at exactly this group of this run.
+    pub fn is_another(&self, key: &str) -> bool {
+        let named = self.record().archive.as_ref().is_some_and(|it| it.key == key || index_of(&it.key) == key);
+        !named && self.attempt_at(key).is_some_and(|attempt| attempt.as_str() != self.attempt())
+    }
+
+    fn attempt_at(&self, key: &str) -> Option<Attempt> {
+        let (of, attempt) = self.destination.layout.parse_archive(key, &self.group.run)?;
+        (of == self.group).then_some(attempt)
+    }
+
     /// Its rows.
     pub const fn catalog(&self) -> &Catalog {
         &self.catalog
@@ -132,22 +143,13 @@ impl Whole<'_> {
     /// The proof that nothing refers to `key`: it is an archive or an index that another attempt at exactly this group of
     /// this run wrote. `None` for every other key.
     pub fn rules_out(&self, key: &str) -> Option<Unreferenced> {
-        let attempt = self.attempt_at(key)?;
-        let named = self.0.record().archive.as_ref().is_some_and(|it| it.key == key || index_of(&it.key) == key);
-        let other = attempt.as_str() != self.0.attempt() && !named;
-        other.then(|| Unreferenced(self.0.destination.address(key)))
+        self.0.is_another(key).then(|| Unreferenced(self.0.destination.address(key)))
     }
 
     /// The proof that nothing needs an upload to `key`: it is of an attempt at exactly this group of this run. That of the
     /// winner is one, too: a second upload to its key is that of a repeated request, which is never completed.
     pub fn rules_out_upload(&self, key: &str) -> Option<Unreferenced> {
-        self.attempt_at(key).map(|_| Unreferenced(self.0.destination.address(key)))
-    }
-
-    fn attempt_at(&self, key: &str) -> Option<Attempt> {
-        let Committed { destination, group, .. } = self.0;
-        let (of, attempt) = destination.layout.parse_archive(key, &group.run)?;
-        (of == *group).then_some(attempt)
+        self.0.attempt_at(key).map(|_| Unreferenced(self.0.destination.address(key)))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
-use crate::verify::{Report, VerifyRequest, verify as verify_run};
+use crate::verify::{ORPHAN_AGE, Report, VerifyRequest, verify as verify_run};
 
 /// Runs it.
 pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure> {
@@ -20,6 +20,7 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
         run: args.name,
         full: args.full,
         repair: args.repair,
+        orphan_age: ORPHAN_AGE,
         groups: usize::from(args.groups),
         scratch: args.scratch.unwrap_or_else(std::env::temp_dir),
         crc64nvme: !global.requests.no_crc64nvme,

@@ -17,6 +17,8 @@ pub struct Listed {
     pub size: u64,
     /// Its ETag without quotes.
     pub etag: String,
+    /// When it was written.
+    pub modified: Option<std::time::SystemTime>,
 }
 
 /// An ETag as it is compared and stored: without quotes.
@@ -91,6 +93,7 @@ impl S3 {
             let page = page.contents.unwrap_or_default().into_iter().map(|object| Listed {
                 size: object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
                 etag: bare_etag(object.e_tag()),
+                modified: object.last_modified().and_then(|at| (*at).try_into().ok()),
                 key: object.key.unwrap_or_default(),
             });
             if !each(page.collect()) {

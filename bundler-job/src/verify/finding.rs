@@ -218,6 +218,29 @@ pub enum Finding {
         /// What is wrong.
         problem: String,
     },
+    /// An archive or an index of an attempt that lost.
+    LostAttempt {
+        /// The object.
+        object: S3Address,
+        /// The catalog that names another attempt.
+        catalog: S3Address,
+    },
+    /// An archive or an index of an attempt at a group that has no catalog.
+    UncommittedAttempt {
+        /// The object.
+        object: S3Address,
+        /// Where the catalog should be.
+        catalog: S3Address,
+    },
+    /// An upload of an attempt that is neither completed nor aborted.
+    OpenUpload {
+        /// Where to.
+        object: S3Address,
+        /// Its id.
+        upload_id: String,
+        /// Whether its group has a catalog.
+        committed: bool,
+    },
     /// So many more findings of one group.
     More {
         /// The group.
@@ -413,6 +436,26 @@ impl fmt::Display for Finding {
             Self::WrongMember { archive, source, problem } => write!(
                 f,
                 "{source} cannot be restored from {archive}: {problem}; archive it again while the source exists"
+            ),
+            Self::LostAttempt { object, catalog } => write!(
+                f,
+                "{object} is of an attempt that lost, {catalog} names another; verify --repair removes it if it is older \
+                 than an hour"
+            ),
+            Self::UncommittedAttempt { object, catalog } => write!(
+                f,
+                "{object} is of an attempt that is not committed, {catalog} does not exist; it is kept, since a worker may \
+                 still commit it"
+            ),
+            Self::OpenUpload { object, upload_id, committed: true } => write!(
+                f,
+                "an upload to {object} is open (id {upload_id}), and its group is committed; verify --repair aborts it if \
+                 it is older than an hour"
+            ),
+            Self::OpenUpload { object, upload_id, committed: false } => write!(
+                f,
+                "an upload to {object} is open (id {upload_id}), and its group is not committed; it is kept, since a \
+                 worker may still complete it"
             ),
             Self::More { group, count } => write!(f, "{count} more findings of group {group} are not listed"),
         }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::layout::index_of;
-use s3bundler_contract::{GroupName, KeyLayout, Reason, Receipt, RowDigest, S3Address};
+use s3bundler_contract::{GroupName, Reason, Receipt, RowDigest, S3Address};
 use tokio::sync::mpsc;
 
 use super::archive::{self, Reading, ReadingError};
 use super::finding::{Finding, Findings, Part};
 use super::listing::{Role, Task};
+use super::orphan;
 use super::{VerifyError, VerifyRequest};
-use crate::bundle::sweep::Sweeper;
 use crate::catalog::{
     CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, crc64nvme_from_base64,
     crc64nvme_to_base64, derive, publish_derived,
@@ -52,6 +52,8 @@ pub(super) struct Checked {
     /// Members of the archive that were read and are right.
     pub(super) members: u64,
     pub(super) repaired: bool,
+    /// What was removed of attempts that lost.
+    pub(super) removed: Vec<S3Address>,
 }
 
 /// Some rows of a group.
@@ -73,11 +75,11 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
         unproven: 0,
         members: 0,
         repaired: false,
+        removed: Vec::new(),
     };
     let address = scope.catalog(&task.group);
     let mut group = Group { scope, address, task, unproven: Vec::new() };
-    let Some(Read { catalog, derived, source_bucket, to_retry, findings: mut lasting }) =
-        group.read(&mut checked.findings).await?
+    let Some(Read { catalog, derived, to_retry, findings: mut lasting }) = group.read(&mut checked.findings).await?
     else {
         return Ok(checked);
     };
@@ -87,9 +89,6 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     lasting.extend(group.archive(&catalog).await?);
     let mut following = group.following(&catalog, &derived).await?;
     if scope.request.repair && !following.is_empty() && repairable(&lasting, &following) {
-        if let Some(source_bucket) = &source_bucket {
-            group.sweep(source_bucket, &catalog).await;
-        }
         publish_derived(scope.s3, &group.publication(), catalog.record(), &derived).await?;
         group.task.names.receipts = scope.receipts(&group.task.group).await?;
         group.task.names.dead_letters |= derived.dead_letters.is_some();
@@ -101,13 +100,16 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     drop(derived);
     let missing = lasting.iter().any(|it| matches!(it, Finding::Missing { part: Part::Archive, .. }));
     if scope.request.full && !missing {
-        let reading = group.read_archive(catalog).await?;
+        let reading = group.read_archive(Arc::clone(&catalog)).await?;
         checked.members = reading.members;
         lasting.extend(reading.findings);
         // Reading it compared the sum of its bytes with the catalog's.
         group.unproven.retain(|part| *part != Part::Archive);
     }
+    let sound = lasting.is_empty();
     checked.findings.extend(lasting);
+    let traces = std::mem::take(&mut group.task.traces);
+    checked.removed = orphan::check(scope, &catalog, &traces, sound, &mut checked.findings).await?;
     checked.findings.extend(following);
     checked.unproven = group.unproven.len() as u64;
     scope.progress.group();
@@ -153,8 +155,6 @@ struct Group<'a> {
 struct Read {
     catalog: Arc<Committed>,
     derived: Derived,
-    /// The bucket of its first row; archives lie under it.
-    source_bucket: Option<String>,
     /// What the next retry pass is made of.
     to_retry: RowSum,
     /// What is wrong with copies.
@@ -193,9 +193,8 @@ impl Group<'_> {
         let (progress, full) = (self.scope.progress.clone(), self.scope.request.full);
         let catalog = Arc::clone(&committed);
         let reading = tokio::task::spawn_blocking(move || {
-            let (mut source_bucket, mut to_retry) = (None, RowSum::default());
+            let mut to_retry = RowSum::default();
             let derived = derive(catalog.catalog(), &scratch, |entry| {
-                source_bucket.get_or_insert_with(|| entry.row.bucket.clone());
                 // Members that are to be read count when they are.
                 if !full || !matches!(entry.outcome, Outcome::Archived(_)) {
                     progress.object(entry.row.size.unwrap_or(0));
@@ -209,11 +208,11 @@ impl Group<'_> {
                     let _ = copies.blocking_send((key.clone(), entry.row.size.unwrap_or(0)));
                 }
             })?;
-            Ok::<_, CatalogError>((derived, source_bucket, to_retry))
+            Ok::<_, CatalogError>((derived, to_retry))
         });
         let (reading, copies) = tokio::join!(reading, self.copies(copied));
         let stopped = |cause| VerifyError::Stopped { address: self.address.clone(), cause };
-        let (derived, source_bucket, to_retry) = match reading.map_err(stopped)? {
+        let (derived, to_retry) = match reading.map_err(stopped)? {
             Ok(read) => read,
             Err(cause @ CatalogError::Io(_)) => {
                 return Err(VerifyError::Scratch { object: self.address.clone(), cause });
@@ -223,16 +222,7 @@ impl Group<'_> {
                 return Ok(None);
             }
         };
-        Ok(Some(Read { catalog: committed, derived, source_bucket, to_retry, findings: copies? }))
-    }
-
-    /// Removes what attempts that lost have left. Only the claim knew the layout of their keys: both are looked through.
-    async fn sweep(&self, source_bucket: &str, catalog: &Committed) {
-        let sweeper = Sweeper::new(self.scope.s3.clone());
-        for keys in [KeyLayout::Hashed, KeyLayout::Plain] {
-            let layout = self.scope.request.destination.layout.with_keys(keys);
-            sweeper.sweep(catalog, &layout, source_bucket).await;
-        }
+        Ok(Some(Read { catalog: committed, derived, to_retry, findings: copies? }))
     }
 
     async fn copies(&self, copied: mpsc::Receiver<(String, u64)>) -> Result<Findings, S3Error> {

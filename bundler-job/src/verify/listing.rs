@@ -6,6 +6,7 @@ use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{GroupName, Receipt, RunName, RunSummary};
 
 use super::Finding;
+use super::orphan::{self, Trace, Traces};
 use crate::args::Destination;
 use crate::s3::{Listed, S3, S3Error};
 
@@ -31,6 +32,8 @@ pub(super) struct Listing {
     pub(super) groups: BTreeMap<GroupName, Names>,
     /// Retry passes that have a summary.
     pub(super) summaries: BTreeSet<u32>,
+    /// What attempts at its groups left under `archives/`.
+    pub(super) traces: Traces,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -48,14 +51,16 @@ impl Listing {
             };
             s3.list(&destination.bucket, &prefix, each).await.map(|()| listing)
         };
-        let (groups, catalogs, receipts, summaries) = tokio::try_join!(
+        let (groups, catalogs, receipts, summaries, traces) = tokio::try_join!(
             list(layout.groups(run), Self::place_group),
             list(layout.catalogs(run), Self::place_catalog),
             list(layout.receipts(run), Self::place_receipt),
             list(layout.retry_summaries(run), Self::place_summary),
+            orphan::traces(s3, destination, run),
         )?;
         let mut whole = groups;
         whole.summaries = summaries.summaries;
+        whole.traces = traces;
         for (group, names) in catalogs.groups {
             whole.of(group).catalog = names.catalog;
         }
@@ -129,6 +134,7 @@ pub(super) struct Task {
     pub(super) group: GroupName,
     pub(super) role: Role,
     pub(super) names: Names,
+    pub(super) traces: Vec<Trace>,
 }
 
 /// What follows from the names.
@@ -161,7 +167,7 @@ pub(super) fn plan(
     destination: &Destination,
     run: &RunName,
 ) -> Plan {
-    let Listing { groups, mut findings, .. } = listing;
+    let Listing { groups, mut findings, mut traces, .. } = listing;
     let layout = &destination.layout;
     let manifest = |group: &GroupName| destination.address(layout.group_manifest(run, group));
     let catalog = |group: &GroupName| destination.address(layout.catalog(run, group));
@@ -201,7 +207,8 @@ pub(super) fn plan(
         }
         if names.catalog.is_some() {
             let role = place.map_or(Role::Added, |(pass, _)| Role::Pass(pass));
-            tasks.push(Task { group, role, names });
+            let traces = traces.remove(&group).unwrap_or_default();
+            tasks.push(Task { group, role, names, traces });
             continue;
         }
         torn.extend(place.map(|(pass, _)| pass));
@@ -216,6 +223,9 @@ pub(super) fn plan(
         if names.manifest.is_some() || place.is_some() {
             findings.push(Finding::NoCatalog { catalog: catalog(&group), manifest: manifest(&group) });
         }
+    }
+    for (group, traces) in traces {
+        findings.extend(traces.into_iter().map(|trace| trace.uncommitted(destination, catalog(&group))));
     }
     Plan { tasks, findings, torn }
 }
@@ -237,7 +247,7 @@ mod tests {
     fn listing(keys: &[&str]) -> Listing {
         let mut listing = Listing::default();
         for key in keys {
-            let object = Listed { key: format!("p/{key}"), size: 1, etag: "e".to_owned() };
+            let object = Listed { key: format!("p/{key}"), size: 1, etag: "e".to_owned(), modified: None };
             let place = match key.split('/').next() {
                 Some("groups") => Listing::place_group,
                 Some("catalog") => Listing::place_catalog,

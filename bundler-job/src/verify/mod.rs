@@ -14,6 +14,7 @@ mod archive;
 mod finding;
 mod group;
 mod listing;
+mod orphan;
 mod report;
 mod rows;
 mod tally;
@@ -21,6 +22,7 @@ mod tar;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use s3bundler_contract::record::RecordError;
 use s3bundler_contract::{ExitCode, RunClaim, RunName, RunSummary, S3Address};
@@ -40,6 +42,10 @@ use tally::Tally;
 /// No claim or summary is larger; prefixes are what makes a claim grow.
 const RECORD_BYTES: u64 = 4 << 20;
 
+/// Age from which `--repair` removes what attempts that lost have left: much more than a worker needs between reading a
+/// catalog and deleting its own archive, and more than any clocks differ.
+pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+
 /// What to verify, and how.
 #[derive(Debug, Clone)]
 pub struct VerifyRequest {
@@ -51,6 +57,8 @@ pub struct VerifyRequest {
     pub full: bool,
     /// Write index, dead letters and receipts again where they are missing or wrong and all else of their group is right.
     pub repair: bool,
+    /// Age from which a repair removes what attempts that lost have left.
+    pub orphan_age: Duration,
     /// Groups to look into at a time.
     pub groups: usize,
     /// For catalogs and what is derived from them.
@@ -180,6 +188,7 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
         unproven_checksums: 0,
         members_read: 0,
         repaired: Vec::new(),
+        removed: Vec::new(),
         findings,
     };
     let sum = |figure: fn(&RunSummary) -> u64| summaries.values().map(figure).fold(0, u64::saturating_add);

@@ -40,6 +40,8 @@ pub struct Report {
     pub members_read: u64,
     /// Groups whose index, dead letters or receipt were written again.
     pub repaired: Vec<GroupName>,
+    /// Archives, indexes and open uploads of attempts that lost, removed.
+    pub removed: Vec<S3Address>,
     /// What is wrong, in order.
     #[serde(serialize_with = "with_messages")]
     pub findings: Vec<Finding>,
@@ -163,6 +165,9 @@ impl fmt::Display for Report {
         }
         if !self.repaired.is_empty() {
             writeln!(f, "  repaired   {} groups", self.repaired.len())?;
+        }
+        if !self.removed.is_empty() {
+            writeln!(f, "  removed    {} objects and uploads of attempts that lost", self.removed.len())?;
         }
         if self.findings.is_empty() {
             return writeln!(f, "nothing found");

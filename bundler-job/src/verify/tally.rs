@@ -76,6 +76,7 @@ impl Tally {
         }
         report.unproven_checksums += checked.unproven;
         report.members_read += checked.members;
+        report.removed.extend(checked.removed);
         report.repaired.extend(checked.repaired.then(|| checked.group.clone()));
         report.findings.extend(checked.findings.into_listed(&checked.group));
     }
@@ -128,6 +129,7 @@ impl Tally {
         self.report.take_retried(self.retried);
         self.report.findings.sort();
         self.report.repaired.sort();
+        self.report.removed.sort();
         self.report
     }
 }

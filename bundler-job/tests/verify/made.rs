@@ -13,7 +13,7 @@ use s3bundler::catalog::{
 };
 use s3bundler::progress::{Progress, ProgressStyle};
 use s3bundler::s3::{PathStyle, Put, PutBody, RequestOptions, S3, S3Options};
-use s3bundler::verify::{Report, VerifyError, VerifyRequest, verify};
+use s3bundler::verify::{ORPHAN_AGE, Report, VerifyError, VerifyRequest, verify};
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::{
     ArchiveFormat, ArchiveOptions, Attempt, Group, GroupName, GroupOptions, InventoryRef, KeyLayout, Layout, LeftOut,
@@ -98,6 +98,7 @@ impl MadeRun {
             run: run.clone(),
             full: false,
             repair: false,
+            orphan_age: ORPHAN_AGE,
             groups: 4,
             scratch: scratch.path().to_owned(),
             crc64nvme: true,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+use std::time::Duration;
+
 mod command;
 mod made;
 mod retried;
@@ -9,9 +11,9 @@ mod retried;
 mod world;
 
 use made::{Fate, MadeRun, object, s3_of, server, silent, usual};
-use s3bundler::verify::{Finding, Part, Report, VerifyError};
+use s3bundler::verify::{Finding, Part, Report, VerifyError, VerifyRequest};
 use s3bundler_contract::layout::index_of;
-use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, GroupName, Reason};
+use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, Group, GroupName, Reason};
 use s3bundler_testbed::client;
 
 /// The names of the findings, as in the JSON.
@@ -158,13 +160,65 @@ async fn repairing_a_group_removes_what_its_other_attempts_left() {
     }
     run.client.create_multipart_upload().bucket(run.bucket()).key(&open).send().await.unwrap();
     run.delete(&run.key(&["receipts/", "000001"]).await).await;
-    assert_eq!(run.repair().await.findings, []);
+    let before = client::list_keys(&run.client, run.bucket(), "p/archives/").await.unwrap();
+    let left = ["lostAttempt", "lostAttempt", "lostAttempt", "uncommittedAttempt", "openUpload"];
+    assert_eq!(kinds(&run.verify().await), [&["noReceipt"][..], &left].concat());
+    let young = run.repair().await;
+    assert_eq!(kinds(&young), left, "younger than an hour");
+    assert_eq!((young.repaired.len(), young.removed.len()), (1, 0));
+    assert_eq!(client::list_keys(&run.client, run.bucket(), "p/archives/").await.unwrap(), before);
+    let old = run.try_verify(|request| (request.repair, request.orphan_age) = (true, Duration::ZERO)).await.unwrap();
+    assert_eq!(kinds(&old), ["uncommittedAttempt"], "a stalled worker may still commit it, however old it is");
+    let removed: Vec<_> = old.removed.iter().map(|address| address.key.as_str()).collect();
+    let mut expected = [lost.as_str(), &index_of(&lost), &plain, &open];
+    expected.sort_unstable();
+    assert_eq!(removed, expected);
     let keys = client::list_keys(&run.client, run.bucket(), "p/archives/").await.unwrap();
     for (key, there) in [(&winner, true), (&index_of(&winner), true), (&lost, false), (&index_of(&lost), false)] {
         assert_eq!(keys.contains(key), there, "{key}");
     }
     assert!(keys.contains(&anothers) && !keys.contains(&plain), "{plain} {keys:?}");
     assert_eq!(client::list_open_uploads(&run.client, run.bucket()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn attempts_are_kept_beside_an_archive_that_is_missing_or_damaged() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let group = run.own(&GroupName::numbered(&run.request.run, 1));
+    let lost = run.layout().archive("src", &group, &Attempt::from_bits(77), ArchiveFormat::Tar);
+    let winner = run.key(&["archives/", "000001", ".tar"]).await;
+    run.put(&lost, run.get(&winner).await).await;
+    let repair = async || {
+        let repair = |request: &mut VerifyRequest| (request.repair, request.orphan_age) = (true, Duration::ZERO);
+        kinds(&run.try_verify(repair).await.unwrap())
+    };
+    run.put(&winner, b"torn".to_vec()).await;
+    assert_eq!(repair().await, ["wrongSize", "lostAttempt"]);
+    run.delete(&winner).await;
+    assert_eq!(repair().await, ["missing", "lostAttempt"]);
+    assert!(client::list_keys(&run.client, run.bucket(), "").await.unwrap().contains(&lost));
+}
+
+#[tokio::test]
+async fn archives_of_other_runs_and_of_earlier_releases_are_neither_reported_nor_removed() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let manifest = s3bundler_contract::S3Address::new("manifests", "x.index");
+    let existing = Group { run: "other".parse().unwrap(), name: GroupName::foreign(&manifest), own: false };
+    let attempt = Attempt::from_bits(77);
+    let others = [
+        run.layout().archive("src", &existing, &attempt, ArchiveFormat::Tar),
+        format!("p/archives/src/{}-{attempt}.tar", existing.name),
+        format!("p/archives/src/run.000000.index.dlq.0123abcd-{attempt}.tar"),
+        format!("p/archives/src/another.000000-{attempt}.tar"),
+    ];
+    for key in &others {
+        run.put(key, b"another's".to_vec()).await;
+    }
+    let repair = |request: &mut VerifyRequest| (request.repair, request.orphan_age) = (true, Duration::ZERO);
+    let report = run.try_verify(repair).await.unwrap();
+    assert_eq!((report.findings, report.removed), (vec![], vec![]));
+    let keys = client::list_keys(&run.client, run.bucket(), "").await.unwrap();
+    assert!(others.iter().all(|key| keys.contains(key)), "{keys:?}");
 }
 
 #[tokio::test]
