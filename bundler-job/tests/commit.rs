@@ -542,6 +542,62 @@ async fn what_dead_attempts_left_is_swept_and_what_only_looks_like_it_is_not() {
     Whole::of(world, bucket).beside(others).open(looks_alike).check().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_is_denied_or_not_implemented_does_not_keep_a_group_from_its_receipt() {
+    let bench = Bench::of_groups(2).await;
+    let Bench { world, bucket, proxy } = &bench;
+    let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
+    let dead: Vec<_> = (0..2).map(|n| format!("{}aaaaaaaa.tar", layout.archive_stem(SOURCE, &own_group(n)))).collect();
+    client::put_objects(&world.s3, bucket, dead.iter().map(|key| (key, "left behind"))).await.unwrap();
+    proxy.rule(|seen| match seen.operation {
+        Operation::DeleteObject if seen.key().contains("/archives/") => {
+            Fault::FailBefore { status: 403, code: "AccessDenied" }
+        }
+        Operation::ListMultipartUploads => Fault::FailBefore { status: 501, code: "NotImplemented" },
+        _ => Fault::Forward,
+    });
+    let done = bench.run().await;
+    assert_eq!(done.code, Some(0), "{done}");
+    Whole::of(world, bucket).beside(dead).check().await;
+    for warning in ["what other attempts left is not removed", "ListMultipartUploads"] {
+        assert_eq!(done.stderr.lines().filter(|line| line.contains(warning)).count(), 1, "{warning}: {done}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_lost_to_a_catalog_without_its_archive_keeps_its_own() {
+    let bench = Bench::of_groups(1).await;
+    let Bench { world, bucket, proxy } = &bench;
+    world.run(bucket).await;
+    let catalog = world.keys_of(bucket, "catalog").await.remove(0);
+    let bytes = client::get_bytes(&world.s3, bucket, &catalog).await.unwrap();
+    let archive = world.keys_of(bucket, "archives").await.into_iter().find(|key| key.ends_with(".tar")).unwrap();
+    for kind in ["archives", "catalog", "receipts"] {
+        for key in world.keys_of(bucket, kind).await {
+            world.s3.delete_object().bucket(bucket).key(key).send().await.unwrap();
+        }
+    }
+    // While its own archive is there and its commit is under way, the catalog of the other attempt appears.
+    let (s3, to, key) = (world.s3.clone(), bucket.clone(), catalog.clone());
+    proxy.rule(move |seen| {
+        if puts(seen, "catalog") {
+            let put = client::put_object(&s3, &to, &key, bytes.clone());
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(put)).unwrap();
+        }
+        Fault::Forward
+    });
+    let done = bench.run().await;
+    assert_eq!(done.code, Some(3), "{done}");
+    let kept = world.keys_of(bucket, "archives").await;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(kept[0] != archive && done.stderr.contains(&kept[0]) && done.stderr.contains(&archive), "{done}");
+    assert_eq!(world.keys_of(bucket, "receipts").await, [""; 0]);
+    // Whoever comes later finds neither an archive of its own to keep, nor a reason to delete that one.
+    let again = world.program(bucket).run().await.unwrap();
+    assert_eq!(again.code, Some(3), "{again}");
+    assert_eq!((world.keys_of(bucket, "archives").await, world.keys_of(bucket, "receipts").await.len()), (kept, 0));
+}
+
 // The source.
 
 /// Which GET of its object a request is, from 1: faults of one object, whatever the others do.

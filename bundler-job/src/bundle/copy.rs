@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass, TaggingDirective};
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass, TaggingDirective,
+};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
@@ -134,6 +136,12 @@ impl Copier {
         let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
         let version_id = output.version_id().map(str::to_owned);
         *facts_out = facts(&mut output);
+        // The ETag of such an object is not the MD5 of its bytes: `verify` has to know.
+        if let Some(kms @ (ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)) =
+            output.server_side_encryption()
+        {
+            facts_out.headers.insert("x-amz-server-side-encryption".to_owned(), kms.as_str().to_owned());
+        }
         // Of the one byte, if of anything.
         facts_out.checksums = Map::new();
         if output.tag_count().is_some_and(|count| count > 0) {

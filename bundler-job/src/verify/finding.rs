@@ -218,6 +218,15 @@ pub enum Finding {
         /// What is wrong.
         problem: String,
     },
+    /// An object that is not what the catalog says of it.
+    WrongBytes {
+        /// What it is.
+        part: Part,
+        /// The object.
+        object: S3Address,
+        /// What differs.
+        problem: String,
+    },
     /// An archive or an index of an attempt that lost.
     LostAttempt {
         /// The object.
@@ -258,6 +267,8 @@ pub enum Part {
     Archive,
     /// The copy of a large object.
     Copy,
+    /// The description beside a copy.
+    CopyMetadata,
     /// The index.
     Index,
     /// The dead letters.
@@ -269,6 +280,7 @@ impl Part {
         match self {
             Self::Archive => "archive",
             Self::Copy => "copy",
+            Self::CopyMetadata => "description of a copy",
             Self::Index => "index",
             Self::DeadLetters => "dead letters",
         }
@@ -280,6 +292,7 @@ impl Part {
                 "bring back an older version of it if the bucket keeps versions; otherwise archive its group again \
                  under another run's name while the sources exist"
             }
+            Self::CopyMetadata => "its fields are in the catalog, too; find out what removed or changed it",
             Self::Index | Self::DeadLetters => "verify --repair writes it again from the catalog",
         }
     }
@@ -437,6 +450,14 @@ impl fmt::Display for Finding {
                 f,
                 "{source} cannot be restored from {archive}: {problem}; archive it again while the source exists"
             ),
+            Self::WrongBytes { part, object, problem } => {
+                write!(
+                    f,
+                    "{object}, the {} of its group, is not the source's: {problem}; {}",
+                    part.name(),
+                    part.remedy()
+                )
+            }
             Self::LostAttempt { object, catalog } => write!(
                 f,
                 "{object} is of an attempt that lost, {catalog} names another; verify --repair removes it if it is older \

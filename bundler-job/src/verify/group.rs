@@ -9,6 +9,7 @@ use s3bundler_contract::{GroupName, Reason, Receipt, RowDigest, S3Address};
 use tokio::sync::mpsc;
 
 use super::archive::{self, Reading, ReadingError};
+use super::copied::{self, Copied, Copies};
 use super::finding::{Finding, Findings, Part};
 use super::listing::{Role, Task};
 use super::orphan;
@@ -79,12 +80,12 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     };
     let address = scope.catalog(&task.group);
     let mut group = Group { scope, address, task, unproven: Vec::new() };
-    let Some(Read { catalog, derived, to_retry, findings: mut lasting }) = group.read(&mut checked.findings).await?
-    else {
+    let Some(Read { catalog, derived, to_retry, copies }) = group.read(&mut checked.findings).await? else {
         return Ok(checked);
     };
     checked.totals = Some(derived.totals.clone());
     checked.to_retry = to_retry;
+    let mut lasting = copies.findings;
     lasting.extend(group.manifest(&catalog).await?);
     lasting.extend(group.archive(&catalog).await?);
     let mut following = group.following(&catalog, &derived).await?;
@@ -111,7 +112,7 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     let traces = std::mem::take(&mut group.task.traces);
     checked.removed = orphan::check(scope, &catalog, &traces, sound, &mut checked.findings).await?;
     checked.findings.extend(following);
-    checked.unproven = group.unproven.len() as u64;
+    checked.unproven = group.unproven.len() as u64 + copies.unproven;
     scope.progress.group();
     tracing::debug!(group = %checked.group, "verified");
     Ok(checked)
@@ -157,8 +158,8 @@ struct Read {
     derived: Derived,
     /// What the next retry pass is made of.
     to_retry: RowSum,
-    /// What is wrong with copies.
-    findings: Findings,
+    /// What looking at the copies showed.
+    copies: Copies,
 }
 
 impl Group<'_> {
@@ -205,7 +206,7 @@ impl Group<'_> {
                 }
                 if let Outcome::Copied { key } = &entry.outcome {
                     // Nobody listens any more once a HEAD failed.
-                    let _ = copies.blocking_send((key.clone(), entry.row.size.unwrap_or(0)));
+                    let _ = copies.blocking_send(Copied::new(key, &entry));
                 }
             })?;
             Ok::<_, CatalogError>((derived, to_retry))
@@ -222,23 +223,19 @@ impl Group<'_> {
                 return Ok(None);
             }
         };
-        Ok(Some(Read { catalog: committed, derived, to_retry, findings: copies? }))
+        Ok(Some(Read { catalog: committed, derived, to_retry, copies: copies? }))
     }
 
-    async fn copies(&self, copied: mpsc::Receiver<(String, u64)>) -> Result<Findings, S3Error> {
+    async fn copies(&self, copied: mpsc::Receiver<Copied>) -> Result<Copies, VerifyError> {
         let copied = stream::unfold(copied, async |mut copied| Some((copied.recv().await?, copied)));
-        let heads = copied.map(|(key, size)| async move {
-            let object = self.scope.request.destination.address(key);
-            self.compare(Part::Copy, &object, size, None).await
-        });
-        let mut findings = Findings::default();
-        let mut heads = std::pin::pin!(heads.buffer_unordered(HEADS));
-        while let Some(verdict) = heads.try_next().await? {
-            if let Verdict::Wrong(finding) = verdict {
-                findings.push(finding);
-            }
+        let checks = copied.map(|copied| async move { copied::check(self.scope, &copied).await });
+        let mut copies = Copies::default();
+        let mut checks = std::pin::pin!(checks.buffer_unordered(HEADS));
+        while let Some(checked) = checks.try_next().await? {
+            copies.findings.extend(checked.findings);
+            copies.unproven += checked.unproven;
         }
-        Ok(findings)
+        Ok(copies)
     }
 
     /// Whether the manifest is the one that the catalog was made of.
@@ -345,7 +342,10 @@ impl Group<'_> {
         let Some(head) = self.scope.s3.head(object).await? else {
             return Ok(Verdict::Wrong(Finding::Missing { part, object: object.clone() }));
         };
-        let found = head.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        // An answer without a length proves nothing.
+        let Some(found) = head.content_length().and_then(|size| u64::try_from(size).ok()) else {
+            return Ok(Verdict::Unproven);
+        };
         if found != expected {
             return Ok(Verdict::Wrong(Finding::WrongSize { part, object: object.clone(), expected, found }));
         }

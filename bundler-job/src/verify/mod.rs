@@ -11,6 +11,7 @@
 //! groups at hand, which are in scratch.
 
 mod archive;
+mod copied;
 mod finding;
 mod group;
 mod listing;

@@ -204,8 +204,13 @@ impl MadeRun {
             let outcome = match object.fate {
                 Fate::Failed(reason) => Outcome::Failed(reason),
                 Fate::Copied => {
-                    let key = self.layout().copied_object("src", &object.key, None, "e");
+                    let etag = md5_of(&object.bytes);
+                    let key = self.layout().copied_object("src", &object.key, None, &etag);
                     self.put(&key, object.bytes.clone()).await;
+                    let size = object.bytes.len();
+                    let described =
+                        serde_json::json!({ "bucket": "src", "key": object.key, "size": size, "etag": etag });
+                    self.put(&format!("{key}.metadata"), described.to_string().into_bytes()).await;
                     Outcome::Copied { key }
                 }
                 Fate::Archived => {
@@ -231,7 +236,7 @@ impl MadeRun {
                 row: row(object),
                 listed_version: false,
                 outcome,
-                md5: archived.then(|| data_encoding::HEXLOWER.encode(&Md5::digest(&object.bytes))),
+                md5: archived.then(|| md5_of(&object.bytes)),
                 checksums: Map::new(),
                 headers: Map::new(),
                 metadata: [("name".to_owned(), "value, \"quoted\"".to_owned())].into(),
@@ -317,6 +322,10 @@ pub fn silent() -> Progress {
     Progress::start(ProgressStyle::Silent)
 }
 
+fn md5_of(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Md5::digest(bytes))
+}
+
 fn row(object: &Made) -> Row {
     Row {
         bucket: "src".to_owned(),
@@ -324,7 +333,7 @@ fn row(object: &Made) -> Row {
         size: Some(object.bytes.len() as u64),
         version_id: None,
         last_modified: Some("2026-11-22T01:00:00.000Z".to_owned()),
-        etag: Some("e".to_owned()),
+        etag: Some(md5_of(&object.bytes)),
         storage_class: Some("STANDARD".to_owned()),
     }
 }

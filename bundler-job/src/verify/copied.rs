@@ -1,0 +1,298 @@
+//! Copies of large objects, compared with the row that names them: size, ETag or checksum, and the description beside them.
+//!
+//! The ETag of an object is the MD5 of its bytes unless it was uploaded in parts or is under SSE-KMS or SSE-C ("Common
+//! response headers", S3 API reference). If both the source's and the copy's are one, they are equal or the bytes differ.
+//! What neither an ETag nor a checksum proves is counted as unproven; `--full` reads it if there is a sum to compare with.
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
+use data_encoding::HEXLOWER;
+use md5::{Digest, Md5};
+use s3bundler_contract::S3Address;
+use s3bundler_contract::layout::METADATA_SUFFIX;
+
+use super::finding::{Finding, Findings, Part};
+use super::group::Scope;
+use super::{RECORD_BYTES, VerifyError};
+use crate::catalog::{Entry, Map, crc64nvme_to_base64};
+use crate::s3::ErrorKind;
+
+/// The header under which a row records that its source was under SSE-KMS, so that its ETag is not an MD5.
+const ENCRYPTION: &str = "x-amz-server-side-encryption";
+/// The checksum that is computed of a copy that is read.
+const CRC64NVME: &str = "crc64nvme";
+
+/// A row whose object was copied.
+#[derive(Debug, Clone)]
+pub(super) struct Copied {
+    /// Of the destination.
+    key: String,
+    source: S3Address,
+    size: u64,
+    etag: String,
+    /// Whether the source's ETag is opaque.
+    keyed: bool,
+    checksums: Map,
+}
+
+/// What a HEAD says of a copy.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    size: Option<u64>,
+    etag: String,
+    keyed: bool,
+    checksums: Map,
+}
+
+/// What comparing the two shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    /// Another size.
+    Size(u64),
+    /// Other bytes, and how they differ.
+    Bytes(String),
+    Proved,
+    Unproven,
+}
+
+/// What looking at the copies of a group showed.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    pub(super) findings: Findings,
+    pub(super) unproven: u64,
+}
+
+impl Copied {
+    pub(super) fn new(key: &str, entry: &Entry) -> Self {
+        Self {
+            key: key.to_owned(),
+            source: S3Address::new(&entry.row.bucket, &entry.row.key),
+            size: entry.row.size.unwrap_or(0),
+            etag: entry.row.etag.clone().unwrap_or_default(),
+            keyed: entry.headers.get(ENCRYPTION).is_some_and(|it| it.starts_with("aws:kms")),
+            checksums: full_object(entry.checksums.clone()),
+        }
+    }
+
+    /// The MD5 of the source's bytes, if its ETag is one.
+    fn md5(&self) -> Option<String> {
+        plain_md5(&self.etag, self.keyed)
+    }
+
+    /// Compares the row with a HEAD of the copy. Pure.
+    fn judge(&self, found: &Found) -> Verdict {
+        match found.size {
+            Some(size) if size != self.size => return Verdict::Size(size),
+            _ => {}
+        }
+        let mut proved = false;
+        for (name, expected) in &self.checksums {
+            match found.checksums.get(name) {
+                Some(found) if found == expected => proved = true,
+                Some(found) => return Verdict::Bytes(format!("its {name} is {found}, the source's was {expected}")),
+                None => {}
+            }
+        }
+        match (self.md5(), plain_md5(&found.etag, found.keyed)) {
+            (Some(expected), Some(found)) if found == expected => proved = true,
+            (Some(expected), Some(found)) if !proved => {
+                return Verdict::Bytes(format!("its ETag is {found}, the source's was {expected}"));
+            }
+            _ => {}
+        }
+        // An answer without a length proves nothing.
+        if proved && found.size.is_some() { Verdict::Proved } else { Verdict::Unproven }
+    }
+}
+
+impl Found {
+    fn of(head: &HeadObjectOutput) -> Self {
+        use ServerSideEncryption::{AwsKms, AwsKmsDsse};
+        let checksums = [
+            ("crc32", head.checksum_crc32()),
+            ("crc32c", head.checksum_crc32_c()),
+            (CRC64NVME, head.checksum_crc64_nvme()),
+            ("sha1", head.checksum_sha1()),
+            ("sha256", head.checksum_sha256()),
+            ("type", head.checksum_type().map(ChecksumType::as_str)),
+        ];
+        let checksums = checksums.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        Self {
+            size: head.content_length().and_then(|size| u64::try_from(size).ok()),
+            etag: head.e_tag().unwrap_or_default().to_owned(),
+            keyed: matches!(head.server_side_encryption(), Some(AwsKms | AwsKmsDsse))
+                || head.sse_customer_algorithm().is_some(),
+            checksums: full_object(checksums.collect()),
+        }
+    }
+}
+
+fn plain_md5(etag: &str, keyed: bool) -> Option<String> {
+    let etag = etag.trim_matches('"');
+    (!keyed && etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit())).then(|| etag.to_ascii_lowercase())
+}
+
+/// The checksums that are of all bytes. Those of the parts carry their number after a hyphen.
+fn full_object(mut checksums: Map) -> Map {
+    let of_parts = checksums.remove("type").is_some_and(|it| it == ChecksumType::Composite.as_str());
+    checksums.retain(|_, value| !of_parts && !value.contains('-'));
+    checksums
+}
+
+/// Compares a copy and its description with the row that names it.
+pub(super) async fn check(scope: Scope<'_>, copied: &Copied) -> Result<Copies, VerifyError> {
+    let mut copies = Copies::default();
+    let object = scope.request.destination.address(&copied.key);
+    let part = Part::Copy;
+    let verdict = scope.s3.head(&object).await?.map(|head| copied.judge(&Found::of(&head)));
+    let verdict = match verdict {
+        Some(Verdict::Proved | Verdict::Unproven) if scope.request.full => {
+            read(scope, copied, &object).await?.or(verdict)
+        }
+        verdict => verdict,
+    };
+    match verdict {
+        None => copies.findings.push(Finding::Missing { part, object }),
+        Some(Verdict::Size(found)) => {
+            copies.findings.push(Finding::WrongSize { part, object, expected: copied.size, found });
+        }
+        Some(Verdict::Bytes(problem)) => copies.findings.push(Finding::WrongBytes { part, object, problem }),
+        Some(Verdict::Unproven) => copies.unproven += 1,
+        Some(Verdict::Proved) => {}
+    }
+    description(scope, copied, &mut copies.findings).await?;
+    Ok(copies)
+}
+
+/// Reads a copy and compares it with the sum of the source that is known; `None` if none is.
+async fn read(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<Option<Verdict>, VerifyError> {
+    let (md5, crc64nvme) = (copied.md5(), copied.checksums.get(CRC64NVME));
+    if md5.is_none() && crc64nvme.is_none() {
+        return Ok(None);
+    }
+    let mut body = match scope.s3.open(object, None).await {
+        Ok((body, _)) => body,
+        Err(error) if error.kind == ErrorKind::Archived => {
+            return Err(VerifyError::Archived { archive: object.clone() });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (mut hash, mut crc) = (Md5::new(), crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme));
+    let mut size: u64 = 0;
+    while let Some(chunk) = body.next().await? {
+        hash.update(&chunk);
+        crc.update(&chunk);
+        size += chunk.len() as u64;
+    }
+    if size != copied.size {
+        return Ok(Some(Verdict::Size(size)));
+    }
+    let sums = [
+        ("MD5", md5, HEXLOWER.encode(&hash.finalize())),
+        ("CRC64NVME", crc64nvme.cloned(), crc64nvme_to_base64(crc.finalize())),
+    ];
+    for (name, expected, found) in sums {
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
+            return Ok(Some(Verdict::Bytes(format!("its bytes have the {name} {found}, the source's was {expected}"))));
+        }
+    }
+    Ok(Some(Verdict::Proved))
+}
+
+/// Compares the description beside a copy with the row: bucket, key, size and ETag of the source.
+async fn description(scope: Scope<'_>, copied: &Copied, findings: &mut Findings) -> Result<(), VerifyError> {
+    let object = scope.request.destination.address(format!("{}{METADATA_SUFFIX}", copied.key));
+    let part = Part::CopyMetadata;
+    let bytes = match scope.s3.get_bytes(&object, None, RECORD_BYTES).await {
+        Ok((bytes, _)) => bytes,
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            findings.push(Finding::Missing { part, object });
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(problem) = copied.differs_from(&bytes) {
+        findings.push(Finding::WrongBytes { part, object, problem });
+    }
+    Ok(())
+}
+
+impl Copied {
+    fn differs_from(&self, description: &[u8]) -> Option<String> {
+        let found: serde_json::Value = match serde_json::from_slice(description) {
+            Ok(found) => found,
+            Err(error) => return Some(format!("it is not JSON: {error}")),
+        };
+        let expected = [
+            ("bucket", serde_json::Value::from(self.source.bucket.as_str())),
+            ("key", self.source.key.as_str().into()),
+            ("size", self.size.into()),
+            ("etag", self.etag.as_str().into()),
+        ];
+        let differing = expected.into_iter().find(|(field, expected)| found[field] != *expected);
+        differing.map(|(field, expected)| format!("its {field} is {} instead of {expected}", found[field]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MD5: &str = "0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "fedcba9876543210fedcba9876543210";
+
+    fn copied(etag: &str, checksums: &[(&str, &str)]) -> Copied {
+        let checksums = checksums.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Copied {
+            key: "objects/k~1".to_owned(),
+            source: S3Address::new("src", "k"),
+            size: 5,
+            etag: etag.to_owned(),
+            keyed: false,
+            checksums: full_object(checksums),
+        }
+    }
+
+    fn found(size: Option<u64>, etag: &str, checksums: &[(&str, &str)]) -> Found {
+        let Copied { checksums, .. } = copied("", checksums);
+        Found { size, etag: format!("\"{etag}\""), keyed: false, checksums }
+    }
+
+    #[test]
+    fn a_copy_is_proved_by_what_both_sides_have() {
+        let bytes = |verdict: &Verdict| matches!(verdict, Verdict::Bytes(_));
+        let of = |copied: &Copied, found: &Found| copied.judge(found);
+        assert_eq!(of(&copied(MD5, &[]), &found(Some(5), MD5, &[])), Verdict::Proved);
+        assert_eq!(of(&copied(MD5, &[]), &found(Some(4), MD5, &[])), Verdict::Size(4));
+        assert_eq!(of(&copied(MD5, &[]), &found(None, MD5, &[])), Verdict::Unproven, "no length is no proof");
+        assert!(bytes(&of(&copied(MD5, &[]), &found(Some(5), OTHER, &[]))));
+        for (source, copy) in [("x-2", MD5), (MD5, "x-2"), ("x-2", "x-2"), ("", MD5), (MD5, "")] {
+            assert_eq!(of(&copied(source, &[]), &found(Some(5), copy, &[])), Verdict::Unproven, "{source} {copy}");
+        }
+        let keyed = Found { keyed: true, ..found(Some(5), OTHER, &[]) };
+        assert_eq!(of(&copied(MD5, &[]), &keyed), Verdict::Unproven, "the ETag of an encrypted copy is opaque");
+        let source = Copied { keyed: true, ..copied(MD5, &[]) };
+        assert_eq!(of(&source, &found(Some(5), OTHER, &[])), Verdict::Unproven, "that of an encrypted source, too");
+        let sums = [("crc32", "AAAAAA==")];
+        assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &sums)), Verdict::Proved);
+        assert!(bytes(&of(&copied("x-2", &sums), &found(Some(5), "y-3", &[("crc32", "BBBBBB==")]))));
+        assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &[("sha1", "BBBBBB==")])), Verdict::Unproven);
+        let parts = [("crc32", "BBBBBB==-2"), ("type", "COMPOSITE")];
+        assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &parts)), Verdict::Unproven);
+    }
+
+    #[test]
+    fn a_description_names_its_source() {
+        let copied = copied(MD5, &[]);
+        let description = |key: &str, size: u64| {
+            serde_json::to_vec(
+                &serde_json::json!({ "bucket": "src", "key": key, "size": size, "etag": MD5, "more": 1 }),
+            )
+            .expect("plain fields")
+        };
+        assert_eq!(copied.differs_from(&description("k", 5)), None);
+        for wrong in [description("l", 5), description("k", 6), b"{}".to_vec(), b"".to_vec()] {
+            assert!(copied.differs_from(&wrong).is_some(), "{wrong:?}");
+        }
+    }
+}
