@@ -89,7 +89,7 @@ impl GlobalArgs {
     pub fn s3_options(&self, destination: Option<&S3Address>) -> Result<S3Options, Failure> {
         let destination = destination.map(|destination| destination.bucket.clone());
         let requests = self.requests.options(destination)?;
-        Ok(S3Options { path_style: self.path_style, region: self.region.clone(), requests })
+        Ok(S3Options { path_style: self.path_style, region: self.region.clone(), requests, first_byte_timeout: None })
     }
 }
 

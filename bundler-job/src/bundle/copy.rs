@@ -13,7 +13,8 @@ use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
 use tokio::sync::Mutex;
 
-use super::fetch::{Facts, FetchError, ObjectFailure, facts};
+use super::facts::{Facts, facts};
+use super::fetch::{FetchError, ObjectFailure};
 use super::upload::{abort, open_uploads};
 use super::verdict::{Verdict, reason};
 use crate::args::Destination;

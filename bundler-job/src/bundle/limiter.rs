@@ -22,6 +22,8 @@ use tokio::time::Instant;
 pub use pace::Answer;
 use pace::Pace;
 
+use crate::s3::{ErrorKind, S3Error};
+
 /// The limiters of all source buckets of this process.
 #[derive(Debug, Default)]
 pub struct Limiters {
@@ -53,6 +55,16 @@ impl Limiters {
         let limiter = Arc::new(Limiter::new(self.limits));
         buckets.insert(bucket.to_owned(), Arc::clone(&limiter));
         limiter
+    }
+
+    /// Tells a bucket's limiter of an answer; a request without an answer says nothing of how busy the bucket is.
+    pub fn see(&self, bucket: &str, error: Option<&S3Error>) {
+        let answer = match error.map(|error| error.kind) {
+            Some(ErrorKind::Throttled) => Answer::Refused,
+            Some(ErrorKind::Transient | ErrorKind::Unreachable) => return,
+            _ => Answer::Accepted,
+        };
+        self.of(bucket).answered(answer);
     }
 }
 

@@ -1,13 +1,13 @@
 //! The group manifest of a message, on scratch: its rows.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek as _, Write as _};
+use std::io::{self, BufReader, Cursor, Read, Seek as _};
 use std::path::Path;
 
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowReader};
 use s3bundler_contract::message::ManifestRef;
 
-use crate::s3::{Body, S3, S3Error};
+use crate::s3::{S3, S3Error, SpoolError, Spooled};
 
 /// RFC 1952, section 2.3.1.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -41,6 +41,15 @@ pub enum ManifestError {
     Scratch(#[from] io::Error),
 }
 
+impl From<SpoolError> for ManifestError {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::S3(error) => Self::S3(error),
+            SpoolError::Scratch(error) => Self::Scratch(error),
+        }
+    }
+}
+
 impl Manifest {
     /// Reads a manifest with If-Match on the message's ETag, where it has one.
     pub async fn fetch(
@@ -50,12 +59,8 @@ impl Manifest {
         scratch: &Path,
     ) -> Result<Self, ManifestError> {
         let address = manifest.address();
-        let client = s3.client(&address.bucket).await;
-        let if_match = manifest.etag.as_ref().map(|etag| format!("\"{etag}\""));
-        let request = client.get_object().bucket(&address.bucket).key(&address.key).set_if_match(if_match);
-        let output = request.send().await.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
-        let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
-        let columns = output.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA)).map(String::as_str);
+        let Spooled { file, whole, metadata } = s3.spool(&address, manifest.etag.as_deref(), scratch).await?;
+        let columns = metadata.get(COLUMNS_METADATA).map(String::as_str);
         let (columns, keys) = match fieldnames {
             Some(fieldnames) => {
                 let keys = if columns.is_some() { KeyEncoding::Literal } else { KeyEncoding::FormUrl };
@@ -64,12 +69,7 @@ impl Manifest {
             None => Columns::of_manifest(columns)
                 .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?,
         };
-        let mut body = Body::new(client, address, None, output);
-        let mut file = tempfile::tempfile_in(scratch)?;
-        while let Some(chunk) = body.next().await? {
-            file.write_all(&chunk)?;
-        }
-        Ok(Self { file, etag, columns, keys })
+        Ok(Self { file, etag: whole.etag, columns, keys })
     }
 
     /// Its rows, from the first.

@@ -9,16 +9,16 @@
 //! ```
 //!
 //! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
-//! to be done, [`attempt`] the pipeline ([`fetch`], [`copy`], [`pack`], [`upload`] with [`budget`] and [`limiter`]),
+//! to be done, [`attempt`] the pipeline ([`fetch`], `receive`, [`tags`], [`copy`], [`pack`], [`upload`] with [`budget`] and [`limiter`]),
 //! [`verdict`] whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
 //! trusted to.
 
 pub mod attempt;
 pub mod budget;
-mod checksum;
 pub mod commit;
 pub mod copy;
 mod error;
+pub mod facts;
 pub mod fetch;
 mod header;
 pub mod limiter;
@@ -26,7 +26,9 @@ pub mod manifest;
 mod name;
 pub mod pack;
 pub mod probe;
+mod receive;
 pub mod sweep;
+pub mod tags;
 mod tries;
 pub mod upload;
 pub mod verdict;
@@ -57,6 +59,7 @@ use fetch::Fetcher;
 use limiter::{Limiters, Limits};
 use manifest::Manifest;
 use sweep::Sweeper;
+use tags::Tags;
 use upload::Upload;
 
 /// No claim is larger; prefixes are what makes it grow.
@@ -116,6 +119,7 @@ pub struct Bundler {
     s3: S3,
     settings: Arc<Settings>,
     limiters: Arc<Limiters>,
+    tags: Tags,
     claims: Arc<Mutex<HashMap<RunName, Option<ArchiveOptions>>>>,
     progress: Progress,
     sweeper: Sweeper,
@@ -134,8 +138,8 @@ impl Bundler {
     /// A bundler with these settings; talks to nobody yet.
     pub fn new(s3: S3, settings: Settings, progress: Progress) -> Self {
         let limiters = Arc::new(Limiters::new(settings.limits));
-        let sweeper = Sweeper::new(s3.clone());
-        Self { s3, settings: Arc::new(settings), limiters, claims: Arc::default(), progress, sweeper }
+        let (tags, claims, sweeper) = (Tags::default(), Arc::default(), Sweeper::new(s3.clone()));
+        Self { s3, settings: Arc::new(settings), limiters, tags, claims, progress, sweeper }
     }
 
     /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not committed is undone; one
@@ -228,6 +232,7 @@ impl Bundler {
             limiters: Arc::clone(&self.limiters),
             scratch: scratch.clone(),
             copier: copier.clone(),
+            tags: self.tags.clone(),
         };
         let work = Work {
             address: &manifest.address(),

@@ -14,7 +14,8 @@ use crc_fast::CrcAlgorithm;
 use s3bundler_contract::{ArchiveFormat, Reason};
 use tokio::sync::mpsc;
 
-use super::fetch::{Content, Facts, Fetched};
+use super::facts::Facts;
+use super::fetch::{Content, Fetched};
 use super::header;
 use super::name::MemberNames;
 use crate::catalog::{CatalogError, CatalogWriter, Entry, Outcome, Place};

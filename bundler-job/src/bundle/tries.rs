@@ -107,7 +107,7 @@ impl Tries {
 }
 
 /// Exponential, with jitter, so that objects do not come back together.
-fn pause(tries: u32) -> Duration {
+pub(super) fn pause(tries: u32) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE);
     longest.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }

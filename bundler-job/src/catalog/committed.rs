@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 
 use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{Attempt, Group, GroupName, RunName, S3Address};
-use tokio::io::AsyncWriteExt as _;
 
 use super::{ArchiveRecord, Catalog, CatalogError, GroupRecord};
 use crate::args::Destination;
-use crate::s3::{ErrorKind, S3, S3Error};
+use crate::s3::{ErrorKind, S3, S3Error, SpoolError};
 
 /// Why a catalog could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -166,16 +165,10 @@ impl Unreferenced {
 
 /// An object as an unnamed file in scratch; `None` if it does not exist.
 async fn fetch(s3: &S3, address: &S3Address, scratch: &Path) -> Result<Option<std::fs::File>, ReadError> {
-    let failed = |cause| ReadError::Scratch { path: scratch.to_owned(), cause };
-    let mut body = match s3.open(address, None).await {
-        Ok((body, _)) => body,
-        Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(scratch).map_err(failed)?);
-    while let Some(chunk) = body.next().await? {
-        file.write_all(&chunk).await.map_err(failed)?;
+    match s3.spool(address, None, scratch).await {
+        Ok(spooled) => Ok(Some(spooled.file)),
+        Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(SpoolError::S3(error)) => Err(error.into()),
+        Err(SpoolError::Scratch(cause)) => Err(ReadError::Scratch { path: scratch.to_owned(), cause }),
     }
-    file.flush().await.map_err(failed)?;
-    Ok(Some(file.into_std().await))
 }

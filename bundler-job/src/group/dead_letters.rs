@@ -14,7 +14,7 @@ use super::ahead::{Ahead, BlockingBody};
 use super::barrier::Source;
 use super::batch::{BATCH_BYTES, Batch};
 use super::{GroupError, Pass};
-use crate::s3::{Body, ErrorKind, S3, S3Error};
+use crate::s3::{Body, ErrorKind, Opened, S3};
 
 /// What is wrong with dead letters.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub(super) fn address(pass: Pass<'_>, source: &Source) -> S3Address {
 }
 
 /// Dead letters whose first byte has come.
-struct Opened {
+struct Waiting {
     source: Source,
     address: S3Address,
     columns: Columns,
@@ -72,7 +72,7 @@ struct Opened {
 
 /// The rows to retry of some groups, in order. Dropping it stops what is being opened.
 pub(super) struct DeadLetters {
-    opened: Ahead<Opened>,
+    opened: Ahead<Waiting>,
     reading: Option<Reading>,
     runtime: Handle,
 }
@@ -111,27 +111,24 @@ impl DeadLetters {
     }
 }
 
-async fn open(s3: &S3, address: S3Address, source: Source) -> Result<Opened, GroupError> {
-    let client = s3.client(&address.bucket).await;
-    let output = client.get_object().bucket(&address.bucket).key(&address.key).send().await;
+async fn open(s3: &S3, address: S3Address, source: Source) -> Result<Waiting, GroupError> {
     let group = source.group.clone();
-    let output = match output.map_err(|error| S3Error::new("GetObject", address.clone(), &error)) {
-        Ok(output) => output,
+    let Opened { body, metadata, .. } = match s3.open(&address, None).await {
+        Ok(opened) => opened,
         Err(error) if error.kind == ErrorKind::NotFound => {
             return Err(GroupError::DeadLetters { address, group, problem: DeadLettersProblem::Missing });
         }
         Err(error) => return Err(GroupError::Read(error)),
     };
     // Whoever lost the metadata wrote them again with other means; the columns are still those.
-    let columns = match output.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA)).map(|it| it.parse()) {
+    let columns = match metadata.get(COLUMNS_METADATA).map(|it| it.parse()) {
         None => Columns::dead_letters(),
         Some(Ok(columns)) => columns,
         Some(Err(error)) => {
             return Err(GroupError::DeadLetters { address, group, problem: DeadLettersProblem::Columns(error) });
         }
     };
-    let body = Body::new(client, address.clone(), None, output);
-    Ok(Opened { source, address, columns, body })
+    Ok(Waiting { source, address, columns, body })
 }
 
 /// The dead letters at hand.
@@ -146,8 +143,8 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(opened: Opened, runtime: &Handle) -> Result<Self, GroupError> {
-        let Opened { source, address, columns, body } = opened;
+    fn new(opened: Waiting, runtime: &Handle) -> Result<Self, GroupError> {
+        let Waiting { source, address, columns, body } = opened;
         let Some(reason) = columns.position(&Column::Reason) else {
             return Err(GroupError::DeadLetters {
                 address,

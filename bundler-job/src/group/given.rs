@@ -13,7 +13,7 @@ use super::select::{OwnOutput, SelectError, Selection};
 use super::{GroupError, GroupRequest};
 use crate::bundle::inflated;
 use crate::inventory::{OwnFiles, Rows};
-use crate::s3::{Body, ErrorKind, S3, S3Error};
+use crate::s3::{Body, ErrorKind, S3};
 
 /// What is wrong with a given manifest.
 #[derive(Debug, thiserror::Error)]
@@ -114,15 +114,11 @@ struct Opened {
 impl Opened {
     /// Asks for the manifest that was listed, and no later one.
     async fn open(s3: &S3, Listed { address, etag }: Listed) -> Result<Self, GroupError> {
-        let client = s3.client(&address.bucket).await;
-        let request = client.get_object().bucket(&address.bucket).key(&address.key).if_match(format!("\"{etag}\""));
-        let output = request.send().await;
-        let output = output.map_err(|error| GroupError::Read(S3Error::new("GetObject", address.clone(), &error)))?;
-        let columns = output.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA)).map(String::as_str);
+        let opened = s3.open(&address, Some(&etag)).await.map_err(GroupError::Read)?;
+        let columns = opened.metadata.get(COLUMNS_METADATA).map(String::as_str);
         let (columns, keys) = Columns::of_manifest(columns)
             .map_err(|cause| GroupError::Given { manifest: address.clone(), problem: GivenProblem::Columns(cause) })?;
-        let body = Body::new(client, address.clone(), None, output);
-        Ok(Self { address, columns, keys, body })
+        Ok(Self { address, columns, keys, body: opened.body })
     }
 }
 

@@ -54,7 +54,7 @@ async fn feed(s3: S3, files: Vec<(DataFile, S3Address)>, sender: mpsc::Sender<Fe
 
 async fn download(s3: S3, address: S3Address, chunks: mpsc::Sender<Chunk>) {
     let outcome = async {
-        let (mut body, _) = s3.open(&address, None).await?;
+        let mut body = s3.open(&address, None).await?.body;
         while let Some(chunk) = body.next().await? {
             if !chunk.is_empty() && chunks.send(Ok(chunk)).await.is_err() {
                 return Ok(());

@@ -9,7 +9,7 @@ use s3bundler_contract::{ByteSize, InventoryRef, S3Address};
 
 use super::manifest::{MAX_MANIFEST_SIZE, md5_from_hex};
 use super::{DataFile, InventoryError, Manifest, ManifestProblem};
-use crate::s3::{ErrorKind, S3, S3Error};
+use crate::s3::{ErrorKind, Length, Opened, S3, S3Error, content_length};
 
 /// 32 hex digits and a newline, with room for what a person's editor adds.
 const MAX_CHECKSUM_SIZE: ByteSize = ByteSize(256);
@@ -99,7 +99,10 @@ impl Inventory {
             let delivered_to = self.manifest.destination_bucket.clone();
             return Err(InventoryError::FileMissing { file: address, delivered_to });
         };
-        let found = head.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let Length::Known(found) = content_length(head.content_length()) else {
+            let detail = "it was answered without a Content-Length";
+            return Err(S3Error::local("HeadObject", address, ErrorKind::Transient, detail).into());
+        };
         if found != file.size.bytes() {
             return Err(InventoryError::FileSize { file: address, found, expected: file.size.bytes() });
         }
@@ -152,15 +155,19 @@ enum Whole {
 
 /// A small object in memory, with its ETag, unless it is larger than it can sensibly be.
 async fn whole(s3: &S3, address: &S3Address, limit: ByteSize) -> Result<Whole, S3Error> {
-    let (mut body, etag) = s3.open(address, None).await?;
-    if body.remaining() > limit.bytes() {
-        return Ok(Whole::TooLarge(body.remaining()));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(body.remaining()).unwrap_or(0));
-    while let Some(chunk) = body.next().await? {
+    let Opened { mut body, etag, .. } = s3.open(address, None).await?;
+    let mut bytes = Vec::new();
+    loop {
+        let known = match body.length() {
+            Length::Known(length) => length,
+            Length::Unknown => bytes.len() as u64,
+        };
+        if known > limit.bytes() {
+            return Ok(Whole::TooLarge(known));
+        }
+        let Some(chunk) = body.next().await? else { return Ok(Whole::Bytes(bytes.into(), etag)) };
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Whole::Bytes(bytes.into(), etag))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use s3bundler_net::outbound::{self, OutboundError};
 
 use super::error::is_distrust;
-use super::request::{Checksum, RequestHeaders, RequestOptions, Tags};
+use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
 
 /// Attempts of the SDK at a request, until headers arrive.
 const ATTEMPTS: u32 = 6;
@@ -22,6 +22,9 @@ const ATTEMPTS: u32 = 6;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Until the first byte of an answer. CompleteMultipartUpload and copies take minutes on large objects.
 const READ_TIMEOUT: Duration = Duration::from_mins(5);
+/// Until the first byte of an answer to a GET, unless the user says otherwise: S3 answers in a fraction of a second, and a
+/// connection that is silent for longer is replaced.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where nobody tells a bucket's region, the configured one is tried for so long before somebody is asked again.
 const GUESS: Duration = Duration::from_secs(30);
 
@@ -45,6 +48,8 @@ pub struct S3Options {
     pub region: Option<String>,
     /// What goes with every request.
     pub requests: RequestOptions,
+    /// How long to wait for the first byte of an answer to a GET; 10 s if `None`.
+    pub first_byte_timeout: Option<Duration>,
 }
 
 /// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
@@ -91,7 +96,10 @@ impl ClassifyRetry for Distrust {
 struct Clients {
     /// Retries by itself.
     patient: Client,
-    /// Tries once: for GETs of source objects, whose retries the fetcher owns, so that it sees every throttling.
+    /// Retries by itself, and does not wait for the first byte for long: for GETs.
+    reader: Client,
+    /// Tries once, and does not wait for long: for GETs of source objects, whose retries the fetcher owns, so that it sees
+    /// every throttling.
     once: Client,
 }
 
@@ -108,6 +116,7 @@ struct Inner {
     /// A custom endpoint serves every bucket under the configured region.
     one_region: bool,
     requests: Arc<RequestOptions>,
+    first_byte_timeout: Duration,
     /// By region, and whether they are for the destination.
     regions: Mutex<HashMap<(Region, bool), Clients>>,
     buckets: Mutex<HashMap<String, Clients>>,
@@ -129,6 +138,7 @@ impl S3 {
             path_style,
             one_region: endpoint,
             requests: Arc::new(options.requests.clone()),
+            first_byte_timeout: options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT),
             regions: Mutex::default(),
             buckets: Mutex::default(),
             guesses: tokio::sync::Mutex::default(),
@@ -161,7 +171,12 @@ impl S3 {
         self.clients(bucket).await.patient
     }
 
-    /// The client for a bucket that tries once.
+    /// The client for GETs from a bucket. As [`S3::client`], with the shorter time to the first byte.
+    pub async fn client_to_read(&self, bucket: &str) -> Client {
+        self.clients(bucket).await.reader
+    }
+
+    /// The client for GETs from a bucket that tries once.
     pub async fn client_once(&self, bucket: &str) -> Client {
         self.clients(bucket).await.once
     }
@@ -223,11 +238,21 @@ impl S3 {
                     .force_path_style(self.inner.path_style)
                     .retry_classifier(Distrust)
                     .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })
+                    .interceptor(AcceptIdentity)
                     // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
                     .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                     .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-                let once = config.clone().retry_config(RetryConfig::disabled()).build();
-                Clients { patient: Client::from_conf(config.build()), once: Client::from_conf(once) }
+                let timeouts = TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .read_timeout(self.inner.first_byte_timeout)
+                    .build();
+                let reader = config.clone().timeout_config(timeouts);
+                let once = reader.clone().retry_config(RetryConfig::disabled());
+                Clients {
+                    patient: Client::from_conf(config.build()),
+                    reader: Client::from_conf(reader.build()),
+                    once: Client::from_conf(once.build()),
+                }
             })
             .clone()
     }

@@ -4,23 +4,27 @@
 //!
 //! ```text
 //! connect ──► S3 ──► client(bucket) ──► SDK
-//!              ├──► objects: get_bytes, head, list, delete
+//!              ├──► objects: get_bytes, spool, head, list, delete
 //!              ├──► put: objects and parts, each with a checksum
-//!              ├──► body: a GET that resumes where it broke
+//!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`pace`])
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
 
 mod body;
 mod connect;
+mod digest;
 mod error;
+mod length;
 mod objects;
+mod pace;
 mod put;
 mod request;
 
-pub use body::Body;
+pub use body::{Body, Expected, Whole};
 pub use connect::{PathStyle, S3, S3Options, load_config};
 pub use error::{ErrorKind, S3Error};
 pub(crate) use error::{mentions_credentials, printable, with_causes};
-pub use objects::Listed;
+pub use length::{Length, content_length};
+pub use objects::{Listed, Opened, SpoolError, Spooled};
 pub use put::{Put, PutBody};
 pub use request::{AccountId, Checksum, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags};

@@ -1,12 +1,22 @@
 //! The plain operations on whole objects: everything outside the hot path goes through these.
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::path::Path;
+
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use s3bundler_contract::S3Address;
+use tokio::io::AsyncWriteExt as _;
 
-use super::{Body, ErrorKind, S3, S3Error};
+use super::length::bare_etag;
+use super::{Body, ErrorKind, Length, S3, S3Error, Whole, content_length};
+
+/// Times that an object is read again, if its body broke or nothing proved it. Requests have the SDK's own retries.
+const BODY_RETRIES: u32 = 2;
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +31,52 @@ pub struct Listed {
     pub modified: Option<std::time::SystemTime>,
 }
 
-/// An ETag as it is compared and stored: without quotes.
-pub(super) fn bare_etag(etag: Option<&str>) -> String {
-    etag.unwrap_or_default().trim_matches('"').to_owned()
+/// An object whose headers have come.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its bytes.
+    pub body: Body,
+    /// Its ETag without quotes.
+    pub etag: String,
+    /// User metadata.
+    pub metadata: HashMap<String, String>,
+}
+
+/// An object in a file.
+#[derive(Debug)]
+pub struct Spooled {
+    /// Nameless, at its start.
+    pub file: File,
+    /// Its proven size, MD5 and ETag.
+    pub whole: Whole,
+    /// User metadata.
+    pub metadata: HashMap<String, String>,
+}
+
+/// Why an object is not in a file.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// S3 did not return it.
+    #[error(transparent)]
+    S3(#[from] S3Error),
+    /// The file cannot be written.
+    #[error("cannot write to the scratch directory: {0}")]
+    Scratch(#[from] io::Error),
+}
+
+impl Opened {
+    /// Reads the body into a nameless file of `directory`.
+    pub async fn spool(mut self, directory: &Path) -> Result<Spooled, SpoolError> {
+        let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(directory)?);
+        while let Some(chunk) = self.body.next().await? {
+            file.write_all(&chunk).await?;
+        }
+        file.flush().await?;
+        let mut file = file.into_std().await;
+        file.rewind()?;
+        let whole = self.body.into_whole()?;
+        Ok(Spooled { file, whole, metadata: self.metadata })
+    }
 }
 
 fn quoted(etag: &str) -> String {
@@ -31,10 +84,10 @@ fn quoted(etag: &str) -> String {
 }
 
 impl S3 {
-    /// GETs an object and gives a body that resumes, and its ETag without quotes.
-    pub async fn open(&self, address: &S3Address, if_match: Option<&str>) -> Result<(Body, String), S3Error> {
-        let client = self.client(&address.bucket).await;
-        let output: GetObjectOutput = client
+    /// GETs an object. With `if_match`, a bare ETag, another object than that is [`ErrorKind::Precondition`].
+    pub async fn open(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
+        let client = self.client_to_read(&address.bucket).await;
+        let mut output: GetObjectOutput = client
             .get_object()
             .bucket(&address.bucket)
             .key(&address.key)
@@ -42,27 +95,78 @@ impl S3 {
             .send()
             .await
             .map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
-        let etag = bare_etag(output.e_tag());
-        Ok((Body::new(client, address.clone(), None, output), etag))
+        // Not every store knows If-Match.
+        if if_match.is_some_and(|wanted| wanted != bare_etag(output.e_tag())) {
+            let detail = "it has another ETag than the one that was asked for";
+            return Err(S3Error::local("GetObject", address.clone(), ErrorKind::Precondition, detail));
+        }
+        let metadata = output.metadata.take().unwrap_or_default();
+        let body = Body::new(client, address.clone(), None, None, output).await?;
+        Ok(Opened { etag: body.etag(), metadata, body })
     }
 
-    /// The bytes and the ETag of an object of at most `limit` bytes.
+    /// The proven bytes and the ETag of an object of at most `limit` bytes.
     pub async fn get_bytes(
         &self,
         address: &S3Address,
         if_match: Option<&str>,
         limit: u64,
     ) -> Result<(Bytes, String), S3Error> {
-        let (mut body, etag) = self.open(address, if_match).await?;
-        if body.remaining() > limit {
-            let detail = format!("it has {} bytes, more than the {limit} that it can sensibly have", body.remaining());
-            return Err(S3Error::local("GetObject", address.clone(), ErrorKind::Rejected, detail));
+        let mut tries = 0;
+        loop {
+            match self.get_bytes_once(address, if_match, limit).await {
+                Err(error) if error.kind.is_transient() && tries < BODY_RETRIES => tries += 1,
+                result => return result,
+            }
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(body.remaining()).unwrap_or(0));
+    }
+
+    async fn get_bytes_once(
+        &self,
+        address: &S3Address,
+        if_match: Option<&str>,
+        limit: u64,
+    ) -> Result<(Bytes, String), S3Error> {
+        let Opened { mut body, etag, .. } = self.open(address, if_match).await?;
+        let too_large = |found: Length| {
+            let detail = format!("it has {found} bytes, more than the {limit} that it can sensibly have");
+            S3Error::local("GetObject", address.clone(), ErrorKind::Rejected, detail)
+        };
+        let mut bytes = Vec::new();
+        if let Length::Known(length) = body.length() {
+            if length > limit {
+                return Err(too_large(body.length()));
+            }
+            bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
+        }
         while let Some(chunk) = body.next().await? {
             bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > limit {
+                return Err(too_large(Length::Known(bytes.len() as u64)));
+            }
         }
         Ok((bytes.into(), etag))
+    }
+
+    /// Reads an object into a nameless file of `directory`. Its bytes are proven.
+    pub async fn spool(
+        &self,
+        address: &S3Address,
+        if_match: Option<&str>,
+        directory: &Path,
+    ) -> Result<Spooled, SpoolError> {
+        let mut tries = 0;
+        loop {
+            let opened = self.open(address, if_match).await;
+            let spooled = match opened {
+                Ok(opened) => opened.spool(directory).await,
+                Err(error) => Err(error.into()),
+            };
+            match spooled {
+                Err(SpoolError::S3(error)) if error.kind.is_transient() && tries < BODY_RETRIES => tries += 1,
+                spooled => return spooled,
+            }
+        }
     }
 
     /// HEADs an object, with its checksums; `None` where it is not there.
@@ -90,13 +194,20 @@ impl S3 {
         let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| S3Error::new("ListObjectsV2", S3Address::new(bucket, prefix), &error))?;
-            let page = page.contents.unwrap_or_default().into_iter().map(|object| Listed {
-                size: object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-                etag: bare_etag(object.e_tag()),
-                modified: object.last_modified().and_then(|at| (*at).try_into().ok()),
-                key: object.key.unwrap_or_default(),
+            let page = page.contents.unwrap_or_default().into_iter().map(|object| {
+                let etag = bare_etag(object.e_tag());
+                let modified = object.last_modified().and_then(|at| (*at).try_into().ok());
+                match (content_length(object.size()), object.key) {
+                    (Length::Known(size), Some(key)) => Ok(Listed { key, size, etag, modified }),
+                    _ => Err(S3Error::local(
+                        "ListObjectsV2",
+                        S3Address::new(bucket, prefix),
+                        ErrorKind::Transient,
+                        "the listing has an object without a key or without a size",
+                    )),
+                }
             });
-            if !each(page.collect()) {
+            if !each(page.collect::<Result<_, _>>()?) {
                 break;
             }
         }

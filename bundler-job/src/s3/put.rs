@@ -12,7 +12,7 @@ use data_encoding::BASE64;
 use md5::{Digest as _, Md5};
 use s3bundler_contract::S3Address;
 
-use super::objects::bare_etag;
+use super::length::bare_etag;
 use super::{Checksum, ErrorKind, S3, S3Error};
 use crate::catalog::crc64nvme_to_base64;
 

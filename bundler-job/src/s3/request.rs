@@ -277,6 +277,29 @@ impl Intercept for RequestHeaders {
     }
 }
 
+/// Asks for objects as they are. Not signed, because proxies rewrite it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AcceptIdentity;
+
+#[dyn_dispatch_hint]
+impl Intercept for AcceptIdentity {
+    fn name(&self) -> &'static str {
+        "accept identity"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if matches!(config.load::<Metadata>().map(Metadata::name), Some("GetObject" | "HeadObject")) {
+            context.request_mut().headers_mut().try_insert("accept-encoding", "identity")?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

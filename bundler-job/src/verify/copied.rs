@@ -171,7 +171,7 @@ async fn read(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<O
         return Ok(None);
     }
     let mut body = match scope.s3.open(object, None).await {
-        Ok((body, _)) => body,
+        Ok(opened) => opened.body,
         Err(error) if error.kind == ErrorKind::Archived => {
             return Err(VerifyError::Archived { archive: object.clone() });
         }

@@ -367,7 +367,7 @@ impl Group<'_> {
         let Some(record) = catalog.record().archive.clone() else { return Ok(Reading::default()) };
         let address = self.scope.request.destination.address(&record.key);
         let mut body = match self.scope.s3.open(&address, None).await {
-            Ok((body, _)) => body,
+            Ok(opened) => opened.body,
             Err(error) if error.kind == ErrorKind::Archived => return Err(VerifyError::Archived { archive: address }),
             Err(error) => return Err(error.into()),
         };

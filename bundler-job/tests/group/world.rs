@@ -59,7 +59,12 @@ impl World {
             .build();
         let s3 = S3::new(
             config,
-            &S3Options { path_style: PathStyle::Auto, region: None, requests: RequestOptions::default() },
+            &S3Options {
+                path_style: PathStyle::Auto,
+                region: None,
+                requests: RequestOptions::default(),
+                first_byte_timeout: None,
+            },
         );
         Self { _moto: moto, client, proxy, s3 }
     }

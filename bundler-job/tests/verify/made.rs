@@ -80,7 +80,15 @@ pub async fn s3_of(access: &Access) -> S3 {
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .load()
         .await;
-    S3::new(config, &S3Options { path_style: PathStyle::Always, region: None, requests: RequestOptions::default() })
+    S3::new(
+        config,
+        &S3Options {
+            path_style: PathStyle::Always,
+            region: None,
+            requests: RequestOptions::default(),
+            first_byte_timeout: None,
+        },
+    )
 }
 
 impl MadeRun {

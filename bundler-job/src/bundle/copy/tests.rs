@@ -81,7 +81,7 @@ async fn s3_of(access: &Access, requests: RequestOptions) -> S3 {
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .load()
         .await;
-    S3::new(config, &S3Options { path_style: PathStyle::Always, region: None, requests })
+    S3::new(config, &S3Options { path_style: PathStyle::Always, region: None, requests, first_byte_timeout: None })
 }
 
 #[tokio::test(flavor = "multi_thread")]

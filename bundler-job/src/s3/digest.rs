@@ -1,4 +1,4 @@
-//! Whether the bytes that arrived are the object's: MD5 against an ETag that is one, the source's own full-object
+//! Whether the bytes that arrived are the object's: MD5 against an ETag that is one, the store's own full-object
 //! checksum otherwise.
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -7,35 +7,44 @@ use crc_fast::CrcAlgorithm;
 use data_encoding::{BASE64, HEXLOWER};
 use md5::{Digest, Md5};
 
-use crate::catalog::Map;
-
-/// The MD5 of a body as it arrives, and the source's own checksum where the ETag is no MD5.
-pub struct BodyDigest {
+/// The MD5 of a body as it arrives, and the store's own checksum if the ETag is no MD5.
+#[derive(Debug, Default)]
+pub(super) struct BodyDigest {
     md5: Md5,
     source: Option<(SourceHash, Vec<u8>)>,
     etag_md5: Option<String>,
 }
 
+#[derive(Debug)]
 enum SourceHash {
     Crc(Box<crc_fast::Digest>, usize),
     Sha1(Box<sha1::Sha1>),
     Sha256(Box<sha2::Sha256>),
 }
 
-/// The bytes are not those that the source has a checksum of.
+/// The bytes are not those that the store has a checksum of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mismatch;
+pub(super) struct Mismatch;
+
+/// The digest of a body that was read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Digested {
+    /// MD5 in hex.
+    pub(super) md5: String,
+    /// Whether the ETag or a checksum of the store agreed. Without, nothing spoke against the bytes, nor for them.
+    pub(super) proven: bool,
+}
 
 impl BodyDigest {
     /// For the body that follows these headers.
-    pub fn new(headers: &GetObjectOutput) -> Self {
+    pub(super) fn new(headers: &GetObjectOutput) -> Self {
         let etag_md5 = plain_md5(headers);
         let source = if etag_md5.is_some() { None } else { source_hash(headers) };
         Self { md5: Md5::new(), source, etag_md5 }
     }
 
     /// The next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
         match &mut self.source {
             Some((SourceHash::Crc(digest, _), _)) => digest.update(bytes),
@@ -45,8 +54,9 @@ impl BodyDigest {
         }
     }
 
-    /// The MD5 in hex, once the whole body was seen and agreed.
-    pub fn finish(self) -> Result<String, Mismatch> {
+    /// The digest, once the whole body was seen.
+    pub(super) fn finish(self) -> Result<Digested, Mismatch> {
+        let proven = self.etag_md5.is_some() || self.source.is_some();
         let md5 = HEXLOWER.encode(&self.md5.finalize());
         if self.etag_md5.is_some_and(|etag| etag != md5) {
             return Err(Mismatch);
@@ -62,7 +72,7 @@ impl BodyDigest {
                 return Err(Mismatch);
             }
         }
-        Ok(md5)
+        Ok(Digested { md5, proven })
     }
 }
 
@@ -93,21 +103,6 @@ fn source_hash(headers: &GetObjectOutput) -> Option<(SourceHash, Vec<u8>)> {
     candidates.into_iter().find_map(|(expected, hash)| expected.map(|expected| (hash, expected)))
 }
 
-/// The source's own checksums, for the catalog: those of the parts too, which carry their count after a `-`.
-pub fn source_checksums(headers: &GetObjectOutput) -> Map {
-    [
-        ("crc32", headers.checksum_crc32()),
-        ("crc32c", headers.checksum_crc32_c()),
-        ("crc64nvme", headers.checksum_crc64_nvme()),
-        ("sha1", headers.checksum_sha1()),
-        ("sha256", headers.checksum_sha256()),
-        ("type", headers.checksum_type().map(ChecksumType::as_str)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +111,7 @@ mod tests {
         GetObjectOutput::builder()
     }
 
-    fn check(headers: &GetObjectOutput, body: &[u8]) -> Result<String, Mismatch> {
+    fn check(headers: &GetObjectOutput, body: &[u8]) -> Result<Digested, Mismatch> {
         let mut digest = BodyDigest::new(headers);
         for chunk in body.chunks(3) {
             digest.update(chunk);
@@ -126,10 +121,18 @@ mod tests {
 
     const MD5_OF_123456789: &str = "25f9e794323b453885f5181f1b624d0b";
 
+    fn proven() -> Result<Digested, Mismatch> {
+        Ok(Digested { md5: MD5_OF_123456789.to_owned(), proven: true })
+    }
+
+    fn unproven(checked: Result<Digested, Mismatch>) -> bool {
+        checked.is_ok_and(|digested| !digested.proven)
+    }
+
     #[test]
     fn a_plain_etag_is_compared() {
         let good = headers().e_tag(format!("\"{MD5_OF_123456789}\"")).build();
-        assert_eq!(check(&good, b"123456789").as_deref(), Ok(MD5_OF_123456789));
+        assert_eq!(check(&good, b"123456789"), proven());
         assert_eq!(check(&good, b"123456780"), Err(Mismatch));
     }
 
@@ -138,8 +141,9 @@ mod tests {
         let kms = headers()
             .e_tag("\"00000000000000000000000000000000\"")
             .server_side_encryption(ServerSideEncryption::AwsKms);
-        assert!(check(&kms.build(), b"123456789").is_ok());
-        assert!(check(&headers().e_tag("\"00000000000000000000000000000000-2\"").build(), b"x").is_ok());
+        assert!(unproven(check(&kms.build(), b"123456789")));
+        let parts = headers().e_tag("\"00000000000000000000000000000000-2\"").build();
+        assert!(unproven(check(&parts, b"x")));
     }
 
     // Check values of the CRC catalogue for "123456789", and SHA of the same.
@@ -155,7 +159,7 @@ mod tests {
             multipart().checksum_sha256(hex("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225")),
         ];
         for headers in good.map(aws_sdk_s3::operation::get_object::builders::GetObjectOutputBuilder::build) {
-            assert_eq!(check(&headers, b"123456789").as_deref(), Ok(MD5_OF_123456789), "{headers:?}");
+            assert_eq!(check(&headers, b"123456789"), proven(), "{headers:?}");
             assert_eq!(check(&headers, b"123456780"), Err(Mismatch), "{headers:?}");
         }
     }
@@ -164,7 +168,6 @@ mod tests {
     fn a_composite_checksum_is_not_of_the_bytes() {
         let composite =
             headers().e_tag("\"0-2\"").checksum_type(ChecksumType::Composite).checksum_crc32("AAAAAA==-2").build();
-        assert!(check(&composite, b"123456789").is_ok());
-        assert_eq!(source_checksums(&composite).get("crc32").map(String::as_str), Some("AAAAAA==-2"));
+        assert!(unproven(check(&composite, b"123456789")));
     }
 }

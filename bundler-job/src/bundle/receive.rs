@@ -1,0 +1,146 @@
+//! One try at an object: a GET, its bytes to memory or scratch, its tags.
+
+use std::io::Seek as _;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use s3bundler_contract::{Row, S3Address};
+use tokio::io::AsyncWriteExt as _;
+
+use super::budget::Budget;
+use super::facts::facts;
+use super::fetch::{Content, FetchError, Fetched, Fetcher, OVERHEAD, Trouble, trouble};
+use crate::s3::{Body, Expected, Length, S3Error, content_length};
+
+/// How a try went well.
+pub(super) enum Done {
+    /// The object is here.
+    Read,
+    /// It is to be copied instead.
+    TooLarge,
+}
+
+/// Where the bytes may go.
+#[derive(Clone, Copy)]
+pub(super) struct Room<'a> {
+    /// Bytes of memory that are held.
+    pub(super) reserved: u64,
+    /// Members up to this size stay in memory.
+    pub(super) in_memory: u64,
+    /// Where more memory comes from.
+    pub(super) budget: &'a Budget,
+}
+
+impl Fetcher {
+    /// Tries once. `fetched` is changed only where that went well, but for the size of an object that is to be copied.
+    pub(super) async fn receive(&self, fetched: &mut Fetched, room: Room<'_>) -> Result<Done, Trouble> {
+        let row = &fetched.row;
+        let address = S3Address::new(&row.bucket, &row.key);
+        let client = self.s3.client_once(&row.bucket).await;
+        // A run over current versions sends no version id, here or later, and needs no permission for versions.
+        let asked = row.version_id.clone().filter(|_| fetched.listed_version);
+        let mut output = self.ask(row, asked.clone()).await?;
+
+        if let Length::Known(size) = content_length(output.content_length())
+            && self.copier.takes(size)
+        {
+            fetched.row.size = Some(size);
+            return Ok(Done::TooLarge);
+        }
+        let mut facts = facts(&mut output);
+        let tags = output.tag_count().is_some_and(|count| count > 0);
+        let version = output.version_id().map(str::to_owned);
+        let modified = output.last_modified().copied();
+        let storage_class = output.storage_class().map(|class| class.as_str().to_owned());
+        let expected = match (&row.etag, row.size) {
+            (Some(etag), Some(size)) if !etag.is_empty() => Some(Expected { etag: etag.clone(), size }),
+            _ => None,
+        };
+        let body = Body::new(client.clone(), address, asked.clone(), expected, output);
+        let mut body = body.await.map_err(trouble)?;
+        if let Length::Known(size) = body.length()
+            && self.copier.takes(size)
+        {
+            fetched.row.size = Some(size);
+            return Ok(Done::TooLarge);
+        }
+
+        let content = match body.length() {
+            Length::Known(size) if self.fits(fetched, size, room) => {
+                let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+                while let Some(chunk) = body.next().await.map_err(trouble)? {
+                    data.extend_from_slice(&chunk);
+                }
+                Content::Memory(data)
+            }
+            _ => Content::Scratch(self.spill(&mut body).await?),
+        };
+        let whole = body.into_whole().map_err(trouble)?;
+        facts.md5 = Some(whole.md5);
+        if tags {
+            let requests = (&client, &*self.limiters);
+            self.tags.read(requests, &fetched.row, (asked.as_deref(), version.as_deref()), &mut facts).await?;
+        } else {
+            self.tags.none_shown(&client, &fetched.row).await;
+        }
+
+        fetched.content = content;
+        fetched.facts = facts;
+        let row = &mut fetched.row;
+        row.size = Some(whole.size);
+        row.etag = Some(whole.etag).filter(|etag| !etag.is_empty());
+        row.storage_class = storage_class.or_else(|| row.storage_class.take());
+        if !fetched.listed_version {
+            row.version_id = version;
+        }
+        if let Some(modified) = modified {
+            fetched.mtime = u64::try_from(modified.secs()).unwrap_or(0);
+            row.last_modified = modified.fmt(aws_smithy_types::date_time::Format::DateTime).ok();
+        }
+        Ok(Done::Read)
+    }
+
+    async fn ask(&self, row: &Row, version: Option<String>) -> Result<GetObjectOutput, Trouble> {
+        let client = self.s3.client_once(&row.bucket).await;
+        let request = client.get_object().bucket(&row.bucket).key(&row.key).set_version_id(version);
+        let output = if self.s3.knows_crc64nvme() {
+            // Asked for by hand: with the SDK's own option it would hash every body a second time.
+            let ask = |request: &mut aws_smithy_runtime_api::http::Request| {
+                request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
+            };
+            request.customize().mutate_request(ask).send().await
+        } else {
+            request.send().await
+        };
+        let address = S3Address::new(&row.bucket, &row.key);
+        let output = output.map_err(|error| S3Error::new("GetObject", address, &error));
+        self.limiters.see(&row.bucket, output.as_ref().err());
+        output.map_err(trouble)
+    }
+
+    /// Whether an object of this size stays in memory; takes what that needs beside what is held.
+    fn fits(&self, fetched: &mut Fetched, size: u64, room: Room<'_>) -> bool {
+        let more = (size + OVERHEAD).saturating_sub(room.reserved);
+        size <= room.in_memory
+            && match (more, room.budget.try_take(more)) {
+                (0, _) => true,
+                (_, Some(extra)) => {
+                    fetched.held.memory.merge(extra);
+                    true
+                }
+                (_, None) => false,
+            }
+    }
+
+    async fn spill(&self, body: &mut Body) -> Result<std::fs::File, Trouble> {
+        let failed = |cause| Trouble::Group(FetchError::Scratch { path: self.scratch.clone(), cause });
+        let file = tempfile::tempfile_in(&self.scratch).map_err(failed)?;
+        let mut file = tokio::fs::File::from_std(file);
+        while let Some(chunk) = body.next().await.map_err(trouble)? {
+            file.write_all(&chunk).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        let mut file = file.into_std().await;
+        file.rewind().map_err(failed)?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,130 @@
+//! How long a body is, and whether the rest of one is what was asked for. Pure.
+
+use std::fmt;
+
+/// How long something is: known, or not. There is no number in place of an unknown one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// So many bytes.
+    Known(u64),
+    /// Nothing says so.
+    Unknown,
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(bytes) => bytes.fmt(out),
+            Self::Unknown => out.write_str("an unknown number"),
+        }
+    }
+}
+
+/// What a Content-Length says, or the size of an object in a listing.
+pub fn content_length(value: Option<i64>) -> Length {
+    value.and_then(|bytes| u64::try_from(bytes).ok()).map_or(Length::Unknown, Length::Known)
+}
+
+/// An ETag as it is compared and stored: without quotes.
+pub(super) fn bare_etag(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// Whether a Content-Encoding stands for other bytes than the object's, if it was added on the way.
+pub(super) fn is_encoded(encoding: &str) -> bool {
+    // Uploads in chunks leave theirs behind ("Signature calculations: chunked upload", S3 API reference).
+    encoding.split(',').map(str::trim).any(|it| !it.is_empty() && it != "identity" && it != "aws-chunked")
+}
+
+/// Whether an answer is the rest of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It is.
+    Same,
+    /// The object was replaced.
+    Changed,
+    /// It is not, and says so.
+    Other(String),
+}
+
+/// Judges an answer to a request for the bytes from `at` up to `end`, exclusive, of the object with `etag`: stores may
+/// ignore If-Match, Range or both.
+pub(super) fn rest(etag: &str, at: u64, end: u64, found: Option<&str>, range: Option<&str>) -> Rest {
+    if bare_etag(found) != bare_etag(Some(etag)) {
+        return Rest::Changed;
+    }
+    let asked = format!("bytes {at}-{}/{end}", end.saturating_sub(1));
+    match range {
+        Some(range) if range == asked => Rest::Same,
+        Some(range) => Rest::Other(format!("the rest of the body was asked for as {asked}, and came as {range}")),
+        None => Rest::Other("the rest of the body was asked for, and all of it came".to_owned()),
+    }
+}
+
+/// The size of an object by a Content-Range.
+pub(super) fn total_of_range(range: &str) -> Option<u64> {
+    range.strip_prefix("bytes ")?.rsplit_once('/')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_is_absent_or_negative_is_unknown() {
+        for (value, length) in [
+            (Some(7), Length::Known(7)),
+            (Some(0), Length::Known(0)),
+            (Some(-1), Length::Unknown),
+            (None, Length::Unknown),
+        ] {
+            assert_eq!(content_length(value), length, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_bytes_that_were_asked_for_of_the_same_object_are_the_rest() {
+        let other = |rest: &Rest| matches!(rest, Rest::Other(_));
+        for (etag, range) in [
+            (Some("\"a\""), Some("bytes 3-8/10")),
+            (Some("\"a\""), Some("bytes 0-9/10")),
+            (Some("\"a\""), Some("bytes 3-9/11")),
+            (Some("\"a\""), Some("bytes 3-9/*")),
+            (Some("\"a\""), None),
+        ] {
+            let rest = rest("\"a\"", 3, 10, etag, range);
+            assert!(other(&rest), "{etag:?} {range:?}: {rest:?}");
+        }
+        for etag in [Some("\"b\""), Some("W/\"a\""), None] {
+            assert_eq!(rest("\"a\"", 3, 10, etag, Some("bytes 3-9/10")), Rest::Changed, "{etag:?}");
+        }
+        assert_eq!(rest("\"a\"", 3, 10, Some("a"), Some("bytes 3-9/10")), Rest::Same);
+    }
+
+    #[test]
+    fn a_range_tells_the_size_of_its_object() {
+        for (range, total) in [
+            ("bytes 0-0/7", Some(7)),
+            ("bytes 0-0/*", None),
+            ("0-0/7", None),
+            ("bytes 0-0", None),
+            ("bytes */0", Some(0)),
+        ] {
+            assert_eq!(total_of_range(range), total, "{range}");
+        }
+    }
+
+    #[test]
+    fn what_changes_bytes_is_an_encoding() {
+        for (encoding, encoded) in [
+            ("gzip", true),
+            ("br", true),
+            ("aws-chunked,gzip", true),
+            ("identity", false),
+            ("aws-chunked", false),
+            ("", false),
+        ] {
+            assert_eq!(is_encoded(encoding), encoded, "{encoding}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Whether a body comes fast enough. Only time that is spent reading counts: a reader that waits for memory or for the
+//! packer makes no body slow.
+
+use std::time::Duration;
+
+/// A body is judged over this much reading.
+const WINDOW: Duration = Duration::from_secs(30);
+/// Bytes of a window, at least: 1 KiB/s.
+const LEAST: u64 = 30 * 1024;
+
+/// The pace of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    waited: Duration,
+    came: u64,
+    /// Bytes of this connection.
+    all: u64,
+}
+
+impl Pace {
+    /// How long to wait for the next bytes, at most.
+    pub(super) fn patience(&self) -> Duration {
+        WINDOW.saturating_sub(self.waited)
+    }
+
+    /// So long was waited for bytes.
+    pub(super) fn waited(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
+    /// So many bytes came. Whether the connection has shown by now that it works.
+    pub(super) fn came(&mut self, bytes: u64) -> bool {
+        self.came += bytes;
+        self.all += bytes;
+        self.all >= LEAST
+    }
+
+    /// Why this connection is given up, once a window with too few bytes is over.
+    pub(super) fn too_slow(&mut self) -> Option<String> {
+        if self.waited < WINDOW {
+            return None;
+        }
+        let came = std::mem::take(&mut self.came);
+        self.waited = Duration::ZERO;
+        (came < LEAST).then(|| format!("{came} bytes came in {} s", WINDOW.as_secs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_body_below_a_kibibyte_a_second_is_too_slow_and_one_above_is_not() {
+        for (bytes, slow) in [(1, true), (1023, true), (1024, false), (1 << 20, false)] {
+            let mut pace = Pace::default();
+            for _ in 0..30 {
+                assert_eq!(pace.too_slow(), None);
+                pace.came(bytes);
+                pace.waited(SECOND);
+            }
+            assert_eq!(pace.too_slow().is_some(), slow, "{bytes} B/s");
+            assert_eq!(pace.patience(), WINDOW, "a new window begins");
+        }
+    }
+
+    #[test]
+    fn a_silent_body_is_waited_for_no_longer_than_a_window() {
+        let mut pace = Pace::default();
+        pace.came(10 << 20);
+        pace.waited(SECOND * 10);
+        assert_eq!(pace.patience(), SECOND * 20);
+        pace.waited(SECOND * 20);
+        assert_eq!(pace.too_slow(), None, "fast before it fell silent");
+        pace.waited(WINDOW);
+        assert_eq!(pace.too_slow().as_deref(), Some("0 bytes came in 30 s"));
+    }
+
+    #[test]
+    fn only_reading_counts() {
+        let mut pace = Pace::default();
+        // However long the reader does something else.
+        for _ in 0..1000 {
+            pace.came(1);
+            pace.waited(Duration::from_millis(1));
+        }
+        assert_eq!(pace.too_slow(), None);
+    }
+}
