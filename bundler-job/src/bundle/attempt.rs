@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use aws_sdk_s3::types::CompletedPart;
 use s3bundler_contract::group_manifest::RowError;
 use s3bundler_contract::{ArchiveOptions, Attempt, Row, S3Address};
 use tokio::sync::mpsc;
@@ -14,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::BundleError;
 use super::budget::{Budget, Held, Share};
+use super::doubt::Sample;
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::manifest::{Manifest, ManifestError};
 use super::pack::{Packed, Packer};
@@ -33,6 +35,8 @@ pub struct Outline {
     pub source_bucket: String,
     /// Its rows.
     pub rows: u64,
+    /// Some of them.
+    pub sample: Vec<Row>,
     /// About how large a plain tar of it is.
     pub archive: u64,
 }
@@ -40,7 +44,8 @@ pub struct Outline {
 impl Outline {
     /// Reads every row once, so that a manifest with a bad row fails before anything is uploaded.
     pub fn of(rows: impl Iterator<Item = Result<Row, RowError>>, options: &ArchiveOptions) -> Result<Self, RowError> {
-        let mut outline = Self { source_bucket: String::new(), rows: 0, archive: 1024 };
+        let mut outline = Self { source_bucket: String::new(), rows: 0, sample: Vec::new(), archive: 1024 };
+        let mut sample = Sample::default();
         for row in rows {
             let row = row?;
             outline.rows += 1;
@@ -49,9 +54,11 @@ impl Outline {
                 outline.archive = outline.archive.saturating_add(packed).saturating_add(MEMBER_OVERHEAD);
             }
             if outline.source_bucket.is_empty() {
-                outline.source_bucket = row.bucket;
+                outline.source_bucket.clone_from(&row.bucket);
             }
+            sample.add(row);
         }
+        outline.sample = sample.into_rows();
         Ok(outline)
     }
 }
@@ -83,8 +90,9 @@ pub struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Packs and uploads the group. On an error, and when this future is dropped, the caller aborts the upload.
-    pub async fn run(&self, catalog: &Path) -> Result<Packed, BundleError> {
+    /// Packs the group and uploads its parts, which the caller completes, or aborts: on an error, and when this future is
+    /// dropped, too.
+    pub async fn run(&self, catalog: &Path) -> Result<(Packed, Vec<CompletedPart>), BundleError> {
         let (steps, steps_in) = mpsc::channel(READ_AHEAD);
         let (parts, parts_in) = mpsc::channel(1);
         let scratch_error = |cause| BundleError::Scratch { path: catalog.to_owned(), cause };
@@ -98,10 +106,7 @@ impl Work<'_> {
         let parts = uploaded.map_err(BundleError::Upload)?;
         let packed = packed?;
         produced?;
-        if packed.size > 0 && packed.denied_bucket.is_none() {
-            self.upload.complete(parts, packed.size, packed.crc64nvme).await.map_err(BundleError::Upload)?;
-        }
-        Ok(packed)
+        Ok((packed, parts))
     }
 
     async fn produce(&self, steps: mpsc::Sender<Step>) -> Result<(), BundleError> {

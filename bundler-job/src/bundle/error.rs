@@ -43,15 +43,24 @@ pub enum BundleError {
     /// Trouble of the source that every object would have.
     #[error(transparent)]
     Fetch(FetchError),
-    /// Every object of a source bucket was denied.
+    /// A source bucket is denied, and not only some of its objects.
     #[error(
-        "every object of s3://{bucket} in this group was denied; allow s3:GetObject (and s3:GetObjectVersion, \
-         s3:GetObjectTagging, kms:Decrypt where they are used) to the credentials of the bundler"
+        "{} in this group was denied; allow s3:GetObject (and s3:GetObjectVersion, s3:GetObjectTagging, kms:Decrypt \
+         where they are used) to the credentials of the bundler",
+        if *lost { format!("s3://{bucket} could be read at first, and then every object") }
+        else { format!("every object of s3://{bucket}") }
     )]
     SourceDenied {
         /// The source bucket.
         bucket: String,
+        /// Whether objects of the group were read before.
+        lost: bool,
     },
+    /// Objects were denied in one attempt after the other, and readable after each.
+    #[error(
+        "source objects of this group are denied at one time and readable at another; the group is released until that ends"
+    )]
+    Unsettled,
     /// Packing failed on this machine.
     #[error(transparent)]
     Pack(PackError),
@@ -166,7 +175,7 @@ impl BundleError {
                 _ => Disposition::GiveBack,
             },
             Self::Publish(error) if error.exit() == ExitCode::Permission => Disposition::Fatal,
-            Self::Publish(_) | Self::SourceDenied { .. } | Self::Undecided(_) | Self::Cancelled => {
+            Self::Publish(_) | Self::SourceDenied { .. } | Self::Unsettled | Self::Undecided(_) | Self::Cancelled => {
                 Disposition::GiveBack
             }
         }
@@ -188,7 +197,7 @@ impl BundleError {
             | Self::Catalog { .. } => ExitCode::Unreadable,
             Self::Memory(_) | Self::NameTaken { .. } => ExitCode::Usage,
             Self::Fetch(error) => error.exit(),
-            Self::SourceDenied { .. } => ExitCode::Permission,
+            Self::SourceDenied { .. } | Self::Unsettled => ExitCode::Permission,
             Self::Upload(error) => error.writing(),
             Self::Publish(error) => error.exit(),
             Self::Undecided(_) => ExitCode::Upload,

@@ -13,6 +13,7 @@ use s3bundler_contract::{ExitCode, Reason, Row};
 
 use super::budget::{Budget, Held};
 use super::copy::Copier;
+use super::doubt::{self, Asker, Scope};
 use super::facts::Facts;
 use super::limiter::Limiters;
 use super::receive::{Done, Room};
@@ -121,6 +122,7 @@ impl Trouble {
     fn detail(&self) -> String {
         match self {
             Self::Object(failure) => failure.detail.clone(),
+            Self::Again(error) if error.code.is_empty() => format!("{:?}", error.kind),
             Self::Again(error) => error.code.clone(),
             Self::Changed => "PreconditionFailed".to_owned(),
             Self::Mismatch => "ChecksumMismatch".to_owned(),
@@ -142,6 +144,12 @@ pub struct Fetcher {
     pub copier: Copier,
     /// Who reads tags.
     pub tags: Tags,
+    /// Who asks about buckets whose objects fail.
+    pub asker: Asker,
+    /// Where there are other rows of the run.
+    pub scope: Arc<Scope>,
+    /// Whether an earlier attempt saw denials that did not last, so that one is not enough.
+    pub wary: bool,
 }
 
 impl Fetcher {
@@ -198,14 +206,17 @@ impl Fetcher {
     ) -> Result<Fetched, FetchError> {
         let limiter = self.limiters.of(&fetched.row.bucket);
         let (turn, begun) = (limiter.turn(), Instant::now());
-        let mut tries = Tries::new(false);
+        let mut tries = Tries::new(self.wary);
         loop {
             let room = Room { reserved, in_memory, budget: &budget };
             let slot = limiter.slot(turn).await;
             let tried = self.receive(&mut fetched, room).await;
             drop(slot);
             let trouble = match tried {
-                Ok(Done::Read) => return Ok(fetched),
+                Ok(Done::Read) => {
+                    self.asker.read(&fetched.row, fetched.listed_version);
+                    return Ok(fetched);
+                }
                 Ok(Done::TooLarge) => return self.copy(fetched).await,
                 Err(trouble) => trouble,
             };
@@ -228,8 +239,19 @@ impl Fetcher {
                     continue;
                 }
                 (Some(Next::WhenAccepted) | None, _) => continue,
-                (Some(Next::Doubt(_)), Trouble::Again(error)) if error.kind == ErrorKind::Unreachable => {
-                    return Err(FetchError::Source(error));
+                (Some(Next::Doubt(reason)), Trouble::Again(error)) => {
+                    match self.asker.about(&fetched.row.bucket, &self.scope).await {
+                        doubt::Answer::Readable => {
+                            tries.once_more();
+                            continue;
+                        }
+                        doubt::Answer::Down(error) => return Err(FetchError::Source(error)),
+                        doubt::Answer::Nothing if error.kind == ErrorKind::Unreachable => {
+                            return Err(FetchError::Source(error));
+                        }
+                        // The bucket is asked about once more before the commit.
+                        doubt::Answer::Nothing | doubt::Answer::Denied(_) => reason,
+                    }
                 }
                 (Some(Next::Doubt(reason) | Next::Failed(reason)), _) => reason,
             };
@@ -241,7 +263,10 @@ impl Fetcher {
 
     async fn copy(&self, mut fetched: Fetched) -> Result<Fetched, FetchError> {
         match self.copier.copy(&mut fetched.row, &mut fetched.facts).await? {
-            Ok(key) => fetched.content = Content::Copied(key),
+            Ok(key) => {
+                self.asker.read(&fetched.row, fetched.listed_version);
+                fetched.content = Content::Copied(key);
+            }
             Err(failure) => fetched.content = Content::Failed(failure),
         }
         Ok(fetched)

@@ -17,6 +17,7 @@ pub mod attempt;
 pub mod budget;
 pub mod commit;
 pub mod copy;
+pub mod doubt;
 mod error;
 pub mod facts;
 pub mod fetch;
@@ -55,7 +56,8 @@ use attempt::{Outline, Work, new_attempt};
 use budget::Share;
 use commit::Committer;
 use copy::Copier;
-use fetch::Fetcher;
+use doubt::{Answer, Asker, Decision, Scope, Tally, decide};
+use fetch::{FetchError, Fetcher};
 use limiter::{Limiters, Limits};
 use manifest::Manifest;
 use sweep::Sweeper;
@@ -120,6 +122,7 @@ pub struct Bundler {
     settings: Arc<Settings>,
     limiters: Arc<Limiters>,
     tags: Tags,
+    asker: Asker,
     claims: Arc<Mutex<HashMap<RunName, Option<ArchiveOptions>>>>,
     progress: Progress,
     sweeper: Sweeper,
@@ -139,7 +142,8 @@ impl Bundler {
     pub fn new(s3: S3, settings: Settings, progress: Progress) -> Self {
         let limiters = Arc::new(Limiters::new(settings.limits));
         let (tags, claims, sweeper) = (Tags::default(), Arc::default(), Sweeper::new(s3.clone()));
-        Self { s3, settings: Arc::new(settings), limiters, tags, claims, progress, sweeper }
+        let asker = Asker::new(s3.clone(), Arc::clone(&limiters));
+        Self { s3, settings: Arc::new(settings), limiters, tags, asker, claims, progress, sweeper }
     }
 
     /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not committed is undone; one
@@ -162,43 +166,59 @@ impl Bundler {
             return Ok(GroupReport { receipt, committed_here: false });
         }
 
-        let attempt = new_attempt();
-        let layout = &committer.destination.layout;
-        let archive = layout.archive(&outline.source_bucket, &group, &attempt, options.format);
-        let address_of_archive = committer.destination.address(&archive);
-        let upload = Upload::new(self.s3.clone(), address_of_archive, options.storage_class.clone());
-        let record = GroupRecord {
-            manifest_bucket: manifest.bucket.clone(),
-            manifest_key: manifest.key.clone(),
-            manifest_etag: rows.etag.clone(),
-            attempt: attempt.to_string(),
-            archive: None,
-            storage_class: options.storage_class.clone(),
-            program: concat!("s3bundler ", env!("CARGO_PKG_VERSION")).to_owned(),
-        };
+        let scope = Arc::new(Scope {
+            group: group.clone(),
+            sample: outline.sample.clone(),
+            destination: committer.destination.clone(),
+            fieldnames: fieldnames.clone(),
+            scratch: scratch.clone(),
+        });
         let copier = Copier::new(self.s3.clone(), committer.destination.clone(), options);
-        let attempted = tokio::select! {
-            attempted = self.attempt(manifest, &rows, &outline, &copier, &upload, record) => attempted,
-            () = cancel.cancelled() => Err(BundleError::Cancelled),
-        };
-        let catalog = match attempted {
-            Ok(catalog) => catalog,
-            Err(error) => {
-                upload.abort().await;
-                copier.abort().await;
-                if matches!(error, BundleError::Cancelled) {
-                    return Err(error);
+        let mut number = 1;
+        let (attempt, archive, catalog) = loop {
+            let attempt = new_attempt();
+            let options = copier.options();
+            let archive =
+                committer.destination.layout.archive(&outline.source_bucket, &group, &attempt, options.format);
+            let address_of_archive = committer.destination.address(&archive);
+            let upload = Upload::new(self.s3.clone(), address_of_archive, options.storage_class.clone());
+            let record = GroupRecord {
+                manifest_bucket: manifest.bucket.clone(),
+                manifest_key: manifest.key.clone(),
+                manifest_etag: rows.etag.clone(),
+                attempt: attempt.to_string(),
+                archive: None,
+                storage_class: options.storage_class.clone(),
+                program: concat!("s3bundler ", env!("CARGO_PKG_VERSION")).to_owned(),
+            };
+            let attempted = tokio::select! {
+                attempted = self.attempt(manifest, &rows, &outline, &copier, &upload, record, &scope, number) => attempted,
+                () = cancel.cancelled() => Err(BundleError::Cancelled),
+            };
+            let error = match attempted {
+                Ok(Some(catalog)) => break (attempt, archive, catalog),
+                Ok(None) if number < doubt::MAX_ATTEMPTS => {
+                    upload.abort().await;
+                    number += 1;
+                    tracing::warn!(attempt = number, "objects that failed can be read now, archiving the group again");
+                    continue;
                 }
-                // Another worker may have committed the group and swept this upload away.
-                return match committer.read(&group, scratch).await {
-                    Ok(Some(committed)) => {
-                        let receipt =
-                            committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
-                        Ok(GroupReport { receipt, committed_here: false })
-                    }
-                    _ => Err(error),
-                };
+                Ok(None) => BundleError::Unsettled,
+                Err(error) => error,
+            };
+            upload.abort().await;
+            copier.abort().await;
+            if matches!(error, BundleError::Cancelled) {
+                return Err(error);
             }
+            // Another worker may have committed the group and swept this upload away.
+            return match committer.read(&group, scratch).await {
+                Ok(Some(committed)) => {
+                    let receipt = committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
+                    Ok(GroupReport { receipt, committed_here: false })
+                }
+                _ => Err(error),
+            };
         };
 
         // From here on the group is finished whatever `cancel` says: the commit may be in flight.
@@ -214,7 +234,9 @@ impl Bundler {
         Ok(GroupReport { receipt, committed_here: won })
     }
 
-    /// Step 2: an archive that nothing names yet, and the catalog that will name it, on scratch.
+    /// Step 2: an archive that nothing names yet, and the catalog that will name it, on scratch. `None` if objects failed
+    /// that can be read now, so that another attempt is needed.
+    #[expect(clippy::too_many_arguments, reason = "what one attempt is made of")]
     async fn attempt(
         &self,
         manifest: &ManifestRef,
@@ -223,7 +245,9 @@ impl Bundler {
         copier: &Copier,
         upload: &Upload,
         mut record: GroupRecord,
-    ) -> Result<NamedTempFile, BundleError> {
+        scope: &Arc<Scope>,
+        number: u32,
+    ) -> Result<Option<NamedTempFile>, BundleError> {
         let Settings { scratch, scratch_size, groups, memory, .. } = &*self.settings;
         let scratch_error = |cause| BundleError::Scratch { path: scratch.clone(), cause };
         let catalog = NamedTempFile::new_in(scratch).map_err(scratch_error)?;
@@ -233,6 +257,9 @@ impl Bundler {
             scratch: scratch.clone(),
             copier: copier.clone(),
             tags: self.tags.clone(),
+            asker: self.asker.clone(),
+            scope: Arc::clone(scope),
+            wary: number > 1,
         };
         let work = Work {
             address: &manifest.address(),
@@ -244,9 +271,12 @@ impl Bundler {
             upload,
             progress: &self.progress,
         };
-        let packed = work.run(catalog.path()).await?;
-        if let Some(bucket) = packed.denied_bucket {
-            return Err(BundleError::SourceDenied { bucket });
+        let (packed, parts) = work.run(catalog.path()).await?;
+        if !self.believes(&packed.tally, rows, scope, number).await? {
+            return Ok(None);
+        }
+        if packed.size > 0 {
+            upload.complete(parts, packed.size, packed.crc64nvme).await.map_err(BundleError::Upload)?;
         }
         record.archive = (packed.size > 0).then(|| ArchiveRecord {
             key: upload.archive().key.clone(),
@@ -255,7 +285,26 @@ impl Bundler {
         });
         let written = tokio::task::spawn_blocking(move || packed.catalog.finish(&record)).await;
         written.expect("writing a catalog does not panic").map_err(BundleError::CatalogWrite)?;
-        Ok(catalog)
+        Ok(Some(catalog))
+    }
+
+    /// Whether the failures of an attempt are those of its objects. Asks about buckets that are doubted, and fetches a
+    /// byte of every denied object once more.
+    async fn believes(&self, tally: &Tally, rows: &Manifest, scope: &Scope, number: u32) -> Result<bool, BundleError> {
+        for doubt in tally.doubted() {
+            let answer = self.asker.about(&doubt.bucket, scope).await;
+            match (decide(&doubt, &answer, number), answer) {
+                (Decision::Believe, _) => {}
+                (Decision::Again, _) => return Ok(false),
+                (Decision::Failed, Answer::Down(error)) => {
+                    return Err(BundleError::Fetch(FetchError::Source(error)));
+                }
+                (Decision::Denied | Decision::Failed, _) => {
+                    return Err(BundleError::SourceDenied { bucket: doubt.bucket, lost: doubt.lost });
+                }
+            }
+        }
+        self.asker.are_denied(rows, tally.denied()).await
     }
 
     async fn outline(

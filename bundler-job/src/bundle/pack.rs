@@ -7,13 +7,13 @@
 //!
 //! Runs on a thread of its own for each group: compression and the catalog's Parquet are all CPU.
 
-use std::collections::HashMap;
 use std::io::{self, Read as _, Write as _};
 
 use crc_fast::CrcAlgorithm;
-use s3bundler_contract::{ArchiveFormat, Reason};
+use s3bundler_contract::ArchiveFormat;
 use tokio::sync::mpsc;
 
+use super::doubt::Tally;
 use super::facts::Facts;
 use super::fetch::{Content, Fetched};
 use super::header;
@@ -48,8 +48,8 @@ pub struct Packed {
     pub crc64nvme: u64,
     /// The catalog, still open for the group's record.
     pub catalog: CatalogWriter,
-    /// A bucket all of whose objects were denied.
-    pub denied_bucket: Option<String>,
+    /// What came of the rows.
+    pub tally: Tally,
 }
 
 /// Why packing ended.
@@ -89,7 +89,7 @@ pub struct Packer {
     pending: Vec<Entry>,
     names: MemberNames,
     catalog: CatalogWriter,
-    denials: HashMap<String, (u64, u64)>,
+    tally: Tally,
 }
 
 enum Encoder {
@@ -117,16 +117,15 @@ impl Packer {
             pending: Vec::new(),
             names: MemberNames::default(),
             catalog,
-            denials: HashMap::new(),
+            tally: Tally::default(),
         }
     }
 
     /// Packs the next object of the manifest. Blocks while parts wait for the upload.
     pub fn add(&mut self, fetched: Fetched) -> Result<(), PackError> {
         let Fetched { row, listed_version, facts, mtime, content, held } = fetched;
-        let denial = self.denials.entry(row.bucket.clone()).or_default();
-        denial.0 += 1;
-        denial.1 += u64::from(matches!(&content, Content::Failed(failure) if failure.reason == Reason::AccessDenied));
+        let failed = if let Content::Failed(failure) = &content { Some(failure.reason) } else { None };
+        self.tally.add(&row.bucket, failed);
 
         let size = row.size.unwrap_or(0);
         let detail = match &content {
@@ -190,8 +189,7 @@ impl Packer {
         if !self.part.is_empty() {
             self.send_part().map_err(|_| PackError::UploadGone)?;
         }
-        let denied = self.denials.into_iter().find(|(_, (rows, denied))| rows == denied).map(|(bucket, _)| bucket);
-        Ok(Packed { size: self.sent, crc64nvme: self.crc, catalog: self.catalog, denied_bucket: denied })
+        Ok(Packed { size: self.sent, crc64nvme: self.crc, catalog: self.catalog, tally: self.tally })
     }
 
     /// Puts a row into the catalog, or in line for it.

@@ -10,7 +10,7 @@ const MAX_TRIES: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// A bucket that refused every request for this long is not merely busy.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
 /// Refusals of one object are counted after this time, also while others are accepted: a hot prefix may be refused long
 /// after the rest of its bucket.
 const PATIENCE: Duration = Duration::from_hours(1);

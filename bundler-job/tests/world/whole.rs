@@ -240,7 +240,7 @@ impl<'a> Whole<'a> {
             .records()
             .map(|row| {
                 let row = row.unwrap();
-                (row[1].to_owned(), row[row.len() - 1].to_owned())
+                (row[1].to_owned(), row[row.len() - 2].to_owned())
             })
             .collect();
         let found: Vec<_> = found.iter().map(|(key, reason)| (key.clone(), reason.as_str())).collect();

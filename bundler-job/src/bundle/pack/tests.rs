@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Seek as _, Write as _};
 
-use s3bundler_contract::Row;
+use s3bundler_contract::{Reason, Row};
 
 use super::*;
 use crate::bundle::budget::{Budget, Held};
@@ -163,14 +163,15 @@ fn rows_keep_the_manifests_order_and_failed_ones_have_no_bytes() {
 }
 
 #[test]
-fn a_group_whose_objects_all_failed_has_no_archive_and_says_which_bucket_was_denied() {
+fn a_group_whose_objects_all_failed_has_no_archive_and_its_rows_are_counted() {
     let denied = || fetched("a", Content::Failed(ObjectFailure::new(Reason::AccessDenied, "AccessDenied")));
     let (parts, mut received) = mpsc::channel(1);
     let catalog = CatalogWriter::create(tempfile::tempfile().expect("a file"), "a.tar").expect("a catalog");
     let mut packer = Packer::new(ArchiveFormat::TarGzip, 1000, parts, catalog);
     packer.add(denied()).and_then(|()| packer.add(denied())).expect("packed");
     let packed = packer.finish().expect("finished");
-    assert_eq!((packed.size, packed.denied_bucket.as_deref()), (0, Some("b")));
+    assert_eq!((packed.size, packed.tally.denied().len()), (0, 2));
+    assert_eq!(packed.tally.doubted()[0].bucket, "b");
     assert!(received.try_recv().is_err());
 
     let archive = pack(
