@@ -178,10 +178,14 @@ pub struct VerifyArgs {
     /// The run.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
     pub name: RunName,
-    /// Read every archive and compare every row with its bytes.
+    /// Read every archive, and every copy of which a sum is known, and compare every row with its bytes.
     #[arg(long, env = "S3BUNDLER_FULL")]
     pub full: bool,
     /// Finish what a dead worker left between commit and receipt, and rewrite what is derived and wrong.
+    ///
+    /// Archives, indexes and open uploads of attempts that lost are removed if the catalog of their group names another
+    /// attempt, the archive that it names is intact, and they are older than an hour. Those of a group without a catalog
+    /// are reported and kept.
     #[arg(long, env = "S3BUNDLER_REPAIR")]
     pub repair: bool,
     /// Groups to check at a time.

@@ -63,7 +63,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     let archive = move |manifest: ManifestRef, cancel: CancellationToken| {
         let bundler = bundler.clone();
         async move {
-            let done = bundler.bundle(&manifest, &cancel).await;
+            let done = Box::pin(bundler.bundle(&manifest, &cancel)).await;
             done.map(|done| Archived { receipt: done.receipt, here: done.committed_here })
                 .map_err(|error| GroupFailure::new(error.disposition(), error.into()))
         }

@@ -111,7 +111,7 @@ async fn archive_all(
         move |manifest, cancel: CancellationToken| {
             let (bundler, failures) = (bundler.clone(), Arc::clone(&failures));
             async move {
-                bundler.bundle(&manifest, &cancel).await.map(|_| ()).map_err(|error| {
+                Box::pin(bundler.bundle(&manifest, &cancel)).await.map(|_| ()).map_err(|error| {
                     let (disposition, failure) = (error.disposition(), Failure::from(error));
                     failures.lock().unwrap_or_else(PoisonError::into_inner).add(&failure);
                     GroupFailure::new(disposition, failure)

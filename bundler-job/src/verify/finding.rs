@@ -289,8 +289,8 @@ impl Part {
     const fn remedy(self) -> &'static str {
         match self {
             Self::Archive | Self::Copy => {
-                "bring back an older version of it if the bucket keeps versions; otherwise archive its group again \
-                 under another run's name while the sources exist"
+                "bring back an older version of it if the bucket keeps versions; otherwise archive the group manifest \
+                 again under another destination prefix (`s3bundler bundle --manifest`) while the sources exist"
             }
             Self::CopyMetadata => "its fields are in the catalog, too; find out what removed or changed it",
             Self::Index | Self::DeadLetters => "verify --repair writes it again from the catalog",
@@ -359,7 +359,8 @@ impl fmt::Display for Finding {
             ),
             Self::GroupRows { catalog, manifest, problem } => write!(
                 f,
-                "{catalog} has not the rows of {manifest}: {problem}; archive this group again under another run's name"
+                "{catalog} has not the rows of {manifest}: {problem}; archive the manifest again under another \
+                 destination prefix"
             ),
             Self::NoManifest { manifest } => write!(
                 f,
@@ -388,7 +389,7 @@ impl fmt::Display for Finding {
             Self::ManifestChanged { manifest, cataloged, found: Some(found) } => write!(
                 f,
                 "{manifest} was replaced after it was archived (ETag {found}, the catalog names {cataloged}); archive \
-                 it under another run's name"
+                 it under another destination prefix"
             ),
             Self::ManifestChanged { manifest, cataloged, found: None } => {
                 write!(f, "{manifest} is gone; the catalog was made of it (ETag {cataloged})")

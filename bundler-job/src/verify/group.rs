@@ -206,7 +206,7 @@ impl Group<'_> {
                 }
                 if let Outcome::Copied { key } = &entry.outcome {
                     // Nobody listens any more once a HEAD failed.
-                    let _ = copies.blocking_send(Copied::new(key, &entry));
+                    let _ = copies.blocking_send(Copied::new(key, entry));
                 }
             })?;
             Ok::<_, CatalogError>((derived, to_retry))

@@ -45,7 +45,7 @@ const RECORD_BYTES: u64 = 4 << 20;
 
 /// Age from which `--repair` removes what attempts that lost have left: much more than a worker needs between reading a
 /// catalog and deleting its own archive, and more than any clocks differ.
-pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+pub const ORPHAN_AGE: Duration = Duration::from_hours(1);
 
 /// What to verify, and how.
 #[derive(Debug, Clone)]

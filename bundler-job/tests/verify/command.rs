@@ -92,6 +92,31 @@ async fn a_replaced_archive_is_found_by_checksum_and_by_reading() {
 }
 
 #[tokio::test]
+async fn a_group_whose_archive_is_gone_is_archived_again_as_the_finding_says() {
+    let world = World::of_groups(1).await;
+    let bucket = world.destination("again").await;
+    world.run(&bucket).await;
+    let archive = one_of(&world, &bucket, "archives", ".tar").await;
+    world.s3.delete_object().bucket(&bucket).key(&archive).send().await.unwrap();
+    let done = verified(&world, &bucket, &[]).await;
+    assert!(done.stdout.contains("archive the group manifest again under another destination prefix"), "{done}");
+    let manifest = format!("s3://{bucket}/{}", one_of(&world, &bucket, "groups", ".index").await);
+    let before = world.snapshot(&bucket).await;
+    let elsewhere = format!("s3://{bucket}/elsewhere");
+    let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.access());
+    let bundle = ["bundle", "--manifest", &manifest, "--destination", &elsewhere, "--name", "again"];
+    let done = program.args(bundle).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.access());
+    let verify = ["verify", "--full", "--destination", &elsewhere, "--name", "again"];
+    let done = program.args(verify).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.contains("read       4 members"), "{done}");
+    let after = world.snapshot(&bucket).await;
+    assert!(before.iter().all(|(key, md5)| after.get(key) == Some(md5)), "nothing of the first run changed");
+}
+
+#[tokio::test]
 async fn a_signal_ends_it_with_the_signals_code() {
     let world = World::of_groups(1).await;
     let bucket = world.destination("stopped").await;
