@@ -1,9 +1,12 @@
 //! How archives are written, and with how much of the machine.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use s3bundler_contract::{ArchiveFormat, ArchiveOptions, ByteSize, KeyLayout};
+
+use crate::s3::S3Options;
 
 /// How archives are written. Part of the run's claim: workers take them from there.
 #[derive(Debug, Args)]
@@ -78,4 +81,16 @@ pub struct WorkArgs {
     /// as much as there is.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE", help_heading = "Work")]
     pub scratch_size: Option<ByteSize>,
+    /// Seconds to wait for the first byte of an object before it is asked for on another connection. Default: 10. A store
+    /// that reads from slow disks may need 60.
+    #[arg(long, env = "S3BUNDLER_FIRST_BYTE_TIMEOUT", default_value_t = 10, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u16).range(1..=600), help_heading = "Work")]
+    pub first_byte_timeout: u16,
+}
+
+impl WorkArgs {
+    /// These connections, with what they say of the time to the first byte.
+    pub fn s3_options(&self, options: S3Options) -> S3Options {
+        S3Options { first_byte_timeout: Some(Duration::from_secs(self.first_byte_timeout.into())), ..options }
+    }
 }

@@ -19,6 +19,7 @@ use super::doubt::Sample;
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::manifest::{Manifest, ManifestError};
 use super::pack::{Packed, Packer};
+use super::scratch::Scratch;
 use super::upload::Upload;
 use crate::catalog::CatalogWriter;
 use crate::progress::Progress;
@@ -111,16 +112,16 @@ impl Work<'_> {
 
     async fn produce(&self, steps: mpsc::Sender<Step>) -> Result<(), BundleError> {
         let budget = Budget::new(self.share.members);
-        let scratch = self.scratch.map(Budget::new);
+        let scratch = self.scratch.map(Scratch::new);
         let rows = self.manifest.rows().map_err(ManifestError::Scratch)?;
         for row in rows {
             let row = row.map_err(|cause| BundleError::Row { manifest: self.address.clone(), cause })?;
             let reserved = Fetcher::reserve(&row, self.share.in_memory);
-            let scratch = match (&scratch, self.fetcher.spills(&row, self.share.in_memory)) {
-                (Some(scratch), Some(bytes)) => Some(scratch.take(bytes).await),
-                _ => None,
-            };
-            let held = Held { memory: budget.take(reserved).await, scratch };
+            let mut place = scratch.as_ref().map(Scratch::place);
+            if let (Some(place), Some(bytes)) = (&mut place, self.fetcher.spills(&row, self.share.in_memory)) {
+                place.take(bytes).await;
+            }
+            let held = Held { memory: budget.take(reserved).await, scratch: place };
             let (fetcher, budget, in_memory) = (self.fetcher.clone(), budget.clone(), self.share.in_memory);
             let fetch = tokio::spawn(async move { fetcher.fetch(row, held, reserved, budget, in_memory).await });
             if steps.send(Step::Object(AbortOnDropHandle::new(fetch))).await.is_err() {

@@ -1,4 +1,4 @@
-//! One memory budget for object data, and one for scratch where its size is given. RSS does not grow with objects, group size or object size.
+//! One memory budget for object data. RSS does not grow with objects, group size or object size.
 //!
 //! Every group has an equal share, so that no group waits for the bytes of another. Of its share, three parts are set
 //! aside for the upload (one fills while two are in flight), and the rest is for members between GET and archive: a
@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use s3bundler_contract::ByteSize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::scratch::Place;
 
 /// Without a container limit and without `--memory`.
 const DEFAULT_BUDGET: ByteSize = ByteSize::mib(128);
@@ -110,6 +112,24 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// Waits for permits that are missing to this many bytes in all, beside those of `held`.
+    pub async fn take_more(&self, held: Option<&Permit>, bytes: u64) -> Permit {
+        let permit = Arc::clone(&self.permits).acquire_many_owned(self.missing(held, bytes)).await;
+        Permit(permit.expect("a budget is never closed"))
+    }
+
+    /// As [`Budget::take_more`], if they are free.
+    pub fn try_take_more(&self, held: Option<&Permit>, bytes: u64) -> Option<Permit> {
+        Arc::clone(&self.permits).try_acquire_many_owned(self.missing(held, bytes)).ok().map(Permit)
+    }
+
+    fn missing(&self, held: Option<&Permit>, bytes: u64) -> u32 {
+        let held = held.map_or(0, |held| u32::try_from(held.0.num_permits()).unwrap_or(u32::MAX));
+        units(bytes).min(self.units).saturating_sub(held)
+    }
+}
+
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
@@ -119,8 +139,8 @@ fn units(bytes: u64) -> u32 {
 pub struct Held {
     /// Its part of the memory.
     pub memory: Permit,
-    /// Its part of the scratch, where it is known to go there and that is limited.
-    pub scratch: Option<Permit>,
+    /// Its place in the scratch directory, if room there is limited.
+    pub scratch: Option<Place>,
 }
 
 /// Bytes taken from a budget; given back on drop.

@@ -16,7 +16,7 @@ use super::copy::Copier;
 use super::doubt::{self, Asker, Scope};
 use super::facts::Facts;
 use super::limiter::Limiters;
-use super::receive::{Done, Room};
+use super::receive::{Done, InFlight, Room};
 use super::tags::Tags;
 use super::tries::{self, Next, Tries};
 use super::verdict::{Verdict, reason};
@@ -186,13 +186,18 @@ impl Fetcher {
             content: Content::Failed(ObjectFailure::new(Reason::Invalid, "BadRow")),
             held,
         };
-        if fetched.row.impossible().is_some() {
-            return Ok(fetched);
+        let copies = fetched.row.size.is_some_and(|size| self.copier.takes(size));
+        let mut fetched = if fetched.row.impossible().is_some() {
+            fetched
+        } else if copies {
+            self.copy(fetched).await?
+        } else {
+            self.try_to_the_end(fetched, reserved, budget, in_memory).await?
+        };
+        if let Some(place) = fetched.held.scratch.as_mut().filter(|_| !matches!(fetched.content, Content::Scratch(_))) {
+            place.leave();
         }
-        if fetched.row.size.is_some_and(|size| self.copier.takes(size)) {
-            return self.copy(fetched).await;
-        }
-        self.try_to_the_end(fetched, reserved, budget, in_memory).await
+        Ok(fetched)
     }
 
     /// Tries until the object was read, or its failure is believed. A slot is held during a request and its body, not
@@ -209,9 +214,8 @@ impl Fetcher {
         let mut tries = Tries::new(self.wary);
         loop {
             let room = Room { reserved, in_memory, budget: &budget };
-            let slot = limiter.slot(turn).await;
-            let tried = self.receive(&mut fetched, room).await;
-            drop(slot);
+            let slot = InFlight { limiter: &limiter, turn, slot: Some(limiter.slot(turn).await) };
+            let tried = self.receive(&mut fetched, room, slot).await;
             let trouble = match tried {
                 Ok(Done::Read) => {
                     self.asker.read(&fetched.row, fetched.listed_version);
@@ -262,6 +266,9 @@ impl Fetcher {
     }
 
     async fn copy(&self, mut fetched: Fetched) -> Result<Fetched, FetchError> {
+        if let Some(place) = &mut fetched.held.scratch {
+            place.leave();
+        }
         match self.copier.copy(&mut fetched.row, &mut fetched.facts).await? {
             Ok(key) => {
                 self.asker.read(&fetched.row, fetched.listed_version);

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
-//! to be done, [`attempt`] the pipeline ([`fetch`], `receive`, [`tags`], [`copy`], [`pack`], [`upload`] with [`budget`] and [`limiter`]),
+//! to be done, [`attempt`] the pipeline ([`fetch`], `receive`, [`tags`], [`copy`], [`pack`], [`upload`] with [`budget`], [`scratch`] and [`limiter`]),
 //! [`verdict`] whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
 //! trusted to.
 
@@ -28,6 +28,7 @@ mod name;
 pub mod pack;
 pub mod probe;
 mod receive;
+pub mod scratch;
 pub mod sweep;
 pub mod tags;
 mod tries;

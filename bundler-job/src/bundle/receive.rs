@@ -1,6 +1,7 @@
 //! One try at an object: a GET, its bytes to memory or scratch, its tags.
 
 use std::io::Seek as _;
+use std::sync::Arc;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use s3bundler_contract::{Row, S3Address};
@@ -9,7 +10,8 @@ use tokio::io::AsyncWriteExt as _;
 use super::budget::Budget;
 use super::facts::facts;
 use super::fetch::{Content, FetchError, Fetched, Fetcher, OVERHEAD, Trouble, trouble};
-use crate::s3::{Body, Expected, Length, S3Error, content_length};
+use super::limiter::{Limiter, Slot, Turn};
+use crate::s3::{Body, ErrorKind, Expected, Length, S3Error, content_length};
 
 /// How a try went well.
 pub(super) enum Done {
@@ -30,9 +32,21 @@ pub(super) struct Room<'a> {
     pub(super) budget: &'a Budget,
 }
 
+/// The slot of a request and of its body.
+pub(super) struct InFlight<'a> {
+    pub(super) limiter: &'a Arc<Limiter>,
+    pub(super) turn: Turn,
+    pub(super) slot: Option<Slot>,
+}
+
 impl Fetcher {
     /// Tries once. `fetched` is changed only where that went well, but for the size of an object that is to be copied.
-    pub(super) async fn receive(&self, fetched: &mut Fetched, room: Room<'_>) -> Result<Done, Trouble> {
+    pub(super) async fn receive(
+        &self,
+        fetched: &mut Fetched,
+        room: Room<'_>,
+        mut slot: InFlight<'_>,
+    ) -> Result<Done, Trouble> {
         let row = &fetched.row;
         let address = S3Address::new(&row.bucket, &row.key);
         let client = self.s3.client_once(&row.bucket).await;
@@ -65,14 +79,20 @@ impl Fetcher {
         }
 
         let content = match body.length() {
-            Length::Known(size) if self.fits(fetched, size, room) => {
+            Length::Known(size) if fits(fetched, size, room) => {
+                if let Some(place) = &mut fetched.held.scratch {
+                    place.settle();
+                }
                 let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
                 while let Some(chunk) = body.next().await.map_err(trouble)? {
                     data.extend_from_slice(&chunk);
                 }
                 Content::Memory(data)
             }
-            _ => Content::Scratch(self.spill(&mut body).await?),
+            length => {
+                make_room(fetched, length, &mut slot).await?;
+                Content::Scratch(self.spill(&mut body).await?)
+            }
         };
         let whole = body.into_whole().map_err(trouble)?;
         facts.md5 = Some(whole.md5);
@@ -117,20 +137,6 @@ impl Fetcher {
         output.map_err(trouble)
     }
 
-    /// Whether an object of this size stays in memory; takes what that needs beside what is held.
-    fn fits(&self, fetched: &mut Fetched, size: u64, room: Room<'_>) -> bool {
-        let more = (size + OVERHEAD).saturating_sub(room.reserved);
-        size <= room.in_memory
-            && match (more, room.budget.try_take(more)) {
-                (0, _) => true,
-                (_, Some(extra)) => {
-                    fetched.held.memory.merge(extra);
-                    true
-                }
-                (_, None) => false,
-            }
-    }
-
     async fn spill(&self, body: &mut Body) -> Result<std::fs::File, Trouble> {
         let failed = |cause| Trouble::Group(FetchError::Scratch { path: self.scratch.clone(), cause });
         let file = tempfile::tempfile_in(&self.scratch).map_err(failed)?;
@@ -143,4 +149,42 @@ impl Fetcher {
         file.rewind().map_err(failed)?;
         Ok(file)
     }
+}
+
+/// Whether an object of this size stays in memory; takes what that needs beside what is held.
+fn fits(fetched: &mut Fetched, size: u64, room: Room<'_>) -> bool {
+    let more = (size + OVERHEAD).saturating_sub(room.reserved);
+    size <= room.in_memory
+        && match (more, room.budget.try_take(more)) {
+            (0, _) => true,
+            (_, Some(extra)) => {
+                fetched.held.memory.merge(extra);
+                true
+            }
+            (_, None) => false,
+        }
+}
+
+/// Takes room in the scratch directory, if that is limited. Nobody waits for it with a slot in hand: the member whose room
+/// it is may need one.
+async fn make_room(fetched: &mut Fetched, length: Length, in_flight: &mut InFlight<'_>) -> Result<(), Trouble> {
+    let Some(place) = &mut fetched.held.scratch else { return Ok(()) };
+    let bytes = match length {
+        Length::Known(size) => size,
+        Length::Unknown => u64::MAX,
+    };
+    if place.try_take(bytes).is_err() {
+        if place.is_settled() {
+            // It has grown between two tries. Later members have taken their room, and wait for this one.
+            let address = S3Address::new(&fetched.row.bucket, &fetched.row.key);
+            let detail = "it has grown, and there is no room for it in the scratch directory";
+            return Err(trouble(S3Error::local("GetObject", address, ErrorKind::Transient, detail)));
+        }
+        in_flight.slot = None;
+        place.take(bytes).await;
+        place.settle();
+        in_flight.slot = Some(in_flight.limiter.slot(in_flight.turn).await);
+    }
+    place.settle();
+    Ok(())
 }

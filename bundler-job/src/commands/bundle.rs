@@ -54,7 +54,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
         .transpose()
         .map_err(|error| Failure::new(ExitCode::Usage, format!("--fieldnames: {error}")))?;
     let settings = Settings::new(destination.clone(), args.name.clone(), archive, fieldnames, &args.work)?;
-    let options = global.s3_options(Some(&args.destination.destination))?;
+    let options = args.work.s3_options(global.s3_options(Some(&args.destination.destination))?);
     let config = load_config(&options).await?;
     let s3 = S3::new(config.clone(), &options);
     probe::conditional_writes(&s3, &destination).await.map_err(|error| Failure::new(error.exit(), error))?;

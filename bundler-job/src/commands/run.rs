@@ -32,7 +32,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let archive = args.archive.options();
     let destination = args.destination.resolve(archive.key_layout)?;
-    let options = global.s3_options(Some(&args.destination.destination))?;
+    let options = args.work.s3_options(global.s3_options(Some(&args.destination.destination))?);
     let s3 = S3::new(load_config(&options).await?, &options);
     let request = GroupRequest {
         origin: Origin::of(&args.origin)
