@@ -1,4 +1,4 @@
-//! Answer bodies on their way to the client: whole, cut short, stalled or with one byte changed. Each carries the request's
+//! Answer bodies on their way to the client: whole, cut short, stalled, without a length or with one byte changed. Each carries the request's
 //! place in the log, which ends with it.
 
 use std::io;
@@ -24,6 +24,8 @@ pub(super) enum Damage {
     Truncate(u64),
     Stall(u64),
     Corrupt(u64),
+    /// Without a length, and perhaps ended early.
+    Unframed(Option<u64>),
 }
 
 type Inner = BoxBody<Bytes, hyper::Error>;
@@ -53,7 +55,7 @@ impl AnswerBody {
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
         self.sent += length;
         match self.damage {
-            Damage::Truncate(limit) | Damage::Stall(limit) if self.sent > limit => {
+            Damage::Truncate(limit) | Damage::Stall(limit) | Damage::Unframed(Some(limit)) if self.sent > limit => {
                 let keep = usize::try_from(limit.saturating_sub(begin)).unwrap_or(usize::MAX);
                 data.slice(..keep.min(data.len()))
             }
@@ -84,6 +86,7 @@ impl Body for AnswerBody {
             }
             // Woken by nothing but the client going away.
             Damage::Stall(limit) if self.sent >= limit => return Poll::Pending,
+            Damage::Unframed(Some(limit)) if self.sent >= limit => return Poll::Ready(None),
             _ => {}
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
@@ -94,10 +97,11 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream() && !matches!(self.damage, Damage::Truncate(_) | Damage::Stall(_))
+        self.inner.is_end_stream()
+            && !matches!(self.damage, Damage::Truncate(_) | Damage::Stall(_) | Damage::Unframed(_))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if matches!(self.damage, Damage::Unframed(_)) { SizeHint::default() } else { self.inner.size_hint() }
     }
 }

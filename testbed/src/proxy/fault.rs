@@ -38,6 +38,13 @@ pub enum Fault {
     StallBody(u64),
     /// The answer with the byte at this offset of its body changed.
     CorruptBody(u64),
+    /// The answer without Content-Length, as other stores give it.
+    Unframed {
+        /// Whether it ends with its connection, and not in chunks.
+        close: bool,
+        /// Bytes of the body after which it ends as if it were whole.
+        end: Option<u64>,
+    },
     /// Never answer; the server never sees the request.
     Hang,
     /// Answer with this; the server never sees the request. For example 200 with an `<Error>` inside.

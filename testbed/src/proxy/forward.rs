@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -79,6 +79,15 @@ impl Exchange {
             Fault::TruncateBody(bytes) => self.forward(request, &seen, Damage::Truncate(bytes), in_flight).await,
             Fault::StallBody(bytes) => self.forward(request, &seen, Damage::Stall(bytes), in_flight).await,
             Fault::CorruptBody(offset) => self.forward(request, &seen, Damage::Corrupt(offset), in_flight).await,
+            Fault::Unframed { close, end } => {
+                let mut answer = self.forward(request, &seen, Damage::Unframed(end), in_flight).await?;
+                answer.headers_mut().remove(header::CONTENT_LENGTH);
+                if close {
+                    // The connection ends an answer of this version.
+                    *answer.version_mut() = Version::HTTP_10;
+                }
+                Ok(answer)
+            }
             Fault::Delay(time) => {
                 tokio::time::sleep(time).await;
                 self.forward(request, &seen, Damage::None, in_flight).await
