@@ -320,6 +320,7 @@ async fn a_reader_that_may_not_see_tags_is_told_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_of_unknown_size_share_a_small_scratch_directory() {
     const SIZE: usize = 3 << 20;
+    let key = |n: usize| format!("object-{n:02}");
     let mut world = World::of_objects((0..12).map(|n| (key(n), Bytes::from(vec![n as u8; SIZE])))).await;
     world.group_rows = 12;
     let bucket = world.destination("archive").await;
