@@ -36,6 +36,7 @@ pub mod upload;
 pub mod verdict;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -108,7 +109,10 @@ impl Settings {
             archive,
             fieldnames,
             groups: work.groups.into(),
-            limits: Limits { concurrency: work.concurrency.map(usize::from), requests_per_second: None },
+            limits: Limits {
+                concurrency: work.concurrency.map(usize::from),
+                requests_per_second: work.max_requests_per_second.and_then(NonZeroU32::new),
+            },
             memory: budget::budget(work.memory),
             scratch,
             scratch_size: work.scratch_size,

@@ -134,6 +134,8 @@ pub struct Run {
     pub drain: Duration,
     /// Groups after which a worker starts over.
     pub recycle_after: Option<u32>,
+    /// Requests a second to each source bucket, for one worker.
+    pub requests_per_second: Option<u32>,
     /// The workers' directory for large objects.
     pub scratch: Scratch,
     /// Its size.

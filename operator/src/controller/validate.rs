@@ -190,6 +190,10 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         groups_per_worker: scaling.target_groups_per_worker.unsigned_abs(),
         drain: seconds(spec.workers.drain_seconds.into()),
         recycle_after: spec.workers.recycle_after_groups.map(i32::unsigned_abs),
+        requests_per_second: spec.source.max_requests_per_second.map(|all| {
+            let workers = scaling.max_replicas.unsigned_abs().max(1);
+            (all.unsigned_abs() / workers).max(1)
+        }),
         scratch: spec.workers.scratch.clone(),
         scratch_size: spec.workers.scratch.size()?,
         max_passes: spec.retry.max_object_passes.unsigned_abs(),

@@ -166,6 +166,17 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ("manifests under no S3 address", source(json!({"inventory": null, "manifests": {"prefix": "dst"}})), pattern),
         ("an owner of the source", source(json!({"expectedBucketOwner": "111122223333"})), None),
         ("an owner of 11 digits", source(json!({"expectedBucketOwner": "11112222333"})), pattern),
+        ("a request a second", source(json!({"maxRequestsPerSecond": 1})), None),
+        (
+            "no request a second",
+            source(json!({"maxRequestsPerSecond": 0})),
+            Some("should be greater than or equal to 1"),
+        ),
+        (
+            "more than a million requests a second",
+            source(json!({"maxRequestsPerSecond": 1_000_001})),
+            Some("should be less than or equal to 1000000"),
+        ),
         ("an empty region", source(json!({"region": ""})), Some("should be at least 1 chars long")),
         ("100 prefixes", source(json!({"includePrefixes": many(100, |n| format!("{n}/"))})), None),
         ("101 prefixes", source(json!({"includePrefixes": many(101, |n| format!("{n}/"))})), too_many),

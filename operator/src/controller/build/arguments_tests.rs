@@ -22,6 +22,7 @@ fn everything(source: Value) -> Value {
         "source": {
             "region": "us-west-2",
             "expectedBucketOwner": "111111111111",
+            "maxRequestsPerSecond": 1000,
             "includePrefixes": ["2024/", "-x $(HOME)/", "a,b/"],
             "excludePrefixes": ["tmp/", "$$/"],
             "storageClasses": ["STANDARD", "GLACIER_IR"],
@@ -126,5 +127,6 @@ fn groupers_and_workers_of_every_pass_ask_s3_alike() {
     assert_eq!((bundle.queue.as_deref(), bundle.name.as_str()), (Some(QUEUE), "logs"));
     assert_eq!((bundle.work.groups, bundle.drain, bundle.recycle_after), (3, 45, 200));
     assert_eq!(bundle.destination.destination, S3Address::new("archive", "a/b c"));
+    assert_eq!(bundle.work.max_requests_per_second, Some(50), "1,000 over 20 workers");
     assert_eq!(bundle.work.scratch_size.unwrap().bytes(), (20 << 30) / 10 * 9);
 }

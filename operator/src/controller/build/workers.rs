@@ -118,6 +118,9 @@ fn args(run: &Run, queue: &str) -> Vec<String> {
     arg("scratch", &SCRATCH);
     // The rest is for catalogs and group manifests.
     arg("scratch-size", &(run.scratch_size.bytes() / 10 * 9));
+    if let Some(requests) = run.requests_per_second {
+        arg("max-requests-per-second", &requests);
+    }
     arg("listen", &format_args!("[::]:{PORT}"));
     if let Some(groups) = run.recycle_after {
         arg("recycle-after", &groups);
