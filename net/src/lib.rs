@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! AWS clients ──► outbound: whom to trust (AWS_CA_BUNDLE), which proxy to take (HTTPS_PROXY) ──► S3, SQS, STS
+//! their answers ──► answer: whose they are, and what kind of error
 //! probes, Prometheus ──► pages: /healthz, /metrics and whatever else a program has to say
 //! ```
 
+pub mod answer;
 pub mod outbound;
 pub mod pages;

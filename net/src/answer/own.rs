@@ -1,0 +1,130 @@
+//! Whether an answer is the service's own. Proxies, load balancers and gateways answer too, with pages or with nothing.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use super::{Origin, Service};
+
+/// Tells an answer of the service from that of something in between.
+pub(super) fn origin(service: Service, is_head: bool, response: &HttpResponse) -> Origin {
+    let header = |name: &str| response.headers().get(name);
+    let body = response.body().bytes().unwrap_or_default();
+    let is_own = match service {
+        Service::S3 if is_head => is_head_of_s3(response),
+        Service::S3 => is_error_document(body) || names_region(response),
+        // The JSON protocol puts the code into the body, or into headers for clients of the query protocol.
+        Service::Sqs => {
+            is_typed(body) || header("x-amzn-query-error").is_some() || header("x-amzn-errortype").is_some()
+        }
+    };
+    match (is_own, header("x-amz-delete-marker")) {
+        (false, _) => Origin::Foreign,
+        (true, Some("true")) => Origin::DeleteMarker,
+        (true, _) => Origin::Service,
+    }
+}
+
+/// An answer to HEAD has no body. A page of a proxy has a type, and no id that S3 gives to a request.
+fn is_head_of_s3(response: &HttpResponse) -> bool {
+    let headers = response.headers();
+    let is_page = headers.get("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+    let has_id = ["x-amz-request-id", "x-amzn-requestid", "x-amz-id-2"].iter().any(|name| headers.get(name).is_some());
+    let is_redirect = (300..400).contains(&response.status().as_u16()) && response.status().as_u16() != 304;
+    (!is_page || has_id) && (!is_redirect || names_region(response))
+}
+
+/// S3 names the region in redirects ("HeadBucket", S3 API reference); no other server does.
+fn names_region(response: &HttpResponse) -> bool {
+    matches!(response.status().as_u16(), 301 | 307) && response.headers().get("x-amz-bucket-region").is_some()
+}
+
+/// Whether a body is a whole `<Error>` document with a code ("Error responses", S3 API reference).
+fn is_error_document(body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    let mut text = text.trim_start_matches('\u{feff}').trim();
+    // Declarations and comments before the root.
+    while text.starts_with("<?") || text.starts_with("<!--") {
+        let end = if text.starts_with("<?") { "?>" } else { "-->" };
+        let Some((_, rest)) = text.split_once(end) else { return false };
+        text = rest.trim_start();
+    }
+    let is_root =
+        text.strip_prefix("<Error").is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c.is_whitespace()));
+    is_root && text.ends_with("</Error>") && text.contains("<Code>")
+}
+
+/// Whether a body is a JSON object with a `__type` ("Common errors", SQS API reference). It is parsed by the SDK; here it
+/// only has to be told from a page.
+fn is_typed(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    text.starts_with('{') && text.ends_with('}') && text.contains("\"__type\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> HttpResponse {
+        let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
+        for (name, value) in headers {
+            response.headers_mut().insert(*name, *value);
+        }
+        response
+    }
+
+    #[test]
+    fn an_answer_of_s3_is_told_from_that_of_a_proxy() {
+        let html = "<html><body>404 Not Found</body></html>";
+        for (body, own) in [
+            ("<Error><Code>NoSuchKey</Code></Error>", true),
+            ("\u{feff}<?xml version=\"1.0\"?>\n<!-- a --><Error xmlns=\"x\"><Code>A</Code></Error>\n", true),
+            ("<Error><Code>NoSuchKey</Code><Mess", false),
+            ("<Error><Message>nothing</Message></Error>", false),
+            ("<ErrorPage><Code>1</Code></ErrorPage>", false),
+            ("<?xml version=\"1.0\"", false),
+            (html, false),
+            ("Forbidden", false),
+            ("{\"message\":\"Forbidden\"}", false),
+            ("", false),
+        ] {
+            let origin = origin(Service::S3, false, &answer(404, &[], body));
+            assert_eq!(origin == Origin::Service, own, "{body:?}");
+        }
+        let latin1 = HttpResponse::new(403.try_into().expect("a status"), SdkBody::from(&b"<Error>\xe4</Error>"[..]));
+        assert_eq!(origin(Service::S3, false, &latin1), Origin::Foreign);
+    }
+
+    #[test]
+    fn an_answer_to_head_has_no_body_but_no_type_of_a_page_either() {
+        let (page, id) = (("content-type", "text/html; charset=utf-8"), ("x-amz-request-id", "A1"));
+        let region = ("x-amz-bucket-region", "eu-west-1");
+        for (status, headers, expected) in [
+            (404, vec![], Origin::Service),
+            (404, vec![page], Origin::Foreign),
+            (404, vec![page, id], Origin::Service),
+            (301, vec![], Origin::Foreign),
+            (301, vec![region], Origin::Service),
+            (405, vec![("x-amz-delete-marker", "true")], Origin::DeleteMarker),
+        ] {
+            assert_eq!(origin(Service::S3, true, &answer(status, &headers, "")), expected, "{status} {headers:?}");
+        }
+        assert_eq!(origin(Service::S3, false, &answer(301, &[region], "")), Origin::Service);
+        assert_eq!(origin(Service::S3, false, &answer(404, &[region], "")), Origin::Foreign);
+    }
+
+    #[test]
+    fn an_answer_of_sqs_has_a_type() {
+        for (headers, body, own) in [
+            (vec![], "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"no\"}", true),
+            (vec![("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue;Sender")], "{}", true),
+            (vec![], "{\"message\":\"Forbidden\"}", false),
+            (vec![], "<html>403</html>", false),
+            (vec![], "", false),
+        ] {
+            let origin = origin(Service::Sqs, false, &answer(400, &headers, body));
+            assert_eq!(origin == Origin::Service, own, "{body}");
+        }
+    }
+}
