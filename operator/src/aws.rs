@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use s3bundler_net::answer::{self, ErrorKind, RetryForeign, Service};
 use s3bundler_net::outbound::{self, OutboundError};
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
@@ -52,56 +53,71 @@ pub struct AwsError {
 }
 
 impl AwsError {
-    pub(crate) fn new<E>(action: &'static str, target: impl Into<String>, error: &SdkError<E, HttpResponse>) -> Self
+    /// A failed request to S3.
+    pub(crate) fn s3<E>(action: &'static str, target: impl Into<String>, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        Self::new(Service::S3, action, target, error)
+    }
+
+    /// A failed request to SQS.
+    pub(crate) fn sqs<E>(action: &'static str, target: impl Into<String>, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        Self::new(Service::Sqs, action, target, error)
+    }
+
+    fn new<E>(
+        service: Service,
+        action: &'static str,
+        target: impl Into<String>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let code = error.code().unwrap_or_default();
-        let detail = match (code, error.message(), status) {
+        let kind = answer::kind_of(service, action, error);
+        let (code, message) = match kind {
+            ErrorKind::Foreign => ("", ""),
+            _ => answer::code_and_message(error),
+        };
+        let detail = match (code, message, status) {
+            ("", _, Some(status)) if kind == ErrorKind::Foreign => {
+                format!("HTTP {status}: an answer that is not that of AWS")
+            }
             ("", _, Some(403)) => "HTTP 403 (access denied)".to_owned(),
             ("", _, Some(status)) => format!("HTTP {status}"),
             ("", _, None) => brief(&causes(error)),
-            (code, None, _) => code.to_owned(),
-            (code, Some(message), _) => brief(&format!("{code}: {message}")),
+            (code, "", _) => code.to_owned(),
+            (code, message, _) => brief(&format!("{code}: {message}")),
         };
-        let region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
-        Self { action, target: target.into(), kind: kind_of(code, status, region.is_some(), &detail), detail }
+        Self { action, target: target.into(), kind: kind.into(), detail }
     }
 }
 
-/// By code first, then by status: answers to HEAD have no code.
-fn kind_of(code: &str, status: Option<u16>, names_region: bool, detail: &str) -> AwsErrorKind {
-    // SQS has codes of its two protocols ("Error messages", SQS API reference).
-    match code.rsplit('.').next().unwrap_or(code) {
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "AllAccessDisabled"
-        | "InvalidAccessKeyId"
-        | "ExpiredToken"
-        | "InvalidClientTokenId"
-        | "SignatureDoesNotMatch"
-        | "InvalidSecurity"
-        | "KmsAccessDenied" => AwsErrorKind::Denied,
-        "NoSuchKey" | "NoSuchBucket" | "NotFound" | "NonExistentQueue" | "QueueDoesNotExist" => AwsErrorKind::NotFound,
-        "PreconditionFailed" => AwsErrorKind::Precondition,
-        "PermanentRedirect" => AwsErrorKind::OtherRegion,
-        // To a signature for another region, and to one that is wrong otherwise ("Error responses", S3 API reference).
-        "AuthorizationHeaderMalformed" if detail.contains("region") => AwsErrorKind::OtherRegion,
-        "QueueDeletedRecently" => AwsErrorKind::NameInUse,
-        // Both services have some of these with status 400.
-        "Throttling" | "ThrottlingException" | "RequestThrottled" | "RequestTimeout" => AwsErrorKind::Transient,
-        "" if status.is_none() && detail.to_ascii_lowercase().contains("credential") => AwsErrorKind::Denied,
-        _ => match status {
-            Some(401 | 403) => AwsErrorKind::Denied,
-            Some(404) => AwsErrorKind::NotFound,
-            Some(412) => AwsErrorKind::Precondition,
-            Some(408 | 409 | 429) | None => AwsErrorKind::Transient,
-            // S3 names the region with it ("HeadBucket", S3 API reference); a redirect of somebody else's names none.
-            Some(301) if names_region => AwsErrorKind::OtherRegion,
-            Some(300..=499) => AwsErrorKind::Rejected,
-            Some(_) => AwsErrorKind::Transient,
-        },
+/// What the operator can do about a kind of error.
+impl From<ErrorKind> for AwsErrorKind {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Denied | ErrorKind::Credentials => Self::Denied,
+            ErrorKind::NotFound | ErrorKind::NoBucket | ErrorKind::NoQueue => Self::NotFound,
+            ErrorKind::Precondition => Self::Precondition,
+            ErrorKind::NameInUse => Self::NameInUse,
+            ErrorKind::WrongRegion => Self::OtherRegion,
+            ErrorKind::Throttled
+            | ErrorKind::Transient
+            | ErrorKind::Foreign
+            | ErrorKind::Unreachable
+            | ErrorKind::Conflict => Self::Transient,
+            ErrorKind::MessageGone
+            | ErrorKind::Archived
+            | ErrorKind::CustomerKey
+            | ErrorKind::Unsupported
+            | ErrorKind::Rejected => Self::Rejected,
+        }
     }
 }
 
@@ -178,8 +194,12 @@ impl Aws {
             let s3 = aws_sdk_s3::config::Builder::from(&self.config)
                 .region(region.clone())
                 .force_path_style(self.path_style)
+                .retry_classifier(RetryForeign(Service::S3))
                 .build();
-            let sqs = aws_sdk_sqs::config::Builder::from(&self.config).region(region).build();
+            let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
+                .region(region)
+                .retry_classifier(RetryForeign(Service::Sqs))
+                .build();
             Clients { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::from_conf(sqs) }
         });
         made.clone()
@@ -195,42 +215,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_is_to_another_region_where_it_names_one() {
+    fn a_redirect_is_to_another_region_if_it_names_one() {
         let kind = |region: Option<&'static str>| {
             let mut response = HttpResponse::new(301.try_into().expect("a status"), SdkBody::empty());
             if let Some(region) = region {
                 response.headers_mut().insert("x-amz-bucket-region", region);
             }
             let error = GetObjectError::generic(ErrorMetadata::builder().build());
-            AwsError::new("GetObject", "s3://b/k", &SdkError::service_error(error, response)).kind
+            AwsError::s3("GetObject", "s3://b/k", &SdkError::service_error(error, response)).kind
         };
         assert_eq!(kind(Some("eu-west-1")), AwsErrorKind::OtherRegion);
-        assert_eq!(kind(None), AwsErrorKind::Rejected);
+        assert_eq!(kind(None), AwsErrorKind::Transient);
     }
 
     #[test]
-    fn errors_are_sorted_by_what_one_can_do() {
-        for (code, status, kind) in [
-            ("AccessDenied", Some(403), AwsErrorKind::Denied),
-            ("", Some(403), AwsErrorKind::Denied),
-            ("AWS.SimpleQueueService.NonExistentQueue", Some(400), AwsErrorKind::NotFound),
-            ("QueueDoesNotExist", Some(400), AwsErrorKind::NotFound),
-            ("AWS.SimpleQueueService.QueueDeletedRecently", Some(400), AwsErrorKind::NameInUse),
-            ("NoSuchKey", Some(404), AwsErrorKind::NotFound),
-            ("PreconditionFailed", Some(412), AwsErrorKind::Precondition),
-            ("SlowDown", Some(503), AwsErrorKind::Transient),
-            ("InvalidArgument", Some(400), AwsErrorKind::Rejected),
-            ("PermanentRedirect", Some(301), AwsErrorKind::OtherRegion),
-            ("AuthorizationHeaderMalformed", Some(400), AwsErrorKind::Rejected),
-            ("", Some(301), AwsErrorKind::Rejected),
-            ("KMS.DisabledException", Some(400), AwsErrorKind::Rejected),
-            ("RequestThrottled", Some(400), AwsErrorKind::Transient),
-            ("", None, AwsErrorKind::Transient),
+    fn errors_are_sorted_by_what_the_operator_can_do() {
+        let region = "the region 'us-east-1' is wrong; expecting 'eu-west-1'";
+        for (code, message, status, kind) in [
+            ("AccessDenied", "", 403, AwsErrorKind::Denied),
+            ("InvalidToken", "", 400, AwsErrorKind::Denied),
+            ("ExpiredTokenException", "", 400, AwsErrorKind::Denied),
+            ("UnrecognizedClientException", "", 400, AwsErrorKind::Denied),
+            ("OptInRequired", "", 403, AwsErrorKind::Denied),
+            ("RequestTimeTooSkewed", "", 403, AwsErrorKind::Denied),
+            ("KMS.DisabledException", "", 400, AwsErrorKind::Denied),
+            ("AWS.SimpleQueueService.NonExistentQueue", "", 400, AwsErrorKind::NotFound),
+            ("QueueDoesNotExist", "", 400, AwsErrorKind::NotFound),
+            ("AWS.SimpleQueueService.QueueDeletedRecently", "", 400, AwsErrorKind::NameInUse),
+            ("NoSuchKey", "", 404, AwsErrorKind::NotFound),
+            ("NoSuchBucket", "", 404, AwsErrorKind::NotFound),
+            ("PreconditionFailed", "", 412, AwsErrorKind::Precondition),
+            ("SlowDown", "", 503, AwsErrorKind::Transient),
+            ("RequestLimitExceeded", "", 400, AwsErrorKind::Transient),
+            ("TooManyRequestsException", "", 400, AwsErrorKind::Transient),
+            ("RequestThrottled", "", 400, AwsErrorKind::Transient),
+            ("NotImplemented", "", 501, AwsErrorKind::Rejected),
+            ("InvalidArgument", "", 400, AwsErrorKind::Rejected),
+            ("PermanentRedirect", "", 301, AwsErrorKind::OtherRegion),
+            ("AuthorizationHeaderMalformed", region, 400, AwsErrorKind::OtherRegion),
+            ("AuthorizationHeaderMalformed", "", 400, AwsErrorKind::Denied),
         ] {
-            assert_eq!(kind_of(code, status, false, ""), kind, "{code} {status:?}");
+            let body = SdkBody::from("<Error><Code>A</Code></Error>");
+            let response = HttpResponse::new(status.try_into().expect("a status"), body);
+            let error = GetObjectError::generic(ErrorMetadata::builder().code(code).message(message).build());
+            let error = AwsError::s3("GetObject", "s3://b/k", &SdkError::service_error(error, response));
+            assert_eq!(error.kind, kind, "{code} {status:?}");
         }
-        assert_eq!(kind_of("", None, false, "no Credentials in the chain"), AwsErrorKind::Denied);
-        let malformed = "the region 'us-east-1' is wrong; expecting 'eu-west-1'";
-        assert_eq!(kind_of("AuthorizationHeaderMalformed", Some(400), false, malformed), AwsErrorKind::OtherRegion);
     }
 }

@@ -103,7 +103,7 @@ impl Queues {
         let mut found = Vec::new();
         for name in [name.to_owned(), format!("{name}{DEAD_LETTERS}")] {
             let asked = self.client.get_queue_url().queue_name(&name).send().await;
-            match asked.map_err(|error| AwsError::new("GetQueueUrl", &name, &error)) {
+            match asked.map_err(|error| AwsError::sqs("GetQueueUrl", &name, &error)) {
                 Ok(answer) => found.extend(answer.queue_url),
                 Err(error) if error.kind == AwsErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -123,7 +123,7 @@ impl Queues {
             .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
             .send()
             .await
-            .map_err(|error| AwsError::new("GetQueueAttributes", url, &error))?;
+            .map_err(|error| AwsError::sqs("GetQueueAttributes", url, &error))?;
         let number = |name| {
             let text = answer.attributes.as_ref().and_then(|attributes| attributes.get(&name));
             text.and_then(|text| text.parse::<u64>().ok())
@@ -144,7 +144,7 @@ impl Queues {
     pub async fn redrive(&self, dead_letter_url: &str) -> Result<(), AwsError> {
         let arn = self.arn(dead_letter_url).await?;
         let started = self.client.start_message_move_task().source_arn(&arn).send().await;
-        match started.map_err(|error| AwsError::new("StartMessageMoveTask", arn, &error)) {
+        match started.map_err(|error| AwsError::sqs("StartMessageMoveTask", arn, &error)) {
             Ok(_) => Ok(()),
             // SQS has no code of its own for it.
             Err(error) if error.detail.contains("already a task running") => Ok(()),
@@ -155,7 +155,7 @@ impl Queues {
     /// Deletes a queue; one that is not there is deleted already.
     pub async fn delete(&self, url: &str) -> Result<(), AwsError> {
         let deleted = self.client.delete_queue().queue_url(url).send().await;
-        match deleted.map_err(|error| AwsError::new("DeleteQueue", url, &error)) {
+        match deleted.map_err(|error| AwsError::sqs("DeleteQueue", url, &error)) {
             Ok(_) => Ok(()),
             Err(error) if error.kind == AwsErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -171,7 +171,7 @@ impl Queues {
         let attributes = attributes.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
         let request = self.client.create_queue().queue_name(name);
         let request = request.set_attributes(Some(attributes)).set_tags(Some(tags.clone()));
-        let made = request.send().await.map_err(|error| AwsError::new("CreateQueue", name, &error))?;
+        let made = request.send().await.map_err(|error| AwsError::sqs("CreateQueue", name, &error))?;
         Ok(made.queue_url.unwrap_or_default())
     }
 
@@ -191,7 +191,7 @@ impl Queues {
     async fn arn(&self, url: &str) -> Result<String, AwsError> {
         let request = self.client.get_queue_attributes().queue_url(url);
         let answer = request.attribute_names(QueueAttributeName::QueueArn).send().await;
-        let answer = answer.map_err(|error| AwsError::new("GetQueueAttributes", url, &error))?;
+        let answer = answer.map_err(|error| AwsError::sqs("GetQueueAttributes", url, &error))?;
         let arn = answer.attributes.and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));
         Ok(arn.unwrap_or_default())
     }

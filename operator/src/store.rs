@@ -189,7 +189,7 @@ impl Store {
             .body(ByteStream::from(json))
             .send()
             .await
-            .map_err(|error| AwsError::new("PutObject", address.to_string(), &error));
+            .map_err(|error| AwsError::s3("PutObject", address.to_string(), &error));
         // Whatever the answer: a 412 may be for our own PUT, sent twice.
         let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else {
             return Err(put.err().map_or_else(|| not_there(&address), StoreError::from));
@@ -233,7 +233,7 @@ impl Store {
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
-            each(&page.map_err(|error| AwsError::new("ListObjectsV2", prefix.to_string(), &error))?);
+            each(&page.map_err(|error| AwsError::s3("ListObjectsV2", prefix.to_string(), &error))?);
         }
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Store {
     async fn exists(&self, address: &S3Address) -> Result<bool, AwsError> {
         let request = self.client.head_object().bucket(&address.bucket).key(&address.key);
         let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
-        match answer.map_err(|error| AwsError::new("HeadObject", address.to_string(), &error)) {
+        match answer.map_err(|error| AwsError::s3("HeadObject", address.to_string(), &error)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == AwsErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -252,7 +252,7 @@ impl Store {
     async fn get(&self, address: &S3Address, limit: usize) -> Result<Option<(Vec<u8>, String)>, AwsError> {
         let request = self.client.get_object().bucket(&address.bucket).key(&address.key);
         let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
-        let mut output = match answer.map_err(|error| AwsError::new("GetObject", address.to_string(), &error)) {
+        let mut output = match answer.map_err(|error| AwsError::s3("GetObject", address.to_string(), &error)) {
             Ok(output) => output,
             Err(error) if error.kind == AwsErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

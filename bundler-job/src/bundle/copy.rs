@@ -316,7 +316,9 @@ fn describe(source: &Source, row: &Row, facts: &Facts) -> Vec<u8> {
 /// worth another pass.
 fn judge_copy(error: S3Error) -> Result<Result<String, ObjectFailure>, FetchError> {
     match (error.kind, error.code.as_str()) {
-        (ErrorKind::Denied | ErrorKind::NoBucket, _) => Err(FetchError::Destination(error)),
+        (ErrorKind::Denied | ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion, _) => {
+            Err(FetchError::Destination(error))
+        }
         (ErrorKind::NotFound, "NoSuchUpload") => Ok(Err(ObjectFailure::new(Reason::Retry, error.code))),
         _ => judge(error),
     }

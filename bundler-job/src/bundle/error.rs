@@ -148,7 +148,7 @@ impl BundleError {
     pub fn disposition(&self) -> Disposition {
         let of_source = |error: &S3Error| match error.kind {
             // Bad credentials, or an endpoint that is down: every group would meet them.
-            ErrorKind::Denied | ErrorKind::Unreachable => Disposition::Fatal,
+            ErrorKind::Denied | ErrorKind::Credentials | ErrorKind::Unreachable => Disposition::Fatal,
             _ => Disposition::GiveBack,
         };
         match self {
@@ -171,7 +171,11 @@ impl BundleError {
             | Self::CatalogWrite(_) => Disposition::Fatal,
             Self::Fetch(FetchError::Source(error) | FetchError::Destination(error)) => of_source(error),
             Self::Upload(error) | Self::ReadBack(error) => match error.kind {
-                ErrorKind::Denied | ErrorKind::NoBucket | ErrorKind::Unreachable => Disposition::Fatal,
+                ErrorKind::Denied
+                | ErrorKind::Credentials
+                | ErrorKind::NoBucket
+                | ErrorKind::WrongRegion
+                | ErrorKind::Unreachable => Disposition::Fatal,
                 _ => Disposition::GiveBack,
             },
             Self::Publish(error) if error.exit() == ExitCode::Permission => Disposition::Fatal,

@@ -17,28 +17,28 @@ pub enum Verdict {
     Group,
 }
 
-/// Judges a failed read of a source object.
+/// Judges a failed read of a source object. Only an answer that S3 gave about this very object decides at once; what is not
+/// understood is tried again, and is worth another pass in the end.
 pub fn reason(error: &S3Error) -> Verdict {
     match error.kind {
         ErrorKind::NotFound => Verdict::Object(Reason::NoSuchKey),
         ErrorKind::Archived => Verdict::Object(Reason::Glacier),
-        // A bucket policy, an object's ACL or a KMS key denies this object; bad credentials deny every one.
-        ErrorKind::Denied
-            if error.code == "AccessDenied" || error.code == "HTTP 403" || error.code.starts_with("KMS.") =>
-        {
-            Verdict::Object(Reason::AccessDenied)
-        }
-        ErrorKind::Denied | ErrorKind::NoBucket => Verdict::Group,
+        ErrorKind::CustomerKey => Verdict::Object(Reason::SseC),
+        // A policy, an access control list or a KMS key denies this object.
+        ErrorKind::Denied => Verdict::Object(Reason::AccessDenied),
+        ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion => Verdict::Group,
         ErrorKind::Precondition => Verdict::Changed,
-        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Unreachable => Verdict::Again,
-        // A version that is a delete marker answers 405 ("GetObject", S3 API reference).
-        ErrorKind::Rejected if error.code == "MethodNotAllowed" || error.code == "HTTP 405" => {
-            Verdict::Object(Reason::NoSuchKey)
-        }
-        // S3 says only InvalidRequest, and in words that the object has a server-side encryption form that needs
-        // parameters.
-        ErrorKind::Rejected if error.detail.contains("Server Side Encryption") => Verdict::Object(Reason::SseC),
-        ErrorKind::Rejected => Verdict::Object(Reason::Invalid),
+        ErrorKind::Throttled
+        | ErrorKind::Transient
+        | ErrorKind::Foreign
+        | ErrorKind::Conflict
+        | ErrorKind::Unreachable
+        | ErrorKind::Unsupported
+        | ErrorKind::Rejected
+        // Of queues, never of S3.
+        | ErrorKind::NoQueue
+        | ErrorKind::NameInUse
+        | ErrorKind::MessageGone => Verdict::Again,
     }
 }
 
@@ -50,30 +50,25 @@ mod tests {
 
     #[test]
     fn an_objects_trouble_stays_with_the_object() {
-        let error = |kind, code: &str, detail: &str| S3Error {
-            action: "GetObject",
-            address: S3Address::new("b", "k"),
-            kind,
-            code: code.to_owned(),
-            detail: detail.to_owned(),
-        };
-        for (kind, code, verdict) in [
-            (ErrorKind::NotFound, "NoSuchKey", Verdict::Object(Reason::NoSuchKey)),
-            (ErrorKind::NotFound, "NoSuchVersion", Verdict::Object(Reason::NoSuchKey)),
-            (ErrorKind::Rejected, "MethodNotAllowed", Verdict::Object(Reason::NoSuchKey)),
-            (ErrorKind::Archived, "InvalidObjectState", Verdict::Object(Reason::Glacier)),
-            (ErrorKind::Denied, "AccessDenied", Verdict::Object(Reason::AccessDenied)),
-            (ErrorKind::Denied, "KMS.DisabledException", Verdict::Object(Reason::AccessDenied)),
-            (ErrorKind::Denied, "ExpiredToken", Verdict::Group),
-            (ErrorKind::Denied, "InvalidAccessKeyId", Verdict::Group),
-            (ErrorKind::NoBucket, "NoSuchBucket", Verdict::Group),
-            (ErrorKind::Throttled, "SlowDown", Verdict::Again),
-            (ErrorKind::Precondition, "PreconditionFailed", Verdict::Changed),
-            (ErrorKind::Rejected, "InvalidArgument", Verdict::Object(Reason::Invalid)),
+        for (kind, verdict) in [
+            (ErrorKind::NotFound, Verdict::Object(Reason::NoSuchKey)),
+            (ErrorKind::Archived, Verdict::Object(Reason::Glacier)),
+            (ErrorKind::CustomerKey, Verdict::Object(Reason::SseC)),
+            (ErrorKind::Denied, Verdict::Object(Reason::AccessDenied)),
+            (ErrorKind::Credentials, Verdict::Group),
+            (ErrorKind::NoBucket, Verdict::Group),
+            (ErrorKind::WrongRegion, Verdict::Group),
+            (ErrorKind::Precondition, Verdict::Changed),
+            (ErrorKind::Throttled, Verdict::Again),
+            (ErrorKind::Transient, Verdict::Again),
+            (ErrorKind::Foreign, Verdict::Again),
+            (ErrorKind::Conflict, Verdict::Again),
+            (ErrorKind::Unreachable, Verdict::Again),
+            (ErrorKind::Unsupported, Verdict::Again),
+            (ErrorKind::Rejected, Verdict::Again),
         ] {
-            assert_eq!(reason(&error(kind, code, "")), verdict, "{code}");
+            let error = S3Error::local("GetObject", S3Address::new("b", "k"), kind, "");
+            assert_eq!(reason(&error), verdict, "{kind:?}");
         }
-        let sse_c = "InvalidRequest: The object was stored using a form of Server Side Encryption.";
-        assert_eq!(reason(&error(ErrorKind::Rejected, "InvalidRequest", sse_c)), Verdict::Object(Reason::SseC));
     }
 }

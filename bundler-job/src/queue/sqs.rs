@@ -13,12 +13,13 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, SendMessageBatchRe
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::message::ManifestRef;
+use s3bundler_net::answer::{Answer, ErrorKind, Origin, RetryForeign, Service, classify, code_and_message, kind_of};
 use tokio::time::Instant;
 
 use name::Name;
 
 use super::{Delivery, Queue, QueueError, QueueErrorKind};
-use crate::s3::{mentions_credentials, with_causes};
+use crate::s3::with_causes;
 
 /// Messages in a request, at most ("Message quotas", SQS developer guide).
 const BATCH: usize = 10;
@@ -48,7 +49,9 @@ impl SqsQueue {
     pub async fn connect(config: &SdkConfig, url_or_name: &str) -> Result<Self, QueueError> {
         let name = Name::parse(url_or_name)?;
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
-        let mut builder = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts);
+        let mut builder = aws_sdk_sqs::config::Builder::from(config)
+            .timeout_config(timeouts)
+            .retry_classifier(RetryForeign(Service::Sqs));
         let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
         if let Some(region) = region {
             builder = builder.region(Region::new(region.clone()));
@@ -99,7 +102,7 @@ impl SqsQueue {
                 .send()
                 .await
                 .map_err(|error| self.error("SendMessageBatch", &error))?;
-            let answer = Answer::of(&left, &output);
+            let answer = BatchAnswer::of(&left, &output);
             if let Some((n, kind, detail)) = answer.refused {
                 let detail = format!("the message of {} was refused: {detail}", batch[n].address());
                 refused.get_or_insert(self.refusal(kind, detail));
@@ -139,7 +142,7 @@ async fn look_up(client: &Client, name: &str, account: Option<String>) -> Result
 
 /// What a batch's answer says of its entries.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Answer {
+struct BatchAnswer {
     /// Entries to send again.
     again: Vec<usize>,
     /// The first entry that will never be taken, and why.
@@ -148,7 +151,7 @@ struct Answer {
     cause: String,
 }
 
-impl Answer {
+impl BatchAnswer {
     /// An entry that the answer does not mention is sent again: two messages of a group do no harm, none does.
     fn of(sent: &[usize], output: &SendMessageBatchOutput) -> Self {
         let mut answer = Self::default();
@@ -163,16 +166,19 @@ impl Answer {
                 || "the answer does not mention it".to_owned(),
                 |entry| format!("{code}: {}", entry.message().unwrap_or_default()),
             );
-            match classify(code, None) {
-                kind @ (QueueErrorKind::Denied | QueueErrorKind::Rejected) => {
-                    answer.refused.get_or_insert((n, kind, detail));
-                }
-                _ if at_fault && !is_throttling(code) => {
-                    answer.refused.get_or_insert((n, QueueErrorKind::Rejected, detail));
-                }
-                _ => {
+            // An entry has no status of its own, only whose fault it is.
+            let status = if at_fault { 400 } else { 500 };
+            let entry = Answer { operation: "SendMessageBatch", status, code, message: "", origin: Origin::Service };
+            match QueueErrorKind::from(classify(&entry)) {
+                QueueErrorKind::Transient => {
                     answer.again.push(n);
                     answer.cause = detail;
+                }
+                QueueErrorKind::Denied => {
+                    answer.refused.get_or_insert((n, QueueErrorKind::Denied, detail));
+                }
+                _ => {
+                    answer.refused.get_or_insert((n, QueueErrorKind::Rejected, detail));
                 }
             }
         }
@@ -180,69 +186,46 @@ impl Answer {
     }
 }
 
-fn is_throttling(code: &str) -> bool {
-    code.contains("Throttl") || code == "OverLimit" || code == "ServiceUnavailable"
-}
-
-/// Sorts what the SDK gave back.
+/// Sorts what the SDK returned.
 fn sort<E>(action: &'static str, queue: &str, error: &SdkError<E, HttpResponse>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let (code, message) = match error.as_service_error() {
-        Some(service) => (service.code().unwrap_or_default(), service.message().unwrap_or_default()),
-        None => ("", ""),
-    };
-    let kind = match error {
-        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if mentions_credentials(error) => {
-            QueueErrorKind::Denied
-        }
-        SdkError::ConstructionFailure(_) => QueueErrorKind::Rejected,
-        SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => QueueErrorKind::Transient,
-        // SQS says this of a message that is deleted or received again since, never of our arguments: they are checked.
-        _ if action == "ChangeMessageVisibility" && code.ends_with("InvalidParameterValue") => QueueErrorKind::Gone,
-        _ => classify(code, status),
-    };
+    let kind = kind_of(Service::Sqs, action, error);
+    let (code, message) = if kind == ErrorKind::Foreign { ("", "") } else { code_and_message(error) };
     let detail = match (code, message, status) {
+        ("", _, Some(status)) if kind == ErrorKind::Foreign => format!("HTTP {status}: an answer that is not SQS's"),
         ("", _, Some(status)) => format!("HTTP {status}"),
         ("", _, None) => with_causes(error),
         (code, "", _) => code.to_owned(),
         (code, message, _) => format!("{code}: {message}"),
     };
-    QueueError { action, queue: queue.to_owned(), kind, detail }
+    QueueError { action, queue: queue.to_owned(), kind: kind.into(), detail }
 }
 
-/// By code first, then by HTTP status. SQS has two names for most errors, the newer one of its JSON protocol and the
-/// older one of its query protocol with `AWS.SimpleQueueService.` before it ("Common errors", SQS API reference).
-fn classify(code: &str, status: Option<u16>) -> QueueErrorKind {
-    match code.rsplit('.').next().unwrap_or_default() {
-        "QueueDoesNotExist" | "NonExistentQueue" | "QueueDeletedRecently" | "InvalidAddress" => QueueErrorKind::Missing,
-        "ReceiptHandleIsInvalid" | "MessageNotInflight" => QueueErrorKind::Gone,
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "KmsAccessDenied"
-        | "KmsDisabled"
-        | "KmsInvalidState"
-        | "KmsNotFound"
-        | "KmsOptInRequired"
-        | "InvalidAccessKeyId"
-        | "InvalidClientTokenId"
-        | "InvalidSecurity"
-        | "MissingAuthenticationToken"
-        | "OptInRequired"
-        | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException"
-        | "ExpiredToken"
-        | "ExpiredTokenException" => QueueErrorKind::Denied,
-        "InvalidMessageContents" | "UnsupportedOperation" | "BatchRequestTooLong" => QueueErrorKind::Rejected,
-        code if is_throttling(code) => QueueErrorKind::Transient,
-        _ => match status {
-            Some(401 | 403) => QueueErrorKind::Denied,
-            Some(429) => QueueErrorKind::Transient,
-            Some(400..=499) => QueueErrorKind::Rejected,
-            _ => QueueErrorKind::Transient,
-        },
+/// What the program can do about a kind of error.
+impl From<ErrorKind> for QueueErrorKind {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Denied | ErrorKind::Credentials => Self::Denied,
+            ErrorKind::NoQueue | ErrorKind::NameInUse => Self::Missing,
+            ErrorKind::MessageGone => Self::Gone,
+            ErrorKind::Throttled
+            | ErrorKind::Transient
+            | ErrorKind::Foreign
+            | ErrorKind::Unreachable
+            | ErrorKind::Conflict => Self::Transient,
+            ErrorKind::WrongRegion
+            | ErrorKind::Unsupported
+            | ErrorKind::Rejected
+            // Of objects, never of queues.
+            | ErrorKind::NotFound
+            | ErrorKind::NoBucket
+            | ErrorKind::Precondition
+            | ErrorKind::Archived
+            | ErrorKind::CustomerKey => Self::Rejected,
+        }
     }
 }
 
@@ -323,13 +306,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_sorted_by_code_under_both_of_its_names() {
+    fn the_policy_about_a_kind_of_error_is_the_queues() {
         for (code, status, expected) in [
             ("AWS.SimpleQueueService.NonExistentQueue", 400, QueueErrorKind::Missing),
             ("QueueDoesNotExist", 400, QueueErrorKind::Missing),
+            ("QueueDeletedRecently", 400, QueueErrorKind::Missing),
             ("AccessDenied", 403, QueueErrorKind::Denied),
             ("AccessDeniedException", 400, QueueErrorKind::Denied),
             ("InvalidClientTokenId", 403, QueueErrorKind::Denied),
+            ("ExpiredTokenException", 400, QueueErrorKind::Denied),
             ("KMS.AccessDeniedException", 400, QueueErrorKind::Denied),
             ("RequestThrottled", 403, QueueErrorKind::Transient),
             ("ThrottlingException", 400, QueueErrorKind::Transient),
@@ -337,11 +322,14 @@ mod tests {
             ("ReceiptHandleIsInvalid", 404, QueueErrorKind::Gone),
             ("OverLimit", 403, QueueErrorKind::Transient),
             ("InternalFailure", 500, QueueErrorKind::Transient),
-            ("", 503, QueueErrorKind::Transient),
-            ("", 403, QueueErrorKind::Denied),
             ("SomethingNew", 400, QueueErrorKind::Rejected),
         ] {
-            assert_eq!(classify(code, Some(status)), expected, "{code} {status}");
+            let answer = Answer { operation: "ReceiveMessage", status, code, message: "", origin: Origin::Service };
+            assert_eq!(QueueErrorKind::from(classify(&answer)), expected, "{code} {status}");
+        }
+        for status in [403, 404, 429, 503] {
+            let page = Answer { operation: "ReceiveMessage", status, code: "", message: "", origin: Origin::Foreign };
+            assert_eq!(QueueErrorKind::from(classify(&page)), QueueErrorKind::Transient, "{status}");
         }
     }
 
@@ -364,10 +352,10 @@ mod tests {
             .failed(failed(4, "KmsAccessDenied", true))
             .build()
             .expect("complete");
-        let answer = Answer::of(&[0, 1, 2, 3, 4, 5], &output);
+        let answer = BatchAnswer::of(&[0, 1, 2, 3, 4, 5], &output);
         assert_eq!(answer.again, [1, 3, 5]);
         assert_eq!(answer.refused.map(|(n, kind, _)| (n, kind)), Some((2, QueueErrorKind::Rejected)));
-        let denied = Answer::of(&[4], &output);
+        let denied = BatchAnswer::of(&[4], &output);
         assert_eq!(denied.refused.map(|(n, kind, _)| (n, kind)), Some((4, QueueErrorKind::Denied)));
     }
 

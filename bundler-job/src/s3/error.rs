@@ -1,4 +1,4 @@
-//! What S3 answered when it did not do as asked, sorted by what one can do about it.
+//! A failed request to S3, as the program reports it. The kinds of errors and their table are in `s3bundler_net::answer`.
 
 use std::borrow::Cow;
 
@@ -6,6 +6,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::{ExitCode, S3Address};
+pub use s3bundler_net::answer::ErrorKind;
+use s3bundler_net::answer::{Service, code_and_message, kind_of};
 
 /// A failed request: what was asked, of what, and what came back.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -17,42 +19,10 @@ pub struct S3Error {
     pub address: S3Address,
     /// What one can do about it.
     pub kind: ErrorKind,
-    /// S3's error code, or a word of ours where no answer came.
+    /// S3's error code, the HTTP status if the answer has none, or a word of ours if no answer came.
     pub code: String,
     /// Code and message, for people.
     pub detail: String,
-}
-
-/// What one can do about a failed request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// The object, version or upload is not there.
-    NotFound,
-    /// The bucket is not there.
-    NoBucket,
-    /// Not allowed, or the credentials are not good or not there.
-    Denied,
-    /// A condition of the request was not met (412).
-    Precondition,
-    /// Another writer was at it at the same time (409).
-    Conflict,
-    /// Asked too often (503 SlowDown, 429).
-    Throttled,
-    /// In an archive tier (403 InvalidObjectState).
-    Archived,
-    /// The server failed, the connection broke or time ran out: worth trying again.
-    Transient,
-    /// Nobody answers at the endpoint.
-    Unreachable,
-    /// The request itself is wrong.
-    Rejected,
-}
-
-impl ErrorKind {
-    /// Whether the same request may succeed later.
-    pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Transient | Self::Unreachable | Self::Conflict)
-    }
 }
 
 impl S3Error {
@@ -62,20 +32,11 @@ impl S3Error {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let (code, message) = match error.as_service_error() {
-            Some(service) => (service.code().unwrap_or_default(), service.message().unwrap_or_default()),
-            None => ("", ""),
-        };
-        let kind = match error {
-            SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if mentions_credentials(error) => {
-                ErrorKind::Denied
-            }
-            SdkError::ConstructionFailure(_) => ErrorKind::Rejected,
-            SdkError::DispatchFailure(failure) if failure.is_io() && failure.as_connector_error().is_some() => {
-                ErrorKind::Unreachable
-            }
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => ErrorKind::Transient,
-            _ => classify(status, code),
+        let kind = kind_of(Service::S3, action, error);
+        let (code, message) = match kind {
+            // Not even the code of a document that was cut off counts.
+            ErrorKind::Foreign => ("", "an answer that is not S3's"),
+            _ => code_and_message(error),
         };
         let shown = match (code, status) {
             ("", Some(status)) => format!("HTTP {status}"),
@@ -96,29 +57,28 @@ impl S3Error {
         Self { action, address, kind, code: format!("{kind:?}"), detail: detail.into() }
     }
 
-    /// The same error of a request that carried a CRC64NVME, with what to do where the store may not know of it.
+    /// The same error of a request that carried a CRC64NVME, with the option to use if the answer names the checksum.
     #[must_use]
     pub fn with_crc64nvme(mut self, carried: bool) -> Self {
-        if carried && self.kind == ErrorKind::Rejected {
-            self.detail.push_str("; where the store does not know CRC64NVME, --no-crc64nvme writes without");
+        let refused = matches!(self.kind, ErrorKind::Rejected | ErrorKind::Unsupported);
+        let named = || {
+            let said = self.detail.to_ascii_lowercase();
+            ["checksum", "crc64", "digest"].iter().any(|word| said.contains(word))
+        };
+        if carried && refused && named() {
+            self.detail.push_str("; if the store does not know CRC64NVME, --no-crc64nvme writes without");
         }
         self
     }
 
     /// The exit code where this error ends the process and the request was a read.
     pub const fn reading(&self) -> ExitCode {
-        match self.kind {
-            ErrorKind::Denied => ExitCode::Permission,
-            _ => ExitCode::Download,
-        }
+        if self.kind.is_denied() { ExitCode::Permission } else { ExitCode::Download }
     }
 
     /// The exit code where this error ends the process and the request was a write.
     pub const fn writing(&self) -> ExitCode {
-        match self.kind {
-            ErrorKind::Denied => ExitCode::Permission,
-            _ => ExitCode::Upload,
-        }
+        if self.kind.is_denied() { ExitCode::Permission } else { ExitCode::Upload }
     }
 }
 
@@ -166,11 +126,6 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether no request could be signed, which the SDK tells only in words.
-pub(crate) fn mentions_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    mentions(error, "credential")
-}
-
 fn mentions(error: &(dyn std::error::Error + 'static), words: &str) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -182,51 +137,15 @@ fn mentions(error: &(dyn std::error::Error + 'static), words: &str) -> bool {
     false
 }
 
-/// By code first ("Error responses", S3 API reference), then by HTTP status: HEAD answers carry no code.
-fn classify(status: Option<u16>, code: &str) -> ErrorKind {
-    match code {
-        "NoSuchKey" | "NoSuchVersion" | "NoSuchUpload" | "NotFound" => ErrorKind::NotFound,
-        "NoSuchBucket" => ErrorKind::NoBucket,
-        "InvalidObjectState" => ErrorKind::Archived,
-        "PreconditionFailed" => ErrorKind::Precondition,
-        "ConditionalRequestConflict" | "OperationAborted" => ErrorKind::Conflict,
-        "SlowDown"
-        | "Throttling"
-        | "ThrottlingException"
-        | "RequestLimitExceeded"
-        | "TooManyRequests"
-        | "KMS.ThrottlingException" => ErrorKind::Throttled,
-        "AccessDenied"
-        | "AllAccessDisabled"
-        | "InvalidAccessKeyId"
-        | "SignatureDoesNotMatch"
-        | "ExpiredToken"
-        | "InvalidToken"
-        | "KMS.DisabledException"
-        | "KMS.InvalidStateException"
-        | "KMS.NotFoundException" => ErrorKind::Denied,
-        // 501: another store than Amazon's, and no better the next time.
-        "NotImplemented" => ErrorKind::Rejected,
-        "InternalError" | "ServiceUnavailable" | "RequestTimeout" | "RequestTimeTooSkewed" => ErrorKind::Transient,
-        _ => match status {
-            Some(404) => ErrorKind::NotFound,
-            Some(401 | 403) => ErrorKind::Denied,
-            Some(409) => ErrorKind::Conflict,
-            Some(412) => ErrorKind::Precondition,
-            Some(429 | 503) => ErrorKind::Throttled,
-            Some(400..=499) => ErrorKind::Rejected,
-            _ => ErrorKind::Transient,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
 
-    use s3bundler_contract::S3Address;
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
 
-    use super::{ErrorKind, S3Error, classify, with_causes};
+    use super::*;
 
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]
@@ -262,23 +181,39 @@ mod tests {
     }
 
     #[test]
-    fn the_code_speaks_before_the_status() {
-        for (status, code, kind) in [
-            (403, "InvalidObjectState", ErrorKind::Archived),
-            (403, "AccessDenied", ErrorKind::Denied),
-            (403, "", ErrorKind::Denied),
-            (404, "NoSuchBucket", ErrorKind::NoBucket),
-            (404, "", ErrorKind::NotFound),
-            (503, "SlowDown", ErrorKind::Throttled),
-            (503, "", ErrorKind::Throttled),
-            (500, "InternalError", ErrorKind::Transient),
-            (200, "InternalError", ErrorKind::Transient),
-            (412, "", ErrorKind::Precondition),
-            (409, "ConditionalRequestConflict", ErrorKind::Conflict),
-            (400, "InvalidRequest", ErrorKind::Rejected),
-            (501, "NotImplemented", ErrorKind::Rejected),
+    fn an_answer_that_is_not_s3s_is_told_as_one() {
+        let of = |status: u16, body: &'static str| {
+            let response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
+            let code = if body.contains("NoSuchKey") { "NoSuchKey" } else { "" };
+            let error = GetObjectError::generic(ErrorMetadata::builder().code(code).build());
+            let error = SdkError::service_error(error, response);
+            S3Error::new("GetObject", S3Address::new("b", "k"), &error)
+        };
+        let page = of(404, "<html>no</html>");
+        assert_eq!((page.kind, page.code.as_str()), (ErrorKind::Foreign, "HTTP 404"));
+        assert_eq!(page.to_string(), "GetObject of s3://b/k failed: HTTP 404: an answer that is not S3's");
+        let cut = of(404, "<Error><Code>NoSuchKey</Code><Me");
+        assert_eq!((cut.kind, cut.code.as_str()), (ErrorKind::Foreign, "HTTP 404"));
+        let own = of(404, "<Error><Code>NoSuchKey</Code></Error>");
+        assert_eq!((own.kind, own.code.as_str()), (ErrorKind::NotFound, "NoSuchKey"));
+    }
+
+    #[test]
+    fn crc64nvme_is_mentioned_only_if_the_answer_points_to_the_checksum() {
+        let told = |kind, carried, detail: &str| {
+            let error = S3Error::local("PutObject", S3Address::new("b", "k"), kind, detail).with_crc64nvme(carried);
+            error.detail.contains("--no-crc64nvme")
+        };
+        for (kind, carried, detail, expected) in [
+            (ErrorKind::Unsupported, true, "NotImplemented: Header 'x-amz-checksum-crc64nvme' not implemented", true),
+            (ErrorKind::Rejected, true, "InvalidRequest: Value for x-amz-checksum header is invalid", true),
+            (ErrorKind::Rejected, true, "BadDigest: The digest you specified did not match", true),
+            (ErrorKind::Rejected, false, "BadDigest: The digest you specified did not match", false),
+            (ErrorKind::Rejected, true, "InvalidStorageClass: The storage class is not valid", false),
+            (ErrorKind::Unsupported, true, "NotImplemented: A header implies functionality that is not there", false),
+            (ErrorKind::Throttled, true, "SlowDown: checksum", false),
         ] {
-            assert_eq!(classify(Some(status), code), kind, "{status} {code}");
+            assert_eq!(told(kind, carried, detail), expected, "{detail}");
         }
     }
 }

@@ -23,7 +23,7 @@ mod request;
 pub use body::{Body, Expected, Whole};
 pub use connect::{PathStyle, S3, S3Options, load_config};
 pub use error::{ErrorKind, S3Error};
-pub(crate) use error::{mentions_credentials, printable, with_causes};
+pub(crate) use error::{printable, with_causes};
 pub use length::{Length, content_length};
 pub use objects::{Listed, Opened, SpoolError, Spooled};
 pub use put::{Put, PutBody};
