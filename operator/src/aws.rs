@@ -116,7 +116,8 @@ impl From<ErrorKind> for AwsErrorKind {
             | ErrorKind::Archived
             | ErrorKind::CustomerKey
             | ErrorKind::Unsupported
-            | ErrorKind::Rejected => Self::Rejected,
+            | ErrorKind::Rejected
+            | ErrorKind::Unsent => Self::Rejected,
         }
     }
 }

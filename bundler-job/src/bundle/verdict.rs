@@ -26,6 +26,8 @@ pub fn reason(error: &S3Error) -> Verdict {
         ErrorKind::CustomerKey => Verdict::Object(Reason::SseC),
         // A policy, an access control list or a KMS key denies this object.
         ErrorKind::Denied => Verdict::Object(Reason::AccessDenied),
+        // The row's, which names what cannot be an object.
+        ErrorKind::Unsent => Verdict::Object(Reason::Invalid),
         ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion => Verdict::Group,
         ErrorKind::Precondition => Verdict::Changed,
         ErrorKind::Throttled
@@ -55,6 +57,7 @@ mod tests {
             (ErrorKind::Archived, Verdict::Object(Reason::Glacier)),
             (ErrorKind::CustomerKey, Verdict::Object(Reason::SseC)),
             (ErrorKind::Denied, Verdict::Object(Reason::AccessDenied)),
+            (ErrorKind::Unsent, Verdict::Object(Reason::Invalid)),
             (ErrorKind::Credentials, Verdict::Group),
             (ErrorKind::NoBucket, Verdict::Group),
             (ErrorKind::WrongRegion, Verdict::Group),

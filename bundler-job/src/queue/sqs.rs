@@ -219,6 +219,7 @@ impl From<ErrorKind> for QueueErrorKind {
             ErrorKind::WrongRegion
             | ErrorKind::Unsupported
             | ErrorKind::Rejected
+            | ErrorKind::Unsent
             // Of objects, never of queues.
             | ErrorKind::NotFound
             | ErrorKind::NoBucket

@@ -68,6 +68,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The service refuses the request, for a reason that has no kind of its own.
     Rejected,
+    /// No request can be made of these arguments, such as a key that is only white space: nothing was sent.
+    Unsent,
 }
 
 impl ErrorKind {
@@ -102,7 +104,7 @@ where
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if mentions_credentials(error) => {
             ErrorKind::Credentials
         }
-        SdkError::ConstructionFailure(_) => ErrorKind::Rejected,
+        SdkError::ConstructionFailure(_) => ErrorKind::Unsent,
         SdkError::DispatchFailure(failure) => failure.as_connector_error().map_or(ErrorKind::Transient, of_connection),
         _ => ErrorKind::Transient,
     }

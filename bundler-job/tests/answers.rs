@@ -1,0 +1,138 @@
+//! Answers that are not S3's: pages of a proxy, and answers without a body, say nothing about what was asked for. They are
+//! tried again, whatever was asked for. Answers of S3 that every object would get fail the group with their cause.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod world;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use s3bundler_contract::ExitCode;
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
+use world::{World, assert_whole, gets, gets_source};
+
+const PAGE: &str = "<html><head><title>Error</title></head><body>no such page</body></html>";
+const CUT: &str = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>The specified";
+const UNKNOWN: &str = "<Error><Code>SomethingNew</Code><Message>never seen before</Message></Error>";
+
+fn answer(status: u16, body: &'static str) -> Fault {
+    let kind = if body.starts_with("<html") { "text/html" } else { "application/xml" };
+    Fault::Respond { status, headers: vec![("content-type".to_owned(), kind.to_owned())], body: body.into() }
+}
+
+/// A rule that answers the first request of each key that `matches` with the next of these.
+fn once_each(
+    matches: impl Fn(&Seen) -> bool + Send + Sync + 'static,
+    answers: Vec<Fault>,
+) -> impl Fn(&Seen) -> Fault + Send + Sync + 'static {
+    let asked = Mutex::new(BTreeSet::new());
+    move |seen| {
+        let mut asked = asked.lock().unwrap();
+        if matches(seen) && asked.insert(seen.key()) {
+            return answers[(asked.len() - 1) % answers.len()].clone();
+        }
+        Fault::Forward
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_the_place_of_an_object_is_tried_again() {
+    let world = World::of_groups(2).await;
+    let bucket = world.destination("pages").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let answers = vec![
+        answer(404, PAGE),
+        answer(403, PAGE),
+        answer(405, PAGE),
+        answer(404, ""),
+        answer(403, ""),
+        answer(404, CUT),
+        answer(302, PAGE),
+        answer(400, UNKNOWN),
+        answer(403, UNKNOWN),
+        answer(404, UNKNOWN),
+    ];
+    assert_eq!(answers.len(), world.listed.len());
+    proxy.rule(once_each(gets_source, answers));
+    let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&world, &bucket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_the_place_of_a_record_is_tried_again() {
+    let world = World::of_groups(1).await;
+    for (n, (what, matches)) in [
+        (
+            "inventory",
+            (|seen: &Seen| seen.operation == Operation::GetObject && seen.key().ends_with("manifest.json"))
+                as fn(&Seen) -> bool,
+        ),
+        ("checksum", |seen| seen.operation == Operation::GetObject && seen.key().ends_with("manifest.checksum")),
+        ("claim", |seen| gets(seen, "runs")),
+        ("group", |seen| gets(seen, "groups")),
+        ("catalog", |seen| gets(seen, "catalog")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (status, body) in [(404, PAGE), (403, PAGE), (404, "")] {
+            let bucket = world.destination(&format!("record-{n}-{status}-{}", body.len())).await;
+            let proxy = Proxy::start(world.access()).unwrap();
+            proxy.rule(once_each(matches, vec![answer(status, body)]));
+            let program = world.program(&bucket).args(["--format", "tar.zst"]);
+            let done = program.access(proxy.access()).run().await.unwrap();
+            assert_eq!(done.code, Some(0), "{what}: {done}");
+            let archives = world.keys_of(&bucket, "archives").await;
+            assert!(archives.iter().any(|key| key.ends_with(".tar.zst")), "{what}: {archives:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_of_every_object_fails_the_group_with_its_cause() {
+    let world = World::of_groups(1).await;
+    let last = world.listed.last().unwrap().clone();
+    for (n, (status, code, exit)) in [
+        (400, "InvalidToken", ExitCode::Permission),
+        (400, "TokenRefreshRequired", ExitCode::Permission),
+        (403, "RequestTimeTooSkewed", ExitCode::Permission),
+        (400, "ExpiredToken", ExitCode::Permission),
+        (301, "PermanentRedirect", ExitCode::Download),
+        (307, "TemporaryRedirect", ExitCode::Download),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let bucket = world.destination(&format!("trouble-{n}")).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        let last = last.clone();
+        // In the middle of a group: the others were read before.
+        proxy.rule(move |seen| match gets_source(seen) && seen.key() == last {
+            true => Fault::FailBefore { status, code },
+            false => Fault::Forward,
+        });
+        let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(i32::from(exit.code())), "{code}: {done}");
+        assert!(done.stderr.contains(code), "{code}: {done}");
+        assert_eq!(world.keys_of(&bucket, "catalog").await, [""; 0], "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_used_denies_its_object_alone() {
+    let world = World::of_groups(1).await;
+    let bucket = world.destination("kms").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let last = world.listed.last().unwrap().clone();
+    proxy.rule(move |seen| match gets_source(seen) && seen.key() == last {
+        true => Fault::FailBefore { status: 400, code: "KMS.KMSInvalidStateException" },
+        false => Fault::Forward,
+    });
+    let program = world.program(&bucket).args(["--output", "json"]);
+    let done = program.access(proxy.access()).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(report["failed"]["AccessDenied"], 1, "{done}");
+}
