@@ -61,7 +61,7 @@ impl Limiters {
     pub fn see(&self, bucket: &str, error: Option<&S3Error>) {
         let answer = match error.map(|error| error.kind) {
             Some(ErrorKind::Throttled) => Answer::Refused,
-            Some(ErrorKind::Transient | ErrorKind::Unreachable) => return,
+            Some(ErrorKind::Transient | ErrorKind::Foreign | ErrorKind::Unreachable) => return,
             _ => Answer::Accepted,
         };
         self.of(bucket).answered(answer);

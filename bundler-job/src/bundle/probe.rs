@@ -76,7 +76,7 @@ impl Probe<'_> {
             Err(error) if error.kind == ErrorKind::Precondition => {
                 return if self.is_ours().await? { Ok(()) } else { Err(ProbeError::Write(error)) };
             }
-            Err(error) if error.kind == ErrorKind::Rejected => {
+            Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Unsupported) => {
                 return match self.put(false).await {
                     Ok(_) => Err(ProbeError::RefusesConditions(error)),
                     Err(error) => Err(ProbeError::Write(error)),

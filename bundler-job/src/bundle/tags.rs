@@ -46,7 +46,7 @@ enum Answer {
 
 fn answer(error: &S3Error) -> Answer {
     match error.kind {
-        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Unreachable => Answer::Again,
+        kind if kind.is_transient() => Answer::Again,
         ErrorKind::Denied => Answer::Judge,
         _ if reason(error) == Verdict::Group => Answer::Judge,
         _ => Answer::Missing,
@@ -145,11 +145,12 @@ mod tests {
             (ErrorKind::NotFound, "NoSuchKey", Answer::Missing),
             (ErrorKind::NotFound, "HTTP 404", Answer::Missing),
             (ErrorKind::Rejected, "MethodNotAllowed", Answer::Missing),
-            (ErrorKind::Rejected, "NotImplemented", Answer::Missing),
+            (ErrorKind::Unsupported, "NotImplemented", Answer::Missing),
             (ErrorKind::Rejected, "InvalidRequest", Answer::Missing),
             (ErrorKind::Denied, "AccessDenied", Answer::Judge),
-            (ErrorKind::Denied, "ExpiredToken", Answer::Judge),
+            (ErrorKind::Credentials, "ExpiredToken", Answer::Judge),
             (ErrorKind::NoBucket, "NoSuchBucket", Answer::Judge),
+            (ErrorKind::Foreign, "HTTP 404", Answer::Again),
             (ErrorKind::Throttled, "SlowDown", Answer::Again),
             (ErrorKind::Transient, "InternalError", Answer::Again),
         ] {
