@@ -124,13 +124,39 @@ impl Committed {
     /// Asks S3 whether the archive that it names is there, with the size that it names.
     pub async fn whole(&self, s3: &S3) -> Result<Result<Whole<'_>, ArchiveRecord>, S3Error> {
         if let Some(archive) = &self.record().archive {
-            let head = s3.head(&self.destination.address(&archive.key)).await?;
-            let size = head.and_then(|head| head.content_length()).and_then(|size| u64::try_from(size).ok());
-            if size != Some(archive.size) {
-                return Ok(Err(archive.clone()));
+            let address = self.destination.address(&archive.key);
+            let head = s3.head(&address).await?;
+            let size = head.map(|head| head.content_length().and_then(|size| u64::try_from(size).ok()));
+            match presence(archive.size, size) {
+                Presence::There => {}
+                Presence::Missing => return Ok(Err(archive.clone())),
+                Presence::Unknown => {
+                    let detail = "the answer has no Content-Length, so that it proves nothing";
+                    return Err(S3Error::local("HeadObject", address, ErrorKind::Transient, detail));
+                }
             }
         }
         Ok(Ok(Whole(self)))
+    }
+}
+
+/// Whether an object is what a catalog names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    /// It does not exist, or has another size.
+    Missing,
+    /// The answer does not say.
+    Unknown,
+}
+
+/// Compares the size that a catalog names with a HEAD: `None` if the object does not exist, and no size if the answer has
+/// none. Pure.
+fn presence(named: u64, head: Option<Option<u64>>) -> Presence {
+    match head {
+        Some(Some(size)) if size == named => Presence::There,
+        Some(None) => Presence::Unknown,
+        _ => Presence::Missing,
     }
 }
 
@@ -170,5 +196,24 @@ async fn fetch(s3: &S3, address: &S3Address, scratch: &Path) -> Result<Option<st
         Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => Ok(None),
         Err(SpoolError::S3(error)) => Err(error.into()),
         Err(SpoolError::Scratch(cause)) => Err(ReadError::Scratch { path: scratch.to_owned(), cause }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_length_neither_proves_an_archive_nor_denies_it() {
+        for (head, expected) in [
+            (Some(Some(5)), Presence::There),
+            (Some(Some(4)), Presence::Missing),
+            (Some(Some(0)), Presence::Missing),
+            (None, Presence::Missing),
+            (Some(None), Presence::Unknown),
+        ] {
+            assert_eq!(presence(5, head), expected, "{head:?}");
+        }
+        assert_eq!(presence(0, Some(None)), Presence::Unknown);
     }
 }
