@@ -6,7 +6,7 @@
 //! - `/metrics` has what this process has archived.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,10 +18,16 @@ use s3bundler_contract::{ExitCode, Receipt};
 use s3bundler_net::pages::{self, Page};
 
 use crate::failure::Failure;
+use crate::s3::S3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Side {
+    side: &'static str,
 }
 
 /// What a worker is doing and has done. Cheap to clone.
@@ -32,6 +38,8 @@ pub struct Activity {
     groups: Family<Outcome, Counter>,
     objects: Family<Outcome, Counter>,
     bytes: Family<Outcome, Counter>,
+    outage: Family<Side, Gauge>,
+    s3: Arc<OnceLock<S3>>,
 }
 
 impl Default for Activity {
@@ -47,7 +55,9 @@ impl Default for Activity {
         let groups = family("worker_groups", "Groups, by what came of them here");
         let objects = family("worker_objects", "Objects of groups archived here, by outcome");
         let bytes = family("worker_bytes", "Bytes of groups archived here, by outcome");
-        Self { registry: Arc::new(registry), held, groups, objects, bytes }
+        let outage = Family::<Side, Gauge>::default();
+        registry.register("outage", "Buckets that do not answer and are waited for, by side", outage.clone());
+        Self { registry: Arc::new(registry), held, groups, objects, bytes, outage, s3: Arc::default() }
     }
 }
 
@@ -97,12 +107,30 @@ impl Activity {
         Ok(bound)
     }
 
+    /// Shows the outages of this S3.
+    pub fn watch(&self, s3: S3) {
+        // Set once for each process.
+        let _ = self.s3.set(s3);
+    }
+
+    fn count_outages(&self) {
+        let down = self.s3.get().map(|s3| (s3, s3.outages().down())).unzip();
+        let (Some(s3), Some(down)) = down else { return };
+        for (side, is_destination) in [("source", false), ("destination", true)] {
+            let count = down.iter().filter(|bucket| s3.is_destination(bucket) == is_destination).count();
+            self.outage.get_or_create(&Side { side }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
     fn page(&self, path: &str) -> Page {
         match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
             "/busy" if self.held.get() > 0 => (StatusCode::OK, format!("{} groups\n", self.held.get())),
             "/busy" => (StatusCode::SERVICE_UNAVAILABLE, "idle\n".to_owned()),
-            "/metrics" => pages::metrics(&self.registry),
+            "/metrics" => {
+                self.count_outages();
+                pages::metrics(&self.registry)
+            }
             _ => (StatusCode::NOT_FOUND, "busy, healthz, metrics\n".to_owned()),
         }
     }

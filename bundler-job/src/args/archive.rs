@@ -83,6 +83,19 @@ pub struct WorkArgs {
     /// Directory for objects over 8 MiB and unfinished catalogs; fast local disk.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR", help_heading = "Work")]
     pub scratch: Option<PathBuf>,
+    /// Seconds to wait for a bucket whose server refuses connections or fails every request.
+    ///
+    /// Nothing is received meanwhile, messages stay invisible, and what is packed is kept. After that time groups fail, and
+    /// a queue's worker receives nothing until the bucket answers. Default: 900. For example --outage-budget 3600.
+    #[arg(
+        long,
+        env = "S3BUNDLER_OUTAGE_BUDGET",
+        value_name = "SECONDS",
+        default_value_t = 900,
+        hide_default_value = true,
+        help_heading = "Work"
+    )]
+    pub outage_budget: u64,
     /// Room in that directory for objects of all groups together: one that does not fit waits for others to leave. Default:
     /// as much as there is.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE", help_heading = "Work")]

@@ -22,6 +22,8 @@ use super::tries::{self, Next, Tries};
 use super::verdict::{Verdict, reason};
 use crate::s3::{ErrorKind, S3, S3Error};
 
+/// A bucket that refused every request for this long may be down.
+const OUTAGE_SILENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Held for a member beside its data: up to 2 KiB of user metadata, 10 tags, headers, the row, the task.
 pub const OVERHEAD: u64 = 6 * 1024;
 /// Held for a member that goes to scratch: what is between socket and file.
@@ -224,6 +226,12 @@ impl Fetcher {
                 Ok(Done::TooLarge) => return self.copy(fetched).await,
                 Err(trouble) => trouble,
             };
+            if let Trouble::Again(error) = &trouble
+                && (error.kind != ErrorKind::Throttled || limiter.silent_for() >= OUTAGE_SILENCE)
+                && self.s3.outage_ended(error).await
+            {
+                continue;
+            }
             let trouble_of_try = match &trouble {
                 Trouble::Group(_) => None,
                 Trouble::Object(failure) => Some(tries::Trouble::Object(failure.reason)),

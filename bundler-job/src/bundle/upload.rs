@@ -76,11 +76,18 @@ impl Upload {
             request = request.checksum_type(ChecksumType::FullObject).checksum_crc64_nvme(crc64nvme_base64);
         }
         // An answer, 200 included, is not believed: the HEAD decides, also after a lost or a failed answer.
-        let answer = request.send().await;
-        let answer = answer.map_err(|error| S3Error::new("CompleteMultipartUpload", self.archive.clone(), &error));
-        let Some(head) = self.s3.head(&self.archive).await? else {
-            let gone = "S3 said it was complete, but it is not there";
-            return Err(answer.err().unwrap_or_else(|| self.error("CompleteMultipartUpload", gone.to_owned())));
+        let head = loop {
+            let answer = request.clone().send().await;
+            let answer = answer.map_err(|error| S3Error::new("CompleteMultipartUpload", self.archive.clone(), &error));
+            match (self.s3.head(&self.archive).await?, answer) {
+                (Some(head), _) => break head,
+                (None, Err(error)) if self.s3.outage_ended(&error).await => {}
+                (None, Err(error)) => return Err(error),
+                (None, Ok(_)) => {
+                    let gone = "S3 said it was complete, but it is not there";
+                    return Err(self.error("CompleteMultipartUpload", gone.to_owned()));
+                }
+            }
         };
         let found = head.content_length().and_then(|size| u64::try_from(size).ok());
         if found != Some(size) {
@@ -105,6 +112,15 @@ impl Upload {
     }
 
     async fn start(&self, client: &Client) -> Result<String, S3Error> {
+        loop {
+            match self.start_once(client).await {
+                Err(error) if self.s3.outage_ended(&error).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn start_once(&self, client: &Client) -> Result<String, S3Error> {
         let mut open = Arc::clone(&self.open).lock_owned().await;
         if let Some(upload_id) = &*open {
             return Ok(upload_id.clone());

@@ -59,23 +59,30 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     let s3 = S3::new(config.clone(), &options);
     probe::conditional_writes(&s3, &destination).await.map_err(|error| Failure::new(error.exit(), error))?;
     let progress = Progress::start(ProgressStyle::for_stderr());
-    let bundler = Bundler::new(s3, settings, progress.clone());
+    // After the probe: a destination that never answered is not an outage.
+    let s3 = s3.waiting_out_outages(Duration::from_secs(args.work.outage_budget));
+    let bundler = Bundler::new(s3.clone(), settings, progress.clone());
+    let (of_bundler, has_queue) = (s3.clone(), args.queue.is_some());
     let archive = move |manifest: ManifestRef, cancel: CancellationToken| {
-        let bundler = bundler.clone();
+        let (bundler, s3) = (bundler.clone(), of_bundler.clone());
         async move {
             let done = Box::pin(bundler.bundle(&manifest, &cancel)).await;
-            done.map(|done| Archived { receipt: done.receipt, here: done.committed_here })
-                .map_err(|error| GroupFailure::new(error.disposition(), error.into()))
+            done.map(|done| Archived { receipt: done.receipt, here: done.committed_here }).map_err(|error| {
+                // A worker that waits for the end of an outage keeps no message, and ends for nothing.
+                let waits = has_queue && !s3.outages().is_clear();
+                let disposition = if waits { Disposition::GiveBack } else { error.disposition() };
+                GroupFailure::new(disposition, error.into())
+            })
         }
     };
-    bundle_with(&args, global.output, &config, &shutdown, &progress, archive).await
+    bundle_with(&args, global.output, (&config, s3), &shutdown, &progress, archive).await
 }
 
 /// Archives groups with `archive` until the queue, the manifests or a signal say that it is enough, and prints a summary.
 async fn bundle_with<F, Fut>(
     args: &BundleArgs,
     output: OutputFormat,
-    config: &aws_config::SdkConfig,
+    (config, s3): (&aws_config::SdkConfig, S3),
     shutdown: &Shutdown,
     progress: &Progress,
     archive: F,
@@ -85,6 +92,7 @@ where
     Fut: Future<Output = Result<Archived, GroupFailure<Failure>>> + Send + 'static,
 {
     let figures = Figures::default();
+    figures.activity.watch(s3.clone());
     if let Some(address) = args.listen {
         figures.activity.listen(address).await?;
     }
@@ -92,7 +100,7 @@ where
     let ended = match &args.queue {
         Some(name) => {
             let queue = SqsQueue::connect(config, name).await?;
-            from_queue(&queue, args, shutdown, &figures, archive).await
+            from_queue(&queue, args, s3, shutdown, &figures, archive).await
         }
         None => from_manifests(args, shutdown, &figures, archive).await,
     };
@@ -110,6 +118,7 @@ where
 async fn from_queue<F, Fut>(
     queue: &SqsQueue,
     args: &BundleArgs,
+    s3: S3,
     shutdown: &Shutdown,
     figures: &Figures,
     archive: F,
@@ -125,6 +134,7 @@ where
         drain: Duration::from_secs(args.drain),
         recycle_after: args.recycle_after,
         destination: Some(destination),
+        s3: Some(s3),
         ..WorkerOptions::default()
     };
     tracing::info!(

@@ -46,7 +46,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         owner: "s3bundler run".to_owned(),
     };
     let settings = Settings::new(destination.clone(), args.name.clone(), archive, None, &args.work)?;
-    let working = archive_all(&s3, &request, settings, shutdown.token());
+    let working = archive_all(&s3, &request, settings, args.work.outage_budget, shutdown.token());
     let worked = tokio::select! {
         worked = working => worked,
         // Groups undo what is not committed; a grouping that stops is resumed by the next run.
@@ -82,11 +82,13 @@ async fn archive_all(
     s3: &S3,
     request: &GroupRequest,
     settings: Settings,
+    outage_budget: u64,
     shutdown: &CancellationToken,
 ) -> Result<(RunSummary, u64), Failure> {
     probe::conditional_writes(s3, &request.destination).await.map_err(|error| Failure::new(error.exit(), error))?;
     let groups = usize::try_from(settings.groups).unwrap_or(usize::MAX);
     let progress = Progress::start(ProgressStyle::for_stderr());
+    let s3 = &s3.clone().waiting_out_outages(std::time::Duration::from_secs(outage_budget));
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());
     let queue = MemoryQueue::new(1);
 

@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Destination;
+use crate::s3::S3;
 
 use super::settle::{self, GroupFailure, Settled};
 use super::visibility::{Held, VISIBILITY};
@@ -62,12 +63,22 @@ pub struct WorkerOptions {
     pub visibility: Duration,
     /// Where archives are written: S3 events of what is written there are dropped.
     pub destination: Option<Destination>,
+    /// Nothing is received while a bucket of this S3 does not answer.
+    pub s3: Option<S3>,
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
         let drain = Duration::from_secs(90);
-        Self { groups: 1, idle_exit: None, drain, recycle_after: 0, visibility: VISIBILITY, destination: None }
+        Self {
+            groups: 1,
+            idle_exit: None,
+            drain,
+            recycle_after: 0,
+            visibility: VISIBILITY,
+            destination: None,
+            s3: None,
+        }
     }
 }
 
@@ -242,11 +253,17 @@ where
             _ => POLL,
         };
         let (queue, visibility, pause) = (self.queue, self.options.visibility, pause_after(self.failures));
-        let stop = self.stop_polls.clone();
+        let (stop, s3) = (self.stop_polls.clone(), self.options.s3.clone());
         Some(Box::pin(async move {
             tokio::select! {
                 () = stop.cancelled() => return Ok(Vec::new()),
                 () = sleep(pause) => {}
+            }
+            if let Some(s3) = s3 {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(Vec::new()),
+                    () = s3.outages_over() => {}
+                }
             }
             queue.receive(max, wait, visibility).await
         }))

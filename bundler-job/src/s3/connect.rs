@@ -15,6 +15,7 @@ use s3bundler_net::answer::{RetryForeign, Service};
 use s3bundler_net::outbound::{self, OutboundError};
 
 use super::error::is_distrust;
+use super::outage::Outages;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
 
 /// Attempts of the SDK at a request, until headers arrive.
@@ -108,6 +109,7 @@ struct Clients {
 #[derive(Debug, Clone)]
 pub struct S3 {
     inner: Arc<Inner>,
+    outages: Outages,
 }
 
 #[derive(Debug)]
@@ -144,7 +146,23 @@ impl S3 {
             buckets: Mutex::default(),
             guesses: tokio::sync::Mutex::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), outages: Outages::default() }
+    }
+
+    /// The same S3, which waits this long for a bucket that does not answer.
+    #[must_use]
+    pub fn waiting_out_outages(self, budget: Duration) -> Self {
+        Self { outages: Outages::new(budget), ..self }
+    }
+
+    /// The buckets that do not answer.
+    pub fn outages(&self) -> &Outages {
+        &self.outages
+    }
+
+    /// Whether a bucket is the destination's.
+    pub fn is_destination(&self, bucket: &str) -> bool {
+        self.inner.requests.writes_to(bucket)
     }
 
     /// The tags of archives, indexes and copied objects.

@@ -6,6 +6,7 @@
 //! connect ──► S3 ──► client(bucket) ──► SDK
 //!              ├──► objects: get_bytes, spool, head, list, delete
 //!              ├──► put: objects and parts, each with a checksum
+//!              ├──► outage: a bucket that does not answer is waited for
 //!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`pace`])
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
@@ -16,6 +17,7 @@ mod digest;
 mod error;
 mod length;
 mod objects;
+mod outage;
 mod pace;
 mod put;
 mod request;

@@ -86,6 +86,15 @@ fn quoted(etag: &str) -> String {
 impl S3 {
     /// GETs an object. With `if_match`, a bare ETag, another object than that is [`ErrorKind::Precondition`].
     pub async fn open(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
+        loop {
+            match self.open_once(address, if_match).await {
+                Err(error) if self.outage_ended(&error).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn open_once(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
         let client = self.client_to_read(&address.bucket).await;
         let mut output: GetObjectOutput = client
             .get_object()
@@ -171,6 +180,15 @@ impl S3 {
 
     /// HEADs an object, with its checksums; `None` where it is not there.
     pub async fn head(&self, address: &S3Address) -> Result<Option<HeadObjectOutput>, S3Error> {
+        loop {
+            match self.head_once(address).await {
+                Err(error) if self.outage_ended(&error).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn head_once(&self, address: &S3Address) -> Result<Option<HeadObjectOutput>, S3Error> {
         let client = self.client(&address.bucket).await;
         let request =
             client.head_object().bucket(&address.bucket).key(&address.key).checksum_mode(ChecksumMode::Enabled);

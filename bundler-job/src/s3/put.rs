@@ -59,6 +59,15 @@ impl S3 {
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
     pub async fn put(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
+        loop {
+            match self.put_once(address, body.clone(), put).await {
+                Err(error) if self.outage_ended(&error).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn put_once(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
         const ACTION: &str = "PutObject";
         if put.if_none_match && self.single_writer() && self.head(address).await?.is_some() {
             return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists"));
@@ -93,6 +102,22 @@ impl S3 {
 
     /// Uploads a part with a checksum. `crc64nvme` is that of its bytes.
     pub async fn put_part(
+        &self,
+        address: &S3Address,
+        upload_id: &str,
+        number: i32,
+        body: PutBody<'_>,
+        crc64nvme: u64,
+    ) -> Result<CompletedPart, S3Error> {
+        loop {
+            match self.put_part_once(address, upload_id, number, body.clone(), crc64nvme).await {
+                Err(error) if self.outage_ended(&error).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn put_part_once(
         &self,
         address: &S3Address,
         upload_id: &str,
