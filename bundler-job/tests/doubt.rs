@@ -154,3 +154,19 @@ async fn a_bucket_that_refuses_four_of_five_requests_loses_no_object() {
     bench.run(0).await;
     assert_whole(&bench.world, &bench.bucket).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_an_earlier_process_archived_tell_that_the_bucket_is_readable() {
+    let bench = Bench::of(2, 1).await;
+    // Nothing can be read but the first object, once.
+    bench.of_source(|seen| if is_whole_get(seen) && seen.key() == key(0) { Fault::Forward } else { DENIED });
+    bench.run(7).await;
+    assert_eq!(bench.world.keys_of(&bench.bucket, "receipts").await.len(), 1);
+    bench.fault_of(&[1], DENIED);
+    bench.proxy.clear_log();
+    bench.run(0).await;
+    let of_first = bench.proxy.log().into_iter().filter(|it| gets_source(&it.request) && it.request.key() == key(0));
+    assert!(of_first.clone().count() >= 1, "the archived object is asked for");
+    assert!(of_first.map(|it| it.request).all(|seen| !is_whole_get(&seen)), "by one byte");
+    Whole::of(&bench.world, &bench.bucket).failed(&key(1), "AccessDenied").check().await;
+}

@@ -252,7 +252,7 @@ impl Fetcher {
                 }
                 (Some(Next::WhenAccepted) | None, _) => continue,
                 (Some(Next::Doubt(reason)), Trouble::Again(error)) => {
-                    match self.asker.about(&fetched.row.bucket, &self.scope).await {
+                    match Box::pin(self.asker.about(&fetched.row.bucket, &self.scope)).await {
                         doubt::Answer::Readable => {
                             tries.once_more();
                             continue;
