@@ -350,3 +350,26 @@ async fn a_single_failing_request_is_no_outage_while_its_bucket_answers() {
     let done = s3bundler(proxy.access(), &arguments).run().await.unwrap();
     assert!(!done.stderr.contains("waiting for it"), "{done}");
 }
+
+#[tokio::test]
+async fn a_closed_standard_output_is_no_error() {
+    let manifests = buckets("closed-stdout", &["1"]).await;
+    let access = moto().await;
+    // The reader of the pipe has ended before the report is printed.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let manifest = manifests[0].address().to_string();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_s3bundler"));
+    command
+        .args(["bundle", "--destination", "s3://closed-stdout-archives/p", "--manifest", &manifest])
+        .env("AWS_ENDPOINT_URL", &access.endpoint)
+        .env("AWS_REGION", &access.region)
+        .env("AWS_ACCESS_KEY_ID", &access.access_key)
+        .env("AWS_SECRET_ACCESS_KEY", &access.secret_key)
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped());
+    let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(!String::from_utf8_lossy(&done.stderr).contains("panicked"));
+    assert_eq!(receipts("closed-stdout").await, 1);
+}

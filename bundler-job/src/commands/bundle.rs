@@ -32,6 +32,7 @@ use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
+use crate::stdout;
 
 /// A group that is archived.
 #[derive(Debug, Clone)]
@@ -322,9 +323,10 @@ impl Summary {
     fn print(&self, elapsed: Duration, output: OutputFormat) {
         match output {
             OutputFormat::Json => {
-                println!("{}", serde_json::to_string_pretty(self).expect("plain fields are JSON"));
+                let json = serde_json::to_string_pretty(self).expect("plain fields are JSON");
+                stdout::print(&format!("{json}\n"));
             }
-            OutputFormat::Text => print!("{}", self.text(elapsed)),
+            OutputFormat::Text => stdout::print(&self.text(elapsed)),
         }
     }
 

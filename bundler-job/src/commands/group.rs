@@ -12,6 +12,7 @@ use crate::group::{self, GroupRequest, Grouped, Origin, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
+use crate::stdout;
 
 /// What the arguments ask for.
 enum Request {
@@ -46,9 +47,10 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
     let report = Report::of(&request, &grouped);
     match global.output {
         OutputFormat::Json => {
-            println!("{}", serde_json::to_string_pretty(&report).expect("plain fields are JSON"));
+            let json = serde_json::to_string_pretty(&report).expect("plain fields are JSON");
+            stdout::print(&format!("{json}\n"));
         }
-        OutputFormat::Text => print!("{}", report.text(queue.is_some())),
+        OutputFormat::Text => stdout::print(&report.text(queue.is_some())),
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::queue::{GroupFailure, MemoryQueue, WorkError, WorkerOptions, work};
 use crate::run_totals::RunTotals;
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
+use crate::stdout;
 
 /// Archives an inventory.
 pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
@@ -175,9 +176,10 @@ fn report(
     };
     match output {
         OutputFormat::Json => {
-            println!("{}", serde_json::to_string_pretty(&report).expect("plain fields are JSON"));
+            let json = serde_json::to_string_pretty(&report).expect("plain fields are JSON");
+            stdout::print(&format!("{json}\n"));
         }
-        OutputFormat::Text => print!("{}", text(&report)),
+        OutputFormat::Text => stdout::print(&text(&report)),
     }
 }
 

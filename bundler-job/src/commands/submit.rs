@@ -24,6 +24,7 @@ use crate::group::{GroupRequest, Origin, group};
 use crate::queue::{Queue, SqsQueue};
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
+use crate::stdout;
 
 /// HEAD requests at a time.
 const HEADS: usize = 16;
@@ -54,9 +55,10 @@ pub async fn submit(args: SubmitArgs, global: &GlobalArgs) -> Result<(), Failure
     };
     match global.output {
         OutputFormat::Json => {
-            println!("{}", serde_json::to_string_pretty(&submitted.summary).expect("plain fields are JSON"));
+            let json = serde_json::to_string_pretty(&submitted.summary).expect("plain fields are JSON");
+            stdout::print(&format!("{json}\n"));
         }
-        OutputFormat::Text => print!("{}", submitted.summary.text()),
+        OutputFormat::Text => stdout::print(&submitted.summary.text()),
     }
     submitted.into_result()
 }
