@@ -1,11 +1,10 @@
-//! From compressed bytes to batches: one thread hashes, decompresses and splits, a thread a block parses, and batches come
-//! out in the order of the files and their rows.
+//! From verified files to batches: one thread decompresses and splits, a thread a block parses, and batches come out in the
+//! order of the files and their rows.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use data_encoding::HEXLOWER;
 use flate2::bufread::MultiGzDecoder;
 use s3bundler_contract::S3Address;
 use s3bundler_contract::group_manifest::{Columns, RowError, RowProblem};
@@ -14,17 +13,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::block::{Block, BlockError, Blocks};
-use super::feed::{self, Fed};
+use super::spool::{self, Coming, Scratch, Spooled};
 use super::{Inventory, InventoryError, InventoryRow, Rows};
 use crate::s3::S3;
 
+/// Bytes of a file that are read at once.
+const READ_BYTES: usize = 256 * 1024;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What parsing made of an inventory's blocks, in order. Dropping it stops all work on them.
 pub struct Batches<T> {
     slots: mpsc::Receiver<Slot<T>>,
     ended: bool,
-    _feeder: JoinSet<()>,
+    _spooling: JoinSet<()>,
 }
 
 enum Slot<T> {
@@ -32,30 +33,31 @@ enum Slot<T> {
     Block(oneshot::Receiver<Result<T, InventoryError>>),
     /// No further block can be had.
     Failed(InventoryError),
-    /// All files were read to their ends and agree with the manifest.
+    /// All files were read to their ends.
     End,
 }
 
 impl Inventory {
-    /// Starts to read the data files and to run `parse` over the rows of every block, several blocks at a time. Must be
-    /// called inside a tokio runtime.
-    pub fn batches<T, P>(&self, s3: &S3, parse: P) -> Batches<T>
+    /// Starts to download the data files to `scratch` and to run `parse` over the rows of every block of those that are
+    /// verified, several blocks at a time. Must be called inside a tokio runtime.
+    pub fn batches<T, P>(&self, s3: &S3, scratch: Scratch, parse: P) -> Batches<T>
     where
         T: Send + 'static,
         P: Fn(&mut Rows<&[u8]>) -> Result<T, RowError> + Send + Sync + 'static,
     {
-        let (feeder, files) = feed::start(s3, self);
+        let (spooling, files) = spool::start(s3, self, scratch);
         // As many blocks in flight as there are cores to parse them, and one more that is ready.
         let (sender, slots) = mpsc::channel(available_parallelism().map_or(2, |n| n.get() + 1));
         let work = Arc::new(Work { files: self.manifest().files.len(), columns: self.columns().clone(), parse });
         let runtime = Handle::current();
         runtime.clone().spawn_blocking(move || decode(files, &work, &sender, &runtime));
-        Batches { slots, ended: false, _feeder: feeder }
+        Batches { slots, ended: false, _spooling: spooling }
     }
 }
 
 impl<T> Batches<T> {
-    /// The next batch; `None` once the whole inventory was read and every checksum agreed. Blocks: not for the executor.
+    /// The next batch; `None` once the whole inventory was read. Every file agreed with the manifest before its first row
+    /// was parsed. Blocks: not for the executor.
     pub fn next_batch(&mut self) -> Result<Option<T>, InventoryError> {
         if self.ended {
             return Ok(None);
@@ -81,16 +83,24 @@ struct Work<P> {
 /// Nobody wants the batches any more.
 struct Unwanted;
 
-fn decode<T, P>(mut files: mpsc::Receiver<Fed>, work: &Arc<Work<P>>, slots: &mpsc::Sender<Slot<T>>, runtime: &Handle)
+fn decode<T, P>(mut files: mpsc::Receiver<Coming>, work: &Arc<Work<P>>, slots: &mpsc::Sender<Slot<T>>, runtime: &Handle)
 where
     T: Send + 'static,
     P: Fn(&mut Rows<&[u8]>) -> Result<T, RowError> + Send + Sync + 'static,
 {
     for _ in 0..work.files {
-        // A feeder that is gone early is not the end: the channel closes without one.
-        let Some(fed) = files.blocking_recv() else { return };
-        let address = Arc::new(fed.address.clone());
-        let outcome = decode_file(fed, |block| {
+        // Downloads that are gone early are not the end: the channel closes without one.
+        let Some(coming) = files.blocking_recv() else { return };
+        let file = match coming.blocking_recv() {
+            Ok(Ok(file)) => file,
+            Ok(Err(error)) => {
+                let _ = slots.blocking_send(Slot::Failed(error));
+                return;
+            }
+            Err(_) => return,
+        };
+        let address = Arc::new(file.address.clone());
+        let outcome = decode_file(&file, |block| {
             let (sender, batch) = oneshot::channel();
             slots.blocking_send(Slot::Block(batch)).map_err(|_| Unwanted)?;
             let (work, address) = (Arc::clone(work), Arc::clone(&address));
@@ -113,30 +123,11 @@ where
 }
 
 fn decode_file(
-    fed: Fed,
+    file: &Spooled,
     mut each: impl FnMut(Block) -> Result<(), Unwanted>,
 ) -> Result<Result<(), Unwanted>, InventoryError> {
-    let Fed { file, address, mut bytes } = fed;
-    match split(&mut bytes, &mut each) {
-        Ok(Ok(())) => {}
-        Ok(Err(Unwanted)) => return Ok(Err(Unwanted)),
-        Err(error) => {
-            let failure = bytes.failure(&address);
-            return Err(match failure {
-                Some(failure) => failure,
-                None if bytes.is_stopped() => InventoryError::Stopped,
-                None => error.of(address),
-            });
-        }
-    }
-    if bytes.size() != file.size.bytes() {
-        return Err(InventoryError::FileSize { file: address, found: bytes.size(), expected: file.size.bytes() });
-    }
-    if bytes.md5() != file.md5 {
-        let (found, expected) = (HEXLOWER.encode(&bytes.md5()), HEXLOWER.encode(&file.md5));
-        return Err(InventoryError::FileChecksum { file: address, found, expected });
-    }
-    Ok(Ok(()))
+    let bytes = BufReader::with_capacity(READ_BYTES, &file.bytes);
+    split(bytes, &mut each).map_err(|error| error.of(file.address.clone()))
 }
 
 /// Reads one data file as [`Inventory::batches`] does, from memory; gives the number of its rows.

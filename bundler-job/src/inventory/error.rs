@@ -1,11 +1,13 @@
 //! Why an inventory cannot be read.
 
 use std::io;
+use std::path::PathBuf;
 
 use s3bundler_contract::group_manifest::RowError;
 use s3bundler_contract::{ExitCode, S3Address};
 
 use super::ManifestProblem;
+use super::spool::DOWNLOADS;
 use crate::s3::{ErrorKind, S3Error};
 
 /// What is wrong with an inventory, and where.
@@ -80,6 +82,9 @@ pub enum InventoryError {
         /// What the manifest says.
         expected: String,
     },
+    /// What came is not what S3 has, several times.
+    #[error("{0}, {DOWNLOADS} times; something between S3 and this program changes or cuts off what it sends")]
+    Damaged(S3Error),
     /// A data file was overwritten between two looks at it.
     #[error("the data file {0} was replaced while it was read")]
     FileReplaced(S3Address),
@@ -104,6 +109,18 @@ pub enum InventoryError {
         file: S3Address,
         /// The line and what is wrong with it.
         error: RowError,
+    },
+    /// The scratch directory cannot be used.
+    #[error(
+        "cannot keep data files of the inventory in the scratch directory {}: {cause}; free space there or choose another \
+         with --scratch",
+        directory.display()
+    )]
+    Scratch {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        cause: io::Error,
     },
     /// S3 did not give what was asked for.
     #[error("{0}{next}", next = next_step(.0))]
@@ -130,7 +147,8 @@ impl InventoryError {
     pub const fn exit(&self) -> ExitCode {
         match self {
             Self::NotAManifest(_) => ExitCode::Usage,
-            Self::Read(error) => error.reading(),
+            Self::Read(error) | Self::Damaged(error) => error.reading(),
+            Self::Scratch { .. } => ExitCode::Local,
             Self::Stopped => ExitCode::Unexpected,
             Self::NoManifest(_)
             | Self::NoBucket(_)
