@@ -16,6 +16,10 @@ pub use write::{RowWriter, append_row};
 
 /// Name of the metadata entry that holds the columns.
 pub const COLUMNS_METADATA: &str = "columns";
+/// Name of the metadata with the number of a manifest's rows.
+pub const ROWS_METADATA: &str = "rows";
+/// Name of the metadata with the MD5 of a manifest's stored bytes in hex.
+pub const MD5_METADATA: &str = "md5";
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use s3bundler_contract::{ExitCode, GroupName, S3Address};
 
 use super::budget::TooSmall;
 use super::fetch::FetchError;
-use super::manifest::ManifestError;
+use super::manifest::{ContentProblem, ManifestError};
 use super::pack::PackError;
 use crate::catalog::{CatalogError, PublishError, ReadError};
 use crate::queue::Disposition;
@@ -28,6 +28,14 @@ pub enum BundleError {
         manifest: S3Address,
         /// Line and cause.
         cause: RowError,
+    },
+    /// The manifest is not what its writer put there, or has no rows.
+    #[error("the group manifest {manifest} {problem}")]
+    Content {
+        /// The manifest.
+        manifest: S3Address,
+        /// What is wrong.
+        problem: ContentProblem,
     },
     /// The run's claim cannot be read.
     #[error("cannot read the run's claim {address}: {cause}")]
@@ -158,6 +166,7 @@ impl BundleError {
             },
             Self::Manifest(ManifestError::Columns { .. })
             | Self::Row { .. }
+            | Self::Content { .. }
             | Self::Claim { .. }
             | Self::Catalog { .. }
             | Self::NameTaken { .. }
@@ -195,6 +204,7 @@ impl BundleError {
             | Self::CatalogWrite(_) => ExitCode::Local,
             Self::Manifest(ManifestError::Columns { .. })
             | Self::Row { .. }
+            | Self::Content { .. }
             | Self::Claim { .. }
             | Self::Foreign { .. }
             | Self::ArchiveMissing { .. }

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek as _};
 use std::path::Path;
 
-use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowReader};
+use s3bundler_contract::group_manifest::{
+    COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, MD5_METADATA, ROWS_METADATA, RowReader,
+};
 use s3bundler_contract::message::ManifestRef;
 
 use crate::s3::{S3, S3Error, SpoolError, Spooled};
@@ -18,8 +20,56 @@ pub struct Manifest {
     file: File,
     /// Its ETag, without quotes.
     pub etag: String,
+    /// MD5 of its bytes in hex.
+    md5: String,
+    /// What its writer said of its content, in its metadata and in the message.
+    said: Vec<Said>,
     columns: Columns,
     keys: KeyEncoding,
+}
+
+/// What a writer of a manifest said of its content. What is absent is not compared.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Said {
+    rows: Option<u64>,
+    md5: Option<String>,
+}
+
+impl Said {
+    /// Whether content agrees with it.
+    fn compare(&self, rows: u64, md5: &str) -> Result<(), ContentProblem> {
+        if let Some(expected) = self.md5.as_ref().filter(|it| !it.eq_ignore_ascii_case(md5)) {
+            return Err(ContentProblem::Md5 { found: md5.to_owned(), expected: expected.clone() });
+        }
+        match self.rows {
+            Some(expected) if expected != rows => Err(ContentProblem::Rows { found: rows, expected }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Content that is not what the writer of a manifest put there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentProblem {
+    /// Other bytes.
+    #[error("has the MD5 {found}, but its writer recorded {expected}: it was damaged or replaced")]
+    Md5 {
+        /// Of what was read.
+        found: String,
+        /// Of what was written.
+        expected: String,
+    },
+    /// Another number of rows.
+    #[error("has {found} rows, but its writer recorded {expected}: it was damaged or replaced")]
+    Rows {
+        /// Rows that were read.
+        found: u64,
+        /// Rows that were written.
+        expected: u64,
+    },
+    /// No rows.
+    #[error("has no rows: an empty manifest is not a group")]
+    Empty,
 }
 
 /// Why a manifest could not be had.
@@ -69,7 +119,17 @@ impl Manifest {
             None => Columns::of_manifest(columns)
                 .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?,
         };
-        Ok(Self { file, etag: whole.etag, columns, keys })
+        let of_object = Said {
+            rows: metadata.get(ROWS_METADATA).and_then(|rows| rows.parse().ok()),
+            md5: metadata.get(MD5_METADATA).cloned(),
+        };
+        let of_message = Said { rows: manifest.rows, md5: manifest.md5.clone() };
+        Ok(Self { file, etag: whole.etag, md5: whole.md5, said: vec![of_object, of_message], columns, keys })
+    }
+
+    /// Whether it is what its writer recorded in its metadata and in the message, by the number of its rows.
+    pub fn compare(&self, rows: u64) -> Result<(), ContentProblem> {
+        self.said.iter().try_for_each(|said| said.compare(rows, &self.md5))
     }
 
     /// Its rows, from the first.
@@ -87,4 +147,25 @@ pub fn inflated(mut source: impl Read + Send + 'static) -> io::Result<Box<dyn Re
     let gzip = start == GZIP_MAGIC;
     let whole = Cursor::new(start).chain(source);
     Ok(if gzip { Box::new(flate2::read::MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_compared_and_what_is_absent_is_not() {
+        let (rows, md5) = (Some(3), Some("0cc175b9c0f1b6a831c399e269772661".to_owned()));
+        let found = "0cc175b9c0f1b6a831c399e269772661";
+        for (said, right) in [
+            (Said::default(), true),
+            (Said { rows, md5: md5.clone() }, true),
+            (Said { rows, md5: None }, true),
+            (Said { rows: Some(4), md5 }, false),
+            (Said { rows: Some(0), md5: None }, false),
+            (Said { rows, md5: Some("92eb5ffee6ae2fec3ad71c777531578f".to_owned()) }, false),
+        ] {
+            assert_eq!(said.compare(3, found).is_ok(), right, "{said:?}");
+        }
+    }
 }

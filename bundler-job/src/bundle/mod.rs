@@ -61,7 +61,7 @@ use copy::Copier;
 use doubt::{Answer, Asker, Decision, Scope, Tally, decide};
 use fetch::{FetchError, Fetcher};
 use limiter::{Limiters, Limits};
-use manifest::Manifest;
+use manifest::{ContentProblem, Manifest};
 use sweep::Sweeper;
 use tags::Tags;
 use upload::Upload;
@@ -163,12 +163,17 @@ impl Bundler {
         let rows = Manifest::fetch(&self.s3, manifest, fieldnames.as_ref(), scratch).await?;
         let outline = self.outline(manifest, &rows, &options).await?;
         let address = manifest.address();
+        let content = |problem| BundleError::Content { manifest: address.clone(), problem };
+        rows.compare(outline.rows).map_err(content)?;
         let source = (&address, rows.etag.as_str());
         let source_bucket = outline.source_bucket.as_str();
         if let Some(committed) = committer.read(&group, scratch).await? {
             let receipt = committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
             self.progress.group();
             return Ok(GroupReport { receipt, committed_here: false });
+        }
+        if outline.rows == 0 {
+            return Err(content(ContentProblem::Empty));
         }
 
         let scope = Arc::new(Scope {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use s3bundler_contract::{ExitCode, LeftOut};
 use serde::Serialize;
 
+use super::scratch;
 use crate::args::{Destination, GlobalArgs, GroupArgs, OutputFormat};
 use crate::failure::Failure;
 use crate::group::{self, GroupRequest, Grouped, Origin, RetryRequest};
@@ -70,6 +71,7 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
             archive,
             manifest_storage_class,
             owner: "s3bundler group".to_owned(),
+            scratch: scratch(args.scratch.clone(), args.scratch_size)?,
         }))),
         // The parser has seen to it.
         (None, None) => {

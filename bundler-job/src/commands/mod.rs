@@ -6,3 +6,15 @@ pub mod group;
 pub mod run;
 pub mod submit;
 pub mod verify;
+
+use std::path::PathBuf;
+
+use s3bundler_contract::ByteSize;
+
+use crate::failure::Failure;
+use crate::inventory::Scratch;
+
+/// Where data files of an inventory are kept.
+fn scratch(directory: Option<PathBuf>, size: Option<ByteSize>) -> Result<Scratch, Failure> {
+    Scratch::new(directory, size).map_err(|error| Failure::new(error.exit(), error))
+}

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use s3bundler_contract::{ExitCode, LeftOut, RunSummary};
+use s3bundler_contract::{ByteSize, ExitCode, LeftOut, RunSummary};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,8 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         archive: archive.clone(),
         manifest_storage_class: args.grouping.manifest_storage_class.clone(),
         owner: "s3bundler run".to_owned(),
+        // Objects have the room while groups are made: one data file at a time.
+        scratch: super::scratch(args.work.scratch.clone(), Some(ByteSize(0)))?,
     };
     let settings = Settings::new(destination.clone(), args.name.clone(), archive, None, &args.work)?;
     let working = archive_all(&s3, &request, settings, args.work.outage_budget, shutdown.token());

@@ -260,6 +260,7 @@ async fn submit_inventory<Q: Queue>(
         archive,
         manifest_storage_class: args.grouping.manifest_storage_class.clone(),
         owner: "s3bundler submit".to_owned(),
+        scratch: super::scratch(None, None)?,
     };
     tracing::info!(inventory = %address, run = %request.run, "grouping an inventory");
     let grouped = group(s3, &request, Some(queue), |_| {}).await;

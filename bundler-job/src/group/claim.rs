@@ -1,7 +1,6 @@
 //! The claim of a run's name: written before anything else, never replaced, compared by whoever comes again.
 
-use bytes::Bytes;
-use s3bundler_contract::{RunClaim, RunName, S3Address};
+use s3bundler_contract::{RunClaim, RunName};
 
 use super::GroupError;
 use super::put::{find_record, put_record, unreadable};
@@ -15,28 +14,18 @@ pub(super) async fn find(s3: &S3, destination: &Destination, run: &RunName) -> R
     found.map(|json| RunClaim::parse(&json).map_err(unreadable(&address))).transpose()
 }
 
-/// Whether the same claim is there already. Another one under this name is an error.
-pub(super) async fn exists(s3: &S3, destination: &Destination, claim: &RunClaim) -> Result<bool, GroupError> {
-    let address = destination.address(destination.layout.claim(&claim.run));
-    match find_record(s3, &address).await? {
-        Some(found) => compare(&address, claim, &found).map(|()| true),
-        None => Ok(false),
-    }
+/// Whether a claim that was found is the same. Another one under this name is an error.
+pub(super) fn compare(destination: &Destination, ours: &RunClaim, found: &RunClaim) -> Result<(), GroupError> {
+    let Some(difference) = ours.difference(found) else { return Ok(()) };
+    let (run, owner) = (ours.run.clone(), found.owner.clone());
+    let claim = destination.address(destination.layout.claim(&run));
+    Err(GroupError::NameTaken { run, claim, difference, owner })
 }
 
 /// Writes the claim. Gives whether somebody else did so meanwhile, with the same one; another one is an error.
 pub(super) async fn make(s3: &S3, destination: &Destination, claim: &RunClaim) -> Result<bool, GroupError> {
     let address = destination.address(destination.layout.claim(&claim.run));
     let recorded = put_record(s3, &address, claim.to_json()).await?;
-    compare(&address, claim, &recorded.json).map(|()| !recorded.written)
-}
-
-fn compare(address: &S3Address, ours: &RunClaim, found: &Bytes) -> Result<(), GroupError> {
-    let found = RunClaim::parse(found).map_err(unreadable(address))?;
-    match ours.difference(&found) {
-        None => Ok(()),
-        Some(difference) => {
-            Err(GroupError::NameTaken { run: ours.run.clone(), claim: address.clone(), difference, owner: found.owner })
-        }
-    }
+    let found = RunClaim::parse(&recorded.json).map_err(unreadable(&address))?;
+    compare(destination, claim, &found).map(|()| !recorded.written)
 }

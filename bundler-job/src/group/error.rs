@@ -30,6 +30,17 @@ pub enum GroupError {
         /// The bucket.
         bucket: String,
     },
+    /// A run that was claimed and not grouped to its end, whose rows cannot be had.
+    #[error(
+        "run {run} is claimed, but was not grouped to its end, and the rest of its rows cannot be read: {cause}. Bring \
+         back what it is made of, or choose another --name"
+    )]
+    Unfinished {
+        /// The run.
+        run: RunName,
+        /// Why they cannot be read.
+        cause: Box<GroupError>,
+    },
     /// The run's name belongs to something else.
     #[error(
         "the name {run} is taken: {claim} is the claim of {difference}, made by {owner:?}. Choose another --name, or \
@@ -178,6 +189,7 @@ impl GroupError {
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Inventory(error) => error.exit(),
+            Self::Unfinished { cause, .. } => cause.exit(),
             Self::Select(_)
             | Self::DestinationIsSource { .. }
             | Self::NameTaken { .. }

@@ -54,7 +54,7 @@ use given::Given;
 use publish::Earlier;
 
 use crate::args::{Destination, OriginArgs};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Scratch};
 use crate::queue::Queue;
 use crate::s3::S3;
 
@@ -75,10 +75,16 @@ impl Origin {
     }
 }
 
+impl Origin {
+    fn address(&self) -> &S3Address {
+        let (Self::Inventory(address) | Self::Manifests(address)) = self;
+        address
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Inventory(address) | Self::Manifests(address)) = self;
-        address.fmt(f)
+        self.address().fmt(f)
     }
 }
 
@@ -101,6 +107,8 @@ pub struct GroupRequest {
     pub manifest_storage_class: String,
     /// Who asks, for people who read the claim.
     pub owner: String,
+    /// Where data files of the inventory are kept until they are decoded.
+    pub scratch: Scratch,
 }
 
 /// A group whose manifest is in S3.
@@ -162,6 +170,12 @@ impl Pass<'_> {
 }
 
 impl GroupRequest {
+    /// The claim of its run, for rows that a claim names so.
+    fn claim(&self, inventory: InventoryRef) -> RunClaim {
+        let Self { run, select, group, archive, owner, .. } = self;
+        RunClaim::new(run.clone(), inventory, select.clone(), group.clone(), archive.clone(), owner.clone())
+    }
+
     fn pass(&self) -> Pass<'_> {
         let Self { run, destination, manifest_storage_class, .. } = self;
         Pass { run, number: 0, destination, manifest_storage_class }
@@ -176,23 +190,30 @@ pub async fn group<Q: Queue>(
     queue: Option<&Q>,
     mut on_group: impl FnMut(&GroupMade) + Send,
 ) -> Result<Grouped, GroupError> {
-    let rows = OpenOrigin::open(s3, request).await?;
-    let claim = RunClaim::new(
-        request.run.clone(),
-        rows.reference(),
-        request.select.clone(),
-        request.group.clone(),
-        request.archive.clone(),
-        request.owner.clone(),
-    );
-    let mut resumed = claim::exists(s3, &request.destination, &claim).await?;
     let pass = request.pass();
-    if resumed && let Some(summary) = summary::find(s3, pass).await? {
-        tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped already");
-        let manifests = resume::manifests(s3, pass).await?;
-        let archived = receipts::list(s3, &request.destination, &request.run).await?;
-        return resume::resume(pass, summary, manifests, &archived, queue, &mut on_group).await;
+    // What a restart needs is looked for before the inventory, which may have expired since.
+    let found = claim::find(s3, &request.destination, &request.run).await?;
+    if let Some(found) = &found {
+        let named = InventoryRef { manifest: request.origin.address().clone(), ..found.inventory.clone() };
+        claim::compare(&request.destination, &request.claim(named.clone()), found)?;
+        if let Some(summary) = summary::find(s3, pass).await? {
+            let reference = reference(s3, request, named).await?;
+            claim::compare(&request.destination, &request.claim(reference), found)?;
+            tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped already");
+            let manifests = resume::manifests(s3, pass).await?;
+            let archived = receipts::list(s3, &request.destination, &request.run).await?;
+            return resume::resume(pass, summary, manifests, &archived, queue, &mut on_group).await;
+        }
     }
+    let rows = OpenOrigin::open(s3, request).await.map_err(|cause| match &found {
+        Some(_) => GroupError::Unfinished { run: request.run.clone(), cause: Box::new(cause) },
+        None => cause,
+    })?;
+    let claim = request.claim(rows.reference());
+    if let Some(found) = &found {
+        claim::compare(&request.destination, &claim, found)?;
+    }
+    let mut resumed = found.is_some();
     // Before the name is taken: an inventory that cannot be read must not hold it.
     rows.check(s3).await?;
     if !resumed {
@@ -203,7 +224,7 @@ pub async fn group<Q: Queue>(
     } else {
         Earlier::Nothing
     };
-    let batches = rows.batches(s3);
+    let batches = rows.batches(s3, request.scratch.clone());
     let limits = request.group.clone();
     let published = publish::publish(s3, pass, limits, earlier, batches, queue, &mut on_group).await?;
     summary::write(s3, pass, &published.summary).await?;
@@ -213,6 +234,41 @@ pub async fn group<Q: Queue>(
         already_archived: published.already_archived,
         resumed,
     })
+}
+
+/// How a claim names the rows of a run that is grouped already: as they are now, or by their address alone if they are
+/// gone, as `named`.
+async fn reference(s3: &S3, request: &GroupRequest, named: InventoryRef) -> Result<InventoryRef, GroupError> {
+    let gone = |cause: &dyn fmt::Display| {
+        tracing::warn!(
+            origin = %request.origin, %cause,
+            "the run is grouped already, but its rows cannot be read again: only their address was compared"
+        );
+    };
+    match &request.origin {
+        Origin::Inventory(address) => match s3.head(address).await {
+            Ok(Some(head)) => {
+                let etag = head.e_tag().map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
+                Ok(InventoryRef { etag: etag.unwrap_or(named.etag), ..named })
+            }
+            Ok(None) => {
+                gone(&"it does not exist");
+                Ok(named)
+            }
+            Err(error) => {
+                gone(&error);
+                Ok(named)
+            }
+        },
+        Origin::Manifests(prefix) => match Given::open(s3, prefix, request).await {
+            Ok(given) => Ok(given.reference()),
+            Err(error @ (GroupError::Read(_) | GroupError::NoBucket(_) | GroupError::NoManifests(_))) => {
+                gone(&error);
+                Ok(named)
+            }
+            Err(error) => Err(error),
+        },
+    }
 }
 
 /// An origin that was found.
@@ -253,10 +309,10 @@ impl OpenOrigin {
     }
 
     /// Gives the selected rows, batch by batch; `None` at the end. It blocks: not for the executor.
-    fn batches(self, s3: &S3) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
+    fn batches(self, s3: &S3, scratch: Scratch) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
         match self {
             Self::Inventory(inventory, selection) => {
-                let mut batches = inventory.batches(s3, move |rows| Batch::of(rows, &selection));
+                let mut batches = inventory.batches(s3, scratch, move |rows| Batch::of(rows, &selection));
                 Box::new(move || Ok(batches.next_batch()?))
             }
             Self::Manifests(given) => Box::new(given.batches(s3)),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
-use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns};
+use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, MD5_METADATA, ROWS_METADATA};
 use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{GroupOptions, RunSummary, S3Address};
@@ -156,8 +156,13 @@ impl Publisher<'_> {
         let storage_class = self.pass.manifest_storage_class.to_owned();
         let (s3, resumed) = (self.s3.clone(), self.resumed);
         async move {
-            let etag = put_manifest(&s3, &address, &group.manifest, &storage_class, resumed).await?;
-            Ok(PutGroup { group, manifest: ManifestRef::new(address, Some(etag)) })
+            let hashed = group.manifest.clone();
+            let md5 = tokio::task::spawn_blocking(move || HEXLOWER.encode(&Md5::digest(&hashed)));
+            let md5 = md5.await.map_err(|_| GroupError::Stopped)?;
+            let content = Content { bytes: &group.manifest, rows: group.objects, md5: &md5 };
+            let etag = put_manifest(&s3, &address, &content, &storage_class, resumed).await?;
+            let manifest = ManifestRef::new(address, Some(etag)).with_content(group.objects, md5);
+            Ok(PutGroup { group, manifest })
         }
     }
 }
@@ -167,26 +172,34 @@ struct PutGroup {
     manifest: ManifestRef,
 }
 
+/// A manifest to put.
+struct Content<'a> {
+    bytes: &'a Bytes,
+    rows: u64,
+    /// MD5 of the bytes in hex.
+    md5: &'a str,
+}
+
 /// Puts a manifest, unless the same one is there; gives its ETag. Another one under its key is an error.
 async fn put_manifest(
     s3: &S3,
     address: &S3Address,
-    manifest: &Bytes,
+    manifest: &Content<'_>,
     storage_class: &str,
     look_first: bool,
 ) -> Result<String, GroupError> {
     if look_first && let Some(etag) = find_same(s3, address, manifest).await? {
         return Ok(etag);
     }
-    let columns = Columns::full().to_string();
+    let (columns, rows) = (Columns::full().to_string(), manifest.rows.to_string());
     let put = Put {
         if_none_match: true,
         storage_class: Some(storage_class),
-        metadata: &[(COLUMNS_METADATA, &columns)],
+        metadata: &[(COLUMNS_METADATA, &columns), (ROWS_METADATA, &rows), (MD5_METADATA, manifest.md5)],
         content_type: Some("text/csv"),
         ..Put::default()
     };
-    match put_once(s3, address, manifest, &put).await? {
+    match put_once(s3, address, manifest.bytes, &put).await? {
         PutOnce::Written(etag) => Ok(etag),
         PutOnce::Unsure(error) => match find_same(s3, address, manifest).await? {
             Some(etag) => Ok(etag),
@@ -196,22 +209,24 @@ async fn put_manifest(
 }
 
 /// The ETag of the same manifest, where it is there.
-async fn find_same(s3: &S3, address: &S3Address, manifest: &Bytes) -> Result<Option<String>, GroupError> {
+async fn find_same(s3: &S3, address: &S3Address, manifest: &Content<'_>) -> Result<Option<String>, GroupError> {
     let Some(head) = s3.head(address).await.map_err(GroupError::Destination)? else { return Ok(None) };
     let foreign = || GroupError::ForeignManifest(address.clone());
-    let columns = head.metadata().and_then(|metadata| metadata.get(COLUMNS_METADATA));
+    let said = |name| head.metadata().and_then(|metadata| metadata.get(name)).map(String::as_str);
     let size = head.content_length().and_then(|n| usize::try_from(n).ok());
-    if size != Some(manifest.len()) || columns != Some(&Columns::full().to_string()) {
+    // Earlier releases wrote neither rows nor MD5.
+    let rows = said(ROWS_METADATA).is_none_or(|rows| rows == manifest.rows.to_string());
+    let md5 = said(MD5_METADATA).is_none_or(|md5| md5 == manifest.md5);
+    let columns = said(COLUMNS_METADATA) == Some(&Columns::full().to_string());
+    if size != Some(manifest.bytes.len()) || !(columns && rows && md5) {
         return Err(foreign());
     }
     let etag = head.e_tag().unwrap_or_default().trim_matches('"').to_owned();
-    let hashed = manifest.clone();
-    let md5 = tokio::task::spawn_blocking(move || HEXLOWER.encode(&Md5::digest(&hashed)));
-    if md5.await.map_err(|_| GroupError::Stopped)? == etag {
+    if manifest.md5 == etag {
         return Ok(Some(etag));
     }
     // Encrypted with a KMS key, the ETag is no MD5: only the bytes tell.
-    let limit = manifest.len() as u64;
+    let limit = manifest.bytes.len() as u64;
     let (found, etag) = s3.get_bytes(address, Some(&etag), limit).await.map_err(GroupError::Destination)?;
-    if found == *manifest { Ok(Some(etag)) } else { Err(foreign()) }
+    if found == *manifest.bytes { Ok(Some(etag)) } else { Err(foreign()) }
 }

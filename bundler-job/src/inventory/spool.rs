@@ -18,16 +18,15 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::{DataFile, Inventory, InventoryError};
 use crate::bundle::budget::{Budget, Permit};
-use crate::s3::{ErrorKind, S3, S3Error};
+use crate::s3::{ErrorKind, Opened, S3, S3Error};
 
 /// Data files that are downloaded ahead of the decoder, at most: more save no time.
 const FILES_AHEAD: usize = 8;
 /// Chunks between a GET and the thread that writes them: at some 16 to 64 KiB each, a megabyte at most.
 const CHUNKS_AHEAD: usize = 16;
-/// Downloads of a file whose bytes are not those of the manifest.
+/// Downloads of a file that did not come, or whose bytes are not those of the manifest. Each request has the SDK's own
+/// retries besides.
 pub(super) const DOWNLOADS: u32 = 3;
-/// Downloads of a file that S3 did not return. Each request has the SDK's own retries.
-const REQUESTS: u32 = 2;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// Where data files are kept until they are decoded.
@@ -105,7 +104,7 @@ async fn spool(s3: &S3, file: &DataFile, address: &S3Address, directory: &Path) 
         downloads += 1;
         let allowed = match &error {
             InventoryError::FileChecksum { .. } | InventoryError::Damaged(_) => DOWNLOADS,
-            InventoryError::Read(error) if error.kind == ErrorKind::Transient => REQUESTS,
+            InventoryError::Read(error) if error.kind == ErrorKind::Transient => DOWNLOADS,
             _ => 1,
         };
         if downloads >= allowed {
@@ -121,7 +120,7 @@ async fn download(s3: &S3, file: &DataFile, address: &S3Address, directory: &Pat
         ErrorKind::Precondition => InventoryError::FileReplaced(address.clone()),
         _ => InventoryError::Read(error),
     };
-    let (mut body, etag) = s3.open(address, None).await.map_err(failed)?;
+    let Opened { mut body, etag, .. } = s3.open(address, None).await.map_err(failed)?;
     let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
     let writing = {
         let directory = directory.to_owned();
@@ -137,8 +136,7 @@ async fn download(s3: &S3, file: &DataFile, address: &S3Address, directory: &Pat
     }
     drop(sender);
     let written = writing.await.map_err(|_| InventoryError::Stopped)?;
-    let (bytes, md5) =
-        written.map_err(|cause| InventoryError::Scratch { directory: directory.to_owned(), cause })?;
+    let (bytes, md5) = written.map_err(|cause| InventoryError::Scratch { directory: directory.to_owned(), cause })?;
     compare(file, address, size, md5, &etag).map(|()| bytes)
 }
 
@@ -156,14 +154,9 @@ fn write(directory: &Path, mut chunks: mpsc::Receiver<Bytes>) -> io::Result<(Fil
 
 /// Whether these are the bytes that the manifest names. The size in S3 was compared before, so that another one is the
 /// transport's.
-fn compare(
-    file: &DataFile,
-    address: &S3Address,
-    size: u64,
-    md5: [u8; 16],
-    etag: &str,
-) -> Result<(), InventoryError> {
-    let damaged = |detail| InventoryError::Damaged(S3Error::local("GetObject", address.clone(), ErrorKind::Transient, detail));
+fn compare(file: &DataFile, address: &S3Address, size: u64, md5: [u8; 16], etag: &str) -> Result<(), InventoryError> {
+    let damaged =
+        |detail| InventoryError::Damaged(S3Error::local("GetObject", address.clone(), ErrorKind::Transient, detail));
     if size != file.size.bytes() {
         let many = if size > file.size.bytes() { "more" } else { "fewer" };
         return Err(damaged(format!("{many} bytes came than the {} of the manifest", file.size.bytes())));

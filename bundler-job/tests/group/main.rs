@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 mod command;
+mod damaged;
 mod given;
 mod grouping;
 mod resuming;

@@ -163,8 +163,9 @@ async fn rows_that_are_worth_it_become_groups_of_the_next_pass() {
     assert_eq!((world.summary_of(1).await, &planned.summary), (Some(summary.clone()), &summary));
     assert_eq!((planned.sent, planned.already_archived, planned.resumed), (3, 0, false));
     assert!(sent.iter().all(|message| message.etag.as_ref().is_some_and(|etag| etag.len() == 32)));
-    // Claim, summary before, summary of its own, and dead letters with rows to retry; the inventory is not read.
-    assert_eq!(world.proxy.count(Operation::GetObject), 5);
+    // Claim, summary before, summary of its own before and after its PUT, and dead letters with rows to retry; the
+    // inventory is not read.
+    assert_eq!(world.proxy.count(Operation::GetObject), 6);
     let (again, sent) = world.plan(1).await.unwrap();
     assert_eq!((again.summary, again.resumed, sent.len()), (summary, true, 3));
 }
@@ -361,6 +362,8 @@ async fn a_pass_that_died_half_way_is_finished_and_only_what_is_missing_is_sent(
     world.assert_went_on(&before, &[&manifest(1, 3), "logs/runs/run.retry1.done.json"]);
     world.proxy.clear_log();
     let (again, resent) = world.plan(1).await.unwrap();
+    // What is found again is announced without the rows and the MD5, which its metadata has.
+    let sent: Vec<_> = sent.into_iter().map(|it| ManifestRef { rows: None, md5: None, ..it }).collect();
     assert_eq!((again.summary, resent), (planned.summary, sent));
     assert_eq!(world.proxy.count(Operation::PutObject), 0);
 }

@@ -9,6 +9,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use s3bundler::args::Destination;
 use s3bundler::group::{GroupError, GroupRequest, Grouped, Origin, group};
+use s3bundler::inventory::Scratch;
 use s3bundler::queue::{Delivery, Queue, QueueError};
 use s3bundler::s3::{PathStyle, RequestOptions, S3, S3Options};
 use s3bundler_contract::group_manifest::{Columns, KeyEncoding, RowReader};
@@ -167,6 +168,7 @@ pub(crate) fn request_of(origin: Origin) -> GroupRequest {
         archive: ArchiveOptions::default(),
         manifest_storage_class: "STANDARD".to_owned(),
         owner: "the first".to_owned(),
+        scratch: Scratch::new(None, None).unwrap(),
     }
 }
 

@@ -1,0 +1,96 @@
+//! Data files that are damaged on the way, and inventories that have expired.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use s3bundler::group::{GroupError, Origin};
+use s3bundler_contract::ExitCode;
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::{Inventory, Published, Synthetic};
+use s3bundler_testbed::proxy::{Fault, Operation, Seen};
+
+use crate::world::{ARCHIVE, INVENTORIES, World, request};
+
+async fn publish(world: &World) -> Published {
+    Inventory::new("source", INVENTORIES).publish(&world.client, Synthetic::rows(35)).await.unwrap()
+}
+
+/// The fault of the first `times` GETs of the data file.
+fn fault_of_data(published: &Published, fault: Fault, times: usize) -> impl Fn(&Seen) -> Fault + use<> {
+    let (key, seen_before) = (published.files[0].key.clone(), Arc::new(AtomicUsize::new(0)));
+    move |seen| {
+        let is_data = seen.operation == Operation::GetObject && seen.key() == key;
+        if is_data && seen_before.fetch_add(1, Ordering::Relaxed) < times { fault.clone() } else { Fault::Forward }
+    }
+}
+
+#[tokio::test]
+async fn a_data_file_that_was_damaged_on_the_way_is_downloaded_again() {
+    let world = World::start().await;
+    let published = publish(&world).await;
+    world.proxy.rule(fault_of_data(&published, Fault::CorruptBody(20), 2));
+    let (grouped, sent) = world.group(&request(&published)).await.unwrap();
+    assert_eq!((grouped.summary.objects, grouped.summary.groups, sent.len()), (35, 4, 4));
+}
+
+#[tokio::test]
+async fn of_a_data_file_that_stays_damaged_no_row_is_used() {
+    let world = World::start().await;
+    let published = publish(&world).await;
+    let mut request = request(&published);
+    // Each row would be a group at once.
+    request.group.max_objects = 1;
+    world.proxy.rule(fault_of_data(&published, Fault::CorruptBody(20), usize::MAX));
+    let error = world.refuse(&request).await;
+    assert!(error.to_string().contains(&published.files[0].key), "{error}");
+    assert_eq!(error.exit(), ExitCode::Download, "{error}");
+    let groups = client::list_keys(&world.client, ARCHIVE, "logs/groups/").await.unwrap();
+    assert!(groups.is_empty(), "{groups:?}");
+
+    world.proxy.forward_all();
+    assert_eq!(world.group(&request).await.unwrap().0.summary.groups, 35, "the name is not used up");
+}
+
+#[tokio::test]
+async fn a_run_that_is_grouped_goes_on_without_its_inventory() {
+    let world = World::start().await;
+    let published = publish(&world).await;
+    let mut request = request(&published);
+    let (first, _) = world.group(&request).await.unwrap();
+    for key in client::list_keys(&world.client, INVENTORIES, "").await.unwrap() {
+        world.client.delete_object().bucket(INVENTORIES).key(&key).send().await.unwrap();
+    }
+    let (again, sent) = world.group(&request).await.unwrap();
+    assert_eq!((again.summary, again.resumed, sent.len()), (first.summary, true, 4));
+
+    // The claim still counts: options, and the address of the inventory.
+    request.group.max_objects = 2;
+    let error = world.refuse(&request).await;
+    assert!(matches!(error, GroupError::NameTaken { difference: "other group limits", .. }), "{error}");
+    request.group.max_objects = 10;
+    request.origin = Origin::Inventory(format!("s3://{INVENTORIES}/another/manifest.json").parse().unwrap());
+    let error = world.refuse(&request).await;
+    assert!(matches!(error, GroupError::NameTaken { difference: "another inventory", .. }), "{error}");
+
+    // Without the summary the rows are needed.
+    world.client.delete_object().bucket(ARCHIVE).key("logs/runs/run.done.json").send().await.unwrap();
+    request.origin = Origin::Inventory(published.manifest.parse().unwrap());
+    let error = world.refuse(&request).await;
+    assert!(matches!(error, GroupError::Unfinished { .. }), "{error}");
+    assert_eq!(error.exit(), ExitCode::Unreadable);
+}
+
+#[tokio::test]
+async fn a_manifest_and_its_message_carry_rows_and_md5() {
+    let world = World::start().await;
+    let (_, sent) = world.group(&request(&publish(&world).await)).await.unwrap();
+    let rows: Vec<_> = sent.iter().map(|message| message.rows).collect();
+    assert_eq!(rows, [Some(10), Some(10), Some(10), Some(5)]);
+    for message in sent {
+        let head = world.client.head_object().bucket(ARCHIVE).key(&message.key).send().await.unwrap();
+        let metadata = head.metadata().unwrap();
+        assert_eq!(metadata.get("rows").map(String::as_str), message.rows.map(|rows| rows.to_string()).as_deref());
+        assert_eq!(metadata.get("md5"), message.md5.as_ref());
+        assert_eq!(head.e_tag().unwrap().trim_matches('"'), message.md5.unwrap());
+    }
+}
