@@ -274,15 +274,42 @@ async fn with_tag_faults(fault: impl Fn(u64) -> Fault + Send + Sync + 'static) -
     (bench, done)
 }
 
-/// The tags and headers of the large object in the catalog.
-async fn cataloged(bench: &Bench) -> (Vec<(String, String)>, Option<String>) {
+async fn catalog(bench: &Bench) -> s3bundler::catalog::Catalog {
     let keys = bench.world.keys_of(&bench.bucket, "catalog").await;
     let bytes = client::get_bytes(&bench.world.s3, &bench.bucket, &keys[0]).await.unwrap();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&bytes).unwrap();
-    let catalog = s3bundler::catalog::Catalog::open(file).unwrap();
+    s3bundler::catalog::Catalog::open(file).unwrap()
+}
+
+/// The tags and headers of the large object in the catalog.
+async fn cataloged(bench: &Bench) -> (Vec<(String, String)>, Option<String>) {
+    let catalog = catalog(bench).await;
     let entry = catalog.entries().unwrap().map(Result::unwrap).find(|entry| entry.row.key == key(LARGE)).unwrap();
     (entry.tags.into_iter().collect(), entry.headers.get("s3bundler-missing-tags").cloned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sha256_of_every_object_is_in_the_catalog_if_asked_for() {
+    for asked in [true, false] {
+        let bench = Bench::in_parts().await;
+        let program = if asked { bench.program().arg("--sha256") } else { bench.program() };
+        let done = program.run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        let catalog = catalog(&bench).await;
+        let mut archived = 0;
+        for entry in catalog.entries().unwrap().map(Result::unwrap) {
+            let expected = if matches!(entry.outcome, s3bundler::catalog::Outcome::Archived(_)) && asked {
+                archived += 1;
+                let bytes = client::get_bytes(&bench.world.s3, SOURCE, &entry.row.key).await.unwrap();
+                Some(data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes)))
+            } else {
+                None
+            };
+            assert_eq!(entry.sha256, expected, "{}", entry.row.key);
+        }
+        assert!(!asked || archived == 4, "{archived}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,7 @@ fn entry(n: u64, state: &mut u64) -> Entry {
         metadata: [("random".to_owned(), random(state, METADATA_BYTES))].into(),
         tags: Map::new(),
         detail: None,
+        sha256: None,
     }
 }
 

@@ -5,8 +5,8 @@
 ///
 /// `checksum` is the MD5 of the object in hex; `metadata`, `tags`, `headers` and `checksums` are JSON objects;
 /// `offset` and `length` are the byte range of the archive to GET, `skip` the bytes to drop after decompressing it.
-/// `detail` is the error code of a failed object.
-pub const COLUMNS: [&str; 18] = [
+/// `detail` is the error code of a failed object, `sha256` the SHA-256 of the object in hex if the run asked for it.
+pub const COLUMNS: [&str; 19] = [
     "bucket",
     "key",
     "size",
@@ -25,4 +25,5 @@ pub const COLUMNS: [&str; 18] = [
     "headers",
     "checksums",
     "detail",
+    "sha256",
 ];

@@ -100,6 +100,10 @@ pub struct WorkArgs {
     /// as much as there is.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE", help_heading = "Work")]
     pub scratch_size: Option<ByteSize>,
+    /// Compute the SHA-256 of each archived object, for the column sha256 of catalog and index. Default: off, because it costs
+    /// CPU; archives for auditors turn it on.
+    #[arg(long, env = "S3BUNDLER_SHA256", help_heading = "Work")]
+    pub sha256: bool,
     /// Seconds to wait for the first byte of an object before it is asked for on another connection. Default: 10. A store
     /// that reads from slow disks may need 60.
     #[arg(long, env = "S3BUNDLER_FIRST_BYTE_TIMEOUT", default_value_t = 10, value_name = "SECONDS",

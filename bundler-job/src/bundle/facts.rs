@@ -10,6 +10,8 @@ use crate::catalog::Map;
 pub struct Facts {
     /// MD5 in hex.
     pub md5: Option<String>,
+    /// SHA-256 in hex, if it was asked for.
+    pub sha256: Option<String>,
     /// The source's own checksums.
     pub checksums: Map,
     /// Content headers.
@@ -37,6 +39,7 @@ pub fn facts(output: &mut GetObjectOutput) -> Facts {
     let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
     Facts {
         md5: None,
+        sha256: None,
         checksums: source_checksums(output),
         headers,
         metadata: output.metadata.take().unwrap_or_default().into_iter().collect(),

@@ -144,6 +144,8 @@ pub struct Fetcher {
     pub scratch: PathBuf,
     /// Who copies objects that are too large.
     pub copier: Copier,
+    /// Whether to compute the SHA-256 of each object.
+    pub sha256: bool,
     /// Who reads tags.
     pub tags: Tags,
     /// Who asks about buckets whose objects fail.

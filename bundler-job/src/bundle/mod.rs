@@ -90,6 +90,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Room there for the objects of all groups; as much as there is unless given.
     pub scratch_size: Option<ByteSize>,
+    /// Whether catalogs have the SHA-256 of each object.
+    pub sha256: bool,
 }
 
 impl Settings {
@@ -116,6 +118,7 @@ impl Settings {
             memory: budget::budget(work.memory),
             scratch,
             scratch_size: work.scratch_size,
+            sha256: work.sha256,
         })
     }
 }
@@ -266,6 +269,7 @@ impl Bundler {
             limiters: Arc::clone(&self.limiters),
             scratch: scratch.clone(),
             copier: copier.clone(),
+            sha256: self.settings.sha256,
             tags: self.tags.clone(),
             asker: self.asker.clone(),
             scope: Arc::clone(scope),

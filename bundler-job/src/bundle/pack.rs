@@ -142,6 +142,7 @@ impl Packer {
             metadata: facts.metadata,
             tags: facts.tags,
             detail: detail.clone(),
+            sha256: facts.sha256,
         };
         let name = |names: &mut MemberNames| names.name(&row.bucket, &row.key, row.version_id.as_deref());
         let (data, file) = match content {

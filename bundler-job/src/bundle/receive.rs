@@ -4,7 +4,9 @@ use std::io::Seek as _;
 use std::sync::Arc;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use data_encoding::HEXLOWER;
 use s3bundler_contract::{Row, S3Address};
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::budget::Budget;
@@ -37,6 +39,21 @@ pub(super) struct InFlight<'a> {
     pub(super) limiter: &'a Arc<Limiter>,
     pub(super) turn: Turn,
     pub(super) slot: Option<Slot>,
+}
+
+/// The SHA-256 of an object, if it is asked for.
+struct Sha256Of(Option<Sha256>);
+
+impl Sha256Of {
+    fn update(&mut self, bytes: &[u8]) {
+        if let Some(hash) = &mut self.0 {
+            hash.update(bytes);
+        }
+    }
+
+    fn finish(self) -> Option<String> {
+        self.0.map(|hash| HEXLOWER.encode(&hash.finalize()))
+    }
 }
 
 impl Fetcher {
@@ -78,6 +95,7 @@ impl Fetcher {
             return Ok(Done::TooLarge);
         }
 
+        let mut hash = Sha256Of(self.sha256.then(Sha256::new));
         let content = match body.length() {
             Length::Known(size) if fits(fetched, size, room) => {
                 if let Some(place) = &mut fetched.held.scratch {
@@ -85,17 +103,19 @@ impl Fetcher {
                 }
                 let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
                 while let Some(chunk) = body.next().await.map_err(trouble)? {
+                    hash.update(&chunk);
                     data.extend_from_slice(&chunk);
                 }
                 Content::Memory(data)
             }
             length => {
                 make_room(fetched, length, &mut slot).await?;
-                Content::Scratch(self.spill(&mut body).await?)
+                Content::Scratch(self.spill(&mut body, &mut hash).await?)
             }
         };
         let whole = body.into_whole().map_err(trouble)?;
         facts.md5 = Some(whole.md5);
+        facts.sha256 = hash.finish();
         if tags {
             let requests = (&client, &*self.limiters);
             self.tags.read(requests, &fetched.row, (asked.as_deref(), version.as_deref()), &mut facts).await?;
@@ -137,11 +157,12 @@ impl Fetcher {
         output.map_err(trouble)
     }
 
-    async fn spill(&self, body: &mut Body) -> Result<std::fs::File, Trouble> {
+    async fn spill(&self, body: &mut Body, hash: &mut Sha256Of) -> Result<std::fs::File, Trouble> {
         let failed = |cause| Trouble::Group(FetchError::Scratch { path: self.scratch.clone(), cause });
         let file = tempfile::tempfile_in(&self.scratch).map_err(failed)?;
         let mut file = tokio::fs::File::from_std(file);
         while let Some(chunk) = body.next().await.map_err(trouble)? {
+            hash.update(&chunk);
             file.write_all(&chunk).await.map_err(failed)?;
         }
         file.flush().await.map_err(failed)?;

@@ -57,6 +57,7 @@ impl<W: Write> IndexWriter<W> {
             json(&entry.headers)?,
             json(&entry.checksums)?,
             text(&entry.detail),
+            text(&entry.sha256),
         ];
         self.csv.write_record(chosen(&fields, self.has)).map_err(into_io)
     }
@@ -109,6 +110,7 @@ mod tests {
             metadata: Map::new(),
             tags: Map::new(),
             detail: None,
+            sha256: None,
         }
     }
 
@@ -116,6 +118,7 @@ mod tests {
     fn the_index_begins_with_the_seeds_columns_and_quotes_what_needs_it() {
         let mut archived = entry("a,\"b\"\n", Outcome::Archived(Place { offset: 512, length: 3, skip: 0 }));
         archived.md5 = Some("900150983cd24fb0d6963f7d28e17f72".to_owned());
+        archived.sha256 = Some("ba78".to_owned());
         archived.metadata = [("x".to_owned(), "\"1\"".to_owned()), ("a".to_owned(), "2".to_owned())].into();
         let mut failed = entry("f", Outcome::Failed(Reason::Glacier));
         failed.detail = Some("InvalidObjectState".to_owned());
@@ -128,11 +131,11 @@ mod tests {
             text,
             concat!(
                 "bucket,key,size,lastmodified,checksum,metadata,tags,outcome,archive,offset,length,skip,versionid,",
-                "etag,storageclass,headers,checksums,detail\n",
+                "etag,storageclass,headers,checksums,detail,sha256\n",
                 "b,\"a,\"\"b\"\"\n\",3,2026-11-22T01:00:00.000Z,900150983cd24fb0d6963f7d28e17f72,",
-                "\"{\"\"a\"\":\"\"2\"\",\"\"x\"\":\"\"\\\"\"1\\\"\"\"\"}\",,archived,p/g-a.tar,512,3,0,,e,STANDARD,,,\n",
-                "b,c,3,2026-11-22T01:00:00.000Z,,,,copied,p/objects/c~0,,,,,e,STANDARD,,,\n",
-                "b,f,3,2026-11-22T01:00:00.000Z,,,,Glacier,,,,,,e,STANDARD,,,InvalidObjectState\n",
+                "\"{\"\"a\"\":\"\"2\"\",\"\"x\"\":\"\"\\\"\"1\\\"\"\"\"}\",,archived,p/g-a.tar,512,3,0,,e,STANDARD,,,,ba78\n",
+                "b,c,3,2026-11-22T01:00:00.000Z,,,,copied,p/objects/c~0,,,,,e,STANDARD,,,,\n",
+                "b,f,3,2026-11-22T01:00:00.000Z,,,,Glacier,,,,,,e,STANDARD,,,InvalidObjectState,\n",
             )
         );
     }

@@ -64,6 +64,8 @@ pub struct Entry {
     /// The error code of a dead letter, or a word for a failure without one; absent for other rows and in catalogs of
     /// earlier releases.
     pub detail: Option<String>,
+    /// SHA-256 in hex of an archived object, if it was asked for; absent in catalogs of earlier releases.
+    pub sha256: Option<String>,
 }
 
 impl Entry {

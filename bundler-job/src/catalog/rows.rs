@@ -29,6 +29,7 @@ pub(super) struct Batch {
     metadata: MapArray,
     tags: MapArray,
     detail: Option<StringArray>,
+    sha256: Option<StringArray>,
 }
 
 impl Batch {
@@ -58,6 +59,7 @@ impl Batch {
             metadata: map("metadata")?,
             tags: map("tags")?,
             detail: batch.column_by_name("detail").map(|_| text("detail")).transpose()?,
+            sha256: batch.column_by_name("sha256").map(|_| text("sha256")).transpose()?,
         })
     }
 
@@ -97,6 +99,7 @@ impl Batch {
             metadata: map(&self.metadata, at)?,
             tags: map(&self.tags, at)?,
             detail: self.detail.as_ref().and_then(|detail| text(detail, at)),
+            sha256: self.sha256.as_ref().and_then(|sha256| text(sha256, at)),
         };
         Ok((entry, archive))
     }

@@ -43,7 +43,7 @@ fn map_type() -> DataType {
 
 /// Columns that catalogs of earlier releases lack. What is derived from such a catalog lacks them, too, so that an index
 /// stays what its catalog says.
-pub(super) const LATER: [&str; 1] = ["detail"];
+pub(super) const LATER: [&str; 2] = ["detail", "sha256"];
 
 /// The columns.
 pub(super) fn schema() -> Schema {
@@ -68,6 +68,7 @@ pub(super) fn schema() -> Schema {
         Field::new("metadata", map_type(), false),
         Field::new("tags", map_type(), false),
         Field::new("detail", DataType::Utf8, true),
+        Field::new("sha256", DataType::Utf8, true),
     ])
 }
 

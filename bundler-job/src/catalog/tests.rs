@@ -48,6 +48,7 @@ fn entry(key: &str, outcome: Outcome) -> Entry {
         metadata: Map::new(),
         tags: Map::new(),
         detail: None,
+        sha256: None,
     }
 }
 
@@ -372,6 +373,7 @@ prop_compose! {
         etag in proptest::option::of("[0-9a-f]{32}(-[0-9]{1,3})?"),
         class in proptest::option::of("STANDARD|GLACIER_IR"),
         md5 in proptest::option::of("[0-9a-f]{32}"),
+        sha256 in proptest::option::of("[0-9a-f]{64}"),
         detail in proptest::option::of("[A-Za-z0-9. ]{1,20}"),
         outcome in any_outcome(),
         (checksums, headers, metadata, tags) in (any_map(), any_map(), any_map(), any_map()),
@@ -380,7 +382,7 @@ prop_compose! {
             seconds.map(|it| format!("{:.3}", jiff::Timestamp::from_second(it).expect("of this century")));
         let row =
             Row { bucket: "src".to_owned(), key, size, version_id, last_modified, etag, storage_class: class };
-        Entry { row, listed_version, outcome, md5, checksums, headers, metadata, tags, detail }
+        Entry { row, listed_version, outcome, md5, checksums, headers, metadata, tags, detail, sha256 }
     }
 }
 

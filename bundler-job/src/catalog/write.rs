@@ -129,7 +129,7 @@ fn text_bytes(entry: &Entry) -> usize {
     let row = &entry.row;
     row.bucket.len()
         + row.key.len()
-        + [&row.version_id, &row.last_modified, &row.etag, &row.storage_class, &entry.md5, &entry.detail]
+        + [&row.version_id, &row.last_modified, &row.etag, &row.storage_class, &entry.md5, &entry.detail, &entry.sha256]
             .map(optional)
             .into_iter()
             .sum::<usize>()
@@ -160,6 +160,7 @@ struct Columns {
     metadata: MapColumn,
     tags: MapColumn,
     detail: StringBuilder,
+    sha256: StringBuilder,
 }
 
 impl Columns {
@@ -189,6 +190,7 @@ impl Columns {
             metadata: map(),
             tags: map(),
             detail: StringBuilder::new(),
+            sha256: StringBuilder::new(),
         }
     }
 
@@ -225,6 +227,7 @@ impl Columns {
         append_map(&mut self.metadata, &entry.metadata)?;
         append_map(&mut self.tags, &entry.tags)?;
         self.detail.append_option(entry.detail.as_deref());
+        self.sha256.append_option(entry.sha256.as_deref());
         self.rows += 1;
         Ok(())
     }
@@ -251,6 +254,7 @@ impl Columns {
             Arc::new(self.metadata.finish()),
             Arc::new(self.tags.finish()),
             Arc::new(self.detail.finish()),
+            Arc::new(self.sha256.finish()),
         ]
     }
 }

@@ -64,6 +64,7 @@ fn entry(key: &str, data: &[u8], place: Place) -> Entry {
         metadata: Map::new(),
         tags: Map::new(),
         detail: None,
+        sha256: None,
     }
 }
 

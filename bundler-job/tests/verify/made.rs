@@ -250,6 +250,7 @@ impl MadeRun {
                 metadata: [("name".to_owned(), "value, \"quoted\"".to_owned())].into(),
                 tags: Map::new(),
                 detail: None,
+                sha256: None,
             });
         }
         archive.extend(self.compressed(&[0; 1024]));
