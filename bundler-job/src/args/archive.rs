@@ -71,9 +71,9 @@ pub struct WorkArgs {
     /// GETs in flight for each source bucket; found by itself unless given.
     #[arg(long, env = "S3BUNDLER_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Work")]
     pub concurrency: Option<u16>,
-    /// Maximum number of requests a second to each source bucket: GETs of objects and of tags, HEADs and copies of this
-    /// process together. Default: no limit, the process adapts to what the bucket accepts. Several processes each have a limit
-    /// of their own. Example: 500.
+    /// Maximum number of requests a second to each source bucket: GETs of objects and of their tags, of this process.
+    /// Default: no limit, the process adapts to what the bucket accepts. Several processes each have a limit of their own.
+    /// Example: 500.
     #[arg(long, env = "S3BUNDLER_MAX_REQUESTS_PER_SECOND", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), help_heading = "Work")]
     pub max_requests_per_second: Option<u32>,
