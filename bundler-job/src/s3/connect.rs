@@ -15,6 +15,7 @@ use s3bundler_net::answer::{RetryForeign, Service};
 use s3bundler_net::outbound::{self, OutboundError};
 
 use super::error::is_distrust;
+use super::latin1::Latin1ToUtf8;
 use super::outage::Outages;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
 
@@ -257,6 +258,7 @@ impl S3 {
                     .force_path_style(self.inner.path_style)
                     .retry_classifier(Distrust)
                     .retry_classifier(RetryForeign(Service::S3))
+                    .interceptor(Latin1ToUtf8)
                     .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })
                     .interceptor(AcceptIdentity)
                     // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.

@@ -15,6 +15,7 @@ mod body;
 mod connect;
 mod digest;
 mod error;
+mod latin1;
 mod length;
 mod objects;
 mod outage;
