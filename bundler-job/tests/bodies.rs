@@ -200,7 +200,7 @@ async fn what_a_gateway_compresses_is_not_the_object() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_was_stored_encoded_is_archived_as_it_is() {
     let bench = Bench::new().await;
-    put_in_parts(&bench.world.s3, &key(LARGE), gzip(&[b'x'; 100_000]), Some("gzip")).await;
+    put_in_parts(&bench.world.s3, &key(LARGE), gzip(&vec![b'x'; 100_000]), Some("gzip")).await;
     bench.run_whole().await;
     assert_eq!(bench.ranges(), [None]);
 }
@@ -326,9 +326,9 @@ async fn tags_that_cannot_be_had_are_recorded_as_such() {
     let html = || respond(501, &[("content-type", "text/html")], "<html>501</html>");
     let method = || Fault::FailBefore { status: 405, code: "MethodNotAllowed" };
     let gone = || Fault::FailBefore { status: 404, code: "NoSuchKey" };
-    let faults: [(fn() -> Fault, &str); 3] = [(html, "HTTP 501"), (method, "MethodNotAllowed"), (gone, "NoSuchKey")];
+    let faults = [(html(), "HTTP 501"), (method(), "MethodNotAllowed"), (gone(), "NoSuchKey")];
     for (fault, code) in faults {
-        let (bench, done) = with_tag_faults(move |_| fault()).await;
+        let (bench, done) = with_tag_faults(move |_| fault.clone()).await;
         let (tags, missing) = cataloged(&bench).await;
         assert_eq!((tags, missing.as_deref()), (vec![], Some(code)));
         assert_eq!(done.stderr.matches("tags cannot be read").count(), 1, "{done}");
@@ -348,7 +348,8 @@ async fn a_reader_that_may_not_see_tags_is_told_once() {
 async fn objects_of_unknown_size_share_a_small_scratch_directory() {
     const SIZE: usize = 3 << 20;
     let key = |n: usize| format!("object-{n:02}");
-    let mut world = World::of_objects((0..12).map(|n| (key(n), Bytes::from(vec![n as u8; SIZE])))).await;
+    let mut world =
+        World::of_objects((0..12).map(|n| (key(n), Bytes::from(vec![u8::try_from(n).unwrap(); SIZE])))).await;
     world.group_rows = 12;
     let bucket = world.destination("archive").await;
     client::create_bucket(&world.s3, "manifests").await.unwrap();
