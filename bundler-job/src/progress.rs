@@ -21,6 +21,9 @@ const TEMPLATE: &str = "{bar:16} {wide_msg}";
 /// Rates are those of about this long ago until now.
 const MEMORY: Duration = Duration::from_secs(15);
 
+/// No estimate is longer.
+const LONGEST_LEFT: Duration = Duration::from_hours(100 * 24);
+
 /// The terminal's last lines. Whoever else writes to standard error while a bar is drawn goes through
 /// [`MultiProgress::suspend`], as [`crate::logging`] does.
 pub(crate) static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -240,7 +243,9 @@ impl Rates {
     /// Until all that is known of is done.
     fn left(self, snapshot: &Snapshot) -> Option<Duration> {
         let objects = snapshot.expected.objects.checked_sub(snapshot.done.objects).filter(|left| *left > 0)?;
-        Duration::try_from_secs_f64((float(objects) / self.objects).round()).ok()
+        let left = Duration::try_from_secs_f64((float(objects) / self.objects).round()).ok()?;
+        // A rate that has almost faded says nothing of the future.
+        (left < LONGEST_LEFT).then_some(left)
     }
 }
 
@@ -334,6 +339,8 @@ mod tests {
             "75,000/150,000 objects  1,250/s  60 seconds left  768.00 MiB/2.00 GiB  12.00 MiB/s  1/3 groups"
         );
         assert_eq!(Rates::default().left(&known), None, "nothing moves");
+        let faded = Rates { objects: 75_000.0 / (200.0 * 365.0 * 86_400.0), bytes: 0.0 };
+        assert_eq!(faded.left(&known), None, "200 years");
     }
 
     #[tokio::test(start_paused = true)]
