@@ -10,10 +10,14 @@ pub(super) fn origin(service: Service, is_head: bool, response: &HttpResponse) -
     let body = response.body().bytes().unwrap_or_default();
     let is_own = match service {
         Service::S3 if is_head => is_head_of_s3(response),
-        Service::S3 => is_error_document(body) || names_region(response),
-        // The JSON protocol puts the code into the body, or into headers for clients of the query protocol.
+        Service::S3 => is_document(body, &["Error"]) || names_region(response),
+        // The JSON protocol puts the code into the body, or into headers for clients of the query protocol. Servers other
+        // than Amazon's answer a denial with the document of the query protocol whatever the client speaks.
         Service::Sqs => {
-            is_typed(body) || header("x-amzn-query-error").is_some() || header("x-amzn-errortype").is_some()
+            is_typed(body)
+                || is_document(body, &["ErrorResponse", "Response"])
+                || header("x-amzn-query-error").is_some()
+                || header("x-amzn-errortype").is_some()
         }
     };
     match (is_own, header("x-amz-delete-marker")) {
@@ -37,8 +41,8 @@ fn names_region(response: &HttpResponse) -> bool {
     matches!(response.status().as_u16(), 301 | 307) && response.headers().get("x-amz-bucket-region").is_some()
 }
 
-/// Whether a body is a whole `<Error>` document with a code ("Error responses", S3 API reference).
-fn is_error_document(body: &[u8]) -> bool {
+/// Whether a body is a whole document with a code under one of these roots ("Error responses", S3 API reference).
+fn is_document(body: &[u8], roots: &[&str]) -> bool {
     let Ok(text) = std::str::from_utf8(body) else { return false };
     let mut text = text.trim_start_matches('\u{feff}').trim();
     // Declarations and comments before the root.
@@ -47,9 +51,12 @@ fn is_error_document(body: &[u8]) -> bool {
         let Some((_, rest)) = text.split_once(end) else { return false };
         text = rest.trim_start();
     }
-    let is_root =
-        text.strip_prefix("<Error").is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c.is_whitespace()));
-    is_root && text.ends_with("</Error>") && text.contains("<Code>")
+    let has_root = |root: &&str| {
+        let rest = text.strip_prefix('<').and_then(|rest| rest.strip_prefix(*root));
+        let begins = rest.is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c.is_whitespace()));
+        begins && text.ends_with(&format!("</{root}>"))
+    };
+    roots.iter().any(has_root) && text.contains("<Code>")
 }
 
 /// Whether a body is a JSON object with a `__type` ("Common errors", SQS API reference). It is parsed by the SDK; here it
@@ -119,6 +126,8 @@ mod tests {
         for (headers, body, own) in [
             (vec![], "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"no\"}", true),
             (vec![("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue;Sender")], "{}", true),
+            (vec![], "<ErrorResponse><Errors><Error><Code>AccessDenied</Code></Error></Errors></ErrorResponse>", true),
+            (vec![], "<ErrorResponse><Errors><Error><Code>AccessDenied</Code>", false),
             (vec![], "{\"message\":\"Forbidden\"}", false),
             (vec![], "<html>403</html>", false),
             (vec![], "", false),

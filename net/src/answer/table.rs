@@ -97,8 +97,11 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         | "Unauthorized"
         | "UnauthorizedAccess"
         | "UnauthorizedOperation" => ErrorKind::Denied,
+        // S3 answers with it if the signature is for another region, and if it is malformed otherwise.
+        "AuthorizationHeaderMalformed" if says("region") => ErrorKind::WrongRegion,
         "AccountProblem"
         | "AuthFailure"
+        | "AuthorizationHeaderMalformed"
         | "CredentialsNotSupported"
         | "ExpiredToken"
         | "ExpiredTokenException"
@@ -120,9 +123,6 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         | "SignatureDoesNotMatch"
         | "TokenRefreshRequired"
         | "UnrecognizedClientException" => ErrorKind::Credentials,
-        // S3 answers with it if the signature is for another region, and if it is malformed otherwise.
-        "AuthorizationHeaderMalformed" if says("region") => ErrorKind::WrongRegion,
-        "AuthorizationHeaderMalformed" => ErrorKind::Credentials,
         "InvalidRequest" if says("authorization mechanism") || says("signature") || says("aws4-hmac") => {
             ErrorKind::Credentials
         }
