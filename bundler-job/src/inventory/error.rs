@@ -112,8 +112,7 @@ pub enum InventoryError {
     },
     /// The scratch directory cannot be used.
     #[error(
-        "cannot keep data files of the inventory in the scratch directory {}: {cause}; free space there or choose another \
-         with --scratch",
+        "cannot use the scratch directory at {}: {cause}; free space there or choose another with --scratch",
         directory.display()
     )]
     Scratch {
