@@ -109,9 +109,8 @@ async fn trouble_of_every_object_fails_the_group_with_its_cause() {
         let proxy = Proxy::start(world.access()).unwrap();
         let last = last.clone();
         // In the middle of a group: the others were read before.
-        proxy.rule(move |seen| match gets_source(seen) && seen.key() == last {
-            true => Fault::FailBefore { status, code },
-            false => Fault::Forward,
+        proxy.rule(move |seen| {
+            if gets_source(seen) && seen.key() == last { Fault::FailBefore { status, code } } else { Fault::Forward }
         });
         let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
         assert_eq!(done.code, Some(i32::from(exit.code())), "{code}: {done}");
@@ -126,9 +125,12 @@ async fn a_key_that_cannot_be_used_denies_its_object_alone() {
     let bucket = world.destination("kms").await;
     let proxy = Proxy::start(world.access()).unwrap();
     let last = world.listed.last().unwrap().clone();
-    proxy.rule(move |seen| match gets_source(seen) && seen.key() == last {
-        true => Fault::FailBefore { status: 400, code: "KMS.KMSInvalidStateException" },
-        false => Fault::Forward,
+    proxy.rule(move |seen| {
+        if gets_source(seen) && seen.key() == last {
+            Fault::FailBefore { status: 400, code: "KMS.KMSInvalidStateException" }
+        } else {
+            Fault::Forward
+        }
     });
     let program = world.program(&bucket).args(["--output", "json"]);
     let done = program.access(proxy.access()).run().await.unwrap();

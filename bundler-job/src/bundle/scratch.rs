@@ -126,7 +126,7 @@ mod tests {
 
     /// Whether this would wait for good, on a clock that runs as soon as everybody waits.
     async fn waits(taking: impl Future<Output = ()>) -> bool {
-        tokio::time::timeout(Duration::from_secs(60), taking).await.is_err()
+        tokio::time::timeout(Duration::from_mins(1), taking).await.is_err()
     }
 
     #[tokio::test(start_paused = true)]

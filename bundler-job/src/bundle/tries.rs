@@ -138,7 +138,7 @@ mod tests {
             (false, Trouble::Changed, Duration::ZERO, Some((Next::Failed(Reason::Changed), 2))),
             (false, Trouble::Mismatch, Duration::ZERO, Some((Next::Failed(Reason::ChecksumMismatch), 2))),
             (false, Trouble::Again, Duration::ZERO, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
-            (false, BUSY, PATIENCE - Duration::from_secs(1), None),
+            (false, BUSY, PATIENCE.saturating_sub(Duration::from_secs(1)), None),
             (false, BUSY, PATIENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
             (false, SILENT, SILENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
         ] {

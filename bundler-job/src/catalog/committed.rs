@@ -15,7 +15,7 @@ use s3bundler_contract::{Attempt, Group, GroupName, RunName, S3Address};
 
 use super::{ArchiveRecord, Catalog, CatalogError, GroupRecord};
 use crate::args::Destination;
-use crate::s3::{ErrorKind, S3, S3Error, SpoolError};
+use crate::s3::{ErrorKind, Length, S3, S3Error, SpoolError, content_length};
 
 /// Why a catalog could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +126,7 @@ impl Committed {
         if let Some(archive) = &self.record().archive {
             let address = self.destination.address(&archive.key);
             let head = s3.head(&address).await?;
-            let size = head.map(|head| head.content_length().and_then(|size| u64::try_from(size).ok()));
+            let size = head.map(|head| content_length(head.content_length()));
             match presence(archive.size, size) {
                 Presence::There => {}
                 Presence::Missing => return Ok(Err(archive.clone())),
@@ -150,12 +150,11 @@ enum Presence {
     Unknown,
 }
 
-/// Compares the size that a catalog names with a HEAD: `None` if the object does not exist, and no size if the answer has
-/// none. Pure.
-fn presence(named: u64, head: Option<Option<u64>>) -> Presence {
+/// Compares the size that a catalog names with a HEAD: `None` if the object does not exist. Pure.
+fn presence(named: u64, head: Option<Length>) -> Presence {
     match head {
-        Some(Some(size)) if size == named => Presence::There,
-        Some(None) => Presence::Unknown,
+        Some(Length::Known(size)) if size == named => Presence::There,
+        Some(Length::Unknown) => Presence::Unknown,
         _ => Presence::Missing,
     }
 }
@@ -206,14 +205,14 @@ mod tests {
     #[test]
     fn an_answer_without_a_length_neither_proves_an_archive_nor_denies_it() {
         for (head, expected) in [
-            (Some(Some(5)), Presence::There),
-            (Some(Some(4)), Presence::Missing),
-            (Some(Some(0)), Presence::Missing),
+            (Some(Length::Known(5)), Presence::There),
+            (Some(Length::Known(4)), Presence::Missing),
+            (Some(Length::Known(0)), Presence::Missing),
             (None, Presence::Missing),
-            (Some(None), Presence::Unknown),
+            (Some(Length::Unknown), Presence::Unknown),
         ] {
             assert_eq!(presence(5, head), expected, "{head:?}");
         }
-        assert_eq!(presence(0, Some(None)), Presence::Unknown);
+        assert_eq!(presence(0, Some(Length::Unknown)), Presence::Unknown);
     }
 }

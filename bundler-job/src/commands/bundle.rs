@@ -149,7 +149,7 @@ where
     let archive = giving_up_where_denied(counted(archive, figures), figures.clone());
     let ended = work(queue, &options, shutdown.token().clone(), archive).await.map_err(failure)?;
     if ended == Ended::Idle {
-        figures.lock().nothing_but_failures()?
+        figures.lock().nothing_but_failures()?;
     }
     Ok(ended)
 }

@@ -73,9 +73,8 @@ enum Fate {
 fn fate(work: Work, is_whole: bool, receive_count: u32) -> Fate {
     match work {
         Work::Done if is_whole => Fate::Delete,
-        Work::Done => Fate::SetAside,
         Work::Stopped | Work::Failed(Disposition::Fatal) => Fate::Release(Duration::ZERO),
-        Work::Failed(Disposition::LeaveForRedrive) => Fate::SetAside,
+        Work::Done | Work::Failed(Disposition::LeaveForRedrive) => Fate::SetAside,
         Work::Failed(Disposition::GiveBack) | Work::Panicked => {
             Fate::Release(PAUSE.saturating_mul(receive_count.max(1)).min(LONGEST_PAUSE))
         }

@@ -125,8 +125,7 @@ impl S3 {
                     sleep(FIRST_PAUSE).await;
                     return true;
                 }
-                Next::Up { was_down: false } => return false,
-                Next::Spent => return false,
+                Next::Up { was_down: false } | Next::Spent => return false,
                 Next::Wait => sleep(pause).await,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
