@@ -22,9 +22,12 @@ async fn a_claim_carries_content_md5() {
     let server = VersityGw::start().await.unwrap();
     client::create_bucket(&client::s3(server.access()), "archive").await.unwrap();
     let proxy = Proxy::start(server.access()).unwrap();
-    proxy.rule(|seen| match seen.operation == Operation::PutObject && !seen.headers.contains_key("content-md5") {
-        true => Fault::FailBefore { status: 400, code: "InvalidRequest" },
-        false => Fault::Forward,
+    proxy.rule(|seen| {
+        if seen.operation == Operation::PutObject && !seen.headers.contains_key("content-md5") {
+            Fault::FailBefore { status: 400, code: "InvalidRequest" }
+        } else {
+            Fault::Forward
+        }
     });
     let aws = aws(proxy.access());
     let inventory = InventoryRef {
