@@ -149,7 +149,7 @@ async fn a_bucket_that_refuses_four_of_five_requests_loses_no_object() {
     bench.of_source(move |_| {
         // Not periodic: the golden ratio spreads them.
         let n = gets.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        if n % 5 == 0 { Fault::Forward } else { Fault::Throttle }
+        if n.is_multiple_of(5) { Fault::Forward } else { Fault::Throttle }
     });
     bench.run(0).await;
     assert_whole(&bench.world, &bench.bucket).await;

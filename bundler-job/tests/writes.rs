@@ -94,10 +94,9 @@ async fn every_write_carries_the_checksum_of_the_options() {
 async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
     for (status, code) in [(501, "NotImplemented"), (400, "InvalidArgument"), (400, "InvalidRequest")] {
         let scene = Scene::new().await;
-        scene.proxy.rule(move |seen| match has(seen, CONDITION) {
-            true => Fault::FailBefore { status, code },
-            false => Fault::Forward,
-        });
+        scene
+            .proxy
+            .rule(move |seen| if has(seen, CONDITION) { Fault::FailBefore { status, code } } else { Fault::Forward });
         let done = scene.run().run().await.unwrap();
         assert_eq!(done.code, Some(6), "{status} {code}: {done}");
         assert!(done.stderr.contains("--single-writer"), "{status} {code}: {done}");
@@ -146,9 +145,12 @@ async fn a_claim_or_a_summary_that_the_store_lost_ends_the_run() {
     for (suffix, written) in [("json", &["catalog", "archives", "groups"][..]), ("done.json", &[])] {
         let lost = format!("{PREFIX}/runs/{RUN}.{suffix}");
         let scene = Scene::new().await;
-        scene.proxy.rule(move |seen| match puts(seen, "runs") && seen.key() == lost {
-            true => Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() },
-            false => Fault::Forward,
+        scene.proxy.rule(move |seen| {
+            if puts(seen, "runs") && seen.key() == lost {
+                Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() }
+            } else {
+                Fault::Forward
+            }
         });
         let done = scene.run().run().await.unwrap();
         assert_eq!(done.code, Some(4), "{suffix}: {done}");

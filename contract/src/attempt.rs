@@ -237,7 +237,7 @@ mod tests {
         for other in [
             // As earlier releases made them.
             format!("p/archives/src/{name}-aaaaaaaa.tar"),
-            format!("p/archives/src/logs.000000.index.dlq.0123abcd-aaaaaaaa.tar"),
+            "p/archives/src/logs.000000.index.dlq.0123abcd-aaaaaaaa.tar".to_string(),
             "p/archives/src/logs.redo0.000000-aaaaaaaa.tar".to_owned(),
             "p/archives/src/logs.redo1.0-aaaaaaaa.tar".to_owned(),
             "p/archives/000000/src/logs.000000-aaaaaaaa.tar".to_owned(),

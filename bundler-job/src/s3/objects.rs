@@ -87,7 +87,7 @@ impl S3 {
     /// GETs an object. With `if_match`, a bare ETag, another object than that is [`ErrorKind::Precondition`].
     pub async fn open(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
         loop {
-            match self.open_once(address, if_match).await {
+            match Box::pin(self.open_once(address, if_match)).await {
                 Err(error) if self.outage_ended(&error).await => {}
                 result => return result,
             }
@@ -123,7 +123,7 @@ impl S3 {
     ) -> Result<(Bytes, String), S3Error> {
         let mut tries = 0;
         loop {
-            match self.get_bytes_once(address, if_match, limit).await {
+            match Box::pin(self.get_bytes_once(address, if_match, limit)).await {
                 Err(error) if error.kind.is_transient() && tries < BODY_RETRIES => tries += 1,
                 result => return result,
             }
@@ -181,7 +181,7 @@ impl S3 {
     /// HEADs an object, with its checksums; `None` where it is not there.
     pub async fn head(&self, address: &S3Address) -> Result<Option<HeadObjectOutput>, S3Error> {
         loop {
-            match self.head_once(address).await {
+            match Box::pin(self.head_once(address)).await {
                 Err(error) if self.outage_ended(&error).await => {}
                 result => return result,
             }

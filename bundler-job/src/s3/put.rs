@@ -60,7 +60,7 @@ impl S3 {
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
     pub async fn put(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
         loop {
-            match self.put_once(address, body.clone(), put).await {
+            match Box::pin(self.put_once(address, body.clone(), put)).await {
                 Err(error) if self.outage_ended(&error).await => {}
                 result => return result,
             }
@@ -110,7 +110,7 @@ impl S3 {
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
         loop {
-            match self.put_part_once(address, upload_id, number, body.clone(), crc64nvme).await {
+            match Box::pin(self.put_part_once(address, upload_id, number, body.clone(), crc64nvme)).await {
                 Err(error) if self.outage_ended(&error).await => {}
                 result => return result,
             }
