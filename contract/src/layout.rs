@@ -308,11 +308,28 @@ impl Layout {
     /// The copy of an object too large for an archive. Another version, or another object under the same key, gets
     /// another name; the same one is found again.
     pub fn copied_object(&self, bucket: &str, key: &str, version_id: Option<&str>, etag: &str) -> String {
-        let mut identity = Md5::new();
-        identity.update(version_id.unwrap_or_default());
-        identity.update([0]);
-        identity.update(etag);
-        let hash = &hex(&identity.finalize())[..8];
+        self.copy(bucket, key, &[version_id.unwrap_or_default(), etag])
+    }
+
+    /// Where a large object without an ETag, or with a weak one, is copied to: `last_modified` as S3 sends it in RFC 3339,
+    /// and the size in bytes, tell it from others under its key.
+    pub fn copied_object_without_etag(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+        weak_etag: &str,
+        last_modified: &str,
+        size: u64,
+    ) -> String {
+        let size = size.to_string();
+        self.copy(bucket, key, &[version_id.unwrap_or_default(), weak_etag, last_modified, &size])
+    }
+
+    /// Where a copy of the object with this identity is, `/objects/{hash6}/{bucket}/{key}~{hash8}`.
+    fn copy(&self, bucket: &str, key: &str, identity: &[&str]) -> String {
+        let identity = Md5::digest(identity.join("\0"));
+        let hash = &hex(&identity)[..8];
         let root = format!("{}objects/{}{bucket}/", self.prefix, self.hash6(bucket, key));
         let whole = format!("{root}{key}~{hash}");
         // `.metadata` has to fit after it.
@@ -578,6 +595,13 @@ mod tests {
         assert_ne!(copy("k", Some("1"), "e"), copy("k", Some("2"), "e"));
         assert_ne!(copy("k", None, "e"), copy("k", None, "f"));
         assert_eq!(copy("k", None, "e"), copy("k", None, "e"));
+        assert_eq!(copy("k", Some("1"), "e"), "p/objects/cabb83/src/k~4c3db554");
+        let dated = |modified, size| layout.copied_object_without_etag("src", "k", None, "W/\"e\"", modified, size);
+        let first = dated("2026-01-01T00:00:00Z", 5);
+        for other in [dated("2026-01-01T00:00:01Z", 5), dated("2026-01-01T00:00:00Z", 6), copy("k", None, "W/\"e\"")] {
+            assert_ne!(first, other);
+        }
+        assert_eq!(first, dated("2026-01-01T00:00:00Z", 5));
         let long = "ä".repeat(512);
         let key = copy(&long, None, "e");
         assert!(key.len() + METADATA_SUFFIX.len() <= MAX_KEY_BYTES, "{}", key.len());

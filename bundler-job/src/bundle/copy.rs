@@ -1,25 +1,39 @@
 //! Objects too large for an archive: copied by the server, metadata, tags and content headers carried, the run's own
-//! tags added, pinned to the version that was looked at.
+//! tags added, pinned to the object that was looked at, and believed only once a HEAD has proved the copy.
+//!
+//! ```text
+//! GET one byte ──► small: archive it │ HEAD copy ──► there ──────────────────────────► .metadata
+//!      ▲                             │      └──► CopyObject or parts ──► HEAD copy ──► there
+//!      └── once more if the source changed ◄───────────────┘
+//! ```
+//!
+//! Copies are shared between runs: they are never replaced, and no command deletes them.
+
+mod denial;
+mod proof;
+mod source;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::types::{
-    CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass, TaggingDirective,
-};
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass, TaggingDirective};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
 use tokio::sync::Mutex;
 
-use super::facts::{Facts, facts};
+use super::facts::Facts;
 use super::fetch::{FetchError, ObjectFailure};
 use super::upload::{abort, open_uploads};
 use super::verdict::{Verdict, reason};
 use crate::args::Destination;
-use crate::catalog::Map;
 use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error, Tags};
+use denial::Side;
+use proof::{Proof, prove};
+use source::Source;
 
 /// CopyObject stops here ("CopyObject", S3 API reference).
 const MAX_COPY: u64 = 5 << 30;
@@ -27,6 +41,9 @@ const MAX_COPY: u64 = 5 << 30;
 const PARTS: u64 = 9_000;
 /// Part copies in flight for one object.
 const IN_FLIGHT: usize = 4;
+/// Looks at a source that was replaced meanwhile, as often as GETs are tried.
+const LOOKS: u32 = 2;
+const PAUSE: Duration = Duration::from_millis(200);
 const CREATE: &str = "CreateMultipartUpload";
 
 /// Keys and ids.
@@ -42,20 +59,55 @@ pub struct Copier {
     max_copy: u64,
     /// Copies in parts; `None` once the attempt was given up. Locked while one is opened.
     open: Arc<Mutex<Option<OpenUploads>>>,
+    /// Whether the store was found to refuse If-None-Match of copies.
+    unconditional: Arc<AtomicBool>,
 }
 
-/// The object as a look at its first byte found it.
-struct Source {
-    address: S3Address,
-    version_id: Option<String>,
-    etag: String,
-    size: u64,
+/// What became of an object that was to be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copied {
+    /// It was copied to this key.
+    To(String),
+    /// It failed.
+    Failed(ObjectFailure),
+    /// It is not large by now: archive it as any other.
+    Small,
+}
+
+/// Why an object was not copied.
+#[derive(Debug)]
+enum Trouble {
+    /// For good.
+    Object(ObjectFailure),
+    /// Perhaps not the next time.
+    Again(S3Error),
+    /// The source was replaced meanwhile.
+    Changed,
+    /// Not this object's trouble.
+    Group(FetchError),
+}
+
+impl Trouble {
+    /// Whose trouble a failed read of the source is.
+    fn judge(error: S3Error) -> Self {
+        match reason(&error) {
+            Verdict::Object(reason) => Self::Object(ObjectFailure::new(reason, error.code)),
+            Verdict::Changed => Self::Changed,
+            Verdict::Again => Self::Again(error),
+            Verdict::Group => Self::Group(FetchError::Source(error)),
+        }
+    }
+
+    const fn destination(error: S3Error) -> Self {
+        Self::Group(FetchError::Destination(error))
+    }
 }
 
 impl Copier {
     /// A copier to a destination, from the size and in the storage class of `options`.
     pub fn new(s3: S3, destination: Destination, options: ArchiveOptions) -> Self {
-        Self { s3, destination, options, max_copy: MAX_COPY, open: Arc::new(Mutex::new(Some(BTreeSet::new()))) }
+        let open = Arc::new(Mutex::new(Some(BTreeSet::new())));
+        Self { s3, destination, options, max_copy: MAX_COPY, open, unconditional: Arc::default() }
     }
 
     /// How this attempt's archive is written.
@@ -68,34 +120,74 @@ impl Copier {
         size > self.options.max_object_size.bytes()
     }
 
-    /// Copies an object; gives the copy's key, or why the object failed. Fills in what the source said.
-    pub async fn copy(&self, row: &mut Row, facts: &mut Facts) -> Result<Result<String, ObjectFailure>, FetchError> {
-        let source = match self.look(row, facts).await {
-            Ok(source) => source,
-            Err(error) => return judge(error),
-        };
-        let version = source.version_id.as_deref();
-        let key = self.destination.layout.copied_object(&row.bucket, &row.key, version, &source.etag);
+    /// Copies an object, and fills in what the source said. The row's version goes with requests if it has one.
+    pub async fn copy(&self, row: &mut Row, facts: &mut Facts) -> Result<Copied, FetchError> {
+        let listed_version = row.version_id.clone();
+        let mut looks = 1;
+        loop {
+            match self.try_once(row, listed_version.as_deref(), facts).await {
+                Ok(copied) => return Ok(copied),
+                Err(Trouble::Object(failure)) => return Ok(Copied::Failed(failure)),
+                Err(Trouble::Group(error)) => return Err(error),
+                Err(Trouble::Again(error)) => {
+                    tracing::debug!(%error, "object was not copied");
+                    return Ok(Copied::Failed(ObjectFailure::new(Reason::Retry, error.code)));
+                }
+                Err(Trouble::Changed) if looks == LOOKS => {
+                    return Ok(Copied::Failed(ObjectFailure::new(Reason::Changed, "PreconditionFailed")));
+                }
+                Err(Trouble::Changed) => {
+                    looks += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn try_once(
+        &self,
+        row: &mut Row,
+        listed_version: Option<&str>,
+        facts: &mut Facts,
+    ) -> Result<Copied, Trouble> {
+        let Some(source) = Source::look(&self.s3, row, listed_version, facts).await? else { return Ok(Copied::Small) };
+        if !self.takes(source.size) {
+            return Ok(Copied::Small);
+        }
+        let key = source.copied_to(&self.destination.layout);
         let copy = self.destination.address(key.clone());
-        if !self.is_there(&source, &copy).await.map_err(FetchError::Destination)? {
+        if !self.is_there(&source, &copy).await? {
             let tags = self.tags(&source, facts);
             let copied = if source.size <= self.max_copy {
-                self.copy_whole(&source, &copy, &tags).await
+                self.copy_whole(&source, &copy, facts, &tags).await
             } else {
                 self.copy_parts(&source, &copy, facts, &tags).await
             };
-            if let Err(error) = copied {
-                return judge_copy(error);
+            // An answer, 200 included, is not believed. A copy whose answer was lost is there, and so may be one of another
+            // worker, which a 412 tells.
+            let there = self.is_there(&source, &copy).await;
+            match (copied, there) {
+                (_, Ok(true)) => {}
+                (Err(error), Ok(false)) => return Err(self.judge_copy(error, &source, &copy, &tags).await),
+                (_, Err(trouble)) => return Err(trouble),
+                (Ok(()), Ok(false)) => {
+                    let lost = "the store answered that it was copied, but the copy does not exist";
+                    return Err(Trouble::Again(S3Error::local("CopyObject", copy, ErrorKind::Transient, lost)));
+                }
             }
         }
         if source.size > self.max_copy {
-            self.sweep(&copy).await.map_err(FetchError::Destination)?;
+            self.sweep(&copy).await;
         }
         let metadata = self.destination.address(format!("{key}{METADATA_SUFFIX}"));
-        let put = Put { content_type: Some("application/json"), ..Put::default() };
+        let put = Put { if_none_match: true, content_type: Some("application/json"), ..Put::default() };
         let body = PutBody::Bytes(describe(&source, row, facts).into());
-        self.s3.put(&metadata, body, &put).await.map_err(FetchError::Destination)?;
-        Ok(Ok(key))
+        match self.s3.put(&metadata, body, &put).await {
+            Ok(_) => Ok(Copied::To(key)),
+            Err(error) if error.kind == ErrorKind::Precondition => Ok(Copied::To(key)),
+            Err(error) if error.kind == ErrorKind::Conflict => Err(Trouble::Again(error)),
+            Err(error) => Err(Trouble::destination(error)),
+        }
     }
 
     /// Aborts the uploads that this attempt opened and did not complete, and lets it open no more. A failure is only
@@ -109,61 +201,36 @@ impl Copier {
         }
     }
 
-    /// Whether the copy is there already. Its key has a hash of the source's version and ETag: the size is enough.
-    async fn is_there(&self, source: &Source, copy: &S3Address) -> Result<bool, S3Error> {
-        let head = self.s3.head(copy).await?;
-        let size = head.and_then(|head| head.content_length()).and_then(|size| u64::try_from(size).ok());
-        Ok(size == Some(source.size))
-    }
-
-    /// Aborts what killed workers left open under the key of a copy that is there: nobody needs it any more.
-    async fn sweep(&self, copy: &S3Address) -> Result<(), S3Error> {
-        for (key, upload_id) in open_uploads(&self.s3, copy).await?.known() {
-            if key == copy.key {
-                abort(&self.s3, copy, &upload_id).await?;
+    /// Whether the copy exists. Something else at its key is never replaced, since other runs may refer to it.
+    async fn is_there(&self, source: &Source, copy: &S3Address) -> Result<bool, Trouble> {
+        match prove(&self.s3, source, copy).await.map_err(Trouble::destination)? {
+            Proof::Copy => Ok(true),
+            Proof::Absent => Ok(false),
+            Proof::Other(difference) => {
+                tracing::warn!(
+                    source = %source.address, %copy, difference,
+                    "the object at the key of a copy is not the copy; the source was not copied: delete that object and \
+                     retry the source"
+                );
+                Err(Trouble::Object(ObjectFailure::new(Reason::ChecksumMismatch, "OtherCopy")))
             }
         }
-        Ok(())
     }
 
-    /// GETs one byte: unlike HEAD it says why it fails, and it gives metadata, headers and the number of tags.
-    async fn look(&self, row: &mut Row, facts_out: &mut Facts) -> Result<Source, S3Error> {
-        let address = S3Address::new(&row.bucket, &row.key);
-        let client = self.s3.client(&row.bucket).await;
-        let request = client.get_object().bucket(&row.bucket).key(&row.key).range("bytes=0-0");
-        let output = request.set_version_id(row.version_id.clone()).send().await;
-        let mut output: GetObjectOutput = output.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
-        let size = output.content_range().and_then(|range| range.rsplit('/').next()).and_then(|size| size.parse().ok());
-        let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
-        let version_id = output.version_id().map(str::to_owned);
-        *facts_out = facts(&mut output);
-        // The ETag of such an object is not the MD5 of its bytes: `verify` has to know.
-        if let Some(kms @ (ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)) =
-            output.server_side_encryption()
-        {
-            facts_out.headers.insert("x-amz-server-side-encryption".to_owned(), kms.as_str().to_owned());
+    /// Aborts what killed workers left open under the key of a copy that is there: nobody needs it any more. It is not worth
+    /// a group.
+    async fn sweep(&self, copy: &S3Address) {
+        let swept = async {
+            for (key, upload_id) in open_uploads(&self.s3, copy).await?.known() {
+                if key == copy.key {
+                    abort(&self.s3, copy, &upload_id).await?;
+                }
+            }
+            Ok::<_, S3Error>(())
+        };
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "uploads of earlier copies may be left open");
         }
-        // Of the one byte, if of anything.
-        facts_out.checksums = Map::new();
-        if output.tag_count().is_some_and(|count| count > 0) {
-            let tags = client.get_object_tagging().bucket(&row.bucket).key(&row.key);
-            let tags = tags.set_version_id(version_id.clone()).send().await;
-            let tags = tags.map_err(|error| S3Error::new("GetObjectTagging", address.clone(), &error))?;
-            facts_out.tags = tags.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
-        }
-        let size = size.or(row.size).unwrap_or(0);
-        row.size = Some(size);
-        row.etag = Some(etag.clone());
-        if row.version_id.is_none() {
-            row.version_id.clone_from(&version_id);
-        }
-        if let Some(class) = output.storage_class() {
-            row.storage_class = Some(class.as_str().to_owned());
-        }
-        if let Some(modified) = output.last_modified() {
-            row.last_modified = modified.fmt(aws_smithy_types::date_time::Format::DateTime).ok();
-        }
-        Ok(Source { address, version_id, etag, size })
     }
 
     /// The copy's tags: those of the run and, as far as they fit, the source's.
@@ -176,34 +243,87 @@ impl Copier {
         tags
     }
 
-    async fn copy_whole(&self, source: &Source, copy: &S3Address, tags: &Tags) -> Result<(), S3Error> {
+    /// Whose trouble a copy is that was not made.
+    async fn judge_copy(&self, error: S3Error, source: &Source, copy: &S3Address, tags: &Tags) -> Trouble {
+        match (error.kind, error.code.as_str()) {
+            (ErrorKind::Denied, _) => match reason(&error) {
+                Verdict::Object(reason) => match self.denied_by(&error, &source.address, copy, tags).await {
+                    Side::Source => Trouble::Object(ObjectFailure::new(reason, error.code)),
+                    Side::Destination => Trouble::destination(error),
+                },
+                _ => Trouble::destination(error),
+            },
+            // The source was read just now.
+            (ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion, _) | (_, "InvalidStorageClass") => {
+                Trouble::destination(error)
+            }
+            (ErrorKind::Rejected, _) if error.action == CREATE => Trouble::destination(error),
+            // Another process aborted it: worth another pass.
+            (ErrorKind::NotFound, "NoSuchUpload") => Trouble::Again(error),
+            // The destination's condition was not met, but by the time of the HEAD the object does not exist.
+            (ErrorKind::Precondition, _) if error.action == "CompleteMultipartUpload" => Trouble::Again(error),
+            _ => Trouble::judge(error),
+        }
+    }
+
+    /// Sends a request with If-None-Match, and without if the store does not know it there.
+    async fn conditionally<F>(&self, send: impl Fn(Option<String>) -> F) -> Result<(), S3Error>
+    where
+        F: Future<Output = Result<(), S3Error>>,
+    {
+        if self.unconditional.load(Ordering::Relaxed) {
+            return send(None).await;
+        }
+        match send(Some("*".to_owned())).await {
+            Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Unsupported) => {
+                // Remembered only if that was the reason.
+                let answer = send(None).await;
+                self.unconditional.store(answer.is_ok(), Ordering::Relaxed);
+                answer
+            }
+            answer => answer,
+        }
+    }
+
+    async fn copy_whole(&self, source: &Source, copy: &S3Address, facts: &Facts, tags: &Tags) -> Result<(), S3Error> {
         let client = self.s3.client(&copy.bucket).await;
         // Without tags to add S3 copies the source's, whoever may read them.
         let tagging = (!self.s3.tags().is_empty()).then(|| tags.header()).flatten();
-        client
+        let request = client
             .copy_object()
             .bucket(&copy.bucket)
             .key(&copy.key)
             .copy_source(source.header())
-            .copy_source_if_match(source.quoted_etag())
+            .set_copy_source_if_match(source.pin.etag())
+            .set_copy_source_if_unmodified_since(source.pin.unmodified_since())
             .storage_class(StorageClass::from(self.options.storage_class.as_str()))
+            // The only content header that S3 does not copy ("CopyObject", S3 API reference).
+            .set_website_redirect_location(facts.headers.get("website-redirect-location").cloned())
             .set_tagging_directive(tagging.is_some().then_some(TaggingDirective::Replace))
-            .set_tagging(tagging)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| S3Error::new("CopyObject", source.address.clone(), &error))
+            .set_tagging(tagging);
+        self.conditionally(|condition| {
+            let request = request.clone().set_if_none_match(condition);
+            async {
+                let answer = request.send().await;
+                answer.map(|_| ()).map_err(|error| S3Error::new("CopyObject", source.address.clone(), &error))
+            }
+        })
+        .await
+    }
+
+    /// The beginning of an upload to a copy's key.
+    async fn create_upload(&self, copy: &S3Address) -> CreateMultipartUploadFluentBuilder {
+        let request = self.s3.client(&copy.bucket).await.create_multipart_upload().bucket(&copy.bucket).key(&copy.key);
+        request.storage_class(StorageClass::from(self.options.storage_class.as_str()))
     }
 
     /// UploadPartCopy carries neither metadata nor tags nor content headers: they go into the upload.
     async fn copy_parts(&self, source: &Source, copy: &S3Address, facts: &Facts, tags: &Tags) -> Result<(), S3Error> {
-        let client = self.s3.client(&copy.bucket).await;
         let header = |name: &str| facts.headers.get(name).cloned();
-        let request = client
-            .create_multipart_upload()
-            .bucket(&copy.bucket)
-            .key(&copy.key)
-            .storage_class(StorageClass::from(self.options.storage_class.as_str()))
+        let expires = header("expires");
+        let request = self
+            .create_upload(copy)
+            .await
             .set_metadata(Some(facts.metadata.clone().into_iter().collect()))
             .set_tagging(tags.header())
             .set_cache_control(header("cache-control"))
@@ -211,7 +331,14 @@ impl Copier {
             .set_content_encoding(header("content-encoding"))
             .set_content_language(header("content-language"))
             .set_content_type(header("content-type"))
-            .set_website_redirect_location(header("website-redirect-location"));
+            .set_website_redirect_location(header("website-redirect-location"))
+            .customize()
+            .mutate_request(move |request| {
+                // As the source has it, which need not be a date.
+                if let Some(expires) = &expires {
+                    let _ = request.headers_mut().try_insert("expires", expires.clone());
+                }
+            });
         // A task of its own: dropped in the middle, this would leave an upload open whose id nobody learns.
         let (open, address) = (Arc::clone(&self.open), copy.clone());
         let opening = tokio::spawn(async move {
@@ -225,18 +352,17 @@ impl Copier {
         });
         let upload_id = opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         let copied = self.copy_ranges(source, copy, &upload_id).await;
-        if let Some(open) = self.open.lock().await.as_mut() {
-            open.remove(&(copy.key.clone(), upload_id.clone()));
-        }
-        let Err(error) = copied else { return Ok(()) };
-        // A Complete whose answer was lost is answered NoSuchUpload when it is sent again.
-        if self.is_there(source, copy).await? {
-            return Ok(());
-        }
-        if let Err(error) = abort(&self.s3, copy, &upload_id).await {
+        if copied.is_err()
+            && let Err(error) = abort(&self.s3, copy, &upload_id).await
+        {
             tracing::warn!(%error, upload_id, "upload is left open");
+            return copied;
         }
-        Err(error)
+        // Only now: dropped before, this upload is aborted with the attempt.
+        if let Some(open) = self.open.lock().await.as_mut() {
+            open.remove(&(copy.key.clone(), upload_id));
+        }
+        copied
     }
 
     async fn copy_ranges(&self, source: &Source, copy: &S3Address, upload_id: &str) -> Result<(), S3Error> {
@@ -253,7 +379,8 @@ impl Copier {
                         .upload_id(upload_id)
                         .part_number(number)
                         .copy_source(source.header())
-                        .copy_source_if_match(source.quoted_etag())
+                        .set_copy_source_if_match(source.pin.etag())
+                        .set_copy_source_if_unmodified_since(source.pin.unmodified_since())
                         .copy_source_range(format!("bytes={start}-{end}"))
                         .send()
                         .await
@@ -264,35 +391,22 @@ impl Copier {
                 .buffered(IN_FLIGHT)
                 .try_collect()
                 .await?;
-        client
+        let request = client
             .complete_multipart_upload()
             .bucket(&copy.bucket)
             .key(&copy.key)
             .upload_id(upload_id)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| S3Error::new("CompleteMultipartUpload", copy.clone(), &error))
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
+        self.conditionally(|condition| {
+            let request = request.clone().set_if_none_match(condition);
+            async {
+                let answer = request.send().await;
+                answer.map(|_| ()).map_err(|error| S3Error::new("CompleteMultipartUpload", copy.clone(), &error))
+            }
+        })
+        .await
     }
 }
-
-impl Source {
-    /// `bucket/key?versionId=…` with the key URL-encoded ("CopyObject", `x-amz-copy-source`).
-    fn header(&self) -> String {
-        let key = percent_encoding::utf8_percent_encode(&self.address.key, UNRESERVED);
-        let version = self.version_id.as_deref().map(|version| format!("?versionId={version}")).unwrap_or_default();
-        format!("{}/{key}{version}", self.address.bucket)
-    }
-
-    fn quoted_etag(&self) -> String {
-        format!("\"{}\"", self.etag)
-    }
-}
-
-/// RFC 3986's unreserved characters and the slash stay as they are.
-const UNRESERVED: &percent_encoding::AsciiSet =
-    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// What lies beside a copy, for the day when nothing else is left.
 fn describe(source: &Source, row: &Row, facts: &Facts) -> Vec<u8> {
@@ -310,28 +424,6 @@ fn describe(source: &Source, row: &Row, facts: &Facts) -> Vec<u8> {
         "tags": facts.tags,
     });
     format!("{record:#}\n").into_bytes()
-}
-
-/// The source could be read: what is denied now is the copy, and so is every other. An upload that somebody aborted is
-/// worth another pass.
-fn judge_copy(error: S3Error) -> Result<Result<String, ObjectFailure>, FetchError> {
-    match (error.kind, error.code.as_str()) {
-        (ErrorKind::Denied | ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion, _) => {
-            Err(FetchError::Destination(error))
-        }
-        (ErrorKind::NotFound, "NoSuchUpload") => Ok(Err(ObjectFailure::new(Reason::Retry, error.code))),
-        _ => judge(error),
-    }
-}
-
-/// A failed look is the object's trouble, worth another pass, or everybody's.
-fn judge(error: S3Error) -> Result<Result<String, ObjectFailure>, FetchError> {
-    match reason(&error) {
-        Verdict::Object(reason) => Ok(Err(ObjectFailure::new(reason, error.code))),
-        Verdict::Changed => Ok(Err(ObjectFailure::new(Reason::Changed, error.code))),
-        Verdict::Again => Ok(Err(ObjectFailure::new(Reason::Retry, error.code))),
-        Verdict::Group => Err(FetchError::Source(error)),
-    }
 }
 
 #[cfg(test)]

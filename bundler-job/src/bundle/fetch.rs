@@ -12,7 +12,7 @@ use std::time::Instant;
 use s3bundler_contract::{ExitCode, Reason, Row};
 
 use super::budget::{Budget, Held};
-use super::copy::Copier;
+use super::copy::{Copied, Copier};
 use super::doubt::{self, Asker, Scope};
 use super::facts::Facts;
 use super::limiter::Limiters;
@@ -182,7 +182,7 @@ impl Fetcher {
         in_memory: u64,
     ) -> Result<Fetched, FetchError> {
         let listed_version = row.version_id.is_some();
-        let fetched = Fetched {
+        let mut fetched = Fetched {
             row,
             listed_version,
             facts: Facts::default(),
@@ -191,13 +191,9 @@ impl Fetcher {
             held,
         };
         let copies = fetched.row.size.is_some_and(|size| self.copier.takes(size));
-        let mut fetched = if fetched.row.impossible().is_some() {
-            fetched
-        } else if copies {
-            self.copy(fetched).await?
-        } else {
-            self.try_to_the_end(fetched, reserved, budget, in_memory).await?
-        };
+        if fetched.row.impossible().is_none() && !(copies && self.copy(&mut fetched).await?) {
+            fetched = self.try_to_the_end(fetched, reserved, budget, in_memory).await?;
+        }
         if let Some(place) = fetched.held.scratch.as_mut().filter(|_| !matches!(fetched.content, Content::Scratch(_))) {
             place.leave();
         }
@@ -225,7 +221,8 @@ impl Fetcher {
                     self.asker.read(&fetched.row, fetched.listed_version);
                     return Ok(fetched);
                 }
-                Ok(Done::TooLarge) => return self.copy(fetched).await,
+                Ok(Done::TooLarge) if self.copy(&mut fetched).await? => return Ok(fetched),
+                Ok(Done::TooLarge) => Trouble::Changed,
                 Err(trouble) => trouble,
             };
             if let Trouble::Again(error) = &trouble
@@ -275,18 +272,20 @@ impl Fetcher {
         }
     }
 
-    async fn copy(&self, mut fetched: Fetched) -> Result<Fetched, FetchError> {
+    /// Copies a large object; whether that was its end. If not, it is small by now, and what is there wins.
+    async fn copy(&self, fetched: &mut Fetched) -> Result<bool, FetchError> {
         if let Some(place) = &mut fetched.held.scratch {
             place.leave();
         }
-        match self.copier.copy(&mut fetched.row, &mut fetched.facts).await? {
-            Ok(key) => {
+        fetched.content = match self.copier.copy(&mut fetched.row, &mut fetched.facts).await? {
+            Copied::To(key) => {
                 self.asker.read(&fetched.row, fetched.listed_version);
-                fetched.content = Content::Copied(key);
+                Content::Copied(key)
             }
-            Err(failure) => fetched.content = Content::Failed(failure),
-        }
-        Ok(fetched)
+            Copied::Failed(failure) => Content::Failed(failure),
+            Copied::Small => return Ok(false),
+        };
+        Ok(true)
     }
 }
 

@@ -79,11 +79,20 @@ impl BodyDigest {
 /// An ETag is the MD5 of the object's bytes when it is not multipart (no `-`) and not under SSE-KMS or SSE-C
 /// ("Common response headers", S3 API reference).
 fn plain_md5(headers: &GetObjectOutput) -> Option<String> {
+    md5_of_etag(headers.e_tag(), headers.server_side_encryption(), headers.sse_customer_algorithm())
+}
+
+/// The MD5 that an ETag is under this encryption, in hex; `None` if it is not an MD5.
+pub fn md5_of_etag(
+    etag: Option<&str>,
+    encryption: Option<&ServerSideEncryption>,
+    customer_algorithm: Option<&str>,
+) -> Option<String> {
     use ServerSideEncryption::{AwsKms, AwsKmsDsse};
-    let keyed = matches!(headers.server_side_encryption(), Some(AwsKms | AwsKmsDsse));
-    let etag = headers.e_tag()?.trim_matches('"');
+    let keyed = matches!(encryption, Some(AwsKms | AwsKmsDsse));
+    let etag = etag?.trim_matches('"');
     let hex = etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit());
-    (hex && !keyed && headers.sse_customer_algorithm().is_none()).then(|| etag.to_ascii_lowercase())
+    (hex && !keyed && customer_algorithm.is_none()).then(|| etag.to_ascii_lowercase())
 }
 
 /// The strongest full-object checksum that we can compute. COMPOSITE ones are of the parts, not of the bytes.

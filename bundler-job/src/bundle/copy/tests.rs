@@ -4,15 +4,19 @@ use std::collections::HashMap;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::primitives::DateTime;
+use bytes::Bytes;
 use s3bundler_contract::{ByteSize, KeyLayout, Layout};
 use s3bundler_testbed::client;
-use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 use s3bundler_testbed::servers::{Access, Moto};
 
 use super::*;
 use crate::s3::{PathStyle, RequestOptions, S3Options};
 
 const MIB: usize = 1 << 20;
+/// 2030-01-01.
+const EXPIRES: i64 = 1_893_456_000;
 const KEY: &str = "logs/ä large+.bin";
 
 struct Scene {
@@ -32,8 +36,8 @@ impl Scene {
         // Over the limit of 51 MiB, which makes parts of 6 MiB.
         let body: Vec<u8> = (0..52 * MIB).map(|at| u8::try_from((at / 7 + at / MIB) % 256).expect("a byte")).collect();
         let put = client.put_object().bucket("source").key(KEY).body(body.clone().into());
-        let put = put.content_type("x/y").content_language("fi").metadata("a", "b c").tagging("t=1%3D2+3").send().await;
-        put.expect("an object");
+        let put = put.content_type("x/y").content_language("fi").metadata("a", "b c").tagging("t=1%3D2+3");
+        put.expires(DateTime::from_secs(EXPIRES)).send().await.expect("an object");
         let proxy = Proxy::start(server.access()).expect("a proxy");
         Self { _server: server, proxy, client, body }
     }
@@ -51,9 +55,41 @@ impl Scene {
         Copier { max_copy: 51 << 20, ..Copier::new(s3_of(self.proxy.access(), requests).await, destination, options) }
     }
 
-    async fn copy(&self, copier: &Copier) -> Result<Result<String, ObjectFailure>, FetchError> {
+    async fn copy(&self, copier: &Copier) -> Result<Copied, FetchError> {
         let mut row = Row { bucket: "source".to_owned(), key: KEY.to_owned(), ..Row::default() };
         copier.copy(&mut row, &mut Facts::default()).await
+    }
+
+    /// The key of a copy that has to succeed.
+    async fn copied(&self, copier: &Copier) -> String {
+        match self.copy(copier).await.expect("a destination") {
+            Copied::To(key) => key,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Both ways of copying, in parts and whole.
+    async fn both_ways(&self) -> [Copier; 2] {
+        let whole = Copier { max_copy: MAX_COPY, ..self.copier().await };
+        [self.copier().await, whole]
+    }
+
+    /// Everything that was asked for of an operation.
+    fn seen(&self, operation: Operation) -> Vec<Seen> {
+        let log = self.proxy.log();
+        let requests = log.iter().map(|record| Seen::clone(&record.request));
+        requests.filter(|seen| seen.operation == operation).collect()
+    }
+
+    async fn delete(&self, key: &str) {
+        self.client.delete_object().bucket("archive").key(key).send().await.expect("no copy");
+    }
+
+    /// Where the copy of what is in the source now is.
+    async fn key_of_copy(&self) -> String {
+        let head = self.client.head_object().bucket("source").key(KEY).send().await.expect("the source");
+        let etag = head.e_tag().expect("an ETag").trim_matches('"').to_owned();
+        Layout::new("p", KeyLayout::Hashed).expect("a prefix").copied_object("source", KEY, None, &etag)
     }
 
     async fn open_uploads(&self) -> usize {
@@ -64,6 +100,7 @@ impl Scene {
     async fn assert_copied(&self, key: &str) {
         let copy = self.client.get_object().bucket("archive").key(key).send().await.expect("the copy");
         assert_eq!((copy.content_type(), copy.content_language()), (Some("x/y"), Some("fi")));
+        assert_eq!(copy.expires_string(), Some("Tue, 01 Jan 2030 00:00:00 GMT"));
         assert_eq!(copy.metadata(), Some(&HashMap::from([("a".to_owned(), "b c".to_owned())])));
         assert_eq!(copy.tag_count(), Some(1));
         let tags = self.client.get_object_tagging().bucket("archive").key(key).send().await.expect("its tags");
@@ -88,7 +125,7 @@ async fn s3_of(access: &Access, requests: RequestOptions) -> S3 {
 async fn an_object_over_the_limit_is_copied_in_parts_with_all_that_belongs_to_it() {
     let scene = Scene::new().await;
     let copier = scene.copier().await;
-    let key = scene.copy(&copier).await.expect("a destination").expect("a copy");
+    let key = scene.copied(&copier).await;
     assert!(scene.proxy.count(Operation::UploadPartCopy) > 2);
     scene.assert_copied(&key).await;
     // Again, after another worker was killed over the same object and one over another: nothing is copied twice, and
@@ -97,7 +134,7 @@ async fn an_object_over_the_limit_is_copied_in_parts_with_all_that_belongs_to_it
         scene.client.create_multipart_upload().bucket("archive").key(key).send().await.expect("an upload");
     }
     scene.proxy.clear_log();
-    assert_eq!(scene.copy(&scene.copier().await).await.expect("a destination"), Ok(key));
+    assert_eq!(scene.copied(&scene.copier().await).await, key);
     assert_eq!(scene.proxy.count(Operation::UploadPartCopy), 0);
     assert_eq!(scene.open_uploads().await, 1);
 }
@@ -118,7 +155,7 @@ async fn a_copy_gets_the_runs_tags_beside_the_sources_in_parts_and_whole() {
     let parts = scene.copier_with(requests.clone()).await;
     let whole = Copier { max_copy: MAX_COPY, ..scene.copier_with(requests).await };
     for (copier, operation) in [(parts, Operation::CreateMultipartUpload), (whole, Operation::CopyObject)] {
-        let key = scene.copy(&copier).await.expect("a destination").expect("a copy");
+        let key = scene.copied(&copier).await;
         assert_eq!(scene.proxy.count(operation), 1);
         let tags = scene.client.get_object_tagging().bucket("archive").key(&key).send().await.expect("its tags");
         let tags: HashMap<_, _> = tags.tag_set().iter().map(|tag| (tag.key(), tag.value())).collect();
@@ -133,7 +170,7 @@ async fn a_copy_gets_the_runs_tags_beside_the_sources_in_parts_and_whole() {
 async fn a_copy_whose_last_answer_is_lost_is_there() {
     let scene = Scene::new().await;
     scene.proxy.fault_nth(Operation::CompleteMultipartUpload, 1, Fault::DropAfter);
-    let key = scene.copy(&scene.copier().await).await.expect("a destination").expect("a copy");
+    let key = scene.copied(&scene.copier().await).await;
     scene.assert_copied(&key).await;
 }
 
@@ -143,7 +180,6 @@ async fn a_copy_that_fails_leaves_no_upload_and_says_whose_trouble_it_is() {
     let fail = |operation, status, code| scene.proxy.fault_every(operation, Fault::FailBefore { status, code });
     for (operation, status, code) in [
         (Operation::CreateMultipartUpload, 403, "AccessDenied"),
-        (Operation::UploadPartCopy, 403, "AccessDenied"),
         (Operation::CompleteMultipartUpload, 403, "AccessDenied"),
         (Operation::CreateMultipartUpload, 404, "NoSuchBucket"),
     ] {
@@ -153,6 +189,8 @@ async fn a_copy_that_fails_leaves_no_upload_and_says_whose_trouble_it_is() {
         assert_eq!(scene.open_uploads().await, 0, "{operation:?} {code}");
     }
     for (operation, status, code, reason) in [
+        // The upload was begun, so the destination may be written.
+        (Operation::UploadPartCopy, 403, "AccessDenied", Reason::AccessDenied),
         (Operation::UploadPartCopy, 412, "PreconditionFailed", Reason::Changed),
         (Operation::UploadPartCopy, 404, "NoSuchKey", Reason::NoSuchKey),
         (Operation::CompleteMultipartUpload, 404, "NoSuchUpload", Reason::Retry),
@@ -160,7 +198,7 @@ async fn a_copy_that_fails_leaves_no_upload_and_says_whose_trouble_it_is() {
         fail(operation, status, code);
         assert_eq!(
             scene.copy(&scene.copier().await).await.expect("a destination"),
-            Err(ObjectFailure::new(reason, code)),
+            Copied::Failed(ObjectFailure::new(reason, code)),
             "{operation:?} {code}"
         );
         assert_eq!(scene.open_uploads().await, 0, "{operation:?} {code}");
@@ -180,6 +218,225 @@ async fn a_copy_that_is_given_up_leaves_no_upload_and_opens_no_other() {
     assert_eq!(scene.open_uploads().await, 1);
     copier.abort().await;
     assert_eq!(scene.open_uploads().await, 0);
-    assert_eq!(scene.copy(&copier).await.expect("a destination"), Err(ObjectFailure::new(Reason::Retry, "Transient")));
+    assert_eq!(
+        scene.copy(&copier).await.expect("a destination"),
+        Copied::Failed(ObjectFailure::new(Reason::Retry, "Transient"))
+    );
     assert_eq!(scene.open_uploads().await, 0);
+}
+
+/// The answer to a request that the server never sees.
+fn answer(status: u16, headers: &[(&str, &str)], body: &'static str) -> Fault {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Fault::Respond { status, headers, body: Bytes::from_static(body.as_bytes()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_answered_and_not_made_is_retried_later() {
+    const COPIED: &str = "<CopyObjectResult><ETag>\"0\"</ETag></CopyObjectResult>";
+    const COMPLETED: &str = "<CompleteMultipartUploadResult><ETag>\"0\"</ETag></CompleteMultipartUploadResult>";
+    let scene = Scene::new().await;
+    let lies = [(Operation::CompleteMultipartUpload, COMPLETED), (Operation::CopyObject, COPIED)];
+    for (copier, (operation, body)) in scene.both_ways().await.into_iter().zip(lies) {
+        scene.proxy.fault_every(operation, answer(200, &[("content-type", "application/xml")], body));
+        let copied = scene.copy(&copier).await.expect("a destination");
+        assert_eq!(copied, Copied::Failed(ObjectFailure::new(Reason::Retry, "Transient")), "{operation:?}");
+        copier.abort().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_object_at_the_key_of_a_copy_is_neither_believed_nor_replaced() {
+    let scene = Scene::new().await;
+    let key = scene.key_of_copy().await;
+    // Of another size, and of the same size with other bytes.
+    for bytes in [vec![0; 5], vec![0; scene.body.len()]] {
+        client::put_object(&scene.client, "archive", &key, bytes.clone()).await.expect("another object");
+        let copier = Copier { max_copy: MAX_COPY, ..scene.copier().await };
+        let copied = scene.copy(&copier).await.expect("a destination");
+        assert_eq!(
+            copied,
+            Copied::Failed(ObjectFailure::new(Reason::ChecksumMismatch, "OtherCopy")),
+            "{}",
+            bytes.len()
+        );
+        assert!(client::get_bytes(&scene.client, "archive", &key).await.expect("it") == bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_412_of_the_destination_is_a_copy_that_exists() {
+    let scene = Scene::new().await;
+    let key = scene.key_of_copy().await;
+    let operations = [Operation::CompleteMultipartUpload, Operation::CopyObject];
+    for (copier, operation) in scene.both_ways().await.into_iter().zip(operations) {
+        scene.delete(&key).await;
+        let (client, copy) = (scene.client.clone(), key.clone());
+        let source = "source/logs/%C3%A4%20large%2B.bin";
+        let runtime = tokio::runtime::Handle::current();
+        scene.proxy.clear_log();
+        scene.proxy.rule(move |seen| {
+            if seen.operation != operation || seen.nth > 1 {
+                return Fault::Forward;
+            }
+            assert_eq!(seen.headers["if-none-match"], "*", "{operation:?}");
+            // Another worker is first.
+            let other = client.copy_object().bucket("archive").key(&copy).copy_source(source);
+            runtime.block_on(other.send()).expect("a copy");
+            Fault::FailBefore { status: 412, code: "PreconditionFailed" }
+        });
+        assert_eq!(scene.copied(&copier).await, key, "{operation:?}");
+        assert_eq!(scene.open_uploads().await, 0, "{operation:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_conditions_on_copies_is_used_without() {
+    let scene = Scene::new().await;
+    let operations = [Operation::CompleteMultipartUpload, Operation::CopyObject];
+    for (copier, operation) in scene.both_ways().await.into_iter().zip(operations) {
+        for (status, code) in [(501, "NotImplemented"), (400, "InvalidArgument")] {
+            scene.proxy.clear_log();
+            scene.proxy.rule(move |seen| {
+                match seen.headers.contains_key("if-none-match") && seen.operation == operation {
+                    true => Fault::FailBefore { status, code },
+                    false => Fault::Forward,
+                }
+            });
+            let copier = Copier { unconditional: Arc::default(), ..copier.clone() };
+            for requests in [2, 3] {
+                let key = scene.copied(&copier).await;
+                assert_eq!(scene.proxy.count(operation), requests, "{operation:?} {code}");
+                scene.delete(&key).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_replaced_once_is_copied_as_it_is_now() {
+    let scene = Scene::new().await;
+    let operations = [Operation::UploadPartCopy, Operation::CopyObject];
+    for (copier, operation) in scene.both_ways().await.into_iter().zip(operations) {
+        scene.proxy.clear_log();
+        scene.proxy.fault_nth(operation, 1, Fault::FailBefore { status: 412, code: "PreconditionFailed" });
+        let key = scene.copied(&copier).await;
+        scene.assert_copied(&key).await;
+        scene.delete(&key).await;
+        scene.proxy.fault_every(operation, Fault::FailBefore { status: 412, code: "PreconditionFailed" });
+        let copied = scene.copy(&copier).await.expect("a destination");
+        assert_eq!(copied, Copied::Failed(ObjectFailure::new(Reason::Changed, "PreconditionFailed")), "{operation:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_without_a_strong_etag_is_pinned_by_its_age() {
+    const MODIFIED: &str = "Sat, 25 Nov 2034 01:00:00 GMT";
+    let scene = Scene::new().await;
+    let mut keys = BTreeSet::new();
+    for etag in [&[][..], &[("etag", "W/\"abc\"")]] {
+        for (copier, operation) in
+            scene.both_ways().await.into_iter().zip([Operation::UploadPartCopy, Operation::CopyObject])
+        {
+            scene.proxy.clear_log();
+            let range = format!("bytes 0-0/{}", scene.body.len());
+            let mut headers = vec![("content-range", range.as_str()), ("last-modified", MODIFIED)];
+            headers.extend(etag);
+            scene.proxy.fault_every(Operation::GetObject, answer(206, &headers, "x"));
+            let key = scene.copied(&copier).await;
+            let seen = scene.seen(operation);
+            assert!(!seen.is_empty());
+            for seen in seen {
+                assert_eq!(seen.headers["x-amz-copy-source-if-unmodified-since"], MODIFIED, "{etag:?} {operation:?}");
+                assert!(!seen.headers.contains_key("x-amz-copy-source-if-match"), "{etag:?} {operation:?}");
+            }
+            let copy = client::get_bytes(&scene.client, "archive", &key).await.expect("the copy");
+            assert!(copy == scene.body, "{etag:?} {operation:?}");
+            scene.delete(&key).await;
+            keys.insert(key);
+        }
+    }
+    assert_eq!(keys.len(), 2, "both ways have the same key, each ETag its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_small_by_now_is_not_copied() {
+    let scene = Scene::new().await;
+    for (status, headers) in [
+        (416, &[("content-range", "bytes */0")][..]),
+        (206, &[("content-range", "bytes 0-0/1048576"), ("etag", "\"e\"")]),
+    ] {
+        scene.proxy.fault_every(Operation::GetObject, answer(status, headers, "x"));
+        assert_eq!(scene.copy(&scene.copier().await).await.expect("a destination"), Copied::Small, "{status}");
+    }
+    // The store ignores the range: the length of its answer is no proof.
+    scene
+        .proxy
+        .fault_every(Operation::GetObject, answer(200, &[("last-modified", "Sat, 25 Nov 2034 01:00:00 GMT")], "x"));
+    scene.copied(&scene.copier().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_copy_is_the_sources_if_the_destination_takes_an_upload() {
+    let scene = Scene::new().await;
+    let [_, copier] = scene.both_ways().await;
+    let denied = Fault::FailBefore { status: 403, code: "AccessDenied" };
+    scene.proxy.fault_every(Operation::CopyObject, denied.clone());
+    let copied = scene.copy(&copier).await.expect("a destination");
+    assert_eq!(copied, Copied::Failed(ObjectFailure::new(Reason::AccessDenied, "AccessDenied")));
+    assert_eq!(scene.open_uploads().await, 0);
+    scene.proxy.rule(move |seen| match seen.operation {
+        Operation::CopyObject | Operation::CreateMultipartUpload => denied.clone(),
+        _ => Fault::Forward,
+    });
+    let copied = scene.copy(&copier).await;
+    assert!(matches!(copied, Err(FetchError::Destination(_))), "{copied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_the_store_does_not_have_are_recorded() {
+    let scene = Scene::new().await;
+    let copier = scene.copier().await;
+    for (status, code) in [(501, "NotImplemented"), (405, "MethodNotAllowed"), (404, "NoSuchKey")] {
+        scene.proxy.fault_every(Operation::GetObjectTagging, Fault::FailBefore { status, code });
+        let mut row = Row { bucket: "source".to_owned(), key: KEY.to_owned(), ..Row::default() };
+        let mut facts = Facts::default();
+        let copied = copier.copy(&mut row, &mut facts).await.expect("a destination");
+        assert!(matches!(copied, Copied::To(_)), "{code}: {copied:?}");
+        assert_eq!(facts.headers.get("s3bundler-missing-tags").map(String::as_str), Some(code));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_goes_with_requests_only_if_the_manifest_lists_it() {
+    let scene = Scene::new().await;
+    let versioned = aws_sdk_s3::types::VersioningConfiguration::builder()
+        .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
+        .build();
+    let enable = scene.client.put_bucket_versioning().bucket("source").versioning_configuration(versioned);
+    enable.send().await.expect("versions");
+    let put = scene.client.put_object().bucket("source").key(KEY).body(scene.body.clone().into()).tagging("t=1");
+    let version = put.send().await.expect("an object").version_id().expect("a version").to_owned();
+    for listed in [None, Some(version.clone())] {
+        for copier in scene.both_ways().await {
+            scene.proxy.clear_log();
+            let mut row =
+                Row { bucket: "source".to_owned(), key: KEY.to_owned(), version_id: listed.clone(), ..Row::default() };
+            let copied = copier.copy(&mut row, &mut Facts::default()).await.expect("a destination");
+            let Copied::To(key) = copied else { panic!("{copied:?}") };
+            assert_eq!(row.version_id.as_ref(), Some(&version), "it is recorded");
+            let mut copies = 0;
+            for record in scene.proxy.log() {
+                let seen = record.request;
+                let copied_from = seen.headers.get("x-amz-copy-source").map(|it| it.to_str().expect("text"));
+                if seen.bucket() == "source" || copied_from.is_some() {
+                    let asked = format!("{} {}", seen.query, copied_from.unwrap_or_default());
+                    assert_eq!(asked.contains("versionId="), listed.is_some(), "{:?} {asked}", seen.operation);
+                    copies += u32::from(copied_from.is_some());
+                }
+            }
+            assert!(copies > 0);
+            scene.delete(&key).await;
+        }
+    }
 }

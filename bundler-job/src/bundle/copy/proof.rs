@@ -1,0 +1,124 @@
+//! Whether what is at the key of a copy is the copy: no answer of CopyObject or CompleteMultipartUpload is believed.
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::ChecksumType;
+use data_encoding::BASE64;
+use s3bundler_contract::S3Address;
+
+use super::source::Source;
+use crate::s3::md5_of_etag;
+use crate::s3::{S3, S3Error};
+
+/// What a HEAD of the copy's key proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing is there.
+    Absent,
+    /// The copy is there: its size is right, and so is its checksum or MD5 if both sides have one.
+    Copy,
+    /// Something else is there, and why.
+    Other(String),
+}
+
+/// What one side says of its bytes.
+#[derive(Debug, Default)]
+struct Identity {
+    md5: Option<String>,
+    /// Checksums of the whole object by algorithm, in base64.
+    checksums: Vec<(&'static str, String)>,
+}
+
+/// HEADs the copy and compares it with its source.
+pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<Proof, S3Error> {
+    let Some(head) = s3.head(copy).await? else { return Ok(Proof::Absent) };
+    let size = head.content_length().and_then(|size| u64::try_from(size).ok());
+    if size != Some(source.size) {
+        return Ok(Proof::Other(format!("the source has {} bytes, the copy {size:?}", source.size)));
+    }
+    let found = Identity::of(&head, s3.knows_crc64nvme());
+    let mut expected = Identity { md5: source.md5.clone(), checksums: Vec::new() };
+    if expected.agrees(&found) == Some(true) || (found.checksums.is_empty() && expected.md5.is_none()) {
+        return Ok(Proof::Copy);
+    }
+    // The GET of one byte has no checksum of the object. Without an answer there is nothing to compare.
+    if !found.checksums.is_empty()
+        && let Ok(Some((_, head))) = source.head(s3).await
+    {
+        expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums;
+    }
+    Ok(match expected.agrees(&found) {
+        Some(false) => Proof::Other(format!("the source is {expected:?}, the copy {found:?}")),
+        Some(true) | None => Proof::Copy,
+    })
+}
+
+impl Identity {
+    fn of(head: &HeadObjectOutput, crc64nvme: bool) -> Self {
+        let whole = head.checksum_type() != Some(&ChecksumType::Composite);
+        // Composite ones without a type carry the number of their parts; stores that do not know one send others (moto: 4
+        // bytes as CRC64NVME).
+        let fits = |value: &str, bytes: usize| BASE64.decode(value.as_bytes()).is_ok_and(|value| value.len() == bytes);
+        let checksums = [
+            ("SHA256", head.checksum_sha256(), 32),
+            ("CRC64NVME", head.checksum_crc64_nvme().filter(|_| crc64nvme), 8),
+            ("SHA1", head.checksum_sha1(), 20),
+            ("CRC32C", head.checksum_crc32_c(), 4),
+            ("CRC32", head.checksum_crc32(), 4),
+        ];
+        let checksums = checksums.into_iter().filter_map(|(name, value, bytes)| {
+            let value = value.filter(|value| whole && fits(value, bytes))?;
+            Some((name, value.to_owned()))
+        });
+        Self {
+            md5: md5_of_etag(head.e_tag(), head.server_side_encryption(), head.sse_customer_algorithm()),
+            checksums: checksums.collect(),
+        }
+    }
+
+    /// Whether both are of the same bytes, as far as they say the same things. Checksums win over ETags, which other stores
+    /// compute in ways of their own.
+    fn agrees(&self, other: &Self) -> Option<bool> {
+        let common = self.checksums.iter().filter_map(|(name, value)| {
+            let (_, theirs) = other.checksums.iter().find(|(theirs, _)| theirs == name)?;
+            Some(value == theirs)
+        });
+        let by_etag = self.md5.as_ref().zip(other.md5.as_ref()).map(|(ours, theirs)| ours == theirs);
+        common.reduce(|all, one| all && one).or(by_etag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_decide_before_etags_and_only_those_of_both_sides() {
+        let identity = |md5: Option<&str>, checksums: &[(&'static str, &str)]| Identity {
+            md5: md5.map(str::to_owned),
+            checksums: checksums.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        };
+        for (source, copy, expected) in [
+            (identity(Some("a"), &[]), identity(Some("a"), &[]), Some(true)),
+            (identity(Some("a"), &[]), identity(Some("b"), &[]), Some(false)),
+            (identity(Some("a"), &[]), identity(None, &[]), None),
+            (identity(None, &[("CRC32", "x")]), identity(Some("b"), &[("CRC32", "x")]), Some(true)),
+            (identity(Some("a"), &[("CRC32", "x")]), identity(Some("b"), &[("CRC32", "x")]), Some(true)),
+            (identity(Some("a"), &[("CRC32", "x")]), identity(Some("a"), &[("CRC32", "y")]), Some(false)),
+            (identity(Some("a"), &[("CRC32", "x")]), identity(Some("a"), &[("SHA1", "y")]), Some(true)),
+            (identity(None, &[("CRC32", "x"), ("SHA1", "z")]), identity(None, &[("SHA1", "y")]), Some(false)),
+            (identity(None, &[]), identity(None, &[]), None),
+        ] {
+            assert_eq!(source.agrees(&copy), expected, "{source:?} {copy:?}");
+        }
+    }
+
+    #[test]
+    fn a_checksum_counts_if_it_is_one_of_the_whole_object() {
+        let head = HeadObjectOutput::builder().checksum_crc64_nvme("AAAAAA==").checksum_sha1("AAAA-2").build();
+        assert_eq!(Identity::of(&head, true).checksums, []);
+        let head = HeadObjectOutput::builder().checksum_crc64_nvme("rosUhgp5mIg=");
+        assert_eq!(Identity::of(&head.clone().build(), true).checksums.len(), 1);
+        assert_eq!(Identity::of(&head.clone().build(), false).checksums, []);
+        assert_eq!(Identity::of(&head.checksum_type(ChecksumType::Composite).build(), true).checksums, []);
+    }
+}

@@ -1,0 +1,224 @@
+//! The source of a copy as its first byte told it, and the condition that pins every later request to it.
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+use aws_smithy_types::date_time::Format;
+use s3bundler_contract::{Layout, Row, S3Address};
+
+use super::Trouble;
+use crate::bundle::facts::{Facts, facts};
+use crate::bundle::tags::MISSING_TAGS;
+use crate::catalog::Map;
+use crate::s3::md5_of_etag;
+use crate::s3::{ErrorKind, S3, S3Error};
+
+/// A source object that is copied.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) address: S3Address,
+    /// The version that the manifest lists. Only then it goes with requests: a run over current versions may lack the
+    /// permissions that it needs.
+    listed_version: Option<String>,
+    /// The version that S3 returned.
+    version: Option<String>,
+    /// Without quotes, empty if there is none.
+    pub(super) etag: String,
+    /// The MD5 that the ETag is, if it is one.
+    pub(super) md5: Option<String>,
+    pub(super) size: u64,
+    pub(super) pin: Pin,
+}
+
+/// What a later request demands of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pin {
+    /// This ETag, in quotes.
+    ETag(String),
+    /// Not modified since, for sources without a strong ETag.
+    UnmodifiedSince(DateTime),
+}
+
+impl Pin {
+    /// Weak ETags are never equal for If-Match (RFC 9110, section 13.1.1). `None`: the object cannot be pinned.
+    pub(super) fn of(etag: Option<&str>, last_modified: Option<&DateTime>) -> Option<Self> {
+        match etag.map(|etag| etag.trim_matches('"')) {
+            Some(bare) if !bare.is_empty() && !bare.starts_with("W/") => Some(Self::ETag(format!("\"{bare}\""))),
+            _ => last_modified.copied().map(Self::UnmodifiedSince),
+        }
+    }
+
+    pub(super) fn etag(&self) -> Option<String> {
+        match self {
+            Self::ETag(etag) => Some(etag.clone()),
+            Self::UnmodifiedSince(_) => None,
+        }
+    }
+
+    pub(super) const fn unmodified_since(&self) -> Option<DateTime> {
+        match self {
+            Self::ETag(_) => None,
+            Self::UnmodifiedSince(instant) => Some(*instant),
+        }
+    }
+}
+
+impl Source {
+    /// GETs one byte: unlike HEAD it says why it fails, and it has metadata, headers and the number of tags. Fills in row
+    /// and facts. `None`: the object is empty, of which there is no range.
+    pub(super) async fn look(
+        s3: &S3,
+        row: &mut Row,
+        listed_version: Option<&str>,
+        facts_out: &mut Facts,
+    ) -> Result<Option<Self>, Trouble> {
+        let address = S3Address::new(&row.bucket, &row.key);
+        let client = s3.client(&row.bucket).await;
+        let request = client.get_object().bucket(&row.bucket).key(&row.key).range("bytes=0-0");
+        let output = request.set_version_id(listed_version.map(str::to_owned)).send().await;
+        let mut output: GetObjectOutput = match output {
+            Ok(output) => output,
+            Err(error) => {
+                let error = S3Error::new("GetObject", address, &error);
+                let empty = matches!(error.code.as_str(), "InvalidRange" | "HTTP 416");
+                return if empty { Ok(None) } else { Err(Trouble::judge(error)) };
+            }
+        };
+        let size = output.content_range().and_then(|range| range.rsplit('/').next()).and_then(|size| size.parse().ok());
+        let again = |detail: &str| {
+            Trouble::Again(S3Error::local("GetObject", address.clone(), ErrorKind::Transient, detail.to_owned()))
+        };
+        let pin = Pin::of(output.e_tag(), output.last_modified());
+        let pin = pin.ok_or_else(|| again("it has neither an ETag nor a Last-Modified"))?;
+        let encryption = (output.server_side_encryption(), output.sse_customer_algorithm());
+        let mut source = Self {
+            address: address.clone(),
+            listed_version: listed_version.map(str::to_owned),
+            version: output.version_id().map(str::to_owned),
+            etag: output.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
+            md5: md5_of_etag(output.e_tag(), encryption.0, encryption.1),
+            size: 0,
+            pin,
+        };
+        source.size = match size {
+            Some(size) => size,
+            // The store does not know ranges. The length of this answer is not to be trusted: it may be that of one byte.
+            None => source.head(s3).await.map_err(Trouble::judge)?.ok_or_else(|| again("its size is not known"))?.0,
+        };
+        *facts_out = facts(&mut output);
+        // The ETag of such an object is not the MD5 of its bytes: `verify` has to know.
+        if let Some(kms @ (ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)) =
+            output.server_side_encryption()
+        {
+            facts_out.headers.insert("x-amz-server-side-encryption".to_owned(), kms.as_str().to_owned());
+        }
+        // Of the one byte, if of anything.
+        facts_out.checksums = Map::new();
+        if output.tag_count().is_some_and(|count| count > 0) {
+            source.read_tags(s3, facts_out).await?;
+        }
+        row.size = Some(source.size);
+        row.etag = Some(source.etag.clone());
+        if listed_version.is_none() {
+            row.version_id.clone_from(&source.version);
+        }
+        if let Some(class) = output.storage_class() {
+            row.storage_class = Some(class.as_str().to_owned());
+        }
+        if let Some(modified) = output.last_modified() {
+            row.last_modified = modified.fmt(Format::DateTime).ok();
+        }
+        Ok(Some(source))
+    }
+
+    /// Reads the tags of the same version. A store that has no tags says nothing about the object.
+    async fn read_tags(&self, s3: &S3, facts: &mut Facts) -> Result<(), Trouble> {
+        let S3Address { bucket, key } = &self.address;
+        let request = s3.client(bucket).await.get_object_tagging().bucket(bucket).key(key);
+        match request.set_version_id(self.listed_version.clone()).send().await {
+            Ok(output) => {
+                let other = output.version_id().zip(self.version.as_deref()).is_some_and(|(tags, ours)| tags != ours);
+                if other {
+                    return Err(Trouble::Changed);
+                }
+                facts.tags = output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
+                Ok(())
+            }
+            Err(error) => {
+                let error = S3Error::new("GetObjectTagging", self.address.clone(), &error);
+                let status = error.code.strip_prefix("HTTP ");
+                let unknown = ["NotImplemented", "MethodNotAllowed", "NoSuchTagSet"].contains(&error.code.as_str())
+                    || status.is_some_and(|status| ["404", "405", "501"].contains(&status))
+                    || error.kind == ErrorKind::NotFound;
+                if !unknown {
+                    return Err(Trouble::judge(error));
+                }
+                facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
+                Ok(())
+            }
+        }
+    }
+
+    /// HEADs the pinned source; the size comes first. `None` if it has no usable length.
+    pub(super) async fn head(&self, s3: &S3) -> Result<Option<(u64, HeadObjectOutput)>, S3Error> {
+        let S3Address { bucket, key } = &self.address;
+        let request = s3.client(bucket).await.head_object().bucket(bucket).key(key);
+        let head = request
+            .set_version_id(self.listed_version.clone())
+            .set_if_match(self.pin.etag())
+            .set_if_unmodified_since(self.pin.unmodified_since())
+            .set_checksum_mode(s3.knows_crc64nvme().then_some(ChecksumMode::Enabled))
+            .send()
+            .await
+            .map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
+        Ok(head.content_length().and_then(|size| u64::try_from(size).ok()).map(|size| (size, head)))
+    }
+
+    /// The key of its copy. The same object has the same copy in every run.
+    pub(super) fn copied_to(&self, layout: &Layout) -> String {
+        let S3Address { bucket, key } = &self.address;
+        match &self.pin {
+            Pin::ETag(_) => layout.copied_object(bucket, key, self.version.as_deref(), &self.etag),
+            Pin::UnmodifiedSince(modified) => {
+                // An instant that HTTP can express has a form in RFC 3339.
+                let modified = modified.fmt(Format::DateTime).unwrap_or_default();
+                let version = self.version.as_deref();
+                layout.copied_object_without_etag(bucket, key, version, &self.etag, &modified, self.size)
+            }
+        }
+    }
+
+    /// `bucket/key?versionId=…` with the key URL-encoded ("CopyObject", `x-amz-copy-source`).
+    pub(super) fn header(&self) -> String {
+        let key = percent_encoding::utf8_percent_encode(&self.address.key, UNRESERVED);
+        let version = self.listed_version.as_deref().map(|version| format!("?versionId={version}")).unwrap_or_default();
+        format!("{}/{key}{version}", self.address.bucket)
+    }
+}
+
+/// RFC 3986's unreserved characters and the slash stay as they are.
+const UNRESERVED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_pinned_by_a_strong_etag_or_by_its_age() {
+        let modified = DateTime::from_secs(1_767_225_600);
+        let since = Some(Pin::UnmodifiedSince(modified));
+        for (etag, last_modified, expected) in [
+            (Some("\"e\""), Some(&modified), Some(Pin::ETag("\"e\"".to_owned()))),
+            (Some("e-2"), None, Some(Pin::ETag("\"e-2\"".to_owned()))),
+            (Some("W/\"e\""), Some(&modified), since.clone()),
+            (Some("\"\""), Some(&modified), since.clone()),
+            (None, Some(&modified), since),
+            (Some("W/\"e\""), None, None),
+            (None, None, None),
+        ] {
+            assert_eq!(Pin::of(etag, last_modified), expected, "{etag:?}");
+        }
+    }
+}
