@@ -10,7 +10,8 @@ pub(super) fn origin(service: Service, is_head: bool, response: &HttpResponse) -
     let body = response.body().bytes().unwrap_or_default();
     let is_own = match service {
         Service::S3 if is_head => is_head_of_s3(response),
-        Service::S3 => is_document(body, &["Error"]) || names_region(response),
+        // Servers other than Amazon's may answer a denial with the document of the query protocol.
+        Service::S3 => is_document(body, &["Error", "ErrorResponse", "Response"]) || names_region(response),
         // The JSON protocol puts the code into the body, or into headers for clients of the query protocol. Servers other
         // than Amazon's answer a denial with the document of the query protocol whatever the client speaks.
         Service::Sqs => {
