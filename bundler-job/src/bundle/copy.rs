@@ -1,5 +1,5 @@
 //! Objects too large for an archive: copied by the server, metadata, tags and content headers carried, the run's own
-//! tags added, pinned to the object that was looked at, and believed only once a HEAD has proved the copy.
+//! tags added, pinned to the object that the first GET returned, and believed only once a HEAD has proved the copy.
 //!
 //! ```text
 //! GET one byte ──► small: archive it │ HEAD copy ──► there ──────────────────────────► .metadata

@@ -69,7 +69,8 @@ enum Fate {
     SetAside,
 }
 
-/// What becomes of a message after its work. One of which a part cannot be used is never deleted. Work that was told to stop did not fail: others may have it at once.
+/// What becomes of a message after its work. A message with an unusable part is never deleted. Interrupted work did not
+/// fail: the message is visible to other workers at once.
 fn fate(work: Work, is_whole: bool, receive_count: u32) -> Fate {
     match work {
         Work::Done if is_whole => Fate::Delete,
