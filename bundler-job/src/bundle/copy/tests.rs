@@ -298,9 +298,10 @@ async fn a_store_without_conditions_on_copies_is_used_without() {
         for (status, code) in [(501, "NotImplemented"), (400, "InvalidArgument")] {
             scene.proxy.clear_log();
             scene.proxy.rule(move |seen| {
-                match seen.headers.contains_key("if-none-match") && seen.operation == operation {
-                    true => Fault::FailBefore { status, code },
-                    false => Fault::Forward,
+                if seen.headers.contains_key("if-none-match") && seen.operation == operation {
+                    Fault::FailBefore { status, code }
+                } else {
+                    Fault::Forward
                 }
             });
             let copier = Copier { unconditional: Arc::default(), ..copier.clone() };
