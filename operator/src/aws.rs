@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use s3bundler_net::answer::{self, ErrorKind, RetryForeign, Service};
+use s3bundler_net::answer::{self, ErrorKind, NoteMethod, RetryForeign, Service};
 use s3bundler_net::outbound::{self, OutboundError};
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
@@ -195,10 +195,12 @@ impl Aws {
             let s3 = aws_sdk_s3::config::Builder::from(&self.config)
                 .region(region.clone())
                 .force_path_style(self.path_style)
+                .interceptor(NoteMethod)
                 .retry_classifier(RetryForeign(Service::S3))
                 .build();
             let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
                 .region(region)
+                .interceptor(NoteMethod)
                 .retry_classifier(RetryForeign(Service::Sqs))
                 .build();
             Clients { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::from_conf(sqs) }

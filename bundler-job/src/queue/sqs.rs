@@ -13,7 +13,9 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, SendMessageBatchRe
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_net::answer::{Answer, ErrorKind, Origin, RetryForeign, Service, classify, code_and_message, kind_of};
+use s3bundler_net::answer::{
+    Answer, ErrorKind, NoteMethod, Origin, RetryForeign, Service, classify, code_and_message, kind_of,
+};
 use tokio::time::Instant;
 
 use name::Name;
@@ -51,6 +53,7 @@ impl SqsQueue {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
         let mut builder = aws_sdk_sqs::config::Builder::from(config)
             .timeout_config(timeouts)
+            .interceptor(NoteMethod)
             .retry_classifier(RetryForeign(Service::Sqs));
         let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
         if let Some(region) = region {

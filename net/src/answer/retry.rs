@@ -1,11 +1,18 @@
 //! Foreign answers are tried again by the SDK, as it does with answers of the service that may pass.
 
-use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef, InterceptorContext,
+};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
 use super::{Answer, Origin, Service, classify, own};
 
-/// Has the SDK try a request again whose answer is not the service's.
+/// Has the SDK try a request again whose answer is not the service's. It needs [`NoteMethod`] in the same client: the
+/// request is gone when its answer is judged, and an answer without a body is right for HEAD only.
 #[derive(Debug)]
 pub struct RetryForeign(pub Service);
 
@@ -14,8 +21,10 @@ impl ClassifyRetry for RetryForeign {
         let (Some(Err(_)), Some(response)) = (context.output_or_error(), context.response()) else {
             return RetryAction::NoActionIndicated;
         };
-        let is_head = context.request().is_some_and(|request| request.method() == "HEAD");
-        let origin = own::origin(self.0, is_head, response);
+        let Some(Method { is_head }) = response.extension::<Method>() else {
+            return RetryAction::NoActionIndicated;
+        };
+        let origin = own::origin(self.0, *is_head, response);
         let answer = Answer { operation: "", status: response.status().as_u16(), code: "", message: "", origin };
         if origin == Origin::Foreign && classify(&answer).is_transient() {
             return RetryAction::transient_error();
@@ -25,5 +34,48 @@ impl ClassifyRetry for RetryForeign {
 
     fn name(&self) -> &'static str {
         "an answer that is not the service's"
+    }
+}
+
+/// Writes down in every answer which method it answers to.
+#[derive(Debug)]
+pub struct NoteMethod;
+
+/// What an answer answers to.
+#[derive(Debug, Clone, Copy)]
+struct Method {
+    is_head: bool,
+}
+
+impl Storable for Method {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for NoteMethod {
+    fn name(&self) -> &'static str {
+        "the method of an answer's request"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let is_head = context.request().method() == "HEAD";
+        config.interceptor_state().store_put(Method { is_head });
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(method) = config.load::<Method>() {
+            context.response_mut().add_extension(*method);
+        }
+        Ok(())
     }
 }
