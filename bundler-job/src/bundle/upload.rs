@@ -112,12 +112,7 @@ impl Upload {
     }
 
     async fn start(&self, client: &Client) -> Result<String, S3Error> {
-        loop {
-            match self.start_once(client).await {
-                Err(error) if self.s3.outage_ended(&error).await => {}
-                result => return result,
-            }
-        }
+        self.s3.through_outages(|| self.start_once(client)).await
     }
 
     async fn start_once(&self, client: &Client) -> Result<String, S3Error> {

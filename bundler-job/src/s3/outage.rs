@@ -109,6 +109,19 @@ fn may_be_outage(error: &S3Error) -> bool {
 }
 
 impl S3 {
+    /// Sends a request, and again after every outage that it met and that ended within the budget.
+    pub async fn through_outages<T, R>(&self, mut request: impl FnMut() -> R) -> Result<T, S3Error>
+    where
+        R: Future<Output = Result<T, S3Error>>,
+    {
+        loop {
+            match Box::pin(request()).await {
+                Err(error) if self.outage_ended(&error).await => {}
+                result => return result,
+            }
+        }
+    }
+
     /// After a failed request: whether there was an outage that is over, so that the request is worth sending again.
     /// Waits for its end, at most as long as the budget.
     pub async fn outage_ended(&self, error: &S3Error) -> bool {

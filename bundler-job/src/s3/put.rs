@@ -59,12 +59,7 @@ impl S3 {
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
     pub async fn put(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
-        loop {
-            match Box::pin(self.put_once(address, body.clone(), put)).await {
-                Err(error) if self.outage_ended(&error).await => {}
-                result => return result,
-            }
-        }
+        self.through_outages(|| self.put_once(address, body.clone(), put)).await
     }
 
     async fn put_once(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
@@ -109,12 +104,7 @@ impl S3 {
         body: PutBody<'_>,
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
-        loop {
-            match Box::pin(self.put_part_once(address, upload_id, number, body.clone(), crc64nvme)).await {
-                Err(error) if self.outage_ended(&error).await => {}
-                result => return result,
-            }
-        }
+        self.through_outages(|| self.put_part_once(address, upload_id, number, body.clone(), crc64nvme)).await
     }
 
     async fn put_part_once(
