@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use s3bundler_testbed::cli::{Outcome, Signal};
+use s3bundler_testbed::cli::{Outcome, Running, Signal};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
-use world::{Victim, World, assert_whole, puts, until};
+use world::{Freezer, Victim, World, assert_whole, puts, until};
 
 /// Runs side by side in a sweep.
 const LANES: usize = 2;
@@ -69,6 +69,7 @@ async fn kill_at_every_request(world: &World, side: Side) {
             let ended = killed(world, &bucket, side, k).await;
             // Requests run side by side, so another run may make fewer.
             assert!(ended.signal == Some(9) || ended.code == Some(0), "{bucket}: {ended}");
+            assert_eq!(world.scratch_files(), [""; 0], "{bucket}: {ended}");
             world.run(&bucket).await;
             assert_whole(world, &bucket).await;
         })
@@ -102,6 +103,46 @@ async fn killed_after_any_request_of_a_group_with_copies() {
     let mut world = World::of_groups(1).await;
     world.max_object_size = Some(600);
     kill_at_every_request(&world, Side::After).await;
+}
+
+/// A run that is frozen with its first part on the way, and what thaws it.
+async fn frozen_while_uploading(world: &World, bucket: &str) -> (Running, Freezer, Proxy) {
+    let bucket = world.destination(bucket).await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let victim = Victim::default();
+    let freezer = Freezer::of(&victim);
+    let freezing = freezer.clone();
+    proxy.on_request(move |seen| {
+        if seen.operation == Operation::UploadPart {
+            freezing.freeze();
+        }
+    });
+    let running = victim.spawn(world.program(&bucket).access(proxy.access()));
+    freezer.frozen().await;
+    (running, freezer, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_no_file_in_scratch_and_a_living_one_beside_it_keeps_its_own() {
+    let world = &World::of_groups(1).await;
+    let (living, freezer, _proxy) = frozen_while_uploading(world, "living").await;
+    let (killed, _, _) = frozen_while_uploading(world, "killed").await;
+    for running in [&living, &killed] {
+        // The group's manifest and its unfinished catalog.
+        assert!(world.nameless_in_scratch(running.pid()) >= 2, "{}", running.stderr());
+    }
+    assert_eq!(world.scratch_files(), [""; 0]);
+    killed.signal(Signal::Kill).unwrap();
+    assert_eq!(killed.wait().await.unwrap().signal, Some(9));
+    assert_eq!(world.scratch_files(), [""; 0]);
+
+    world.run("killed").await;
+    assert_whole(world, "killed").await;
+    freezer.thaw();
+    let done = living.wait().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(world, "living").await;
+    assert_eq!(world.scratch_files(), [""; 0]);
 }
 
 /// A run that is told to end at its kth request, with the request under way.

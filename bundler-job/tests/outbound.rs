@@ -86,14 +86,15 @@ async fn eks_pod_identity_gives_credentials() {
             "Expiration": "2099-01-01T00:00:00Z"}"#;
         Fault::Respond { status: if known { 200 } else { 401 }, headers: Vec::new(), body: keys.into() }
     });
-    let token = tempfile::NamedTempFile::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
     let keyless = |run: &str| {
         let grouper = world.group(run).env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
         grouper
             .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v1/credentials", agent.endpoint()))
-            .env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.path())
+            .env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &token)
     };
-    std::fs::write(token.path(), "a.projected.token").unwrap();
+    std::fs::write(&token, "a.projected.token").unwrap();
     expect_grouped(&keyless("identity").run().await.unwrap());
     for record in aws.log() {
         let headers = &record.request.headers;
@@ -103,7 +104,7 @@ async fn eks_pod_identity_gives_credentials() {
     assert!(aws.requests() > 0);
     assert_eq!(agent.requests(), 1, "credentials are asked for once");
 
-    std::fs::write(token.path(), "another.token").unwrap();
+    std::fs::write(&token, "another.token").unwrap();
     let refused = keyless("refused").run().await.unwrap();
     assert_eq!(refused.code, Some(7), "{refused}");
 }

@@ -5,7 +5,7 @@
 //!  in manifest order   any order         in manifest order       2 in flight
 //! ```
 
-use std::path::Path;
+use std::fs::File;
 
 use aws_sdk_s3::types::CompletedPart;
 use s3bundler_contract::group_manifest::RowError;
@@ -93,13 +93,10 @@ pub struct Work<'a> {
 impl Work<'_> {
     /// Packs the group and uploads its parts, which the caller completes, or aborts: on an error, and when this future is
     /// dropped, too.
-    pub async fn run(&self, catalog: &Path) -> Result<(Packed, Vec<CompletedPart>), BundleError> {
+    pub async fn run(&self, catalog: File) -> Result<(Packed, Vec<CompletedPart>), BundleError> {
         let (steps, steps_in) = mpsc::channel(READ_AHEAD);
         let (parts, parts_in) = mpsc::channel(1);
-        let scratch_error = |cause| BundleError::Scratch { path: catalog.to_owned(), cause };
-        let catalog_file = std::fs::File::options().write(true).read(true).open(catalog).map_err(scratch_error)?;
-        let writer =
-            CatalogWriter::create(catalog_file, &self.upload.archive().key).map_err(BundleError::CatalogWrite)?;
+        let writer = CatalogWriter::create(catalog, &self.upload.archive().key).map_err(BundleError::CatalogWrite)?;
         let packer = Packer::new(self.options.format, self.share.part, parts, writer);
         let packing = pack(packer, steps_in, self.progress.clone());
         let (produced, packed, uploaded) = tokio::join!(self.produce(steps), packing, self.upload.send(parts_in));

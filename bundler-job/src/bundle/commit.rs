@@ -6,7 +6,9 @@
 //!                                    └──► sweep ──► index, dead letters, receipt from what was read
 //! ```
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use s3bundler_contract::{Group, Receipt, S3Address};
@@ -38,7 +40,12 @@ impl Committer {
     }
 
     /// Steps 3 and 4: PUT, and read back whose catalog it is. `None`: nobody's, give the message back.
-    pub async fn put(&self, group: &Group, catalog: &Path, scratch: &Path) -> Result<Option<Committed>, BundleError> {
+    pub async fn put(
+        &self,
+        group: &Group,
+        catalog: &Arc<File>,
+        scratch: &Path,
+    ) -> Result<Option<Committed>, BundleError> {
         let address = self.destination.address(self.destination.layout.catalog(&group.run, &group.name));
         let mut failed = None;
         for n in 0..PUTS {
@@ -46,7 +53,7 @@ impl Committer {
                 Put { if_none_match: true, content_type: Some("application/vnd.apache.parquet"), ..Put::default() };
             // Whatever the answer, the catalog in S3 decides: a 412 may be for our own retried PUT, and a PUT whose
             // answer was lost may have landed, or land later.
-            let answer = self.s3.put(&address, PutBody::File(catalog), &put).await;
+            let answer = self.s3.put(&address, PutBody::File(Arc::clone(catalog)), &put).await;
             if let Some(committed) = self.read(group, scratch).await? {
                 return Ok(Some(committed));
             }

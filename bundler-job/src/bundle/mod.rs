@@ -36,6 +36,7 @@ pub mod upload;
 pub mod verdict;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +44,6 @@ use std::sync::Arc;
 use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{ArchiveOptions, ByteSize, Group, Receipt, RunClaim, RunName};
-use tempfile::NamedTempFile;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -235,7 +235,7 @@ impl Bundler {
         };
 
         // From here on the group is finished whatever `cancel` says: the commit may be in flight.
-        let committed = committer.put(&group, catalog.path(), scratch).await?;
+        let committed = committer.put(&group, &catalog, scratch).await?;
         let committed = committed.ok_or_else(|| BundleError::Undecided(group.name.clone()))?;
         let won = committed.attempt() == attempt.as_str();
         let receipt = if won {
@@ -260,10 +260,10 @@ impl Bundler {
         mut record: GroupRecord,
         scope: &Arc<Scope>,
         number: u32,
-    ) -> Result<Option<NamedTempFile>, BundleError> {
+    ) -> Result<Option<Arc<File>>, BundleError> {
         let Settings { scratch, scratch_size, groups, memory, .. } = &*self.settings;
         let scratch_error = |cause| BundleError::Scratch { path: scratch.clone(), cause };
-        let catalog = NamedTempFile::new_in(scratch).map_err(scratch_error)?;
+        let catalog = tempfile::tempfile_in(scratch).map_err(scratch_error)?;
         let fetcher = Fetcher {
             s3: self.s3.clone(),
             limiters: Arc::clone(&self.limiters),
@@ -285,7 +285,7 @@ impl Bundler {
             upload,
             progress: &self.progress,
         };
-        let (packed, parts) = work.run(catalog.path()).await?;
+        let (packed, parts) = work.run(catalog).await?;
         if !self.believes(&packed.tally, rows, scope, number).await? {
             return Ok(None);
         }
@@ -298,8 +298,8 @@ impl Bundler {
             crc64nvme: packed.crc64nvme,
         });
         let written = tokio::task::spawn_blocking(move || packed.catalog.finish(&record)).await;
-        written.expect("writing a catalog does not panic").map_err(BundleError::CatalogWrite)?;
-        Ok(Some(catalog))
+        let catalog = written.expect("writing a catalog does not panic").map_err(BundleError::CatalogWrite)?;
+        Ok(Some(Arc::new(catalog)))
     }
 
     /// Whether the failures of an attempt are those of its objects. Asks about buckets that are doubted, and fetches a

@@ -4,9 +4,9 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
+use std::sync::Arc;
 
 use s3bundler_contract::group_manifest::{Columns, RowWriter};
-use tempfile::{NamedTempFile, TempPath};
 
 use super::{Catalog, CatalogError, Crc64Writer, Entry, IndexWriter, Outcome, Totals};
 
@@ -23,11 +23,11 @@ pub struct Derived {
     pub totals: Totals,
 }
 
-/// A file in scratch, gone when dropped.
+/// A nameless file in scratch, gone when dropped.
 #[derive(Debug)]
 pub struct DerivedFile {
-    /// Where it is.
-    pub path: TempPath,
+    /// Its bytes.
+    pub file: Arc<File>,
     /// Its size in bytes.
     pub size: u64,
     /// CRC64NVME of its bytes.
@@ -39,34 +39,31 @@ pub struct DerivedFile {
 pub fn derive(catalog: &Catalog, scratch: &Path, mut each: impl FnMut(&Entry)) -> Result<Derived, CatalogError> {
     let mut index = match &catalog.record().archive {
         Some(archive) => {
-            let output = Output::new(scratch)?;
-            Some((output.path, IndexWriter::new(output.sink, &archive.key, |column| catalog.has(column))?))
+            let output = sink(scratch)?;
+            Some(IndexWriter::new(output, &archive.key, |column| catalog.has(column))?)
         }
         None => None,
     };
     let has_detail = catalog.has("detail");
-    let mut dead_letters: Option<(TempPath, RowWriter<Sink>)> = None;
+    let mut dead_letters: Option<RowWriter<Sink>> = None;
     for entry in catalog.entries()? {
         let entry = entry?;
         each(&entry);
-        if let Some((_, index)) = &mut index {
+        if let Some(index) = &mut index {
             index.push(&entry)?;
         }
         if let Outcome::Failed(reason) = entry.outcome {
-            let (_, writer) = match &mut dead_letters {
+            let writer = match &mut dead_letters {
                 Some(open) => open,
-                none => {
-                    let output = Output::new(scratch)?;
-                    none.insert((output.path, RowWriter::new(output.sink)))
-                }
+                none => none.insert(RowWriter::new(sink(scratch)?)),
             };
             let detail = entry.detail.clone().unwrap_or_default();
             let fields = [reason.as_str(), &detail];
             writer.write(&as_listed(entry), if has_detail { &fields } else { &fields[..1] })?;
         }
     }
-    let index = index.map(|(path, writer)| finished(path, writer.finish()?)).transpose()?;
-    let dead_letters = dead_letters.map(|(path, writer)| finished(path, writer.finish()?)).transpose()?;
+    let index = index.map(|writer| finished(writer.finish()?)).transpose()?;
+    let dead_letters = dead_letters.map(|writer| finished(writer.finish()?)).transpose()?;
     // Reading to the end proved that these are what the rows add up to.
     let dead_letter_columns = if has_detail { Columns::dead_letters() } else { Columns::dead_letters_without_detail() };
     Ok(Derived { index, dead_letters, dead_letter_columns, totals: catalog.totals().clone() })
@@ -80,20 +77,12 @@ fn as_listed(entry: Entry) -> s3bundler_contract::Row {
 
 type Sink = Crc64Writer<BufWriter<File>>;
 
-struct Output {
-    path: TempPath,
-    sink: Sink,
+fn sink(scratch: &Path) -> io::Result<Sink> {
+    Ok(Crc64Writer::new(BufWriter::new(tempfile::tempfile_in(scratch)?)))
 }
 
-impl Output {
-    fn new(scratch: &Path) -> io::Result<Self> {
-        let (file, path) = NamedTempFile::with_prefix_in("s3bundler-", scratch)?.into_parts();
-        Ok(Self { path, sink: Crc64Writer::new(BufWriter::new(file)) })
-    }
-}
-
-fn finished(path: TempPath, sink: Sink) -> Result<DerivedFile, CatalogError> {
+fn finished(sink: Sink) -> Result<DerivedFile, CatalogError> {
     let (buffer, size, crc64nvme) = sink.finish();
-    buffer.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok(DerivedFile { path, size, crc64nvme })
+    let file = Arc::new(buffer.into_inner().map_err(io::IntoInnerError::into_error)?);
+    Ok(DerivedFile { file, size, crc64nvme })
 }

@@ -2,7 +2,8 @@
 //! there, the receipt (step 6 of the commit). Every object is a function of the catalog's bytes and the catalog never
 //! changes, so whoever does this, however often, writes the same.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use aws_sdk_s3::types::StorageClass;
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use s3bundler_contract::group_manifest::COLUMNS_METADATA;
 use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
 use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address};
 
-use super::{CatalogError, Committed, Derived, GroupRecord, derive};
+use super::{CatalogError, Committed, Derived, DerivedFile, GroupRecord, derive};
 use crate::args::Destination;
 use crate::s3::{Put, PutBody, S3, S3Error};
 
@@ -139,7 +140,7 @@ pub(crate) async fn publish_derived(
             tagged: true,
             ..Put::default()
         };
-        put_file(s3, &destination.address(index_of(&archive.key)), &index.path, &put).await?;
+        put_file(s3, &destination.address(index_of(&archive.key)), index, &put).await?;
     }
     if let Some(dead_letters) = &derived.dead_letters {
         let columns = derived.dead_letter_columns.to_string();
@@ -150,7 +151,7 @@ pub(crate) async fn publish_derived(
             crc64nvme: Some(dead_letters.crc64nvme),
             ..Put::default()
         };
-        put_file(s3, &publication.dead_letters(), &dead_letters.path, &put).await?;
+        put_file(s3, &publication.dead_letters(), dead_letters, &put).await?;
     }
     let receipt = derived.totals.receipt(group.clone());
     let put = Put { storage_class: Some(StorageClass::Standard.as_str()), ..Put::default() };
@@ -158,8 +159,8 @@ pub(crate) async fn publish_derived(
     Ok(receipt)
 }
 
-async fn put_file(s3: &S3, address: &S3Address, path: &Path, put: &Put<'_>) -> Result<(), S3Error> {
-    s3.put(address, PutBody::File(path), put).await.map(|_| ())
+async fn put_file(s3: &S3, address: &S3Address, derived: &DerivedFile, put: &Put<'_>) -> Result<(), S3Error> {
+    s3.put(address, PutBody::File(Arc::clone(&derived.file)), put).await.map(|_| ())
 }
 
 #[cfg(test)]

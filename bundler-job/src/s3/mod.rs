@@ -15,6 +15,7 @@ mod body;
 mod connect;
 mod digest;
 mod error;
+mod file_body;
 mod latin1;
 mod length;
 mod objects;

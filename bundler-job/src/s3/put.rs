@@ -1,8 +1,9 @@
 //! Everything that is written goes through here: every PUT and every part carries a checksum, which no caller can forget.
 //! Buckets with a default retention refuse a PUT without one ("Using S3 Object Lock", S3 user guide).
 
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::sync::Arc;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedPart, StorageClass};
@@ -12,22 +13,21 @@ use data_encoding::BASE64;
 use md5::{Digest as _, Md5};
 use s3bundler_contract::S3Address;
 
+use super::file_body::{self, CHUNK, FromStart};
 use super::length::bare_etag;
 use super::{Checksum, ErrorKind, S3, S3Error};
 use crate::catalog::crc64nvme_to_base64;
 
-/// Bytes of a file in memory while it is hashed.
-const CHUNK: usize = 256 * 1024;
 /// Larger bodies are hashed on a thread that may block.
 const HASHED_INLINE: usize = 64 * 1024;
 
 /// Bytes to put.
 #[derive(Debug, Clone)]
-pub enum PutBody<'a> {
+pub enum PutBody {
     /// From memory.
     Bytes(Bytes),
-    /// From a file.
-    File(&'a Path),
+    /// All of a file.
+    File(Arc<File>),
 }
 
 /// What goes with a PUT.
@@ -58,11 +58,11 @@ impl S3 {
     /// PUTs an object with a checksum; returns its ETag without quotes.
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
-    pub async fn put(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
+    pub async fn put(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
         self.through_outages(|| self.put_once(address, body.clone(), put)).await
     }
 
-    async fn put_once(&self, address: &S3Address, body: PutBody<'_>, put: &Put<'_>) -> Result<String, S3Error> {
+    async fn put_once(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
         const ACTION: &str = "PutObject";
         if put.if_none_match && self.single_writer() && self.head(address).await?.is_some() {
             return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists"));
@@ -76,7 +76,7 @@ impl S3 {
             .put_object()
             .bucket(&address.bucket)
             .key(&address.key)
-            .body(stream(body).await.map_err(local)?)
+            .body(stream(body).map_err(local)?)
             .set_storage_class(put.storage_class.map(StorageClass::from))
             .set_content_type(put.content_type.map(str::to_owned))
             .set_tagging(put.tagged.then(|| self.tags().header()).flatten())
@@ -101,7 +101,7 @@ impl S3 {
         address: &S3Address,
         upload_id: &str,
         number: i32,
-        body: PutBody<'_>,
+        body: PutBody,
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
         self.through_outages(|| self.put_part_once(address, upload_id, number, body.clone(), crc64nvme)).await
@@ -112,7 +112,7 @@ impl S3 {
         address: &S3Address,
         upload_id: &str,
         number: i32,
-        body: PutBody<'_>,
+        body: PutBody,
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
         const ACTION: &str = "UploadPart";
@@ -127,7 +127,7 @@ impl S3 {
             .key(&address.key)
             .upload_id(upload_id)
             .part_number(number)
-            .body(stream(body).await.map_err(local)?)
+            .body(stream(body).map_err(local)?)
             .set_content_md5(checksum.content_md5)
             .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
             .send()
@@ -138,16 +138,16 @@ impl S3 {
     }
 }
 
-async fn stream(body: PutBody<'_>) -> io::Result<ByteStream> {
+fn stream(body: PutBody) -> io::Result<ByteStream> {
     match body {
         PutBody::Bytes(bytes) => Ok(ByteStream::from(bytes)),
-        PutBody::File(path) => ByteStream::from_path(path).await.map_err(io::Error::other),
+        PutBody::File(file) => file_body::stream(file),
     }
 }
 
 impl BodyChecksum {
     /// The checksum of this kind. The bytes are not read if it is the CRC64NVME and known.
-    async fn of(kind: Checksum, body: &PutBody<'_>, known: Option<u64>) -> io::Result<Self> {
+    async fn of(kind: Checksum, body: &PutBody, known: Option<u64>) -> io::Result<Self> {
         match (kind, known) {
             (Checksum::Crc64Nvme, Some(crc64nvme)) => Ok(Self::crc64nvme(crc64nvme)),
             (kind, _) => match body {
@@ -156,9 +156,9 @@ impl BodyChecksum {
                     let bytes = bytes.clone();
                     blocking(move || Self::read(kind, bytes.as_ref())).await
                 }
-                PutBody::File(path) => {
-                    let path = path.to_path_buf();
-                    blocking(move || Self::read(kind, std::fs::File::open(path)?)).await
+                PutBody::File(file) => {
+                    let file = FromStart::of(Arc::clone(file));
+                    blocking(move || Self::read(kind, file)).await
                 }
             },
         }
@@ -197,6 +197,8 @@ async fn blocking<T: Send + 'static>(hash: impl FnOnce() -> io::Result<T> + Send
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     // Check values of "123456789": the CRC catalogue's, and its MD5.
@@ -205,9 +207,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_body_has_the_checksum_of_its_kind() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), b"123456789").expect("bytes");
-        for body in [PutBody::Bytes(Bytes::from_static(b"123456789")), PutBody::File(file.path())] {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"123456789").expect("bytes");
+        for body in [PutBody::Bytes(Bytes::from_static(b"123456789")), PutBody::File(Arc::new(file))] {
             let crc = BodyChecksum::of(Checksum::Crc64Nvme, &body, None).await.expect("a checksum");
             assert_eq!((crc.crc64nvme.as_deref(), crc.content_md5), (Some(CRC64NVME), None));
             for known in [None, Some(1)] {

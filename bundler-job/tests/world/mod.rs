@@ -159,6 +159,19 @@ impl World {
         done
     }
 
+    /// Names in the scratch directory of all programs of this world.
+    pub fn scratch_files(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.scratch.path()).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Files without a name that a process has open in the scratch directory.
+    pub fn nameless_in_scratch(&self, pid: u32) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let open = open.filter_map(|it| std::fs::read_link(it.unwrap().path()).ok());
+        open.filter(|it| it.starts_with(self.scratch.path()) && it.to_string_lossy().ends_with(" (deleted)")).count()
+    }
+
     /// Every object of a bucket, as key and MD5 of its bytes.
     pub async fn snapshot(&self, bucket: &str) -> BTreeMap<String, String> {
         let mut objects = BTreeMap::new();

@@ -1,0 +1,131 @@
+//! A file as the body of a request. It is read by position, so that the file needs no name and a body that is sent again
+//! begins at its first byte.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+/// Bytes of a file in memory while it is sent or hashed.
+pub(super) const CHUNK: usize = 256 * 1024;
+
+/// All of a file as the body of a request.
+pub(super) fn stream(file: Arc<File>) -> io::Result<ByteStream> {
+    let end = file.metadata()?.len();
+    let body = move || SdkBody::from_body_1_x(FileBody { file: Arc::clone(&file), at: 0, end, reading: None });
+    Ok(ByteStream::new(SdkBody::retryable(body)))
+}
+
+/// Reads a file from its first byte, whatever its cursor.
+pub(super) struct FromStart {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl FromStart {
+    pub(super) fn of(file: Arc<File>) -> Self {
+        Self { file, at: 0 }
+    }
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// The rest of a file.
+struct FileBody {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    /// The next chunk, on a thread that may block.
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl FileBody {
+    fn left(&self) -> u64 {
+        self.end - self.at
+    }
+}
+
+impl http_body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        let left = usize::try_from(this.left()).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        let reading = this.reading.get_or_insert_with(|| {
+            let (file, at) = (Arc::clone(&this.file), this.at);
+            tokio::task::spawn_blocking(move || {
+                let mut chunk = vec![0; left.min(CHUNK)];
+                file.read_exact_at(&mut chunk, at).map(|()| chunk.into())
+            })
+        });
+        let read = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
+        this.reading = None;
+        if let Ok(chunk) = &read {
+            this.at += chunk.len() as u64;
+        }
+        Poll::Ready(Some(read.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> Arc<File> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        Arc::new(file)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_the_whole_file_each_time_whatever_its_cursor() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7] {
+            let bytes: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).expect("small")).collect();
+            let file = file(&bytes);
+            let first = stream(Arc::clone(&file)).expect("a body");
+            assert_eq!(first.size_hint(), (length as u64, Some(length as u64)));
+            let again = first.into_inner().try_clone().expect("it can be sent again");
+            (&*file).seek(SeekFrom::Start(length as u64 / 2)).expect("moved");
+            let sent = ByteStream::new(again).collect().await.expect("read").into_bytes();
+            assert!(sent == bytes, "{length}");
+            let mut read = Vec::new();
+            FromStart::of(file).read_to_end(&mut read).expect("read");
+            assert!(read == bytes, "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_become_shorter_is_an_error() {
+        let file = file(&[7; 100]);
+        let body = stream(Arc::clone(&file)).expect("a body");
+        file.set_len(99).expect("truncated");
+        assert!(body.collect().await.is_err());
+    }
+}
