@@ -1,10 +1,13 @@
 //! A message of the queue: "archive the group of this manifest". Ours, an S3 event (as it is, of EventBridge, or through
 //! SNS), or S3's test event.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::address::S3Address;
+use crate::group_manifest::{MD5_METADATA, ROWS_METADATA};
 
 /// A group manifest to work on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,14 @@ impl ManifestRef {
     #[must_use]
     pub fn with_content(self, rows: u64, md5: String) -> Self {
         Self { rows: Some(rows), md5: Some(md5), ..self }
+    }
+
+    /// The same with what the manifest's own metadata says of its content. What is absent there stays as it is.
+    #[must_use]
+    pub fn with_metadata(self, metadata: &HashMap<String, String>) -> Self {
+        let rows = metadata.get(ROWS_METADATA).and_then(|rows| rows.parse().ok());
+        let md5 = metadata.get(MD5_METADATA).filter(|md5| !md5.is_empty()).cloned();
+        Self { rows: rows.or(self.rows), md5: md5.or(self.md5), ..self }
     }
 
     /// Where it is.
@@ -236,6 +247,23 @@ mod tests {
         assert_eq!(parse(&counted.to_json()).expect("ours"), [counted]);
         let seed = parse(r#"{"Bucket":"b","Key":"k","Later":{"x":1}}"#).expect("the seed's");
         assert_eq!(seed, [ManifestRef::new(S3Address::new("b", "k"), None)]);
+    }
+
+    #[test]
+    fn a_manifests_metadata_says_what_its_message_says_of_its_content() {
+        let manifest = ManifestRef::new(S3Address::new("b", "k"), Some("e".into()));
+        for (metadata, rows, md5) in [
+            (&[("columns", "Bucket,Key"), ("rows", "3"), ("md5", "0cc1")][..], Some(3), Some("0cc1")),
+            (&[("rows", "3")], Some(3), None),
+            (&[("rows", "many"), ("md5", "")], None, None),
+            (&[], None, None),
+        ] {
+            let metadata = metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let found = manifest.clone().with_metadata(&metadata);
+            assert_eq!((found.rows, found.md5.as_deref()), (rows, md5), "{metadata:?}");
+            let known = manifest.clone().with_content(7, "92eb".to_owned()).with_metadata(&metadata);
+            assert_eq!((known.rows, known.md5.as_deref()), (rows.or(Some(7)), md5.or(Some("92eb"))), "{metadata:?}");
+        }
     }
 
     #[test]

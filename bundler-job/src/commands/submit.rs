@@ -233,7 +233,11 @@ async fn find(s3: &S3, address: S3Address) -> Result<ManifestRef, Failure> {
     let etag = head.e_tag().map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
     let kind = if address.key.ends_with(DEAD_LETTERS_SUFFIX) { "dead letters" } else { "group manifest" };
     tracing::debug!(manifest = %address, kind, "manifest found");
-    Ok(ManifestRef::new(address, etag))
+    let manifest = ManifestRef::new(address, etag);
+    Ok(match head.metadata() {
+        Some(metadata) => manifest.with_metadata(metadata),
+        None => manifest,
+    })
 }
 
 /// Groups an inventory onto the queue.

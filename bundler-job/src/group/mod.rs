@@ -202,7 +202,7 @@ pub async fn group<Q: Queue>(
             tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped already");
             let manifests = resume::manifests(s3, pass).await?;
             let archived = receipts::list(s3, &request.destination, &request.run).await?;
-            return resume::resume(pass, summary, manifests, &archived, queue, &mut on_group).await;
+            return resume::resume(s3, pass, summary, manifests, &archived, queue, &mut on_group).await;
         }
     }
     let rows = OpenOrigin::open(s3, request).await.map_err(|cause| match &found {

@@ -63,7 +63,7 @@ pub async fn retry<Q: Queue>(
     let manifests = resume::manifests(s3, pass).await?;
     if let Some(summary) = done {
         tracing::info!(%run, pass = pass.number, groups = summary.groups, "the pass is planned already");
-        return resume::resume(pass, summary, manifests, &archived, queue, &mut on_group).await;
+        return resume::resume(s3, pass, summary, manifests, &archived, queue, &mut on_group).await;
     }
     let Some(summary) = summary::find(s3, before).await? else {
         return Err(GroupError::Ungrouped { run: run.clone(), before: before.number, summary: before.summary() });

@@ -31,13 +31,16 @@ async fn etags(world: &World) -> Vec<(String, String)> {
 async fn a_second_start_writes_nothing_and_reads_no_row() {
     let world = World::start().await;
     let request = request(&publish(&world, 35).await);
-    let (first, _) = world.group(&request).await.unwrap();
+    let (first, messages) = world.group(&request).await.unwrap();
     let written = etags(&world).await;
 
     world.proxy.clear_log();
     let (second, sent) = world.group(&request).await.unwrap();
     assert_eq!(second.summary, first.summary);
     assert!(second.resumed);
+    // The same messages: also with what the manifests hold, which the summary does not say.
+    assert_eq!(sent, messages);
+    assert!(sent.iter().all(|it| it.rows.is_some() && it.md5 == it.etag), "{sent:?}");
     // Nobody archived them: their messages may be lost.
     assert_eq!((second.sent, second.already_archived, sent.len()), (4, 0, 4));
     assert_eq!(world.proxy.count(Operation::PutObject), 0);
@@ -60,7 +63,11 @@ async fn only_groups_without_a_receipt_get_a_message() {
     }
     let queue = Recorder::default();
     let mut made: Vec<GroupMade> = Vec::new();
+    world.proxy.clear_log();
     let grouped = group(&world.s3, &request, Some(&queue), |it| made.push(it.clone())).await.unwrap();
+    let log = world.proxy.log();
+    let heads = log.iter().filter(|it| it.request.operation == Operation::HeadObject);
+    assert_eq!(heads.filter(|it| it.request.key().contains("/groups/")).count(), 2, "of those that get one");
     let keys: Vec<_> = queue.sent().into_iter().map(|it| (it.key, it.etag.is_some())).collect();
     let wanted = ["run.000001", "run.000003"].map(|group| (format!("logs/groups/run/{group}.index"), true));
     assert_eq!(keys, wanted);

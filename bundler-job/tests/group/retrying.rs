@@ -362,8 +362,6 @@ async fn a_pass_that_died_half_way_is_finished_and_only_what_is_missing_is_sent(
     world.assert_went_on(&before, &[&manifest(1, 3), "logs/runs/run.retry1.done.json"]);
     world.proxy.clear_log();
     let (again, resent) = world.plan(1).await.unwrap();
-    // What is found again is announced without the rows and the MD5, which its metadata has.
-    let sent: Vec<_> = sent.into_iter().map(|it| ManifestRef { rows: None, md5: None, ..it }).collect();
     assert_eq!((again.summary, resent), (planned.summary, sent));
     assert_eq!(world.proxy.count(Operation::PutObject), 0);
 }
