@@ -6,6 +6,7 @@
 //! ```
 
 use std::fs::File;
+use std::path::Path;
 
 use aws_sdk_s3::types::CompletedPart;
 use s3bundler_contract::group_manifest::RowError;
@@ -19,6 +20,8 @@ use super::doubt::Sample;
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::manifest::{Manifest, ManifestError};
 use super::pack::{Packed, Packer};
+use super::part::{PARTS_AT_A_TIME, PartWriter};
+use super::parts::{PartLimits, PartPlan};
 use super::scratch::Scratch;
 use super::upload::Upload;
 use crate::catalog::CatalogWriter;
@@ -80,7 +83,13 @@ pub struct Work<'a> {
     pub options: &'a ArchiveOptions,
     /// The memory of this group.
     pub share: Share,
-    /// Bytes of scratch that its objects may take, where that is limited.
+    /// About how large the archive is, by the manifest.
+    pub archive: u64,
+    /// How many parts there may be, and of which size.
+    pub parts: PartLimits,
+    /// The scratch directory.
+    pub directory: &'a Path,
+    /// Bytes there that its objects and parts may take, if that is limited.
     pub scratch: Option<u64>,
     /// Who fetches.
     pub fetcher: &'a Fetcher,
@@ -97,9 +106,17 @@ impl Work<'_> {
         let (steps, steps_in) = mpsc::channel(READ_AHEAD);
         let (parts, parts_in) = mpsc::channel(1);
         let writer = CatalogWriter::create(catalog, &self.upload.archive().key).map_err(BundleError::CatalogWrite)?;
-        let packer = Packer::new(self.options.format, self.share.part, parts, writer);
+        let scratch = self.scratch.map(Scratch::new);
+        let aside = scratch.as_ref().map(Scratch::aside);
+        let room = self.scratch.map_or(u64::MAX, |bytes| Scratch::most_aside(bytes) / PARTS_AT_A_TIME);
+        let limits = PartLimits { largest: self.parts.largest.min(room), ..self.parts };
+        let plan = PartPlan::new(self.share.part, self.archive, limits);
+        let parts =
+            PartWriter::new(plan, self.archive, self.directory.to_owned(), (aside, room < self.parts.largest), parts);
+        let packer = Packer::new(self.options.format, parts, writer);
         let packing = pack(packer, steps_in, self.progress.clone());
-        let (produced, packed, uploaded) = tokio::join!(self.produce(steps), packing, self.upload.send(parts_in));
+        let (produced, packed, uploaded) =
+            tokio::join!(self.produce(scratch, steps), packing, self.upload.send(parts_in));
         // The first cause first: a failed upload or fetch ends the packer, which ends the producer.
         let parts = uploaded.map_err(BundleError::Upload)?;
         let packed = packed?;
@@ -107,9 +124,8 @@ impl Work<'_> {
         Ok((packed, parts))
     }
 
-    async fn produce(&self, steps: mpsc::Sender<Step>) -> Result<(), BundleError> {
+    async fn produce(&self, scratch: Option<Scratch>, steps: mpsc::Sender<Step>) -> Result<(), BundleError> {
         let budget = Budget::new(self.share.members);
-        let scratch = self.scratch.map(Scratch::new);
         let rows = self.manifest.rows().map_err(ManifestError::Scratch)?;
         for row in rows {
             let row = row.map_err(|cause| BundleError::Row { manifest: self.address.clone(), cause })?;
@@ -143,10 +159,10 @@ async fn pack(mut packer: Packer, mut steps: mpsc::Receiver<Step>, progress: Pro
                         Err(error) => std::panic::resume_unwind(error.into_panic()),
                     };
                     let size = fetched.row.size.unwrap_or(0);
-                    packer.add(fetched).map_err(BundleError::Pack)?;
+                    packer.add(fetched)?;
                     progress.object(size);
                 }
-                Some(Step::End) => return packer.finish().map_err(BundleError::Pack),
+                Some(Step::End) => return Ok(packer.finish()?),
                 None => return Err(BundleError::Cancelled),
             }
         }

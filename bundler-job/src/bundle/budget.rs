@@ -112,24 +112,6 @@ impl Budget {
     }
 }
 
-impl Budget {
-    /// Waits for permits that are missing to this many bytes in all, beside those of `held`.
-    pub async fn take_more(&self, held: Option<&Permit>, bytes: u64) -> Permit {
-        let permit = Arc::clone(&self.permits).acquire_many_owned(self.missing(held, bytes)).await;
-        Permit(permit.expect("a budget is never closed"))
-    }
-
-    /// As [`Budget::take_more`], if they are free.
-    pub fn try_take_more(&self, held: Option<&Permit>, bytes: u64) -> Option<Permit> {
-        Arc::clone(&self.permits).try_acquire_many_owned(self.missing(held, bytes)).ok().map(Permit)
-    }
-
-    fn missing(&self, held: Option<&Permit>, bytes: u64) -> u32 {
-        let held = held.map_or(0, |held| u32::try_from(held.0.num_permits()).unwrap_or(u32::MAX));
-        units(bytes).min(self.units).saturating_sub(held)
-    }
-}
-
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }

@@ -11,6 +11,7 @@ use super::budget::TooSmall;
 use super::fetch::FetchError;
 use super::manifest::{ContentProblem, ManifestError};
 use super::pack::PackError;
+use super::part::{PartError, TooManyParts};
 use crate::catalog::{CatalogError, PublishError, ReadError};
 use crate::queue::Disposition;
 use crate::s3::{ErrorKind, S3Error};
@@ -69,6 +70,9 @@ pub enum BundleError {
         "source objects of this group are denied at one time and readable at another; the group is released until that ends"
     )]
     Unsettled,
+    /// The archive is too large for an upload.
+    #[error(transparent)]
+    TooManyParts(TooManyParts),
     /// Packing failed on this machine.
     #[error(transparent)]
     Pack(PackError),
@@ -140,6 +144,15 @@ pub enum BundleError {
     Cancelled,
 }
 
+impl From<PackError> for BundleError {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Part(PartError::TooMany(error)) => Self::TooManyParts(error),
+            error => Self::Pack(error),
+        }
+    }
+}
+
 impl From<ReadError> for BundleError {
     fn from(error: ReadError) -> Self {
         match error {
@@ -172,6 +185,7 @@ impl BundleError {
             | Self::NameTaken { .. }
             | Self::Foreign { .. }
             | Self::ArchiveMissing { .. }
+            | Self::TooManyParts(_)
             | Self::Memory(_) => Disposition::LeaveForRedrive,
             Self::Manifest(ManifestError::Scratch(_))
             | Self::Fetch(FetchError::Scratch { .. })
@@ -209,7 +223,7 @@ impl BundleError {
             | Self::Foreign { .. }
             | Self::ArchiveMissing { .. }
             | Self::Catalog { .. } => ExitCode::Unreadable,
-            Self::Memory(_) | Self::NameTaken { .. } => ExitCode::Usage,
+            Self::Memory(_) | Self::TooManyParts(_) | Self::NameTaken { .. } => ExitCode::Usage,
             Self::Fetch(error) => error.exit(),
             Self::SourceDenied { .. } | Self::Unsettled => ExitCode::Permission,
             Self::Upload(error) => error.writing(),

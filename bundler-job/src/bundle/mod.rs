@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
-//! to be done, [`attempt`] the pipeline ([`fetch`], `receive`, [`tags`], [`copy`], [`pack`], [`upload`] with [`budget`], [`scratch`] and [`limiter`]),
+//! to be done, [`attempt`] the pipeline ([`fetch`], `receive`, [`tags`], [`copy`], [`pack`], [`part`], [`parts`], [`upload`] with [`budget`], [`scratch`] and [`limiter`]),
 //! [`verdict`] whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
 //! trusted to.
 
@@ -26,6 +26,8 @@ pub mod limiter;
 pub mod manifest;
 mod name;
 pub mod pack;
+pub mod part;
+pub mod parts;
 pub mod probe;
 mod receive;
 pub mod scratch;
@@ -62,6 +64,7 @@ use doubt::{Answer, Asker, Decision, Scope, Tally, decide};
 use fetch::{FetchError, Fetcher};
 use limiter::{Limiters, Limits};
 use manifest::{ContentProblem, Manifest};
+use parts::PartLimits;
 use sweep::Sweeper;
 use tags::Tags;
 use upload::Upload;
@@ -90,6 +93,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Room there for the objects of all groups; as much as there is unless given.
     pub scratch_size: Option<ByteSize>,
+    /// How many parts an archive may have, and how they grow.
+    pub parts: PartLimits,
     /// Whether catalogs have the SHA-256 of each object.
     pub sha256: bool,
 }
@@ -118,6 +123,7 @@ impl Settings {
             memory: budget::budget(work.memory),
             scratch,
             scratch_size: work.scratch_size,
+            parts: PartLimits::default(),
             sha256: work.sha256,
         })
     }
@@ -261,7 +267,7 @@ impl Bundler {
         scope: &Arc<Scope>,
         number: u32,
     ) -> Result<Option<Arc<File>>, BundleError> {
-        let Settings { scratch, scratch_size, groups, memory, .. } = &*self.settings;
+        let Settings { scratch, scratch_size, groups, memory, parts, .. } = &*self.settings;
         let scratch_error = |cause| BundleError::Scratch { path: scratch.clone(), cause };
         let catalog = tempfile::tempfile_in(scratch).map_err(scratch_error)?;
         let fetcher = Fetcher {
@@ -280,6 +286,10 @@ impl Bundler {
             manifest: rows,
             options: copier.options(),
             share: Share::plan(*memory, *groups, outline.archive)?,
+            archive: outline.archive,
+            // No part is larger than planned if all have to have one size.
+            parts: if self.s3.wants_equal_parts() { PartLimits { largest: 0, ..*parts } } else { *parts },
+            directory: scratch,
             scratch: scratch_size.map(|size| size.bytes() / (*groups).max(1)),
             fetcher: &fetcher,
             upload,

@@ -9,15 +9,14 @@
 
 use std::io::{self, Read as _, Write as _};
 
-use crc_fast::CrcAlgorithm;
 use s3bundler_contract::ArchiveFormat;
-use tokio::sync::mpsc;
 
 use super::doubt::Tally;
 use super::facts::Facts;
 use super::fetch::{Content, Fetched};
 use super::header;
 use super::name::MemberNames;
+use super::part::{PartError, PartWriter};
 use crate::catalog::{CatalogError, CatalogWriter, Entry, Outcome, Place};
 
 /// A frame closes at the first member boundary after this many bytes: what a GET of one small object reads at most,
@@ -28,17 +27,6 @@ const CHUNK: usize = 256 * 1024;
 /// More is not worth the CPU for data that is read once, if ever.
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
-
-/// A part of the archive, in order.
-#[derive(Debug)]
-pub struct Part {
-    /// From 1, as S3 counts.
-    pub number: i32,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// Their CRC64NVME.
-    pub crc64nvme: u64,
-}
 
 /// What was packed.
 pub struct Packed {
@@ -66,22 +54,16 @@ pub enum PackError {
     /// The catalog could not be written to scratch.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The upload ended before the packing did; its own error says why.
-    #[error("the upload ended early")]
-    UploadGone,
+    /// A part could not be sent.
+    #[error(transparent)]
+    Part(#[from] PartError),
 }
 
 /// Packs one archive.
 pub struct Packer {
     encoder: Encoder,
     format: ArchiveFormat,
-    parts: mpsc::Sender<Part>,
-    part_size: usize,
-    part: Vec<u8>,
-    part_number: i32,
-    /// Bytes of the archive before the current part, and their CRC.
-    sent: u64,
-    crc: u64,
+    parts: PartWriter,
     /// Where the current frame begins in the archive, and how many bytes went into it.
     frame_start: u64,
     frame_bytes: u64,
@@ -90,6 +72,26 @@ pub struct Packer {
     names: MemberNames,
     catalog: CatalogWriter,
     tally: Tally,
+}
+
+/// Why a member could not be written.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// Its bytes could not be read or compressed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// They could not go on.
+    #[error(transparent)]
+    Part(#[from] PartError),
+}
+
+impl Broken {
+    fn at(self, object: impl FnOnce() -> String) -> PackError {
+        match self {
+            Self::Io(cause) => PackError::Io { object: object(), cause },
+            Self::Part(error) => error.into(),
+        }
+    }
 }
 
 enum Encoder {
@@ -101,17 +103,12 @@ enum Encoder {
 }
 
 impl Packer {
-    /// Packs into parts of `part_size` bytes.
-    pub fn new(format: ArchiveFormat, part_size: u64, parts: mpsc::Sender<Part>, catalog: CatalogWriter) -> Self {
+    /// Packs into `parts`.
+    pub fn new(format: ArchiveFormat, parts: PartWriter, catalog: CatalogWriter) -> Self {
         Self {
             encoder: if format == ArchiveFormat::Tar { Encoder::Plain } else { Encoder::None },
             format,
             parts,
-            part_size: usize::try_from(part_size).unwrap_or(usize::MAX),
-            part: Vec::new(),
-            part_number: 0,
-            sent: 0,
-            crc: 0,
             frame_start: 0,
             frame_bytes: 0,
             pending: Vec::new(),
@@ -151,7 +148,7 @@ impl Packer {
             Content::Copied(key) => return self.record(placed(Outcome::Copied { key }, facts)),
             Content::Failed(failure) => return self.record(placed(Outcome::Failed(failure.reason), facts)),
         };
-        let io = |cause| PackError::Io { object: format!("s3://{}/{}", row.bucket, row.key), cause };
+        let io = |broken: Broken| broken.at(|| format!("s3://{}/{}", row.bucket, row.key));
         // A large member has a frame of its own: its GET reads nothing else.
         if size >= FRAME {
             self.close_frame().map_err(io)?;
@@ -161,7 +158,7 @@ impl Packer {
         header::write(&name(&mut self.names), size, mtime, &mut head);
         self.write(&head).map_err(io)?;
         let place = match self.encoder {
-            Encoder::Plain => Place { offset: self.position(), length: size, skip: 0 },
+            Encoder::Plain => Place { offset: self.parts.position(), length: size, skip: 0 },
             // Offset and length are the frame's, which is still open.
             _ => Place { offset: 0, length: 0, skip: self.frame_bytes },
         };
@@ -181,16 +178,14 @@ impl Packer {
 
     /// Ends the archive and sends the last part.
     pub fn finish(mut self) -> Result<Packed, PackError> {
-        let io = |cause| PackError::Io { object: "the end of the archive".to_owned(), cause };
-        if self.position() > 0 || self.frame_bytes > 0 {
+        let io = |broken: Broken| broken.at(|| "the end of the archive".to_owned());
+        if self.parts.position() > 0 || self.frame_bytes > 0 {
             self.write(&header::END).map_err(io)?;
             self.close_frame().map_err(io)?;
         }
         self.flush_rows()?;
-        if !self.part.is_empty() {
-            self.send_part().map_err(|_| PackError::UploadGone)?;
-        }
-        Ok(Packed { size: self.sent, crc64nvme: self.crc, catalog: self.catalog, tally: self.tally })
+        let (size, crc64nvme) = self.parts.finish()?;
+        Ok(Packed { size, crc64nvme, catalog: self.catalog, tally: self.tally })
     }
 
     /// Puts a row into the catalog, or in line for it.
@@ -211,12 +206,7 @@ impl Packer {
         Ok(())
     }
 
-    /// Bytes of the archive so far, without what an encoder still holds.
-    fn position(&self) -> u64 {
-        self.sent + self.part.len() as u64
-    }
-
-    fn write_file(&mut self, mut file: std::fs::File, size: u64) -> io::Result<()> {
+    fn write_file(&mut self, mut file: std::fs::File, size: u64) -> Result<(), Broken> {
         let mut chunk = vec![0; CHUNK];
         let mut left = size;
         while left > 0 {
@@ -228,16 +218,17 @@ impl Packer {
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         if matches!(self.encoder, Encoder::None) {
-            self.frame_start = self.position();
+            // Without what an encoder still holds, and there is none.
+            self.frame_start = self.parts.position();
             self.encoder = match self.format {
                 ArchiveFormat::TarZstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?),
                 _ => Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
             };
         }
         let compressed = match &mut self.encoder {
-            Encoder::Plain => return self.emit(bytes),
+            Encoder::Plain => return Ok(self.parts.write(bytes)?),
             Encoder::Gzip(gzip) => {
                 gzip.write_all(bytes)?;
                 std::mem::take(gzip.get_mut())
@@ -249,11 +240,11 @@ impl Packer {
             Encoder::None => unreachable!("made above"),
         };
         self.frame_bytes += bytes.len() as u64;
-        self.emit(&compressed)
+        Ok(self.parts.write(&compressed)?)
     }
 
     /// Ends the frame, so that what comes next can be read without it, and gives its rows their place.
-    fn close_frame(&mut self) -> io::Result<()> {
+    fn close_frame(&mut self) -> Result<(), Broken> {
         let rest = match std::mem::replace(&mut self.encoder, Encoder::None) {
             Encoder::Plain => {
                 self.encoder = Encoder::Plain;
@@ -263,46 +254,15 @@ impl Packer {
             Encoder::Gzip(gzip) => gzip.finish()?,
             Encoder::Zstd(zstd) => zstd.finish()?,
         };
-        self.emit(&rest)?;
+        self.parts.write(&rest)?;
         self.frame_bytes = 0;
-        let (offset, length) = (self.frame_start, self.position() - self.frame_start);
+        let (offset, length) = (self.frame_start, self.parts.position() - self.frame_start);
         for entry in &mut self.pending {
             if let Outcome::Archived(place) = &mut entry.outcome {
                 (place.offset, place.length) = (offset, length);
             }
         }
         Ok(())
-    }
-
-    fn emit(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            if self.part.capacity() == 0 {
-                self.part = Vec::with_capacity(self.part_size);
-            }
-            let room = self.part_size - self.part.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.part.extend_from_slice(now);
-            bytes = later;
-            if self.part.len() == self.part_size {
-                self.send_part()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn send_part(&mut self) -> io::Result<()> {
-        let bytes = std::mem::take(&mut self.part);
-        let length = bytes.len() as u64;
-        let crc64nvme = crc_fast::checksum(CrcAlgorithm::Crc64Nvme, &bytes);
-        self.crc = if self.sent == 0 {
-            crc64nvme
-        } else {
-            crc_fast::checksum_combine(CrcAlgorithm::Crc64Nvme, self.crc, crc64nvme, length)
-        };
-        self.sent += length;
-        self.part_number += 1;
-        let part = Part { number: self.part_number, bytes, crc64nvme };
-        self.parts.blocking_send(part).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }
 

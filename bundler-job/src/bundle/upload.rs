@@ -10,12 +10,9 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::budget::PARTS_IN_FLIGHT;
-use super::pack::Part;
+use super::part::Part;
 use crate::catalog::{crc64nvme_from_base64, crc64nvme_to_base64};
-use crate::s3::{ErrorKind, PutBody, S3, S3Error};
-
-/// Most parts of an upload ("Amazon S3 multipart upload limits").
-const MAX_PARTS: i32 = 10_000;
+use crate::s3::{ErrorKind, S3, S3Error};
 
 /// The upload of one attempt's archive.
 #[derive(Debug)]
@@ -44,10 +41,6 @@ impl Upload {
         let mut completed = Vec::new();
         let mut in_flight = JoinSet::new();
         while let Some(part) = parts.recv().await {
-            if part.number > MAX_PARTS {
-                let detail = "its objects have grown since the inventory: the archive needs more than 10,000 parts";
-                return Err(S3Error::local("UploadPart", self.archive.clone(), ErrorKind::Rejected, detail));
-            }
             let upload_id = self.start(&client).await?;
             while in_flight.len() >= PARTS_IN_FLIGHT {
                 completed.push(joined(in_flight.join_next().await)?);
@@ -238,7 +231,9 @@ pub async fn abort(s3: &S3, archive: &S3Address, upload_id: &str) -> Result<(), 
 }
 
 async fn send_part(s3: S3, archive: S3Address, upload_id: String, part: Part) -> Result<CompletedPart, S3Error> {
-    s3.put_part(&archive, &upload_id, part.number, PutBody::Bytes(part.bytes.into()), part.crc64nvme).await
+    // S3 counts parts in i32, up to 10,000 of them.
+    let number = i32::try_from(part.number).unwrap_or(i32::MAX);
+    s3.put_part(&archive, &upload_id, number, part.body.clone(), part.crc64nvme).await
 }
 
 fn joined<T>(result: Option<Result<Result<T, S3Error>, tokio::task::JoinError>>) -> Result<T, S3Error> {

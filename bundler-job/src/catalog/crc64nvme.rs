@@ -29,6 +29,11 @@ impl<W: Write> Crc64Writer<W> {
         Self { sink, digest: Digest::new(CrcAlgorithm::Crc64Nvme), size: 0 }
     }
 
+    /// The bytes that passed.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The sink, the bytes that passed and their CRC64NVME.
     pub fn finish(self) -> (W, u64, u64) {
         (self.sink, self.size, self.digest.finalize())

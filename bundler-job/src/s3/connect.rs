@@ -119,6 +119,7 @@ struct Inner {
     path_style: bool,
     /// A custom endpoint serves every bucket under the configured region.
     one_region: bool,
+    equal_parts: bool,
     requests: Arc<RequestOptions>,
     first_byte_timeout: Duration,
     /// By region, and whether they are for the destination.
@@ -131,7 +132,9 @@ struct Inner {
 impl S3 {
     /// Sets up clients; talks to nobody yet.
     pub fn new(config: SdkConfig, options: &S3Options) -> Self {
-        let endpoint = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || config.endpoint_url().is_some();
+        let of_s3 = std::env::var_os("AWS_ENDPOINT_URL_S3").map(|url| url.to_string_lossy().into_owned());
+        let url = of_s3.or_else(|| config.endpoint_url().map(str::to_owned));
+        let endpoint = url.is_some();
         let path_style = match options.path_style {
             PathStyle::Auto => endpoint,
             PathStyle::Always => true,
@@ -141,6 +144,7 @@ impl S3 {
             config,
             path_style,
             one_region: endpoint,
+            equal_parts: url.is_some_and(|url| is_r2(&url)),
             requests: Arc::new(options.requests.clone()),
             first_byte_timeout: options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT),
             regions: Mutex::default(),
@@ -179,6 +183,11 @@ impl S3 {
     /// Whether CRC64NVME is sent, asked for and compared.
     pub fn knows_crc64nvme(&self) -> bool {
         self.checksum() == Checksum::Crc64Nvme
+    }
+
+    /// Whether all parts of an upload but the last have to have one size.
+    pub fn wants_equal_parts(&self) -> bool {
+        self.inner.equal_parts
     }
 
     /// Whether no condition is sent with a write, because no other process writes the run.
@@ -281,7 +290,55 @@ impl S3 {
     }
 }
 
+/// Whether an endpoint is Cloudflare R2's, of any jurisdiction. R2 completes no upload whose parts, but for the last, have
+/// several sizes ("Multipart upload", R2 docs).
+fn is_r2(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase();
+    host == "r2.cloudflarestorage.com" || host.ends_with(".r2.cloudflarestorage.com")
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing panics while it holds one of these.
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_wants_equal_parts_if_its_endpoint_is_r2s() {
+        let options = S3Options {
+            path_style: PathStyle::Auto,
+            region: None,
+            requests: RequestOptions::default(),
+            first_byte_timeout: None,
+        };
+        for (endpoint, expected) in [
+            (Some("https://0123.r2.cloudflarestorage.com"), true),
+            (Some("http://127.0.0.1:9000"), false),
+            (None, false),
+        ] {
+            let mut config = SdkConfig::builder();
+            config.set_endpoint_url(endpoint.map(str::to_owned));
+            assert_eq!(S3::new(config.build(), &options).wants_equal_parts(), expected, "{endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn r2_is_known_by_its_endpoint() {
+        for (url, expected) in [
+            ("https://0123456789abcdef.r2.cloudflarestorage.com", true),
+            ("https://0123456789abcdef.eu.r2.cloudflarestorage.com/", true),
+            ("https://0123456789ABCDEF.R2.CloudflareStorage.com:443/bucket", true),
+            ("https://s3.eu-central-1.amazonaws.com", false),
+            ("http://127.0.0.1:9000", false),
+            ("https://r2.cloudflarestorage.com.example.org", false),
+            ("https://notr2.cloudflarestorage.com", false),
+            ("https://example.org/.r2.cloudflarestorage.com", false),
+        ] {
+            assert_eq!(is_r2(url), expected, "{url}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
-use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
+use s3bundler_testbed::inventory::{Column, Inventory, Row, inventory_of_bucket, rows_of_bucket};
 use s3bundler_testbed::proxy::{Operation, Seen};
 use s3bundler_testbed::servers::{Access, VersityGw};
 
@@ -117,6 +117,14 @@ impl World {
     pub async fn another_inventory(&self) -> String {
         let inventory = Inventory::new(SOURCE, INVENTORIES).configuration("weekly");
         inventory_of_bucket(&self.s3, &inventory).await.unwrap().manifest
+    }
+
+    /// The same world with an inventory of these columns, whose rows are changed like this.
+    pub async fn listed_as(mut self, columns: &[Column], row: impl Fn(Row) -> Row) -> Self {
+        let inventory = Inventory::new(SOURCE, INVENTORIES).configuration("other").columns(columns.iter().copied());
+        let rows = rows_of_bucket(&self.s3, SOURCE, false).await.unwrap();
+        self.inventory = inventory.publish(&self.s3, rows.into_iter().map(row)).await.unwrap().manifest;
+        self
     }
 
     /// The server's address and keys, for a proxy.

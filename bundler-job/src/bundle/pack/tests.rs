@@ -2,12 +2,17 @@
 
 use std::io::{Read as _, Seek as _, Write as _};
 
+use crc_fast::CrcAlgorithm;
 use s3bundler_contract::{Reason, Row};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::bundle::budget::{Budget, Held};
 use crate::bundle::fetch::ObjectFailure;
+use crate::bundle::part::Part;
+use crate::bundle::parts::{PartLimits, PartPlan};
 use crate::catalog::{ArchiveRecord, Catalog, GroupRecord};
+use crate::s3::PutBody;
 
 struct Archive {
     bytes: Vec<u8>,
@@ -37,6 +42,10 @@ fn scratch(data: &[u8]) -> Content {
     Content::Scratch(file)
 }
 
+fn part_writer(size: u64, parts: mpsc::Sender<Part>) -> PartWriter {
+    PartWriter::new(PartPlan::new(size, 1, PartLimits::default()), 1, std::env::temp_dir(), (None, false), parts)
+}
+
 fn pack(format: ArchiveFormat, members: Vec<Fetched>) -> Archive {
     let (parts, mut received) = mpsc::channel::<Part>(1);
     let collecting = std::thread::spawn(move || {
@@ -44,14 +53,15 @@ fn pack(format: ArchiveFormat, members: Vec<Fetched>) -> Archive {
         while let Some(part) = received.blocking_recv() {
             number += 1;
             assert_eq!(part.number, number);
-            assert_eq!(part.crc64nvme, crc_fast::checksum(CrcAlgorithm::Crc64Nvme, &part.bytes));
-            bytes.extend(part.bytes);
+            let PutBody::Bytes(of_part) = &part.body else { panic!("parts of the planned size are in memory") };
+            assert_eq!(part.crc64nvme, crc_fast::checksum(CrcAlgorithm::Crc64Nvme, of_part));
+            bytes.extend_from_slice(of_part);
         }
         bytes
     });
     let file = tempfile::tempfile().expect("a file");
     let catalog = CatalogWriter::create(file, "a.tar").expect("a catalog");
-    let mut packer = Packer::new(format, 100_000, parts, catalog);
+    let mut packer = Packer::new(format, part_writer(100_000, parts), catalog);
     for member in members {
         packer.add(member).expect("packed");
     }
@@ -167,7 +177,7 @@ fn a_group_whose_objects_all_failed_has_no_archive_and_its_rows_are_counted() {
     let denied = || fetched("a", Content::Failed(ObjectFailure::new(Reason::AccessDenied, "AccessDenied")));
     let (parts, mut received) = mpsc::channel(1);
     let catalog = CatalogWriter::create(tempfile::tempfile().expect("a file"), "a.tar").expect("a catalog");
-    let mut packer = Packer::new(ArchiveFormat::TarGzip, 1000, parts, catalog);
+    let mut packer = Packer::new(ArchiveFormat::TarGzip, part_writer(1000, parts), catalog);
     packer.add(denied()).and_then(|()| packer.add(denied())).expect("packed");
     let packed = packer.finish().expect("finished");
     assert_eq!((packed.size, packed.tally.denied().len()), (0, 2));

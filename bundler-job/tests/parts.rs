@@ -1,0 +1,197 @@
+//! Archives that are larger than their group manifests say, on a real server: their parts grow, and if those are still too
+//! many, the group fails and leaves nothing behind. The limits of parts are small here, so that archives can be.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod world;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::config::Credentials;
+use bytes::Bytes;
+use s3bundler::args::Destination;
+use s3bundler::bundle::limiter::Limits;
+use s3bundler::bundle::parts::PartLimits;
+use s3bundler::bundle::{BundleError, Bundler, GroupReport, Settings};
+use s3bundler::progress::{Progress, ProgressStyle};
+use s3bundler::queue::Disposition;
+use s3bundler::s3::{PathStyle, RequestOptions, S3, S3Options};
+use s3bundler_contract::message::ManifestRef;
+use s3bundler_contract::{ArchiveOptions, ByteSize, ExitCode, KeyLayout, Layout, S3Address};
+use s3bundler_testbed::cli::Program;
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::Column;
+use s3bundler_testbed::proxy::{Operation, Proxy};
+use tokio_util::sync::CancellationToken;
+use world::{PREFIX, RUN, World, assert_whole, key};
+
+const MIB: u64 = 1 << 20;
+/// Of one group: parts of 5.25 MiB are planned, and objects over 2.6 MiB go to scratch.
+const MEMORY: u64 = 21 * MIB;
+const PLANNED: u64 = MEMORY / 4;
+/// Sources of 66 MiB.
+const OBJECTS: usize = 11;
+const OBJECT: usize = 6 << 20;
+
+/// A world of one group whose inventory does not tell how large the objects are.
+async fn world_without_sizes() -> World {
+    let body = |n: usize| -> Bytes {
+        (0..OBJECT).map(|at| u8::try_from((at * 7 + n * 31 + at / 251) % 256).unwrap()).collect()
+    };
+    let mut world = World::of_objects((0..OBJECTS).map(|n| (key(n), body(n)))).await;
+    world.group_rows = OBJECTS;
+    world.listed_as(&[Column::Bucket, Column::Key], |row| row).await
+}
+
+/// A destination whose group manifest is written, and a proxy before it.
+struct Bench<'a> {
+    world: &'a World,
+    bucket: String,
+    proxy: Proxy,
+    scratch: tempfile::TempDir,
+}
+
+impl<'a> Bench<'a> {
+    async fn new(world: &'a World, bucket: &str) -> Self {
+        let bucket = world.destination(bucket).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        let bench = Self { world, bucket, proxy, scratch: tempfile::tempdir().unwrap() };
+        let rows = world.group_rows.to_string();
+        let grouped = bench.program(&["group", "--inventory", &world.inventory, "--max-objects", &rows]).run().await;
+        let grouped = grouped.unwrap();
+        assert_eq!(grouped.code, Some(0), "{grouped}");
+        bench
+    }
+
+    fn program(&self, args: &[&str]) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(self.world.access()).args(args).args([
+            "--name",
+            RUN,
+            "--destination",
+            &format!("s3://{}/{PREFIX}", self.bucket),
+        ])
+    }
+
+    /// Archives the group with these limits of parts.
+    async fn bundle(&self, parts: PartLimits, scratch_size: Option<u64>) -> Result<GroupReport, BundleError> {
+        let access = self.proxy.access();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(access.region.clone()))
+            .endpoint_url(&access.endpoint)
+            .credentials_provider(Credentials::new(&access.access_key, &access.secret_key, None, None, "testbed"));
+        let options = S3Options {
+            path_style: PathStyle::Always,
+            region: None,
+            requests: RequestOptions { destination: Some(self.bucket.clone()), ..RequestOptions::default() },
+            first_byte_timeout: None,
+        };
+        let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
+        let settings = Settings {
+            destination: Destination { bucket: self.bucket.clone(), layout },
+            fallback_run: RUN.parse().unwrap(),
+            archive: ArchiveOptions::default(),
+            fieldnames: None,
+            groups: 1,
+            limits: Limits { concurrency: None, requests_per_second: None },
+            memory: ByteSize(MEMORY),
+            scratch: self.scratch.path().to_owned(),
+            scratch_size: scratch_size.map(ByteSize),
+            parts,
+            sha256: false,
+        };
+        let bundler =
+            Bundler::new(S3::new(config.load().await, &options), settings, Progress::start(ProgressStyle::Silent));
+        let [manifest] = &self.world.keys_of(&self.bucket, "groups").await[..] else { panic!("one group") };
+        let manifest = ManifestRef::new(S3Address::new(&self.bucket, manifest), None);
+        Box::pin(bundler.bundle(&manifest, &CancellationToken::new())).await
+    }
+
+    /// The sizes of the parts that were sent, in order. Each has a checksum.
+    fn parts(&self) -> Vec<u64> {
+        let log = self.proxy.log();
+        let parts = log.iter().map(|it| &it.request).filter(|seen| seen.operation == Operation::UploadPart);
+        let mut parts: Vec<(u32, u64)> = parts
+            .map(|seen| {
+                assert!(seen.headers.contains_key("x-amz-checksum-crc64nvme"), "{seen:?}");
+                let number = seen.query.split('&').find_map(|it| it.strip_prefix("partNumber=")).unwrap();
+                (number.parse().unwrap(), seen.headers["content-length"].to_str().unwrap().parse().unwrap())
+            })
+            .collect();
+        parts.sort_unstable();
+        parts.into_iter().map(|(_, size)| size).collect()
+    }
+
+    /// Everything is archived, and `verify --full` finds nothing.
+    async fn assert_archived(&self) {
+        assert_whole(self.world, &self.bucket).await;
+        let verified = self.program(&["verify", "--full"]).run().await.unwrap();
+        assert_eq!(verified.code, Some(0), "{verified}");
+        assert!(verified.stdout.ends_with("nothing found\n"), "{verified}");
+        assert_eq!(std::fs::read_dir(self.scratch.path()).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_an_archive_that_outgrows_its_manifest_grow() {
+    let world = world_without_sizes().await;
+    let limits = PartLimits { most: 8, step: 1, largest: 20 * MIB };
+    for (bucket, scratch_size, larger) in [
+        ("unlimited", None, &[2 * PLANNED, 20 * MIB, 20 * MIB][..]),
+        // A quarter of it is for three parts.
+        ("limited", Some(160 * MIB), &[2 * PLANNED, 160 * MIB / 12, 160 * MIB / 12]),
+    ] {
+        let bench = Bench::new(&world, bucket).await;
+        let report = bench.bundle(limits, scratch_size).await.unwrap();
+        assert_eq!(report.receipt.archived, OBJECTS as u64);
+        let parts = bench.parts();
+        assert_eq!(parts[..2], [PLANNED; 2], "{bucket}: {parts:?}");
+        // With limited room they wait for members to leave it.
+        let grown: Vec<_> = parts[2..].iter().copied().filter(|size| *size != PLANNED).collect();
+        assert!(grown.starts_with(larger), "{bucket}: {parts:?}");
+        bench.assert_archived().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_grow_if_the_sizes_of_the_inventory_are_far_too_small() {
+    let world = world_without_sizes().await;
+    let columns = [Column::Bucket, Column::Key, Column::Size];
+    let world = world.listed_as(&columns, |row| row.with(Column::Size, "1")).await;
+    let bench = Bench::new(&world, "archive").await;
+    bench.bundle(PartLimits { most: 8, step: 1, largest: 20 * MIB }, None).await.unwrap();
+    assert_eq!(bench.parts()[..4], [PLANNED, PLANNED, 2 * PLANNED, 20 * MIB]);
+    bench.assert_archived().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_the_listed_size_has_equal_parts() {
+    let world = world_without_sizes().await;
+    let world = world.listed_as(&Column::CURRENT, |row| row).await;
+    let bench = Bench::new(&world, "archive").await;
+    bench.bundle(PartLimits { most: 20, step: 1, largest: 20 * MIB }, None).await.unwrap();
+    let parts = bench.parts();
+    assert_eq!(parts[..12], [PLANNED; 12]);
+    bench.assert_archived().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_too_many_parts_fails_with_the_option_to_change_and_leaves_nothing() {
+    let world = world_without_sizes().await;
+    for (bucket, limits, scratch_size, option) in [
+        ("small", PartLimits { most: 4, step: 1, largest: 6 * MIB }, None, "--max-objects"),
+        // Parts that all have to have one size.
+        ("equal", PartLimits { most: 8, step: 1, largest: 0 }, None, "--max-size"),
+        // Two members fit, and no parts.
+        ("limited", PartLimits { most: 8, step: 1, largest: 20 * MIB }, Some(16 * MIB), "--scratch-size"),
+    ] {
+        let bench = Bench::new(&world, bucket).await;
+        let error = bench.bundle(limits, scratch_size).await.unwrap_err();
+        assert!(matches!(error, BundleError::TooManyParts(_)), "{bucket}: {error}");
+        assert!(error.to_string().contains(option), "{error}");
+        assert_eq!((error.exit(), error.disposition()), (ExitCode::Usage, Disposition::LeaveForRedrive));
+        assert_eq!(bench.parts().len(), limits.most as usize, "{bucket}");
+        assert_eq!(world.open_uploads(bucket).await, [], "{bucket}");
+        let left = client::list_keys(&world.s3, bucket, &format!("{PREFIX}/archives/")).await.unwrap();
+        assert_eq!((left, world.keys_of(bucket, "catalog").await), (vec![], vec![]), "{bucket}");
+        assert_eq!(std::fs::read_dir(bench.scratch.path()).unwrap().count(), 0);
+    }
+}
