@@ -5,11 +5,15 @@
 
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use s3bundler_contract::ExitCode;
+use s3bundler_testbed::cli::Program;
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
+use s3bundler_testbed::servers::{Access, Moto, VersityGw};
 use world::{World, assert_whole, gets, gets_source};
 
 const PAGE: &str = "<html><head><title>Error</title></head><body>no such page</body></html>";
@@ -137,4 +141,61 @@ async fn a_key_that_cannot_be_used_denies_its_object_alone() {
     assert_eq!(done.code, Some(0), "{done}");
     let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(report["failed"]["AccessDenied"], 1, "{done}");
+}
+
+/// The number of HEADs of each key that were answered with 404.
+fn heads_of_missing(proxy: &Proxy) -> BTreeMap<String, usize> {
+    let mut heads = BTreeMap::new();
+    for record in proxy.log() {
+        if record.request.operation == Operation::HeadObject && record.status == Some(404) {
+            *heads.entry(record.request.key()).or_default() += 1;
+        }
+    }
+    heads
+}
+
+/// Archives a small object and copies a large one, through a proxy in front of this server.
+async fn archive_and_copy(server: &Access, rule: impl Fn(&Seen) -> Fault + Send + Sync + 'static) -> Proxy {
+    let s3 = client::s3(server);
+    for bucket in ["source", "inventories", "archive"] {
+        client::create_bucket(&s3, bucket).await.unwrap();
+    }
+    client::put_objects(&s3, "source", [("large", "x".repeat(5000)), ("small", "x".to_owned())]).await.unwrap();
+    let inventory = inventory_of_bucket(&s3, &Inventory::new("source", "inventories")).await.unwrap().manifest;
+    let proxy = Proxy::start(server).unwrap();
+    proxy.rule(rule);
+    let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(proxy.access());
+    // The CRC64NVME of moto differs from that of S3.
+    let program = program.args(["run", "--inventory", &inventory, "--name", "r", "--no-crc64nvme"]);
+    let program = program.args(["--destination", "s3://archive/p", "--max-object-size", "1000", "--output", "json"]);
+    let done = program.run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&report["archived"], &report["copied"]), (&1.into(), &1.into()), "{done}");
+    proxy
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_a_missing_key_is_sent_once() {
+    let (versitygw, moto) = (VersityGw::start().await.unwrap(), Moto::start().await.unwrap());
+    for server in [versitygw.access(), moto.access()] {
+        let heads = heads_of_missing(&archive_and_copy(server, |_| Fault::Forward).await);
+        assert!(
+            heads.keys().any(|key| key.starts_with("p/objects/")),
+            "the copy is looked for before it is made: {heads:?}"
+        );
+        assert!(heads.values().all(|times| *times == 1), "{heads:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_a_page_answers_is_tried_again() {
+    let server = VersityGw::start().await.unwrap();
+    let heads_a_copy = |seen: &Seen| seen.operation == Operation::HeadObject && seen.key().starts_with("p/objects/");
+    let heads =
+        heads_of_missing(&archive_and_copy(server.access(), once_each(heads_a_copy, vec![answer(404, PAGE)])).await);
+    // The page, and the answer of the server.
+    let of_copy: Vec<_> =
+        heads.iter().filter(|(key, _)| key.starts_with("p/objects/")).map(|(_, times)| *times).collect();
+    assert_eq!(of_copy, [2], "{heads:?}");
 }

@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use s3bundler_net::answer::{self, ErrorKind, NoteMethod, RetryForeign, Service};
+use s3bundler_net::answer::{self, ErrorKind, Service};
 use s3bundler_net::outbound::{self, OutboundError};
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
@@ -192,16 +192,18 @@ impl Aws {
         let region = Region::new(region.to_owned());
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let made = clients.entry(region.clone()).or_insert_with(|| {
+            let (note_method, retry_foreign) = answer::retry_foreign(Service::S3);
             let s3 = aws_sdk_s3::config::Builder::from(&self.config)
                 .region(region.clone())
                 .force_path_style(self.path_style)
-                .interceptor(NoteMethod)
-                .retry_classifier(RetryForeign(Service::S3))
+                .interceptor(note_method)
+                .retry_classifier(retry_foreign)
                 .build();
+            let (note_method, retry_foreign) = answer::retry_foreign(Service::Sqs);
             let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
                 .region(region)
-                .interceptor(NoteMethod)
-                .retry_classifier(RetryForeign(Service::Sqs))
+                .interceptor(note_method)
+                .retry_classifier(retry_foreign)
                 .build();
             Clients { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::from_conf(sqs) }
         });

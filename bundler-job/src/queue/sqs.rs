@@ -13,9 +13,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, SendMessageBatchRe
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_net::answer::{
-    Answer, ErrorKind, NoteMethod, Origin, RetryForeign, Service, classify, code_and_message, kind_of,
-};
+use s3bundler_net::answer::{Answer, ErrorKind, Origin, Service, classify, code_and_message, kind_of, retry_foreign};
 use tokio::time::Instant;
 
 use name::Name;
@@ -51,10 +49,11 @@ impl SqsQueue {
     pub async fn connect(config: &SdkConfig, url_or_name: &str) -> Result<Self, QueueError> {
         let name = Name::parse(url_or_name)?;
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        let (note_method, retry_foreign) = retry_foreign(Service::Sqs);
         let mut builder = aws_sdk_sqs::config::Builder::from(config)
             .timeout_config(timeouts)
-            .interceptor(NoteMethod)
-            .retry_classifier(RetryForeign(Service::Sqs));
+            .interceptor(note_method)
+            .retry_classifier(retry_foreign);
         let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
         if let Some(region) = region {
             builder = builder.region(Region::new(region.clone()));

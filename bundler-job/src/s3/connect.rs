@@ -11,7 +11,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
-use s3bundler_net::answer::{NoteMethod, RetryForeign, Service};
+use s3bundler_net::answer::{Service, retry_foreign};
 use s3bundler_net::outbound::{self, OutboundError};
 
 use super::error::is_distrust;
@@ -262,12 +262,13 @@ impl S3 {
         lock(&self.inner.regions)
             .entry((region.clone(), destination))
             .or_insert_with(|| {
+                let (note_method, retry_foreign) = retry_foreign(Service::S3);
                 let config = aws_sdk_s3::config::Builder::from(&self.inner.config)
                     .region(region)
                     .force_path_style(self.inner.path_style)
                     .retry_classifier(Distrust)
-                    .interceptor(NoteMethod)
-                    .retry_classifier(RetryForeign(Service::S3))
+                    .interceptor(note_method)
+                    .retry_classifier(retry_foreign)
                     .interceptor(Latin1ToUtf8)
                     .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })
                     .interceptor(AcceptIdentity)

@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-pub use retry::{NoteMethod, RetryForeign};
+pub use retry::retry_foreign;
 pub use table::{Answer, Origin, classify};
 
 /// The service that was asked.

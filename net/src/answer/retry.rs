@@ -11,10 +11,16 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
 use super::{Answer, Origin, Service, classify, own};
 
-/// Has the SDK try a request again whose answer is not the service's. It needs [`NoteMethod`] in the same client: the
-/// request is gone when its answer is judged, and an answer without a body is right for HEAD only.
+/// The two parts of a client that have the SDK try a request again whose answer is not the service's. They come together
+/// because neither works alone: the SDK takes the request away before it judges the answer, and an answer without a body
+/// is right for HEAD only.
+pub fn retry_foreign(service: Service) -> (impl Intercept + 'static, impl ClassifyRetry + 'static) {
+    (NoteMethod, RetryForeign(service))
+}
+
+/// Judges answers that [`NoteMethod`] has marked.
 #[derive(Debug)]
-pub struct RetryForeign(pub Service);
+struct RetryForeign(Service);
 
 impl ClassifyRetry for RetryForeign {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
@@ -37,11 +43,11 @@ impl ClassifyRetry for RetryForeign {
     }
 }
 
-/// Writes down in every answer which method it answers to.
+/// Marks every answer with the method of its request.
 #[derive(Debug)]
-pub struct NoteMethod;
+struct NoteMethod;
 
-/// What an answer answers to.
+/// The method of an answer's request, as far as it matters.
 #[derive(Debug, Clone, Copy)]
 struct Method {
     is_head: bool,
