@@ -87,11 +87,11 @@ pub struct GroupArgs {
     /// events can announce them).
     #[arg(long, env = "S3BUNDLER_QUEUE", value_name = "QUEUE")]
     pub queue: Option<String>,
-    /// Directory for the data files of the inventory, which are verified there before they are used. Default: that of
-    /// temporary files.
+    /// Directory for the data files of the inventory, for existing manifests and for dead letters, which are verified there
+    /// before they are used. Default: that of temporary files.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR")]
     pub scratch: Option<PathBuf>,
-    /// Room in that directory, for example 6GiB: data files are downloaded ahead as far as they fit, and always one.
+    /// Room in that directory, for example 6GiB: files are downloaded ahead as far as they fit, and always one.
     /// Default: 6GiB.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE")]
     pub scratch_size: Option<ByteSize>,

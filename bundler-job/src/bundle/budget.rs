@@ -93,9 +93,9 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of this many bytes.
+    /// A budget of this many bytes, and of one permit at least: whoever waits for nothing would not wait.
     pub fn new(bytes: u64) -> Self {
-        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
         let permits = usize::try_from(units).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self { permits: Arc::new(Semaphore::new(permits)), units }
     }
@@ -165,6 +165,9 @@ mod tests {
         drop(alone);
         let _some = budget.take(9 * UNIT).await;
         assert!(budget.try_take(1).is_some());
+        let none = Budget::new(0);
+        let _alone = none.take(5).await;
+        assert!(none.try_take(5).is_none(), "a budget of nothing is one at a time");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The group manifest of a message, on scratch: its rows.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek as _};
 use std::path::Path;
@@ -30,14 +31,20 @@ pub struct Manifest {
 
 /// What a writer of a manifest said of its content. What is absent is not compared.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Said {
+pub(crate) struct Said {
     rows: Option<u64>,
     md5: Option<String>,
 }
 
 impl Said {
+    /// In the metadata of the manifest.
+    pub(crate) fn by_metadata(metadata: &HashMap<String, String>) -> Self {
+        let rows = metadata.get(ROWS_METADATA).and_then(|rows| rows.parse().ok());
+        Self { rows, md5: metadata.get(MD5_METADATA).filter(|md5| !md5.is_empty()).cloned() }
+    }
+
     /// Whether content agrees with it.
-    fn compare(&self, rows: u64, md5: &str) -> Result<(), ContentProblem> {
+    pub(crate) fn compare(&self, rows: u64, md5: &str) -> Result<(), ContentProblem> {
         if let Some(expected) = self.md5.as_ref().filter(|it| !it.eq_ignore_ascii_case(md5)) {
             return Err(ContentProblem::Md5 { found: md5.to_owned(), expected: expected.clone() });
         }
@@ -119,10 +126,7 @@ impl Manifest {
             None => Columns::of_manifest(columns)
                 .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?,
         };
-        let of_object = Said {
-            rows: metadata.get(ROWS_METADATA).and_then(|rows| rows.parse().ok()),
-            md5: metadata.get(MD5_METADATA).cloned(),
-        };
+        let of_object = Said::by_metadata(&metadata);
         let of_message = Said { rows: manifest.rows, md5: manifest.md5.clone() };
         Ok(Self { file, etag: whole.etag, md5: whole.md5, said: vec![of_object, of_message], columns, keys })
     }

@@ -50,7 +50,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use error::BundleError;
-pub(crate) use manifest::inflated;
+pub(crate) use manifest::{ContentProblem, Said, inflated};
 
 use crate::args::{Destination, WorkArgs};
 use crate::catalog::{ArchiveRecord, GroupRecord};
@@ -63,7 +63,7 @@ use copy::Copier;
 use doubt::{Answer, Asker, Decision, Scope, Tally, decide};
 use fetch::{FetchError, Fetcher};
 use limiter::{Limiters, Limits};
-use manifest::{ContentProblem, Manifest};
+use manifest::Manifest;
 use parts::PartLimits;
 use sweep::Sweeper;
 use tags::Tags;

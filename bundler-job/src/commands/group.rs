@@ -60,8 +60,9 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
     let archive = args.archive.options();
     let (run, destination) = (args.name.clone(), args.destination.resolve(archive.key_layout)?);
     let manifest_storage_class = args.grouping.manifest_storage_class.clone();
+    let scratch = scratch(args.scratch.clone(), args.scratch_size)?;
     match (args.retry_pass, Origin::of(&args.origin)) {
-        (Some(pass), _) => Ok(Request::Retry(RetryRequest { run, destination, pass, manifest_storage_class })),
+        (Some(pass), _) => Ok(Request::Retry(RetryRequest { run, destination, pass, manifest_storage_class, scratch })),
         (None, Some(origin)) => Ok(Request::Inventory(Box::new(GroupRequest {
             origin,
             run,
@@ -71,7 +72,7 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
             archive,
             manifest_storage_class,
             owner: "s3bundler group".to_owned(),
-            scratch: scratch(args.scratch.clone(), args.scratch_size)?,
+            scratch,
         }))),
         // The parser has seen to it.
         (None, None) => {

@@ -1,20 +1,24 @@
-//! The rows to retry, read from the dead letters of one group after the other: the next few are being opened while one is
-//! read, and none is ever held whole.
+//! The rows to retry, read from the dead letters of one group after the other. They are spooled to scratch, the next few
+//! while one is read, and compared with the receipt before their first row is used.
 
 use std::fmt;
+use std::fs::File;
+use std::io::BufReader;
 
 use s3bundler_contract::group_manifest::{
-    COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, RowError, RowReader,
+    COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader,
 };
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{Reason, S3Address};
-use tokio::runtime::Handle;
+use tokio::task::{JoinSet, spawn_blocking};
 
-use super::ahead::{Ahead, BlockingBody};
 use super::barrier::Source;
 use super::batch::{BATCH_BYTES, Batch};
+use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
-use crate::s3::{Body, ErrorKind, Opened, S3};
+use crate::bundle::budget::Permit;
+use crate::inventory::Scratch;
+use crate::s3::{ErrorKind, S3, SpoolError};
 
 /// What is wrong with dead letters.
 #[derive(Debug, thiserror::Error)]
@@ -62,31 +66,37 @@ pub(super) fn address(pass: Pass<'_>, source: &Source) -> S3Address {
     S3Address::new(bucket, format!("{key}{DEAD_LETTERS_SUFFIX}"))
 }
 
-/// Dead letters whose first byte has come.
-struct Waiting {
+/// Dead letters on scratch, which are those of their group's receipt.
+struct Checked {
     source: Source,
-    address: S3Address,
     columns: Columns,
-    body: Body,
+    spooled: Spooled,
 }
 
-/// The rows to retry of some groups, in order. Dropping it stops what is being opened.
+/// The rows to retry of some groups, in order. Dropping it stops what is being downloaded.
 pub(super) struct DeadLetters {
-    opened: Ahead<Waiting>,
+    checked: Objects<Checked>,
+    _downloads: JoinSet<()>,
     reading: Option<Reading>,
-    runtime: Handle,
 }
 
 impl DeadLetters {
-    /// Starts to open the dead letters of these groups of `pass`. Must be called inside a tokio runtime.
-    pub(super) fn start(s3: &S3, pass: Pass<'_>, sources: Vec<Source>) -> Self {
-        let wanted: Vec<_> = sources.into_iter().map(|source| (address(pass, &source), source)).collect();
-        let s3 = s3.clone();
-        let open = move |(address, source)| {
-            let s3 = s3.clone();
-            async move { open(&s3, address, source).await }
-        };
-        Self { opened: Ahead::start(wanted, open), reading: None, runtime: Handle::current() }
+    /// Starts to spool the dead letters of these groups of `pass`, each with its bytes. Must be called inside a tokio
+    /// runtime.
+    pub(super) fn start(
+        s3: &S3,
+        pass: Pass<'_>,
+        scratch: &Scratch,
+        sources: impl IntoIterator<Item = (Source, u64)>,
+    ) -> Self {
+        let wanted = sources.into_iter().map(|(source, size)| ((address(pass, &source), source, size), size));
+        let spooler = Spooler { s3: s3.clone(), directory: scratch.directory().to_owned() };
+        let (downloads, checked) =
+            Objects::start(wanted.collect(), scratch.size().bytes(), move |(address, source, size), room| {
+                let spooler = spooler.clone();
+                async move { check(&spooler, address, source, size, room).await }
+            });
+        Self { checked, _downloads: downloads, reading: None }
     }
 
     /// The next rows to retry; `None` once all dead letters were read and each had the rows of its group's receipt.
@@ -96,8 +106,8 @@ impl DeadLetters {
             let reading = match &mut self.reading {
                 Some(reading) => reading,
                 none => {
-                    let Some(opened) = self.opened.next()? else { return Ok(None) };
-                    none.insert(Reading::new(opened, &self.runtime)?)
+                    let Some(checked) = self.checked.next()? else { return Ok(None) };
+                    none.insert(Reading::new(checked)?)
                 }
             };
             let batch = reading.next_batch()?;
@@ -111,31 +121,42 @@ impl DeadLetters {
     }
 }
 
-async fn open(s3: &S3, address: S3Address, source: Source) -> Result<Waiting, GroupError> {
-    let group = source.group.clone();
-    let Opened { body, metadata, .. } = match s3.open(&address, None).await {
-        Ok(opened) => opened,
-        Err(error) if error.kind == ErrorKind::NotFound => {
-            return Err(GroupError::DeadLetters { address, group, problem: DeadLettersProblem::Missing });
+/// Spools dead letters and reads them to their end, which compares them with the receipt.
+async fn check(
+    spooler: &Spooler,
+    address: S3Address,
+    source: Source,
+    size: u64,
+    room: Permit,
+) -> Result<Checked, GroupError> {
+    let wrong = |problem| GroupError::DeadLetters { address: address.clone(), group: source.group.clone(), problem };
+    let spooled = match spooler.spool(address.clone(), None, size, room).await {
+        Ok(spooled) => spooled,
+        Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => {
+            return Err(wrong(DeadLettersProblem::Missing));
         }
-        Err(error) => return Err(GroupError::Read(error)),
+        Err(error) => return Err(spooler.failed(error)),
     };
     // Whoever lost the metadata wrote them again with other means; the columns are still those.
-    let columns = match metadata.get(COLUMNS_METADATA).map(|it| it.parse()) {
+    let columns = match spooled.metadata.get(COLUMNS_METADATA).map(|it| it.parse()) {
         None => Columns::dead_letters(),
         Some(Ok(columns)) => columns,
-        Some(Err(error)) => {
-            return Err(GroupError::DeadLetters { address, group, problem: DeadLettersProblem::Columns(error) });
-        }
+        Some(Err(error)) => return Err(wrong(DeadLettersProblem::Columns(error))),
     };
-    Ok(Waiting { source, address, columns, body })
+    let checking = spawn_blocking(move || {
+        let mut reading = Reading::new(Checked { source, columns, spooled })?;
+        while !reading.ended {
+            reading.next_batch()?;
+        }
+        Ok(reading.checked)
+    });
+    checking.await.map_err(|_| GroupError::Stopped)?
 }
 
 /// The dead letters at hand.
 struct Reading {
-    source: Source,
-    address: S3Address,
-    rows: RowReader<BlockingBody>,
+    checked: Checked,
+    rows: RowReader<BufReader<File>>,
     /// Where the reason stands.
     reason: usize,
     found: DeadLettersCount,
@@ -143,18 +164,21 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(opened: Waiting, runtime: &Handle) -> Result<Self, GroupError> {
-        let Waiting { source, address, columns, body } = opened;
-        let Some(reason) = columns.position(&Column::Reason) else {
-            return Err(GroupError::DeadLetters {
-                address,
-                group: source.group,
-                problem: DeadLettersProblem::NoReasons,
-            });
+    fn new(checked: Checked) -> Result<Self, GroupError> {
+        let Checked { source, columns, spooled } = &checked;
+        let wrong = |problem| GroupError::DeadLetters {
+            address: spooled.address.clone(),
+            group: source.group.clone(),
+            problem,
         };
-        let body = BlockingBody::new(body, runtime.clone());
-        let rows = RowReader::new(body, columns, KeyEncoding::Literal);
-        Ok(Self { source, address, rows, reason, found: DeadLettersCount::default(), ended: false })
+        let Some(reason) = columns.position(&Column::Reason) else {
+            return Err(wrong(DeadLettersProblem::NoReasons));
+        };
+        let bytes = spooled.bytes();
+        let bytes = bytes
+            .map_err(|error| wrong(DeadLettersProblem::Row(RowError { line: 1, problem: RowProblem::Io(error) })))?;
+        let rows = RowReader::new(bytes, columns.clone(), KeyEncoding::Literal);
+        Ok(Self { checked, rows, reason, found: DeadLettersCount::default(), ended: false })
     }
 
     /// The rows to retry among the next ones, which may be none.
@@ -186,16 +210,17 @@ impl Reading {
 
     /// Whether what was found is what the receipt says.
     fn compare(&self) -> Result<(), GroupError> {
-        let Self { found, source, .. } = self;
+        let Self { found, checked: Checked { source, .. }, .. } = self;
         let expected = DeadLettersCount { failed: source.failed, to_retry: source.to_retry };
         if *found == expected { Ok(()) } else { Err(self.wrong(DeadLettersProblem::Count { found: *found, expected })) }
     }
 
     fn wrong(&self, problem: DeadLettersProblem) -> GroupError {
-        GroupError::DeadLetters { address: self.address.clone(), group: self.source.group.clone(), problem }
+        let Checked { source, spooled, .. } = &self.checked;
+        GroupError::DeadLetters { address: spooled.address.clone(), group: source.group.clone(), problem }
     }
 
     fn failed(&self, error: RowError) -> GroupError {
-        GroupError::of_row(error, |error| self.wrong(DeadLettersProblem::Row(error)))
+        self.wrong(DeadLettersProblem::Row(error))
     }
 }

@@ -1,6 +1,5 @@
 //! Why an inventory was not grouped, or a retry pass not planned.
 
-use s3bundler_contract::group_manifest::{RowError, RowProblem};
 use s3bundler_contract::record::RecordError;
 use s3bundler_contract::{ExitCode, GroupName, RunName, S3Address};
 
@@ -173,18 +172,6 @@ pub enum GroupError {
 }
 
 impl GroupError {
-    /// What a row that could not be read was really about: the connection, or the bytes.
-    pub(super) fn of_row(RowError { line, problem }: RowError, of_bytes: impl FnOnce(RowError) -> Self) -> Self {
-        let problem = match problem {
-            RowProblem::Io(error) => match error.downcast::<S3Error>() {
-                Ok(error) => return Self::Read(error),
-                Err(error) => RowProblem::Io(error),
-            },
-            problem => problem,
-        };
-        of_bytes(RowError { line, problem })
-    }
-
     /// What the process exits with.
     pub fn exit(&self) -> ExitCode {
         match self {
@@ -203,7 +190,9 @@ impl GroupError {
             | Self::DeadLetters { .. }
             | Self::NoManifests(_)
             | Self::NoBucket(_)
-            | Self::Given { problem: GivenProblem::Columns(_) | GivenProblem::Row(_), .. } => ExitCode::Unreadable,
+            | Self::Given {
+                problem: GivenProblem::Columns(_) | GivenProblem::Row(_) | GivenProblem::Content(_), ..
+            } => ExitCode::Unreadable,
             // What is to be read is not there yet: the same command succeeds later, so a Job may try again.
             Self::Ungrouped { .. } => ExitCode::Download,
             Self::Unplanned { cause, .. } => cause.exit(),

@@ -1,19 +1,21 @@
 //! Group manifests of somebody else as the source of a run: they are read in the order of their keys, selected from like
-//! an inventory, and cut into groups of the run's own. Rows of two manifests never share one.
+//! an inventory, and cut into groups of the run's own. Rows of two manifests never share one. Each is spooled to scratch
+//! and read to its end before its first row is used, the next few while one is read; an empty one is skipped with a warning.
 
 use std::io::Read;
 
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowError, RowProblem};
 use s3bundler_contract::{GivenManifests, InventoryRef, S3Address, SelectOptions};
-use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
-use super::ahead::{Ahead, BlockingBody};
 use super::batch::{BATCH_BYTES, Batch};
 use super::select::{OwnOutput, SelectError, Selection};
+use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, GroupRequest};
-use crate::bundle::inflated;
-use crate::inventory::{OwnFiles, Rows};
-use crate::s3::{Body, ErrorKind, S3};
+use crate::bundle::budget::Permit;
+use crate::bundle::{ContentProblem, Said, inflated};
+use crate::inventory::{OwnFiles, Rows, Scratch};
+use crate::s3::{ErrorKind, S3};
 
 /// What is wrong with a given manifest.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum GivenProblem {
     /// A row cannot be read.
     #[error("cannot be read, {0}")]
     Row(RowError),
+    /// It is not what its writer recorded.
+    #[error(transparent)]
+    Content(ContentProblem),
 }
 
 /// The manifests under a prefix, listed.
@@ -42,6 +47,7 @@ pub(super) struct Given {
 struct Listed {
     address: S3Address,
     etag: String,
+    size: u64,
 }
 
 impl Given {
@@ -56,7 +62,8 @@ impl Given {
         let listing = s3.list(&prefix.bucket, &prefix.key, |page| {
             for object in page {
                 if given.add(&object.key, &object.etag) {
-                    manifests.push(Listed { address: S3Address::new(&prefix.bucket, object.key), etag: object.etag });
+                    let address = S3Address::new(&prefix.bucket, object.key);
+                    manifests.push(Listed { address, etag: object.etag, size: object.size });
                 }
             }
             true
@@ -77,22 +84,33 @@ impl Given {
 
     /// Gives the rows, batch by batch; `None` at the end. It blocks: not for the executor, but to be made inside a tokio
     /// runtime.
-    pub(super) fn batches(self, s3: &S3) -> impl FnMut() -> Result<Option<Batch>, GroupError> + Send + 'static {
+    pub(super) fn batches(
+        self,
+        s3: &S3,
+        scratch: &Scratch,
+    ) -> impl FnMut() -> Result<Option<Batch>, GroupError> + Send + 'static {
         let Self { manifests, select, own, .. } = self;
-        let s3 = s3.clone();
-        let mut opened = Ahead::start(manifests, move |manifest| {
-            let s3 = s3.clone();
-            async move { Opened::open(&s3, manifest).await }
+        let spooler = Spooler { s3: s3.clone(), directory: scratch.directory().to_owned() };
+        let wanted = manifests.into_iter().map(|listed| {
+            let size = listed.size;
+            (listed, size)
         });
-        let runtime = Handle::current();
+        let (downloads, mut checked): (_, Objects<Option<Checked>>) =
+            Objects::start(wanted.collect(), scratch.size().bytes(), move |listed, room| {
+                let (spooler, select, own) = (spooler.clone(), select.clone(), own.clone());
+                async move { check(&spooler, listed, room, select, own).await }
+            });
         let mut reading: Option<Reading> = None;
         move || {
+            // They end with the last batch, or with whoever wants no more.
+            let _downloads = &downloads;
             let it = match &mut reading {
                 Some(reading) => reading,
-                none => {
-                    let Some(opened) = opened.next()? else { return Ok(None) };
-                    none.insert(Reading::new(opened, &select, own.clone(), runtime.clone())?)
-                }
+                none => match checked.next()? {
+                    None => return Ok(None),
+                    Some(None) => return Ok(Some(Batch { closes: true, ..Batch::default() })),
+                    Some(Some(checked)) => none.insert(Reading::new(checked)?),
+                },
             };
             let batch = it.next_batch()?;
             if batch.closes {
@@ -103,56 +121,78 @@ impl Given {
     }
 }
 
-/// A manifest whose first byte has come.
-struct Opened {
-    address: S3Address,
-    columns: Columns,
-    keys: KeyEncoding,
-    body: Body,
+/// Spools a manifest, the one that was listed and no later one, and reads it to its end. `None` if it is empty.
+async fn check(
+    spooler: &Spooler,
+    Listed { address, etag, size }: Listed,
+    room: Permit,
+    select: SelectOptions,
+    own: OwnOutput,
+) -> Result<Option<Checked>, GroupError> {
+    let spooled = spooler.spool(address, Some(&etag), size, room).await.map_err(|error| spooler.failed(error))?;
+    let columns = spooled.metadata.get(COLUMNS_METADATA).map(String::as_str);
+    let columns = Columns::of_manifest(columns);
+    let (columns, keys) = columns.map_err(|cause| wrong(&spooled.address, GivenProblem::Columns(cause)))?;
+    let selection = Selection::new(&select, &columns, own);
+    let selection = selection.map_err(|cause| wrong(&spooled.address, GivenProblem::Select(cause)))?;
+    let checking = spawn_blocking(move || Reading::new(Checked { spooled, columns, keys, selection })?.check());
+    checking.await.map_err(|_| GroupError::Stopped)?
 }
 
-impl Opened {
-    /// Asks for the manifest that was listed, and no later one.
-    async fn open(s3: &S3, Listed { address, etag }: Listed) -> Result<Self, GroupError> {
-        let opened = s3.open(&address, Some(&etag)).await.map_err(GroupError::Read)?;
-        let columns = opened.metadata.get(COLUMNS_METADATA).map(String::as_str);
-        let (columns, keys) = Columns::of_manifest(columns)
-            .map_err(|cause| GroupError::Given { manifest: address.clone(), problem: GivenProblem::Columns(cause) })?;
-        Ok(Self { address, columns, keys, body: opened.body })
-    }
+/// A manifest on scratch, every row of which can be used.
+struct Checked {
+    spooled: Spooled,
+    columns: Columns,
+    keys: KeyEncoding,
+    selection: Selection,
 }
 
 /// The manifest at hand.
 struct Reading {
-    address: S3Address,
+    checked: Checked,
     rows: Rows<Box<dyn Read + Send>>,
-    selection: Selection,
 }
 
 impl Reading {
-    fn new(opened: Opened, select: &SelectOptions, own: OwnOutput, runtime: Handle) -> Result<Self, GroupError> {
-        let Opened { address, columns, keys, body } = opened;
-        let selection = Selection::new(select, &columns, own);
-        let selection = selection.map_err(|cause| wrong(&address, GivenProblem::Select(cause)))?;
-        let bytes = inflated(BlockingBody::new(body, runtime));
-        let bytes = bytes.map_err(|error| failed(&address, RowError { line: 1, problem: RowProblem::Io(error) }))?;
-        let rows = Rows::new(bytes, &columns, keys, 1);
-        Ok(Self { address, rows, selection })
+    fn new(checked: Checked) -> Result<Self, GroupError> {
+        let Checked { spooled, columns, keys, .. } = &checked;
+        let bytes = spooled.bytes().and_then(inflated);
+        let bytes = bytes.map_err(|error| {
+            wrong(&spooled.address, GivenProblem::Row(RowError { line: 1, problem: RowProblem::Io(error) }))
+        })?;
+        let rows = Rows::new(bytes, columns, *keys, 1);
+        Ok(Self { checked, rows })
     }
 
     /// The next rows, which may be none.
     fn next_batch(&mut self) -> Result<Batch, GroupError> {
         let mut batch = Batch::default();
-        let filled = batch.fill(&mut self.rows, &self.selection, BATCH_BYTES);
-        batch.closes = filled.map_err(|error| failed(&self.address, error))?;
+        let filled = batch.fill(&mut self.rows, &self.checked.selection, BATCH_BYTES);
+        batch.closes = filled.map_err(|error| wrong(&self.checked.spooled.address, GivenProblem::Row(error)))?;
         Ok(batch)
+    }
+
+    /// Reads it to its end and compares it with what its writer recorded. `None` if it has no rows.
+    fn check(mut self) -> Result<Option<Checked>, GroupError> {
+        let mut rows = 0;
+        loop {
+            let batch = self.next_batch()?;
+            rows += batch.rows;
+            if batch.closes {
+                break;
+            }
+        }
+        let Spooled { address, metadata, md5, .. } = &self.checked.spooled;
+        let said = Said::by_metadata(metadata);
+        said.compare(rows, md5).map_err(|problem| wrong(address, GivenProblem::Content(problem)))?;
+        if rows == 0 {
+            tracing::warn!(manifest = %address, "the group manifest is empty, skipping it");
+            return Ok(None);
+        }
+        Ok(Some(self.checked))
     }
 }
 
 fn wrong(manifest: &S3Address, problem: GivenProblem) -> GroupError {
     GroupError::Given { manifest: manifest.clone(), problem }
-}
-
-fn failed(manifest: &S3Address, error: RowError) -> GroupError {
-    GroupError::of_row(error, |error| wrong(manifest, GivenProblem::Row(error)))
 }

@@ -18,7 +18,6 @@
 //! [`retry`] does the same with rows that failed: once a pass is whole, those that are worth another try become the
 //! groups of the next pass, cut, published, announced and summarised by the same code.
 
-mod ahead;
 mod announce;
 mod barrier;
 mod batch;
@@ -33,6 +32,7 @@ mod receipts;
 mod resume;
 mod retry;
 mod select;
+mod spool;
 mod summary;
 
 use std::fmt;
@@ -107,7 +107,7 @@ pub struct GroupRequest {
     pub manifest_storage_class: String,
     /// Who asks, for people who read the claim.
     pub owner: String,
-    /// Where data files of the inventory are kept until they are decoded.
+    /// Where data files of the inventory, or existing manifests, are kept until they are read.
     pub scratch: Scratch,
 }
 
@@ -224,7 +224,7 @@ pub async fn group<Q: Queue>(
     } else {
         Earlier::Nothing
     };
-    let batches = rows.batches(s3, request.scratch.clone());
+    let batches = rows.batches(s3, &request.scratch);
     let limits = request.group.clone();
     let published = publish::publish(s3, pass, limits, earlier, batches, queue, &mut on_group).await?;
     summary::write(s3, pass, &published.summary).await?;
@@ -309,13 +309,13 @@ impl OpenOrigin {
     }
 
     /// Gives the selected rows, batch by batch; `None` at the end. It blocks: not for the executor.
-    fn batches(self, s3: &S3, scratch: Scratch) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
+    fn batches(self, s3: &S3, scratch: &Scratch) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
         match self {
             Self::Inventory(inventory, selection) => {
                 let mut batches = inventory.batches(s3, scratch, move |rows| Batch::of(rows, &selection));
                 Box::new(move || Ok(batches.next_batch()?))
             }
-            Self::Manifests(given) => Box::new(given.batches(s3)),
+            Self::Manifests(given) => Box::new(given.batches(s3, scratch)),
         }
     }
 }

@@ -9,7 +9,7 @@
 //! Nothing here is claimed: what a pass is made of cannot change once the pass before is whole, so whoever plans it makes
 //! the same groups, byte for byte.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{RunName, S3Address};
@@ -19,6 +19,7 @@ use super::dead_letters::{self, DeadLetters, DeadLettersProblem};
 use super::publish::{Earlier, publish};
 use super::{GroupError, GroupMade, Grouped, Pass, claim, receipts, resume, summary};
 use crate::args::Destination;
+use crate::inventory::Scratch;
 use crate::queue::Queue;
 use crate::s3::S3;
 
@@ -33,6 +34,8 @@ pub struct RetryRequest {
     pub pass: u32,
     /// Storage class of the group manifests, as S3 spells it.
     pub manifest_storage_class: String,
+    /// Where dead letters are kept until they are read.
+    pub scratch: Scratch,
 }
 
 impl RetryRequest {
@@ -71,11 +74,11 @@ pub async fn retry<Q: Queue>(
     let sources = sources(&summary, &archived);
     let sources = sources.map_err(|cause| GroupError::Unplanned { run: run.clone(), before: before.number, cause })?;
     // Before anything is written.
-    check_dead_letters(s3, before, &sources).await?;
+    let sizes = check_dead_letters(s3, before, &sources).await?;
     tracing::info!(%run, pass = pass.number, sources = sources.len(), "planning a retry pass");
     let resumed = !manifests.is_empty();
     let earlier = if resumed { Earlier::Archived(archived) } else { Earlier::Nothing };
-    let mut rows = DeadLetters::start(s3, before, sources);
+    let mut rows = DeadLetters::start(s3, before, &request.scratch, sources.into_iter().zip(sizes));
     let published = publish(s3, pass, claim.group, earlier, move || rows.next_batch(), queue, &mut on_group).await?;
     summary::write(s3, pass, &published.summary).await?;
     Ok(Grouped {
@@ -86,27 +89,32 @@ pub async fn retry<Q: Queue>(
     })
 }
 
-/// Whether the dead letters of these groups are all there; 1,000 objects of the pass a request.
-async fn check_dead_letters(s3: &S3, pass: Pass<'_>, sources: &[Source]) -> Result<(), GroupError> {
+/// The bytes of the dead letters of these groups, if they are all there; 1,000 objects of the pass a request.
+async fn check_dead_letters(s3: &S3, pass: Pass<'_>, sources: &[Source]) -> Result<Vec<u64>, GroupError> {
     if sources.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let addresses: Vec<S3Address> = sources.iter().map(|source| dead_letters::address(pass, source)).collect();
-    let mut missing: BTreeSet<&str> = addresses.iter().map(|address| address.key.as_str()).collect();
+    let mut sizes: BTreeMap<&str, Option<u64>> = addresses.iter().map(|address| (&*address.key, None)).collect();
+    let mut missing = sizes.len();
     let prefix = pass.manifests();
     let listing = s3.list(&pass.destination.bucket, &prefix, |page| {
         for object in page.iter().filter(|object| object.key.ends_with(DEAD_LETTERS_SUFFIX)) {
-            missing.remove(object.key.as_str());
+            if let Some(size) = sizes.get_mut(&*object.key)
+                && size.replace(object.size).is_none()
+            {
+                missing -= 1;
+            }
         }
-        !missing.is_empty()
+        missing > 0
     });
     listing.await.map_err(GroupError::Destination)?;
-    match sources.iter().zip(&addresses).find(|(_, address)| missing.contains(address.key.as_str())) {
-        None => Ok(()),
-        Some((source, address)) => Err(GroupError::DeadLetters {
+    let sizes = sources.iter().zip(&addresses).map(|(source, address)| {
+        sizes.get(&*address.key).copied().flatten().ok_or_else(|| GroupError::DeadLetters {
             address: address.clone(),
             group: source.group.clone(),
             problem: DeadLettersProblem::Missing,
-        }),
-    }
+        })
+    });
+    sizes.collect()
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::block::{Block, BlockError, Blocks};
-use super::spool::{self, Coming, Scratch, Spooled};
+use super::spool::{self, Files, Scratch, Spooled};
 use super::{Inventory, InventoryError, InventoryRow, Rows};
 use crate::s3::S3;
 
@@ -40,7 +40,7 @@ enum Slot<T> {
 impl Inventory {
     /// Starts to download the data files to `scratch` and to run `parse` over the rows of every block of those that are
     /// verified, several blocks at a time. Must be called inside a tokio runtime.
-    pub fn batches<T, P>(&self, s3: &S3, scratch: Scratch, parse: P) -> Batches<T>
+    pub fn batches<T, P>(&self, s3: &S3, scratch: &Scratch, parse: P) -> Batches<T>
     where
         T: Send + 'static,
         P: Fn(&mut Rows<&[u8]>) -> Result<T, RowError> + Send + Sync + 'static,
@@ -48,7 +48,7 @@ impl Inventory {
         let (spooling, files) = spool::start(s3, self, scratch);
         // As many blocks in flight as there are cores to parse them, and one more that is ready.
         let (sender, slots) = mpsc::channel(available_parallelism().map_or(2, |n| n.get() + 1));
-        let work = Arc::new(Work { files: self.manifest().files.len(), columns: self.columns().clone(), parse });
+        let work = Arc::new(Work { columns: self.columns().clone(), parse });
         let runtime = Handle::current();
         runtime.clone().spawn_blocking(move || decode(files, &work, &sender, &runtime));
         Batches { slots, ended: false, _spooling: spooling }
@@ -75,7 +75,6 @@ impl<T> Batches<T> {
 }
 
 struct Work<P> {
-    files: usize,
     columns: Columns,
     parse: P,
 }
@@ -83,21 +82,19 @@ struct Work<P> {
 /// Nobody wants the batches any more.
 struct Unwanted;
 
-fn decode<T, P>(mut files: mpsc::Receiver<Coming>, work: &Arc<Work<P>>, slots: &mpsc::Sender<Slot<T>>, runtime: &Handle)
+fn decode<T, P>(mut files: Files, work: &Arc<Work<P>>, slots: &mpsc::Sender<Slot<T>>, runtime: &Handle)
 where
     T: Send + 'static,
     P: Fn(&mut Rows<&[u8]>) -> Result<T, RowError> + Send + Sync + 'static,
 {
-    for _ in 0..work.files {
-        // Downloads that are gone early are not the end: the channel closes without one.
-        let Some(coming) = files.blocking_recv() else { return };
-        let file = match coming.blocking_recv() {
-            Ok(Ok(file)) => file,
-            Ok(Err(error)) => {
+    loop {
+        let file = match files.next() {
+            Ok(Some(file)) => file,
+            Ok(None) => break,
+            Err(error) => {
                 let _ = slots.blocking_send(Slot::Failed(error));
                 return;
             }
-            Err(_) => return,
         };
         let address = Arc::new(file.address.clone());
         let outcome = decode_file(&file, |block| {

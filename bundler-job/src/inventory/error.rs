@@ -7,6 +7,7 @@ use s3bundler_contract::group_manifest::RowError;
 use s3bundler_contract::{ExitCode, S3Address};
 
 use super::ManifestProblem;
+use super::ahead::Stopped;
 use super::spool::DOWNLOADS;
 use crate::s3::{ErrorKind, S3Error};
 
@@ -138,6 +139,12 @@ const fn next_step(error: &S3Error) -> &'static str {
              denied too"
         }
         _ => "",
+    }
+}
+
+impl From<Stopped> for InventoryError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
     }
 }
 

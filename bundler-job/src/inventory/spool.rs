@@ -1,27 +1,23 @@
 //! The data files on scratch: each is downloaded whole and compared with the manifest before its first row is used, while
 //! earlier ones are decoded.
-//!
-//! Files wait for room in their order, and a file larger than all of it has it alone: one is always on its way.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use s3bundler_contract::{ByteSize, S3Address};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::ahead::Ahead;
 use super::{DataFile, Inventory, InventoryError};
-use crate::bundle::budget::{Budget, Permit};
+use crate::bundle::budget::Permit;
 use crate::s3::{ErrorKind, Opened, S3, S3Error};
 
-/// Data files that are downloaded ahead of the decoder, at most: more save no time.
-const FILES_AHEAD: usize = 8;
 /// Chunks between a GET and the thread that writes them: at some 16 to 64 KiB each, a megabyte at most.
 const CHUNKS_AHEAD: usize = 16;
 /// Downloads of a file that did not come, or whose bytes are not those of the manifest. Each request has the SDK's own
@@ -29,7 +25,7 @@ const CHUNKS_AHEAD: usize = 16;
 pub(super) const DOWNLOADS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// Where data files are kept until they are decoded.
+/// Where data files, existing manifests and dead letters are kept until they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scratch {
     directory: PathBuf,
@@ -49,6 +45,16 @@ impl Scratch {
             Err(cause) => Err(InventoryError::Scratch { directory, cause }),
         }
     }
+
+    /// The directory.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Room there.
+    pub(crate) const fn size(&self) -> ByteSize {
+        self.size
+    }
 }
 
 /// A data file that has the size and the MD5 of the manifest.
@@ -59,38 +65,21 @@ pub(super) struct Spooled {
     _room: Permit,
 }
 
-/// A file that is being downloaded.
-pub(super) type Coming = oneshot::Receiver<Result<Spooled, InventoryError>>;
+/// The data files, in order.
+pub(super) type Files = Ahead<Spooled, InventoryError>;
 
 /// Starts to download the data files in order. Dropping the set stops it.
-pub(super) fn start(s3: &S3, inventory: &Inventory, scratch: Scratch) -> (JoinSet<()>, mpsc::Receiver<Coming>) {
-    // One is with the decoder and one waits to be sent.
-    let (sender, receiver) = mpsc::channel(FILES_AHEAD - 1);
-    let files: Vec<_> =
-        inventory.manifest().files.iter().map(|file| (file.clone(), inventory.file_address(file))).collect();
-    let mut spooling = JoinSet::new();
-    spooling.spawn(spool_all(s3.clone(), files, scratch, sender));
-    (spooling, receiver)
-}
-
-async fn spool_all(s3: S3, files: Vec<(DataFile, S3Address)>, scratch: Scratch, coming: mpsc::Sender<Coming>) {
-    let Scratch { directory, size } = scratch;
-    let (directory, room) = (Arc::new(directory), Budget::new(size.bytes()));
-    let mut downloads = JoinSet::new();
-    for (file, address) in files {
-        let room = room.take(file.size.bytes()).await;
-        let (sender, receiver) = oneshot::channel();
-        let (s3, directory) = (s3.clone(), Arc::clone(&directory));
-        downloads.spawn(async move {
-            let bytes = spool(&s3, &file, &address, &directory).await;
-            let _ = sender.send(bytes.map(|bytes| Spooled { address, bytes, _room: room }));
-        });
-        if coming.send(receiver).await.is_err() {
-            return;
+pub(super) fn start(s3: &S3, inventory: &Inventory, scratch: &Scratch) -> (JoinSet<()>, Files) {
+    let files = inventory.manifest().files.iter();
+    let files = files.map(|file| ((file.clone(), inventory.file_address(file)), file.size.bytes())).collect();
+    let (s3, directory) = (s3.clone(), scratch.directory().to_owned());
+    Ahead::start(files, scratch.size().bytes(), move |(file, address), room| {
+        let (s3, directory) = (s3.clone(), directory.clone());
+        async move {
+            let bytes = spool(&s3, &file, &address, &directory).await?;
+            Ok(Spooled { address, bytes, _room: room })
         }
-        while downloads.try_join_next().is_some() {}
-    }
-    while downloads.join_next().await.is_some() {}
+    })
 }
 
 /// A file with the bytes that the manifest names. What came otherwise is downloaded again before it is given up.

@@ -1,12 +1,16 @@
 //! Group manifests that are given in the place of an inventory.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use s3bundler::group::{GivenProblem, GroupError, GroupRequest, Origin};
 use s3bundler_contract::{ByteSize, ExitCode, LeftOut};
+use s3bundler_testbed::cli::Program;
 use s3bundler_testbed::client;
+use s3bundler_testbed::proxy::{Fault, Operation, Seen};
 
 use crate::world::{ARCHIVE, INVENTORIES, World, request_of};
 
@@ -132,5 +136,122 @@ async fn manifests_that_are_not_there_or_are_none_are_told() {
         assert!(refused.to_string().contains(&key) && refused.to_string().contains(words), "{refused}");
         let summary = request.destination.layout.summary(&request.run);
         assert!(client::get_bytes(&world.client, ARCHIVE, &summary).await.is_err(), "it is not called whole");
+    }
+}
+
+/// The bytes of a multipart object: its ETag does not tell what they are.
+async fn put_in_parts(world: &World, key: &str, body: Vec<u8>) {
+    let s3 = &world.client;
+    let upload = s3.create_multipart_upload().bucket(INVENTORIES).key(key).send().await.unwrap();
+    let id = upload.upload_id().unwrap();
+    let part = s3.upload_part().bucket(INVENTORIES).key(key).upload_id(id).part_number(1).body(body.into());
+    let part = part.send().await.unwrap();
+    let part = CompletedPart::builder().part_number(1).set_e_tag(part.e_tag().map(str::to_owned)).build();
+    let parts = CompletedMultipartUpload::builder().parts(part).build();
+    let complete = s3.complete_multipart_upload().bucket(INVENTORIES).key(key).upload_id(id).multipart_upload(parts);
+    complete.send().await.unwrap();
+}
+
+/// Every row becomes a group as soon as it is read.
+fn one_by_one(prefix: &str) -> GroupRequest {
+    let mut request = request_given(prefix);
+    request.group.max_objects = 1;
+    request
+}
+
+#[tokio::test]
+async fn an_existing_manifest_without_rows_is_skipped_with_a_warning_that_names_it() {
+    let world = World::start().await;
+    for (key, body) in [
+        ("seed/a.0.index", Vec::new()),
+        ("seed/a.1.index", seed(&["a"]).into_bytes()),
+        ("seed/a.2.index", gzip("")),
+        ("seed/a.3.index", seed(&["b"]).into_bytes()),
+        ("seed/a.4.index", Vec::new()),
+    ] {
+        client::put_object(&world.client, INVENTORIES, key, body).await.unwrap();
+    }
+    let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.proxy.access());
+    let done = program.args("group --manifests s3://inventories/seed/ --name run".split(' '));
+    let done = done.args("--destination s3://archive/logs --output json".split(' ')).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&report["groups"], &report["objects"], &report["rows"]), (&2.into(), &2.into(), &2.into()), "{done}");
+    let warnings: Vec<_> = done.stderr.lines().filter(|line| line.contains("the group manifest is empty")).collect();
+    assert_eq!(warnings.len(), 3, "{done}");
+    for number in [0, 2, 4] {
+        let named = format!("s3://inventories/seed/a.{number}.index");
+        assert!(warnings.iter().any(|line| line.contains("WARN") && line.contains(&named)), "{named}: {done}");
+    }
+    for (number, key) in [(0, "a"), (1, "b")] {
+        let (rows, _) = world.manifest(ARCHIVE, &format!("{RUN}00000{number}.index")).await;
+        assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), [key]);
+    }
+}
+
+#[tokio::test]
+async fn of_an_existing_manifest_that_is_damaged_no_row_is_used() {
+    let world = World::start().await;
+    let many: Vec<_> = (0..1000).map(|n| format!("k{n}")).collect();
+    let many = seed(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let cut_off = gzip(&many)[..1000].to_vec();
+    let none = [("", ""); 0];
+    let bad = [
+        ("row", format!("{many}source,b\n").into_bytes(), &none[..], "line 1001: 2 columns where 3 are expected"),
+        ("bucket", format!("{many},b,7\n").into_bytes(), &none, "line 1001: it names no bucket"),
+        ("cut-off", cut_off, &none, "cannot be read, line "),
+        ("rows", many.clone().into_bytes(), &[("rows", "1001")], "has 1000 rows, but its writer recorded 1001"),
+        ("md5", many.clone().into_bytes(), &[("md5", "00000000000000000000000000000000")], "has the MD5 "),
+        ("emptied", Vec::new(), &[("rows", "1000")], "has 0 rows, but its writer recorded 1000"),
+    ];
+    for (name, body, metadata, words) in bad {
+        let key = format!("bad/{name}/x.index");
+        let put = world.client.put_object().bucket(INVENTORIES).key(&key).body(body.into());
+        let put = metadata.iter().fold(put, |put, (name, value)| put.metadata(*name, *value));
+        put.send().await.unwrap();
+        let request =
+            GroupRequest { run: name.parse().unwrap(), ..one_by_one(&format!("s3://inventories/bad/{name}/")) };
+        let refused = world.refuse(&request).await;
+        assert_eq!(refused.exit(), ExitCode::Unreadable, "{refused}");
+        assert!(refused.to_string().contains(&key) && refused.to_string().contains(words), "{refused}");
+        assert_eq!(world.manifests(ARCHIVE, "logs/").await, [""; 0], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
+    let world = World::start().await;
+    let twelve: Vec<_> = (0..12).map(|n| format!("k{n:02}")).collect();
+    let twelve = seed(&twelve.iter().map(String::as_str).collect::<Vec<_>>());
+    client::put_object(&world.client, INVENTORIES, "seed/x.index", twelve.clone()).await.unwrap();
+    put_in_parts(&world, "parts/x.index", twelve.clone().into_bytes()).await;
+    let head = world.client.head_object().bucket(INVENTORIES).key("parts/x.index").send().await.unwrap();
+    let etag = head.e_tag().unwrap().to_owned();
+    // Its length and its ETag are right by themselves: only the listing has another size.
+    let short = Fault::Respond {
+        status: 200,
+        headers: vec![("etag".to_owned(), etag)],
+        body: twelve[..twelve.len() / 2].to_owned().into(),
+    };
+    for (prefix, fault) in [("seed", Fault::CorruptBody(100)), ("parts", short)] {
+        let of_manifest = |times: usize| {
+            let (fault, key) = (fault.clone(), format!("{prefix}/x.index"));
+            let before = AtomicUsize::new(0);
+            move |seen: &Seen| {
+                let damaged = seen.operation == Operation::GetObject && seen.key() == key;
+                let damaged = damaged && before.fetch_add(1, Ordering::SeqCst) < times;
+                if damaged { fault.clone() } else { Fault::Forward }
+            }
+        };
+        let request =
+            GroupRequest { run: prefix.parse().unwrap(), ..one_by_one(&format!("s3://inventories/{prefix}/")) };
+        world.proxy.rule(of_manifest(usize::MAX));
+        let refused = world.refuse(&request).await;
+        assert_eq!(refused.exit(), ExitCode::Download, "{refused}");
+        assert!(refused.to_string().contains(&format!("{prefix}/x.index")), "{refused}");
+        let groups = world.manifests(ARCHIVE, "logs/").await;
+        assert!(groups.iter().all(|key| !key.contains(&format!("/{prefix}/"))), "{groups:?}");
+        world.proxy.rule(of_manifest(2));
+        assert_eq!(world.group(&request).await.unwrap().0.summary.groups, 12, "{prefix}");
     }
 }

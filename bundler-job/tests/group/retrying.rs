@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use s3bundler::group::{GroupError, Grouped, RetryRequest, retry};
+use s3bundler::inventory::Scratch;
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{ExitCode, GroupName, Reason, Receipt, Row, RowDigest, RunClaim, RunName, RunSummary};
@@ -28,6 +29,7 @@ fn of_pass(pass: u32) -> RetryRequest {
         destination: destination("s3://archive/logs"),
         pass,
         manifest_storage_class: "STANDARD".to_owned(),
+        scratch: Scratch::new(None, None).unwrap(),
     }
 }
 
@@ -298,6 +300,34 @@ async fn dead_letters_that_are_not_those_of_their_group_are_named() {
     refused("say which columns they have, but the columns \"Key\" lack Bucket").await;
     world.put_letters(&group, &good).await;
     assert_eq!(world.plan(1).await.unwrap().0.summary.objects, 3);
+}
+
+#[tokio::test]
+async fn of_dead_letters_that_are_damaged_no_row_is_used() {
+    let group = GroupName::numbered(&run(), 0);
+    let good: Letters<'_> = (0..12).map(|n| (row("source", &format!("{n}")), RETRY)).collect();
+    let world = archived(std::slice::from_ref(&good)).await;
+    // Each row would be a group at once.
+    let bytes = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json").await.unwrap();
+    let mut claim = RunClaim::parse(&bytes).unwrap();
+    claim.group.max_objects = 1;
+    client::put_object(&world.client, ARCHIVE, "logs/runs/run.json", claim.to_json()).await.unwrap();
+
+    world.proxy.rule(|seen| match seen.operation {
+        Operation::GetObject if seen.key().ends_with(".dlq") => Fault::CorruptBody(700),
+        _ => Fault::Forward,
+    });
+    let told = world.refuse_pass(1, ExitCode::Download).await;
+    assert!(told.contains(&dead_letters(&group)), "{told}");
+    assert_eq!(world.retried().await, [""; 0]);
+
+    world.proxy.forward_all();
+    world.put_letters(&group, &good[..11].to_vec()).await;
+    world.refuse_pass(1, ExitCode::Unreadable).await;
+    assert_eq!(world.retried().await, [""; 0]);
+
+    world.put_letters(&group, &good).await;
+    assert_eq!(world.plan(1).await.unwrap().0.summary.groups, 12);
 }
 
 #[tokio::test]
