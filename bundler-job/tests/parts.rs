@@ -152,6 +152,24 @@ async fn parts_of_an_archive_that_outgrows_its_manifest_grow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_says_that_max_size_could_not_be_kept() {
+    let world = World::of_groups(1).await;
+    let bucket = world.destination("listed").await;
+    let done = world.run(&bucket).await;
+    assert!(!format!("{done}").contains("--max-size"), "{done}");
+
+    let world = world.listed_as(&[Column::Bucket, Column::Key], |row| row).await;
+    let bucket = world.destination("unlisted").await;
+    let done = world.program(&bucket).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.contains("the inventory lists none, so --max-size could not be kept"), "{done}");
+    assert!(done.stderr.contains("the inventory has no column Size, so --max-size cannot be kept"), "{done}");
+    let done = world.program(&bucket).args(["--output", "json"]).run().await.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&report["listedBytes"], &report["archivedBytes"]), (&0.into(), &101_212.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_grow_if_the_sizes_of_the_inventory_are_far_too_small() {
     let world = world_without_sizes().await;
     let columns = [Column::Bucket, Column::Key, Column::Size];

@@ -150,6 +150,8 @@ struct Report<'a> {
     /// Groups that an earlier invocation had archived.
     groups_before: u64,
     rows: u64,
+    /// Bytes of the rows in groups, by the inventory.
+    listed_bytes: u64,
     left_out: &'a BTreeMap<LeftOut, u64>,
     #[serde(flatten)]
     totals: &'a RunTotals,
@@ -172,6 +174,7 @@ fn report(
         groups: summary.groups,
         groups_before,
         rows: summary.rows,
+        listed_bytes: summary.bytes,
         left_out: &summary.left_out,
         totals,
         seconds: started.elapsed().as_secs_f64(),
@@ -194,6 +197,11 @@ fn text(report: &Report<'_>) -> String {
     }];
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
     line("inventory", format!("{rows} rows"));
+    if let Some(sizes) =
+        beyond_the_listed(report.listed_bytes, totals.archived_bytes.saturating_add(totals.copied_bytes))
+    {
+        line("sizes", sizes);
+    }
     line("archived", format!("{} objects, {}", totals.archived, human(totals.archived_bytes)));
     line("copied", format!("{} objects, {}", totals.copied, human(totals.copied_bytes)));
     line("failed", format!("{} objects{}", totals.failed_objects(), by_reason(&totals.failed)));
@@ -206,6 +214,15 @@ fn text(report: &Report<'_>) -> String {
     lines.join("\n") + "\n"
 }
 
+/// What is to be said if there were more bytes than the inventory lists: groups are cut by the listed sizes.
+fn beyond_the_listed(listed: u64, found: u64) -> Option<String> {
+    match found.checked_sub(listed) {
+        None | Some(0) => None,
+        Some(_) if listed == 0 => Some("the inventory lists none, so --max-size could not be kept".to_owned()),
+        Some(more) => Some(format!("{} more than the inventory lists, so --max-size may not be kept", human(more))),
+    }
+}
+
 fn by_reason<R: std::fmt::Display>(counts: &BTreeMap<R, u64>) -> String {
     let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
@@ -213,4 +230,22 @@ fn by_reason<R: std::fmt::Display>(counts: &BTreeMap<R, u64>) -> String {
 
 fn human(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_bytes_than_the_inventory_lists_are_reported() {
+        for (listed, found, expected) in [
+            (0, 0, None),
+            (10, 10, None),
+            (10, 9, None),
+            (0, 1, Some("the inventory lists none, so --max-size could not be kept")),
+            (1, 1 + 1024, Some("1.00 KiB more than the inventory lists, so --max-size may not be kept")),
+        ] {
+            assert_eq!(beyond_the_listed(listed, found).as_deref(), expected, "{listed} {found}");
+        }
+    }
 }

@@ -37,6 +37,7 @@ mod summary;
 
 use std::fmt;
 
+use s3bundler_contract::group_manifest::Column;
 use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::{
     ArchiveOptions, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
@@ -289,6 +290,12 @@ impl OpenOrigin {
             return Err(GroupError::DestinationIsSource { bucket: request.destination.bucket.clone() });
         }
         let selection = Selection::new(&request.select, inventory.columns(), own)?;
+        if inventory.columns().position(&Column::Size).is_none() {
+            tracing::warn!(
+                inventory = %address, max_objects = request.group.max_objects,
+                "the inventory has no column Size, so --max-size cannot be kept: groups end at --max-objects"
+            );
+        }
         Ok(Self::Inventory(Box::new(inventory), selection))
     }
 
