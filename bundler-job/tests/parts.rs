@@ -5,24 +5,15 @@
 
 mod world;
 
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_s3::config::Credentials;
 use bytes::Bytes;
-use s3bundler::args::Destination;
-use s3bundler::bundle::limiter::Limits;
 use s3bundler::bundle::parts::PartLimits;
-use s3bundler::bundle::{BundleError, Bundler, GroupReport, Settings};
-use s3bundler::progress::{Progress, ProgressStyle};
+use s3bundler::bundle::{BundleError, GroupReport};
 use s3bundler::queue::Disposition;
-use s3bundler::s3::{PathStyle, RequestOptions, S3, S3Options};
-use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{ArchiveOptions, ByteSize, ExitCode, KeyLayout, Layout, S3Address};
-use s3bundler_testbed::cli::Program;
+use s3bundler_contract::ExitCode;
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::Column;
 use s3bundler_testbed::proxy::{Operation, Proxy};
-use tokio_util::sync::CancellationToken;
-use world::{PREFIX, RUN, World, assert_whole, key};
+use world::{Limited, PREFIX, World, assert_whole, key};
 
 const MIB: u64 = 1 << 20;
 /// Of one group: parts of 5.25 MiB are planned, and objects over 2.6 MiB go to scratch.
@@ -47,62 +38,20 @@ struct Bench<'a> {
     world: &'a World,
     bucket: String,
     proxy: Proxy,
-    scratch: tempfile::TempDir,
 }
 
 impl<'a> Bench<'a> {
     async fn new(world: &'a World, bucket: &str) -> Self {
         let bucket = world.destination(bucket).await;
         let proxy = Proxy::start(world.access()).unwrap();
-        let bench = Self { world, bucket, proxy, scratch: tempfile::tempdir().unwrap() };
-        let rows = world.group_rows.to_string();
-        let grouped = bench.program(&["group", "--inventory", &world.inventory, "--max-objects", &rows]).run().await;
-        let grouped = grouped.unwrap();
-        assert_eq!(grouped.code, Some(0), "{grouped}");
-        bench
-    }
-
-    fn program(&self, args: &[&str]) -> Program {
-        Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(self.world.access()).args(args).args([
-            "--name",
-            RUN,
-            "--destination",
-            &format!("s3://{}/{PREFIX}", self.bucket),
-        ])
+        world.group(&bucket).await;
+        Self { world, bucket, proxy }
     }
 
     /// Archives the group with these limits of parts.
     async fn bundle(&self, parts: PartLimits, scratch_size: Option<u64>) -> Result<GroupReport, BundleError> {
-        let access = self.proxy.access();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(access.region.clone()))
-            .endpoint_url(&access.endpoint)
-            .credentials_provider(Credentials::new(&access.access_key, &access.secret_key, None, None, "testbed"));
-        let options = S3Options {
-            path_style: PathStyle::Always,
-            region: None,
-            requests: RequestOptions { destination: Some(self.bucket.clone()), ..RequestOptions::default() },
-            first_byte_timeout: None,
-        };
-        let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
-        let settings = Settings {
-            destination: Destination { bucket: self.bucket.clone(), layout },
-            fallback_run: RUN.parse().unwrap(),
-            archive: ArchiveOptions::default(),
-            fieldnames: None,
-            groups: 1,
-            limits: Limits { concurrency: None, requests_per_second: None },
-            memory: ByteSize(MEMORY),
-            scratch: self.scratch.path().to_owned(),
-            scratch_size: scratch_size.map(ByteSize),
-            parts,
-            sha256: false,
-        };
-        let bundler =
-            Bundler::new(S3::new(config.load().await, &options), settings, Progress::start(ProgressStyle::Silent));
-        let [manifest] = &self.world.keys_of(&self.bucket, "groups").await[..] else { panic!("one group") };
-        let manifest = ManifestRef::new(S3Address::new(&self.bucket, manifest), None);
-        Box::pin(bundler.bundle(&manifest, &CancellationToken::new())).await
+        let limited = Limited { memory: MEMORY, parts, scratch_size };
+        self.world.bundle_here(self.proxy.access(), &self.bucket, limited).await
     }
 
     /// The sizes of the parts that were sent, in order. Each has a checksum.
@@ -123,10 +72,10 @@ impl<'a> Bench<'a> {
     /// Everything is archived, and `verify --full` finds nothing.
     async fn assert_archived(&self) {
         assert_whole(self.world, &self.bucket).await;
-        let verified = self.program(&["verify", "--full"]).run().await.unwrap();
+        let verified = self.world.command(&self.bucket, &["verify", "--full"]).run().await.unwrap();
         assert_eq!(verified.code, Some(0), "{verified}");
         assert!(verified.stdout.ends_with("nothing found\n"), "{verified}");
-        assert_eq!(std::fs::read_dir(self.scratch.path()).unwrap().count(), 0);
+        assert_eq!(self.world.scratch_files(), [""; 0]);
     }
 }
 
@@ -210,6 +159,6 @@ async fn an_archive_of_too_many_parts_fails_with_the_option_to_change_and_leaves
         assert_eq!(world.open_uploads(bucket).await, [], "{bucket}");
         let left = client::list_keys(&world.s3, bucket, &format!("{PREFIX}/archives/")).await.unwrap();
         assert_eq!((left, world.keys_of(bucket, "catalog").await), (vec![], vec![]), "{bucket}");
-        assert_eq!(std::fs::read_dir(bench.scratch.path()).unwrap().count(), 0);
+        assert_eq!(world.scratch_files(), [""; 0]);
     }
 }

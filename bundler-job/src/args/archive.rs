@@ -80,7 +80,8 @@ pub struct WorkArgs {
     /// Memory for object data. Default: half of the container's limit, or 128MiB without one.
     #[arg(long, env = "S3BUNDLER_MEMORY", value_name = "SIZE", help_heading = "Work")]
     pub memory: Option<ByteSize>,
-    /// Directory for objects over 8 MiB and unfinished catalogs; fast local disk.
+    /// Directory for objects over 8 MiB, unfinished catalogs and parts larger than planned. Files in it have no names.
+    /// Default: that of temporary files. Use a fast local disk, for example /mnt/nvme.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR", help_heading = "Work")]
     pub scratch: Option<PathBuf>,
     /// Seconds to wait for a bucket whose server refuses connections or fails every request.

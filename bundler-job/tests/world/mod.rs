@@ -13,6 +13,7 @@
     reason = "every test file uses a part of it, and says what it expects"
 )]
 
+mod library;
 mod process;
 mod reader;
 mod whole;
@@ -28,6 +29,7 @@ use s3bundler_testbed::inventory::{Column, Inventory, Row, inventory_of_bucket, 
 use s3bundler_testbed::proxy::{Operation, Seen};
 use s3bundler_testbed::servers::{Access, VersityGw};
 
+pub use library::Limited;
 pub use process::{Freezer, Gate, Victim, until};
 pub use reader::Reader;
 pub use whole::Whole;
