@@ -9,7 +9,7 @@ use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
 use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, SelectOptions};
 
-use crate::crd::{Delivery, Encryption, Keda, Origin, PodTemplate, ScalingMode, Scratch};
+use crate::crd::{Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch};
 use crate::policy::PolicyFile;
 use crate::queues::QueuePair;
 use crate::store::OWNER;
@@ -116,6 +116,10 @@ pub struct Run {
     pub grouper_resources: ResourceRequirements,
     /// Grouper's labels and placement.
     pub grouper_template: PodTemplate,
+    /// The grouper's directory for what it verifies.
+    pub grouper_scratch: GrouperScratch,
+    /// Its size.
+    pub grouper_scratch_size: ByteSize,
     /// Workers' resources.
     pub worker_resources: ResourceRequirements,
     /// Workers' labels and placement.

@@ -181,6 +181,8 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         image: image.unwrap_or_else(|| defaults.image.clone()),
         grouper_resources: resources(spec.grouper.resources.as_ref(), &defaults.grouper_resources),
         grouper_template: spec.grouper.pod_template.clone(),
+        grouper_scratch: spec.grouper.scratch.clone(),
+        grouper_scratch_size: spec.grouper.scratch.size()?,
         worker_resources: resources(spec.workers.resources.as_ref(), &defaults.worker_resources),
         worker_template: spec.workers.pod_template.clone(),
         mode: scaling.mode,

@@ -31,7 +31,7 @@ pub use archive::{Archive, ArchiveFormat};
 pub use destination::{Destination, Encryption, EncryptionType, KeyLayout};
 pub use error::{QuantityError, SpecError};
 pub use group::Group;
-pub use grouper::Grouper;
+pub use grouper::{Grouper, GrouperScratch};
 pub use pod_template::{PodMetadata, PodPlacement, PodTemplate};
 pub use queue::{Delivery, ExistingQueue, Queue, QueueType};
 pub use rule::Rule;

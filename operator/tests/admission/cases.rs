@@ -209,6 +209,8 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ("a group of a size that is none", json!({"group": {"maxSize": "4GiB"}}), quantity),
         ("objects of a size that is none", json!({"archive": {"maxObjectSize": "2KB"}}), quantity),
         ("a scratch of a size that is none", scratch(json!({"sizeLimit": "much"})), quantity),
+        ("a scratch of the grouper", json!({"grouper": {"scratch": {"sizeLimit": "20Gi"}}}), None),
+        ("a scratch of the grouper of no size", json!({"grouper": {"scratch": {"sizeLimit": "0"}}}), quantity),
         ("a size of a truth", source(json!({"minSize": true})), Some("must be of type integer,string")),
         // Bounds of the destination.
         ("a bucket of 2 characters", destination(json!({"bucket": "ab"})), Some("should be at least 3 chars long")),
@@ -482,6 +484,12 @@ fn changes() -> Vec<(&'static str, Value, Value, Option<&'static str>)> {
             Some("workers.scratch cannot be changed: make a new ArchiveRun"),
         ),
         (
+            "another scratch of the grouper",
+            none(),
+            json!({"grouper": {"scratch": {"sizeLimit": "1Gi"}}}),
+            Some("grouper cannot be changed: make a new ArchiveRun"),
+        ),
+        (
             "another way of scaling",
             none(),
             json!({"workers": {"scaling": {"mode": "External"}}}),
@@ -492,7 +500,7 @@ fn changes() -> Vec<(&'static str, Value, Value, Option<&'static str>)> {
             none(),
             json!({
                 "source": {"versions": "Current"}, "destination": {"prefix": "", "encryption": {}},
-                "group": {"maxSize": "4Gi"}, "archive": {}, "queue": {"type": "Managed"}, "grouper": {},
+                "group": {"maxSize": "4Gi"}, "archive": {}, "queue": {"type": "Managed"}, "grouper": {"scratch": {}},
                 "workers": {"scratch": {"type": "EmptyDir"}, "scaling": {"mode": "Builtin"}},
             }),
             None,

@@ -68,6 +68,7 @@ fn what_is_accepted_can_be_read_and_written_back() {
             run.spec.group.options().unwrap();
             run.spec.archive.options(&run.spec.destination).unwrap();
             run.spec.workers.scratch.size().unwrap();
+            run.spec.grouper.scratch.size().unwrap();
         }
     }
 }

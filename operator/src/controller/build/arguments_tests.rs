@@ -44,6 +44,7 @@ fn everything(source: Value) -> Value {
         },
         "group": {"maxObjects": 1000, "maxSize": "1500M"},
         "archive": {"format": "TarZstd", "maxObjectSize": "100Mi"},
+        "grouper": {"scratch": {"sizeLimit": "10Gi"}},
         "workers": {
             "scaling": {"targetGroupsPerWorker": 3},
             "drainSeconds": 45,
@@ -115,7 +116,11 @@ fn groupers_and_workers_of_every_pass_ask_s3_alike() {
     let manifest = "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json";
     let (retry, of_retry) = read_group(&run, 1, manifest);
     assert_eq!((retry.retry_pass, retry.name.as_str(), retry.queue.as_deref()), (Some(1), "logs", Some(QUEUE)));
-    let (_, of_group) = read_group(&run, 0, manifest);
+    let (group, of_group) = read_group(&run, 0, manifest);
+    for args in [&group, &retry] {
+        assert_eq!(args.scratch.as_deref(), Some(std::path::Path::new("/scratch")));
+        assert_eq!(args.scratch_size.unwrap().bytes(), (10 << 30) / 10 * 9);
+    }
     let (bundle, of_bundle) = read_bundle(&run);
     for requests in [of_group, of_retry, of_bundle] {
         assert_eq!(requests.destination.as_deref(), Some("archive"));

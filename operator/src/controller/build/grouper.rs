@@ -4,10 +4,9 @@ use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
 };
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume};
 use s3bundler_contract::{ExitCode, S3Address};
 
-use super::pod::Pod;
+use super::pod::{Pod, SCRATCH, empty_dir, scratch_size, with_disk};
 use super::requests::request_args;
 use super::{CONTAINER, GROUPER, metadata};
 use crate::controller::run::{Defaults, Run};
@@ -37,9 +36,9 @@ pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str
         defaults,
         component: GROUPER,
         template: &run.grouper_template,
-        resources: &run.grouper_resources,
+        resources: &with_disk(&run.grouper_resources, &run.grouper_scratch.size_limit),
         args: args(run, pass, inventory, queue),
-        scratch: Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
+        scratch: empty_dir(&run.grouper_scratch.size_limit),
         scratch_sub_path: None,
         fs_group: None,
         grace_seconds: GRACE_SECONDS,
@@ -94,6 +93,8 @@ fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> V
         arg("queue", &queue);
     }
     arg("region", &run.source_region);
+    arg("scratch", &SCRATCH);
+    arg("scratch-size", &scratch_size(run.grouper_scratch_size));
     if pass > 0 {
         arg("retry-pass", &pass);
         return [vec!["group".to_owned()], args].concat();
@@ -144,6 +145,37 @@ mod tests {
     use super::*;
     use crate::controller::testing::{archive_run, defaults};
     use crate::controller::validate::validate;
+
+    #[test]
+    fn the_disk_that_the_grouper_may_fill_is_requested_from_its_node() {
+        let directory = |size: &str| json!({"name": "scratch", "emptyDir": {"sizeLimit": size}});
+        for (spec, requests, size, bytes) in [
+            (json!({}), json!({"cpu": "1", "ephemeral-storage": "6Gi"}), "6Gi", (6_u64 << 30) / 10 * 9),
+            (
+                json!({"scratch": {"sizeLimit": "20Gi"}, "resources": {"requests": {"cpu": "2"}}}),
+                json!({"cpu": "2", "ephemeral-storage": "20Gi"}),
+                "20Gi",
+                (20 << 30) / 10 * 9,
+            ),
+            (
+                json!({"resources": {"requests": {"ephemeral-storage": "1Gi"}}}),
+                json!({"cpu": "1", "ephemeral-storage": "1Gi"}),
+                "6Gi",
+                (6 << 30) / 10 * 9,
+            ),
+        ] {
+            let run = validate(&archive_run(json!({"grouper": spec})), &defaults()).expect("a run");
+            for pass in [0, 1] {
+                let job = grouper(&run, &defaults(), pass, Some("s3://inv/manifest.json"), None);
+                let pod = json!(job.spec.and_then(|job| job.template.spec).expect("a pod"));
+                assert_eq!(pod["containers"][0]["resources"]["requests"], requests, "{spec}");
+                assert_eq!(pod["volumes"][0], directory(size), "{spec}");
+                let args = pod["containers"][0]["args"].as_array().expect("arguments");
+                assert!(args.contains(&json!("--scratch=/scratch")), "{args:?}");
+                assert!(args.contains(&json!(format!("--scratch-size={bytes}"))), "{args:?}");
+            }
+        }
+    }
 
     #[test]
     fn groups_that_events_told_of_once_are_sent_when_they_are_made_again() {

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretKeySelector,
-    SecurityContext, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
+    ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
+    SecretKeySelector, SecurityContext, Volume, VolumeMount,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use s3bundler_contract::ByteSize;
 
 use super::{CONTAINER, labels};
 use crate::controller::run::{CaBundle, Defaults, Run};
@@ -16,6 +18,8 @@ use crate::crd::PodTemplate;
 
 /// Where the writable directory is.
 pub const SCRATCH: &str = "/scratch";
+/// The node's disk, as a resource.
+const DISK: &str = "ephemeral-storage";
 const SCRATCH_VOLUME: &str = "scratch";
 /// Where the certificates are that the pods trust, if they are not the system's.
 const CERTIFICATES: &str = "/etc/s3bundler/certificates";
@@ -36,6 +40,29 @@ pub struct Pod<'a> {
     pub fs_group: Option<i64>,
     pub grace_seconds: i64,
     pub restart_policy: &'static str,
+}
+
+/// A directory of this size on the node's disk.
+pub fn empty_dir(size: &Quantity) -> Volume {
+    let empty_dir = EmptyDirVolumeSource { size_limit: Some(size.clone()), medium: None };
+    Volume { empty_dir: Some(empty_dir), ..Volume::default() }
+}
+
+/// What a container with such a directory requests: its room too, unless the resources name another amount, so that a node
+/// that has room for it is found or created. No limit goes with it: the volume has its own.
+pub fn with_disk(resources: &ResourceRequirements, size: &Quantity) -> ResourceRequirements {
+    let mut resources = resources.clone();
+    let is_named = [&resources.requests, &resources.limits].into_iter().flatten().any(|list| list.contains_key(DISK));
+    if !is_named {
+        resources.requests.get_or_insert_default().insert(DISK.to_owned(), size.clone());
+    }
+    resources
+}
+
+/// The part of a directory of this size for the files that the options of the program limit. The rest is for what they do
+/// not count, such as catalogs and group manifests.
+pub const fn scratch_size(size: ByteSize) -> u64 {
+    size.bytes() / 10 * 9
 }
 
 impl Pod<'_> {

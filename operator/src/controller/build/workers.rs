@@ -2,17 +2,15 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    ContainerPort, EmptyDirVolumeSource, EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource,
-    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume,
-    VolumeResourceRequirements,
+    ContainerPort, EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource, PersistentVolumeClaimSpec,
+    PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume, VolumeResourceRequirements,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use s3bundler_contract::S3Address;
 
-use super::pod::{Pod, SCRATCH};
+use super::pod::{Pod, SCRATCH, empty_dir, scratch_size, with_disk};
 use super::requests::request_args;
 use super::{WORKER, metadata, selector};
 use crate::controller::run::{Defaults, Run};
@@ -21,8 +19,6 @@ use crate::crd::ScratchType;
 /// Where a worker says whether it is busy.
 const PORT: i32 = 8081;
 const PORT_NAME: &str = "http";
-/// The node's disk, as a resource.
-const DISK: &str = "ephemeral-storage";
 /// Groups that a worker may work on at a time, as `bundle --groups` takes them.
 const MOST_GROUPS: u32 = 64;
 /// Seconds after the drain in which uploads are aborted and messages given back.
@@ -116,8 +112,7 @@ fn args(run: &Run, queue: &str) -> Vec<String> {
     arg("groups", &run.groups_per_worker.min(MOST_GROUPS));
     arg("drain", &run.drain.as_secs());
     arg("scratch", &SCRATCH);
-    // The rest is for catalogs and group manifests.
-    arg("scratch-size", &(run.scratch_size.bytes() / 10 * 9));
+    arg("scratch-size", &scratch_size(run.scratch_size));
     if let Some(requests) = run.requests_per_second {
         arg("max-requests-per-second", &requests);
     }
@@ -149,7 +144,7 @@ fn scratch(run: &Run) -> (Volume, Option<String>) {
                 access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
                 storage_class_name: class,
                 resources: Some(VolumeResourceRequirements {
-                    requests: Some([("storage".to_owned(), size(run))].into()),
+                    requests: Some([("storage".to_owned(), run.scratch.size_limit.clone())].into()),
                     limits: None,
                 }),
                 ..PersistentVolumeClaimSpec::default()
@@ -158,26 +153,16 @@ fn scratch(run: &Run) -> (Volume, Option<String>) {
             let ephemeral = EphemeralVolumeSource { volume_claim_template: Some(template) };
             (Volume { ephemeral: Some(ephemeral), ..Volume::default() }, None)
         }
-        _ => {
-            let empty_dir = EmptyDirVolumeSource { size_limit: Some(size(run)), medium: None };
-            (Volume { empty_dir: Some(empty_dir), ..Volume::default() }, None)
-        }
+        _ => (empty_dir(&run.scratch.size_limit), None),
     }
 }
 
-/// What the container asks for. A scratch on the node's disk is asked for too, unless somebody else says how much, so that
-/// a node is found, or made, that has room for it. No limit goes with it: the volume has its own.
+/// What the container requests.
 fn resources(run: &Run) -> ResourceRequirements {
-    let mut resources = run.worker_resources.clone();
-    let is_named = [&resources.requests, &resources.limits].into_iter().flatten().any(|list| list.contains_key(DISK));
-    if run.scratch.kind == ScratchType::EmptyDir && !is_named {
-        resources.requests.get_or_insert_default().insert(DISK.to_owned(), size(run));
+    match run.scratch.kind {
+        ScratchType::EmptyDir => with_disk(&run.worker_resources, &run.scratch.size_limit),
+        ScratchType::Ephemeral | ScratchType::HostPath => run.worker_resources.clone(),
     }
-    resources
-}
-
-fn size(run: &Run) -> Quantity {
-    run.scratch.size_limit.clone()
 }
 
 #[cfg(test)]
