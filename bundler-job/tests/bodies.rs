@@ -326,7 +326,9 @@ async fn tags_that_cannot_be_had_are_recorded_as_such() {
     let html = || respond(501, &[("content-type", "text/html")], "<html>501</html>");
     let method = || Fault::FailBefore { status: 405, code: "MethodNotAllowed" };
     let gone = || Fault::FailBefore { status: 404, code: "NoSuchKey" };
-    let faults = [(html(), "HTTP 501"), (method(), "MethodNotAllowed"), (gone(), "NoSuchKey")];
+    let denied = || Fault::FailBefore { status: 403, code: "AccessDenied" };
+    let faults =
+        [(html(), "HTTP 501"), (method(), "MethodNotAllowed"), (gone(), "NoSuchKey"), (denied(), "AccessDenied")];
     for (fault, code) in faults {
         let (bench, done) = with_tag_faults(move |_| fault.clone()).await;
         let (tags, missing) = cataloged(&bench).await;
@@ -342,6 +344,10 @@ async fn a_reader_that_may_not_see_tags_is_told_once() {
     let done = bench.run_whole().await;
     assert_eq!(done.stderr.matches("s3:GetObjectTagging").count(), 1, "{done}");
     assert_eq!(bench.proxy.count(Operation::GetObjectTagging), 1);
+    let entries: Vec<_> = catalog(&bench).await.entries().unwrap().map(Result::unwrap).collect();
+    let archived = entries.iter().filter(|it| matches!(it.outcome, s3bundler::catalog::Outcome::Archived(_)));
+    let missing: Vec<_> = archived.map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str)).collect();
+    assert_eq!(missing, [Some("AccessDenied"); 4], "every object may have tags");
 }
 
 #[tokio::test(flavor = "multi_thread")]

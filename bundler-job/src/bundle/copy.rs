@@ -27,6 +27,7 @@ use tokio::sync::Mutex;
 
 use super::facts::Facts;
 use super::fetch::{FetchError, ObjectFailure};
+use super::tags::{self, Known};
 use super::upload::{abort, open_uploads};
 use super::verdict::{Verdict, reason};
 use crate::args::Destination;
@@ -57,6 +58,7 @@ pub struct Copier {
     options: ArchiveOptions,
     /// Larger objects are copied in parts of at least a tenth of it.
     max_copy: u64,
+    tags_of_sources: tags::Tags,
     /// Copies in parts; `None` once the attempt was given up. Locked while one is opened.
     open: Arc<Mutex<Option<OpenUploads>>>,
     /// Whether the store was found to refuse If-None-Match of copies.
@@ -105,9 +107,9 @@ impl Trouble {
 
 impl Copier {
     /// A copier to a destination, from the size and in the storage class of `options`.
-    pub fn new(s3: S3, destination: Destination, options: ArchiveOptions) -> Self {
+    pub fn new(s3: S3, destination: Destination, options: ArchiveOptions, tags_of_sources: tags::Tags) -> Self {
         let open = Arc::new(Mutex::new(Some(BTreeSet::new())));
-        Self { s3, destination, options, max_copy: MAX_COPY, open, unconditional: Arc::default() }
+        Self { s3, destination, options, max_copy: MAX_COPY, tags_of_sources, open, unconditional: Arc::default() }
     }
 
     /// How this attempt's archive is written.
@@ -150,7 +152,9 @@ impl Copier {
         listed_version: Option<&str>,
         facts: &mut Facts,
     ) -> Result<Copied, Trouble> {
-        let Some(source) = Source::look(&self.s3, row, listed_version, facts).await? else { return Ok(Copied::Small) };
+        let Some(source) = Source::look((&self.s3, &self.tags_of_sources), row, listed_version, facts).await? else {
+            return Ok(Copied::Small);
+        };
         if !self.takes(source.size) {
             return Ok(Copied::Small);
         }
@@ -287,8 +291,9 @@ impl Copier {
 
     async fn copy_whole(&self, source: &Source, copy: &S3Address, facts: &Facts, tags: &Tags) -> Result<(), S3Error> {
         let client = self.s3.client(&copy.bucket).await;
-        // Without tags to add S3 copies the source's, whoever may read them.
-        let tagging = (!self.s3.tags().is_empty()).then(|| tags.header()).flatten();
+        // S3 copies the source's tags itself if there are none to add, and refuses to if they are denied ("CopyObject", S3
+        // API reference).
+        let replaces = !self.s3.tags().is_empty() || source.tags == Known::Denied;
         let request = client
             .copy_object()
             .bucket(&copy.bucket)
@@ -299,8 +304,8 @@ impl Copier {
             .storage_class(StorageClass::from(self.options.storage_class.as_str()))
             // The only content header that S3 does not copy ("CopyObject", S3 API reference).
             .set_website_redirect_location(facts.headers.get("website-redirect-location").cloned())
-            .set_tagging_directive(tagging.is_some().then_some(TaggingDirective::Replace))
-            .set_tagging(tagging);
+            .set_tagging_directive(replaces.then_some(TaggingDirective::Replace))
+            .set_tagging(tags.header().filter(|_| replaces));
         self.conditionally(|condition| {
             let request = request.clone().set_if_none_match(condition);
             async {

@@ -155,7 +155,8 @@ impl Bundler {
     /// A bundler with these settings; talks to nobody yet.
     pub fn new(s3: S3, settings: Settings, progress: Progress) -> Self {
         let limiters = Arc::new(Limiters::new(settings.limits));
-        let (tags, claims, sweeper) = (Tags::default(), Arc::default(), Sweeper::new(s3.clone()));
+        let tags = Tags::new(s3.clone(), Arc::clone(&limiters));
+        let (claims, sweeper) = (Arc::default(), Sweeper::new(s3.clone()));
         let asker = Asker::new(s3.clone(), Arc::clone(&limiters));
         Self { s3, settings: Arc::new(settings), limiters, tags, asker, claims, progress, sweeper }
     }
@@ -192,7 +193,7 @@ impl Bundler {
             fieldnames: fieldnames.clone(),
             scratch: scratch.clone(),
         });
-        let copier = Copier::new(self.s3.clone(), committer.destination.clone(), options);
+        let copier = Copier::new(self.s3.clone(), committer.destination.clone(), options, self.tags.clone());
         let mut number = 1;
         let (attempt, archive, catalog) = loop {
             let attempt = new_attempt();

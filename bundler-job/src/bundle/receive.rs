@@ -13,6 +13,7 @@ use super::budget::Budget;
 use super::facts::facts;
 use super::fetch::{Content, FetchError, Fetched, Fetcher, OVERHEAD, Trouble, trouble};
 use super::limiter::{Limiter, Slot, Turn};
+use super::tags::{TagTrouble, Tagged};
 use crate::s3::{Body, ErrorKind, Expected, Length, S3Error, content_length};
 
 /// How a try went well.
@@ -78,7 +79,7 @@ impl Fetcher {
             return Ok(Done::TooLarge);
         }
         let mut facts = facts(&mut output);
-        let tags = output.tag_count().is_some_and(|count| count > 0);
+        let tag_count = output.tag_count();
         let version = output.version_id().map(str::to_owned);
         let modified = output.last_modified().copied();
         let storage_class = output.storage_class().map(|class| class.as_str().to_owned());
@@ -116,12 +117,11 @@ impl Fetcher {
         let whole = body.into_whole().map_err(trouble)?;
         facts.md5 = Some(whole.md5);
         facts.sha256 = hash.finish();
-        if tags {
-            let requests = (&client, &*self.limiters);
-            self.tags.read(requests, &fetched.row, (asked.as_deref(), version.as_deref()), &mut facts).await?;
-        } else {
-            self.tags.none_shown(&client, &fetched.row).await;
-        }
+        let tagged = Tagged { row: &fetched.row, asked: asked.as_deref(), read: version.as_deref(), count: tag_count };
+        self.tags.read(tagged, &mut facts).await.map_err(|error| match error {
+            TagTrouble::Changed => Trouble::Changed,
+            TagTrouble::Judge(error) => trouble(error),
+        })?;
 
         fetched.content = content;
         fetched.facts = facts;

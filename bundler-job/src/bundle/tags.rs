@@ -1,137 +1,198 @@
 //! The tags of objects whose bytes were read. What goes wrong with tags says nothing about the object: they are tried again
-//! by themselves, and an object is archived without those that cannot be had.
+//! by themselves, and an object is archived or copied without those that cannot be had. Its row says so.
+//!
+//! ```text
+//! the GET shows a number of tags ──► GetObjectTagging ──► tags │ the row has MISSING_TAGS
+//! it shows none ──► may this reader see it? (once for a bucket) ──► yes: no tags │ no: the row has MISSING_TAGS
+//! ```
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object_tagging::GetObjectTaggingOutput;
 use s3bundler_contract::{Row, S3Address};
+use tokio::sync::OnceCell;
 
 use super::facts::Facts;
-use super::fetch::{Trouble, trouble};
 use super::limiter::Limiters;
 use super::tries::pause;
 use super::verdict::{Verdict, reason};
-use crate::s3::{ErrorKind, S3Error};
+use crate::s3::{ErrorKind, S3, S3Error};
 
 /// Header of an object that is archived without its tags; its value is the error code (docs/formats.md).
 pub const MISSING_TAGS: &str = "s3bundler-missing-tags";
 /// Tries at the tags of one object, about a minute in all.
 const MAX_TRIES: u32 = 9;
+/// Tries at tags that are denied. S3 shows their number only to a reader that may read them, so one denial may be a policy
+/// on its way through S3.
+const DENIED_TRIES: u32 = 2;
 
 /// Reads tags, and reports each trouble once for a bucket. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Tags {
-    reported: Arc<Mutex<Reported>>,
+    s3: S3,
+    limiters: Arc<Limiters>,
+    buckets: Arc<Mutex<HashMap<String, Arc<Bucket>>>>,
 }
 
+/// What is known of the tags in a bucket.
 #[derive(Debug, Default)]
-struct Reported {
-    /// Buckets with tags that could not be read.
-    missing: HashSet<String>,
-    /// Buckets of which it is known whether the number of tags is shown.
-    seen: HashSet<String>,
+struct Bucket {
+    /// The error code, if this reader is not shown which objects have tags.
+    hidden: OnceCell<Option<String>>,
+    /// Whether a warning said that tags are missing.
+    reported: AtomicBool,
+}
+
+/// An object whose bytes were read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tagged<'a> {
+    /// Its row.
+    pub row: &'a Row,
+    /// The version that goes with requests, if the manifest lists one.
+    pub asked: Option<&'a str>,
+    /// The version of the bytes, if S3 returned one.
+    pub read: Option<&'a str>,
+    /// The number of tags that the GET showed.
+    pub count: Option<i32>,
+}
+
+/// What is known of an object's tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// All of them.
+    All,
+    /// There may be more: the store does not have them, or fails.
+    Missing,
+    /// There may be more, and this reader may not read them.
+    Denied,
+}
+
+/// Tags that were not read, for a reason that is not theirs alone.
+#[derive(Debug)]
+pub(super) enum TagTrouble {
+    /// The object was replaced after its bytes were read.
+    Changed,
+    /// As for a GET of the object.
+    Judge(S3Error),
 }
 
 /// What an error of GetObjectTagging means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// Try again.
-    Again,
+    /// After so many tries there are no tags to be had, and nothing is said about the object.
+    Missing { tries: u32 },
     /// As for a GET of the object.
     Judge,
-    /// There are no tags to be had, and nothing is said about the object.
-    Missing,
 }
 
 fn answer(error: &S3Error) -> Answer {
     match error.kind {
-        kind if kind.is_transient() => Answer::Again,
-        ErrorKind::Denied => Answer::Judge,
+        kind if kind.is_transient() => Answer::Missing { tries: MAX_TRIES },
+        ErrorKind::Denied => Answer::Missing { tries: DENIED_TRIES },
         _ if reason(error) == Verdict::Group => Answer::Judge,
-        _ => Answer::Missing,
+        _ => Answer::Missing { tries: 1 },
     }
 }
 
 impl Tags {
-    /// The tags of an object into its facts. `asked` is the version of the manifest, if it has one; `read` that of the bytes.
-    pub(super) async fn read(
-        &self,
-        (client, limiters): (&Client, &Limiters),
-        row: &Row,
-        (asked, read): (Option<&str>, Option<&str>),
-        facts: &mut Facts,
-    ) -> Result<(), Trouble> {
-        self.first_of(&row.bucket);
-        let mut tries = 1;
+    /// Knows no bucket yet.
+    pub fn new(s3: S3, limiters: Arc<Limiters>) -> Self {
+        Self { s3, limiters, buckets: Arc::default() }
+    }
+
+    /// The tags of an object into its facts.
+    pub(super) async fn read(&self, object: Tagged<'_>, facts: &mut Facts) -> Result<Known, TagTrouble> {
+        let bucket = self.bucket(&object.row.bucket);
+        if object.count.is_none_or(|count| count <= 0) {
+            return Ok(match self.hidden(&bucket, object).await {
+                Some(code) => {
+                    facts.headers.insert(MISSING_TAGS.to_owned(), code);
+                    Known::Denied
+                }
+                None => Known::All,
+            });
+        }
+        // An error here is that the answer is known.
+        let _ = bucket.hidden.set(None);
+        let mut tried = 1;
         loop {
-            let request = client.get_object_tagging().bucket(&row.bucket).key(&row.key);
-            limiters.of(&row.bucket).pass().await;
-            let answered = request.set_version_id(asked.map(str::to_owned)).send().await;
-            let address = S3Address::new(&row.bucket, &row.key);
-            let answered = answered.map_err(|error| S3Error::new("GetObjectTagging", address, &error));
-            limiters.see(&row.bucket, answered.as_ref().err());
-            let error = match answered {
+            let error = match self.ask(object).await {
                 Ok(output) => {
                     // Without a version id the tags are those of the current version, which may be another by now.
-                    if let (Some(tagged), Some(read)) = (output.version_id(), read)
+                    if let (Some(tagged), Some(read)) = (output.version_id(), object.read)
                         && tagged != read
                     {
-                        return Err(Trouble::Changed);
+                        return Err(TagTrouble::Changed);
                     }
                     facts.tags = output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
-                    return Ok(());
+                    return Ok(Known::All);
                 }
                 Err(error) => error,
             };
             match answer(&error) {
-                Answer::Judge => return Err(trouble(error)),
-                Answer::Again if tries < MAX_TRIES => {
-                    tokio::time::sleep(pause(tries)).await;
-                    tries += 1;
+                Answer::Judge => return Err(TagTrouble::Judge(error)),
+                Answer::Missing { tries } if tried < tries => {
+                    tokio::time::sleep(pause(tried)).await;
+                    tried += 1;
                 }
-                Answer::Again | Answer::Missing => {
-                    if self.lock().missing.insert(row.bucket.clone()) {
+                Answer::Missing { .. } => {
+                    if !bucket.reported.swap(true, Ordering::Relaxed) {
                         tracing::warn!(
                             %error,
                             "tags cannot be read; objects of this bucket are archived without, and their rows say so"
                         );
                     }
                     facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
-                    return Ok(());
+                    return Ok(if error.kind == ErrorKind::Denied { Known::Denied } else { Known::Missing });
                 }
             }
         }
     }
 
-    /// S3 shows the number of tags only to a reader that may read them ("GetObject", S3 API reference): without it, an
-    /// object has no tags, or nobody says so. Asks once for a bucket, and reports a denial.
-    pub(super) async fn none_shown(&self, client: &Client, row: &Row) {
-        if !self.first_of(&row.bucket) {
-            return;
-        }
-        let request = client.get_object_tagging().bucket(&row.bucket).key(&row.key);
-        let Err(error) = request.set_version_id(row.version_id.clone()).send().await else { return };
-        let error = S3Error::new("GetObjectTagging", S3Address::new(&row.bucket, &row.key), &error);
-        if error.kind == ErrorKind::Denied {
-            let bucket = &row.bucket;
-            tracing::warn!(
-                bucket,
-                %error,
-                "tags of this bucket may not be read, and S3 does not show which objects have any: they are archived \
-                 without tags; allow s3:GetObjectTagging to keep them"
-            );
-        }
+    /// The error code, if this reader may not read tags: S3 then does not show their number ("GetObject", S3 API
+    /// reference). Asks once for a bucket, and reports a denial.
+    async fn hidden(&self, bucket: &Bucket, object: Tagged<'_>) -> Option<String> {
+        let asked = bucket.hidden.get_or_try_init(|| async {
+            match self.ask(object).await {
+                Err(error) if error.kind == ErrorKind::Denied => {
+                    tracing::warn!(
+                        bucket = object.row.bucket,
+                        %error,
+                        "tags of this bucket may not be read, and S3 does not show which objects have any: they are \
+                         archived without tags, and their rows say so; allow s3:GetObjectTagging to keep them"
+                    );
+                    Ok(Some(error.code))
+                }
+                // Of a store without tags.
+                Ok(_) => Ok(None),
+                Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Rejected) => Ok(None),
+                // It says nothing about permissions: the next object is asked for.
+                Err(error) => Err(error),
+            }
+        });
+        asked.await.ok().cloned().flatten()
     }
 
-    fn first_of(&self, bucket: &str) -> bool {
-        let mut reported = self.lock();
-        !reported.seen.contains(bucket) && reported.seen.insert(bucket.to_owned())
+    async fn ask(&self, object: Tagged<'_>) -> Result<GetObjectTaggingOutput, S3Error> {
+        let Row { bucket, key, .. } = object.row;
+        let client = self.s3.client_once(bucket).await;
+        let request = client.get_object_tagging().bucket(bucket).key(key);
+        self.limiters.of(bucket).pass().await;
+        let answered = request.set_version_id(object.asked.map(str::to_owned)).send().await;
+        let answered = answered.map_err(|error| S3Error::new("GetObjectTagging", S3Address::new(bucket, key), &error));
+        self.limiters.see(bucket, answered.as_ref().err());
+        answered
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Reported> {
-        // Nothing panics while it holds it.
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bucket(&self, name: &str) -> Arc<Bucket> {
+        // Nothing panics while it holds the lock.
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get(name) {
+            return Arc::clone(bucket);
+        }
+        Arc::clone(buckets.entry(name.to_owned()).or_default())
     }
 }
 
@@ -140,30 +201,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_denial_of_tags_is_one_of_the_object() {
+    fn only_trouble_of_every_object_is_more_than_that_of_tags() {
+        let missing = |tries| Answer::Missing { tries };
         for (kind, code, expected) in [
-            (ErrorKind::NotFound, "NoSuchKey", Answer::Missing),
-            (ErrorKind::NotFound, "HTTP 404", Answer::Missing),
-            (ErrorKind::Rejected, "MethodNotAllowed", Answer::Missing),
-            (ErrorKind::Unsupported, "NotImplemented", Answer::Missing),
-            (ErrorKind::Rejected, "InvalidRequest", Answer::Missing),
-            (ErrorKind::Denied, "AccessDenied", Answer::Judge),
+            (ErrorKind::NotFound, "NoSuchKey", missing(1)),
+            (ErrorKind::NotFound, "HTTP 404", missing(1)),
+            (ErrorKind::Rejected, "MethodNotAllowed", missing(1)),
+            (ErrorKind::Unsupported, "NotImplemented", missing(1)),
+            (ErrorKind::Rejected, "InvalidRequest", missing(1)),
+            (ErrorKind::Denied, "AccessDenied", missing(2)),
             (ErrorKind::Credentials, "ExpiredToken", Answer::Judge),
             (ErrorKind::NoBucket, "NoSuchBucket", Answer::Judge),
-            (ErrorKind::Foreign, "HTTP 404", Answer::Again),
-            (ErrorKind::Throttled, "SlowDown", Answer::Again),
-            (ErrorKind::Transient, "InternalError", Answer::Again),
+            (ErrorKind::WrongRegion, "PermanentRedirect", Answer::Judge),
+            (ErrorKind::Foreign, "HTTP 404", missing(9)),
+            (ErrorKind::Throttled, "SlowDown", missing(9)),
+            (ErrorKind::Transient, "InternalError", missing(9)),
         ] {
             let address = S3Address::new("b", "k");
             let error = S3Error { code: code.to_owned(), ..S3Error::local("GetObjectTagging", address, kind, "") };
             assert_eq!(answer(&error), expected, "{code}");
         }
-    }
-
-    #[test]
-    fn a_bucket_is_asked_about_once() {
-        let tags = Tags::default();
-        assert_eq!([tags.first_of("a"), tags.first_of("b"), tags.first_of("a")], [true, true, false]);
-        assert!(!tags.clone().first_of("b"), "clones share what they know");
     }
 }

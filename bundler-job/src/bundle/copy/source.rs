@@ -9,7 +9,7 @@ use s3bundler_contract::{Layout, Row, S3Address};
 
 use super::Trouble;
 use crate::bundle::facts::{Facts, facts};
-use crate::bundle::tags::MISSING_TAGS;
+use crate::bundle::tags::{Known, TagTrouble, Tagged, Tags};
 use crate::catalog::Map;
 use crate::s3::md5_of_etag;
 use crate::s3::{ErrorKind, S3, S3Error};
@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) md5: Option<String>,
     pub(super) size: u64,
     pub(super) pin: Pin,
+    /// What is known of its tags.
+    pub(super) tags: Known,
 }
 
 /// What a later request demands of the source.
@@ -68,7 +70,7 @@ impl Source {
     /// GETs one byte: unlike HEAD it says why it fails, and it has metadata, headers and the number of tags. Fills in row
     /// and facts. `None`: the object is empty, of which there is no range.
     pub(super) async fn look(
-        s3: &S3,
+        (s3, tags): (&S3, &Tags),
         row: &mut Row,
         listed_version: Option<&str>,
         facts_out: &mut Facts,
@@ -100,6 +102,7 @@ impl Source {
             md5: md5_of_etag(output.e_tag(), encryption.0, encryption.1),
             size: 0,
             pin,
+            tags: Known::All,
         };
         source.size = match size {
             Some(size) => size,
@@ -115,9 +118,11 @@ impl Source {
         }
         // Of the one byte, if of anything.
         facts_out.checksums = Map::new();
-        if output.tag_count().is_some_and(|count| count > 0) {
-            source.read_tags(s3, facts_out).await?;
-        }
+        let tagged = Tagged { row, asked: listed_version, read: source.version.as_deref(), count: output.tag_count() };
+        source.tags = tags.read(tagged, facts_out).await.map_err(|error| match error {
+            TagTrouble::Changed => Trouble::Changed,
+            TagTrouble::Judge(error) => Trouble::judge(error),
+        })?;
         row.size = Some(source.size);
         row.etag = Some(source.etag.clone());
         if listed_version.is_none() {
@@ -130,34 +135,6 @@ impl Source {
             row.last_modified = modified.fmt(Format::DateTime).ok();
         }
         Ok(Some(source))
-    }
-
-    /// Reads the tags of the same version. A store that has no tags says nothing about the object.
-    async fn read_tags(&self, s3: &S3, facts: &mut Facts) -> Result<(), Trouble> {
-        let S3Address { bucket, key } = &self.address;
-        let request = s3.client(bucket).await.get_object_tagging().bucket(bucket).key(key);
-        match request.set_version_id(self.listed_version.clone()).send().await {
-            Ok(output) => {
-                let other = output.version_id().zip(self.version.as_deref()).is_some_and(|(tags, ours)| tags != ours);
-                if other {
-                    return Err(Trouble::Changed);
-                }
-                facts.tags = output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
-                Ok(())
-            }
-            Err(error) => {
-                let error = S3Error::new("GetObjectTagging", self.address.clone(), &error);
-                let status = error.code.strip_prefix("HTTP ");
-                let unknown = ["NotImplemented", "MethodNotAllowed", "NoSuchTagSet"].contains(&error.code.as_str())
-                    || status.is_some_and(|status| ["404", "405", "501"].contains(&status))
-                    || error.kind == ErrorKind::NotFound;
-                if !unknown {
-                    return Err(Trouble::judge(error));
-                }
-                facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
-                Ok(())
-            }
-        }
     }
 
     /// HEADs the pinned source; the size comes first. `None` if it has no usable length.

@@ -52,7 +52,9 @@ impl Scene {
             layout: Layout::new("p", KeyLayout::Hashed).expect("a prefix"),
         };
         let options = ArchiveOptions { max_object_size: ByteSize::mib(1), ..ArchiveOptions::default() };
-        Copier { max_copy: 51 << 20, ..Copier::new(s3_of(self.proxy.access(), requests).await, destination, options) }
+        let s3 = s3_of(self.proxy.access(), requests).await;
+        let tags = tags::Tags::new(s3.clone(), Arc::default());
+        Copier { max_copy: 51 << 20, ..Copier::new(s3, destination, options, tags) }
     }
 
     async fn copy(&self, copier: &Copier) -> Result<Copied, FetchError> {
@@ -405,6 +407,38 @@ async fn tags_that_the_store_does_not_have_are_recorded() {
         let copied = copier.copy(&mut row, &mut facts).await.expect("a destination");
         assert!(matches!(copied, Copied::To(_)), "{code}: {copied:?}");
         assert_eq!(facts.headers.get("s3bundler-missing-tags").map(String::as_str), Some(code));
+    }
+}
+
+/// S3 refuses to copy tags that this process may not read ("CopyObject", S3 API reference).
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_is_copied_without_tags_that_are_denied_and_they_are_recorded() {
+    let scene = Scene::new().await;
+    for (counted, which) in [(true, 0), (true, 1), (false, 0), (false, 1)] {
+        if !counted {
+            let untagged = scene.client.delete_object_tagging().bucket("source").key(KEY).send().await;
+            untagged.expect("no tags, so that their number is not shown");
+        }
+        let copier = &scene.both_ways().await[which];
+        scene.proxy.rule(|seen| {
+            let keeps_tags = !seen.headers.contains_key("x-amz-tagging-directive");
+            match seen.operation {
+                Operation::GetObjectTagging => Fault::FailBefore { status: 403, code: "AccessDenied" },
+                Operation::CopyObject if keeps_tags => Fault::FailBefore { status: 403, code: "AccessDenied" },
+                _ => Fault::Forward,
+            }
+        });
+        let mut row = Row { bucket: "source".to_owned(), key: KEY.to_owned(), ..Row::default() };
+        let mut facts = Facts::default();
+        let copied = copier.copy(&mut row, &mut facts).await.expect("a destination");
+        let Copied::To(key) = copied else { panic!("{copied:?}") };
+        assert_eq!(facts.headers.get("s3bundler-missing-tags").map(String::as_str), Some("AccessDenied"), "{counted}");
+        let copy = scene.client.get_object().bucket("archive").key(&key).send().await.expect("the copy");
+        assert_eq!((copy.content_type(), copy.tag_count().unwrap_or(0)), (Some("x/y"), 0));
+        let beside = client::get_bytes(&scene.client, "archive", &format!("{key}.metadata")).await.expect("its record");
+        assert!(String::from_utf8_lossy(&beside).contains("s3bundler-missing-tags"), "{beside:?}");
+        scene.delete(&key).await;
+        scene.delete(&format!("{key}.metadata")).await;
     }
 }
 
