@@ -4,15 +4,15 @@
 //!
 //! ```text
 //! bytes ──► units (tar: one; gz, zst: a row's range, or what lies between two) ──► decompress ──┬──► walk ──► members
-//!                                                                                              └──► MD5 of each row's
+//!                                                                                              └──► digests of each row's
 //! ```
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
 
-use md5::{Digest, Md5};
 use s3bundler_contract::{ArchiveFormat, S3Address};
 
+use super::digest::RowDigest;
 use super::finding::{Finding, Findings, Part};
 use super::tar::{Member, Walk};
 use crate::catalog::{ArchiveRecord, Catalog, CatalogError, Entries, Entry, Outcome, Place, crc64nvme_to_base64};
@@ -153,8 +153,7 @@ impl Unit {
 /// A row whose bytes are going by.
 struct Current {
     source: S3Address,
-    md5: Option<String>,
-    hash: Md5,
+    digest: RowDigest,
     left: u64,
 }
 
@@ -279,13 +278,13 @@ impl<'a> Check<'a> {
                 let size = entry.row.size.unwrap_or(0);
                 self.claim(start, size, entry);
                 let source = S3Address::new(&entry.row.bucket, &entry.row.key);
-                self.current = Some(Current { source, md5: entry.md5.clone(), hash: Md5::new(), left: size });
+                self.current = Some(Current { source, digest: RowDigest::of(entry), left: size });
                 rows.advance()?;
                 rest = usize::try_from(start - at).ok().and_then(|skip| rest.get(skip..)).unwrap_or_default();
             }
             let Some(current) = &mut self.current else { break };
             let taken = usize::try_from(current.left).map_or(rest.len(), |left| left.min(rest.len()));
-            current.hash.update(&rest[..taken]);
+            current.digest.update(&rest[..taken]);
             current.left -= taken as u64;
             rest = &rest[taken..];
             if current.left > 0 {
@@ -324,16 +323,13 @@ impl<'a> Check<'a> {
 
     fn complete(&mut self) {
         let Some(current) = self.current.take() else { return };
-        let found = data_encoding::HEXLOWER.encode(&current.hash.finalize());
-        let problem = match current.md5 {
-            Some(md5) if md5.eq_ignore_ascii_case(&found) => {
-                self.members += 1;
-                return;
+        match current.digest.compare() {
+            Ok(()) => self.members += 1,
+            Err(problem) => {
+                let (archive, source) = (self.archive.clone(), current.source);
+                self.found.push(Finding::WrongMember { archive, source, problem });
             }
-            Some(md5) => format!("its bytes have the MD5 {found}, the catalog's is {md5}"),
-            None => "the catalog has no MD5 of it".to_owned(),
-        };
-        self.found.push(Finding::WrongMember { archive: self.archive.clone(), source: current.source, problem });
+        }
     }
 
     /// The next row cannot be where it says.

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
+use md5::{Digest as _, Md5};
 use s3bundler_contract::{Reason, Row};
+use sha2::Sha256;
 
 use super::*;
 use crate::catalog::{CatalogWriter, GroupRecord, Map};
@@ -141,6 +143,24 @@ fn a_changed_byte_of_an_object_is_found() {
     let found = data_encoding::HEXLOWER.encode(&Md5::digest(b"12x45"));
     let expected = format!("a: its bytes have the MD5 {found}, the catalog's is 827ccb0eea8a706c4c34a16891f84e7b");
     assert_eq!((findings, members), (vec![expected, "checksum".to_owned()], 5));
+}
+
+#[test]
+fn a_sha256_in_the_catalog_is_compared() {
+    for format in ArchiveFormat::ALL {
+        let (archive, mut entries) = packed(format, &objects(), 2);
+        for (entry, (_, data)) in entries.iter_mut().zip(objects()) {
+            entry.sha256 = Some(data_encoding::HEXLOWER.encode(&Sha256::digest(&data)));
+        }
+        assert_eq!(read(format, &archive, &entries), (vec![], 6), "{format}");
+        // Of the empty one, and of one of many buffers.
+        for (wrong, key) in [(1, "empty"), (3, "large")] {
+            let mut entries = entries.clone();
+            let right = entries[wrong].sha256.replace("0".repeat(64)).expect("a digest");
+            let expected = format!("{key}: its bytes have the SHA-256 {right}, the catalog's is {}", "0".repeat(64));
+            assert_eq!(read(format, &archive, &entries), (vec![expected], 5), "{format}");
+        }
+    }
 }
 
 #[test]

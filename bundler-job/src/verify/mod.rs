@@ -12,6 +12,7 @@
 
 mod archive;
 mod copied;
+mod digest;
 mod finding;
 mod group;
 mod listing;

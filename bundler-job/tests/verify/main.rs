@@ -17,6 +17,9 @@ use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, Group, GroupName, Reason};
 use s3bundler_testbed::client;
 
+/// Of `12345`, the object `a`.
+const SHA256_OF_A: &str = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
+
 /// The names of the findings, as in the JSON.
 fn kinds(report: &Report) -> Vec<String> {
     let json = serde_json::to_value(report).unwrap();
@@ -108,6 +111,28 @@ async fn a_member_that_never_was_the_object_is_found_by_reading_it() {
             "{format} {report}"
         );
         assert_eq!(report.members_read, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_member_with_another_sha256_than_the_catalogs_is_found_by_reading_it() {
+    for (sha256, found) in [(SHA256_OF_A, false), (&*"0".repeat(64), true)] {
+        let mut run = MadeRun::new(ArchiveFormat::Tar).await;
+        run.claim().await;
+        run.group(&usual()[0], |_, entries| entries[0].sha256 = Some(sha256.to_owned())).await;
+        run.summarize().await;
+        assert_eq!(run.verify().await.findings, []);
+        let report = run.verify_full().await;
+        let is_named = |finding: &Finding| {
+            matches!(finding, Finding::WrongMember { source, problem, .. }
+                if source.key == "a" && problem.contains(SHA256_OF_A) && problem.contains(sha256))
+        };
+        assert_eq!(
+            (report.findings.len(), report.findings.iter().any(is_named)),
+            (usize::from(found), found),
+            "{report}"
+        );
+        assert_eq!(report.members_read, if found { 1 } else { 2 }, "{report}");
     }
 }
 
