@@ -101,6 +101,21 @@ async fn parts_of_an_archive_that_outgrows_its_manifest_grow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_archive_ends_whatever_room_its_objects_and_its_parts_have() {
+    let world = world_without_sizes().await;
+    let limits = PartLimits { most: 20, step: 1, largest: 20 * MIB };
+    for mib in [1, 7, 40, 64, 100, 130] {
+        let bench = Bench::new(&world, &format!("room-of-{mib}")).await;
+        let report = bench.bundle(limits, Some(mib * MIB)).await.unwrap();
+        assert_eq!(report.receipt.archived, OBJECTS as u64, "{mib} MiB");
+        // Three larger parts fit into a quarter of the room, or all have the planned size.
+        let largest = (mib * MIB / 12).clamp(PLANNED, 20 * MIB);
+        assert!(bench.parts().iter().all(|size| *size <= largest), "{mib} MiB: {:?}", bench.parts());
+        assert_whole(&world, &bench.bucket).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_says_that_max_size_could_not_be_kept() {
     let world = World::of_groups(1).await;
     let bucket = world.destination("listed").await;
@@ -146,7 +161,7 @@ async fn an_archive_of_too_many_parts_fails_with_the_option_to_change_and_leaves
     for (bucket, limits, scratch_size, option) in [
         ("small", PartLimits { most: 4, step: 1, largest: 6 * MIB }, None, "--max-objects"),
         // Parts that all have to have one size.
-        ("equal", PartLimits { most: 8, step: 1, largest: 0 }, None, "--max-size"),
+        ("equal", PartLimits { most: 8, step: 1, largest: 0 }, None, "this store demands parts of one size"),
         // Two members fit, and no parts.
         ("limited", PartLimits { most: 8, step: 1, largest: 20 * MIB }, Some(16 * MIB), "--scratch-size"),
     ] {

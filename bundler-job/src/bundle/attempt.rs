@@ -20,7 +20,7 @@ use super::doubt::Sample;
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::manifest::{Manifest, ManifestError};
 use super::pack::{Packed, Packer};
-use super::part::{PARTS_AT_A_TIME, PartWriter};
+use super::part::{KeptSmall, PARTS_AT_A_TIME, PartWriter};
 use super::parts::{PartLimits, PartPlan};
 use super::scratch::Scratch;
 use super::upload::Upload;
@@ -110,9 +110,13 @@ impl Work<'_> {
         let aside = scratch.as_ref().map(Scratch::aside);
         let room = self.scratch.map_or(u64::MAX, |bytes| Scratch::most_aside(bytes) / PARTS_AT_A_TIME);
         let limits = PartLimits { largest: self.parts.largest.min(room), ..self.parts };
+        let kept_small = match self.parts.largest {
+            0 => KeptSmall::ByStore,
+            largest if room < largest => KeptSmall::ByRoom,
+            _ => KeptSmall::No,
+        };
         let plan = PartPlan::new(self.share.part, self.archive, limits);
-        let parts =
-            PartWriter::new(plan, self.archive, self.directory.to_owned(), (aside, room < self.parts.largest), parts);
+        let parts = PartWriter::new(plan, self.archive, self.directory.to_owned(), (aside, kept_small), parts);
         let packer = Packer::new(self.options.format, parts, writer);
         let packing = pack(packer, steps_in, self.progress.clone());
         let (produced, packed, uploaded) =

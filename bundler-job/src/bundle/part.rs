@@ -43,21 +43,37 @@ pub struct Part {
 #[error(
     "the archive needs more than {most} parts: its manifest has objects for about {planned}, and {packed} are packed; group \
      the objects again under another run name, with a lower --max-objects or --max-size{}",
-    if *limited { ", or raise --scratch-size, which keeps the parts small" } else { "" }
+    match kept_small {
+        KeptSmall::No => "",
+        KeptSmall::ByRoom => ", or raise --scratch-size, which keeps the parts small",
+        KeptSmall::ByStore => "; this store demands parts of one size, which --memory raises to 16MiB at most",
+    }
 )]
 pub struct TooManyParts {
     most: u32,
     planned: ByteSize,
     packed: ByteSize,
-    /// Whether there was no room for larger parts.
-    limited: bool,
+    kept_small: KeptSmall,
+}
+
+/// What keeps parts from growing as far as they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptSmall {
+    /// Nothing.
+    No,
+    /// The room in the scratch directory.
+    ByRoom,
+    /// The store, which demands parts of one size.
+    ByStore,
 }
 
 /// Why the bytes of an archive cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
     /// The scratch directory cannot be written.
-    #[error("cannot write a part to the scratch directory {directory}: {cause}")]
+    #[error(
+        "cannot write a part to the scratch directory {directory}: {cause}; free space there or choose another with --scratch"
+    )]
     Scratch {
         /// The directory.
         directory: PathBuf,
@@ -80,8 +96,7 @@ pub struct PartWriter {
     scratch: PathBuf,
     /// The room of parts in the scratch directory, if room there is limited.
     aside: Option<Aside>,
-    /// Whether parts would grow to a larger size with more room.
-    limited: bool,
+    kept_small: KeptSmall,
     slots: Slots,
     parts: mpsc::Sender<Part>,
     open: Option<Open>,
@@ -123,13 +138,12 @@ impl Write for Buffer {
 
 impl PartWriter {
     /// Sends parts by this plan, for an archive of about `planned` bytes. Those that are larger than planned go through
-    /// `scratch`, and through the room that is set aside there, if it is limited. `limited`: more room would allow larger
-    /// parts.
+    /// `scratch`, and through the room that is set aside there, if it is limited. `kept_small` is for the error.
     pub fn new(
         plan: PartPlan,
         planned: u64,
         scratch: PathBuf,
-        (aside, limited): (Option<Aside>, bool),
+        (aside, kept_small): (Option<Aside>, KeptSmall),
         parts: mpsc::Sender<Part>,
     ) -> Self {
         let size = plan.planned();
@@ -138,7 +152,7 @@ impl PartWriter {
             planned,
             scratch,
             aside,
-            limited,
+            kept_small,
             slots: Slots::new(),
             parts,
             open: None,
@@ -181,9 +195,9 @@ impl PartWriter {
     fn begin(&mut self) -> Result<Open, PartError> {
         let number = self.number + 1;
         let Some(size) = self.plan.size(number) else {
-            let (most, limited) = (self.plan.most(), self.limited);
+            let (most, kept_small) = (self.plan.most(), self.kept_small);
             let (planned, packed) = (ByteSize(self.planned), ByteSize(self.sent));
-            return Err(TooManyParts { most, planned, packed, limited }.into());
+            return Err(TooManyParts { most, planned, packed, kept_small }.into());
         };
         // Nobody waits for room here: members that have it wait for the packer.
         let room = |aside: &mut Aside| aside.has(size.saturating_mul(PARTS_AT_A_TIME));
@@ -279,7 +293,11 @@ mod tests {
     fn writer(aside: Option<Aside>) -> (PartWriter, mpsc::Receiver<Part>, tempfile::TempDir) {
         let (parts, received) = mpsc::channel(1);
         let directory = tempfile::tempdir().expect("a directory");
-        (PartWriter::new(plan(), 1, directory.path().to_owned(), (aside, true), parts), received, directory)
+        (
+            PartWriter::new(plan(), 1, directory.path().to_owned(), (aside, KeptSmall::ByRoom), parts),
+            received,
+            directory,
+        )
     }
 
     fn bytes(length: usize) -> Vec<u8> {
@@ -366,7 +384,7 @@ mod tests {
     #[test]
     fn there_are_three_parts_at_a_time_and_those_of_an_upload_that_ended_hold_nobody_up() {
         let (parts, mut received) = mpsc::channel(10);
-        let mut writer = PartWriter::new(plan(), 1, std::env::temp_dir(), (None, true), parts);
+        let mut writer = PartWriter::new(plan(), 1, std::env::temp_dir(), (None, KeptSmall::No), parts);
         writer.write(&bytes(100 + 100 + 200)).expect("written");
         assert!(writer.slots.free.try_recv().is_err(), "a fourth waits");
         drop(received.try_recv().expect("a part"));

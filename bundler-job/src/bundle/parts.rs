@@ -18,7 +18,7 @@ pub struct PartLimits {
     pub most: u32,
     /// Parts of one size before they double, at most.
     pub step: u32,
-    /// Parts grow to this size in bytes.
+    /// Parts grow to this size in bytes; 0 if all have to have the planned size.
     pub largest: u64,
 }
 

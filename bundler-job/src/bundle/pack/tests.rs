@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::bundle::budget::{Budget, Held};
 use crate::bundle::fetch::ObjectFailure;
-use crate::bundle::part::Part;
+use crate::bundle::part::{KeptSmall, Part};
 use crate::bundle::parts::{PartLimits, PartPlan};
 use crate::catalog::{ArchiveRecord, Catalog, GroupRecord};
 use crate::s3::PutBody;
@@ -43,7 +43,13 @@ fn scratch(data: &[u8]) -> Content {
 }
 
 fn part_writer(size: u64, parts: mpsc::Sender<Part>) -> PartWriter {
-    PartWriter::new(PartPlan::new(size, 1, PartLimits::default()), 1, std::env::temp_dir(), (None, false), parts)
+    PartWriter::new(
+        PartPlan::new(size, 1, PartLimits::default()),
+        1,
+        std::env::temp_dir(),
+        (None, KeptSmall::No),
+        parts,
+    )
 }
 
 fn pack(format: ArchiveFormat, members: Vec<Fetched>) -> Archive {
