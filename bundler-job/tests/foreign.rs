@@ -235,3 +235,31 @@ async fn dead_letters_that_are_fed_back_under_two_names_and_fail_again_spoil_nei
         world.verify(name).await;
     }
 }
+
+#[tokio::test]
+async fn an_existing_manifest_without_rows_or_with_others_than_recorded_is_not_archived() {
+    let world = World::new().await;
+    let put = async |key: &str, body: &str, metadata: &[(&str, &str)]| {
+        let put = world.s3.put_object().bucket("manifests").key(key).body(body.as_bytes().to_vec().into());
+        metadata.iter().fold(put, |put, (name, value)| put.metadata(*name, *value)).send().await.unwrap();
+    };
+    for (key, body, metadata, words) in [
+        ("empty.index", String::new(), &[][..], "has no rows: an empty manifest is not a group"),
+        ("rows.index", seed_manifest(&KEYS), &[("rows", "5")], "has 4 rows, but its writer recorded 5"),
+        ("md5.index", seed_manifest(&KEYS), &[("md5", "0cc175b9c0f1b6a831c399e269772661")], "has the MD5 "),
+    ] {
+        put(key, &body, metadata).await;
+        let manifest = format!("s3://manifests/{key}");
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.server.access());
+        let program = program.args(["bundle", "--destination", "s3://archive/p", "--name", "run"]);
+        let done = program.args(["--manifest", &manifest]).run().await.unwrap();
+        assert_eq!(done.code, Some(3), "{key}: {done}");
+        assert!(done.stderr.contains(&manifest) && done.stderr.contains(words), "{key}: {done}");
+        let there = client::list_keys(&world.s3, "archive", "").await.unwrap();
+        assert_eq!(there, [""; 0], "{key}");
+    }
+    // Metadata of other programs under these names is not compared.
+    put("others.index", &seed_manifest(&KEYS), &[("rows", "four"), ("md5", "DMF1ucDxtqgxw5niaXcmYQ==")]).await;
+    world.bundle(&["--manifest", "s3://manifests/others.index", "--name", "run"]).await;
+    assert_eq!(world.found().await, KEYS.map(|key| (key.to_owned(), 1)).into());
+}

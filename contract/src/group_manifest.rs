@@ -10,8 +10,10 @@ use std::str::FromStr;
 
 use crate::row::{Row, RowRef};
 
+mod recorded;
 mod write;
 
+pub use recorded::Recorded;
 pub use write::{RowWriter, append_row};
 
 /// Name of the metadata entry that holds the columns.

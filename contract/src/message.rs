@@ -1,13 +1,11 @@
 //! A message of the queue: "archive the group of this manifest". Ours, an S3 event (as it is, of EventBridge, or through
 //! SNS), or S3's test event.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::address::S3Address;
-use crate::group_manifest::{MD5_METADATA, ROWS_METADATA};
+use crate::group_manifest::Recorded;
 
 /// A group manifest to work on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,12 +59,15 @@ impl ManifestRef {
         Self { rows: Some(rows), md5: Some(md5), ..self }
     }
 
-    /// The same with what the manifest's own metadata says of its content. What is absent there stays as it is.
+    /// The same with what its writer recorded of its content.
     #[must_use]
-    pub fn with_metadata(self, metadata: &HashMap<String, String>) -> Self {
-        let rows = metadata.get(ROWS_METADATA).and_then(|rows| rows.parse().ok());
-        let md5 = metadata.get(MD5_METADATA).filter(|md5| !md5.is_empty()).cloned();
-        Self { rows: rows.or(self.rows), md5: md5.or(self.md5), ..self }
+    pub fn with_recorded(self, Recorded { rows, md5 }: Recorded) -> Self {
+        Self { rows, md5, ..self }
+    }
+
+    /// What it says of the manifest's content.
+    pub fn recorded(&self) -> Recorded {
+        Recorded { rows: self.rows, md5: self.md5.clone() }
     }
 
     /// Where it is.
@@ -250,20 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn a_manifests_metadata_says_what_its_message_says_of_its_content() {
+    fn what_a_manifest_records_of_its_content_is_in_its_message() {
         let manifest = ManifestRef::new(S3Address::new("b", "k"), Some("e".into()));
-        for (metadata, rows, md5) in [
-            (&[("columns", "Bucket,Key"), ("rows", "3"), ("md5", "0cc1")][..], Some(3), Some("0cc1")),
-            (&[("rows", "3")], Some(3), None),
-            (&[("rows", "many"), ("md5", "")], None, None),
-            (&[], None, None),
-        ] {
-            let metadata = metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            let found = manifest.clone().with_metadata(&metadata);
-            assert_eq!((found.rows, found.md5.as_deref()), (rows, md5), "{metadata:?}");
-            let known = manifest.clone().with_content(7, "92eb".to_owned()).with_metadata(&metadata);
-            assert_eq!((known.rows, known.md5.as_deref()), (rows.or(Some(7)), md5.or(Some("92eb"))), "{metadata:?}");
-        }
+        let recorded = Recorded { rows: Some(3), md5: Some("0cc175b9c0f1b6a831c399e269772661".to_owned()) };
+        let message = manifest.clone().with_recorded(recorded.clone());
+        assert_eq!(message.recorded(), recorded);
+        assert_eq!(message, manifest.clone().with_content(3, "0cc175b9c0f1b6a831c399e269772661".to_owned()));
+        assert_eq!(manifest.clone().with_recorded(Recorded::default()), manifest);
     }
 
     #[test]

@@ -10,8 +10,8 @@ pub struct OriginArgs {
     #[arg(long, short = 'm', env = "S3BUNDLER_INVENTORY", value_name = "s3://BUCKET/…/manifest.json")]
     pub inventory: Option<S3Address>,
     /// Instead of an inventory, group manifests that are there already, as awslabs/s3bundler wrote them: every object under
-    /// this prefix whose key ends in .index. Rows of two manifests do not share a group. The name belongs to just these:
-    /// add none and replace none while the run lasts.
+    /// this prefix whose key ends in .index. Rows of two manifests do not share a group. An empty one is skipped with a
+    /// warning. The name belongs to just these: add none and replace none while the run lasts.
     #[arg(long, env = "S3BUNDLER_MANIFESTS", value_name = "s3://BUCKET/PREFIX")]
     pub manifests: Option<S3Address>,
 }

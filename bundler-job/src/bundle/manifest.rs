@@ -1,13 +1,10 @@
 //! The group manifest of a message, on scratch: its rows.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek as _};
 use std::path::Path;
 
-use s3bundler_contract::group_manifest::{
-    COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, MD5_METADATA, ROWS_METADATA, RowReader,
-};
+use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, Recorded, RowReader};
 use s3bundler_contract::message::ManifestRef;
 
 use crate::s3::{S3, S3Error, SpoolError, Spooled};
@@ -23,36 +20,10 @@ pub struct Manifest {
     pub etag: String,
     /// MD5 of its bytes in hex.
     md5: String,
-    /// What its writer said of its content, in its metadata and in the message.
-    said: Vec<Said>,
+    /// What its writer recorded of its content, in its metadata and in the message.
+    recorded: Vec<Recorded>,
     columns: Columns,
     keys: KeyEncoding,
-}
-
-/// What a writer of a manifest said of its content. What is absent is not compared.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
-    rows: Option<u64>,
-    md5: Option<String>,
-}
-
-impl Said {
-    /// In the metadata of the manifest.
-    pub(crate) fn by_metadata(metadata: &HashMap<String, String>) -> Self {
-        let rows = metadata.get(ROWS_METADATA).and_then(|rows| rows.parse().ok());
-        Self { rows, md5: metadata.get(MD5_METADATA).filter(|md5| !md5.is_empty()).cloned() }
-    }
-
-    /// Whether content agrees with it.
-    pub(crate) fn compare(&self, rows: u64, md5: &str) -> Result<(), ContentProblem> {
-        if let Some(expected) = self.md5.as_ref().filter(|it| !it.eq_ignore_ascii_case(md5)) {
-            return Err(ContentProblem::Md5 { found: md5.to_owned(), expected: expected.clone() });
-        }
-        match self.rows {
-            Some(expected) if expected != rows => Err(ContentProblem::Rows { found: rows, expected }),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Content that is not what the writer of a manifest put there.
@@ -77,6 +48,19 @@ pub enum ContentProblem {
     /// No rows.
     #[error("has no rows: an empty manifest is not a group")]
     Empty,
+}
+
+impl ContentProblem {
+    /// Compares content with what was recorded of it. What is absent is not compared.
+    pub fn compare(recorded: &Recorded, rows: u64, md5: &str) -> Result<(), Self> {
+        if let Some(expected) = recorded.md5.as_ref().filter(|it| !it.eq_ignore_ascii_case(md5)) {
+            return Err(Self::Md5 { found: md5.to_owned(), expected: expected.clone() });
+        }
+        match recorded.rows {
+            Some(expected) if expected != rows => Err(Self::Rows { found: rows, expected }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a manifest could not be had.
@@ -126,14 +110,13 @@ impl Manifest {
             None => Columns::of_manifest(columns)
                 .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?,
         };
-        let of_object = Said::by_metadata(&metadata);
-        let of_message = Said { rows: manifest.rows, md5: manifest.md5.clone() };
-        Ok(Self { file, etag: whole.etag, md5: whole.md5, said: vec![of_object, of_message], columns, keys })
+        let recorded = vec![Recorded::in_metadata(&metadata), manifest.recorded()];
+        Ok(Self { file, etag: whole.etag, md5: whole.md5, recorded, columns, keys })
     }
 
     /// Whether it is what its writer recorded in its metadata and in the message, by the number of its rows.
     pub fn compare(&self, rows: u64) -> Result<(), ContentProblem> {
-        self.said.iter().try_for_each(|said| said.compare(rows, &self.md5))
+        self.recorded.iter().try_for_each(|recorded| ContentProblem::compare(recorded, rows, &self.md5))
     }
 
     /// Its rows, from the first.
@@ -161,15 +144,15 @@ mod tests {
     fn what_is_recorded_is_compared_and_what_is_absent_is_not() {
         let (rows, md5) = (Some(3), Some("0cc175b9c0f1b6a831c399e269772661".to_owned()));
         let found = "0cc175b9c0f1b6a831c399e269772661";
-        for (said, right) in [
-            (Said::default(), true),
-            (Said { rows, md5: md5.clone() }, true),
-            (Said { rows, md5: None }, true),
-            (Said { rows: Some(4), md5 }, false),
-            (Said { rows: Some(0), md5: None }, false),
-            (Said { rows, md5: Some("92eb5ffee6ae2fec3ad71c777531578f".to_owned()) }, false),
+        for (recorded, right) in [
+            (Recorded::default(), true),
+            (Recorded { rows, md5: md5.clone() }, true),
+            (Recorded { rows, md5: None }, true),
+            (Recorded { rows: Some(4), md5 }, false),
+            (Recorded { rows: Some(0), md5: None }, false),
+            (Recorded { rows, md5: Some("92eb5ffee6ae2fec3ad71c777531578f".to_owned()) }, false),
         ] {
-            assert_eq!(said.compare(3, found).is_ok(), right, "{said:?}");
+            assert_eq!(ContentProblem::compare(&recorded, 3, found).is_ok(), right, "{recorded:?}");
         }
     }
 }

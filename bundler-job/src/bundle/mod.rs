@@ -50,7 +50,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use error::BundleError;
-pub(crate) use manifest::{ContentProblem, Said, inflated};
+pub(crate) use manifest::{ContentProblem, inflated};
 
 use crate::args::{Destination, WorkArgs};
 use crate::catalog::{ArchiveRecord, GroupRecord};

@@ -12,6 +12,7 @@
 use std::io::BufRead;
 
 use futures_util::{StreamExt, stream};
+use s3bundler_contract::group_manifest::Recorded;
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{ExitCode, RunName, S3Address};
@@ -234,10 +235,7 @@ async fn find(s3: &S3, address: S3Address) -> Result<ManifestRef, Failure> {
     let kind = if address.key.ends_with(DEAD_LETTERS_SUFFIX) { "dead letters" } else { "group manifest" };
     tracing::debug!(manifest = %address, kind, "manifest found");
     let manifest = ManifestRef::new(address, etag);
-    Ok(match head.metadata() {
-        Some(metadata) => manifest.with_metadata(metadata),
-        None => manifest,
-    })
+    Ok(manifest.with_recorded(head.metadata().map(Recorded::in_metadata).unwrap_or_default()))
 }
 
 /// Groups an inventory onto the queue.

@@ -4,7 +4,9 @@
 
 use std::io::Read;
 
-use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowError, RowProblem};
+use s3bundler_contract::group_manifest::{
+    COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, Recorded, RowError, RowProblem,
+};
 use s3bundler_contract::{GivenManifests, InventoryRef, S3Address, SelectOptions};
 use tokio::task::spawn_blocking;
 
@@ -13,7 +15,7 @@ use super::select::{OwnOutput, SelectError, Selection};
 use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, GroupRequest};
 use crate::bundle::budget::Permit;
-use crate::bundle::{ContentProblem, Said, inflated};
+use crate::bundle::{ContentProblem, inflated};
 use crate::inventory::{OwnFiles, Rows, Scratch};
 use crate::s3::{ErrorKind, S3};
 
@@ -129,7 +131,8 @@ async fn check(
     select: SelectOptions,
     own: OwnOutput,
 ) -> Result<Option<Checked>, GroupError> {
-    let spooled = spooler.spool(address, Some(&etag), size, room).await.map_err(|error| spooler.failed(error))?;
+    let etag = Some(&*etag).filter(|etag| !etag.is_empty());
+    let spooled = spooler.spool(address, etag, size, room).await.map_err(|error| spooler.failed(error))?;
     let columns = spooled.metadata.get(COLUMNS_METADATA).map(String::as_str);
     let columns = Columns::of_manifest(columns);
     let (columns, keys) = columns.map_err(|cause| wrong(&spooled.address, GivenProblem::Columns(cause)))?;
@@ -183,8 +186,9 @@ impl Reading {
             }
         }
         let Spooled { address, metadata, md5, .. } = &self.checked.spooled;
-        let said = Said::by_metadata(metadata);
-        said.compare(rows, md5).map_err(|problem| wrong(address, GivenProblem::Content(problem)))?;
+        let recorded = Recorded::in_metadata(metadata);
+        ContentProblem::compare(&recorded, rows, md5)
+            .map_err(|problem| wrong(address, GivenProblem::Content(problem)))?;
         if rows == 0 {
             tracing::warn!(manifest = %address, "the group manifest is empty, skipping it");
             return Ok(None);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::RunSummary;
+use s3bundler_contract::group_manifest::Recorded;
 use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::message::ManifestRef;
 
@@ -58,11 +59,9 @@ pub(super) async fn resume<Q: Queue>(
 /// Adds what a manifest's metadata says of its content, as in the message that was sent first.
 async fn describe(s3: &S3, manifest: ManifestRef) -> Result<ManifestRef, GroupError> {
     let head = s3.head(&manifest.address()).await.map_err(GroupError::Destination)?;
-    Ok(match head.as_ref().and_then(|head| head.metadata()) {
-        Some(metadata) => manifest.with_metadata(metadata),
-        // Without metadata, or deleted since it was listed, which the worker reports.
-        None => manifest,
-    })
+    // None if it was deleted since it was listed, which the worker reports.
+    let metadata = head.as_ref().and_then(|head| head.metadata());
+    Ok(manifest.with_recorded(metadata.map(Recorded::in_metadata).unwrap_or_default()))
 }
 
 /// ETags of the pass's manifests by their numbers. Dead letters and groups of other passes lie beside them.
