@@ -123,6 +123,67 @@ async fn trouble_of_every_object_fails_the_group_with_its_cause() {
     }
 }
 
+/// What S3 answers in another region than the bucket's ("Error responses" and "HeadBucket", S3 API reference).
+fn elsewhere() -> [Fault; 3] {
+    let document = |code: &str, message: &str, element: &str| {
+        format!("<Error><Code>{code}</Code><Message>{message}</Message>{element}</Error>").into()
+    };
+    let region = ("x-amz-bucket-region".to_owned(), "eu-central-1".to_owned());
+    let malformed = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'";
+    [
+        Fault::Respond {
+            status: 301,
+            headers: vec![region.clone()],
+            body: document("PermanentRedirect", "Use the specified endpoint.", ""),
+        },
+        Fault::Respond {
+            status: 307,
+            headers: vec![region],
+            body: document("TemporaryRedirect", "Re-send this request.", ""),
+        },
+        Fault::Respond {
+            status: 400,
+            headers: vec![],
+            body: document("AuthorizationHeaderMalformed", malformed, "<Region>eu-central-1</Region>"),
+        },
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_region_fails_the_group_and_names_bucket_regions_and_option() {
+    let mut world = World::of_groups(2).await;
+    world.max_object_size = Some(50_000);
+    let (first, large) = (world.listed[0].clone(), world.listed[4].clone());
+    let put = world.s3.put_object().bucket(world::SOURCE).key(&first).tagging("a=b").body(vec![b'x'; 700].into());
+    put.send().await.unwrap();
+    for (what, operation, key, named, exit) in [
+        ("get", Operation::GetObject, Some(&first), "s3://source", ExitCode::Download),
+        ("first-byte", Operation::GetObject, Some(&large), "s3://source", ExitCode::Download),
+        ("tags", Operation::GetObjectTagging, Some(&first), "s3://source", ExitCode::Download),
+        ("copy", Operation::CopyObject, None, "s3://elsewhere-copy", ExitCode::Upload),
+    ] {
+        let bucket = world.destination(&format!("elsewhere-{what}")).await;
+        for fault in elsewhere() {
+            let proxy = Proxy::start(world.access()).unwrap();
+            let key = key.cloned();
+            proxy.rule(move |seen| {
+                let is_it = seen.operation == operation && key.as_ref().is_none_or(|key| seen.key() == *key);
+                if is_it { fault.clone() } else { Fault::Forward }
+            });
+            let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+            assert_eq!(done.code, Some(i32::from(exit.code())), "{what}: {done}");
+            let last = done.stderr.lines().rfind(|line| line.contains("--region")).unwrap_or_default();
+            for word in [named, "signed for us-east-1", "is in eu-central-1", "set --region eu-central-1"] {
+                assert!(last.contains(word), "{what}: {word}: {done}");
+            }
+        }
+        // The other group was archived, and the same command goes on from there.
+        assert_eq!(world.keys_of(&bucket, "catalog").await.len(), 1, "{what}");
+        world.run(&bucket).await;
+        assert_whole(&world, &bucket).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_cannot_be_used_denies_its_object_alone() {
     let world = World::of_groups(1).await;

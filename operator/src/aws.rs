@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use s3bundler_net::answer::{self, ErrorKind, Service};
+use s3bundler_net::answer::{self, ErrorKind, Regions, Service};
 use s3bundler_net::outbound::{self, OutboundError};
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
@@ -94,6 +94,8 @@ impl AwsError {
             (code, "", _) => code.to_owned(),
             (code, message, _) => brief(&format!("{code}: {message}")),
         };
+        let regions = if kind == ErrorKind::WrongRegion { Regions::of(error).sentence() } else { None };
+        let detail = [Some(detail), regions].into_iter().flatten().collect::<Vec<_>>().join("; ");
         Self { action, target: target.into(), kind: kind.into(), detail }
     }
 }
@@ -192,17 +194,17 @@ impl Aws {
         let region = Region::new(region.to_owned());
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let made = clients.entry(region.clone()).or_insert_with(|| {
-            let (note_method, retry_foreign) = answer::retry_foreign(Service::S3);
+            let (note_request, retry_foreign) = answer::retry_foreign(Service::S3);
             let s3 = aws_sdk_s3::config::Builder::from(&self.config)
                 .region(region.clone())
                 .force_path_style(self.path_style)
-                .interceptor(note_method)
+                .interceptor(note_request)
                 .retry_classifier(retry_foreign)
                 .build();
-            let (note_method, retry_foreign) = answer::retry_foreign(Service::Sqs);
+            let (note_request, retry_foreign) = answer::retry_foreign(Service::Sqs);
             let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
                 .region(region)
-                .interceptor(note_method)
+                .interceptor(note_request)
                 .retry_classifier(retry_foreign)
                 .build();
             Clients { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::from_conf(sqs) }
@@ -227,10 +229,12 @@ mod tests {
                 response.headers_mut().insert("x-amz-bucket-region", region);
             }
             let error = GetObjectError::generic(ErrorMetadata::builder().build());
-            AwsError::s3("GetObject", "s3://b/k", &SdkError::service_error(error, response)).kind
+            let error = AwsError::s3("GetObject", "s3://b/k", &SdkError::service_error(error, response));
+            (error.kind, error.detail)
         };
-        assert_eq!(kind(Some("eu-west-1")), AwsErrorKind::OtherRegion);
-        assert_eq!(kind(None), AwsErrorKind::Transient);
+        let detail = "HTTP 301; the bucket is in eu-west-1".to_owned();
+        assert_eq!(kind(Some("eu-west-1")), (AwsErrorKind::OtherRegion, detail));
+        assert_eq!(kind(None).0, AwsErrorKind::Transient);
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl Copier {
             },
             // The source was read just now.
             (ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion, _) | (_, "InvalidStorageClass") => {
-                Trouble::destination(error)
+                Trouble::destination(S3Error { address: copy.clone(), ..error })
             }
             (ErrorKind::Rejected, _) if error.action == CREATE => Trouble::destination(error),
             // Another process aborted it: worth another pass.

@@ -49,10 +49,10 @@ impl SqsQueue {
     pub async fn connect(config: &SdkConfig, url_or_name: &str) -> Result<Self, QueueError> {
         let name = Name::parse(url_or_name)?;
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
-        let (note_method, retry_foreign) = retry_foreign(Service::Sqs);
+        let (note_request, retry_foreign) = retry_foreign(Service::Sqs);
         let mut builder = aws_sdk_sqs::config::Builder::from(config)
             .timeout_config(timeouts)
-            .interceptor(note_method)
+            .interceptor(note_request)
             .retry_classifier(retry_foreign);
         let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
         if let Some(region) = region {

@@ -262,12 +262,12 @@ impl S3 {
         lock(&self.inner.regions)
             .entry((region.clone(), destination))
             .or_insert_with(|| {
-                let (note_method, retry_foreign) = retry_foreign(Service::S3);
+                let (note_request, retry_foreign) = retry_foreign(Service::S3);
                 let config = aws_sdk_s3::config::Builder::from(&self.inner.config)
                     .region(region)
                     .force_path_style(self.inner.path_style)
                     .retry_classifier(Distrust)
-                    .interceptor(note_method)
+                    .interceptor(note_request)
                     .retry_classifier(retry_foreign)
                     .interceptor(Latin1ToUtf8)
                     .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::{ExitCode, S3Address};
 pub use s3bundler_net::answer::ErrorKind;
-use s3bundler_net::answer::{Service, code_and_message, kind_of};
+use s3bundler_net::answer::{Regions, Service, code_and_message, kind_of};
 
 /// A failed request: what was asked, of what, and what came back.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -49,6 +49,7 @@ impl S3Error {
             (_, "") => shown.clone(),
             (_, message) => format!("{shown}: {message}"),
         };
+        let detail = if kind == ErrorKind::WrongRegion { in_region(&detail, &Regions::of(error)) } else { detail };
         Self { action, address, kind, code: shown, detail }
     }
 
@@ -79,6 +80,15 @@ impl S3Error {
     /// The exit code where this error ends the process and the request was a write.
     pub const fn writing(&self) -> ExitCode {
         if self.kind.is_denied() { ExitCode::Permission } else { ExitCode::Upload }
+    }
+}
+
+/// The answer to a request that went to the wrong region, with what to do.
+fn in_region(detail: &str, regions: &Regions) -> String {
+    let known = regions.sentence().map(|known| format!("; {known}")).unwrap_or_default();
+    match &regions.bucket {
+        Some(region) => format!("{detail}{known}: set --region {region}"),
+        None => format!("{detail}{known}: set --region to the region of the bucket"),
     }
 }
 
@@ -178,6 +188,23 @@ mod tests {
         let address = S3Address::new("b", "ä\u{1b}[31m\n");
         let error = S3Error::local("GetObject", address, ErrorKind::Rejected, "no\u{9b}2J");
         assert_eq!(error.to_string(), "GetObject of s3://b/ä\\u{1b}[31m\\n failed: no\\u{9b}2J");
+    }
+
+    #[test]
+    fn a_wrong_region_is_reported_with_the_option_to_set() {
+        let regions = |signed_for: Option<&str>, bucket: Option<&str>| Regions {
+            signed_for: signed_for.map(str::to_owned),
+            bucket: bucket.map(str::to_owned),
+        };
+        for (regions, expected) in [
+            (
+                regions(Some("us-east-1"), Some("eu-west-1")),
+                "HTTP 301; the request was signed for us-east-1, and the bucket is in eu-west-1: set --region eu-west-1",
+            ),
+            (regions(None, None), "HTTP 301: set --region to the region of the bucket"),
+        ] {
+            assert_eq!(in_region("HTTP 301", &regions), expected);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! ```
 
 mod own;
+mod region;
 mod retry;
 mod table;
 
@@ -17,6 +18,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+pub use region::Regions;
 pub use retry::retry_foreign;
 pub use table::{Answer, Origin, classify};
 

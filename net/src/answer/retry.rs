@@ -9,16 +9,17 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
+use super::region::signed_for;
 use super::{Answer, Origin, Service, classify, own};
 
 /// The two parts of a client that have the SDK try a request again whose answer is not the service's. They come together
 /// because neither works alone: the SDK takes the request away before it judges the answer, and an answer without a body
 /// is right for HEAD only.
 pub fn retry_foreign(service: Service) -> (impl Intercept + 'static, impl ClassifyRetry + 'static) {
-    (NoteMethod, RetryForeign(service))
+    (NoteRequest, RetryForeign(service))
 }
 
-/// Judges answers that [`NoteMethod`] has marked.
+/// Judges answers that [`NoteRequest`] has marked.
 #[derive(Debug)]
 struct RetryForeign(Service);
 
@@ -27,7 +28,7 @@ impl ClassifyRetry for RetryForeign {
         let (Some(Err(_)), Some(response)) = (context.output_or_error(), context.response()) else {
             return RetryAction::NoActionIndicated;
         };
-        let Some(Method { is_head }) = response.extension::<Method>() else {
+        let Some(Asked { is_head, .. }) = response.extension::<Asked>() else {
             return RetryAction::NoActionIndicated;
         };
         let origin = own::origin(self.0, *is_head, response);
@@ -43,23 +44,25 @@ impl ClassifyRetry for RetryForeign {
     }
 }
 
-/// Marks every answer with the method of its request.
+/// Marks every answer with what its request was.
 #[derive(Debug)]
-struct NoteMethod;
+struct NoteRequest;
 
-/// The method of an answer's request, as far as it matters.
-#[derive(Debug, Clone, Copy)]
-struct Method {
-    is_head: bool,
+/// What an answer's request was, as far as it matters.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) is_head: bool,
+    /// The region that it was signed for.
+    pub(super) region: Option<String>,
 }
 
-impl Storable for Method {
+impl Storable for Asked {
     type Storer = StoreReplace<Self>;
 }
 
-impl Intercept for NoteMethod {
+impl Intercept for NoteRequest {
     fn name(&self) -> &'static str {
-        "the method of an answer's request"
+        "the request of an answer"
     }
 
     fn read_before_transmit(
@@ -68,8 +71,9 @@ impl Intercept for NoteMethod {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let is_head = context.request().method() == "HEAD";
-        config.interceptor_state().store_put(Method { is_head });
+        let request = context.request();
+        let asked = Asked { is_head: request.method() == "HEAD", region: signed_for(request.headers()) };
+        config.interceptor_state().store_put(asked);
         Ok(())
     }
 
@@ -79,8 +83,8 @@ impl Intercept for NoteMethod {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(method) = config.load::<Method>() {
-            context.response_mut().add_extension(*method);
+        if let Some(asked) = config.load::<Asked>() {
+            context.response_mut().add_extension(asked.clone());
         }
         Ok(())
     }

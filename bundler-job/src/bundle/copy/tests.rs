@@ -410,6 +410,34 @@ async fn tags_that_the_store_does_not_have_are_recorded() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_region_is_trouble_of_the_bucket_that_was_asked() {
+    let scene = Scene::new().await;
+    let copiers = scene.both_ways().await;
+    for (operation, which, named) in [
+        (Operation::GetObject, 0, "s3://source/logs"),
+        (Operation::GetObjectTagging, 0, "s3://source/logs"),
+        (Operation::CreateMultipartUpload, 0, "s3://archive/p/objects"),
+        (Operation::UploadPartCopy, 0, "s3://archive/p/objects"),
+        (Operation::CompleteMultipartUpload, 0, "s3://archive/p/objects"),
+        (Operation::CopyObject, 1, "s3://archive/p/objects"),
+    ] {
+        let headers = vec![("x-amz-bucket-region".to_owned(), "eu-central-1".to_owned())];
+        let body = "<Error><Code>PermanentRedirect</Code></Error>".into();
+        scene.proxy.fault_every(operation, Fault::Respond { status: 301, headers, body });
+        let failed = scene.copy(&copiers[which]).await;
+        let ((Err(FetchError::Source(error)), true) | (Err(FetchError::Destination(error)), false)) =
+            (&failed, named.contains("source"))
+        else {
+            panic!("{operation:?}: {failed:?}")
+        };
+        assert_eq!(error.kind, ErrorKind::WrongRegion, "{operation:?}");
+        let message = error.to_string();
+        assert!(message.contains(named) && message.contains("set --region eu-central-1"), "{operation:?}: {message}");
+        assert_eq!(scene.open_uploads().await, 0, "{operation:?}");
+    }
+}
+
 /// S3 refuses to copy tags that this process may not read ("CopyObject", S3 API reference).
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_is_copied_without_tags_that_are_denied_and_they_are_recorded() {
