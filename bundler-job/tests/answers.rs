@@ -123,6 +123,55 @@ async fn trouble_of_every_object_fails_the_group_with_its_cause() {
     }
 }
 
+/// S3 returns headers as they were written, Latin-1 included.
+#[tokio::test(flavor = "multi_thread")]
+async fn latin1_header_values_are_archived_with_the_first_get_and_recorded() {
+    let mut world = World::of_groups(1).await;
+    world.max_object_size = Some(50_000);
+    let bucket = world.destination("latin1").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let (named, disposed, copied) = (world.listed[0].clone(), world.listed[1].clone(), world.listed[4].clone());
+    let odd = [named.clone(), disposed.clone(), copied.clone()];
+    proxy.rule(move |seen| match seen.key() {
+        key if !gets_source(seen) || !odd.contains(&key) => Fault::Forward,
+        key if key == odd[1] => {
+            Fault::SetHeader { name: "content-disposition", value: b"attachment; filename=\"Gr\xf6\xdfe.pdf\"" }
+        }
+        _ => Fault::SetHeader { name: "x-amz-meta-name", value: b"JULI\xc1N" },
+    });
+    let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&world, &bucket).await;
+    let gets = proxy.log().into_iter().filter(|it| gets_source(&it.request)).map(|it| it.request.key());
+    let mut gets: Vec<_> = gets.collect();
+    gets.sort();
+    assert_eq!(gets, world.listed, "one GET of each object");
+
+    let catalog = &world.keys_of(&bucket, "catalog").await[0];
+    let catalog = world::catalog_of(&client::get_bytes(&world.s3, &bucket, catalog).await.unwrap());
+    let entries: BTreeMap<_, _> =
+        catalog.entries().unwrap().map(Result::unwrap).map(|entry| (entry.row.key.clone(), entry)).collect();
+    let name = |key: &str| entries[key].metadata.get("name").map(String::as_str);
+    assert_eq!((name(&named), name(&copied)), (Some("JULIÁN"), Some("JULIÁN")));
+    let disposition = entries[&disposed].headers.get("content-disposition").map(String::as_str);
+    assert_eq!(disposition, Some("attachment; filename=\"Größe.pdf\""));
+    let archives = world.keys_of(&bucket, "archives").await;
+    let index = archives.iter().find(|key| key.ends_with(".index")).unwrap();
+    let index = client::get_bytes(&world.s3, &bucket, index).await.unwrap();
+    let index = String::from_utf8_lossy(&index).into_owned();
+    assert!(index.contains("JULIÁN") && index.contains("Größe.pdf"), "{index}");
+    let objects = world.keys_of(&bucket, "objects").await;
+    let beside = objects.iter().find(|key| key.ends_with(".metadata")).unwrap();
+    let beside = client::get_bytes(&world.s3, &bucket, beside).await.unwrap();
+    let beside: serde_json::Value = serde_json::from_slice(&beside).unwrap();
+    assert_eq!(beside["metadata"]["name"], "JULIÁN");
+
+    let verify = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.access());
+    let verify = verify.args(["verify", "--full", "--name", world::RUN, "--destination"]);
+    let verified = verify.arg(format!("s3://{bucket}/{}", world::PREFIX)).run().await.unwrap();
+    assert_eq!(verified.code, Some(0), "{verified}");
+}
+
 /// What S3 answers in another region than the bucket's ("Error responses" and "HeadBucket", S3 API reference).
 fn elsewhere() -> [Fault; 3] {
     let document = |code: &str, message: &str, element: &str| {

@@ -31,7 +31,7 @@ use s3bundler_testbed::servers::{Access, VersityGw};
 
 pub use library::Limited;
 pub use process::{Freezer, Gate, Victim, until};
-pub use reader::Reader;
+pub use reader::{Reader, catalog_of};
 pub use whole::Whole;
 
 /// The run's name.

@@ -45,6 +45,13 @@ pub enum Fault {
         /// Bytes of the body after which it ends as if it were whole.
         end: Option<u64>,
     },
+    /// The answer with this header instead of its own of that name.
+    SetHeader {
+        /// Its name.
+        name: &'static str,
+        /// Its value, which need not be UTF-8.
+        value: &'static [u8],
+    },
     /// Never answer; the server never sees the request.
     Hang,
     /// Answer with this; the server never sees the request. For example 200 with an `<Error>` inside.

@@ -88,6 +88,12 @@ impl Exchange {
                 }
                 Ok(answer)
             }
+            Fault::SetHeader { name, value } => {
+                let value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
+                let mut answer = self.forward(request, &seen, Damage::None, in_flight).await?;
+                answer.headers_mut().insert(name, value);
+                Ok(answer)
+            }
             Fault::Delay(time) => {
                 tokio::time::sleep(time).await;
                 self.forward(request, &seen, Damage::None, in_flight).await

@@ -411,6 +411,23 @@ async fn tags_that_the_store_does_not_have_are_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_latin1_value_is_carried_by_copies() {
+    let scene = Scene::new().await;
+    for copier in scene.both_ways().await {
+        scene.proxy.fault_every(Operation::GetObject, Fault::SetHeader { name: "x-amz-meta-a", value: b"JULI\xc1N" });
+        let mut row = Row { bucket: "source".to_owned(), key: KEY.to_owned(), ..Row::default() };
+        let mut facts = Facts::default();
+        let copied = copier.copy(&mut row, &mut facts).await.expect("a destination");
+        let Copied::To(key) = copied else { panic!("{copied:?}") };
+        assert_eq!(facts.metadata.get("a").map(String::as_str), Some("JULIÁN"));
+        let beside = client::get_bytes(&scene.client, "archive", &format!("{key}.metadata")).await.expect("its record");
+        assert!(String::from_utf8_lossy(&beside).contains("JULIÁN"));
+        scene.delete(&key).await;
+        scene.delete(&format!("{key}.metadata")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_region_is_trouble_of_the_bucket_that_was_asked() {
     let scene = Scene::new().await;
     let copiers = scene.both_ways().await;
