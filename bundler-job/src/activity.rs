@@ -82,9 +82,9 @@ impl Activity {
     pub fn archived(&self, receipt: &Receipt) {
         self.count("archived");
         let figures = [
-            ("archived", receipt.archived, receipt.archived_bytes),
-            ("copied", receipt.copied, receipt.copied_bytes),
-            ("failed", receipt.failed_objects(), receipt.failed_bytes),
+            ("archived", receipt.figures.archived, receipt.figures.archived_bytes),
+            ("copied", receipt.figures.copied, receipt.figures.copied_bytes),
+            ("failed", receipt.figures.failed_objects(), receipt.figures.failed_bytes),
         ];
         for (outcome, objects, bytes) in figures {
             self.objects.get_or_create(&Outcome { outcome }).inc_by(objects);

@@ -1,119 +1,145 @@
-//! The exact figures of a run, counted from its receipts: LIST alone tells them, 1,000 groups a request.
+//! The exact figures of a run, counted from its receipts: LIST alone tells them, 1,000 groups a request. The summaries of
+//! the run say which receipts count, and which rows another group has by now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use s3bundler_contract::{GroupName, Reason, Receipt, RunName};
+use s3bundler_contract::accounts::{Accounts, Counted, Mismatch};
+use s3bundler_contract::{Figures, GroupName, Receipt, RunName, Stage};
 use serde::Serialize;
 
 use crate::args::Destination;
-use crate::s3::{S3, S3Error};
+use crate::group::{GroupError, accounts};
+use crate::s3::S3;
 
-/// What the receipts of a run add up to, those of its retry passes included.
+/// What the receipts of a run add up to, those of its retry passes and redos included.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunTotals {
-    /// Objects in archives.
-    pub archived: u64,
-    /// Objects copied by the server.
-    pub copied: u64,
-    /// Dead-lettered objects by reason: those that no pass could archive.
-    pub failed: BTreeMap<Reason, u64>,
-    /// Bytes of the archived objects.
-    pub archived_bytes: u64,
-    /// Bytes of the copied objects.
-    pub copied_bytes: u64,
-    /// The groups.
-    #[serde(skip)]
-    pub groups: BTreeSet<GroupName>,
+    /// What became of the rows: each counts once, and the failed ones are those that no pass could archive.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// Receipts that cannot be read, and second receipts of a group: defects, never summed.
     pub defects: Vec<String>,
+    /// Groups without a receipt of the run's own, and of redos.
+    #[serde(skip)]
+    pub missing: u64,
+    /// How the figures contradict the inventory's rows.
+    #[serde(skip)]
+    pub mismatch: Option<Mismatch>,
+}
+
+/// Receipts that are being counted.
+struct Count<'a> {
+    run: &'a RunName,
+    accounts: &'a Accounts,
+    seen: BTreeSet<GroupName>,
+    counted: BTreeMap<Stage, Counted>,
+    defects: Vec<String>,
+}
+
+impl<'a> Count<'a> {
+    fn new(run: &'a RunName, accounts: &'a Accounts) -> Self {
+        Self { run, accounts, seen: BTreeSet::new(), counted: BTreeMap::new(), defects: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str) {
+        let receipt = match Receipt::parse(name) {
+            Ok(receipt) => receipt,
+            Err(error) => return self.defects.push(error.to_string()),
+        };
+        if self.accounts.is_replaced(&receipt.group) {
+            return;
+        }
+        // Rows of manifests from elsewhere are no rows of the inventory.
+        let Some((stage, number)) = receipt.group.stage_in(self.run) else { return };
+        if !receipt.is_consistent(self.run) {
+            return self.defects.push(format!("{name} is not the receipt of such a group"));
+        }
+        // No summary counts it: what its grouper has not finished is not a defect.
+        if self.accounts.get(stage).is_some_and(|summary| number >= summary.groups) {
+            if receipt.group.may_be_foreign() {
+                return;
+            }
+            return self.defects.push(format!("group {} has a receipt, and no summary counts it", receipt.group));
+        }
+        if self.seen.insert(receipt.group.clone()) {
+            self.counted.entry(stage).or_default().add(number, &receipt.figures);
+        } else {
+            self.defects.push(format!("group {} has a second receipt {name}", receipt.group));
+        }
+    }
+
+    fn totals(self) -> RunTotals {
+        let Self { accounts, counted, defects, .. } = self;
+        let stages = accounts.summaries().map(s3bundler_contract::RunSummary::stage);
+        let of_rows = stages.filter(|stage| matches!(*stage, Stage::OWN | Stage::Redo(_)));
+        let missing = of_rows.filter_map(|stage| accounts.missing(stage, &counted)).fold(0, u64::saturating_add);
+        let (figures, mismatch) = (accounts.outcome(&counted), accounts.mismatch(&counted));
+        RunTotals { figures, defects, missing, mismatch }
+    }
 }
 
 impl RunTotals {
-    /// Groups of the run's own, of so many, that have no receipt. A retry group's receipt does not stand in for one.
-    pub fn missing(&self, run: &RunName, groups: u64) -> u64 {
-        let numbers = self.groups.iter().filter_map(|group| group.number_in(run));
-        groups.saturating_sub(numbers.filter(|number| *number < groups).count() as u64)
+    /// Whether every group has one receipt, and these agree with the inventory.
+    pub fn add_up(&self) -> bool {
+        self.missing == 0 && self.defects.is_empty() && self.mismatch.is_none()
     }
 
-    /// Adds a receipt, and the rows of a retry group to those that have failed before.
-    fn add(&mut self, run: &RunName, name: &str, retried: &mut u64) {
-        match Receipt::parse(name) {
-            Ok(receipt) if !self.groups.contains(&receipt.group) => {
-                if receipt.group.pass_in(run).is_some_and(|(pass, _)| pass > 0) {
-                    *retried += receipt.rows();
-                }
-                self.archived += receipt.archived;
-                self.copied += receipt.copied;
-                self.archived_bytes += receipt.archived_bytes;
-                self.copied_bytes += receipt.copied_bytes;
-                for (reason, count) in receipt.failed {
-                    *self.failed.entry(reason).or_default() += count;
-                }
-                self.groups.insert(receipt.group);
-            }
-            Ok(receipt) => self.defects.push(format!("group {} has a second receipt {name}", receipt.group)),
-            Err(error) => self.defects.push(error.to_string()),
-        }
-    }
-
-    /// Without rows that were tried again: each has failed with reason Retry before.
-    fn without(mut self, retried: u64) -> Self {
-        if let Some(failed) = self.failed.get_mut(&Reason::Retry) {
-            *failed = failed.saturating_sub(retried);
-        }
-        self.failed.retain(|_, count| *count > 0);
-        self
-    }
-
-    /// Dead-lettered objects, for any reason.
-    pub fn failed_objects(&self) -> u64 {
-        self.failed.values().sum()
-    }
-
-    /// Counts the receipts of a run.
-    pub async fn count(s3: &S3, destination: &Destination, run: &RunName) -> Result<Self, S3Error> {
+    /// Counts the receipts of a run; also returns the summaries by which they were counted.
+    pub async fn count(s3: &S3, destination: &Destination, run: &RunName) -> Result<(Self, Accounts), GroupError> {
+        let accounts = accounts(s3, destination, run).await?;
         let prefix = destination.layout.receipts(run);
-        let (mut totals, mut retried) = (Self::default(), 0);
-        s3.list(&destination.bucket, &prefix, |page| {
+        let mut count = Count::new(run, &accounts);
+        let listing = s3.list(&destination.bucket, &prefix, |page| {
             for listed in page {
-                totals.add(run, listed.key.strip_prefix(&prefix).unwrap_or(&listed.key), &mut retried);
+                count.add(listed.key.strip_prefix(&prefix).unwrap_or(&listed.key));
             }
             true
-        })
-        .await?;
-        Ok(totals.without(retried))
+        });
+        listing.await.map_err(GroupError::Read)?;
+        let totals = count.totals();
+        Ok((totals, accounts))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use s3bundler_contract::{Reason, RunSummary};
+
     use super::*;
 
     fn run() -> RunName {
         "r".parse().expect("a name")
     }
 
-    fn totals(receipts: &[&str]) -> RunTotals {
-        let (mut totals, mut retried) = (RunTotals::default(), 0);
+    fn totals(groups: u64, receipts: &[&str]) -> RunTotals {
+        let summary = RunSummary { groups, ..RunSummary::empty(run()) };
+        let (run, accounts) = (run(), Accounts::of([summary]));
+        let mut count = Count::new(&run, &accounts);
         for name in receipts {
-            totals.add(&run(), name, &mut retried);
+            count.add(name);
         }
-        totals.without(retried)
+        count.totals()
     }
 
     #[test]
     fn receipts_add_up_and_a_second_one_of_a_group_is_a_defect() {
-        let totals = totals(&[
-            "r.000000~a10~c1~f2~b100~bc7~Retry2",
-            "r.000001~a5~c0~f1~b50~NoSuchKey1",
-            "r.000001~a5~c0~f0~b50",
-            "nonsense",
-        ]);
-        assert_eq!((totals.archived, totals.copied, totals.failed_objects()), (15, 1, 3));
-        assert_eq!((totals.archived_bytes, totals.copied_bytes), (150, 7));
-        assert_eq!(totals.groups.len(), 2);
-        assert_eq!(totals.defects.len(), 2);
+        let totals = totals(
+            2,
+            &[
+                "r.000000~a10~c1~f2~b100~bc7~Retry2",
+                "r.000001~a5~c0~f1~b50~NoSuchKey1",
+                "r.000001~a5~c0~f0~b50",
+                "r.000002~a5~c0~f0~b50",
+                "r.000000~redo~a5~c0~f0~b50",
+                "x.01234567~a5~c0~f0~b50",
+                "nonsense",
+            ],
+        );
+        let figures = &totals.figures;
+        assert_eq!((figures.archived, figures.copied, figures.failed_objects()), (15, 1, 3));
+        assert_eq!((figures.archived_bytes, figures.copied_bytes), (150, 7));
+        assert_eq!((totals.missing, totals.defects.len()), (0, 4), "{:?}", totals.defects);
     }
 
     #[test]
@@ -124,11 +150,23 @@ mod tests {
             "r.retry2.000000~a1~c0~f1~b20~Retry1",
             "r.000000~a10~c1~f3~b100~bc7~Retry3",
         ];
-        let tried = totals(&receipts);
+        let tried = totals(2, &receipts).figures;
         assert_eq!((tried.archived, tried.copied), (18, 1));
-        let failed: Vec<_> = tried.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-        assert_eq!(failed, ["Retry 1", "NoSuchKey 1", "Changed 1"]);
-        assert_eq!((tried.missing(&run(), 2), tried.missing(&run(), 3), tried.missing(&run(), 1)), (0, 1, 0));
-        assert_eq!(totals(&receipts[..3]).missing(&run(), 2), 1);
+        assert_eq!(tried.failed, [(Reason::Retry, 1), (Reason::NoSuchKey, 1), (Reason::Changed, 1)].into());
+        assert_eq!((totals(2, &receipts).missing, totals(3, &receipts).missing), (0, 1));
+        assert_eq!(totals(2, &receipts[..3]).missing, 1);
+    }
+
+    #[test]
+    fn hostile_figures_saturate() {
+        let most = u64::MAX;
+        let names: Vec<_> = (0..2)
+            .map(|n| format!("r.00000{n}~a{most}~c{most}~f{most}~b{most}~bc{most}~bf{most}~Retry{most}"))
+            .chain([format!("r.retry1.000000~a{most}~c{most}~f0~b{most}")])
+            .collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let totals = totals(2, &names);
+        assert_eq!((totals.figures.archived, totals.figures.rows(), totals.figures.bytes()), (most, most, most));
+        assert!(totals.mismatch.is_some());
     }
 }

@@ -57,6 +57,7 @@ fn record() -> GroupRecord {
         archive: Some(ArchiveRecord { key: ARCHIVE.to_owned(), size: ROWS * 11_264 + 1024, crc64nvme: 1 }),
         storage_class: "STANDARD".to_owned(),
         program: "s3bundler".to_owned(),
+        redo: false,
     }
 }
 

@@ -42,7 +42,12 @@ impl Bench {
     }
 
     async fn run(&self, code: i32) -> Outcome {
-        let done = self.world.program(&self.bucket).access(self.proxy.access()).run().await.unwrap();
+        self.run_with(&[], code).await
+    }
+
+    async fn run_with(&self, args: &[&str], code: i32) -> Outcome {
+        let program = self.world.program(&self.bucket).access(self.proxy.access()).args(args);
+        let done = program.run().await.unwrap();
         assert_eq!(done.code, Some(code), "{done}");
         done
     }
@@ -130,7 +135,7 @@ async fn a_group_whose_objects_are_all_gone_is_committed() {
 async fn an_object_whose_connection_is_reset_is_its_own_trouble() {
     let bench = Bench::of(3, 1).await;
     bench.fault_of(&[0], Fault::DropBefore);
-    bench.run(0).await;
+    bench.run_with(&["--retry-passes", "0"], 0).await;
     Whole::of(&bench.world, &bench.bucket).failed(&key(0), "Retry").check().await;
 }
 

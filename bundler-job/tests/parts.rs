@@ -90,7 +90,7 @@ async fn parts_of_an_archive_that_outgrows_its_manifest_grow() {
     ] {
         let bench = Bench::new(&world, bucket).await;
         let report = bench.bundle(limits, scratch_size).await.unwrap();
-        assert_eq!(report.receipt.archived, OBJECTS as u64);
+        assert_eq!(report.receipt.figures.archived, OBJECTS as u64);
         let parts = bench.parts();
         assert_eq!(parts[..2], [PLANNED; 2], "{bucket}: {parts:?}");
         // With limited room they wait for members to leave it.
@@ -107,7 +107,7 @@ async fn an_archive_ends_whatever_room_its_objects_and_its_parts_have() {
     for mib in [1, 7, 40, 64, 100, 130] {
         let bench = Bench::new(&world, &format!("room-of-{mib}")).await;
         let report = bench.bundle(limits, Some(mib * MIB)).await.unwrap();
-        assert_eq!(report.receipt.archived, OBJECTS as u64, "{mib} MiB");
+        assert_eq!(report.receipt.figures.archived, OBJECTS as u64, "{mib} MiB");
         // Three larger parts fit into a quarter of the room, or all have the planned size.
         let largest = (mib * MIB / 12).clamp(PLANNED, 20 * MIB);
         assert!(bench.parts().iter().all(|size| *size <= largest), "{mib} MiB: {:?}", bench.parts());

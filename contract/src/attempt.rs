@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use crate::address::S3Address;
-use crate::layout::{GroupName, Layout, LayoutError, MANIFEST_SUFFIX, RunName};
+use crate::layout::{GroupName, Layout, LayoutError, MANIFEST_SUFFIX, RunName, Stage};
 use crate::options::{ArchiveFormat, KeyLayout};
 
 /// Characters of an attempt: 8 × 5 bits, so two of the few attempts of one group never meet.
@@ -13,8 +13,6 @@ const ATTEMPT_LENGTH: usize = 8;
 const ATTEMPT_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// What the folder of a run's groups of existing manifests begins with.
 const RUN_FOLDER: &str = "run=";
-/// What the names of redo groups have after the run's name and a dot.
-const REDO: &str = "redo";
 
 /// One try at archiving a group. Nobody else ever writes under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,6 +64,11 @@ impl Group {
         }
     }
 
+    /// Whether it takes the place of other groups of its run.
+    pub fn is_redo(&self) -> bool {
+        self.own && matches!(self.name.stage_in(&self.run), Some((Stage::Redo(_), _)))
+    }
+
     /// What the key of its archives has between the source bucket and its name.
     fn folder(&self) -> String {
         if self.own { String::new() } else { format!("{RUN_FOLDER}{}/", self.run) }
@@ -75,13 +78,7 @@ impl Group {
 impl GroupName {
     /// Whether it is a name that a grouper of `run` gives: numbered, of a retry pass or of a redo.
     pub fn is_numbered_in(&self, run: &RunName) -> bool {
-        if self.pass_in(run).is_some() {
-            return true;
-        }
-        let redo = self.as_str().strip_prefix(run.as_str()).and_then(|rest| rest.strip_prefix('.')?.strip_prefix(REDO));
-        let Some((pass, number)) = redo.and_then(|redo| redo.split_once('.')) else { return false };
-        let counted = pass.parse::<u32>().is_ok_and(|n| n > 0 && n.to_string() == pass);
-        counted && format!("{run}.{number}").parse::<Self>().is_ok_and(|name| name.number_in(run).is_some())
+        self.stage_in(run).is_some()
     }
 }
 

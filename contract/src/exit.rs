@@ -23,6 +23,10 @@ pub enum ExitCode {
     Permission = 7,
     /// `verify` found something.
     Findings = 8,
+    /// More objects failed than `--max-failed` allows, or all of them.
+    TooManyFailed = 9,
+    /// archived + copied + failed + left out are not the rows of the inventory.
+    AccountingMismatch = 10,
     /// Ended by SIGINT.
     Interrupted = 130,
     /// Ended by SIGTERM.
@@ -31,7 +35,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code, in the order of the table in the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Done,
         Self::Unexpected,
         Self::Local,
@@ -41,6 +45,8 @@ impl ExitCode {
         Self::Usage,
         Self::Permission,
         Self::Findings,
+        Self::TooManyFailed,
+        Self::AccountingMismatch,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -62,6 +68,8 @@ impl ExitCode {
             Self::Usage => "usage, or the run's name is taken",
             Self::Permission => "permission denied",
             Self::Findings => "verify found something",
+            Self::TooManyFailed => "too many objects failed (`run --max-failed`), or all of them",
+            Self::AccountingMismatch => "archived + copied + failed + left out are not the rows of the inventory",
             Self::Interrupted => "ended by SIGINT",
             Self::Terminated => "ended by SIGTERM (bundle --queue drains and exits 0)",
         }
@@ -81,6 +89,6 @@ mod tests {
     #[test]
     fn the_codes_are_those_of_the_design() {
         let codes: Vec<u8> = ExitCode::ALL.iter().map(|code| code.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 130, 143]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130, 143]);
     }
 }

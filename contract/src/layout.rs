@@ -6,6 +6,7 @@
 //! <prefix>/groups/<run>/<run>.<number>.index                      group manifest     + .dlq dead letters
 //! <prefix>/runs/<run>.done.json                                   summary of the grouping
 //! <prefix>/runs/<run>.retry<pass>.done.json                       summary of a retry pass
+//! <prefix>/runs/<run>.redo<n>.done.json                           summary of a redo
 //! <prefix>/archives/<hash6>/<bucket>/<group>-<attempt>.tar        archive, .index beside it
 //! <prefix>/archives/<hash6>/<bucket>/run=<run>/<group>-…           the same of a group of an existing manifest
 //! <prefix>/objects/<hash6>/<bucket>/<key>~<hash8>                 copy of a large object, .metadata after it
@@ -17,8 +18,9 @@
 //! `b10000000` (8), so that names sort like their numbers ([`number_text`]).
 //!
 //! Groups are made in passes. Pass 0 is the run's own groups, made of the inventory: `<run>.<number>`. Pass n is made of
-//! the rows that pass n - 1 dead-lettered as [`Reason::Retry`](crate::Reason::Retry): `<run>.retry<n>.<number>`. Each has
-//! a summary of its own; claim, claimed options and all prefixes are those of the run.
+//! the rows that earlier passes dead-lettered for its reasons: `<run>.retry<n>.<number>`. Each has
+//! a summary of its own; claim, claimed options and all prefixes are those of the run. A redo archives chosen groups
+//! again: `<run>.redo<n>.<number>`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,6 +36,8 @@ use crate::row::MAX_KEY_BYTES;
 
 /// What the names of a retry pass have after the run's name and a dot.
 const RETRY: &str = "retry";
+/// What the names of a redo have after the run's name and a dot.
+const REDO: &str = "redo";
 /// Longest name of a run: it also names Kubernetes objects and SQS queues.
 const MAX_RUN_NAME: usize = 48;
 /// Longest name of a group: leaves room in 1,024 bytes for a prefix, a receipt's figures and every kind of key.
@@ -87,8 +91,40 @@ impl FromStr for RunName {
     }
 }
 
-/// A group's name, unique within its run: `<run>.<number>`, in a retry pass `<run>.retry<pass>.<number>`, or for a foreign
-/// manifest its stem and a hash of its address.
+/// Which grouping of a run made a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// 0 of the inventory or of existing manifests; n of the rows that the nth retry pass takes.
+    Pass(u32),
+    /// The nth time that chosen groups are archived again, from 1.
+    Redo(u32),
+}
+
+impl Stage {
+    /// The run's own groups.
+    pub const OWN: Self = Self::Pass(0);
+
+    /// The retry pass or, with 0, the run's own groups; nothing of a redo.
+    pub const fn pass(self) -> Option<u32> {
+        match self {
+            Self::Pass(pass) => Some(pass),
+            Self::Redo(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass(0) => f.write_str("pass 0"),
+            Self::Pass(pass) => write!(f, "retry pass {pass}"),
+            Self::Redo(redo) => write!(f, "redo {redo}"),
+        }
+    }
+}
+
+/// A group's name, unique within its run: `<run>.<number>`, in a retry pass `<run>.retry<pass>.<number>`, in a redo
+/// `<run>.redo<n>.<number>`, or for a foreign manifest its stem and a hash of its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GroupName(String);
@@ -101,11 +137,12 @@ impl GroupName {
 
     /// Group `number` of a pass over `run`, both counted from 0: pass 0 is [`GroupName::numbered`].
     pub fn retry(run: &RunName, pass: u32, number: u64) -> Self {
-        if pass == 0 {
-            Self::numbered(run, number)
-        } else {
-            Self(format!("{}.{}", pass_name(run, pass), number_text(number)))
-        }
+        Self::of_stage(run, Stage::Pass(pass), number)
+    }
+
+    /// Group `number`, counted from 0, of a stage of `run`.
+    pub fn of_stage(run: &RunName, stage: Stage, number: u64) -> Self {
+        Self(format!("{}.{}", stage_name(run, stage), number_text(number)))
     }
 
     /// Which group of `run` it is, where it is one that [`GroupName::numbered`] makes: not a retry's, nor a foreign one.
@@ -113,20 +150,29 @@ impl GroupName {
         self.pass_in(run).filter(|(pass, _)| *pass == 0).map(|(_, number)| number)
     }
 
-    /// The pass and number of a group of `run`, where it is one that [`GroupName::retry`] makes: not a foreign one, nor
-    /// one with its numbers written in another way.
+    /// The pass and number of a group of `run`, where it is one that [`GroupName::retry`] makes: not a redo's, nor a
+    /// foreign one, nor one with its numbers written in another way.
     pub fn pass_in(&self, run: &RunName) -> Option<(u32, u64)> {
+        let (stage, number) = self.stage_in(run)?;
+        Some((stage.pass()?, number))
+    }
+
+    /// The stage and number of a group of `run`, where it is one that [`GroupName::of_stage`] makes.
+    pub fn stage_in(&self, run: &RunName) -> Option<(Stage, u64)> {
         let rest = self.0.strip_prefix(run.as_str())?.strip_prefix('.')?;
-        let (pass, number) = match rest.strip_prefix(RETRY) {
-            Some(retry) => {
-                let (pass, number) = retry.split_once('.')?;
-                (pass.parse().ok()?, number)
-            }
-            None => (0, rest),
+        let (stage, number) = if let Some(retry) = rest.strip_prefix(RETRY) {
+            let (pass, number) = retry.split_once('.')?;
+            (Stage::Pass(pass.parse().ok()?), number)
+        } else if let Some(redo) = rest.strip_prefix(REDO) {
+            let (redo, number) = redo.split_once('.')?;
+            (Stage::Redo(redo.parse().ok()?), number)
+        } else {
+            (Stage::OWN, rest)
         };
         let number = parse_number(number)?;
-        // `retry0` and `retry01` are other names.
-        (Self::retry(run, pass, number) == *self).then_some((pass, number))
+        // `retry0`, `retry01` and `redo0` are other names.
+        let is_one = stage != Stage::Redo(0) && Self::of_stage(run, stage, number) == *self;
+        is_one.then_some((stage, number))
     }
 
     /// Whether [`GroupName::foreign`] may have made this name: its last part is 8 hex digits. Of the numbers only those of
@@ -236,18 +282,28 @@ impl Layout {
 
     /// The summary of a pass over the run; of pass 0 it is [`Layout::summary`].
     pub fn pass_summary(&self, run: &RunName, pass: u32) -> String {
-        format!("{}runs/{}.done.json", self.prefix, pass_name(run, pass))
+        self.stage_summary(run, Stage::Pass(pass))
     }
 
-    /// What the keys of the summaries of the run's retry passes begin with.
-    pub fn retry_summaries(&self, run: &RunName) -> String {
-        format!("{}runs/{run}.{RETRY}", self.prefix)
+    /// The summary of a stage of the run.
+    pub fn stage_summary(&self, run: &RunName, stage: Stage) -> String {
+        format!("{}runs/{}.done.json", self.prefix, stage_name(run, stage))
     }
 
-    /// The retry pass of `run` that a key is the summary of.
-    pub fn parse_retry_summary(&self, key: &str, run: &RunName) -> Option<u32> {
-        let pass = key.strip_prefix(&self.retry_summaries(run))?.split_once('.')?.0.parse().ok()?;
-        (pass > 0 && self.pass_summary(run, pass) == key).then_some(pass)
+    /// What the keys of the summaries of the run's retry passes and redos begin with.
+    pub fn stage_summaries(&self, run: &RunName) -> String {
+        format!("{}runs/{run}.re", self.prefix)
+    }
+
+    /// The retry pass or redo of `run` that a key is the summary of.
+    pub fn parse_stage_summary(&self, key: &str, run: &RunName) -> Option<Stage> {
+        let rest = key.strip_prefix(&format!("{}runs/{run}.", self.prefix))?.strip_suffix(".done.json")?;
+        let stage = match rest.strip_prefix(RETRY) {
+            Some(pass) => Stage::Pass(pass.parse().ok()?),
+            None => Stage::Redo(rest.strip_prefix(REDO)?.parse().ok()?),
+        };
+        let is_one = !matches!(stage, Stage::OWN | Stage::Redo(0)) && self.stage_summary(run, stage) == key;
+        is_one.then_some(stage)
     }
 
     /// What the keys of the run's group manifests begin with.
@@ -255,9 +311,9 @@ impl Layout {
         format!("{}groups/{run}/", self.prefix)
     }
 
-    /// What the keys of the group manifests of a pass begin with. Those of pass 0 share it with all other passes.
-    pub fn pass_groups(&self, run: &RunName, pass: u32) -> String {
-        format!("{}{}.", self.groups(run), pass_name(run, pass))
+    /// What the keys of the group manifests of a stage begin with. The run's own share it with all other stages.
+    pub fn stage_groups(&self, run: &RunName, stage: Stage) -> String {
+        format!("{}{}.", self.groups(run), stage_name(run, stage))
     }
 
     /// The group manifest of a group that the grouper made.
@@ -361,9 +417,13 @@ pub const MANIFEST_SUFFIX: &str = ".index";
 /// What follows the key of a group manifest in the key of its dead letters.
 pub const DEAD_LETTERS_SUFFIX: &str = ".dlq";
 
-/// What the names of a pass begin with, without a dot at the end.
-fn pass_name(run: &RunName, pass: u32) -> String {
-    if pass == 0 { run.to_string() } else { format!("{run}.{RETRY}{pass}") }
+/// What the names of a stage begin with, without a dot at the end.
+fn stage_name(run: &RunName, stage: Stage) -> String {
+    match stage {
+        Stage::Pass(0) => run.to_string(),
+        Stage::Pass(pass) => format!("{run}.{RETRY}{pass}"),
+        Stage::Redo(redo) => format!("{run}.{REDO}{redo}"),
+    }
 }
 
 /// A group's number in its name: six digits, or the letter of its length and all of its digits. Texts sort like numbers.
@@ -556,14 +616,35 @@ mod tests {
     }
 
     #[test]
+    fn a_redo_group_is_of_no_pass() {
+        let name = |text: &str| text.parse::<GroupName>().expect(text);
+        for (redo, number) in [(1, 0), (10, 999_999), (u32::MAX, 7)] {
+            let group = GroupName::of_stage(&run(), Stage::Redo(redo), number);
+            assert_eq!(group.stage_in(&run()), Some((Stage::Redo(redo), number)), "{group}");
+            assert_eq!((group.pass_in(&run()), group.number_in(&run())), (None, None));
+            let key = layout("p").group_manifest(&run(), &group);
+            assert_eq!(layout("p").parse_group_manifest(&key), Some((run(), group)));
+        }
+        assert_eq!(GroupName::of_stage(&run(), Stage::Redo(2), 7).as_str(), "logs-2026-11.redo2.000007");
+        assert_eq!(name("logs-2026-11.retry1.000000").stage_in(&run()), Some((Stage::Pass(1), 0)));
+        for other in ["redo0.000001", "redo01.000001", "redo.000001", "redo1.1", "redo1", "redo1.", "redo-1.000001"] {
+            assert_eq!(name(&format!("logs-2026-11.{other}")).stage_in(&run()), None, "{other}");
+        }
+    }
+
+    #[test]
     fn the_summary_of_a_pass_is_no_claim_and_no_other_passes() {
         let (layout, run) = (layout("arch/x"), run());
         assert_eq!(layout.pass_summary(&run, 0), layout.summary(&run));
-        assert_eq!(layout.pass_groups(&run, 0), "arch/x/groups/logs-2026-11/logs-2026-11.");
-        assert_eq!(layout.pass_groups(&run, 1), "arch/x/groups/logs-2026-11/logs-2026-11.retry1.");
+        assert_eq!(layout.stage_groups(&run, Stage::OWN), "arch/x/groups/logs-2026-11/logs-2026-11.");
+        assert_eq!(layout.stage_groups(&run, Stage::Pass(1)), "arch/x/groups/logs-2026-11/logs-2026-11.retry1.");
         assert_eq!(layout.pass_summary(&run, 2), "arch/x/runs/logs-2026-11.retry2.done.json");
         for pass in [1, 2, 10, u32::MAX] {
-            assert_eq!(layout.parse_retry_summary(&layout.pass_summary(&run, pass), &run), Some(pass));
+            for stage in [Stage::Pass(pass), Stage::Redo(pass)] {
+                let key = layout.stage_summary(&run, stage);
+                assert_eq!(layout.parse_stage_summary(&key, &run), Some(stage));
+                assert!(key.starts_with(&layout.stage_summaries(&run)), "{key}");
+            }
         }
         for other in [
             "",
@@ -574,9 +655,12 @@ mod tests {
             ".retry1.x.done",
             ".retryx.done",
             "-2.retry1.done",
+            ".redo0.done",
+            ".redo01.done",
+            ".redo1",
         ] {
             let key = format!("arch/x/runs/logs-2026-11{other}.json");
-            assert_eq!(layout.parse_retry_summary(&key, &run), None, "{key}");
+            assert_eq!(layout.parse_stage_summary(&key, &run), None, "{key}");
         }
     }
 

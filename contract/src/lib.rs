@@ -10,9 +10,11 @@
 //! [`exit`] how a process tells its end. Everything parses from untrusted bytes without panicking and without
 //! allocating more than a small multiple of its input.
 
+pub mod accounts;
 pub mod address;
 pub mod attempt;
 pub mod exit;
+pub mod figures;
 pub mod given;
 pub mod group_manifest;
 pub mod index;
@@ -26,15 +28,17 @@ pub mod record;
 pub mod row;
 pub mod size;
 
+pub use accounts::{Accounts, Counted};
 pub use address::S3Address;
 pub use attempt::{Attempt, Group};
 pub use exit::ExitCode;
+pub use figures::Figures;
 pub use given::GivenManifests;
-pub use layout::{GroupName, Layout, RunName};
+pub use layout::{GroupName, Layout, RunName, Stage};
 pub use options::{ArchiveFormat, ArchiveOptions, GroupOptions, KeyLayout, SelectOptions};
 pub use queue_url::QueueUrl;
 pub use reason::{LeftOut, Reason};
 pub use receipt::Receipt;
-pub use record::{InventoryRef, RunClaim, RunSummary};
+pub use record::{InventoryRef, Replaced, RunClaim, RunSummary};
 pub use row::{Row, RowDigest, RowRef};
 pub use size::ByteSize;

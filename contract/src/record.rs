@@ -7,13 +7,16 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
 use crate::address::S3Address;
-use crate::layout::RunName;
+use crate::figures::sum;
+use crate::layout::{GroupName, RunName, Stage};
 use crate::options::{ArchiveOptions, GroupOptions, SelectOptions};
-use crate::reason::LeftOut;
+use crate::reason::{LeftOut, Reason};
 use crate::row::RowDigest;
 
 /// The format of records, catalogs and manifests that this release writes.
 pub const FORMAT: u32 = 1;
+/// The format of what a reader of format 1 would count wrong: retry passes of other reasons than Retry, and redos.
+pub const FORMAT_2: u32 = 2;
 
 /// Why a record cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +25,7 @@ pub enum RecordError {
     #[error("it is not the record it should be: {0}")]
     Json(#[from] serde_json::Error),
     /// From a release that writes another format.
-    #[error("its format is {0}; this release reads format {FORMAT}")]
+    #[error("its format is {0}; this release reads up to format {FORMAT_2}")]
     Format(u32),
 }
 
@@ -102,17 +105,38 @@ impl RunClaim {
     }
 }
 
+/// A group whose place the groups of a redo take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replaced {
+    /// The group.
+    pub group: GroupName,
+    /// The last part of its receipt's key; empty if it had none, or several.
+    pub receipt: String,
+    /// Rows of its manifest.
+    pub rows: u64,
+    /// Digest of those rows.
+    pub digest: RowDigest,
+    /// Its rows that retry passes took before the redo, by the reason for which they had failed: they are in no group of
+    /// the redo.
+    pub taken: BTreeMap<Reason, u64>,
+}
+
 /// What the grouper made of the inventory. The same inventory and options give the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSummary {
-    /// 1.
+    /// 1; 2 of a redo, and of a retry pass of other reasons than Retry alone.
     pub format: u32,
     /// The run.
     pub run: RunName,
-    /// The retry pass; 0 and left out where it is the run's own summary.
-    #[serde(default, skip_serializing_if = "is_own")]
+    /// The retry pass; 0 and left out if it is the run's own summary. Of a redo the last pass that was planned before it:
+    /// the next one takes what the redo leaves.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub pass: u32,
+    /// The redo, from 1; 0 and left out of every other summary.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub redo: u32,
     /// Group manifests written.
     pub groups: u64,
     /// Rows in them.
@@ -126,6 +150,15 @@ pub struct RunSummary {
     pub left_out: BTreeMap<LeftOut, u64>,
     /// Digest of the rows in groups.
     pub digest: RowDigest,
+    /// The reasons of a retry pass, in order. Left out if it is Retry alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// Rows of a retry pass by the reason for which they had failed. Left out as `reasons`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rows_by_reason: BTreeMap<Reason, u64>,
+    /// The groups whose place a redo takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<Replaced>,
 }
 
 impl RunSummary {
@@ -140,24 +173,62 @@ impl RunSummary {
             format: FORMAT,
             run,
             pass,
+            redo: 0,
             groups: 0,
             objects: 0,
             bytes: 0,
             rows: 0,
             left_out: BTreeMap::new(),
             digest: RowDigest::default(),
+            reasons: Vec::new(),
+            rows_by_reason: BTreeMap::new(),
+            replaces: Vec::new(),
         }
+    }
+
+    /// Which groups it is the summary of.
+    pub const fn stage(&self) -> Stage {
+        if self.redo > 0 { Stage::Redo(self.redo) } else { Stage::Pass(self.pass) }
+    }
+
+    /// The reasons for which the rows of this retry pass had failed; none of the run's own groups and of redos.
+    pub fn retried_reasons(&self) -> &[Reason] {
+        match self.stage() {
+            Stage::OWN | Stage::Redo(_) => &[],
+            Stage::Pass(_) if self.reasons.is_empty() => &[Reason::Retry],
+            Stage::Pass(_) => &self.reasons,
+        }
+    }
+
+    /// The rows of this retry pass, by the reason for which they had failed.
+    pub fn retried_rows(&self) -> BTreeMap<Reason, u64> {
+        if self.retried_reasons() == [Reason::Retry] {
+            return [(Reason::Retry, self.objects)].into();
+        }
+        self.rows_by_reason.clone()
+    }
+
+    /// The first so many of these rows, reason by reason in the order of the list: what is known of the reasons while the
+    /// pass is not whole.
+    pub fn first_retried_rows(&self, rows: u64) -> BTreeMap<Reason, u64> {
+        let mut left = rows;
+        let of_reason = |(reason, count): (Reason, u64)| {
+            let taken = count.min(left);
+            left -= taken;
+            (taken > 0).then_some((reason, taken))
+        };
+        self.retried_rows().into_iter().filter_map(of_reason).collect()
     }
 
     /// Rows in no group, for any reason.
     pub fn left_out_rows(&self) -> u64 {
-        self.left_out.values().fold(0, |sum, n| sum.saturating_add(*n))
+        sum(self.left_out.values())
     }
 
     /// Reads a summary.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let summary: Self = serde_json::from_slice(bytes)?;
-        if summary.format == FORMAT { Ok(summary) } else { Err(RecordError::Format(summary.format)) }
+        if matches!(summary.format, FORMAT | FORMAT_2) { Ok(summary) } else { Err(RecordError::Format(summary.format)) }
     }
 
     /// The bytes to put.
@@ -167,8 +238,8 @@ impl RunSummary {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-const fn is_own(pass: &u32) -> bool {
-    *pass == 0
+const fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 fn to_json(record: &impl Serialize) -> Vec<u8> {
@@ -217,8 +288,40 @@ mod tests {
         assert!(!text.contains("pass"), "the run's own summary has the bytes that it always had: {text}");
         let pass = RunSummary { pass: 2, ..summary.clone() };
         assert_eq!(RunSummary::parse(&pass.to_json()).expect("reads back"), pass);
-        summary.format = 2;
-        assert!(matches!(RunSummary::parse(&summary.to_json()), Err(RecordError::Format(2))));
+        summary.format = 3;
+        assert!(matches!(RunSummary::parse(&summary.to_json()), Err(RecordError::Format(3))));
         assert!(RunSummary::parse(b"{}").is_err());
+    }
+
+    #[test]
+    fn the_rows_of_a_retry_pass_are_told_by_reason() {
+        let run: RunName = "r".parse().expect("a name");
+        let of_retry = RunSummary { objects: 5, ..RunSummary::of_pass(run.clone(), 1) };
+        assert_eq!(of_retry.retried_reasons(), [Reason::Retry]);
+        assert_eq!(of_retry.first_retried_rows(9), [(Reason::Retry, 5)].into());
+        assert_eq!(of_retry.first_retried_rows(2), [(Reason::Retry, 2)].into());
+        let of_two = RunSummary {
+            format: FORMAT_2,
+            reasons: vec![Reason::Retry, Reason::AccessDenied],
+            rows_by_reason: [(Reason::Retry, 2), (Reason::AccessDenied, 3)].into(),
+            ..of_retry
+        };
+        assert_eq!(of_two.first_retried_rows(3), [(Reason::Retry, 2), (Reason::AccessDenied, 1)].into());
+        assert_eq!(RunSummary::parse(&of_two.to_json()).expect("reads back"), of_two);
+        assert!(RunSummary { objects: 5, ..RunSummary::empty(run.clone()) }.retried_reasons().is_empty());
+        let redo = RunSummary {
+            format: FORMAT_2,
+            redo: 1,
+            replaces: vec![Replaced {
+                group: "r.000000".parse().expect("a name"),
+                receipt: "r.000000~a1~c0~f1~b1~Retry1".to_owned(),
+                rows: 2,
+                digest: RowDigest::default(),
+                taken: [(Reason::Retry, 1)].into(),
+            }],
+            ..RunSummary::of_pass(run, 2)
+        };
+        assert_eq!((redo.stage(), redo.retried_reasons().len()), (Stage::Redo(1), 0));
+        assert_eq!(RunSummary::parse(&redo.to_json()).expect("reads back"), redo);
     }
 }

@@ -8,68 +8,21 @@
 //! Groups are counted by name and not by number: a receipt stands for its own group only, and two receipts of one group
 //! are a defect to report, never summed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use s3bundler_contract::layout::GroupName;
-use s3bundler_contract::{Reason, Receipt, RunName};
+use s3bundler_contract::{Accounts, Figures, Receipt, RunName, RunSummary, Stage};
 
-/// Sums over receipts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// Groups.
-    pub groups: u64,
-    /// Objects in archives.
-    pub archived: u64,
-    /// Objects copied by the server.
-    pub copied: u64,
-    /// Bytes of the archived objects.
-    pub archived_bytes: u64,
-    /// Bytes of the copied objects.
-    pub copied_bytes: u64,
-    /// Bytes of the failed objects, by the inventory.
-    pub failed_bytes: u64,
-    /// Failed objects by reason.
-    pub failed: BTreeMap<Reason, u64>,
-    /// One more than the highest number of these groups: with `groups` as many, none is missing.
-    pub beyond: u64,
-}
-
-impl Sums {
-    fn add(&mut self, receipt: &Receipt, number: u64) {
-        self.groups += 1;
-        self.beyond = self.beyond.max(number.saturating_add(1));
-        self.archived = self.archived.saturating_add(receipt.archived);
-        self.copied = self.copied.saturating_add(receipt.copied);
-        self.archived_bytes = self.archived_bytes.saturating_add(receipt.archived_bytes);
-        self.copied_bytes = self.copied_bytes.saturating_add(receipt.copied_bytes);
-        self.failed_bytes = self.failed_bytes.saturating_add(receipt.failed_bytes);
-        for (reason, count) in &receipt.failed {
-            let sum = self.failed.entry(*reason).or_default();
-            *sum = sum.saturating_add(*count);
-        }
-    }
-
-    /// Failed objects, for any reason.
-    pub fn failed_objects(&self) -> u64 {
-        self.failed.values().fold(0, |sum, n| sum.saturating_add(*n))
-    }
-
-    /// Objects that may be had in another pass.
-    pub fn retryable(&self) -> u64 {
-        self.failed.get(&Reason::Retry).copied().unwrap_or(0)
-    }
-
-    /// Rows of all these groups.
-    pub fn rows(&self) -> u64 {
-        self.archived.saturating_add(self.copied).saturating_add(self.failed_objects())
-    }
-}
+/// What the groups of a stage add up to.
+pub use s3bundler_contract::accounts::Counted as Sums;
 
 /// What a run has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// By pass: 0 is the inventory's own groups, n the nth retry's.
-    pub passes: BTreeMap<u32, Sums>,
+    /// By stage: the inventory's own groups, retry passes, redos. Groups that a redo replaced are left out.
+    pub stages: BTreeMap<Stage, Sums>,
+    /// The summaries by which they were counted.
+    pub accounts: Accounts,
     /// Names that should not be there, at most [`DEFECTS`] of them.
     pub defects: Vec<String>,
 }
@@ -80,37 +33,42 @@ const DEFECTS: usize = 10;
 impl Counted {
     /// The sums of a pass.
     pub fn pass(&self, pass: u32) -> Sums {
-        self.passes.get(&pass).cloned().unwrap_or_default()
+        self.stages.get(&Stage::Pass(pass)).cloned().unwrap_or_default()
     }
 
-    /// What became of the objects in the end: rows that a retry took up again failed only for the time being.
-    pub fn outcome(&self) -> Sums {
-        let mut outcome = Sums::default();
-        for sums in self.passes.values() {
-            outcome.groups += sums.groups;
-            outcome.archived = outcome.archived.saturating_add(sums.archived);
-            outcome.copied = outcome.copied.saturating_add(sums.copied);
-            outcome.archived_bytes = outcome.archived_bytes.saturating_add(sums.archived_bytes);
-            outcome.copied_bytes = outcome.copied_bytes.saturating_add(sums.copied_bytes);
-            for (reason, count) in &sums.failed {
-                let sum = outcome.failed.entry(*reason).or_default();
-                *sum = sum.saturating_add(*count);
-            }
-        }
-        let (mut retried, mut retried_bytes) = (0_u64, 0_u64);
-        for (_, sums) in self.passes.range(1..) {
-            retried = retried.saturating_add(sums.rows());
-            let bytes = sums.archived_bytes.saturating_add(sums.copied_bytes).saturating_add(sums.failed_bytes);
-            retried_bytes = retried_bytes.saturating_add(bytes);
-        }
-        let failed_bytes = self.passes.values().fold(0_u64, |sum, it| sum.saturating_add(it.failed_bytes));
-        // A retried object may have another size by now.
-        outcome.failed_bytes = failed_bytes.saturating_sub(retried_bytes);
-        if let Some(retry) = outcome.failed.get_mut(&Reason::Retry) {
-            *retry = retry.saturating_sub(retried);
-        }
-        outcome.failed.retain(|_, count| *count > 0);
-        outcome
+    /// What became of the objects in the end: rows that a retry took up again failed only for the time being, and rows of a
+    /// group that a redo replaced are what the redo made of them.
+    pub fn outcome(&self) -> Figures {
+        self.accounts.outcome(&self.stages)
+    }
+
+    /// Groups of all stages.
+    pub fn groups(&self) -> u64 {
+        self.stages.values().fold(0, |sum, counted| sum.saturating_add(counted.groups))
+    }
+
+    /// Whether every group of a pass has a receipt or is replaced by a redo, and every redo has all of its receipts.
+    pub fn is_whole(&self, summary: &RunSummary) -> bool {
+        let mut accounts = self.accounts.clone();
+        accounts.insert(summary.clone());
+        let redos = self.redos().map(Stage::Redo);
+        std::iter::once(summary.stage()).chain(redos).all(|stage| accounts.is_whole(stage, &self.stages))
+    }
+
+    /// Groups of a pass, of `total`, that have a receipt or are replaced by a redo.
+    pub fn committed(&self, run: &RunName, pass: u32, total: u64) -> u64 {
+        let replaced = self.accounts.replaced_of(run, Stage::Pass(pass), total);
+        self.pass(pass).groups.saturating_add(replaced)
+    }
+
+    /// The redos of which there is a receipt or a summary.
+    pub fn redos(&self) -> impl Iterator<Item = u32> {
+        let known = self.accounts.summaries().map(|summary| summary.redo);
+        let seen = self.stages.keys().map(|stage| match stage {
+            Stage::Redo(redo) => *redo,
+            Stage::Pass(_) => 0,
+        });
+        known.chain(seen).filter(|redo| *redo > 0).collect::<BTreeSet<_>>().into_iter()
     }
 
     fn defect(&mut self, name: &str) {
@@ -142,9 +100,14 @@ pub struct Count {
 impl Count {
     /// Nothing counted yet.
     pub fn new(run: RunName) -> Self {
+        Self::by(run, Accounts::default())
+    }
+
+    /// Nothing counted yet, where these summaries say which groups count.
+    pub fn by(run: RunName, accounts: Accounts) -> Self {
         Self {
             run,
-            settled: Counted::default(),
+            settled: Counted { accounts, ..Counted::default() },
             next: 0,
             last: None,
             sweep: Counted::default(),
@@ -168,15 +131,34 @@ impl Count {
         }
     }
 
+    /// Takes in the summaries that are there now. If other groups count than before, the count begins anew.
+    pub fn know(&mut self, accounts: Accounts) {
+        if self.settled.accounts.replaced() == accounts.replaced() {
+            self.settled.accounts = accounts;
+        } else {
+            *self = Self::by(self.run.clone(), accounts);
+        }
+    }
+
+    /// The summaries by which it counts.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.settled.accounts
+    }
+
+    /// Forgets what was counted: a receipt may have been deleted by hand.
+    pub fn begin_anew(&mut self) {
+        *self = Self::by(self.run.clone(), self.settled.accounts.clone());
+    }
+
     /// What the sweep has come to.
     pub fn counted(&self) -> &Counted {
         &self.sweep
     }
 
     fn name(&mut self, name: &str) {
-        let receipt = Receipt::parse(name).ok();
-        let known = receipt.and_then(|receipt| Some((receipt.group.pass_in(&self.run)?, receipt)));
-        let Some(((pass, number), receipt)) = known else {
+        let receipt = Receipt::parse(name).ok().filter(|receipt| receipt.is_consistent(&self.run));
+        let known = receipt.and_then(|receipt| Some((receipt.group.stage_in(&self.run)?, receipt)));
+        let Some(((stage, number), receipt)) = known else {
             self.sweep.defect(name);
             self.contiguous = false;
             return;
@@ -187,10 +169,15 @@ impl Count {
             self.contiguous = false;
             return;
         }
-        self.sweep.passes.entry(pass).or_default().add(&receipt, number);
+        let counts = !self.sweep.accounts.is_replaced(&receipt.group);
+        if counts {
+            self.sweep.stages.entry(stage).or_default().add(number, &receipt.figures);
+        }
         self.contiguous &= receipt.group.number_in(&self.run) == Some(self.next);
         if self.contiguous {
-            self.settled.passes.entry(pass).or_default().add(&receipt, number);
+            if counts {
+                self.settled.stages.entry(stage).or_default().add(number, &receipt.figures);
+            }
             self.next += 1;
             self.last = Some(name.to_owned());
         }
@@ -200,6 +187,8 @@ impl Count {
 
 #[cfg(test)]
 mod tests {
+    use s3bundler_contract::Reason;
+
     use super::*;
 
     fn run() -> RunName {
@@ -236,9 +225,9 @@ mod tests {
     #[test]
     fn receipts_add_up() {
         let sums = count(&names(0..3)).pass(0);
-        assert_eq!((sums.groups, sums.archived, sums.copied, sums.rows()), (3, 6, 3, 12));
-        assert_eq!((sums.archived_bytes, sums.copied_bytes, sums.failed_bytes), (60, 15, 9));
-        assert_eq!(sums.failed, [(Reason::NoSuchKey, 3)].into());
+        assert_eq!((sums.groups, sums.figures.archived, sums.figures.copied, sums.figures.rows()), (3, 6, 3, 12));
+        assert_eq!((sums.figures.archived_bytes, sums.figures.copied_bytes, sums.figures.failed_bytes), (60, 15, 9));
+        assert_eq!(sums.figures.failed, [(Reason::NoSuchKey, 3)].into());
     }
 
     #[test]
@@ -277,7 +266,7 @@ mod tests {
     fn foreign_names_are_defects() {
         let shown = ["nonsense", "r.000000", "q.000000~a1~c0~f0~b1", "r.retry0.000000~a1~c0~f0~b1", "r.x~a1~c0~f0~b1"];
         let counted = count(&shown.map(str::to_owned));
-        assert_eq!((counted.passes.len(), counted.defects.len()), (0, shown.len()));
+        assert_eq!((counted.stages.len(), counted.defects.len()), (0, shown.len()));
     }
 
     #[test]
@@ -292,12 +281,53 @@ mod tests {
         assert_eq!((outcome.archived, outcome.copied, outcome.failed_objects()), (3, 1, 1));
         assert_eq!((outcome.archived_bytes, outcome.copied_bytes, outcome.failed_bytes), (30, 10, 10));
         assert_eq!(outcome.failed, [(Reason::NoSuchKey, 1)].into());
-        assert_eq!(counted.pass(1).retryable(), 1);
+        assert_eq!(counted.pass(1).figures.failed_for(Reason::Retry), 1);
+    }
+
+    #[test]
+    fn a_redo_counts_in_place_of_the_groups_that_it_replaces_once_its_summary_is_known() {
+        let replaced = s3bundler_contract::Replaced {
+            group: "r.000001".parse().expect("a name"),
+            receipt: String::new(),
+            rows: 4,
+            digest: s3bundler_contract::RowDigest::default(),
+            taken: BTreeMap::new(),
+        };
+        let own = RunSummary { groups: 3, objects: 12, rows: 12, ..RunSummary::empty(run()) };
+        let redo = RunSummary { redo: 1, groups: 1, objects: 4, replaces: vec![replaced], ..RunSummary::empty(run()) };
+        let mut shown = names(0..3);
+        let mut incremental = Count::by(run(), Accounts::of([own.clone()]));
+        let mut sweep = |shown: &[String], accounts: Option<Accounts>| {
+            if let Some(accounts) = accounts {
+                incremental.know(accounts);
+            }
+            let after = incremental.begin().map(str::to_owned);
+            let listed = shown.iter().filter(|name| after.as_ref().is_none_or(|after| *name > after));
+            incremental.page(listed.map(String::as_str));
+            incremental.counted().clone()
+        };
+        assert!(sweep(&shown, None).is_whole(&own));
+        shown.push("r.redo1.000000~redo~a4~c0~f0~b40".to_owned());
+        let unknown = sweep(&shown, None);
+        assert_eq!((unknown.redos().collect::<Vec<_>>(), unknown.is_whole(&own)), (vec![1], false));
+        let known = sweep(&shown, Some(Accounts::of([own.clone(), redo.clone()])));
+        let outcome = known.outcome();
+        assert_eq!((outcome.archived, outcome.copied, outcome.failed_objects()), (8, 2, 2));
+        assert_eq!((known.is_whole(&own), known.committed(&run(), 0, 3)), (true, 3));
+        // The receipt of the replaced group is not needed.
+        shown.remove(1);
+        let mut fresh = Count::by(run(), Accounts::of([own.clone(), redo]));
+        fresh.begin();
+        fresh.page(shown.iter().map(String::as_str));
+        assert_eq!((fresh.counted().is_whole(&own), fresh.counted().outcome()), (true, outcome));
+        // The field and the name have to agree.
+        let strange = ["r.redo1.000000~a4~c0~f0~b40", "r.000000~redo~a4~c0~f0~b40"].map(str::to_owned);
+        assert_eq!(count(&strange).defects, strange);
     }
 
     #[test]
     fn fifty_thousand_receipts_are_counted() {
         let counted = count(&names(0..50_000));
-        assert_eq!((counted.pass(0).groups, counted.pass(0).rows()), (50_000, 200_000));
+        assert_eq!((counted.pass(0).groups, counted.pass(0).figures.rows()), (50_000, 200_000));
     }
 }

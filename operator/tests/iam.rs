@@ -72,7 +72,8 @@ async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws
     let summary = RunSummary { groups: 1, ..RunSummary::of_pass(run.clone(), 0) };
     client::put_object(root, VAULT, &layout.summary(&run), summary.to_json()).await.unwrap();
     assert_eq!(store.summary(VAULT, layout.summary(&run)).await.unwrap(), Some(summary));
-    let receipt = Receipt { archived: 5, ..Receipt::empty("logs.000000".parse().unwrap()) };
+    let mut receipt = Receipt::empty("logs.000000".parse().unwrap());
+    receipt.figures.archived = 5;
     client::put_object(root, VAULT, &receipt.key(&layout, &run), "").await.unwrap();
     let mut count = Count::new(run.clone());
     store.count(VAULT, &layout, &run, &mut count).await.unwrap();

@@ -57,19 +57,22 @@ async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
 
 fn receipt(run: &RunName, number: u64) -> Receipt {
     let mut receipt = Receipt::empty(GroupName::numbered(run, number));
-    (receipt.archived, receipt.copied, receipt.archived_bytes) = (number % 7, 1, number);
-    receipt.failed = [(Reason::NoSuchKey, 2)].into();
+    let figures = &mut receipt.figures;
+    (figures.archived, figures.copied, figures.archived_bytes) = (number % 7, 1, number);
+    figures.failed = [(Reason::NoSuchKey, 2)].into();
     receipt
 }
 
 /// What receipts up to a number come to, by arithmetic.
 fn sums(run: &RunName, receipts: u64) -> Sums {
-    let mut sums = Sums { groups: receipts, beyond: receipts, copied: receipts, ..Sums::default() };
+    let mut sums = Sums { groups: receipts, beyond: receipts, ..Sums::default() };
+    let figures = &mut sums.figures;
+    figures.copied = receipts;
     for receipt in (0..receipts).map(|number| receipt(run, number)) {
-        sums.archived += receipt.archived;
-        sums.archived_bytes += receipt.archived_bytes;
+        figures.archived += receipt.figures.archived;
+        figures.archived_bytes += receipt.figures.archived_bytes;
     }
-    sums.failed = [(Reason::NoSuchKey, 2 * receipts)].into();
+    figures.failed = [(Reason::NoSuchKey, 2 * receipts)].into();
     sums
 }
 

@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use clap::Args;
 use s3bundler_contract::address::AddressError;
-use s3bundler_contract::{ByteSize, RunName, S3Address};
+use s3bundler_contract::{ByteSize, GroupName, Reason, RunName, S3Address};
 
+use super::max_failed::MaxFailed;
 use super::{ArchiveArgs, DestinationArgs, GroupingArgs, OriginArgs, WorkArgs};
 
 /// `s3bundler run`.
@@ -32,9 +33,54 @@ pub struct RunArgs {
     /// With how much.
     #[command(flatten)]
     pub work: WorkArgs,
+    /// Maximum number of passes over the rows that failed, once all groups are archived. Each pass takes the rows that failed for
+    /// one of --retry-reasons; there is none if no row did. Passes that an earlier start planned are finished, and do not count.
+    /// Default: 2. 0 is none.
+    #[arg(
+        long,
+        env = "S3BUNDLER_RETRY_PASSES",
+        value_name = "N",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(0..=10),
+        help_heading = "Failures"
+    )]
+    pub retry_passes: u32,
+    /// Which failed rows.
+    #[command(flatten)]
+    pub retry: RetryArgs,
+    /// Number of failed objects, or percentage of the objects in groups, above which the run ends with exit code 9. The
+    /// archives stay, and the same command resumes the run. Default: the run ends so if all objects failed. Example: 100, or
+    /// 0.5%.
+    #[arg(long, env = "S3BUNDLER_MAX_FAILED", value_name = "N|N%", help_heading = "Failures")]
+    pub max_failed: Option<MaxFailed>,
 }
 
-/// What a retry pass takes from the run's claim, by the ids of the options that would say it again.
+/// Which failed rows a retry pass takes.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Reasons of the failed rows that a retry pass takes, comma-separated: rows of these reasons from all earlier passes that
+    /// no later pass took. Default: Retry, for objects that were throttled or whose server failed. Example: Retry,AccessDenied
+    /// after a permission was granted.
+    #[arg(
+        long,
+        env = "S3BUNDLER_RETRY_REASONS",
+        value_name = "REASONS",
+        value_delimiter = ',',
+        default_value = "Retry",
+        help_heading = "Failures"
+    )]
+    pub retry_reasons: Vec<Reason>,
+}
+
+impl RetryArgs {
+    /// The reasons, in order and without doubles.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let reasons: std::collections::BTreeSet<_> = self.retry_reasons.iter().copied().collect();
+        reasons.into_iter().collect()
+    }
+}
+
+/// What a retry pass or a redo takes from the run's claim, by the ids of the options that would say it again.
 const CLAIMED: [&str; 16] = [
     "inventory",
     "manifests",
@@ -56,7 +102,7 @@ const CLAIMED: [&str; 16] = [
 
 /// `s3bundler group`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests", "retry_pass"]))]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests", "retry_pass", "redo"]))]
 pub struct GroupArgs {
     /// Which rows.
     #[command(flatten)]
@@ -64,8 +110,8 @@ pub struct GroupArgs {
     /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
     pub name: RunName,
-    /// Instead of an inventory's rows, group those that the pass before dead-lettered with reason Retry: pass 1 those of
-    /// the run's own groups, pass 2 those of pass 1. That pass has to be whole. Everything else is in the run's claim.
+    /// Instead of an inventory's rows, group those that earlier passes dead-lettered for one of --retry-reasons: pass 1 those
+    /// of the run's own groups, pass 2 those of pass 1. That pass has to be whole. Everything else is in the run's claim.
     #[arg(
         long,
         env = "S3BUNDLER_RETRY_PASS",
@@ -74,6 +120,24 @@ pub struct GroupArgs {
         conflicts_with_all = CLAIMED
     )]
     pub retry_pass: Option<u32>,
+    /// Which failed rows.
+    #[command(flatten)]
+    pub retry: RetryArgs,
+    /// Archive the groups named by --groups again, because what is archived of them is damaged or wrong. Redos of a run are
+    /// numbered from 1. Every count of the run uses the new groups in place of the old ones, whose catalogs and archives stay.
+    /// The sources must still exist.
+    #[arg(
+        long,
+        env = "S3BUNDLER_REDO",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        requires = "groups",
+        conflicts_with_all = CLAIMED
+    )]
+    pub redo: Option<u32>,
+    /// Groups to archive again with --redo, comma-separated, as `s3bundler verify` names them. Example: logs.000007.
+    #[arg(long, env = "S3BUNDLER_REDO_GROUPS", value_name = "GROUPS", value_delimiter = ',', requires = "redo")]
+    pub groups: Vec<GroupName>,
     /// Which rows, and where groups end.
     #[command(flatten)]
     pub grouping: GroupingArgs,

@@ -4,6 +4,7 @@
 mod archive;
 mod commands;
 mod destination;
+mod max_failed;
 mod requests;
 mod rows;
 
@@ -11,8 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bundler_contract::S3Address;
 
 pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
-pub use commands::{AddressOrStdin, BundleArgs, GroupArgs, RunArgs, SubmitArgs, VerifyArgs};
+pub use commands::{AddressOrStdin, BundleArgs, GroupArgs, RetryArgs, RunArgs, SubmitArgs, VerifyArgs};
 pub use destination::{Destination, DestinationArgs};
+pub use max_failed::MaxFailed;
 pub use requests::{EncryptionType, RequestArgs, RequestPayer};
 pub use rows::{GlacierObjects, GroupingArgs, OriginArgs, Versions};
 
@@ -34,9 +36,12 @@ Examples:
     s3bundler bundle --destination … --queue https://sqs.…/groups
   Try once more what failed and is worth it, when all groups are archived:
     s3bundler group --retry-pass 1 --destination … --name … --queue https://sqs.…/groups
+  Archive a damaged group again while its sources exist:
+    s3bundler group --redo 1 --groups logs-2026-11.000007 --destination … --name … --queue https://sqs.…/groups
 
 Exit codes: 0 done, 1 unexpected, 2 disk or memory, 3 unreadable inventory or manifest, 4 upload, 5 download,
-6 usage or name taken, 7 permission, 8 verify found something, 130 SIGINT, 143 SIGTERM.")]
+6 usage or name taken, 7 permission, 8 verify found something, 9 too many failed, 10 figures that do not add
+up, 130 SIGINT, 143 SIGTERM.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

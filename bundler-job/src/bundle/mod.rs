@@ -210,6 +210,7 @@ impl Bundler {
                 archive: None,
                 storage_class: options.storage_class.clone(),
                 program: concat!("s3bundler ", env!("CARGO_PKG_VERSION")).to_owned(),
+                redo: group.is_redo(),
             };
             let attempted = tokio::select! {
                 attempted = self.attempt(manifest, &rows, &outline, &copier, &upload, record, &scope, number) => attempted,

@@ -23,7 +23,7 @@ pub enum CatalogError {
         problem: String,
     },
     /// Of a format that a later release writes.
-    #[error("the catalog's format is {0}; this release reads format 1")]
+    #[error("the catalog's format is {0}; this release reads formats 1 and 2")]
     Format(String),
     /// An entry of the file's metadata that is missing or is not what it should be.
     #[error("the catalog's file metadata {key} {problem}")]

@@ -123,6 +123,9 @@ pub struct GroupRecord {
     pub storage_class: String,
     /// Version of the program that wrote it.
     pub program: String,
+    /// Whether the group takes the place of others: then the catalog has format 2, because a reader of format 1 would count
+    /// those as well.
+    pub redo: bool,
 }
 
 /// What the packer wrote.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use s3bundler_contract::attempt::run_folder;
 use s3bundler_contract::group_manifest::COLUMNS_METADATA;
 use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
-use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address};
+use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address, Stage};
 
 use super::{CatalogError, Committed, Derived, DerivedFile, GroupRecord, derive};
 use crate::args::Destination;
@@ -87,6 +87,13 @@ impl GroupRecord {
         if (&of.run, &of.name) != (run, group) {
             return Some(format!("it was made of the group manifest {manifest}"));
         }
+        let redo = matches!(group.stage_in(run), Some((Stage::Redo(_), _)));
+        if redo != self.redo {
+            return Some(format!(
+                "it is of format {}",
+                if self.redo { "2, and not of a redo" } else { "1, and of a redo" }
+            ));
+        }
         let archive = self.archive.as_ref()?;
         let file = archive.key.rsplit('/').next().unwrap_or_default();
         let stem = format!("{group}-{}.", self.attempt);
@@ -153,7 +160,7 @@ pub(crate) async fn publish_derived(
         };
         put_file(s3, &publication.dead_letters(), dead_letters, &put).await?;
     }
-    let receipt = derived.totals.receipt(group.clone());
+    let receipt = derived.totals.receipt(run, group.clone());
     let put = Put { storage_class: Some(StorageClass::Standard.as_str()), ..Put::default() };
     s3.put(&destination.address(receipt.key(&destination.layout, run)), PutBody::Bytes(Bytes::new()), &put).await?;
     Ok(receipt)
@@ -183,6 +190,7 @@ mod tests {
                 archive: Some(ArchiveRecord { key: archive.to_owned(), size: 1, crc64nvme: 1 }),
                 storage_class: "STANDARD".to_owned(),
                 program: String::new(),
+                redo: false,
             };
             record.difference(&destination, &run, group)
         };

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use parquet::file::metadata::KeyValue;
-use s3bundler_contract::Reason;
-use s3bundler_contract::record::FORMAT;
+use s3bundler_contract::record::{FORMAT, FORMAT_2};
+use s3bundler_contract::{Figures, Reason};
 
 use super::{ArchiveRecord, CatalogError, GroupRecord, Totals, crc64nvme_from_base64, crc64nvme_to_base64};
 
@@ -15,7 +15,7 @@ const FAILED: &str = "failed.";
 /// As it is written.
 pub(super) fn to_file_metadata(record: &GroupRecord, totals: &Totals) -> Vec<KeyValue> {
     let mut entries = vec![
-        ("format", FORMAT.to_string()),
+        ("format", if record.redo { FORMAT_2 } else { FORMAT }.to_string()),
         ("program", record.program.clone()),
         ("attempt", record.attempt.clone()),
         ("manifest.bucket", record.manifest_bucket.clone()),
@@ -29,13 +29,13 @@ pub(super) fn to_file_metadata(record: &GroupRecord, totals: &Totals) -> Vec<Key
         entries.push(("archive.crc64nvme", crc64nvme_to_base64(archive.crc64nvme)));
     }
     entries.push(("rows", totals.rows().to_string()));
-    entries.push(("archived", totals.archived.to_string()));
-    entries.push(("archived-bytes", totals.archived_bytes.to_string()));
-    entries.push(("copied", totals.copied.to_string()));
-    entries.push(("copied-bytes", totals.copied_bytes.to_string()));
-    entries.push(("failed-bytes", totals.failed_bytes.to_string()));
+    entries.push(("archived", totals.figures.archived.to_string()));
+    entries.push(("archived-bytes", totals.figures.archived_bytes.to_string()));
+    entries.push(("copied", totals.figures.copied.to_string()));
+    entries.push(("copied-bytes", totals.figures.copied_bytes.to_string()));
+    entries.push(("failed-bytes", totals.figures.failed_bytes.to_string()));
     entries.push(("digest", totals.digest.to_string()));
-    let failed = totals.failed.iter().map(|(reason, n)| (format!("{PREFIX}{FAILED}{reason}"), n.to_string()));
+    let failed = totals.figures.failed.iter().map(|(reason, n)| (format!("{PREFIX}{FAILED}{reason}"), n.to_string()));
     let entries = entries.into_iter().map(|(key, value)| (format!("{PREFIX}{key}"), value));
     entries.chain(failed).map(|(key, value)| KeyValue::new(key, value)).collect()
 }
@@ -45,9 +45,11 @@ pub(super) fn from_file_metadata(entries: &[KeyValue]) -> Result<(GroupRecord, T
     let found = entries.iter().filter_map(|entry| Some((entry.key.strip_prefix(PREFIX)?, entry.value.as_deref()?)));
     let found = Found(found.collect());
     let format = found.text("format")?;
-    if format != FORMAT.to_string() {
-        return Err(CatalogError::Format(format));
-    }
+    let redo = match format.parse() {
+        Ok(FORMAT) => false,
+        Ok(FORMAT_2) => true,
+        _ => return Err(CatalogError::Format(format)),
+    };
     let archive = match found.0.get("archive.key") {
         None => None,
         Some(key) => Some(ArchiveRecord {
@@ -65,6 +67,7 @@ pub(super) fn from_file_metadata(entries: &[KeyValue]) -> Result<(GroupRecord, T
         archive,
         storage_class: found.text("storage-class")?,
         program: found.text("program")?,
+        redo,
     };
     let mut failed = BTreeMap::new();
     for name in found.0.keys().filter_map(|key| key.strip_prefix(FAILED)) {
@@ -72,15 +75,15 @@ pub(super) fn from_file_metadata(entries: &[KeyValue]) -> Result<(GroupRecord, T
         let reason: Reason = name.parse().map_err(|_| broken(&key, "names no known reason"))?;
         failed.insert(reason, found.parse(&key)?);
     }
-    let totals = Totals {
+    let figures = Figures {
         archived: found.parse("archived")?,
         copied: found.parse("copied")?,
         archived_bytes: found.parse("archived-bytes")?,
         copied_bytes: found.parse("copied-bytes")?,
         failed_bytes: found.parse("failed-bytes")?,
         failed,
-        digest: found.parse("digest")?,
     };
+    let totals = Totals { figures, digest: found.parse("digest")? };
     if found.parse::<u64>("rows")? != totals.rows() {
         return Err(broken("rows", "is not archived + copied + failed"));
     }

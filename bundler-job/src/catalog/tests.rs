@@ -26,6 +26,7 @@ fn record(archive: bool) -> GroupRecord {
         }),
         storage_class: "DEEP_ARCHIVE".to_owned(),
         program: "s3bundler 0.1.0".to_owned(),
+        redo: false,
     }
 }
 
@@ -193,7 +194,7 @@ fn the_record_and_the_totals_read_back() {
     ];
     let catalog = Catalog::open(write(&entries)).expect("opens");
     assert_eq!(catalog.record(), &record(true));
-    let receipt = catalog.totals().receipt("run.000001".parse().expect("a name"));
+    let receipt = catalog.totals().receipt(&"run".parse().expect("a name"), "run.000001".parse().expect("a name"));
     assert_eq!(receipt.name(), "run.000001~a1~c1~f3~b10240~bc10240~bf30720~Retry2~NoSuchKey1");
     let catalog = Catalog::open(write(&entries[1..])).expect("opens");
     assert_eq!(catalog.record().archive, None);
@@ -245,13 +246,13 @@ fn other_files_are_refused_with_the_cause() {
     let mut later = good.clone();
     let at = later.windows(17).position(|it| it == b"s3bundler.format\x18").expect("the format's key") + 18;
     assert_eq!(later[at], b'1');
-    later[at] = b'2';
+    later[at] = b'3';
     for (bytes, message) in [
         (&b""[..], "shorter than any Parquet file"),
         (b"bucket,key,size\n", "does not end as a Parquet file does"),
         (&good[..good.len() - 1], "does not end as a Parquet file does"),
         (b"PAR1\xff\xff\xff\x7fPAR1", "footer is longer"),
-        (&later, "the catalog's format is 2; this release reads format 1"),
+        (&later, "the catalog's format is 3; this release reads formats 1 and 2"),
     ] {
         let error = Catalog::open(file_of(bytes)).expect_err(message).to_string();
         assert!(error.contains(message), "{error}");

@@ -89,7 +89,7 @@ impl CatalogWriter {
     /// Ends the catalog; gives the whole file back, rewound to its start.
     pub fn finish(mut self, record: &GroupRecord) -> Result<File, CatalogError> {
         let named = record.archive.as_ref().map(|archive| archive.key.as_str());
-        let packed = (self.totals.archived > 0).then_some(self.archive.as_str());
+        let packed = (self.totals.figures.archived > 0).then_some(self.archive.as_str());
         if named != packed {
             let problem = format!("is {named:?} where the rows are in {packed:?}");
             return Err(CatalogError::Metadata { key: "archive.key".to_owned(), problem });

@@ -9,7 +9,6 @@
 //! Manifests go through the queue in memory, each delivered once: slots, panics and signals are then the same matter
 //! in both. On SIGTERM and SIGINT a queue's worker drains and exits 0; given manifests are broken off, exit 130 or 143.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use futures_util::future::BoxFuture;
 use indicatif::BinaryBytes;
 use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{ExitCode, Reason, Receipt};
+use s3bundler_contract::{ExitCode, Receipt};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -296,28 +295,15 @@ struct Summary {
     groups_failed: u64,
     /// Groups given back because the process was to end.
     groups_stopped: u64,
-    /// Objects in the archives of this process.
-    archived: u64,
-    /// Objects copied by the server.
-    copied: u64,
-    /// Dead-lettered objects by reason.
-    failed: BTreeMap<Reason, u64>,
-    /// Bytes of the archived objects.
-    archived_bytes: u64,
-    /// Bytes of the copied objects.
-    copied_bytes: u64,
+    /// What became of the objects of the groups that this process archived.
+    #[serde(flatten)]
+    figures: s3bundler_contract::Figures,
 }
 
 impl Summary {
     fn add(&mut self, receipt: &Receipt) {
         self.groups_archived += 1;
-        self.archived += receipt.archived;
-        self.copied += receipt.copied;
-        self.archived_bytes += receipt.archived_bytes;
-        self.copied_bytes += receipt.copied_bytes;
-        for (reason, count) in &receipt.failed {
-            *self.failed.entry(*reason).or_default() += count;
-        }
+        self.figures.add(&receipt.figures);
     }
 
     fn print(&self, elapsed: Duration, output: OutputFormat) {
@@ -338,13 +324,14 @@ impl Summary {
         ];
         let groups = groups.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         let groups: Vec<_> = [format!("{} groups archived", self.groups_archived)].into_iter().chain(groups).collect();
-        let reasons: Vec<_> = self.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let figures = &self.figures;
+        let reasons: Vec<_> = figures.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
         let lines = [
             groups.join(", "),
-            format!("  archived     {} objects, {}", self.archived, BinaryBytes(self.archived_bytes)),
-            format!("  copied       {} objects, {}", self.copied, BinaryBytes(self.copied_bytes)),
-            format!("  failed       {} objects{reasons}", self.failed.values().sum::<u64>()),
+            format!("  archived     {} objects, {}", figures.archived, BinaryBytes(figures.archived_bytes)),
+            format!("  copied       {} objects, {}", figures.copied, BinaryBytes(figures.copied_bytes)),
+            format!("  failed       {} objects{reasons}", figures.failed_objects()),
             format!("  took         {:.1} s", elapsed.as_secs_f64()),
         ];
         lines.join("\n") + "\n"
@@ -354,19 +341,20 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use s3bundler_contract::GroupName;
+    use s3bundler_contract::{GroupName, Reason};
 
     use super::*;
     use crate::args::{Cli, Command};
 
     fn receipt(archived: u64) -> Receipt {
         let group: GroupName = "r.000000".parse().expect("a name");
-        Receipt {
+        let figures = s3bundler_contract::Figures {
             archived,
             archived_bytes: 1024 * archived,
-            failed: BTreeMap::from([(Reason::NoSuchKey, 1), (Reason::Retry, 2)]),
-            ..Receipt::empty(group)
-        }
+            failed: [(Reason::NoSuchKey, 1), (Reason::Retry, 2)].into(),
+            ..s3bundler_contract::Figures::default()
+        };
+        Receipt { figures, ..Receipt::empty(group) }
     }
 
     fn args(manifests: &[&str]) -> BundleArgs {
@@ -467,6 +455,6 @@ mod tests {
           failed       6 objects (Retry 4, NoSuchKey 2)
           took         1.2 s
         ");
-        insta::assert_snapshot!(serde_json::to_string(&counted.summary).expect("JSON"), @r#"{"groupsArchived":2,"groupsArchivedBefore":1,"groupsFailed":1,"groupsStopped":1,"archived":30,"copied":0,"failed":{"Retry":4,"NoSuchKey":2},"archivedBytes":30720,"copiedBytes":0}"#);
+        insta::assert_snapshot!(serde_json::to_string(&counted.summary).expect("JSON"), @r#"{"groupsArchived":2,"groupsArchivedBefore":1,"groupsFailed":1,"groupsStopped":1,"archived":30,"copied":0,"failed":{"Retry":4,"NoSuchKey":2},"archivedBytes":30720,"copiedBytes":0,"failedBytes":0}"#);
     }
 }

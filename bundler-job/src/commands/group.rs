@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::scratch;
 use crate::args::{Destination, GlobalArgs, GroupArgs, OutputFormat};
 use crate::failure::Failure;
-use crate::group::{self, GroupRequest, Grouped, Origin, RetryRequest};
+use crate::group::{self, GroupRequest, Grouped, Origin, RedoRequest, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
@@ -19,6 +19,7 @@ use crate::stdout;
 enum Request {
     Inventory(Box<GroupRequest>),
     Retry(RetryRequest),
+    Redo(RedoRequest),
 }
 
 /// Groups an inventory, or what failed of a run.
@@ -36,6 +37,7 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
         match &request {
             Request::Inventory(request) => group::group(&s3, request, queue.as_ref(), |_| ()).await,
             Request::Retry(request) => group::retry(&s3, request, queue.as_ref(), |_| ()).await,
+            Request::Redo(request) => group::redo(&s3, request, queue.as_ref(), |_| ()).await,
         }
     };
     let grouped = tokio::select! {
@@ -61,8 +63,15 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
     let (run, destination) = (args.name.clone(), args.destination.resolve(archive.key_layout)?);
     let manifest_storage_class = args.grouping.manifest_storage_class.clone();
     let scratch = scratch(args.scratch.clone(), args.scratch_size)?;
+    if let Some(redo) = args.redo {
+        let groups = args.groups.iter().cloned().collect();
+        return Ok(Request::Redo(RedoRequest { run, destination, redo, groups, manifest_storage_class, scratch }));
+    }
     match (args.retry_pass, Origin::of(&args.origin)) {
-        (Some(pass), _) => Ok(Request::Retry(RetryRequest { run, destination, pass, manifest_storage_class, scratch })),
+        (Some(pass), _) => {
+            let reasons = args.retry.reasons();
+            Ok(Request::Retry(RetryRequest { run, destination, pass, reasons, manifest_storage_class, scratch }))
+        }
         (None, Some(origin)) => Ok(Request::Inventory(Box::new(GroupRequest {
             origin,
             run,
@@ -76,7 +85,7 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
         }))),
         // The parser has seen to it.
         (None, None) => {
-            Err(Failure::new(ExitCode::Usage, "one of --inventory, --manifests and --retry-pass is needed"))
+            Err(Failure::new(ExitCode::Usage, "one of --inventory, --manifests, --retry-pass and --redo is needed"))
         }
     }
 }
@@ -92,6 +101,9 @@ struct Report<'a> {
     /// Only of a retry pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_pass: Option<u32>,
+    /// Only of a redo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redo: Option<u32>,
     destination: String,
     groups: u64,
     objects: u64,
@@ -119,12 +131,14 @@ impl<'a> Report<'a> {
         let (inventory, Destination { bucket, layout }) = match request {
             Request::Inventory(request) => (Some(request.origin.to_string()), &request.destination),
             Request::Retry(request) => (None, &request.destination),
+            Request::Redo(request) => (None, &request.destination),
         };
         let (rows, left_out) = (summary.rows, &summary.left_out);
         Self {
             run: summary.run.as_str(),
             inventory: inventory.map(|inventory| InventoryReport { inventory, rows, left_out }),
-            retry_pass: (summary.pass > 0).then_some(summary.pass),
+            retry_pass: summary.stage().pass().filter(|pass| *pass > 0),
+            redo: (summary.redo > 0).then_some(summary.redo),
             destination: format!("s3://{bucket}/{}", layout.root()),
             groups: summary.groups,
             objects: summary.objects,
@@ -138,10 +152,11 @@ impl<'a> Report<'a> {
     fn text(&self, queue: bool) -> String {
         let Self { run, groups, objects, bytes, sent, already_archived, resumed, .. } = self;
         let again = if *resumed { ", as before" } else { "" };
-        let mut lines = match self.retry_pass {
-            Some(pass) if *groups == 0 => return format!("run {run} has nothing to retry in pass {pass}\n"),
-            Some(pass) => vec![format!("retry pass {pass} of run {run} is grouped: {groups} groups{again}")],
-            None => vec![format!("run {run} is grouped: {groups} groups{again}")],
+        let mut lines = match (self.retry_pass, self.redo) {
+            (Some(pass), _) if *groups == 0 => return format!("run {run} has nothing to retry in pass {pass}\n"),
+            (Some(pass), _) => vec![format!("retry pass {pass} of run {run} is grouped: {groups} groups{again}")],
+            (None, Some(redo)) => vec![format!("redo {redo} of run {run} is grouped: {groups} groups{again}")],
+            (None, None) => vec![format!("run {run} is grouped: {groups} groups{again}")],
         };
         let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
         if let Some(InventoryReport { rows, .. }) = &self.inventory {

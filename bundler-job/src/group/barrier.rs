@@ -1,9 +1,10 @@
-//! Whether a pass is whole, by the names of its groups, and what it leaves to the next one: a pure decision.
+//! Whether the stages that a retry pass takes rows from are whole, by the names of their groups, and which rows it takes: a
+//! pure decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use s3bundler_contract::layout::GroupName;
-use s3bundler_contract::{ExitCode, RunSummary};
+use s3bundler_contract::{Accounts, ExitCode, Reason, RunName, RunSummary, Stage};
 
 use super::receipts::Archived;
 
@@ -13,8 +14,8 @@ pub(super) struct Source {
     pub(super) group: GroupName,
     /// All its failed rows, by its receipt.
     pub(super) failed: u64,
-    /// Those that are worth another try.
-    pub(super) to_retry: u64,
+    /// Those that the pass takes, by reason; no zeros.
+    pub(super) to_retry: BTreeMap<Reason, u64>,
 }
 
 /// Why the next pass cannot be planned.
@@ -22,10 +23,12 @@ pub(super) struct Source {
 pub enum Unplanned {
     /// Groups of the pass before are not archived.
     #[error(
-        "{missing} of the {groups} groups of the pass before have no receipt, the first is {first}. Wait until they are \
+        "{missing} of the {groups} groups of {stage} have no receipt, the first is {first}. Wait until they are \
          archived; if no worker has them, the command that made them sends them again"
     )]
     Missing {
+        /// Of which groups.
+        stage: Stage,
         /// Groups without a receipt.
         missing: u64,
         /// Groups by the summary.
@@ -51,42 +54,94 @@ impl Unplanned {
     }
 }
 
-/// The groups of the pass of `summary` that have rows to retry, in their order, once the names of its groups with receipts
-/// are those that it counts. Receipts of other passes and of foreign groups do not count.
+/// The pass to which a stage leaves its failed rows is the one after this. A redo was planned after this pass.
+pub(super) const fn position(summary: &RunSummary) -> u32 {
+    summary.pass
+}
+
+/// The first pass of which retry pass `pass` takes the rows that failed for `reason`: the last one before it that took that
+/// reason as well, or the run's own groups.
+fn takes_from(accounts: &Accounts, pass: u32, reason: Reason) -> u32 {
+    let earlier = accounts.summaries().filter(|summary| summary.redo == 0 && summary.pass < pass);
+    earlier.filter(|summary| summary.retried_reasons().contains(&reason)).map(position).max().unwrap_or(0)
+}
+
+/// The reasons for which retry pass `pass` takes rows of the groups of this summary, of `reasons`.
+pub(crate) fn reasons_of(accounts: &Accounts, summary: &RunSummary, pass: u32, reasons: &[Reason]) -> BTreeSet<Reason> {
+    if position(summary) >= pass {
+        return BTreeSet::new();
+    }
+    reasons.iter().copied().filter(|reason| takes_from(accounts, pass, *reason) <= position(summary)).collect()
+}
+
+/// The groups whose rows retry pass `pass` takes, in their order, once the names of the groups with receipts are those that
+/// the summaries count. A group that a redo replaced needs no receipt, and leaves nothing. Receipts of foreign groups do
+/// not count.
 pub(super) fn sources(
-    summary: &RunSummary,
+    accounts: &Accounts,
     archived: &BTreeMap<GroupName, Archived>,
+    pass: u32,
+    reasons: &[Reason],
 ) -> Result<Vec<Source>, Unplanned> {
-    let of_pass = archived.iter().filter_map(|(group, archived)| {
-        let (pass, number) = group.pass_in(&summary.run)?;
+    let mut sources = Vec::new();
+    let mut summaries: Vec<_> = accounts.summaries().collect();
+    summaries.sort_by_key(|summary| (position(summary), summary.stage()));
+    for summary in summaries {
+        let taken = reasons_of(accounts, summary, pass, reasons);
+        let is_before = summary.redo == 0 && summary.pass.checked_add(1) == Some(pass);
+        if taken.is_empty() && !is_before {
+            continue;
+        }
+        let of_stage = whole(accounts, summary, archived)?;
+        sources.extend(of_stage.into_iter().filter_map(|(group, Archived { figures, .. })| {
+            let counts = taken.iter().map(|reason| (*reason, figures.failed_for(*reason)));
+            let to_retry: BTreeMap<_, _> = counts.filter(|(_, count)| *count > 0).collect();
+            (!to_retry.is_empty()).then(|| Source { group: group.clone(), failed: figures.failed_objects(), to_retry })
+        }));
+    }
+    Ok(sources)
+}
+
+/// The groups of a stage that count, in the order of their numbers; all of them have one receipt.
+fn whole<'a>(
+    accounts: &Accounts,
+    summary: &RunSummary,
+    archived: &'a BTreeMap<GroupName, Archived>,
+) -> Result<Vec<(&'a GroupName, &'a Archived)>, Unplanned> {
+    let (run, stage): (&RunName, _) = (&summary.run, summary.stage());
+    let of_stage = archived.iter().filter_map(|(group, archived)| {
+        let (of, number) = group.stage_in(run)?;
         let foreign = number >= summary.groups && group.may_be_foreign();
-        (pass == summary.pass && !foreign).then_some((number, (group, archived)))
+        (of == stage && !foreign).then_some((number, (group, archived)))
     });
-    let of_pass: BTreeMap<u64, _> = of_pass.collect();
-    if let Some((_, (group, _))) = of_pass.range(summary.groups..).next() {
+    let of_stage: BTreeMap<u64, _> = of_stage.collect();
+    if let Some((_, (group, _))) = of_stage.range(summary.groups..).next() {
         return Err(Unplanned::Uncounted((*group).clone()));
     }
-    let there = of_pass.len() as u64;
+    let counts = |(_, (group, _)): &(u64, (&GroupName, &Archived))| !accounts.is_replaced(group);
+    let counted: BTreeMap<u64, _> = of_stage.into_iter().filter(counts).collect();
+    let replaced: BTreeSet<u64> = accounts
+        .replaced()
+        .iter()
+        .filter_map(|group| group.stage_in(run).filter(|(of, number)| *of == stage && *number < summary.groups))
+        .map(|(_, number)| number)
+        .collect();
+    let there = (counted.len() + replaced.len()) as u64;
     if there != summary.groups {
-        let first = (0..).zip(of_pass.keys()).find(|(expected, number)| expected != *number);
+        let known: BTreeSet<u64> = counted.keys().chain(&replaced).copied().collect();
+        let first = (0..).zip(&known).find(|(expected, number)| expected != *number);
         let first = first.map_or(there, |(expected, _)| expected);
         return Err(Unplanned::Missing {
+            stage,
             missing: summary.groups - there,
             groups: summary.groups,
-            first: GroupName::retry(&summary.run, summary.pass, first),
+            first: GroupName::of_stage(run, stage, first),
         });
     }
-    if let Some((group, _)) = of_pass.values().find(|(_, archived)| archived.twice) {
-        return Err(Unplanned::SeveralReceipts((*group).clone()));
+    match counted.values().find(|(_, archived)| archived.twice) {
+        Some((group, _)) => Err(Unplanned::SeveralReceipts((*group).clone())),
+        None => Ok(counted.into_values().collect()),
     }
-    let sources = of_pass.into_values().filter(|(_, archived)| archived.to_retry > 0);
-    Ok(sources
-        .map(|(group, Archived { failed, to_retry, .. })| Source {
-            group: group.clone(),
-            failed: *failed,
-            to_retry: *to_retry,
-        })
-        .collect())
 }
 
 #[cfg(test)]
@@ -95,20 +150,58 @@ mod tests {
 
     use super::*;
 
-    fn planned(pass: u32, groups: u64, receipts: &[&str]) -> Result<Vec<String>, Unplanned> {
-        let summary = RunSummary { groups, ..RunSummary::of_pass("r".parse().expect("a name"), pass) };
+    fn run() -> RunName {
+        "r".parse().expect("a name")
+    }
+
+    /// Plans the pass after `pass`, where every pass has its reasons and so many groups.
+    fn planned_of(
+        passes: &[(&[Reason], u64)],
+        redos: &[RunSummary],
+        reasons: &[Reason],
+        receipts: &[&str],
+    ) -> Result<Vec<String>, Unplanned> {
+        let summary = |(pass, (reasons, groups)): (u32, &(&[Reason], u64))| RunSummary {
+            groups: *groups,
+            reasons: reasons.to_vec(),
+            ..RunSummary::of_pass(run(), pass)
+        };
+        let accounts = Accounts::of((0..).zip(passes).map(summary).chain(redos.iter().cloned()));
         let mut archived: BTreeMap<GroupName, Archived> = BTreeMap::new();
         for name in receipts {
             let receipt = Receipt::parse(name).expect("a receipt");
             let group = receipt.group.clone();
             archived.entry(group).and_modify(|it| it.twice = true).or_insert_with(|| receipt.into());
         }
-        let sources = sources(&summary, &archived)?;
-        Ok(sources.iter().map(|it| format!("{} {}/{}", it.group, it.to_retry, it.failed)).collect())
+        let next = u32::try_from(passes.len()).expect("few passes");
+        let sources = sources(&accounts, &archived, next, reasons)?;
+        let told = |it: &Source| {
+            let taken: Vec<_> = it.to_retry.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+            format!("{} {}/{}", it.group, taken.join(","), it.failed)
+        };
+        Ok(sources.iter().map(told).collect())
+    }
+
+    /// The same after a last pass of so many groups, before which there was nothing.
+    fn planned(pass: u32, groups: u64, receipts: &[&str]) -> Result<Vec<String>, Unplanned> {
+        let mut passes: Vec<(&[Reason], u64)> = (0..pass).map(|_| (&[][..], 0)).collect();
+        passes.push((&[], groups));
+        // Passes of no group have no receipt, whatever is there of others.
+        let of = |name: &&&str| {
+            let receipt = Receipt::parse(name).expect("a receipt");
+            receipt.group.stage_in(&run()).is_none_or(|(stage, _)| stage == Stage::Pass(pass) || pass == 0)
+        };
+        let receipts: Vec<&str> = receipts.iter().filter(of).copied().collect();
+        planned_of(&passes, &[], &[Reason::Retry], &receipts)
+    }
+
+    fn missing_of(stage: Stage, missing: u64, groups: u64, first: &str) -> Result<Vec<String>, Unplanned> {
+        Err(Unplanned::Missing { stage, missing, groups, first: first.parse().expect("a name") })
     }
 
     fn missing(missing: u64, groups: u64, first: &str) -> Result<Vec<String>, Unplanned> {
-        Err(Unplanned::Missing { missing, groups, first: first.parse().expect("a name") })
+        let group: GroupName = first.parse().expect("a name");
+        missing_of(group.stage_in(&run()).expect("a group").0, missing, groups, first)
     }
 
     #[test]
@@ -120,8 +213,11 @@ mod tests {
             "r.retry1.000000~a0~c0~f9~b1~Retry9",
             "x.01234567~a0~c0~f9~b1~Retry9",
         ];
-        assert_eq!(planned(0, 3, &receipts), Ok(vec!["r.000000 1/1".to_owned(), "r.000002 2/3".to_owned()]));
-        assert_eq!(planned(1, 1, &receipts), Ok(vec!["r.retry1.000000 9/9".to_owned()]));
+        assert_eq!(
+            planned(0, 3, &receipts),
+            Ok(vec!["r.000000 Retry 1/1".to_owned(), "r.000002 Retry 2/3".to_owned()])
+        );
+        assert_eq!(planned(1, 1, &receipts), Ok(vec!["r.retry1.000000 Retry 9/9".to_owned()]));
         assert_eq!(planned(2, 0, &receipts), Ok(vec![]));
     }
 
@@ -137,5 +233,72 @@ mod tests {
         assert_eq!(planned(0, 1, &[first, second]), Err(Unplanned::Uncounted("r.000001".parse().expect("a name"))));
         let twice = planned(0, 2, &[first, second, "r.000001~a2~c0~f0~b1"]);
         assert_eq!(twice, Err(Unplanned::SeveralReceipts("r.000001".parse().expect("a name"))));
+    }
+
+    #[test]
+    fn a_pass_takes_the_rows_of_its_reasons_that_no_pass_in_between_took() {
+        use Reason::{AccessDenied, Changed, Retry};
+        const OWN: &str = "r.000000~a1~c0~f6~b1~Retry1~AccessDenied2~Changed3";
+        const FIRST: &str = "r.retry1.000000~a1~c0~f4~b1~Retry1~AccessDenied3";
+        for (passes, reasons, receipts, wanted) in [
+            (&[(&[][..], 1)][..], &[Retry][..], &[OWN][..], &["r.000000 Retry 1/6"][..]),
+            (&[(&[], 1)], &[AccessDenied, Retry], &[OWN], &["r.000000 Retry 1,AccessDenied 2/6"]),
+            // The first pass took Retry: denied rows come from both.
+            (&[(&[], 1), (&[], 1)], &[Retry], &[OWN, FIRST], &["r.retry1.000000 Retry 1/4"]),
+            (
+                &[(&[], 1), (&[], 1)],
+                &[Retry, AccessDenied],
+                &[OWN, FIRST],
+                &["r.000000 AccessDenied 2/6", "r.retry1.000000 Retry 1,AccessDenied 3/4"],
+            ),
+            // It took denied rows alone: rows to retry come from both.
+            (
+                &[(&[], 1), (&[AccessDenied], 1)],
+                &[Retry, Changed],
+                &[OWN, FIRST],
+                &["r.000000 Retry 1,Changed 3/6", "r.retry1.000000 Retry 1/4"],
+            ),
+            (&[(&[], 1), (&[AccessDenied], 1)], &[AccessDenied], &[OWN, FIRST], &["r.retry1.000000 AccessDenied 3/4"]),
+            (&[(&[], 1), (&[AccessDenied], 1)], &[Reason::SseC], &[OWN, FIRST], &[]),
+        ] {
+            let planned = planned_of(passes, &[], reasons, receipts).expect("whole");
+            assert_eq!(planned, wanted, "{passes:?} {reasons:?}");
+        }
+        let early = planned_of(&[(&[], 1), (&[AccessDenied], 1)], &[], &[Retry], &[OWN]);
+        assert_eq!(early, missing_of(Stage::Pass(1), 1, 1, "r.retry1.000000"));
+    }
+
+    #[test]
+    fn the_groups_of_a_redo_stand_in_for_those_that_it_replaces() {
+        let replaced = |group: &str| s3bundler_contract::Replaced {
+            group: group.parse().expect("a name"),
+            receipt: String::new(),
+            rows: 0,
+            digest: s3bundler_contract::RowDigest::default(),
+            taken: BTreeMap::new(),
+        };
+        let redo = |pass, group: &str| RunSummary {
+            redo: 1,
+            groups: 1,
+            replaces: vec![replaced(group)],
+            ..RunSummary::of_pass(run(), pass)
+        };
+        let (kept, wrong) = ("r.000000~a1~c0~f1~b1~Retry1", "r.000001~a1~c0~f9~b1~Retry9");
+        let redone = "r.redo1.000000~redo~a1~c0~f2~b1~Retry2";
+        let wanted = Ok(vec!["r.000000 Retry 1/1".to_owned(), "r.redo1.000000 Retry 2/2".to_owned()]);
+        let plan = |passes: &[(&[Reason], u64)], redo: RunSummary, receipts: &[&str]| {
+            planned_of(passes, &[redo], &[Reason::Retry], receipts)
+        };
+        assert_eq!(plan(&[(&[], 2)], redo(0, "r.000001"), &[kept, wrong, redone]), wanted);
+        assert_eq!(plan(&[(&[], 2)], redo(0, "r.000001"), &[kept, redone]), wanted, "it needs no receipt");
+        let early = plan(&[(&[], 2)], redo(0, "r.000001"), &[kept, wrong]);
+        assert_eq!(early, missing_of(Stage::Redo(1), 1, 1, "r.redo1.000000"));
+        // A redo after pass 1 leaves its rows to pass 2.
+        let retried = "r.retry1.000000~a1~c0~f0~b1";
+        let passes: &[(&[Reason], u64)] = &[(&[], 2), (&[], 1)];
+        let planned = plan(passes, redo(1, "r.000001"), &[kept, wrong, retried, redone]);
+        assert_eq!(planned, Ok(vec!["r.redo1.000000 Retry 2/2".to_owned()]));
+        let passes: &[(&[Reason], u64)] = &[(&[], 2), (&[], 1), (&[], 0)];
+        assert_eq!(plan(passes, redo(1, "r.000001"), &[kept, wrong, retried, redone]), Ok(vec![]), "pass 2 took them");
     }
 }

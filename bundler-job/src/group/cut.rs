@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use s3bundler_contract::layout::GroupName;
-use s3bundler_contract::{GroupOptions, RunName, RunSummary};
+use s3bundler_contract::{GroupOptions, RunSummary};
 
 use super::batch::{Batch, Line};
 
@@ -37,9 +37,9 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    /// A cutter of the groups of a pass over `run`.
-    pub(super) fn new(run: RunName, pass: u32, options: GroupOptions) -> Self {
-        Self { options, open: BTreeMap::new(), summary: RunSummary::of_pass(run, pass) }
+    /// A cutter of the groups that this summary counts.
+    pub(super) fn new(summary: RunSummary, options: GroupOptions) -> Self {
+        Self { options, open: BTreeMap::new(), summary }
     }
 
     /// Adds a batch's rows and gives the groups that they fill. Which groups those are depends on the rows and their order
@@ -100,7 +100,7 @@ impl Cutter {
     fn close(&mut self, mut group: OpenGroup) -> CutGroup {
         // It grew by doubling, and may wait for its PUT for a while.
         group.manifest.shrink_to_fit();
-        let name = GroupName::retry(&self.summary.run, self.summary.pass, self.summary.groups);
+        let name = GroupName::of_stage(&self.summary.run, self.summary.stage(), self.summary.groups);
         self.summary.groups += 1;
         self.summary.objects += group.objects;
         self.summary.bytes = self.summary.bytes.saturating_add(group.bytes);
@@ -111,8 +111,8 @@ impl Cutter {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use s3bundler_contract::ByteSize;
     use s3bundler_contract::group_manifest::{Columns, KeyEncoding, RowReader};
+    use s3bundler_contract::{ByteSize, RunName};
 
     use super::super::batch::BucketRun;
     use super::*;
@@ -141,7 +141,8 @@ mod tests {
     }
 
     fn cut(rows: &[(String, u64)], per_batch: usize, max_objects: u64, max_size: u64) -> (Vec<CutGroup>, RunSummary) {
-        let mut cutter = Cutter::new(run(), 0, GroupOptions { max_objects, max_size: ByteSize(max_size) });
+        let mut cutter =
+            Cutter::new(RunSummary::empty(run()), GroupOptions { max_objects, max_size: ByteSize(max_size) });
         let mut groups: Vec<_> = batches(rows, per_batch).iter().flat_map(|batch| cutter.push(batch)).collect();
         let (last, summary) = cutter.finish();
         groups.extend(last);
@@ -179,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_batch_that_closes_shares_no_group_with_the_next() {
-        let mut cutter = Cutter::new(run(), 0, GroupOptions { max_objects: 3, ..GroupOptions::default() });
+        let mut cutter =
+            Cutter::new(RunSummary::empty(run()), GroupOptions { max_objects: 3, ..GroupOptions::default() });
         let all = rows(&[("b", 1), ("b", 1), ("a", 1), ("b", 1), ("b", 1), ("b", 1), ("b", 1)]);
         let mut groups = Vec::new();
         for mut batch in batches(&all, 4) {
@@ -192,7 +194,8 @@ mod tests {
 
     #[test]
     fn groups_of_a_retry_pass_have_its_names() {
-        let mut cutter = Cutter::new(run(), 2, GroupOptions { max_objects: 1, ..GroupOptions::default() });
+        let mut cutter =
+            Cutter::new(RunSummary::of_pass(run(), 2), GroupOptions { max_objects: 1, ..GroupOptions::default() });
         let groups: Vec<_> =
             batches(&rows(&[("b", 1), ("b", 1)]), 2).iter().flat_map(|batch| cutter.push(batch)).collect();
         let names: Vec<_> = groups.iter().map(|group| group.name.to_string()).collect();
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn ever_new_buckets_do_not_fill_the_memory() {
         let many: Vec<_> = (0..1000).map(|n| (format!("b{n}"), 1)).collect();
-        let mut cutter = Cutter::new(run(), 0, GroupOptions::default());
+        let mut cutter = Cutter::new(RunSummary::empty(run()), GroupOptions::default());
         for batch in batches(&many, 7) {
             cutter.push(&batch);
             assert!(cutter.open.len() <= MAX_OPEN_GROUPS);

@@ -1,10 +1,12 @@
 //! The rows to retry, read from the dead letters of one group after the other. They are spooled to scratch, the next few
 //! while one is read, and compared with the receipt before their first row is used.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::BufReader;
 
+use s3bundler_contract::figures::sum;
 use s3bundler_contract::group_manifest::{
     COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader,
 };
@@ -50,7 +52,7 @@ pub enum DeadLettersProblem {
 pub struct DeadLettersCount {
     /// All.
     pub failed: u64,
-    /// With [`Reason::Retry`].
+    /// With a reason of the retry pass.
     pub to_retry: u64,
 }
 
@@ -160,6 +162,8 @@ struct Reading {
     /// Where the reason stands.
     reason: usize,
     found: DeadLettersCount,
+    /// Rows to retry so far, by reason.
+    taken: BTreeMap<Reason, u64>,
     ended: bool,
 }
 
@@ -178,7 +182,8 @@ impl Reading {
         let bytes = bytes
             .map_err(|error| wrong(DeadLettersProblem::Row(RowError { line: 1, problem: RowProblem::Io(error) })))?;
         let rows = RowReader::new(bytes, columns.clone(), KeyEncoding::Literal);
-        Ok(Self { checked, rows, reason, found: DeadLettersCount::default(), ended: false })
+        let (found, taken) = (DeadLettersCount::default(), BTreeMap::new());
+        Ok(Self { checked, rows, reason, found, taken, ended: false })
     }
 
     /// The rows to retry among the next ones, which may be none.
@@ -190,9 +195,11 @@ impl Reading {
                 Ok(Some((row, fields))) => {
                     self.found.failed += 1;
                     // A reason of a later release is none of ours.
-                    if fields.get(self.reason) != Some(Reason::Retry.as_str()) {
+                    let reason = fields.get(self.reason).and_then(|reason| reason.parse::<Reason>().ok());
+                    let Some(reason) = reason.filter(|reason| self.checked.source.to_retry.contains_key(reason)) else {
                         continue;
-                    }
+                    };
+                    *self.taken.entry(reason).or_default() += 1;
                     batch.take(&row).map_err(|problem| RowError { line, problem })
                 }
                 Ok(None) => {
@@ -210,9 +217,13 @@ impl Reading {
 
     /// Whether what was found is what the receipt says.
     fn compare(&self) -> Result<(), GroupError> {
-        let Self { found, checked: Checked { source, .. }, .. } = self;
-        let expected = DeadLettersCount { failed: source.failed, to_retry: source.to_retry };
-        if *found == expected { Ok(()) } else { Err(self.wrong(DeadLettersProblem::Count { found: *found, expected })) }
+        let Self { found, taken, checked: Checked { source, .. }, .. } = self;
+        let expected = DeadLettersCount { failed: source.failed, to_retry: sum(source.to_retry.values()) };
+        if *found == expected && *taken == source.to_retry {
+            Ok(())
+        } else {
+            Err(self.wrong(DeadLettersProblem::Count { found: *found, expected }))
+        }
     }
 
     fn wrong(&self, problem: DeadLettersProblem) -> GroupError {

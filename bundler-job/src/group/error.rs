@@ -7,6 +7,7 @@ use super::SelectError;
 use super::barrier::Unplanned;
 use super::dead_letters::DeadLettersProblem;
 use super::given::GivenProblem;
+use super::redo::RedoProblem;
 use crate::inventory::InventoryError;
 use crate::queue::QueueError;
 use crate::s3::S3Error;
@@ -109,6 +110,40 @@ pub enum GroupError {
         /// Where its summary should be.
         summary: S3Address,
     },
+    /// A group that is to be archived again has no manifest.
+    #[error(
+        "{manifest}, the manifest of group {group}, is missing: without it nobody knows its rows. Bring back an older version \
+         of it"
+    )]
+    NoGroupManifest {
+        /// The group.
+        group: GroupName,
+        /// Where its manifest should be.
+        manifest: S3Address,
+    },
+    /// Groups of a redo without a summary: they may take the place of groups that a pass is made of.
+    #[error(
+        "{summary} is missing: redo {redo} of run {run} is not planned to its end, and may replace groups that the retry pass \
+         is made of. Repeat the command with --redo {redo} first"
+    )]
+    RedoUnfinished {
+        /// The run.
+        run: RunName,
+        /// The redo.
+        redo: u32,
+        /// Where its summary should be.
+        summary: S3Address,
+    },
+    /// The redo cannot be planned.
+    #[error("redo {redo} of run {run} cannot be planned: {cause}")]
+    Redo {
+        /// The run.
+        run: RunName,
+        /// The redo.
+        redo: u32,
+        /// Why not.
+        cause: RedoProblem,
+    },
     /// The receipts of the pass before do not allow to plan the next.
     #[error("retry pass {} of run {run} cannot be planned: {cause}", before + 1)]
     Unplanned {
@@ -188,14 +223,16 @@ impl GroupError {
             | Self::NoClaim { .. } => ExitCode::Usage,
             Self::MissingManifest { .. }
             | Self::DeadLetters { .. }
+            | Self::NoGroupManifest { .. }
             | Self::NoManifests(_)
             | Self::NoBucket(_)
             | Self::Given {
                 problem: GivenProblem::Columns(_) | GivenProblem::Row(_) | GivenProblem::Content(_), ..
             } => ExitCode::Unreadable,
             // What is to be read is not there yet: the same command succeeds later, so a Job may try again.
-            Self::Ungrouped { .. } => ExitCode::Download,
+            Self::Ungrouped { .. } | Self::RedoUnfinished { .. } => ExitCode::Download,
             Self::Unplanned { cause, .. } => cause.exit(),
+            Self::Redo { cause, .. } => cause.exit(),
             Self::Read(error) => error.reading(),
             Self::Destination(error) => error.writing(),
             Self::Queue(error) => error.exit(),

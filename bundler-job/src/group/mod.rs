@@ -15,8 +15,9 @@
 //!
 //! Given group manifests take the inventory's place where somebody grouped already: [`Origin`].
 //!
-//! [`retry`] does the same with rows that failed: once a pass is whole, those that are worth another try become the
-//! groups of the next pass, cut, published, announced and summarised by the same code.
+//! [`retry`] does the same with rows that failed: once a pass is whole, those of the chosen reasons become the groups of
+//! the next pass, cut, published, announced and summarised by the same code. [`redo`] does it with the rows of chosen
+//! groups.
 
 mod announce;
 mod barrier;
@@ -29,26 +30,33 @@ mod given;
 mod publish;
 mod put;
 mod receipts;
+mod redo;
+mod redone;
 mod resume;
 mod retry;
 mod select;
 mod spool;
+mod stages;
 mod summary;
 
 use std::fmt;
 
 use s3bundler_contract::group_manifest::Column;
-use s3bundler_contract::layout::GroupName;
+use s3bundler_contract::record::FORMAT_2;
 use s3bundler_contract::{
-    ArchiveOptions, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
+    ArchiveOptions, GroupName, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
+    Stage,
 };
 
 pub use barrier::Unplanned;
+pub(crate) use barrier::reasons_of;
 pub use dead_letters::{DeadLettersCount, DeadLettersProblem};
 pub use error::GroupError;
 pub use given::GivenProblem;
+pub use redo::{RedoProblem, RedoRequest, redo};
 pub use retry::{RetryRequest, retry};
 pub use select::{OwnOutput, SelectError, Selection};
+pub(crate) use stages::{Begun, accounts, begun};
 
 use batch::Batch;
 use given::Given;
@@ -138,20 +146,28 @@ pub struct Grouped {
     pub resumed: bool,
 }
 
-/// The pass whose groups are made, and where they go.
+/// The stage whose groups are made, and where they go.
 #[derive(Debug, Clone, Copy)]
 struct Pass<'a> {
     run: &'a RunName,
-    /// 0 for the run's own groups.
-    number: u32,
+    stage: Stage,
     destination: &'a Destination,
     manifest_storage_class: &'a str,
 }
 
 impl Pass<'_> {
+    /// Its summary, in which nothing is counted yet.
+    fn nothing(&self) -> RunSummary {
+        let run = self.run.clone();
+        match self.stage {
+            Stage::Pass(pass) => RunSummary::of_pass(run, pass),
+            Stage::Redo(redo) => RunSummary { format: FORMAT_2, redo, ..RunSummary::empty(run) },
+        }
+    }
+
     /// A group of it.
     fn group(&self, number: u64) -> GroupName {
-        GroupName::retry(self.run, self.number, number)
+        GroupName::of_stage(self.run, self.stage, number)
     }
 
     /// Where a group's manifest is.
@@ -161,12 +177,12 @@ impl Pass<'_> {
 
     /// What the keys of its groups' manifests begin with, and those of their dead letters.
     fn manifests(&self) -> String {
-        self.destination.layout.pass_groups(self.run, self.number)
+        self.destination.layout.stage_groups(self.run, self.stage)
     }
 
     /// Where its summary is.
     fn summary(&self) -> S3Address {
-        self.destination.address(self.destination.layout.pass_summary(self.run, self.number))
+        self.destination.address(self.destination.layout.stage_summary(self.run, self.stage))
     }
 }
 
@@ -179,7 +195,7 @@ impl GroupRequest {
 
     fn pass(&self) -> Pass<'_> {
         let Self { run, destination, manifest_storage_class, .. } = self;
-        Pass { run, number: 0, destination, manifest_storage_class }
+        Pass { run, stage: Stage::OWN, destination, manifest_storage_class }
     }
 }
 
@@ -201,9 +217,9 @@ pub async fn group<Q: Queue>(
             let reference = reference(s3, request, named).await?;
             claim::compare(&request.destination, &request.claim(reference), found)?;
             tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped already");
-            let manifests = resume::manifests(s3, pass).await?;
             let archived = receipts::list(s3, &request.destination, &request.run).await?;
-            return resume::resume(s3, pass, summary, manifests, &archived, queue, &mut on_group).await;
+            let accounts = stages::later(s3, &request.destination, &request.run).await?;
+            return resume::resume(s3, pass, summary, &accounts, &archived, queue, &mut on_group).await;
         }
     }
     let rows = OpenOrigin::open(s3, request).await.map_err(|cause| match &found {

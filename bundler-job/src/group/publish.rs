@@ -65,7 +65,7 @@ pub(super) async fn publish<Q: Queue>(
     };
     let rows = Arc::new(AtomicU64::new(0));
     let (sender, groups) = mpsc::channel(1);
-    let cutter = Cutter::new(pass.run.clone(), pass.number, limits);
+    let cutter = Cutter::new(pass.nothing(), limits);
     let rows_cut = Arc::clone(&rows);
     let cutting = tokio::task::spawn_blocking(move || cut_all(batches, cutter, &sender, &rows_cut));
     let cutting = async { cutting.await.map_err(|_| GroupError::Stopped)? };
@@ -144,7 +144,7 @@ impl Publisher<'_> {
                 }
                 _ = ticks.tick() => {
                     let rows = self.rows.load(Ordering::Relaxed);
-                    tracing::info!(run = %self.pass.run, pass = self.pass.number, rows, groups = made, objects, bytes, "grouping");
+                    tracing::info!(run = %self.pass.run, stage = %self.pass.stage, rows, groups = made, objects, bytes, "grouping");
                 }
             }
         }

@@ -3,37 +3,24 @@
 use std::collections::BTreeMap;
 
 use s3bundler_contract::layout::GroupName;
-use s3bundler_contract::{Reason, Receipt, RunName};
+use s3bundler_contract::{Figures, Receipt, RunName};
 
 use super::GroupError;
 use crate::args::Destination;
 use crate::s3::S3;
 
 /// An archived group, by its receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Archived {
-    /// All its rows.
-    pub(super) objects: u64,
-    /// Their bytes.
-    pub(super) bytes: u64,
-    /// Those of its rows that failed, for any reason.
-    pub(super) failed: u64,
-    /// Those that are worth another pass.
-    pub(super) to_retry: u64,
+    /// What became of its rows.
+    pub(super) figures: Figures,
     /// Whether it has another receipt, which is a defect.
     pub(super) twice: bool,
 }
 
 impl From<Receipt> for Archived {
     fn from(receipt: Receipt) -> Self {
-        let bytes = receipt.archived_bytes.saturating_add(receipt.copied_bytes);
-        Self {
-            objects: receipt.rows(),
-            bytes: bytes.saturating_add(receipt.failed_bytes),
-            failed: receipt.failed_objects(),
-            to_retry: receipt.failed.get(&Reason::Retry).copied().unwrap_or(0),
-            twice: false,
-        }
+        Self { figures: receipt.figures, twice: false }
     }
 }
 

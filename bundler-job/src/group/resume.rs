@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use s3bundler_contract::RunSummary;
 use s3bundler_contract::group_manifest::Recorded;
-use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::message::ManifestRef;
+use s3bundler_contract::{Accounts, GroupName, RunSummary};
 
 use super::announce::Announcer;
 use super::receipts::Archived;
@@ -18,16 +17,17 @@ use crate::s3::S3;
 /// HEADs in flight: 10,000 groups in some 20 seconds.
 const HEADS_IN_FLIGHT: usize = 16;
 
-/// Compares the manifests that are there with the summary, and announces those without a receipt.
+/// Compares the manifests that are there with the summary, and announces those without a receipt that no redo replaced.
 pub(super) async fn resume<Q: Queue>(
     s3: &S3,
     pass: Pass<'_>,
     summary: RunSummary,
-    manifests: BTreeMap<u64, String>,
+    accounts: &Accounts,
     archived: &BTreeMap<GroupName, Archived>,
     queue: Option<&Q>,
     on_group: &mut (impl FnMut(&GroupMade) + Send),
 ) -> Result<Grouped, GroupError> {
+    let manifests = manifests(s3, pass).await?;
     check(pass, &summary, &manifests)?;
     let mut announcer = Announcer::new(queue, on_group);
     let with_messages = queue.is_some();
@@ -36,9 +36,9 @@ pub(super) async fn resume<Q: Queue>(
         let receipt = archived.get(&name);
         let manifest = ManifestRef::new(pass.manifest(&name), Some(etag));
         let made = GroupMade {
-            objects: receipt.map(|it| it.objects),
-            bytes: receipt.map(|it| it.bytes),
-            already_archived: receipt.is_some(),
+            objects: receipt.map(|it| it.figures.rows()),
+            bytes: receipt.map(|it| it.figures.bytes()),
+            already_archived: receipt.is_some() || accounts.is_replaced(&name),
             name,
         };
         async move {
@@ -72,8 +72,8 @@ pub(super) async fn manifests(s3: &S3, pass: Pass<'_>) -> Result<BTreeMap<u64, S
     let listing = s3.list(&pass.destination.bucket, &prefix, |page| {
         manifests.extend(page.into_iter().filter_map(|object| {
             let (_, group) = layout.parse_group_manifest(&object.key)?;
-            let (of, number) = group.pass_in(pass.run)?;
-            (of == pass.number).then_some((number, object.etag))
+            let (of, number) = group.stage_in(pass.run)?;
+            (of == pass.stage).then_some((number, object.etag))
         }));
         true
     });

@@ -1,14 +1,15 @@
 //! Existing manifests and dead letters on scratch. Each is whole, proven and read to its end before its first row is used:
 //! what is damaged becomes part of no group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{S3Address, Stage};
 
-use super::GroupError;
+use super::{GroupError, Pass};
 use crate::bundle::budget::Permit;
 use crate::inventory::InventoryError;
 use crate::inventory::ahead::{Ahead, Stopped};
@@ -26,6 +27,29 @@ impl From<Stopped> for GroupError {
     }
 }
 
+/// The bytes of these objects among the manifests and dead letters of a run; 1,000 objects of the run a request.
+pub(super) async fn sizes(s3: &S3, pass: Pass<'_>, addresses: &[S3Address]) -> Result<Vec<Option<u64>>, GroupError> {
+    let mut sizes: BTreeMap<&str, Option<u64>> = addresses.iter().map(|address| (&*address.key, None)).collect();
+    let mut missing = sizes.len();
+    if missing == 0 {
+        return Ok(Vec::new());
+    }
+    // Those of every stage lie under the prefix of the run's own groups.
+    let prefix = Pass { stage: Stage::OWN, ..pass }.manifests();
+    let listing = s3.list(&pass.destination.bucket, &prefix, |page| {
+        for object in &page {
+            if let Some(size) = sizes.get_mut(&*object.key)
+                && size.replace(object.size).is_none()
+            {
+                missing -= 1;
+            }
+        }
+        missing > 0
+    });
+    listing.await.map_err(GroupError::Destination)?;
+    Ok(addresses.iter().map(|address| sizes.get(&*address.key).copied().flatten()).collect())
+}
+
 /// Reads objects to scratch.
 #[derive(Debug, Clone)]
 pub(super) struct Spooler {
@@ -41,8 +65,8 @@ pub(super) struct Spooled {
     /// MD5 of its bytes in hex.
     pub(super) md5: String,
     file: File,
-    /// Its room, for as long as it is there.
-    _room: Permit,
+    /// Its room, for as long as it is there; that of several objects if they are read side by side.
+    _room: Arc<Permit>,
 }
 
 impl Spooler {
@@ -52,8 +76,9 @@ impl Spooler {
         address: S3Address,
         etag: Option<&str>,
         size: u64,
-        room: Permit,
+        room: impl Into<Arc<Permit>>,
     ) -> Result<Spooled, SpoolError> {
+        let room = room.into();
         let mut downloads = 0;
         loop {
             let spooled = self.s3.spool(&address, etag, &self.directory).await?;

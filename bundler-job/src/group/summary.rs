@@ -11,7 +11,7 @@ pub(super) async fn find(s3: &S3, pass: Pass<'_>) -> Result<Option<RunSummary>, 
     let address = pass.summary();
     let Some(json) = find_record(s3, &address).await? else { return Ok(None) };
     let summary = RunSummary::parse(&json).map_err(unreadable(&address))?;
-    if summary.run == *pass.run && summary.pass == pass.number {
+    if summary.run == *pass.run && summary.stage() == pass.stage {
         Ok(Some(summary))
     } else {
         Err(GroupError::ForeignSummary(address))

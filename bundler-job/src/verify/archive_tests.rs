@@ -107,6 +107,7 @@ fn read_as(format: ArchiveFormat, archive: &[u8], entries: &[Entry], was: &[u8])
         archive: Some(record.clone()),
         storage_class: "STANDARD".to_owned(),
         program: "test".to_owned(),
+        redo: false,
     };
     let catalog = Catalog::open(writer.finish(&group).expect("closes")).expect("opens");
     let address = S3Address::new("dst", "x");
@@ -283,6 +284,7 @@ fn a_source_that_fails_is_no_damage() {
             archive: Some(record.clone()),
             storage_class: String::new(),
             program: String::new(),
+            redo: false,
         };
         let catalog = Catalog::open(writer.finish(&group).expect("closes")).expect("opens");
         for cut in [0, archive.len() / 3, archive.len() - 1] {

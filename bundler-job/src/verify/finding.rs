@@ -49,10 +49,29 @@ pub enum Finding {
         /// Rows in groups by the summary.
         retried: u64,
     },
+    /// A redo that was begun and not finished, or left out.
+    RedoUnfinished {
+        /// The redo.
+        redo: u32,
+        /// Where its summary should be.
+        summary: S3Address,
+    },
+    /// A redo is not of the rows of the groups that it replaces.
+    RedoRows {
+        /// The summary of the redo.
+        summary: S3Address,
+        /// Rows of those groups that no retry pass had taken.
+        replaced: u64,
+        /// Rows in groups by the summary.
+        redone: u64,
+    },
     /// More or fewer rows in the catalogs than in the groups.
     RowCount {
         /// The retry pass; 0 for the run's own groups.
         pass: u32,
+        /// The redo; 0 and left out for all other groups.
+        #[serde(skip_serializing_if = "is_none")]
+        redo: u32,
         /// By the summary.
         grouped: u64,
         /// By the catalogs.
@@ -62,6 +81,9 @@ pub enum Finding {
     RowDigest {
         /// The retry pass; 0 for the run's own groups.
         pass: u32,
+        /// The redo; 0 and left out for all other groups.
+        #[serde(skip_serializing_if = "is_none")]
+        redo: u32,
         /// By the summary.
         grouped: String,
         /// By the catalogs.
@@ -259,6 +281,9 @@ pub enum Finding {
     },
 }
 
+/// How groups are archived again.
+const REDO: &str = "with `s3bundler group --redo`";
+
 /// What an object is to its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -289,8 +314,9 @@ impl Part {
     const fn remedy(self) -> &'static str {
         match self {
             Self::Archive | Self::Copy => {
-                "bring back an older version of it if the bucket keeps versions; otherwise archive the group manifest \
-                 again under another destination prefix (`s3bundler bundle --manifest`) while the sources exist"
+                "bring back an older version of it if the bucket keeps versions; otherwise archive its group again while the \
+                 sources exist, with `s3bundler group --redo` (a group of an existing manifest: with `s3bundler bundle \
+                 --manifest` under another destination prefix)"
             }
             Self::CopyMetadata => "its fields are in the catalog, too; find out what removed or changed it",
             Self::Index | Self::DeadLetters => "verify --repair writes it again from the catalog",
@@ -345,22 +371,32 @@ impl fmt::Display for Finding {
                 "{summary} counts {retried} rows, but the pass before left {failed} to be retried; see who wrote its \
                  dead letters, and do not delete the sources of failed rows"
             ),
-            Self::RowCount { pass, grouped, cataloged } => write!(
+            Self::RedoUnfinished { redo, summary } => write!(
+                f,
+                "{summary} is missing: redo {redo} is not finished; repeat `s3bundler group --redo {redo}` with the same \
+                 groups, and it resumes"
+            ),
+            Self::RedoRows { summary, replaced, redone } => write!(
+                f,
+                "{summary} counts {redone} rows, and not the {replaced} of the groups that it replaces; archive the groups \
+                 of this redo again, {REDO}, and do not delete the sources"
+            ),
+            Self::RowCount { pass, redo, grouped, cataloged } => write!(
                 f,
                 "the groups{} have {grouped} rows and the catalogs {cataloged}; group the inventory again under \
                  another name and compare",
-                of_pass(*pass)
+                of_stage(*pass, *redo)
             ),
-            Self::RowDigest { pass, grouped, cataloged } => write!(
+            Self::RowDigest { pass, redo, grouped, cataloged } => write!(
                 f,
                 "the catalogs{} have as many rows as the groups, but not the same ones (digest {cataloged}, not \
                  {grouped}): a row is lost and another doubled; the sources of such rows must not be deleted",
-                of_pass(*pass)
+                of_stage(*pass, *redo)
             ),
             Self::GroupRows { catalog, manifest, problem } => write!(
                 f,
-                "{catalog} has not the rows of {manifest}: {problem}; archive the manifest again under another \
-                 destination prefix"
+                "{catalog} has not the rows of {manifest}: {problem}; archive this group again while the sources \
+                 exist, {REDO}"
             ),
             Self::NoManifest { manifest } => write!(
                 f,
@@ -380,16 +416,16 @@ impl fmt::Display for Finding {
             }
             Self::UnreadableCatalog { catalog, problem } => write!(
                 f,
-                "{catalog} cannot be read: {problem}; bring back an older version of it, or rebuild from the index \
-                 beside the archive"
+                "{catalog} cannot be read: {problem}; bring back an older version of it, or archive its group again while the \
+                 sources exist, {REDO}"
             ),
             Self::ForeignCatalog { catalog, problem } => {
                 write!(f, "{catalog} is of another group: {problem}; see who wrote it")
             }
             Self::ManifestChanged { manifest, cataloged, found: Some(found) } => write!(
                 f,
-                "{manifest} was replaced after it was archived (ETag {found}, the catalog names {cataloged}); archive \
-                 it under another destination prefix"
+                "{manifest} was replaced after it was archived (ETag {found}, the catalog names {cataloged}); bring \
+                 back the version that was archived, or archive it under another destination prefix"
             ),
             Self::ManifestChanged { manifest, cataloged, found: None } => {
                 write!(f, "{manifest} is gone; the catalog was made of it (ETag {cataloged})")
@@ -449,7 +485,7 @@ impl fmt::Display for Finding {
             }
             Self::WrongMember { archive, source, problem } => write!(
                 f,
-                "{source} cannot be restored from {archive}: {problem}; archive it again while the source exists"
+                "{source} cannot be restored from {archive}: {problem}; archive its group again while the source exists, {REDO}"
             ),
             Self::WrongBytes { part, object, problem } => {
                 write!(
@@ -484,8 +520,17 @@ impl fmt::Display for Finding {
     }
 }
 
-fn of_pass(pass: u32) -> String {
-    if pass == 0 { String::new() } else { format!(" of retry pass {pass}") }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_none(number: &u32) -> bool {
+    *number == 0
+}
+
+fn of_stage(pass: u32, redo: u32) -> String {
+    match (pass, redo) {
+        (0, 0) => String::new(),
+        (pass, 0) => format!(" of retry pass {pass}"),
+        (_, redo) => format!(" of redo {redo}"),
+    }
 }
 
 /// The findings of one group, bounded.

@@ -1,5 +1,6 @@
 //! One group: its catalog, and everything that the catalog names, compared with what S3 has.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -43,8 +44,8 @@ pub(super) struct Checked {
     pub(super) role: Role,
     /// Absent where the catalog cannot be read.
     pub(super) totals: Option<Totals>,
-    /// Its rows that failed with reason Retry.
-    pub(super) to_retry: RowSum,
+    /// Its failed rows, by reason.
+    pub(super) failed: FailedRows,
     /// Whether it has a receipt, repaired ones included.
     pub(super) receipt: bool,
     pub(super) findings: Findings,
@@ -64,13 +65,24 @@ pub(super) struct RowSum {
     pub(super) digest: RowDigest,
 }
 
+impl RowSum {
+    /// Adds other rows.
+    pub(super) fn add(&mut self, other: Self) {
+        self.rows = self.rows.saturating_add(other.rows);
+        self.digest.merge(other.digest);
+    }
+}
+
+/// Failed rows by reason.
+pub(super) type FailedRows = BTreeMap<Reason, RowSum>;
+
 /// Looks into a group.
 pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, VerifyError> {
     let mut checked = Checked {
         group: task.group.clone(),
         role: task.role,
         totals: None,
-        to_retry: RowSum::default(),
+        failed: FailedRows::new(),
         receipt: false,
         findings: Findings::default(),
         unproven: 0,
@@ -80,11 +92,11 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     };
     let address = scope.catalog(&task.group);
     let mut group = Group { scope, address, task, unproven: Vec::new() };
-    let Some(Read { catalog, derived, to_retry, copies }) = group.read(&mut checked.findings).await? else {
+    let Some(Read { catalog, derived, failed, copies }) = group.read(&mut checked.findings).await? else {
         return Ok(checked);
     };
     checked.totals = Some(derived.totals.clone());
-    checked.to_retry = to_retry;
+    checked.failed = failed;
     let mut lasting = copies.findings;
     lasting.extend(group.manifest(&catalog).await?);
     lasting.extend(group.archive(&catalog).await?);
@@ -156,8 +168,8 @@ struct Group<'a> {
 struct Read {
     catalog: Arc<Committed>,
     derived: Derived,
-    /// What the next retry pass is made of.
-    to_retry: RowSum,
+    /// The failed rows, of which retry passes are made.
+    failed: FailedRows,
     /// What looking at the copies showed.
     copies: Copies,
 }
@@ -194,26 +206,27 @@ impl Group<'_> {
         let (progress, full) = (self.scope.progress.clone(), self.scope.request.full);
         let catalog = Arc::clone(&committed);
         let reading = tokio::task::spawn_blocking(move || {
-            let mut to_retry = RowSum::default();
+            let mut failed = FailedRows::new();
             let derived = derive(catalog.catalog(), &scratch, |entry| {
                 // Members that are to be read count when they are.
                 if !full || !matches!(entry.outcome, Outcome::Archived(_)) {
                     progress.object(entry.row.size.unwrap_or(0));
                 }
-                if entry.outcome == Outcome::Failed(Reason::Retry) {
-                    to_retry.rows += 1;
-                    to_retry.digest.add(&entry.row.bucket, &entry.row.key, entry.listed_version_id());
+                if let Outcome::Failed(reason) = entry.outcome {
+                    let failed: &mut RowSum = failed.entry(reason).or_default();
+                    failed.rows += 1;
+                    failed.digest.add(&entry.row.bucket, &entry.row.key, entry.listed_version_id());
                 }
                 if let Outcome::Copied { key } = &entry.outcome {
                     // Nobody listens any more once a HEAD failed.
                     let _ = copies.blocking_send(Copied::new(key, entry));
                 }
             })?;
-            Ok::<_, CatalogError>((derived, to_retry))
+            Ok::<_, CatalogError>((derived, failed))
         });
         let (reading, copies) = tokio::join!(reading, self.copies(copied));
         let stopped = |cause| VerifyError::Stopped { address: self.address.clone(), cause };
-        let (derived, to_retry) = match reading.map_err(stopped)? {
+        let (derived, failed) = match reading.map_err(stopped)? {
             Ok(read) => read,
             Err(cause @ CatalogError::Io(_)) => {
                 return Err(VerifyError::Scratch { object: self.address.clone(), cause });
@@ -223,7 +236,7 @@ impl Group<'_> {
                 return Ok(None);
             }
         };
-        Ok(Some(Read { catalog: committed, derived, to_retry, copies: copies? }))
+        Ok(Some(Read { catalog: committed, derived, failed, copies: copies? }))
     }
 
     async fn copies(&self, copied: mpsc::Receiver<Copied>) -> Result<Copies, VerifyError> {
@@ -245,7 +258,7 @@ impl Group<'_> {
         let found = match &self.task.names.manifest {
             Some(etag) => Some(etag.clone()),
             // Not among the run's own: told by its name already, or somewhere else.
-            None if matches!(self.task.role, Role::Pass(_)) => return Ok(Findings::default()),
+            None if matches!(self.task.role, Role::Own(_)) => return Ok(Findings::default()),
             None => {
                 let head = self.scope.s3.head(&manifest).await?;
                 head.map(|head| head.e_tag().unwrap_or_default().trim_matches('"').to_owned())
@@ -289,7 +302,7 @@ impl Group<'_> {
             }
             None => {}
         }
-        let expected = derived.totals.receipt(self.task.group.clone());
+        let expected = derived.totals.receipt(run, self.task.group.clone());
         let key = |receipt: &Receipt| receipt.key(&destination.layout, run);
         match self.task.names.receipts.as_slice() {
             [] => findings.push(Finding::NoReceipt { receipt: destination.address(key(&expected)) }),

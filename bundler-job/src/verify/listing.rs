@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
-use s3bundler_contract::{GroupName, Receipt, RunName, RunSummary};
+use s3bundler_contract::{Accounts, GroupName, Receipt, RunName, Stage};
 
 use super::Finding;
 use super::orphan::{self, Trace, Traces};
@@ -30,8 +30,8 @@ pub(super) struct Names {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) groups: BTreeMap<GroupName, Names>,
-    /// Retry passes that have a summary.
-    pub(super) summaries: BTreeSet<u32>,
+    /// Retry passes and redos that have a summary.
+    pub(super) summaries: BTreeSet<Stage>,
     /// What attempts at its groups left under `archives/`.
     pub(super) traces: Traces,
     pub(super) findings: Vec<Finding>,
@@ -55,7 +55,7 @@ impl Listing {
             list(layout.groups(run), Self::place_group),
             list(layout.catalogs(run), Self::place_catalog),
             list(layout.receipts(run), Self::place_receipt),
-            list(layout.retry_summaries(run), Self::place_summary),
+            list(layout.stage_summaries(run), Self::place_summary),
             orphan::traces(s3, destination, run),
         )?;
         let mut whole = groups;
@@ -96,7 +96,7 @@ impl Listing {
 
     fn place_summary(&mut self, destination: &Destination, run: &RunName, object: &Listed) {
         // Whatever else is there is no part of this run.
-        self.summaries.extend(destination.layout.parse_retry_summary(&object.key, run));
+        self.summaries.extend(destination.layout.parse_stage_summary(&object.key, run));
     }
 
     fn place_catalog(&mut self, destination: &Destination, run: &RunName, object: &Listed) {
@@ -122,8 +122,9 @@ impl Listing {
 /// What a group is to its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// One of the grouper's. Rows of pass 0 are rows of the inventory; those of a later pass have failed in the one before.
-    Pass(u32),
+    /// One of the grouper's. Rows of pass 0 are rows of the inventory; those of a later pass have failed in one before; those
+    /// of a redo are rows of the groups that it replaces.
+    Own(Stage),
     /// Made of a manifest from elsewhere: its rows are no further rows of the inventory.
     Added,
 }
@@ -144,38 +145,38 @@ pub(super) struct Plan {
     pub(super) tasks: Vec<Task>,
     /// What the names alone show.
     pub(super) findings: Vec<Finding>,
-    /// Passes with a group that has no catalog.
-    pub(super) torn: BTreeSet<u32>,
+    /// Stages with a group that has no catalog.
+    pub(super) torn: BTreeSet<Stage>,
 }
 
-/// The passes of which there is something, but no summary: a pass that has groups, and the one that a later pass must
-/// have been made of. Pure.
-pub(super) fn unfinished(listing: &Listing, run: &RunName) -> BTreeSet<u32> {
-    // What may be foreign is no proof of a pass: a pass that large has groups of lower numbers, too.
+/// The stages of which there is something, but no summary: one that has groups, and the one before it. Pure.
+pub(super) fn unfinished(listing: &Listing, run: &RunName) -> BTreeSet<Stage> {
+    // What may be foreign is no proof of a stage: one that large has groups of lower numbers, too.
     let own = listing.groups.keys().filter(|group| !group.may_be_foreign());
-    let grouped = own.filter_map(|group| group.pass_in(run)).map(|(pass, _)| pass);
-    let seen: BTreeSet<u32> = grouped.chain(listing.summaries.iter().copied()).collect();
-    let before = seen.iter().filter_map(|pass| pass.checked_sub(1));
-    let passes: BTreeSet<u32> = seen.iter().copied().chain(before).filter(|pass| *pass > 0).collect();
-    passes.difference(&listing.summaries).copied().collect()
+    let grouped = own.filter_map(|group| group.stage_in(run)).map(|(stage, _)| stage);
+    let seen: BTreeSet<Stage> = grouped.chain(listing.summaries.iter().copied()).collect();
+    let before = seen.iter().filter_map(|stage| match stage {
+        Stage::Pass(pass) => pass.checked_sub(1).map(Stage::Pass),
+        Stage::Redo(redo) => redo.checked_sub(1).map(Stage::Redo),
+    });
+    let stages = seen.iter().copied().chain(before);
+    let stages: BTreeSet<Stage> = stages.filter(|stage| !matches!(*stage, Stage::OWN | Stage::Redo(0))).collect();
+    stages.difference(&listing.summaries).copied().collect()
 }
 
-/// Compares the names of a run with the summaries of its passes. Pure.
-pub(super) fn plan(
-    listing: Listing,
-    summaries: &BTreeMap<u32, RunSummary>,
-    destination: &Destination,
-    run: &RunName,
-) -> Plan {
+/// Compares the names of a run with the summaries of its stages. Nothing is looked for of a group that a redo replaced. Pure.
+pub(super) fn plan(listing: Listing, accounts: &Accounts, destination: &Destination, run: &RunName) -> Plan {
     let Listing { groups, mut findings, mut traces, .. } = listing;
+    traces.retain(|group, _| !accounts.is_replaced(group));
     let layout = &destination.layout;
     let manifest = |group: &GroupName| destination.address(layout.group_manifest(run, group));
     let catalog = |group: &GroupName| destination.address(layout.catalog(run, group));
     let mut torn = BTreeSet::new();
-    for (pass, summary) in summaries {
+    for summary in accounts.summaries() {
+        let stage = summary.stage();
         let mut missing = 0;
-        for group in (0..summary.groups).map(|number| GroupName::retry(run, *pass, number)) {
-            if !groups.contains_key(&group) {
+        for group in (0..summary.groups).map(|number| GroupName::of_stage(run, stage, number)) {
+            if !groups.contains_key(&group) && !accounts.is_replaced(&group) {
                 missing += 1;
                 if missing > MOST_MISSING {
                     break;
@@ -185,33 +186,37 @@ pub(super) fn plan(
             }
         }
         if missing > 0 {
-            torn.insert(*pass);
+            torn.insert(stage);
         }
         if missing > MOST_MISSING {
             let counted = |group: &&GroupName| {
-                group.pass_in(run).is_some_and(|(of, number)| of == *pass && number < summary.groups)
+                group.stage_in(run).is_some_and(|(of, number)| of == stage && number < summary.groups)
             };
-            let there = groups.keys().filter(counted).count() as u64;
+            let replaced = accounts.replaced().iter().filter(|group| !groups.contains_key(group)).filter(counted);
+            let there = (groups.keys().filter(counted).count() + replaced.count()) as u64;
             findings.push(Finding::MoreGroupsMissing { count: summary.groups.saturating_sub(there + MOST_MISSING) });
         }
     }
     let mut tasks = Vec::new();
     for (group, names) in groups {
+        if accounts.is_replaced(&group) {
+            continue;
+        }
         let uncounted =
-            |(pass, number): (u32, u64)| summaries.get(&pass).is_some_and(|summary| number >= summary.groups);
-        let place = group.pass_in(run).filter(|place| !(uncounted(*place) && group.may_be_foreign()));
+            |(stage, number): (Stage, u64)| accounts.get(stage).is_some_and(|summary| number >= summary.groups);
+        let place = group.stage_in(run).filter(|place| !(uncounted(*place) && group.may_be_foreign()));
         if place.is_some_and(uncounted) {
             findings.push(Finding::StrayManifest { manifest: manifest(&group) });
         } else if place.is_some() && names.manifest.is_none() {
             findings.push(Finding::NoManifest { manifest: manifest(&group) });
         }
         if names.catalog.is_some() {
-            let role = place.map_or(Role::Added, |(pass, _)| Role::Pass(pass));
+            let role = place.map_or(Role::Added, |(stage, _)| Role::Own(stage));
             let traces = traces.remove(&group).unwrap_or_default();
             tasks.push(Task { group, role, names, traces });
             continue;
         }
-        torn.extend(place.map(|(pass, _)| pass));
+        torn.extend(place.map(|(stage, _)| stage));
         for receipt in &names.receipts {
             let problem = "is the receipt of a group without a catalog".to_owned();
             findings.push(Finding::StrayReceipt { receipt: destination.address(receipt.key(layout, run)), problem });
@@ -232,7 +237,7 @@ pub(super) fn plan(
 
 #[cfg(test)]
 mod tests {
-    use s3bundler_contract::{KeyLayout, Layout};
+    use s3bundler_contract::{KeyLayout, Layout, RunSummary};
 
     use super::*;
 
@@ -266,10 +271,12 @@ mod tests {
     }
 
     fn planned_passes(keys: &[&str], groups: &[(u32, u64)]) -> (Vec<String>, Vec<String>, Vec<u32>) {
-        let summary =
-            |(pass, groups): &(u32, u64)| (*pass, RunSummary { groups: *groups, ..RunSummary::of_pass(run(), *pass) });
-        let summaries = groups.iter().map(summary).collect();
-        let Plan { tasks, findings, torn } = plan(listing(keys), &summaries, &destination(), &run());
+        let summary = |(pass, groups): &(u32, u64)| RunSummary { groups: *groups, ..RunSummary::of_pass(run(), *pass) };
+        planned_with(keys, &Accounts::of(groups.iter().map(summary)))
+    }
+
+    fn planned_with(keys: &[&str], accounts: &Accounts) -> (Vec<String>, Vec<String>, Vec<u32>) {
+        let Plan { tasks, findings, torn } = plan(listing(keys), accounts, &destination(), &run());
         let told = |finding: &Finding| {
             let json = serde_json::to_value(finding).expect("plain fields");
             let object = ["manifest", "catalog", "receipt"].iter().find_map(|it| json.get(it)?.as_str());
@@ -277,7 +284,7 @@ mod tests {
             format!("{} {file}", json["finding"].as_str().unwrap_or_default())
         };
         let tasks = tasks.iter().map(|task| format!("{} {:?}", task.group, task.role)).collect();
-        (tasks, findings.iter().map(told).collect(), torn.into_iter().collect())
+        (tasks, findings.iter().map(told).collect(), torn.into_iter().filter_map(Stage::pass).collect())
     }
 
     const WHOLE: [&str; 3] =
@@ -286,7 +293,7 @@ mod tests {
     #[test]
     fn a_whole_run_has_nothing_to_find() {
         let keys = [&WHOLE[..], &["groups/run/run.000000.index.dlq"]].concat();
-        assert_eq!(planned(&keys, Some(1)), (vec!["run.000000 Pass(0)".to_owned()], vec![]));
+        assert_eq!(planned(&keys, Some(1)), (vec!["run.000000 Own(Pass(0))".to_owned()], vec![]));
         assert_eq!(planned(&keys, None).1, Vec::<String>::new(), "an unfinished grouping counts nothing yet");
         assert!(listing(&keys).groups[&GroupName::numbered(&run(), 0)].dead_letters);
     }
@@ -325,7 +332,7 @@ mod tests {
         ]
         .concat();
         let (tasks, findings) = planned(&keys, Some(1));
-        assert_eq!(tasks, ["run.000000 Pass(0)", "run.retry1.000000 Pass(1)", "x.index.01234567 Added"]);
+        assert_eq!(tasks, ["run.000000 Own(Pass(0))", "run.retry1.000000 Own(Pass(1))", "x.index.01234567 Added"]);
         assert_eq!(findings, Vec::<String>::new());
     }
 
@@ -356,17 +363,46 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_looked_for_of_a_group_that_a_redo_replaced() {
+        let replaced = s3bundler_contract::Replaced {
+            group: GroupName::numbered(&run(), 1),
+            receipt: String::new(),
+            rows: 1,
+            digest: s3bundler_contract::RowDigest::default(),
+            taken: BTreeMap::new(),
+        };
+        let redo = RunSummary { redo: 1, groups: 1, replaces: vec![replaced], ..RunSummary::empty(run()) };
+        let accounts = Accounts::of([RunSummary { groups: 2, ..RunSummary::empty(run()) }, redo]);
+        let redone = ["groups/run/run.redo1.000000.index", "catalog/run=run/run.redo1.000000.parquet"];
+        let tasks = ["run.000000 Own(Pass(0))", "run.redo1.000000 Own(Redo(1))"];
+        for left in [&[][..], &["catalog/run=run/run.000001.parquet"], &["receipts/run/run.000001~a1~c0~f0~b1"]] {
+            let keys = [&WHOLE[..], &redone, left].concat();
+            assert_eq!(planned_with(&keys, &accounts), (tasks.map(str::to_owned).to_vec(), vec![], vec![]));
+        }
+        let missing = planned_with(&WHOLE, &accounts).1;
+        assert_eq!(missing, ["noManifest run.redo1.000000.index", "noCatalog run.redo1.000000.index"]);
+    }
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
     fn a_pass_without_a_summary_is_unfinished_and_so_is_one_that_was_left_out() {
         let of = |added: &[&str]| {
             let keys = [&WHOLE[..], added].concat();
-            unfinished(&listing(&keys), &run()).into_iter().collect::<Vec<_>>()
+            unfinished(&listing(&keys), &run()).into_iter().map(|it| it.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(of(&[]), [0; 0], "pass 0 has a finding of its own");
-        assert_eq!(of(&RETRIED), [1]);
-        assert_eq!(of(&["runs/run.retry1.done.json", RETRIED[0]]), [0; 0]);
-        assert_eq!(of(&["runs/run.retry2.done.json"]), [1]);
-        assert_eq!(of(&["groups/run/run.retry4294967295.000000.index"]), [u32::MAX - 1, u32::MAX]);
-        assert_eq!(of(&["runs/run.retry1.json", "runs/run.retry01.done.json"]), [0; 0]);
+        assert_eq!(of(&[]), NONE, "pass 0 has a finding of its own");
+        assert_eq!(of(&RETRIED), ["retry pass 1"]);
+        assert_eq!(of(&["runs/run.retry1.done.json", RETRIED[0]]), NONE);
+        assert_eq!(of(&["runs/run.retry2.done.json"]), ["retry pass 1"]);
+        assert_eq!(
+            of(&["groups/run/run.retry4294967295.000000.index"]),
+            ["retry pass 4294967294", "retry pass 4294967295"]
+        );
+        assert_eq!(of(&["runs/run.retry1.json", "runs/run.retry01.done.json"]), NONE);
+        assert_eq!(of(&["groups/run/run.redo1.000000.index"]), ["redo 1"]);
+        assert_eq!(of(&["runs/run.redo2.done.json"]), ["redo 1"]);
+        assert_eq!(of(&["runs/run.redo1.done.json", "groups/run/run.redo1.000000.index"]), NONE);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use s3bundler_contract::record::RecordError;
-use s3bundler_contract::{ExitCode, RunClaim, RunName, RunSummary, S3Address};
+use s3bundler_contract::{Accounts, ExitCode, Figures, RunClaim, RunName, RunSummary, S3Address, Stage};
 
 use crate::args::Destination;
 use crate::catalog::{CatalogError, PublishError};
@@ -35,7 +35,7 @@ use crate::progress::Progress;
 use crate::s3::{ErrorKind, S3, S3Error};
 
 pub use finding::{Finding, Part};
-pub use report::{Figures, Inventory, Report};
+pub use report::{Inventory, Report};
 
 use group::Scope;
 use listing::{Listing, Plan};
@@ -150,30 +150,33 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
     let claim = record(s3, &claim_at, run, RunClaim::parse, |claim| &claim.run).await?;
     let summary = record(s3, &summary_at, run, RunSummary::parse, |summary| &summary.run).await?;
     let listing = Box::pin(Listing::read(s3, destination, run)).await?;
-    let mut summaries: BTreeMap<u32, RunSummary> = summary.clone().map(|summary| (0, summary)).into_iter().collect();
-    for pass in &listing.summaries {
-        let address = destination.address(destination.layout.pass_summary(run, *pass));
+    let mut accounts = Accounts::of(summary.clone());
+    for stage in &listing.summaries {
+        let address = destination.address(destination.layout.stage_summary(run, *stage));
         let Some(of_pass) = record(s3, &address, run, RunSummary::parse, |summary| &summary.run).await? else {
             continue;
         };
-        summaries.insert(*pass, of_pass);
+        accounts.insert(of_pass);
     }
     if claim.is_none() && summary.is_none() && listing.groups.is_empty() && listing.findings.is_empty() {
         return Err(VerifyError::NoSuchRun { run: run.clone(), destination: root });
     }
     // A run of foreign manifests has neither claim nor summary, and no manifests of its own.
-    let grouped = claim.is_some() || summary.is_some() || listing.groups.keys().any(|it| it.pass_in(run).is_some());
+    let grouped = claim.is_some() || summary.is_some() || listing.groups.keys().any(|it| it.stage_in(run).is_some());
     let unfinished = listing::unfinished(&listing, run);
-    let Plan { tasks, mut findings, torn } = listing::plan(listing, &summaries, destination, run);
+    let Plan { tasks, mut findings, torn } = listing::plan(listing, &accounts, destination, run);
     if grouped && claim.is_none() {
         findings.push(Finding::NoClaim { claim: claim_at });
     }
     if grouped && summary.is_none() {
         findings.push(Finding::GroupingUnfinished { summary: summary_at });
     }
-    for pass in unfinished {
-        let summary = destination.address(destination.layout.pass_summary(run, pass));
-        findings.push(Finding::RetryUnfinished { pass, summary });
+    for stage in unfinished {
+        let summary = destination.address(destination.layout.stage_summary(run, stage));
+        findings.push(match stage {
+            Stage::Pass(pass) => Finding::RetryUnfinished { pass, summary },
+            Stage::Redo(redo) => Finding::RedoUnfinished { redo, summary },
+        });
     }
     tracing::info!(%run, groups = tasks.len(), full = request.full, "verifying");
 
@@ -186,6 +189,8 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
         objects: Figures::default(),
         retried: Figures::default(),
         failed_in_the_end: BTreeMap::new(),
+        redone: Figures::default(),
+        replaced: accounts.replaced().iter().cloned().collect(),
         foreign: Figures::default(),
         unproven_checksums: 0,
         members_read: 0,
@@ -193,13 +198,13 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
         removed: Vec::new(),
         findings,
     };
-    let sum = |figure: fn(&RunSummary) -> u64| summaries.values().map(figure).fold(0, u64::saturating_add);
+    let sum = |figure: fn(&RunSummary) -> u64| accounts.summaries().map(figure).fold(0, u64::saturating_add);
     let (objects, bytes) = (sum(|summary| summary.objects), sum(|summary| summary.bytes));
     progress.expect(tasks.len() as u64, objects, bytes);
     let scope = Scope { s3, request, progress };
-    let mut tally = Tally::new(report, torn);
+    let mut tally = Tally::new(report, torn, accounts.clone());
     tally.check(scope, tasks).await?;
-    tally.compare(scope, &summaries).await?;
+    tally.compare(scope).await?;
     Ok(tally.into_report())
 }
 

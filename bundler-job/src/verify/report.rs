@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use s3bundler_contract::{GroupName, LeftOut, Reason, RunName, S3Address};
+use s3bundler_contract::figures::sum;
+use s3bundler_contract::{Figures, GroupName, LeftOut, Reason, RunName, S3Address};
 use serde::Serialize;
 
 use super::Finding;
-use crate::catalog::Totals;
 
 /// Findings that the text shows; the JSON has all.
 const SHOWN: usize = 100;
@@ -27,12 +27,20 @@ pub struct Report {
     /// Groups looked at.
     pub groups: u64,
     /// What the catalogs of the run's groups add up to.
+    #[serde(serialize_with = "with_rows")]
     pub objects: Figures,
     /// What those of the groups of its retry passes add up to: rows that are counted in `objects` already.
+    #[serde(serialize_with = "with_rows")]
     pub retried: Figures,
+    /// What those of the groups of redos add up to: rows that are in `objects` or `retried` no more.
+    #[serde(serialize_with = "with_rows")]
+    pub redone: Figures,
+    /// Groups whose place redos take. Nothing of them is looked for.
+    pub replaced: Vec<GroupName>,
     /// What no pass could archive, by reason: all failed rows, less those of retry groups that have a receipt.
     pub failed_in_the_end: BTreeMap<Reason, u64>,
     /// What those of groups of manifests from elsewhere add up to.
+    #[serde(serialize_with = "with_rows")]
     pub foreign: Figures,
     /// Objects that were only compared by size, because the store keeps no checksum of them.
     pub unproven_checksums: u64,
@@ -57,63 +65,17 @@ pub struct Inventory {
     pub left_out: BTreeMap<LeftOut, u64>,
 }
 
-/// Objects and bytes by what became of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+/// Figures as a report shows them: with the sum of their rows.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Figures {
-    /// Rows in all.
-    pub rows: u64,
-    /// Objects in archives.
-    pub archived: u64,
-    /// Their bytes.
-    pub archived_bytes: u64,
-    /// Objects copied by the server.
-    pub copied: u64,
-    /// Their bytes.
-    pub copied_bytes: u64,
-    /// Failed objects, by reason.
-    pub failed: BTreeMap<Reason, u64>,
-    /// Bytes that the inventory gave them.
-    pub failed_bytes: u64,
+struct WithRows<'a> {
+    rows: u64,
+    #[serde(flatten)]
+    figures: &'a Figures,
 }
 
-impl Figures {
-    /// Adds a group.
-    pub(super) fn add(&mut self, totals: &Totals) {
-        for (sum, figure) in [
-            (&mut self.rows, totals.rows()),
-            (&mut self.archived, totals.archived),
-            (&mut self.archived_bytes, totals.archived_bytes),
-            (&mut self.copied, totals.copied),
-            (&mut self.copied_bytes, totals.copied_bytes),
-            (&mut self.failed_bytes, totals.failed_bytes),
-        ] {
-            *sum = sum.saturating_add(figure);
-        }
-        add_failed(&mut self.failed, &totals.failed);
-    }
-}
-
-impl Report {
-    /// Adds the failed rows of a group to those that failed in the end.
-    pub(super) fn add_failed(&mut self, totals: &Totals) {
-        add_failed(&mut self.failed_in_the_end, &totals.failed);
-    }
-
-    /// Takes rows that were tried again off those that failed in the end: each has failed with reason Retry before.
-    pub(super) fn take_retried(&mut self, rows: u64) {
-        if let Some(failed) = self.failed_in_the_end.get_mut(&Reason::Retry) {
-            *failed = failed.saturating_sub(rows);
-        }
-        self.failed_in_the_end.retain(|_, count| *count > 0);
-    }
-}
-
-fn add_failed(sums: &mut BTreeMap<Reason, u64>, failed: &BTreeMap<Reason, u64>) {
-    for (reason, count) in failed {
-        let sum = sums.entry(*reason).or_default();
-        *sum = sum.saturating_add(*count);
-    }
+fn with_rows<S: serde::Serializer>(figures: &Figures, serializer: S) -> Result<S::Ok, S::Error> {
+    WithRows { rows: figures.rows(), figures }.serialize(serializer)
 }
 
 #[derive(Serialize)]
@@ -134,27 +96,31 @@ fn by_reason<R: fmt::Display>(counts: &BTreeMap<R, u64>) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, destination, groups, objects, retried, foreign, .. } = self;
-        writeln!(f, "run {run} in {destination}: {groups} groups, {} rows", objects.rows)?;
+        let Self { run, destination, groups, objects, retried, redone, foreign, .. } = self;
+        writeln!(f, "run {run} in {destination}: {groups} groups, {} rows", objects.rows())?;
         writeln!(f, "  archived   {} objects, {} bytes", objects.archived, objects.archived_bytes)?;
         writeln!(f, "  copied     {} objects, {} bytes", objects.copied, objects.copied_bytes)?;
-        let failed: u64 = objects.failed.values().sum();
+        let failed = objects.failed_objects();
         writeln!(f, "  failed     {failed} objects, {} bytes{}", objects.failed_bytes, by_reason(&objects.failed))?;
         match &self.inventory {
             Some(Inventory { rows, left_out }) => {
-                let count: u64 = left_out.values().sum();
+                let count = sum(left_out.values());
                 writeln!(f, "  left out   {count} of the inventory's {rows} rows{}", by_reason(left_out))?;
             }
             None => writeln!(f, "  no summary of a grouping to compare with")?,
         }
-        if retried.rows > 0 {
-            let (rows, archived, copied) = (retried.rows, retried.archived, retried.copied);
+        if retried.rows() > 0 {
+            let (rows, archived, copied) = (retried.rows(), retried.archived, retried.copied);
             writeln!(f, "  retried    {rows} rows, {archived} now archived, {copied} copied")?;
-            let failed: u64 = self.failed_in_the_end.values().sum();
+            let failed = sum(self.failed_in_the_end.values());
             writeln!(f, "  in the end {failed} objects failed{}", by_reason(&self.failed_in_the_end))?;
         }
-        if foreign.rows > 0 {
-            let Figures { rows, archived, copied, .. } = foreign;
+        if redone.rows() > 0 || !self.replaced.is_empty() {
+            let (rows, archived, copied, groups) = (redone.rows(), redone.archived, redone.copied, self.replaced.len());
+            writeln!(f, "  redone     {rows} rows in place of {groups} groups, {archived} archived, {copied} copied")?;
+        }
+        if foreign.rows() > 0 {
+            let (rows, archived, copied) = (foreign.rows(), foreign.archived, foreign.copied);
             writeln!(f, "  foreign    {rows} rows of other manifests, {archived} archived, {copied} copied")?;
         }
         if self.full {

@@ -8,7 +8,9 @@ use s3bundler::group::{GroupError, Grouped, RetryRequest, retry};
 use s3bundler::inventory::Scratch;
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{ExitCode, GroupName, Reason, Receipt, Row, RowDigest, RunClaim, RunName, RunSummary};
+use s3bundler_contract::{
+    ExitCode, Figures, GroupName, Reason, Receipt, Row, RowDigest, RunClaim, RunName, RunSummary,
+};
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
@@ -28,6 +30,7 @@ fn of_pass(pass: u32) -> RetryRequest {
         run: run(),
         destination: destination("s3://archive/logs"),
         pass,
+        reasons: vec![Reason::Retry],
         manifest_storage_class: "STANDARD".to_owned(),
         scratch: Scratch::new(None, None).unwrap(),
     }
@@ -87,10 +90,11 @@ impl World {
 
     /// What a worker leaves of a group: dead letters and a receipt.
     async fn fail(&self, group: &GroupName, letters: &Letters<'_>) {
-        let mut receipt = Receipt { archived: 1, archived_bytes: 5, ..Receipt::empty(group.clone()) };
+        let figures = Figures { archived: 1, archived_bytes: 5, ..Figures::default() };
+        let mut receipt = Receipt::new(&run(), group.clone(), figures);
         for (row, reason) in letters {
-            *receipt.failed.entry(reason.parse::<Reason>().unwrap()).or_default() += 1;
-            receipt.failed_bytes += row.size.unwrap();
+            *receipt.figures.failed.entry(reason.parse::<Reason>().unwrap()).or_default() += 1;
+            receipt.figures.failed_bytes += row.size.unwrap();
         }
         if !letters.is_empty() {
             self.put_letters(group, letters).await;
@@ -165,9 +169,8 @@ async fn rows_that_are_worth_it_become_groups_of_the_next_pass() {
     assert_eq!((world.summary_of(1).await, &planned.summary), (Some(summary.clone()), &summary));
     assert_eq!((planned.sent, planned.already_archived, planned.resumed), (3, 0, false));
     assert!(sent.iter().all(|message| message.etag.as_ref().is_some_and(|etag| etag.len() == 32)));
-    // Claim, summary before, summary of its own before and after its PUT, and dead letters with rows to retry; the
-    // inventory is not read.
-    assert_eq!(world.proxy.count(Operation::GetObject), 6);
+    // Claim, summary before, its own summary after the PUT, and dead letters with rows to retry; the inventory is not read.
+    assert_eq!(world.proxy.count(Operation::GetObject), 5);
     let (again, sent) = world.plan(1).await.unwrap();
     assert_eq!((again.summary, again.resumed, sent.len()), (summary, true, 3));
 }
@@ -189,7 +192,7 @@ async fn a_second_pass_is_made_of_the_first_and_of_nothing_else() {
     world.plan(1).await.unwrap();
     let told = world.refuse_pass(2, ExitCode::Download).await;
     assert!(
-        told.contains("1 of the 1 groups of the pass before have no receipt, the first is run.retry1.000000"),
+        told.contains("1 of the 1 groups of retry pass 1 have no receipt, the first is run.retry1.000000"),
         "{told}"
     );
     world.fail(&GroupName::retry(&run(), 1, 0), &letters(&[("b", RETRY), ("c", "Changed")])).await;
@@ -216,8 +219,8 @@ async fn nothing_to_retry_is_a_pass_without_groups() {
 async fn a_pass_is_planned_only_when_the_one_before_is_whole() {
     let world = grouped(3).await;
     let told = world.refuse_pass(1, ExitCode::Download).await;
-    let expected = "retry pass 1 of run run cannot be planned: 3 of the 3 groups of the pass before have no receipt, the \
-                    first is run.000000";
+    let expected = "retry pass 1 of run run cannot be planned: 3 of the 3 groups of pass 0 have no receipt, the first is \
+                    run.000000";
     assert!(told.starts_with(expected), "{told}");
     for number in [0, 2] {
         world.fail(&GroupName::numbered(&run(), number), &letters(&[("a", RETRY)])).await;
@@ -226,10 +229,7 @@ async fn a_pass_is_planned_only_when_the_one_before_is_whole() {
     for stand_in in ["run.retry1.000001", "run.01234567"] {
         world.fail(&stand_in.parse().unwrap(), &vec![]).await;
         let told = world.refuse_pass(1, ExitCode::Download).await;
-        assert!(
-            told.contains("1 of the 3 groups of the pass before have no receipt, the first is run.000001"),
-            "{told}"
-        );
+        assert!(told.contains("1 of the 3 groups of pass 0 have no receipt, the first is run.000001"), "{told}");
     }
     let told = world.refuse_pass(2, ExitCode::Download).await;
     assert!(

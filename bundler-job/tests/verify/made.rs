@@ -174,6 +174,7 @@ impl MadeRun {
             archive: archived.then_some(ArchiveRecord { key, size, crc64nvme }),
             storage_class: "STANDARD".to_owned(),
             program: "test".to_owned(),
+            redo: false,
         };
         let mut file = writer.finish(&record).unwrap();
         let mut catalog = Vec::new();

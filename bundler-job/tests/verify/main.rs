@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
+mod accounts;
 mod command;
 mod made;
+mod redone;
 mod retried;
+mod scene;
 #[path = "../world/mod.rs"]
 mod world;
 
@@ -33,7 +36,7 @@ async fn a_whole_run_is_proved_by_checksums_and_by_its_bytes() {
         let run = MadeRun::of(format, &usual()).await;
         let report = run.verify().await;
         assert_eq!(report.findings, [], "{format}");
-        assert_eq!((report.groups, report.objects.rows, report.objects.archived), (2, 6, 4));
+        assert_eq!((report.groups, report.objects.rows(), report.objects.archived), (2, 6, 4));
         assert_eq!((report.objects.copied, report.objects.failed[&Reason::NoSuchKey]), (1, 1));
         assert_eq!((report.unproven_checksums, report.members_read), (0, 0));
         let report = run.verify_full().await;

@@ -1,95 +1,10 @@
 //! Retry passes from end to end: real objects that a real server would not give, groups of what failed, their archives,
 //! and what verify makes of it.
 
-use s3bundler_testbed::cli::{Outcome, Program};
-use s3bundler_testbed::client;
-use s3bundler_testbed::proxy::{Fault, Proxy};
 use serde_json::{Value, json};
 
-use super::world::{PREFIX, RUN, World, gets_source, key};
-
-/// A world, a destination, and objects that a proxy does not let through.
-struct Scene {
-    world: World,
-    bucket: String,
-    proxy: Proxy,
-}
-
-impl Scene {
-    /// Two groups; objects of more than 600 bytes are copied, for which a refused request gives up sooner.
-    async fn start() -> Self {
-        let mut world = World::of_groups(2).await;
-        world.max_object_size = Some(600);
-        let bucket = world.destination("retried").await;
-        let proxy = Proxy::start(world.access()).unwrap();
-        Self { world, bucket, proxy }
-    }
-
-    /// Throttles every GET of these objects, and of no others.
-    fn throttle(&self, objects: &[usize]) {
-        let keys: Vec<String> = objects.iter().map(|n| key(*n)).collect();
-        self.proxy.rule(
-            move |seen| {
-                if gets_source(seen) && keys.contains(&seen.key()) { Fault::Throttle } else { Fault::Forward }
-            },
-        );
-    }
-
-    async fn run(&self) -> Outcome {
-        let done = self.world.program(&self.bucket).access(self.proxy.access()).run().await.unwrap();
-        assert_eq!(done.code, Some(0), "{done}");
-        done
-    }
-
-    async fn command(&self, command: &str, code: i32, more: &[&str]) -> Outcome {
-        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(self.proxy.access());
-        let program = program.args([command, "--destination", &format!("s3://{}/{PREFIX}", self.bucket)]);
-        let done = program.args(more).run().await.unwrap();
-        assert_eq!(done.code, Some(code), "{done}");
-        done
-    }
-
-    /// Plans a pass; gives what it says.
-    async fn plan(&self, pass: &str) -> Value {
-        let done = self.command("group", 0, &["--name", RUN, "--retry-pass", pass, "--output", "json"]).await;
-        serde_json::from_str(&done.stdout).unwrap()
-    }
-
-    /// Archives the one group of a pass.
-    async fn bundle(&self, pass: &str) -> Outcome {
-        let manifest = format!("s3://{}/{PREFIX}/groups/{RUN}/{RUN}.retry{pass}.000000.index", self.bucket);
-        self.command("bundle", 0, &["--manifest", &manifest]).await
-    }
-
-    async fn verify(&self, code: i32, more: &[&str]) -> Value {
-        let done = self.command("verify", code, &[&["--name", RUN, "--output", "json"], more].concat()).await;
-        serde_json::from_str(&done.stdout).unwrap()
-    }
-
-    /// The findings, by name.
-    async fn found(&self) -> Vec<String> {
-        let report = self.verify(8, &[]).await;
-        let findings = report["findings"].as_array().unwrap();
-        findings.iter().map(|it| it["finding"].as_str().unwrap().to_owned()).collect()
-    }
-
-    async fn keys_with(&self, part: &str) -> Vec<String> {
-        let keys = client::list_keys(&self.world.s3, &self.bucket, PREFIX).await.unwrap();
-        keys.into_iter().filter(|key| key.contains(part)).collect()
-    }
-
-    async fn get(&self, key: &str) -> Vec<u8> {
-        client::get_bytes(&self.world.s3, &self.bucket, key).await.unwrap().to_vec()
-    }
-
-    async fn put(&self, key: &str, bytes: Vec<u8>) {
-        client::put_object(&self.world.s3, &self.bucket, key, bytes).await.unwrap();
-    }
-
-    async fn delete(&self, key: &str) {
-        self.world.s3.delete_object().bucket(&self.bucket).key(key).send().await.unwrap();
-    }
-}
+use super::scene::Scene;
+use super::world::{PREFIX, RUN};
 
 #[tokio::test]
 async fn what_was_throttled_is_archived_by_a_later_pass_and_proved_byte_for_byte() {

@@ -57,7 +57,7 @@ impl Reader {
             if let Some(archive) = &catalog.record().archive {
                 self.bytes(&index_of(&archive.key)).await.map_err(|error| format!("receipt {name}, but {error}"))?;
             }
-            if receipt.failed_objects() > 0 {
+            if receipt.figures.failed_objects() > 0 {
                 let dead_letters = format!("{}{DEAD_LETTERS_SUFFIX}", catalog.record().manifest_key);
                 self.bytes(&dead_letters).await.map_err(|error| format!("receipt {name}, but {error}"))?;
             }

@@ -89,7 +89,7 @@ impl<'a> Whole<'a> {
             let group = self.read(manifest).await;
             wanted.extend([group.manifest_key.clone(), catalog_key(&group.name)]);
             let receipt = self.check_receipt(&group, &receipts);
-            rows += receipt.rows();
+            rows += receipt.figures.rows();
             wanted.insert(format!("{PREFIX}/receipts/{RUN}/{}", receipt.name()));
             if let Some((archive, size)) = &group.archive {
                 wanted.extend([archive.clone(), index_of(archive)]);
@@ -151,9 +151,9 @@ impl<'a> Whole<'a> {
             (sizes.clone().count() as u64, sizes.sum())
         };
         let archived = counted(|outcome| matches!(outcome, Outcome::Archived(_)));
-        assert_eq!((receipt.archived, receipt.archived_bytes), archived, "{name}");
+        assert_eq!((receipt.figures.archived, receipt.figures.archived_bytes), archived, "{name}");
         let copied = counted(|outcome| matches!(outcome, Outcome::Copied { .. }));
-        assert_eq!((receipt.copied, receipt.copied_bytes), copied, "{name}");
+        assert_eq!((receipt.figures.copied, receipt.figures.copied_bytes), copied, "{name}");
         let failed: BTreeMap<_, _> = entries
             .iter()
             .filter_map(|entry| match entry.outcome {
@@ -163,7 +163,7 @@ impl<'a> Whole<'a> {
             .collect();
         let expected = self.failed.iter().filter(|(key, _)| keys.contains(key));
         assert_eq!(failed, expected.map(|(key, reason)| (key.clone(), *reason)).collect(), "dead letters of {name}");
-        assert_eq!(receipt.failed_objects(), failed.len() as u64, "{name}");
+        assert_eq!(receipt.figures.failed_objects(), failed.len() as u64, "{name}");
         receipt
     }
 

@@ -106,7 +106,7 @@ async fn one(
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
             let inventory = prior.inventory.as_ref().map(|inventory| inventory.manifest.as_str());
-            let sends = build::sends(run, track.summaries.contains_key(pass));
+            let sends = build::sends(run, track.summaries.contains_key(&s3bundler_contract::Stage::Pass(*pass)));
             let queue = sends.then_some(queue.as_str());
             server_side(context, run, build::grouper(run, &context.defaults, *pass, inventory, queue)).await?;
         }

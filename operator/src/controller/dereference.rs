@@ -11,10 +11,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{Accounts, S3Address, Stage};
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
-use super::decide::{PERIOD, finished};
+use super::decide::{ACCOUNTING_MISMATCH, PERIOD, finished};
 use super::observed::{GrouperState, InventoryLook, Observed, Pods, WorkersState};
 use super::own::{InTheWay, own};
 use super::problem::Problem;
@@ -24,8 +24,11 @@ use super::{Context, ReconcileError, apply, problem};
 use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
+use crate::receipts::Counted;
 use crate::store::{InventoryState, Store, StoreError, age};
 
+/// Redos whose summaries are read: receipts are anybody's, and a name could tell of billions.
+const MOST_REDOS: usize = 100;
 /// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
 const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
 
@@ -121,7 +124,11 @@ pub async fn dereference(
             seen.inventory = Some(look.clone());
             track.inventory = Some((then, of, look));
         }
-        Some(pair) => progress(context, run, pass, &pair, track, &mut seen).await,
+        Some(pair) => {
+            let is_mismatched =
+                prior.conditions.iter().any(|it| it.type_ == "Stalled" && it.reason == ACCOUNTING_MISMATCH);
+            progress(context, run, pass, &pair, is_mismatched, track, &mut seen).await;
+        }
     }
     Ok(seen)
 }
@@ -169,7 +176,15 @@ async fn latest(
 }
 
 /// Depth, summaries and receipts.
-async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, track: &mut Track, seen: &mut Observed) {
+async fn progress(
+    context: &Context,
+    run: &Run,
+    pass: u32,
+    queue: &QueuePair,
+    is_mismatched: bool,
+    track: &mut Track,
+    seen: &mut Observed,
+) {
     let store = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
     let now = Instant::now();
     if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
@@ -202,10 +217,20 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
         track.summary_error = summaries(&store, run, pass, track, now).await.err();
         track.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
     }
-    seen.summary = track.summaries.get(&0).cloned();
-    seen.pass_summary = track.summaries.get(&pass).cloned();
+    seen.summary = track.summaries.get(&Stage::OWN).cloned();
+    seen.pass_summary = track.summaries.get(&Stage::Pass(pass)).cloned();
+    let accounts = Accounts::of(track.summaries.values().cloned());
+    if track.count.accounts() != &accounts {
+        // By other summaries the same receipts may add up to something else.
+        (track.counted, track.counted_at) = (None, None);
+    }
     if is_due(track.counted_at, PERIOD, now) {
         track.counted_at = Some(now);
+        track.count.know(accounts);
+        if is_mismatched {
+            // Somebody may have deleted a wrong receipt.
+            track.count.begin_anew();
+        }
         track.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await.err();
         if let Some(error) = &track.count_error {
             // What was counted half is not shown.
@@ -218,15 +243,21 @@ async fn progress(context: &Context, run: &Run, pass: u32, queue: &QueuePair, tr
     seen.counted.clone_from(&track.counted);
 }
 
+/// The stages whose summaries are needed: those of the passes so far, and of the redos of which there is a receipt.
+fn wanted_summaries(pass: u32, track: &Track) -> Vec<Stage> {
+    let redos = track.counted.iter().flat_map(Counted::redos).max().unwrap_or(0);
+    (0..=pass).map(Stage::Pass).chain((1..=redos).take(MOST_REDOS).map(Stage::Redo)).collect()
+}
+
 /// Looks for the summaries that are not known yet.
 async fn summaries(store: &Store, run: &Run, pass: u32, track: &mut Track, now: Instant) -> Result<(), StoreError> {
     let mut looked = Ok(());
-    for wanted in [0, pass] {
+    for wanted in wanted_summaries(pass, track) {
         if track.summaries.contains_key(&wanted) {
             continue;
         }
         track.summaries_at = Some(now);
-        match store.summary(&run.bucket, run.layout.pass_summary(&run.name, wanted)).await {
+        match store.summary(&run.bucket, run.layout.stage_summary(&run.name, wanted)).await {
             Ok(Some(summary)) => drop(track.summaries.insert(wanted, summary)),
             Ok(None) => {}
             // One may be told without the other.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
-use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, SelectOptions};
+use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, SelectOptions};
 
 use crate::crd::{Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch};
 use crate::policy::PolicyFile;
@@ -146,6 +146,8 @@ pub struct Run {
     pub scratch_size: ByteSize,
     /// Retry passes, at most.
     pub max_passes: u32,
+    /// The reasons of failed objects that a retry pass takes.
+    pub retry_reasons: Vec<Reason>,
     /// Failed objects that are too many.
     pub max_failed_objects: Option<u64>,
     /// How long the run may take, suspension not counted.

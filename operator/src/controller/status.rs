@@ -77,7 +77,8 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     }
     if let Some(seen) = seen {
         depth(&mut status, seen, now);
-        let may_be_had = !decision.phase.is_final() && run.is_some_and(|run| run.max_passes > 0);
+        let retried = run.filter(|run| !decision.phase.is_final() && run.max_passes > 0);
+        let may_be_had = retried.map_or(&[][..], |run| &run.retry_reasons);
         counts(&mut status, seen, may_be_had);
         status.workers = Some(WorkerStatus {
             desired: int32(decision.workers),
@@ -230,7 +231,7 @@ fn depth(status: &mut ArchiveRunStatus, seen: &Observed, now: Timestamp) {
 }
 
 /// What S3 shows. What another pass may still bring has not failed.
-fn counts(status: &mut ArchiveRunStatus, seen: &Observed, may_be_had: bool) {
+fn counts(status: &mut ArchiveRunStatus, seen: &Observed, may_be_had: &[Reason]) {
     if let Some(summary) = &seen.summary {
         status.groups.get_or_insert_default().total = Some(int64(summary.groups));
         status.bytes.get_or_insert_default().total = Some(int64(summary.bytes));
@@ -239,13 +240,15 @@ fn counts(status: &mut ArchiveRunStatus, seen: &Observed, may_be_had: bool) {
     }
     let Some(counted) = &seen.counted else { return };
     let mut outcome = counted.outcome();
-    if may_be_had {
-        outcome.failed.remove(&Reason::Retry);
+    if !may_be_had.is_empty() {
+        outcome.failed.retain(|reason, _| !may_be_had.contains(reason));
     }
+    let own = seen.summary.as_ref();
+    let committed = own.map_or(counted.pass(0).groups, |own| counted.committed(&own.run, 0, own.groups));
     // A LIST may lag behind another.
     let grown = |before: i64, now: u64| before.max(int64(now));
     let groups: &mut GroupCounts = status.groups.get_or_insert_default();
-    groups.committed = grown(groups.committed, counted.pass(0).groups);
+    groups.committed = grown(groups.committed, committed);
     let objects: &mut ObjectCounts = status.objects.get_or_insert_default();
     objects.archived = grown(objects.archived, outcome.archived);
     objects.copied = grown(objects.copied, outcome.copied);
@@ -330,8 +333,9 @@ mod tests {
             RunSummary { groups: 3, objects: 91, rows: 100, bytes: 5000, left_out, ..RunSummary::empty(run.clone()) };
         let receipt = |number, archived, failed: &[(Reason, u64)]| {
             let mut receipt = Receipt::empty(GroupName::numbered(&run, number));
-            (receipt.archived, receipt.copied, receipt.archived_bytes, receipt.copied_bytes) = (archived, 2, 800, 600);
-            (receipt.failed, receipt.failed_bytes) = (failed.iter().copied().collect(), 50);
+            let figures = &mut receipt.figures;
+            (figures.archived, figures.copied, figures.archived_bytes, figures.copied_bytes) = (archived, 2, 800, 600);
+            (figures.failed, figures.failed_bytes) = (failed.iter().copied().collect(), 50);
             receipt.name()
         };
         let names = [
@@ -344,7 +348,7 @@ mod tests {
             |names: &[&str]| Observed { summary: Some(summary.clone()), counted: Some(counted(names)), ..seen() };
 
         let mut status = ArchiveRunStatus::default();
-        counts(&mut status, &look(&names), false);
+        counts(&mut status, &look(&names), &[]);
         let (objects, bytes) = (status.objects.unwrap(), status.bytes.unwrap());
         assert_eq!((objects.total, objects.left_out), (Some(100), 9));
         assert_eq!((objects.archived, objects.copied, objects.failed), (63, 6, 8));
@@ -354,13 +358,13 @@ mod tests {
         assert_eq!((status.groups.unwrap().committed, status.progress.as_deref()), (3, Some("3/3")));
 
         // A LIST that lags behind another takes nothing back.
-        counts(&mut status, &look(&names[..1]), false);
+        counts(&mut status, &look(&names[..1]), &[]);
         let (groups, objects, bytes) = (status.groups.unwrap(), status.objects.unwrap(), status.bytes.unwrap());
         assert_eq!((groups.committed, objects.archived, objects.copied), (3, 63, 6));
         assert_eq!((bytes.archived, bytes.copied), (2400, 1800));
 
         // What another pass may bring has not failed.
-        counts(&mut status, &look(&names), true);
+        counts(&mut status, &look(&names), &[Reason::Retry]);
         assert_eq!((status.objects.unwrap().failed, status.failures.len()), (4, 1));
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use s3bundler_contract::RunSummary;
 use s3bundler_contract::layout::RunName;
+use s3bundler_contract::{RunSummary, Stage};
 
 use super::observed::InventoryLook;
 use crate::autoscale::depth::Depths;
@@ -45,8 +45,8 @@ pub struct Track {
     pub summary_error: Option<StoreError>,
     /// The look for the inventory, when it was, and of which generation of the run.
     pub inventory: Option<(Instant, i64, InventoryLook)>,
-    /// Summaries, which never change, by pass.
-    pub summaries: HashMap<u32, RunSummary>,
+    /// Summaries, which never change.
+    pub summaries: HashMap<Stage, RunSummary>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
     pub workers: Option<AppliedWorkers>,
 }

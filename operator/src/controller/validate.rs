@@ -1,6 +1,6 @@
 //! The second step: a permissive spec becomes a strict [`Run`], or a [`Refusal`] that says why not. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -199,6 +199,7 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         scratch: spec.workers.scratch.clone(),
         scratch_size: spec.workers.scratch.size()?,
         max_passes: spec.retry.max_object_passes.unsigned_abs(),
+        retry_reasons: spec.retry.reasons.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
         max_failed_objects: spec
             .failure_policy
             .as_ref()

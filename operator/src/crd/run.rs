@@ -3,6 +3,7 @@
 #![allow(clippy::duplicated_attributes, reason = "columns may have the same type")]
 
 use kube::CustomResource;
+use s3bundler_contract::Reason;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use super::destination::Destination;
 use super::group::Group;
 use super::grouper::Grouper;
 use super::queue::Queue;
+use super::schema;
 use super::source::Source;
 use super::status::ArchiveRunStatus;
 use super::workers::Workers;
@@ -100,14 +102,19 @@ pub struct SecretRef {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retry {
-    /// How often objects that were throttled or failed to the end of their budget are grouped and tried once more.
+    /// How often objects that failed for one of the reasons are grouped and tried once more.
     #[schemars(range(min = 0, max = 10))]
     pub max_object_passes: i32,
+    /// Reasons of the failed objects that a retry pass takes, of all earlier passes. Retry is for objects that were throttled
+    /// or whose server failed. Add others after their cause was removed, for example AccessDenied after a permission was
+    /// granted.
+    #[schemars(schema_with = "schema::retry_reasons")]
+    pub reasons: Vec<Reason>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { max_object_passes: 2 }
+        Self { max_object_passes: 2, reasons: vec![Reason::Retry] }
     }
 }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResourceExt as _;
+use s3bundler_contract::Reason;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
@@ -52,6 +53,18 @@ pub(super) fn storage_classes(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = set::<16, 64>(generator);
     schema.ensure_object()["items"]["pattern"] = json!("^[A-Z0-9_]+$");
     schema
+}
+
+/// A set of reasons for which objects fail.
+pub(super) fn retry_reasons(_: &mut SchemaGenerator) -> Schema {
+    let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": reasons.len(),
+        "items": {"type": "string", "enum": reasons},
+        "x-kubernetes-list-type": "set",
+    })
 }
 
 /// An instant in RFC 3339. The pattern keeps to years and offsets that every reader knows.

@@ -87,6 +87,7 @@ fn pack(format: ArchiveFormat, members: Vec<Fetched>) -> Archive {
         }),
         storage_class: "STANDARD".into(),
         program: "test".into(),
+        redo: false,
     };
     let catalog = Catalog::open(packed.catalog.finish(&record).expect("written")).expect("a catalog");
     let entries = catalog.entries().expect("rows").collect::<Result<_, _>>().expect("every row");

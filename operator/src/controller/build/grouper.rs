@@ -97,6 +97,8 @@ fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> V
     arg("scratch-size", &scratch_size(run.grouper_scratch_size));
     if pass > 0 {
         arg("retry-pass", &pass);
+        let reasons: Vec<_> = run.retry_reasons.iter().map(|reason| reason.as_str()).collect();
+        arg("retry-reasons", &reasons.join(","));
         return [vec!["group".to_owned()], args].concat();
     }
     if let Some(inventory) = inventory {

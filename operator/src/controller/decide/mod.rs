@@ -31,6 +31,9 @@ use under_way::go_on;
 /// Between looks at a run that is under way.
 pub const PERIOD: Duration = Duration::from_secs(15);
 
+/// Why a run that has all its receipts is stalled, if they do not add up to its inventory.
+pub const ACCOUNTING_MISMATCH: &str = "AccountingMismatch";
+
 /// What a run is doing: the reason of its condition `Ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use s3bundler_contract::{RunSummary, S3Address};
+use s3bundler_contract::{LeftOut, RunName, RunSummary, S3Address};
 use serde_json::{Value, json};
 
 use super::*;
@@ -25,9 +25,10 @@ pub(super) fn run(spec: Value) -> Run {
     validate(&archive_run(spec), &defaults()).unwrap()
 }
 
-/// A run that has its queue, with the grouper done and this many groups.
+/// A run that has its queue, with the grouper done and this many groups of ten objects.
 pub(super) fn working(groups: u64) -> Observed {
-    let summary = RunSummary { groups, ..RunSummary::empty("logs".parse().unwrap()) };
+    let (objects, run) = (10 * groups, "logs".parse().unwrap());
+    let summary = RunSummary { groups, objects, rows: objects, ..RunSummary::empty(run) };
     Observed {
         grouper: GrouperState::Succeeded,
         workers: Some(WorkersState { replicas: 2 }),
@@ -332,7 +333,7 @@ fn deadlines_and_too_many_failures_end_a_run() {
     }
 
     // Not where all is archived already and only the pods are leaving.
-    let all = ["logs.000000~a1~c0~f0~b1", "logs.000001~a1~c0~f0~b1"];
+    let all = ["logs.000000~a10~c0~f0~b1", "logs.000001~a10~c0~f0~b1"];
     for (pods, phase) in [(2, Phase::Draining), (0, Phase::Complete)] {
         let pods = Pods { present: pods, ..Pods::default() };
         let seen = Observed { counted: Some(counted(&all)), pods, ..working(2) };
@@ -352,14 +353,57 @@ fn deadlines_and_too_many_failures_end_a_run() {
     assert_eq!(failed(&["logs.000000~a1~c0~f2~b1~NoSuchKey1~Retry1"]), None, "one may still be had");
 }
 
+#[test]
+fn a_run_whose_receipts_do_not_add_up_is_stalled_and_never_complete() {
+    let all = ["logs.000000~a10~c0~f0~b1", "logs.000001~a8~c1~f0~b1"];
+    let seen = |names: &[&str]| {
+        let depths = Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(0) });
+        Observed { counted: Some(counted(names)), depths, ..working(2) }
+    };
+    let decision = decide(&run(json!({})), &claimed(), &seen(&all), now());
+    let stalled = decision.stalled.unwrap();
+    assert_eq!((stalled.reason, decision.phase, decision.failed), ("AccountingMismatch", Phase::Bundling, None));
+    assert!(
+        stalled.message.contains("20 rows, but 18 archived + 1 copied + 0 failed + 0 left out are 19"),
+        "{stalled:?}"
+    );
+    assert!(decision.look_again.is_some());
+    assert_eq!(decision.writes, [Write::Scale(0)], "its queue and its name stay");
+    // The rows that the selection left out are in no group.
+    let mut left_out = seen(&all);
+    let summary = left_out.summary.as_mut().unwrap();
+    summary.left_out = [(LeftOut::TooSmall, 1)].into();
+    summary.objects = 19;
+    assert_eq!(decide(&run(json!({})), &claimed(), &left_out, now()).phase, Phase::Complete);
+    let right = ["logs.000000~a10~c0~f0~b1", "logs.000001~a8~c1~f1~b1~NoSuchKey1"];
+    assert_eq!(decide(&run(json!({})), &claimed(), &seen(&right), now()).phase, Phase::CompleteWithFailures);
+}
+
+#[test]
+fn a_retry_pass_takes_objects_of_the_reasons_of_the_spec() {
+    let receipt = "logs.000000~a7~c0~f3~b70~AccessDenied2~NoSuchKey1";
+    let seen = || Observed { counted: Some(counted(&[receipt])), ..working(1) };
+    let default = run(json!({}));
+    assert_eq!(decide(&default, &claimed(), &seen(), now()).phase, Phase::CompleteWithFailures);
+    let granted = run(json!({"retry": {"reasons": ["AccessDenied", "Retry"]}}));
+    let decision = decide(&granted, &claimed(), &seen(), now());
+    assert_eq!((decision.phase, decision.pass), (Phase::Retrying, 1));
+    assert_eq!(decision.message, "2 objects are tried again, pass 1");
+}
+
 /// Until its last retry pass has come to them, objects that failed for the time being have not failed.
 #[test]
 fn no_run_fails_for_objects_that_a_pass_has_not_tried_yet() {
     let strict = run(json!({"retry": {"maxObjectPasses": 1}, "failurePolicy": {"maxFailedObjects": 10}}));
     let first = "logs.000000~a0~c0~f1000~b0~Retry1000";
     let last_pass = ArchiveRunStatus { retry_pass: Some(1), ..claimed() };
+    let name: RunName = "logs".parse().unwrap();
+    let own = RunSummary { groups: 1, objects: 1000, rows: 1000, ..RunSummary::empty(name.clone()) };
     let failed = |names: &[&str], groups| {
-        let seen = Observed { counted: Some(counted(names)), ..working(groups) };
+        let pass = RunSummary { groups, objects: 1000, rows: 1000, ..RunSummary::of_pass(name.clone(), 1) };
+        let summaries = (Some(own.clone()), Some(pass));
+        let seen =
+            Observed { counted: Some(counted(names)), summary: summaries.0, pass_summary: summaries.1, ..working(1) };
         decide(&strict, &last_pass, &seen, now()).failed.map(|told| told.reason)
     };
     assert_eq!(failed(&[first], 10), None);

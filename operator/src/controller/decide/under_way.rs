@@ -3,33 +3,33 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use s3bundler_contract::{ExitCode, Reason, RunSummary};
+use s3bundler_contract::accounts::Mismatch;
+use s3bundler_contract::{ExitCode, Figures, RunSummary};
 
 use super::unattended::{self, EMPTY};
-use super::{Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
+use super::{ACCOUNTING_MISMATCH, Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
 use crate::autoscale::plan::{Inputs, most, replicas};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::Run;
 use crate::crd::{ArchiveRunStatus, ScalingMode};
-use crate::receipts::{Counted, Sums};
+use crate::receipts::Counted;
 
 /// How long a grouper that was denied waits for somebody to allow it, before it tries again; and how long one that tries
 /// again is taken for denied.
 const DENIED: Duration = Duration::from_mins(1);
 /// What a denied grouper is told with.
 const GROUPER_DENIED: &str = "the grouper was denied";
-/// Whether every group of a pass has a receipt: as many names as the pass has groups, and none beyond them.
-fn is_whole(summary: &RunSummary, sums: &Sums) -> bool {
-    sums.groups == summary.groups && sums.beyond <= summary.groups
-}
 
 /// Whether every group of every pass has its receipt, and no pass is left to be made.
 pub(super) fn is_done(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> bool {
-    let pass = pass_of(prior);
     let (Some(counted), Some(summary)) = (&seen.counted, &seen.pass_summary) else { return false };
-    let sums = counted.pass(pass);
-    is_whole(summary, &sums) && (sums.retryable() == 0 || pass >= run.max_passes)
+    counted.is_whole(summary) && (retryable(run, counted) == 0 || pass_of(prior) >= run.max_passes)
+}
+
+/// Objects that another pass may bring.
+fn retryable(run: &Run, counted: &Counted) -> u64 {
+    counted.outcome().failed_for_any(&run.retry_reasons)
 }
 
 /// The next step of a run that has its queue.
@@ -48,19 +48,19 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
         problems(&mut decision, seen);
         return decision;
     };
-    let sums = counted.pass(pass);
 
     // Whether the pass is whole, and what comes after it.
-    if let Some(summary) = seen.pass_summary.as_ref().filter(|summary| is_whole(summary, &sums)) {
-        if sums.retryable() > 0 && pass < run.max_passes {
+    if let Some(summary) = seen.pass_summary.as_ref().filter(|summary| counted.is_whole(summary)) {
+        let again = retryable(run, counted);
+        if again > 0 && pass < run.max_passes {
             decision.pass = pass + 1;
             decision.phase = Phase::Retrying;
-            decision.message = format!("{} objects are tried again, pass {}", sums.retryable(), pass + 1);
+            decision.message = format!("{again} objects are tried again, pass {}", pass + 1);
             decision.look_again = Some(Duration::ZERO);
             decision.workers = seen.workers.map_or(0, |workers| workers.replicas);
             return decision;
         }
-        return end(run, decision, seen, counted, summary);
+        return end(run, decision, seen, counted, summary, cap);
     }
     if let Some(told) = too_many_failed(run, counted, still_to_be_had(run, counted, pass)) {
         return Decision::failed(prior, told);
@@ -94,7 +94,7 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
     // Groups without receipt, and those of them that nobody works on.
     let total = seen.pass_summary.as_ref().map(|summary| summary.groups);
     // It is not whole: where as many groups as there are have receipts, one of those is of a group that is not.
-    let missing = total.map(|total| total.saturating_sub(sums.groups).max(1));
+    let missing = total.map(|total| total.saturating_sub(counted.committed(&run.name, pass, total)).max(1));
     if let Some(failed) = unattended::look(run, prior, seen, &mut decision, missing, now) {
         return failed;
     }
@@ -165,7 +165,7 @@ fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, 
     let mut outcome = counted.outcome();
     if run.max_passes > 0 {
         // They may still be had.
-        outcome.failed.remove(&Reason::Retry);
+        outcome.failed.retain(|reason, _| !run.retry_reasons.contains(reason));
     }
     (decision.phase, decision.message) = match (decision.pass, total) {
         (0, None) => (Phase::Grouping, format!("making groups; {} are archived already", sums.groups)),
@@ -187,7 +187,7 @@ fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, 
 }
 
 /// How many objects failed and why, for the end of a sentence; nothing where none did.
-fn failed_words(outcome: &Sums) -> String {
+fn failed_words(outcome: &Figures) -> String {
     let reasons: Vec<_> = outcome.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     match outcome.failed_objects() {
         0 => String::new(),
@@ -230,8 +230,9 @@ fn problems(decision: &mut Decision, seen: &Observed) {
 /// Objects that failed for the time being and are not lost yet: those that the pass at hand has not come to, and those that
 /// another may bring.
 fn still_to_be_had(run: &Run, counted: &Counted, pass: u32) -> u64 {
-    let again = counted.outcome().retryable();
-    if pass < run.max_passes { again } else { again.saturating_sub(counted.pass(pass).retryable()) }
+    let again = retryable(run, counted);
+    let of_pass = counted.pass(pass).figures.failed_for_any(&run.retry_reasons);
+    if pass < run.max_passes { again } else { again.saturating_sub(of_pass) }
 }
 
 /// Whether more objects failed than the run bears; of those that are `pending` nobody knows yet.
@@ -242,8 +243,34 @@ fn too_many_failed(run: &Run, counted: &Counted, pending: u64) -> Option<Told> {
     (failed > most).then(|| Told::new("TooManyFailedObjects", message()))
 }
 
+/// All groups have their receipts, and these do not add up to the inventory: a person has to look before anything is deleted.
+fn mismatched(run: &Run, mut decision: Decision, seen: &Observed, mismatch: &Mismatch, cap: u32) -> Decision {
+    decision.phase = if decision.pass == 0 { Phase::Bundling } else { Phase::Retrying };
+    decision.message = mismatch.to_string();
+    decision.stalled = Some(Told::new(ACCOUNTING_MISMATCH, decision.message.clone()));
+    let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok());
+    if depth.is_some_and(|depth| !depth.is_empty()) {
+        // Groups that somebody archives again.
+        workers(run, &mut decision, seen, None, cap);
+    } else {
+        decision.writes = rest(run);
+    }
+    problems(&mut decision, seen);
+    decision
+}
+
 /// All groups of all passes have their receipts: let the workers go, then it is over.
-fn end(run: &Run, mut decision: Decision, seen: &Observed, counted: &Counted, summary: &RunSummary) -> Decision {
+fn end(
+    run: &Run,
+    mut decision: Decision,
+    seen: &Observed,
+    counted: &Counted,
+    summary: &RunSummary,
+    cap: u32,
+) -> Decision {
+    if let Some(mismatch) = seen.summary.as_ref().and_then(|summary| Mismatch::of(summary, counted.outcome())) {
+        return mismatched(run, decision, seen, &mismatch, cap);
+    }
     if let Some(told) = too_many_failed(run, counted, 0) {
         let writes = vec![Write::DeleteWorkloads];
         let message = told.message.clone();
@@ -273,7 +300,7 @@ fn end(run: &Run, mut decision: Decision, seen: &Observed, counted: &Counted, su
     let failed = outcome.failed_objects();
     decision.phase = if failed == 0 { Phase::Complete } else { Phase::CompleteWithFailures };
     let objects = outcome.archived.saturating_add(outcome.copied);
-    let groups = if decision.pass == 0 { summary.groups } else { outcome.groups };
+    let groups = if decision.pass == 0 { summary.groups } else { counted.groups() };
     decision.message = format!("{objects} objects in {groups} groups are archived{}", failed_words(&outcome));
     decision.writes = rest(run);
     decision.look_again = Some(Duration::ZERO);

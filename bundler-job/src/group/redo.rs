@@ -1,0 +1,263 @@
+//! Chosen groups once more, because what is archived of them is damaged or wrong.
+//!
+//! ```text
+//! claim ──► summaries, receipts ──► choose: may they ──► manifests of the groups, ──► cut ──► publish ──► summary
+//! group     of the whole run        be replaced?         less rows that a later              as any      runs/<run>
+//! limits                                                 retry pass took                     groups      .redo<n>.done.json
+//! ```
+//!
+//! The groups of a redo are counted in place of those that they replace, by everything that counts. Nothing of the replaced
+//! groups is read but their manifests, and their dead letters if a retry pass took rows of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use s3bundler_contract::{Accounts, ExitCode, GroupName, Reason, Receipt, Replaced, RunName, RunSummary, Stage};
+
+use super::barrier::{position, reasons_of};
+use super::publish::{Earlier, publish};
+use super::receipts::Archived;
+use super::redone::{self, Chosen, Redone};
+use super::stages::{self, Begun, begun, last_planned};
+use super::{GroupError, GroupMade, Grouped, Pass, claim, receipts, resume, summary};
+use crate::args::Destination;
+use crate::inventory::Scratch;
+use crate::queue::Queue;
+use crate::s3::S3;
+
+/// Which groups to archive again, and where.
+#[derive(Debug, Clone)]
+pub struct RedoRequest {
+    /// The run.
+    pub run: RunName,
+    /// Where it is.
+    pub destination: Destination,
+    /// The redo, from 1.
+    pub redo: u32,
+    /// The groups whose place its groups take.
+    pub groups: BTreeSet<GroupName>,
+    /// Storage class of the group manifests, as S3 spells it.
+    pub manifest_storage_class: String,
+    /// Where manifests and dead letters are kept until they are read.
+    pub scratch: Scratch,
+}
+
+/// Why chosen groups cannot be archived again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RedoProblem {
+    /// Not a group that a grouper of the run made and counted.
+    #[error(
+        "{0} is not a group of the run: no summary counts it. Groups are named as in `s3bundler verify`, for example \
+         logs.000007"
+    )]
+    Unknown(GroupName),
+    /// Another redo replaced it already.
+    #[error("group {group} is replaced by redo {by} already; choose groups of that redo instead")]
+    Replaced {
+        /// The group.
+        group: GroupName,
+        /// The redo.
+        by: u32,
+    },
+    /// It was planned with other groups.
+    #[error("it is planned already, with the groups {0}; use the next number for others")]
+    OtherGroups(String),
+    /// The redo before it was not planned.
+    #[error("redo {0} is not planned yet; redos are numbered from 1, one after the other")]
+    Gap(u32),
+    /// A retry pass is being planned, which may take rows of the groups.
+    #[error("retry pass {0} is not planned to its end; repeat `s3bundler group --retry-pass {0}` first")]
+    PassUnfinished(u32),
+}
+
+impl RedoProblem {
+    /// Only an unfinished pass is finished by time.
+    pub(super) const fn exit(&self) -> ExitCode {
+        match self {
+            Self::PassUnfinished(_) => ExitCode::Download,
+            Self::Unknown(_) | Self::Replaced { .. } | Self::OtherGroups(_) | Self::Gap(_) => ExitCode::Usage,
+        }
+    }
+}
+
+/// Makes groups of the rows of chosen groups, less those that a retry pass took, sends one message a group to the queue if
+/// there is one, and writes the summary of the redo. `on_group` sees every group once its manifest is in S3.
+pub async fn redo<Q: Queue>(
+    s3: &S3,
+    request: &RedoRequest,
+    queue: Option<&Q>,
+    mut on_group: impl FnMut(&GroupMade) + Send,
+) -> Result<Grouped, GroupError> {
+    let RedoRequest { run, destination, redo, groups, manifest_storage_class, scratch } = request;
+    let pass = Pass { run, stage: Stage::Redo(*redo), destination, manifest_storage_class };
+    let Some(claim) = claim::find(s3, destination, run).await? else {
+        let claim = destination.address(destination.layout.claim(run));
+        return Err(GroupError::NoClaim { run: run.clone(), claim });
+    };
+    let accounts = stages::accounts(s3, destination, run).await?;
+    let problem = |cause| GroupError::Redo { run: run.clone(), redo: *redo, cause };
+    let archived = receipts::list(s3, destination, run).await?;
+    if let Some(summary) = accounts.get(pass.stage) {
+        let replaced: BTreeSet<_> = summary.replaces.iter().map(|it| it.group.clone()).collect();
+        if replaced != *groups {
+            let names: Vec<_> = replaced.iter().map(GroupName::as_str).collect();
+            return Err(problem(RedoProblem::OtherGroups(names.join(","))));
+        }
+        return resume::resume(s3, pass, summary.clone(), &accounts, &archived, queue, &mut on_group).await;
+    }
+    let chosen = choose(&accounts, run, *redo, groups, &archived).map_err(problem)?;
+    let (last_pass, _) = last_planned(&accounts);
+    let next = last_pass.saturating_add(1);
+    if begun(s3, destination, run, &accounts, Stage::Pass(next)).await? == Begun::Partly {
+        return Err(problem(RedoProblem::PassUnfinished(next)));
+    }
+    tracing::info!(%run, stage = %pass.stage, groups = chosen.len(), "planning a redo");
+    let resumed = !resume::manifests(s3, pass).await?.is_empty();
+    let receipts: BTreeMap<GroupName, String> =
+        chosen.iter().map(|it| (it.group.clone(), receipt_of(run, &it.group, &archived))).collect();
+    let earlier = if resumed { Earlier::Archived(archived) } else { Earlier::Nothing };
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let mut rows = Redone::start(s3, scratch, redone::wanted(s3, pass, chosen).await?, Arc::clone(&read));
+    let mut published =
+        publish(s3, pass, claim.group, earlier, move || rows.next_batch(), queue, &mut on_group).await?;
+    let read = std::mem::take(&mut *read.lock().unwrap_or_else(PoisonError::into_inner));
+    published.summary.pass = last_pass;
+    published.summary.replaces = read
+        .into_iter()
+        .map(|replaced: Replaced| {
+            let receipt = receipts.get(&replaced.group).cloned().unwrap_or_default();
+            Replaced { receipt, ..replaced }
+        })
+        .collect();
+    summary::write(s3, pass, &published.summary).await?;
+    Ok(Grouped {
+        summary: published.summary,
+        sent: published.sent,
+        already_archived: published.already_archived,
+        resumed,
+    })
+}
+
+/// The name of a group's receipt; empty if it has none, or several.
+fn receipt_of(run: &RunName, group: &GroupName, archived: &BTreeMap<GroupName, Archived>) -> String {
+    let one = archived.get(group).filter(|archived| !archived.twice);
+    one.map(|archived| Receipt::new(run, group.clone(), archived.figures.clone()).name()).unwrap_or_default()
+}
+
+/// Whether these groups can be replaced, and for which reasons retry passes took rows of them. Pure.
+fn choose(
+    accounts: &Accounts,
+    run: &RunName,
+    redo: u32,
+    groups: &BTreeSet<GroupName>,
+    archived: &BTreeMap<GroupName, Archived>,
+) -> Result<Vec<Chosen>, RedoProblem> {
+    let (_, last_redo) = last_planned(accounts);
+    if redo != last_redo.saturating_add(1) {
+        return Err(RedoProblem::Gap(redo.saturating_sub(1)));
+    }
+    let replaced_by = |group: &GroupName| {
+        accounts.summaries().find(|summary| summary.replaces.iter().any(|it| it.group == *group)).map(|it| it.redo)
+    };
+    let mut chosen = Vec::new();
+    for group in groups {
+        let of = group.stage_in(run).and_then(|(stage, number)| {
+            accounts.get(stage).filter(|summary| number < summary.groups).map(|summary| (stage, number, summary))
+        });
+        let Some((stage, number, summary)) = of else { return Err(RedoProblem::Unknown(group.clone())) };
+        if let Some(by) = replaced_by(group) {
+            return Err(RedoProblem::Replaced { group: group.clone(), by });
+        }
+        let one = archived.get(group).filter(|archived| !archived.twice);
+        let reasons = taken_from(accounts, summary);
+        let expected = one.map(|archived| {
+            let counts = reasons.iter().map(|reason| (*reason, archived.figures.failed_for(*reason)));
+            counts.filter(|(_, count)| *count > 0).collect()
+        });
+        chosen.push(((position(summary), stage, number), Chosen { group: group.clone(), reasons, expected }));
+    }
+    chosen.sort_by_key(|(place, _)| *place);
+    Ok(chosen.into_iter().map(|(_, chosen)| chosen).collect())
+}
+
+/// The reasons for which retry passes took rows of the groups of this summary.
+fn taken_from(accounts: &Accounts, summary: &RunSummary) -> BTreeSet<Reason> {
+    let taken = accounts.summaries().filter(|pass| pass.redo == 0 && pass.pass > position(summary));
+    taken.flat_map(|pass| reasons_of(accounts, summary, pass.pass, pass.retried_reasons())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use s3bundler_contract::RowDigest;
+
+    use super::*;
+
+    fn run() -> RunName {
+        "r".parse().expect("a name")
+    }
+
+    fn chosen(summaries: &[RunSummary], redo: u32, groups: &[&str], receipts: &[&str]) -> Result<String, RedoProblem> {
+        let accounts = Accounts::of(summaries.iter().cloned());
+        let mut archived: BTreeMap<GroupName, Archived> = BTreeMap::new();
+        for receipt in receipts {
+            let receipt = Receipt::parse(receipt).expect("a receipt");
+            let group = receipt.group.clone();
+            archived.entry(group).and_modify(|it| it.twice = true).or_insert_with(|| receipt.into());
+        }
+        let groups = groups.iter().map(|group| group.parse().expect("a name")).collect();
+        let chosen = choose(&accounts, &run(), redo, &groups, &archived)?;
+        let told: Vec<_> = chosen.iter().map(|it| format!("{} {:?} {:?}", it.group, it.reasons, it.expected)).collect();
+        Ok(told.join("; "))
+    }
+
+    fn pass(pass: u32, groups: u64, reasons: &[Reason]) -> RunSummary {
+        RunSummary { groups, reasons: reasons.to_vec(), ..RunSummary::of_pass(run(), pass) }
+    }
+
+    fn redone(redo: u32, pass: u32, group: &str) -> RunSummary {
+        let group = group.parse().expect("a name");
+        let replaced =
+            Replaced { group, receipt: String::new(), rows: 0, digest: RowDigest::default(), taken: BTreeMap::new() };
+        RunSummary { redo, groups: 1, replaces: vec![replaced], ..RunSummary::of_pass(run(), pass) }
+    }
+
+    #[test]
+    fn rows_that_a_retry_pass_took_are_known_by_its_reasons() {
+        use Reason::{AccessDenied, Retry};
+        let own = pass(0, 2, &[]);
+        let receipt = "r.000001~a1~c0~f3~b1~Retry1~AccessDenied2";
+        let retried = [own.clone(), pass(1, 1, &[]), pass(2, 1, &[AccessDenied])];
+        for (summaries, receipts, wanted) in [
+            (&[own.clone()][..], &[receipt][..], "r.000001 {} Some({})"),
+            (&[own.clone(), pass(1, 1, &[])], &[receipt], "r.000001 {Retry} Some({Retry: 1})"),
+            (&retried, &[receipt], "r.000001 {Retry, AccessDenied} Some({Retry: 1, AccessDenied: 2})"),
+            (&[own.clone(), pass(1, 1, &[AccessDenied, Retry])], &[], "r.000001 {Retry, AccessDenied} None"),
+            (&[own.clone(), pass(1, 1, &[])], &[receipt, "r.000001~a4~c0~f0~b1"], "r.000001 {Retry} None"),
+        ] {
+            assert_eq!(chosen(summaries, 1, &["r.000001"], receipts), Ok(wanted.to_owned()));
+        }
+        assert_eq!(
+            chosen(&retried, 1, &["r.retry1.000000", "r.000000"], &[]),
+            Ok("r.000000 {Retry, AccessDenied} None; r.retry1.000000 {AccessDenied} None".to_owned())
+        );
+        // What is left by a redo after pass 1 is the second pass's to take.
+        let redo = redone(1, 1, "r.000000");
+        let summaries = [own, pass(1, 1, &[]), redo, pass(2, 1, &[])];
+        assert_eq!(chosen(&summaries, 2, &["r.redo1.000000"], &[]), Ok("r.redo1.000000 {Retry} None".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_refused() {
+        let name = |name: &str| name.parse::<GroupName>().expect("a name");
+        let summaries = [pass(0, 2, &[]), redone(1, 0, "r.000001")];
+        for (redo, group, problem) in [
+            (2, "r.000002", RedoProblem::Unknown(name("r.000002"))),
+            (2, "r.retry1.000000", RedoProblem::Unknown(name("r.retry1.000000"))),
+            (2, "x.01234567", RedoProblem::Unknown(name("x.01234567"))),
+            (2, "r.000001", RedoProblem::Replaced { group: name("r.000001"), by: 1 }),
+            (3, "r.000000", RedoProblem::Gap(2)),
+        ] {
+            assert_eq!(chosen(&summaries, redo, &[group], &[]), Err(problem), "{redo} {group}");
+        }
+    }
+}

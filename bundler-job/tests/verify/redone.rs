@@ -1,0 +1,175 @@
+//! Groups that are archived again in place of damaged ones: what every count makes of them, and what is refused.
+
+use s3bundler_contract::{Reason, RunSummary};
+use serde_json::{Value, json};
+
+use super::scene::Scene;
+use super::world::{PREFIX, RUN};
+
+fn own(number: u32) -> String {
+    format!("{RUN}.{number:06}")
+}
+
+fn redone(redo: u32, number: u32) -> String {
+    format!("{RUN}.redo{redo}.{number:06}")
+}
+
+impl Scene {
+    async fn redo(&self, redo: u32, groups: &[&str], code: i32) -> String {
+        let (redo, groups) = (redo.to_string(), groups.join(","));
+        let args = ["--name", RUN, "--redo", &redo, "--groups", &groups, "--output", "json"];
+        let done = self.command("group", code, &args).await;
+        if code == 0 { done.stdout } else { done.stderr }
+    }
+
+    async fn bundle_redo(&self, redo: u32) {
+        let manifest = format!("s3://{}/{PREFIX}/groups/{RUN}/{}.index", self.bucket, redone(redo, 0));
+        self.command("bundle", 0, &["--manifest", &manifest]).await;
+    }
+
+    async fn redo_summary(&self, redo: u32) -> RunSummary {
+        RunSummary::parse(&self.get(&format!("{PREFIX}/runs/{RUN}.redo{redo}.done.json")).await).unwrap()
+    }
+
+    /// What `run` says at its end.
+    async fn told(&self, code: i32) -> Value {
+        let done = self.run_with(&["--retry-passes", "0", "--output", "json"], code).await;
+        serde_json::from_str(&done.stdout).unwrap()
+    }
+
+    async fn one_with(&self, part: &str) -> String {
+        let keys = self.keys_with(part).await;
+        assert_eq!(keys.len(), 1, "{part}: {keys:?}");
+        keys[0].clone()
+    }
+
+    async fn damage_archive(&self, group: &str) {
+        let keys = self.keys_with(&format!("/{group}-")).await;
+        let archive = keys.iter().find(|key| key.ends_with(".tar")).unwrap();
+        let mut bytes = self.get(archive).await;
+        bytes[600] ^= 1;
+        self.put(archive, bytes).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_group_is_archived_again_and_counts_once() {
+    let scene = Scene::start().await;
+    scene.run().await;
+    let before = scene.told(0).await;
+    scene.damage_archive(&own(1)).await;
+    let report = scene.verify(8, &["--full"]).await;
+    assert!(report["findings"].to_string().contains("s3bundler group --redo"), "{report}");
+
+    let planned: Value = serde_json::from_str(&scene.redo(1, &[&own(1)], 0).await).unwrap();
+    assert_eq!((&planned["redo"], &planned["groups"], &planned["objects"]), (&1.into(), &1.into(), &5.into()));
+    let summary = scene.redo_summary(1).await;
+    assert_eq!((summary.format, summary.redo, summary.pass, summary.rows), (2, 1, 0, 5));
+    let replaced = &summary.replaces[0];
+    assert_eq!((replaced.group.as_str(), replaced.rows, replaced.digest), (&*own(1), 5, summary.digest));
+    let receipt = scene.one_with(&format!("receipts/{RUN}/{}~", own(1))).await;
+    assert!(receipt.ends_with(&replaced.receipt) && !replaced.receipt.is_empty(), "{receipt}");
+    // Planned, and not archived.
+    assert_eq!(scene.found().await, ["noCatalog"]);
+
+    // Another start of the run archives it.
+    assert_eq!(scene.told(0).await["archived"], before["archived"]);
+    let receipt = scene.one_with(&format!("receipts/{RUN}/{}~", redone(1, 0))).await;
+    assert!(receipt.contains(&format!("{}~redo~a3~c1~f1~", redone(1, 0))), "{receipt}");
+    let report = scene.verify(0, &["--full"]).await;
+    assert_eq!((&report["replaced"], &report["redone"]["rows"]), (&json!([own(1)]), &5.into()));
+    assert_eq!(report["failedInTheEnd"], json!({ "NoSuchKey": 2 }));
+    let after = scene.told(0).await;
+    for figure in ["archived", "copied", "failed", "archivedBytes", "copiedBytes", "failedBytes", "rows"] {
+        assert_eq!(before[figure], after[figure], "{figure}");
+    }
+    let again: Value = serde_json::from_str(&scene.redo(1, &[&own(1)], 0).await).unwrap();
+    assert_eq!((&again["resumed"], &again["alreadyArchived"]), (&true.into(), &1.into()));
+    assert!(!scene.keys_with("archives/").await.iter().all(|key| key.contains("redo1")), "old ones stay");
+}
+
+#[tokio::test]
+async fn a_replaced_group_needs_no_catalog_and_no_receipt() {
+    let scene = Scene::start().await;
+    scene.run().await;
+    let before = scene.told(0).await;
+    let receipt = scene.one_with(&format!("receipts/{RUN}/{}~", own(0))).await;
+    scene.delete(&receipt).await;
+    scene.put(&format!("{PREFIX}/catalog/run={RUN}/{}.parquet", own(0)), b"no catalog".to_vec()).await;
+    assert_eq!(scene.found().await, ["unreadableCatalog"]);
+    scene.redo(1, &[&own(0)], 0).await;
+    assert_eq!(scene.redo_summary(1).await.replaces[0].receipt, "");
+    scene.bundle_redo(1).await;
+    scene.verify(0, &["--full"]).await;
+    let after = scene.told(0).await;
+    assert_eq!((&before["archived"], &before["failed"]), (&after["archived"], &after["failed"]));
+    // The group that was replaced is not archived again.
+    assert_eq!(scene.keys_with(&format!("receipts/{RUN}/{}~", own(0))).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn rows_that_a_retry_pass_took_are_not_archived_twice_and_what_a_redo_leaves_is_retried() {
+    let scene = Scene::start().await;
+    scene.throttle(&[5]);
+    scene.run().await;
+    assert_eq!(scene.plan("1").await["objects"], 1);
+    scene.throttle(&[]);
+    scene.bundle("1").await;
+    scene.damage_archive(&own(1)).await;
+    scene.redo(1, &[&own(1)], 0).await;
+    let summary = scene.redo_summary(1).await;
+    assert_eq!((summary.objects, summary.pass, &summary.replaces[0].taken), (4, 1, &[(Reason::Retry, 1)].into()));
+    // The dead letters of a group of a redo are for the next pass, which waits for it.
+    let early = scene.command("group", 5, &["--name", RUN, "--retry-pass", "2"]).await;
+    assert!(
+        early.stderr.contains(&format!("1 of the 1 groups of redo 1 have no receipt, the first is {}", redone(1, 0)))
+    );
+    scene.deny(&[7]);
+    scene.bundle_redo(1).await;
+    scene.deny(&[]);
+    assert_eq!(scene.told(0).await["failed"], json!({ "NoSuchKey": 2, "AccessDenied": 1 }));
+    let reasons = ["--name", RUN, "--retry-pass", "2", "--retry-reasons", "AccessDenied"];
+    scene.command("group", 0, &reasons).await;
+    scene.bundle("2").await;
+    assert_eq!(scene.told(0).await["failed"], json!({ "NoSuchKey": 2 }));
+    let report = scene.verify(0, &["--full"]).await;
+    assert_eq!(report["failedInTheEnd"], json!({ "NoSuchKey": 2 }));
+
+    // A group of a redo and one of a retry pass can be replaced, too.
+    scene.redo(2, &[&redone(1, 0), &format!("{RUN}.retry1.000000")], 0).await;
+    assert_eq!(scene.redo_summary(2).await.objects, 4);
+    scene.told(0).await;
+    assert_eq!(scene.verify(0, &["--full"]).await["failedInTheEnd"], json!({ "NoSuchKey": 2 }));
+}
+
+#[tokio::test]
+async fn what_would_count_rows_twice_is_refused() {
+    let scene = Scene::start().await;
+    scene.run().await;
+    for (redo, group, told) in [(1, own(2), "is not a group of the run"), (2, own(0), "redo 1 is not planned yet")] {
+        let stderr = scene.redo(redo, &[&group], 6).await;
+        assert!(stderr.contains(told), "{stderr}");
+    }
+    scene.redo(1, &[&own(0)], 0).await;
+    let stderr = scene.redo(2, &[&own(0)], 6).await;
+    assert!(stderr.contains("is replaced by redo 1 already"), "{stderr}");
+    let stderr = scene.redo(1, &[&own(1)], 6).await;
+    assert!(stderr.contains(&format!("planned already, with the groups {}", own(0))), "{stderr}");
+
+    // A redo that nobody planned to its end holds up the next pass, and is found.
+    let summary = format!("{PREFIX}/runs/{RUN}.redo1.done.json");
+    let right = scene.get(&summary).await;
+    scene.delete(&summary).await;
+    assert!(scene.found().await.contains(&"redoUnfinished".to_owned()));
+    let early = scene.command("group", 5, &["--name", RUN, "--retry-pass", "1"]).await;
+    assert!(early.stderr.contains("redo 1 of run"), "{early}");
+    scene.redo(1, &[&own(0)], 0).await;
+    assert_eq!(scene.get(&summary).await, right, "planned again, it is the same");
+
+    // A redo of other rows than those of the groups that it replaces.
+    let mut record: Value = serde_json::from_slice(&right).unwrap();
+    record["replaces"][0]["rows"] = 4.into();
+    scene.put(&summary, serde_json::to_vec(&record).unwrap()).await;
+    scene.bundle_redo(1).await;
+    assert!(scene.found().await.contains(&"redoRows".to_owned()));
+}
