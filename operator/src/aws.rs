@@ -247,7 +247,14 @@ mod tests {
             ("UnrecognizedClientException", "", 400, AwsErrorKind::Denied),
             ("OptInRequired", "", 403, AwsErrorKind::Denied),
             ("RequestTimeTooSkewed", "", 403, AwsErrorKind::Denied),
+            ("InvalidAccessKeyId", "", 403, AwsErrorKind::Denied),
+            ("SignatureDoesNotMatch", "", 403, AwsErrorKind::Denied),
+            ("TokenRefreshRequired", "", 400, AwsErrorKind::Denied),
             ("KMS.DisabledException", "", 400, AwsErrorKind::Denied),
+            ("KMS.KMSInvalidStateException", "", 400, AwsErrorKind::Denied),
+            ("KMS.NotFoundException", "", 400, AwsErrorKind::Denied),
+            ("KMS.ThrottlingException", "", 400, AwsErrorKind::Transient),
+            ("KMS.KeyUnavailableException", "", 400, AwsErrorKind::Transient),
             ("AWS.SimpleQueueService.NonExistentQueue", "", 400, AwsErrorKind::NotFound),
             ("QueueDoesNotExist", "", 400, AwsErrorKind::NotFound),
             ("AWS.SimpleQueueService.QueueDeletedRecently", "", 400, AwsErrorKind::NameInUse),
@@ -260,7 +267,12 @@ mod tests {
             ("RequestThrottled", "", 400, AwsErrorKind::Transient),
             ("NotImplemented", "", 501, AwsErrorKind::Rejected),
             ("InvalidArgument", "", 400, AwsErrorKind::Rejected),
+            ("MethodNotAllowed", "", 405, AwsErrorKind::Rejected),
+            ("SomethingNew", "", 400, AwsErrorKind::Rejected),
+            ("OperationAborted", "", 409, AwsErrorKind::Transient),
+            ("InternalError", "", 500, AwsErrorKind::Transient),
             ("PermanentRedirect", "", 301, AwsErrorKind::OtherRegion),
+            ("TemporaryRedirect", "", 307, AwsErrorKind::OtherRegion),
             ("AuthorizationHeaderMalformed", region, 400, AwsErrorKind::OtherRegion),
             ("AuthorizationHeaderMalformed", "", 400, AwsErrorKind::Denied),
         ] {
@@ -269,6 +281,20 @@ mod tests {
             let error = GetObjectError::generic(ErrorMetadata::builder().code(code).message(message).build());
             let error = AwsError::s3("GetObject", "s3://b/k", &SdkError::service_error(error, response));
             assert_eq!(error.kind, kind, "{code} {status:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_that_of_aws_may_pass() {
+        for (status, body) in
+            [(404, "<html>no</html>"), (403, "<html>no</html>"), (405, ""), (404, ""), (403, "Forbidden")]
+        {
+            let response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
+            let error = SdkError::service_error(GetObjectError::generic(ErrorMetadata::builder().build()), response);
+            for error in [AwsError::s3("GetObject", "s3://b/k", &error), AwsError::sqs("ReceiveMessage", "q", &error)] {
+                assert_eq!(error.kind, AwsErrorKind::Transient, "{status} {body}");
+                assert!(error.detail.ends_with("an answer that is not that of AWS"), "{error}");
+            }
         }
     }
 }

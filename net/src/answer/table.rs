@@ -94,6 +94,7 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         | "AllAccessDisabled"
         | "AuthorizationError"
         | "Forbidden"
+        | "InvalidPayer"
         | "Unauthorized"
         | "UnauthorizedAccess"
         | "UnauthorizedOperation" => ErrorKind::Denied,

@@ -28,6 +28,7 @@ fn every_code_has_a_kind() {
         (400, "AccessDeniedException", ErrorKind::Denied),
         (403, "AccessForbidden", ErrorKind::Denied),
         (403, "AllAccessDisabled", ErrorKind::Denied),
+        (403, "InvalidPayer", ErrorKind::Denied),
         (403, "AuthorizationError", ErrorKind::Denied),
         (403, "Forbidden", ErrorKind::Denied),
         (401, "Unauthorized", ErrorKind::Denied),
@@ -49,12 +50,20 @@ fn every_code_has_a_kind() {
         (400, "KmsInvalidState", ErrorKind::Denied),
         (400, "KmsNotFound", ErrorKind::Denied),
         (400, "KmsOptInRequired", ErrorKind::Denied),
+        (400, "KMS.IncorrectKeyException", ErrorKind::Denied),
+        (400, "KMS.InvalidCiphertextException", ErrorKind::Denied),
+        (400, "KMS.InvalidGrantTokenException", ErrorKind::Denied),
+        (400, "KMS.LimitExceededException", ErrorKind::Throttled),
+        (400, "KMS.RequestLimitExceeded", ErrorKind::Throttled),
         (400, "KMS.ThrottlingException", ErrorKind::Throttled),
         (400, "KmsThrottled", ErrorKind::Throttled),
         (400, "KMS.KeyUnavailableException", ErrorKind::Transient),
         (400, "KeyUnavailableException", ErrorKind::Transient),
         (500, "KMS.KMSInternalException", ErrorKind::Transient),
         (500, "KMS.DependencyTimeoutException", ErrorKind::Transient),
+        (500, "KMS.InternalException", ErrorKind::Transient),
+        (500, "KMS.InternalFailure", ErrorKind::Transient),
+        (503, "KMS.ServiceUnavailable", ErrorKind::Transient),
         (403, "AccountProblem", ErrorKind::Credentials),
         (401, "AuthFailure", ErrorKind::Credentials),
         (400, "AuthorizationHeaderMalformed", ErrorKind::Credentials),
@@ -131,6 +140,8 @@ fn a_code_of_several_meanings_is_told_by_its_message_or_operation() {
     assert_eq!(of("GetObject", "InvalidRequest", mechanism), ErrorKind::Credentials);
     let sse_c = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided";
     assert_eq!(of("GetObject", "InvalidRequest", sse_c), ErrorKind::CustomerKey);
+    assert_eq!(of("HeadObject", "InvalidArgument", sse_c), ErrorKind::CustomerKey);
+    assert_eq!(of("GetObject", "InvalidArgument", "Invalid version id specified"), ErrorKind::Rejected);
     assert_eq!(of("GetObject", "InvalidRequest", "something else"), ErrorKind::Rejected);
     let handle = ("InvalidParameterValue", "Value for parameter ReceiptHandle is invalid");
     assert_eq!(of("ChangeMessageVisibility", handle.0, handle.1), ErrorKind::MessageGone);
