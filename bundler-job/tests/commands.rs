@@ -295,62 +295,6 @@ async fn an_inventory_is_grouped_onto_the_queue_under_a_name_of_its_own() {
     assert_eq!(named.code, Some(6), "one name for two inventories\n{named}");
 }
 
-/// A proxy in front of a bucket whose server fails every request from the first of an operation on, until it was asked
-/// three times whether it answers.
-fn down_for_a_while(proxy: &Proxy, bucket: &str, from: Operation) {
-    let (begun, asked) = (AtomicU64::new(0), AtomicU64::new(0));
-    let path = format!("/{bucket}");
-    proxy.rule(move |seen| {
-        let is_there = seen.path == path || seen.path.starts_with(&format!("{path}/"));
-        if !is_there || (seen.operation != from && begun.load(Ordering::SeqCst) == 0) {
-            return Fault::Forward;
-        }
-        begun.store(1, Ordering::SeqCst);
-        let asks = u64::from(seen.operation == Operation::HeadBucket);
-        match asked.fetch_add(asks, Ordering::SeqCst) {
-            0..3 => Fault::FailBefore { status: 503, code: "ServiceUnavailable" },
-            _ => Fault::Forward,
-        }
-    });
-}
-
-#[tokio::test]
-async fn an_outage_is_waited_out_and_no_archive_is_uploaded_twice() {
-    for (name, side, from) in [
-        ("outage-parts", "archives", Operation::UploadPart),
-        ("outage-commit", "archives", Operation::CompleteMultipartUpload),
-        ("outage-source", "objects", Operation::GetObject),
-    ] {
-        let manifests = buckets(name, &["1"]).await;
-        let url = queue(name, &manifests).await;
-        let proxy = Proxy::start(moto().await).unwrap();
-        down_for_a_while(&proxy, &format!("{name}-{side}"), from);
-        let arguments = format!("bundle --destination s3://{name}-archives/p --queue {url} --idle-exit 1 --log info");
-        let done = s3bundler(proxy.access(), &arguments).run().await.unwrap();
-        assert_eq!(done.code, Some(0), "{name}: {done}");
-        assert!(done.stderr.contains("waiting for it") && done.stderr.contains("answers again"), "{name}: {done}");
-        assert!(done.stdout.starts_with("1 groups archived\n"), "{name}: {done}");
-        assert!(done.stdout.contains("failed       0 objects"), "{name}: {done}");
-        assert_eq!(proxy.count(Operation::CreateMultipartUpload), 1, "{name}: {done}");
-        assert_eq!(receipts(name).await, 1, "{name}");
-        assert!(visible(&url).await.is_empty(), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn a_single_failing_request_is_no_outage_while_its_bucket_answers() {
-    let manifests = buckets("no-outage", &["bad"]).await;
-    let url = queue("no-outage", &manifests).await;
-    let proxy = Proxy::start(moto().await).unwrap();
-    proxy.rule(|seen| match seen.operation {
-        Operation::GetObject if seen.path.ends_with("no-outage-objects/bad") => Fault::DropBefore,
-        _ => Fault::Forward,
-    });
-    let arguments = format!("bundle --destination s3://no-outage-archives/p --queue {url} --idle-exit 1 --log info");
-    let done = s3bundler(proxy.access(), &arguments).run().await.unwrap();
-    assert!(!done.stderr.contains("waiting for it"), "{done}");
-}
-
 #[tokio::test]
 async fn a_closed_standard_output_is_no_error() {
     let manifests = buckets("closed-stdout", &["1"]).await;

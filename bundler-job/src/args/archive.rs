@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use s3bundler_contract::{ArchiveFormat, ArchiveOptions, ByteSize, KeyLayout};
 
+use super::OutageArgs;
 use crate::s3::S3Options;
 
 /// How archives are written. Part of the run's claim: workers take them from there.
@@ -84,19 +85,9 @@ pub struct WorkArgs {
     /// Default: that of temporary files. Use a fast local disk, for example /mnt/nvme.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR", help_heading = "Work")]
     pub scratch: Option<PathBuf>,
-    /// Seconds to wait for a bucket whose server refuses connections or fails every request.
-    ///
-    /// Nothing is received meanwhile, messages stay invisible, and what is packed is kept. After that time groups fail, and
-    /// a queue's worker receives nothing until the bucket answers. Default: 900. For example --outage-budget 3600.
-    #[arg(
-        long,
-        env = "S3BUNDLER_OUTAGE_BUDGET",
-        value_name = "SECONDS",
-        default_value_t = 900,
-        hide_default_value = true,
-        help_heading = "Work"
-    )]
-    pub outage_budget: u64,
+    /// How long to wait for buckets.
+    #[command(flatten)]
+    pub outage: OutageArgs,
     /// Room in that directory for objects of all groups together: one that does not fit waits for others to leave. Default:
     /// as much as there is.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE", help_heading = "Work")]
@@ -113,8 +104,11 @@ pub struct WorkArgs {
 }
 
 impl WorkArgs {
-    /// These connections, with what they say of the time to the first byte.
+    /// These connections, with what they say of the time to the first byte and of outages.
     pub fn s3_options(&self, options: S3Options) -> S3Options {
-        S3Options { first_byte_timeout: Some(Duration::from_secs(self.first_byte_timeout.into())), ..options }
+        S3Options {
+            first_byte_timeout: Some(Duration::from_secs(self.first_byte_timeout.into())),
+            ..self.outage.s3_options(options)
+        }
     }
 }

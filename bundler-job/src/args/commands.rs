@@ -9,7 +9,7 @@ use s3bundler_contract::address::AddressError;
 use s3bundler_contract::{ByteSize, GroupName, Reason, RunName, S3Address};
 
 use super::max_failed::MaxFailed;
-use super::{ArchiveArgs, DestinationArgs, GroupingArgs, OriginArgs, WorkArgs};
+use super::{ArchiveArgs, DestinationArgs, GroupingArgs, OriginArgs, OutageArgs, WorkArgs};
 
 /// `s3bundler run`.
 #[derive(Debug, Args)]
@@ -159,6 +159,9 @@ pub struct GroupArgs {
     /// Default: 6GiB.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE")]
     pub scratch_size: Option<ByteSize>,
+    /// How long to wait for buckets.
+    #[command(flatten)]
+    pub outage: OutageArgs,
 }
 
 /// `s3bundler bundle`.

@@ -5,8 +5,11 @@ mod archive;
 mod commands;
 mod destination;
 mod max_failed;
+mod outage;
 mod requests;
 mod rows;
+
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bundler_contract::S3Address;
@@ -15,6 +18,7 @@ pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
 pub use commands::{AddressOrStdin, BundleArgs, GroupArgs, RetryArgs, RunArgs, SubmitArgs, VerifyArgs};
 pub use destination::{Destination, DestinationArgs};
 pub use max_failed::MaxFailed;
+pub use outage::OutageArgs;
 pub use requests::{EncryptionType, RequestArgs, RequestPayer};
 pub use rows::{GlacierObjects, GroupingArgs, OriginArgs, Versions};
 
@@ -94,7 +98,13 @@ impl GlobalArgs {
     pub fn s3_options(&self, destination: Option<&S3Address>) -> Result<S3Options, Failure> {
         let destination = destination.map(|destination| destination.bucket.clone());
         let requests = self.requests.options(destination)?;
-        Ok(S3Options { path_style: self.path_style, region: self.region.clone(), requests, first_byte_timeout: None })
+        Ok(S3Options {
+            path_style: self.path_style,
+            region: self.region.clone(),
+            requests,
+            first_byte_timeout: None,
+            outage_budget: Duration::ZERO,
+        })
     }
 }
 

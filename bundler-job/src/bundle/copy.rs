@@ -131,6 +131,7 @@ impl Copier {
                 Ok(copied) => return Ok(copied),
                 Err(Trouble::Object(failure)) => return Ok(Copied::Failed(failure)),
                 Err(Trouble::Group(error)) => return Err(error),
+                Err(Trouble::Again(error)) if self.is_spent(&row.bucket) => return Err(FetchError::Source(error)),
                 Err(Trouble::Again(error)) => {
                     tracing::debug!(%error, "object was not copied");
                     return Ok(Copied::Failed(ObjectFailure::new(Reason::Retry, error.code)));
@@ -144,6 +145,11 @@ impl Copier {
                 }
             }
         }
+    }
+
+    /// Whether source or destination was down for longer than is waited for, which is not this object's trouble.
+    fn is_spent(&self, source: &str) -> bool {
+        [source, &self.destination.bucket].into_iter().any(|bucket| self.s3.outages().is_spent(bucket))
     }
 
     async fn try_once(

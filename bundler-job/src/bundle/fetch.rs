@@ -22,8 +22,6 @@ use super::tries::{self, Next, Tries};
 use super::verdict::{Verdict, reason};
 use crate::s3::{ErrorKind, S3, S3Error};
 
-/// A bucket that refused every request for this long may be down.
-const OUTAGE_SILENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Held for a member beside its data: up to 2 KiB of user metadata, 10 tags, headers, the row, the task.
 pub const OVERHEAD: u64 = 6 * 1024;
 /// Held for a member that goes to scratch: what is between socket and file.
@@ -215,6 +213,7 @@ impl Fetcher {
         loop {
             let room = Room { reserved, in_memory, budget: &budget };
             let slot = InFlight { limiter: &limiter, turn, slot: Some(limiter.slot(turn).await) };
+            let sent = tokio::time::Instant::now();
             let tried = self.receive(&mut fetched, room, slot).await;
             let trouble = match tried {
                 Ok(Done::Read) => {
@@ -225,12 +224,13 @@ impl Fetcher {
                 Ok(Done::TooLarge) => Trouble::Changed,
                 Err(trouble) => trouble,
             };
-            if let Trouble::Again(error) = &trouble
-                && (error.kind != ErrorKind::Throttled || limiter.silent_for() >= OUTAGE_SILENCE)
-                && self.s3.outage_ended(error).await
-            {
-                continue;
-            }
+            let trouble = match trouble {
+                Trouble::Again(_) if self.s3.outages().ended_since(&fetched.row.bucket, sent) => continue,
+                Trouble::Again(error) if self.s3.outages().is_spent(&fetched.row.bucket) => {
+                    return Err(FetchError::Source(error));
+                }
+                trouble => trouble,
+            };
             let trouble_of_try = match &trouble {
                 Trouble::Group(_) => None,
                 Trouble::Object(failure) => Some(tries::Trouble::Object(failure.reason)),

@@ -44,6 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use s3bundler_contract::group_manifest::Columns;
+use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{ArchiveOptions, ByteSize, Group, Receipt, RunClaim, RunName};
 use tokio::sync::Mutex;
@@ -159,6 +160,16 @@ impl Bundler {
         let (claims, sweeper) = (Arc::default(), Sweeper::new(s3.clone()));
         let asker = Asker::new(s3.clone(), Arc::clone(&limiters));
         Self { s3, settings: Arc::new(settings), limiters, tags, asker, claims, progress, sweeper }
+    }
+
+    /// The bucket of the run's objects, as the manifest of its first group has it, if it can be read.
+    pub async fn source_bucket(&self) -> Option<String> {
+        let Settings { destination, fallback_run, fieldnames, scratch, .. } = &*self.settings;
+        let group = GroupName::numbered(fallback_run, 0);
+        let address = destination.address(destination.layout.group_manifest(fallback_run, &group));
+        let manifest = ManifestRef::new(address, None);
+        let manifest = Manifest::fetch(&self.s3, &manifest, fieldnames.as_ref(), scratch).await.ok()?;
+        Some(manifest.rows().ok()?.next()?.ok()?.bucket)
     }
 
     /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not committed is undone; one

@@ -69,17 +69,14 @@ impl Upload {
             request = request.checksum_type(ChecksumType::FullObject).checksum_crc64_nvme(crc64nvme_base64);
         }
         // An answer, 200 included, is not believed: the HEAD decides, also after a lost or a failed answer.
-        let head = loop {
-            let answer = request.clone().send().await;
-            let answer = answer.map_err(|error| S3Error::new("CompleteMultipartUpload", self.archive.clone(), &error));
-            match (self.s3.head(&self.archive).await?, answer) {
-                (Some(head), _) => break head,
-                (None, Err(error)) if self.s3.outage_ended(&error).await => {}
-                (None, Err(error)) => return Err(error),
-                (None, Ok(_)) => {
-                    let gone = "S3 said it was complete, but it is not there";
-                    return Err(self.error("CompleteMultipartUpload", gone.to_owned()));
-                }
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| S3Error::new("CompleteMultipartUpload", self.archive.clone(), &error));
+        let head = match (self.s3.head(&self.archive).await?, answer) {
+            (Some(head), _) => head,
+            (None, Err(error)) => return Err(error),
+            (None, Ok(_)) => {
+                let gone = "S3 said it was complete, but it is not there";
+                return Err(self.error("CompleteMultipartUpload", gone.to_owned()));
             }
         };
         let found = head.content_length().and_then(|size| u64::try_from(size).ok());
@@ -105,7 +102,7 @@ impl Upload {
     }
 
     async fn start(&self, client: &Client) -> Result<String, S3Error> {
-        self.s3.through_outages(|| self.start_once(client)).await
+        self.start_once(client).await
     }
 
     async fn start_once(&self, client: &Client) -> Result<String, S3Error> {

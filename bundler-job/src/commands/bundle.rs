@@ -59,10 +59,12 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     let s3 = S3::new(config.clone(), &options);
     probe::conditional_writes(&s3, &destination).await.map_err(|error| Failure::new(error.exit(), error))?;
     let progress = Progress::start(ProgressStyle::for_stderr());
-    // After the probe: a destination that never answered is not an outage.
-    let s3 = s3.waiting_out_outages(Duration::from_secs(args.work.outage_budget));
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());
     let (of_bundler, has_queue) = (s3.clone(), args.queue.is_some());
+    // The destination was asked by the probe. A process that starts during an outage receives nothing before its end.
+    if has_queue && let Some(bucket) = bundler.source_bucket().await {
+        s3.ask(&bucket).await;
+    }
     let archive = move |manifest: ManifestRef, cancel: CancellationToken| {
         let (bundler, s3) = (bundler.clone(), of_bundler.clone());
         async move {

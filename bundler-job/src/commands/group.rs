@@ -26,7 +26,7 @@ enum Request {
 pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let request = request(&args)?;
-    let options = global.s3_options(Some(&args.destination.destination))?;
+    let options = args.outage.s3_options(global.s3_options(Some(&args.destination.destination))?);
     let config = load_config(&options).await?;
     let queue = match &args.queue {
         Some(queue) => Some(SqsQueue::connect(&config, queue).await?),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
@@ -18,6 +18,7 @@ use super::error::is_distrust;
 use super::latin1::Latin1ToUtf8;
 use super::outage::Outages;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
+use super::transmit::{NoteBuckets, Transmitter, answers};
 
 /// Attempts of the SDK at a request, until headers arrive.
 const ATTEMPTS: u32 = 6;
@@ -53,6 +54,8 @@ pub struct S3Options {
     pub requests: RequestOptions,
     /// How long to wait for the first byte of an answer to a GET; 10 s if `None`.
     pub first_byte_timeout: Option<Duration>,
+    /// How long to wait for a bucket that does not answer; zero: not at all.
+    pub outage_budget: Duration,
 }
 
 /// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
@@ -104,6 +107,8 @@ struct Clients {
     /// Tries once, and does not wait for long: for GETs of source objects, whose retries the fetcher owns, so that it sees
     /// every throttling.
     once: Client,
+    /// Asks whether a bucket answers: tries once, and is waited for by others.
+    asker: Client,
 }
 
 /// S3, in whichever regions the buckets are. Cheap to clone.
@@ -151,13 +156,7 @@ impl S3 {
             buckets: Mutex::default(),
             guesses: tokio::sync::Mutex::default(),
         };
-        Self { inner: Arc::new(inner), outages: Outages::default() }
-    }
-
-    /// The same S3, which waits this long for a bucket that does not answer.
-    #[must_use]
-    pub fn waiting_out_outages(self, budget: Duration) -> Self {
-        Self { outages: Outages::new(budget), ..self }
+        Self { inner: Arc::new(inner), outages: Outages::new(options.outage_budget) }
     }
 
     /// The buckets that do not answer.
@@ -208,6 +207,12 @@ impl S3 {
     /// The client for GETs from a bucket that tries once.
     pub async fn client_once(&self, bucket: &str) -> Client {
         self.clients(bucket).await.once
+    }
+
+    /// Whether a bucket's server answers at all, in whichever region.
+    pub(super) async fn answers(&self, bucket: &str) -> bool {
+        let clients = self.known(bucket).unwrap_or_else(|| self.in_region(self.home_region(), bucket));
+        answers(&clients.asker, bucket).await
     }
 
     async fn clients(&self, bucket: &str) -> Clients {
@@ -272,6 +277,9 @@ impl S3 {
                     .interceptor(Latin1ToUtf8)
                     .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })
                     .interceptor(AcceptIdentity)
+                    .interceptor(NoteBuckets)
+                    // During an outage every request is tried again.
+                    .retry_partition(RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build())
                     // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
                     .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                     .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -281,11 +289,17 @@ impl S3 {
                     .build();
                 let reader = config.clone().timeout_config(timeouts);
                 let once = reader.clone().retry_config(RetryConfig::disabled());
-                Clients {
-                    patient: Client::from_conf(config.build()),
-                    reader: Client::from_conf(reader.build()),
-                    once: Client::from_conf(once.build()),
-                }
+                let asker = Client::from_conf(once.clone().build());
+                let client = |config: aws_sdk_s3::config::Builder, patient| {
+                    let (outages, asker) = (self.outages.clone(), asker.clone());
+                    let transmitter = |http| Transmitter { http, outages, asker, patient };
+                    Client::from_conf(match self.inner.config.http_client() {
+                        Some(http) => config.http_client(transmitter(http)).build(),
+                        None => config.build(),
+                    })
+                };
+                let (patient, reader, once) = (client(config, true), client(reader, true), client(once, false));
+                Clients { patient, reader, once, asker }
             })
             .clone()
     }
@@ -315,6 +329,7 @@ mod tests {
             region: None,
             requests: RequestOptions::default(),
             first_byte_timeout: None,
+            outage_budget: Duration::ZERO,
         };
         for (endpoint, expected) in [
             (Some("https://0123.r2.cloudflarestorage.com"), true),

@@ -6,7 +6,7 @@
 //! connect ──► S3 ──► client(bucket) ──► SDK
 //!              ├──► objects: get_bytes, spool, head, list, delete
 //!              ├──► put: objects and parts, each with a checksum
-//!              ├──► outage: a bucket that does not answer is waited for
+//!              ├──► transmit: the way of every request; a bucket that does not answer is waited for ([`outage`])
 //!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`pace`])
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
@@ -23,6 +23,7 @@ mod outage;
 mod pace;
 mod put;
 mod request;
+mod transmit;
 
 pub use body::{Body, Expected, Whole};
 pub use connect::{PathStyle, S3, S3Options, load_config};

@@ -3,34 +3,66 @@
 //! ```text
 //! request fails ──► HeadBucket ──► answers: no outage, the failure is the request's
 //!                       │ fails as well
-//!                       └──► again and again ──► answers: the request is tried again
+//!                       └──► again and again ──► answers, or another request is: the SDK tries again
 //!                                  └───────────► budget is spent: the failure is the request's
 //! ```
 //!
-//! HeadBucket needs no permission: a denial is an answer, too. A bucket that is down stays marked until it answers, so
-//! that a queue's worker receives nothing that it cannot work on.
+//! Every request to S3 passes [`transmit`](super::transmit), which waits here: no request can be forgotten. HeadBucket needs
+//! no permission: a denial is an answer, too. A bucket that is down stays marked until it answers, so that a queue's worker
+//! receives nothing that it cannot work on. Before any bucket has answered, nothing is waited for: most likely the endpoint
+//! is wrong.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::{ErrorKind, S3, S3Error};
-use s3bundler_contract::S3Address;
+use super::S3;
 
 /// Between two questions whether a bucket answers: 1, 2, 4, … s.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Requests that were under way during an outage fail within this time after its end.
-const AFTERMATH: Duration = Duration::from_mins(1);
+/// A bucket that refuses (503) is asked about after this time without any other answer: S3 refuses requests that are too
+/// many, too.
+const REFUSING: Duration = Duration::from_secs(3);
+/// A bucket that answered so recently is not down because another request fails.
+const RECENT: Duration = Duration::from_millis(500);
+
+/// How a request failed, when that may be an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failing {
+    /// No connection, no answer, or a server that fails.
+    Broken,
+    /// 503: down, or busy.
+    Refused,
+}
+
+/// What is known of a bucket.
+#[derive(Debug, Default)]
+struct Bucket {
+    /// Since when it is down.
+    down: Option<Instant>,
+    /// The last answer that says that its server works.
+    answered: Option<Instant>,
+    /// The first failure since.
+    failing: Option<Instant>,
+    /// When it was last found to be back.
+    back: Option<Instant>,
+    /// When it was last asked about.
+    asked: Option<Instant>,
+    /// Held by the request that asks whether it answers. The others wait for what that one hears.
+    asking: Arc<tokio::sync::Mutex<()>>,
+    /// Told when it answers.
+    up: Arc<Notify>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    /// The buckets that do not answer, since when.
-    down: BTreeMap<String, Instant>,
-    /// When a bucket last answered again.
-    ended: BTreeMap<String, Instant>,
+    /// Whether any bucket has answered.
+    contact: bool,
+    buckets: BTreeMap<String, Bucket>,
 }
 
 /// The buckets that do not answer. Shared by all clones.
@@ -38,44 +70,164 @@ struct State {
 pub struct Outages {
     budget: Duration,
     state: Arc<Mutex<State>>,
-    /// Held by the task that asks whether a bucket answers.
-    asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What follows from a question whether a bucket answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It answers.
+    Up,
+    /// It does not, and so much of the budget is left.
+    Wait(Duration),
+    /// It does not, and the budget is spent.
+    Spent,
 }
 
 impl Outages {
     /// Outages are waited out for this long; zero: not at all.
-    pub fn new(budget: Duration) -> Self {
+    pub(super) fn new(budget: Duration) -> Self {
         Self { budget, ..Self::default() }
     }
 
     /// The buckets that do not answer now.
     pub fn down(&self) -> Vec<String> {
-        self.lock().down.keys().cloned().collect()
+        self.lock().buckets.iter().filter(|(_, it)| it.down.is_some()).map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether no bucket is down.
     pub fn is_clear(&self) -> bool {
-        self.lock().down.is_empty()
+        self.lock().buckets.values().all(|it| it.down.is_none())
     }
 
-    /// A question about a bucket was answered or not; gives what to do next.
+    /// Whether a bucket was down and came back after this time: what failed in between is worth another try.
+    pub fn ended_since(&self, bucket: &str, time: Instant) -> bool {
+        self.lock().buckets.get(bucket).and_then(|it| it.back).is_some_and(|back| back >= time)
+    }
+
+    /// Whether a bucket has been down for longer than is waited for.
+    pub fn is_spent(&self, bucket: &str) -> bool {
+        let since = self.lock().buckets.get(bucket).and_then(|it| it.down);
+        since.is_some_and(|since| since.elapsed() >= self.budget)
+    }
+
+    /// The bucket's server answered a request.
+    pub(super) fn answered(&self, bucket: &str) {
+        if !self.budget.is_zero() {
+            self.heard(bucket, true, Instant::now());
+        }
+    }
+
+    /// Waits for the end of an outage if the bucket is known to be down, at most as long as the budget.
+    pub(super) async fn before<F: Future<Output = bool>>(&self, bucket: &str, answers: impl Fn() -> F) {
+        let is_down = self.lock().buckets.get(bucket).is_some_and(|it| it.down.is_some());
+        if is_down && !self.is_spent(bucket) {
+            self.wait(bucket, answers).await;
+        }
+    }
+
+    /// A request failed: asks whether the bucket answers, and waits for the end of the outage if not, at most as long as the
+    /// budget. `patient`: refusals may be waited for before the bucket is asked about.
+    pub(super) async fn after<F: Future<Output = bool>>(
+        &self,
+        bucket: &str,
+        failing: Failing,
+        patient: bool,
+        answers: impl Fn() -> F,
+    ) {
+        let Some(silence) = self.failed(bucket, failing, Instant::now()) else { return };
+        if !silence.is_zero() {
+            if !patient {
+                return;
+            }
+            let up = self.up(bucket);
+            let answered = up.notified();
+            tokio::select! {
+                () = answered => return,
+                () = sleep(silence) => {}
+            }
+        }
+        self.wait(bucket, answers).await;
+    }
+
+    /// Records a failure. Returns how much longer the bucket is to be silent before it is asked about; `None` if it is not
+    /// asked about.
+    fn failed(&self, bucket: &str, failing: Failing, now: Instant) -> Option<Duration> {
+        let mut state = self.lock();
+        if self.budget.is_zero() || !state.contact {
+            return None;
+        }
+        let it = state.buckets.entry(bucket.to_owned()).or_default();
+        let since = *it.failing.get_or_insert(now);
+        if it.answered.is_some_and(|answered| now.duration_since(answered) < RECENT) && failing == Failing::Broken {
+            return None;
+        }
+        match failing {
+            Failing::Broken => Some(Duration::ZERO),
+            Failing::Refused => Some(REFUSING.saturating_sub(now.duration_since(since))),
+        }
+    }
+
+    /// Asks again and again until the bucket answers or the budget is spent. One request asks for all.
+    async fn wait<F: Future<Output = bool>>(&self, bucket: &str, answers: impl Fn() -> F) {
+        let begun = Instant::now();
+        let asking = Arc::clone(&self.lock().buckets.entry(bucket.to_owned()).or_default().asking);
+        let _asking = asking.lock().await;
+        if self.is_settled(bucket, begun) {
+            return;
+        }
+        let up = self.up(bucket);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let answered = up.notified();
+            match self.heard(bucket, answers().await, Instant::now()) {
+                Next::Up | Next::Spent => return,
+                Next::Wait(left) => tokio::select! {
+                    () = answered => return,
+                    () = sleep(pause.min(left)) => {}
+                },
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Whether another request has asked since this time, and waits no more.
+    fn is_settled(&self, bucket: &str, time: Instant) -> bool {
+        let asked = self.lock().buckets.get(bucket).and_then(|it| it.asked.map(|asked| (asked, it.down.is_none())));
+        asked.is_some_and(|(asked, is_up)| asked >= time && (is_up || self.is_spent(bucket)))
+    }
+
+    fn up(&self, bucket: &str) -> Arc<Notify> {
+        Arc::clone(&self.lock().buckets.entry(bucket.to_owned()).or_default().up)
+    }
+
+    /// A bucket answered or did not.
     fn heard(&self, bucket: &str, answers: bool, now: Instant) -> Next {
         let mut state = self.lock();
+        state.contact |= answers;
+        if !state.buckets.contains_key(bucket) {
+            state.buckets.insert(bucket.to_owned(), Bucket::default());
+        }
+        let Some(it) = state.buckets.get_mut(bucket) else { return Next::Spent };
         if answers {
-            if let Some(since) = state.down.remove(bucket) {
+            (it.answered, it.failing) = (Some(now), None);
+            if let Some(since) = it.down.take() {
                 let seconds = now.duration_since(since).as_secs();
                 tracing::info!(bucket, seconds, "the bucket answers again");
-                state.ended.insert(bucket.to_owned(), now);
+                (it.back, it.asked) = (Some(now), Some(now));
             }
-            let was_down = state.ended.get(bucket).is_some_and(|ended| now.duration_since(*ended) < AFTERMATH);
-            return Next::Up { was_down };
+            it.up.notify_waiters();
+            return Next::Up;
         }
-        let since = *state.down.entry(bucket.to_owned()).or_insert_with(|| {
+        it.asked = Some(now);
+        let since = *it.down.get_or_insert_with(|| {
             let budget_seconds = self.budget.as_secs();
             tracing::warn!(bucket, budget_seconds, "the bucket's server fails or does not answer, waiting for it");
             now
         });
-        if now.duration_since(since) < self.budget { Next::Wait } else { Next::Spent }
+        match self.budget.saturating_sub(now.duration_since(since)) {
+            Duration::ZERO => Next::Spent,
+            left => Next::Wait(left),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -84,135 +236,132 @@ impl Outages {
     }
 }
 
-/// What follows from a question whether a bucket answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// It answers.
-    Up {
-        /// Whether it did not until a moment ago: requests that failed then are worth sending again.
-        was_down: bool,
-    },
-    /// It does not, and there is time.
-    Wait,
-    /// It does not, and the budget is spent.
-    Spent,
-}
-
-/// Whether a failure may be one of an outage: no answer, or one that says nothing of the request. A server
-/// that is down may say SlowDown to everything.
-fn may_be_outage(error: &S3Error) -> bool {
-    match error.kind {
-        ErrorKind::Unreachable | ErrorKind::Transient => true,
-        ErrorKind::Throttled => !["HTTP 429", "TooManyRequests"].contains(&error.code.as_str()),
-        _ => false,
-    }
-}
-
 impl S3 {
-    /// Sends a request, and again after every outage that it met and that ended within the budget.
-    pub async fn through_outages<T, R>(&self, mut request: impl FnMut() -> R) -> Result<T, S3Error>
-    where
-        R: Future<Output = Result<T, S3Error>>,
-    {
-        loop {
-            match Box::pin(request()).await {
-                Err(error) if self.outage_ended(&error).await => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// After a failed request: whether there was an outage that is over, so that the request is worth sending again.
-    /// Waits for its end, at most as long as the budget.
-    pub async fn outage_ended(&self, error: &S3Error) -> bool {
-        let outages = self.outages();
-        if outages.budget.is_zero() || !may_be_outage(error) {
-            return false;
-        }
-        let bucket = &error.address.bucket;
-        let _asking = outages.asking.lock().await;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match outages.heard(bucket, self.answers(bucket).await, Instant::now()) {
-                Next::Up { was_down: true } => {
-                    sleep(FIRST_PAUSE).await;
-                    return true;
-                }
-                Next::Up { was_down: false } | Next::Spent => return false,
-                Next::Wait => sleep(pause).await,
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+    /// Asks once whether a bucket answers; one that does not is down.
+    pub async fn ask(&self, bucket: &str) {
+        let answers = self.answers(bucket).await;
+        self.outages().heard(bucket, answers, Instant::now());
     }
 
     /// Waits until all buckets that were down answer, however long it takes.
     pub async fn outages_over(&self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let down = self.outages().down();
-            if down.is_empty() {
+            for bucket in self.outages().down() {
+                self.ask(&bucket).await;
+            }
+            if self.outages().is_clear() {
                 return;
             }
-            for bucket in down {
-                let answers = self.answers(&bucket).await;
-                self.outages().heard(&bucket, answers, Instant::now());
-            }
-            if !self.outages().is_clear() {
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-    }
-
-    /// Whether a bucket's server answers at all.
-    async fn answers(&self, bucket: &str) -> bool {
-        let answer = self.client_once(bucket).await.head_bucket().bucket(bucket).send().await;
-        let address = S3Address::new(bucket, "");
-        answer.map_or_else(|error| !may_be_outage(&S3Error::new("HeadBucket", address, &error)), |_| true)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     #[test]
     fn an_outage_lasts_from_the_first_silence_to_the_first_answer_and_is_waited_out_for_its_budget() {
         let outages = Outages::new(Duration::from_secs(10));
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
+        let second = Duration::from_secs;
         for (bucket, answers, seconds, next) in [
-            ("a", true, 0, Next::Up { was_down: false }),
-            ("a", false, 1, Next::Wait),
-            ("b", false, 5, Next::Wait),
-            ("a", false, 10, Next::Wait),
+            ("a", true, 0, Next::Up),
+            ("a", false, 1, Next::Wait(second(10))),
+            ("b", false, 5, Next::Wait(second(10))),
+            ("a", false, 10, Next::Wait(second(1))),
             ("a", false, 11, Next::Spent),
-            ("b", false, 12, Next::Wait),
-            ("a", true, 13, Next::Up { was_down: true }),
-            ("a", true, 72, Next::Up { was_down: true }),
-            ("a", true, 73, Next::Up { was_down: false }),
-            ("a", false, 80, Next::Wait),
+            ("b", false, 12, Next::Wait(second(3))),
+            ("a", true, 13, Next::Up),
+            ("a", false, 80, Next::Wait(second(10))),
         ] {
-            assert_eq!(outages.heard(bucket, answers, at(seconds)), next, "{bucket} after {seconds} s");
+            assert_eq!(outages.heard(bucket, answers, start + second(seconds)), next, "{bucket} after {seconds} s");
         }
         assert_eq!(outages.down(), ["a", "b"]);
         assert!(!outages.is_clear());
+        assert!(outages.ended_since("a", start + second(13)) && !outages.ended_since("a", start + second(14)));
     }
 
     #[test]
-    fn only_silence_and_answers_that_say_nothing_may_be_an_outage() {
-        for (kind, code, expected) in [
-            (ErrorKind::Unreachable, "", true),
-            (ErrorKind::Transient, "InternalError", true),
-            (ErrorKind::Throttled, "ServiceUnavailable", true),
-            (ErrorKind::Throttled, "HTTP 503", true),
-            (ErrorKind::Throttled, "SlowDown", true),
-            (ErrorKind::Throttled, "HTTP 429", false),
-            (ErrorKind::Denied, "AccessDenied", false),
-            (ErrorKind::NotFound, "NoSuchKey", false),
+    fn a_bucket_is_asked_about_when_its_silence_may_be_an_outage() {
+        let start = Instant::now();
+        let (zero, ms) = (Duration::ZERO, Duration::from_millis);
+        for (contact, budget, before, failing, expected) in [
+            (true, 10, None, Failing::Broken, Some(zero)),
+            (true, 10, None, Failing::Refused, Some(REFUSING)),
+            (true, 10, Some(ms(2_900)), Failing::Refused, Some(ms(100))),
+            (true, 10, Some(ms(3_100)), Failing::Refused, Some(zero)),
+            (false, 10, None, Failing::Broken, None),
+            (true, 0, None, Failing::Broken, None),
         ] {
-            let error = S3Error { code: code.to_owned(), ..S3Error::local("x", S3Address::new("b", "k"), kind, "") };
-            assert_eq!(may_be_outage(&error), expected, "{kind:?} {code}");
+            let outages = Outages::new(Duration::from_secs(budget));
+            if contact {
+                outages.heard("other", true, start);
+            }
+            let first = start + ms(10_000);
+            if let Some(before) = before {
+                outages.failed("a", failing, first);
+                assert_eq!(outages.failed("a", failing, first + before), expected, "{failing:?} {before:?}");
+            } else {
+                assert_eq!(outages.failed("a", failing, first), expected, "{contact} {budget} {failing:?}");
+            }
         }
+        let outages = Outages::new(Duration::from_secs(10));
+        outages.heard("a", true, start);
+        assert_eq!(outages.failed("a", Failing::Broken, start + ms(100)), None, "it has just answered");
+        assert_eq!(outages.failed("a", Failing::Broken, start + ms(600)), Some(zero));
+    }
+
+    /// A bucket that answers from so many questions on.
+    fn answering(from: u32, asked: &Arc<AtomicU32>) -> impl Fn() -> std::future::Ready<bool> + use<> {
+        let asked = Arc::clone(asked);
+        move || std::future::ready(asked.fetch_add(1, Ordering::Relaxed) >= from)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_request_asks_for_all_and_all_go_on_at_once() {
+        let outages = Outages::new(Duration::from_mins(15));
+        outages.answered("other");
+        let (asked, begun) = (Arc::new(AtomicU32::new(0)), Instant::now());
+        let requests = (0..100).map(|_| outages.after("a", Failing::Broken, false, answering(3, &asked)));
+        futures_util::future::join_all(requests).await;
+        assert_eq!((asked.load(Ordering::Relaxed), begun.elapsed().as_secs()), (4, 1 + 2 + 4));
+        assert!(outages.is_clear() && outages.ended_since("a", begun));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_requests_fail_together_when_the_budget_is_spent() {
+        let outages = Outages::new(Duration::from_secs(5));
+        outages.answered("other");
+        let (asked, begun) = (Arc::new(AtomicU32::new(0)), Instant::now());
+        let never = answering(u32::MAX, &asked);
+        futures_util::future::join_all((0..100).map(|_| outages.after("a", Failing::Broken, false, &never))).await;
+        assert_eq!((asked.load(Ordering::Relaxed), begun.elapsed().as_secs()), (4, 5));
+        assert!(outages.is_spent("a"));
+        // Nothing waits any more.
+        outages.before("a", &never).await;
+        outages.after("a", Failing::Broken, true, &never).await;
+        assert_eq!(begun.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_answer_of_the_bucket_ends_the_waiting_and_other_buckets_are_not_waited_for() {
+        let outages = Outages::new(Duration::from_mins(15));
+        outages.answered("other");
+        let (asked, begun) = (Arc::new(AtomicU32::new(0)), Instant::now());
+        let never = answering(u32::MAX, &asked);
+        let answer = async {
+            sleep(Duration::from_millis(4_500)).await;
+            outages.before("other", &never).await;
+            outages.answered("a");
+        };
+        tokio::join!(outages.after("a", Failing::Refused, true, &never), outages.before("b", &never), answer);
+        assert_eq!(begun.elapsed().as_millis(), 4_500);
+        assert!(outages.is_clear());
     }
 }

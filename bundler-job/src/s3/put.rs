@@ -59,7 +59,7 @@ impl S3 {
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
     pub async fn put(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
-        self.through_outages(|| self.put_once(address, body.clone(), put)).await
+        Box::pin(self.put_once(address, body, put)).await
     }
 
     async fn put_once(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
@@ -104,7 +104,7 @@ impl S3 {
         body: PutBody,
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
-        self.through_outages(|| self.put_part_once(address, upload_id, number, body.clone(), crc64nvme)).await
+        Box::pin(self.put_part_once(address, upload_id, number, body, crc64nvme)).await
     }
 
     async fn put_part_once(

@@ -65,6 +65,7 @@ impl World {
                 region: None,
                 requests: RequestOptions::default(),
                 first_byte_timeout: None,
+                outage_budget: std::time::Duration::ZERO,
             },
         );
         Self { _moto: moto, client, proxy, s3 }

@@ -87,6 +87,7 @@ pub async fn s3_of(access: &Access) -> S3 {
             region: None,
             requests: RequestOptions::default(),
             first_byte_timeout: None,
+            outage_budget: std::time::Duration::ZERO,
         },
     )
 }

@@ -62,6 +62,7 @@ impl World {
             region: None,
             requests: RequestOptions { destination: Some(bucket.to_owned()), ..RequestOptions::default() },
             first_byte_timeout: None,
+            outage_budget: std::time::Duration::ZERO,
         };
         let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
         let settings = Settings {

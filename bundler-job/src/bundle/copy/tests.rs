@@ -120,7 +120,16 @@ async fn s3_of(access: &Access, requests: RequestOptions) -> S3 {
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .load()
         .await;
-    S3::new(config, &S3Options { path_style: PathStyle::Always, region: None, requests, first_byte_timeout: None })
+    S3::new(
+        config,
+        &S3Options {
+            path_style: PathStyle::Always,
+            region: None,
+            requests,
+            first_byte_timeout: None,
+            outage_budget: std::time::Duration::ZERO,
+        },
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

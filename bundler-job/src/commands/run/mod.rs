@@ -53,7 +53,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     };
     let settings = Settings::new(destination.clone(), args.name.clone(), archive, None, &args.work)?;
     let retries = RetryPolicy { passes: args.retry_passes, reasons: args.retry.reasons() };
-    let working = archive_all(&s3, &request, settings, args.work.outage_budget, &retries, shutdown.token());
+    let working = archive_all(&s3, &request, settings, &retries, shutdown.token());
     let worked = tokio::select! {
         worked = working => worked,
         // Groups undo what is not committed; a grouping that stops is resumed by the next run.
@@ -82,14 +82,12 @@ async fn archive_all(
     s3: &S3,
     request: &GroupRequest,
     settings: Settings,
-    outage_budget: u64,
     policy: &RetryPolicy,
     shutdown: &CancellationToken,
 ) -> Result<Worked, Failure> {
     probe::conditional_writes(s3, &request.destination).await.map_err(|error| Failure::new(error.exit(), error))?;
     let groups = usize::try_from(settings.groups).unwrap_or(usize::MAX);
     let progress = Progress::start(ProgressStyle::for_stderr());
-    let s3 = &s3.clone().waiting_out_outages(std::time::Duration::from_secs(outage_budget));
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());
     let scene = Scene { s3, request, bundler: &bundler, progress: &progress, groups, shutdown };
     let worked = scene.all_stages(policy).await;

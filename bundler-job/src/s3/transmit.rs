@@ -1,0 +1,184 @@
+//! The one place that every request to S3 passes on its way, the SDK's own retries, listings, copies and resumed bodies
+//! included: here outages are waited out.
+//!
+//! ```text
+//! SDK ──► NoteBuckets ──► Transmitter ──► bucket down? wait ──► HTTP ──► failed? ask about the bucket, wait ──► SDK
+//! ```
+
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::endpoint::Params;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::{ConfigBag, HttpClient, Intercept, RuntimeComponents, SharedHttpClient};
+use aws_sdk_s3::error::BoxError;
+use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+
+use super::error::is_distrust;
+use super::outage::{Failing, Outages};
+
+/// The buckets that a request needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Buckets {
+    /// The one that it is sent to.
+    asked: String,
+    /// The one that it copies from.
+    copied_from: Option<String>,
+}
+
+impl Buckets {
+    fn each(&self) -> impl Iterator<Item = &str> {
+        let copied_from = self.copied_from.as_deref().filter(|bucket| *bucket != self.asked);
+        std::iter::once(self.asked.as_str()).chain(copied_from)
+    }
+}
+
+/// Notes on every request which buckets it needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoteBuckets;
+
+#[dyn_dispatch_hint]
+impl Intercept for NoteBuckets {
+    fn name(&self) -> &'static str {
+        "the buckets of a request"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let params = config.load::<EndpointResolverParams>().and_then(EndpointResolverParams::get::<Params>);
+        let Some(asked) = params.and_then(Params::bucket).map(str::to_owned) else { return Ok(()) };
+        let source = context.request().headers().get("x-amz-copy-source");
+        let copied_from = source.and_then(|source| source.split('/').next()).map(str::to_owned);
+        context.request_mut().add_extension(Buckets { asked, copied_from });
+        Ok(())
+    }
+}
+
+/// The HTTP client of one S3 client.
+#[derive(Debug, Clone)]
+pub(super) struct Transmitter {
+    /// Sends requests.
+    pub(super) http: SharedHttpClient,
+    /// Which buckets do not answer.
+    pub(super) outages: Outages,
+    /// Asks whether a bucket answers. Its requests do not come here.
+    pub(super) asker: Client,
+    /// Whether the SDK retries for this client.
+    pub(super) patient: bool,
+}
+
+impl HttpClient for Transmitter {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let http = self.http.http_connector(settings, components);
+        SharedHttpConnector::new(Connector { http, transmitter: Arc::new(self.clone()) })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Connector {
+    http: SharedHttpConnector,
+    transmitter: Arc<Transmitter>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Some(buckets) = request.extension::<Buckets>().cloned() else { return self.http.call(request) };
+        let this = self.clone();
+        HttpConnectorFuture::new(async move {
+            let Transmitter { outages, asker, patient, .. } = &*this.transmitter;
+            for bucket in buckets.each() {
+                outages.before(bucket, || answers(asker, bucket)).await;
+            }
+            let answer = this.http.call(request).await;
+            match failing(&answer) {
+                None => outages.answered(&buckets.asked),
+                // Either of them may be why a copy fails.
+                Some(failing) => {
+                    for bucket in buckets.each() {
+                        outages.after(bucket, failing, *patient, || answers(asker, bucket)).await;
+                    }
+                }
+            }
+            answer
+        })
+    }
+}
+
+/// Whether a bucket's server answers at all.
+pub(super) async fn answers(asker: &Client, bucket: &str) -> bool {
+    match asker.head_bucket().bucket(bucket).send().await {
+        Ok(_) => true,
+        Err(error) => error.raw_response().is_some_and(|response| of_status(response.status().as_u16()).is_none()),
+    }
+}
+
+/// Whether this may be an outage: no answer, or one that says nothing of the request.
+fn failing(answer: &Result<HttpResponse, ConnectorError>) -> Option<Failing> {
+    match answer {
+        Ok(response) => of_status(response.status().as_u16()),
+        // Not of a server that another minute makes trustworthy.
+        Err(error) if error.is_user() || is_distrust(error) => None,
+        Err(_) => Some(Failing::Broken),
+    }
+}
+
+const fn of_status(status: u16) -> Option<Failing> {
+    match status {
+        503 => Some(Failing::Refused),
+        501 => None,
+        500.. => Some(Failing::Broken),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn only_silence_and_answers_that_say_nothing_may_be_an_outage() {
+        for (status, expected) in [
+            (200, None),
+            (304, None),
+            (403, None),
+            (404, None),
+            (429, None),
+            (500, Some(Failing::Broken)),
+            (501, None),
+            (502, Some(Failing::Broken)),
+            (503, Some(Failing::Refused)),
+            (504, Some(Failing::Broken)),
+        ] {
+            assert_eq!(of_status(status), expected, "{status}");
+        }
+        let refused = || Box::new(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert_eq!(failing(&Err(ConnectorError::io(refused()))), Some(Failing::Broken));
+        assert_eq!(failing(&Err(ConnectorError::timeout(refused()))), Some(Failing::Broken));
+        assert_eq!(failing(&Err(ConnectorError::user(refused()))), None);
+        let distrust = io::Error::other("invalid peer certificate: UnknownIssuer");
+        assert_eq!(failing(&Err(ConnectorError::io(Box::new(distrust)))), None);
+    }
+
+    #[test]
+    fn a_copy_needs_two_buckets_unless_they_are_one() {
+        let buckets = |copied_from: Option<&str>| {
+            let buckets = Buckets { asked: "a".to_owned(), copied_from: copied_from.map(str::to_owned) };
+            buckets.each().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(buckets(None), ["a"]);
+        assert_eq!(buckets(Some("a")), ["a"]);
+        assert_eq!(buckets(Some("b")), ["a", "b"]);
+    }
+}

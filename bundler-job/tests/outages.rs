@@ -1,0 +1,312 @@
+//! Outages through the proxy: whole buckets that fail every request for a while, in front of a real server.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod world;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use s3bundler_contract::S3Address;
+use s3bundler_contract::message::ManifestRef;
+use s3bundler_testbed::cli::{Program, Signal};
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::{Inventory, Synthetic};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
+use s3bundler_testbed::servers::{Access, Moto, Port};
+use tokio::sync::OnceCell;
+use world::until;
+
+const DOWN: Fault = Fault::FailBefore { status: 503, code: "ServiceUnavailable" };
+
+fn s3bundler(access: &Access, arguments: &str) -> Program {
+    Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(access).args(arguments.split_whitespace())
+}
+
+/// One server for all tests of this process; it ends with the process.
+async fn moto() -> &'static Access {
+    static SERVER: OnceCell<Moto> = OnceCell::const_new();
+    SERVER.get_or_init(async || Moto::start().await.unwrap()).await.access()
+}
+
+/// Buckets `<name>-objects` with an object of each name, `<name>-archives`, and a queue with a message for each manifest.
+async fn scene(name: &str, objects: &[&str]) -> String {
+    let s3 = client::s3(moto().await);
+    for bucket in ["objects", "archives"] {
+        client::create_bucket(&s3, &format!("{name}-{bucket}")).await.unwrap();
+    }
+    let (bucket, archives) = (format!("{name}-objects"), format!("{name}-archives"));
+    client::put_objects(&s3, &bucket, objects.iter().map(|key| (*key, "0123456789"))).await.unwrap();
+    let manifest = |number: usize| format!("p/groups/{name}/{name}.{number:06}.index");
+    let rows = objects.iter().enumerate().map(|(n, key)| (manifest(n), format!("{bucket},{key},10\n")));
+    client::put_objects(&s3, &archives, rows).await.unwrap();
+    let sqs = client::sqs(moto().await);
+    let url = client::create_queue(&sqs, name).await.unwrap();
+    for number in 0..objects.len() {
+        let message = ManifestRef::new(S3Address::new(&archives, manifest(number)), None).to_json();
+        sqs.send_message().queue_url(&url).message_body(message).send().await.unwrap();
+    }
+    url
+}
+
+/// Messages that can be received now, and messages that a worker has.
+async fn depth(url: &str) -> (u64, u64) {
+    use aws_sdk_sqs::types::QueueAttributeName::{
+        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesNotVisible as Held,
+    };
+    let request = client::sqs(moto().await).get_queue_attributes().queue_url(url);
+    let found = request.attribute_names(Waiting).attribute_names(Held).send().await.unwrap().attributes.unwrap();
+    (found[&Waiting].parse().unwrap(), found[&Held].parse().unwrap())
+}
+
+async fn receipts(name: &str) -> usize {
+    client::list_keys(&client::s3(moto().await), &format!("{name}-archives"), "p/receipts/").await.unwrap().len()
+}
+
+fn is_of(seen: &Seen, bucket: &str) -> bool {
+    seen.bucket() == bucket
+}
+
+/// A proxy in front of a bucket that is down for as long as the switch is on.
+struct Outage {
+    proxy: Proxy,
+    on: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+}
+
+impl Outage {
+    async fn of(bucket: String) -> Self {
+        let proxy = Proxy::start(moto().await).unwrap();
+        let (on, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+        let (is_on, asks) = (Arc::clone(&on), Arc::clone(&asked));
+        proxy.rule(move |seen| {
+            if !is_on.load(Ordering::SeqCst) || !is_of(seen, &bucket) {
+                return Fault::Forward;
+            }
+            if seen.operation == Operation::HeadBucket {
+                asks.fetch_add(1, Ordering::SeqCst);
+            }
+            DOWN
+        });
+        Self { proxy, on, asked }
+    }
+
+    /// Returns when the bucket was asked about so many times more.
+    async fn asked(&self, times: u64) {
+        let wanted = self.asked.load(Ordering::SeqCst) + times;
+        until(async || self.asked.load(Ordering::SeqCst) >= wanted).await;
+    }
+
+    fn end(&self) {
+        self.on.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A page of a worker: its status and text.
+async fn page(port: u16, path: &str) -> Option<(String, String)> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.to_owned(), body.to_owned()))
+}
+
+fn bundle(name: &str, url: &str, more: &str) -> String {
+    format!("bundle --destination s3://{name}-archives/p --name {name} --queue {url} {more}")
+}
+
+/// Fails every request to a bucket from the first of an operation on, until it was asked twice whether it answers.
+fn down_for_a_while(proxy: &Proxy, bucket: String, from: Operation) {
+    let (begun, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    proxy.rule(move |seen| {
+        if !is_of(seen, &bucket) || (seen.operation != from && !begun.load(Ordering::SeqCst)) {
+            return Fault::Forward;
+        }
+        begun.store(true, Ordering::SeqCst);
+        let asks = u64::from(seen.operation == Operation::HeadBucket);
+        if asked.fetch_add(asks, Ordering::SeqCst) < 2 { DOWN } else { Fault::Forward }
+    });
+}
+
+async fn waited_out(name: &str, side: &str, from: Operation, options: &str) {
+    let url = scene(name, &["1"]).await;
+    let proxy = Proxy::start(moto().await).unwrap();
+    down_for_a_while(&proxy, format!("{name}-{side}"), from);
+    let done = s3bundler(proxy.access(), &bundle(name, &url, &format!("--idle-exit 1 {options}"))).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{name}: {done}");
+    assert!(done.stderr.contains("waiting for it") && done.stderr.contains("answers again"), "{name}: {done}");
+    assert!(done.stdout.starts_with("1 groups archived\n"), "{name}: {done}");
+    assert!(done.stdout.contains("failed       0 objects"), "{name}: {done}");
+    assert!(proxy.count(Operation::CreateMultipartUpload) <= 1, "{name}: {done}");
+    assert_eq!(receipts(name).await, 1, "{name}");
+    assert_eq!(depth(&url).await, (0, 0), "{name}");
+}
+
+#[tokio::test]
+async fn an_outage_is_waited_out_and_no_archive_is_uploaded_twice() {
+    let copies = "--max-object-size 1";
+    tokio::join!(
+        waited_out("outage-parts", "archives", Operation::UploadPart, ""),
+        waited_out("outage-complete", "archives", Operation::CompleteMultipartUpload, ""),
+        waited_out("outage-source", "objects", Operation::GetObject, ""),
+        waited_out("outage-copy", "archives", Operation::CopyObject, copies),
+        waited_out("outage-sweep", "archives", Operation::ListMultipartUploads, ""),
+    );
+}
+
+#[tokio::test]
+async fn a_single_failing_request_is_no_outage_while_its_bucket_answers() {
+    let url = scene("no-outage", &["bad"]).await;
+    let proxy = Proxy::start(moto().await).unwrap();
+    let failed = AtomicU64::new(0);
+    proxy.rule(move |seen| match seen.operation {
+        Operation::GetObject if seen.key() == "bad" && failed.fetch_add(1, Ordering::SeqCst) < 4 => Fault::DropBefore,
+        _ => Fault::Forward,
+    });
+    let done = s3bundler(proxy.access(), &bundle("no-outage", &url, "--idle-exit 1")).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(!done.stderr.contains("waiting for it"), "{done}");
+    assert!(done.stdout.starts_with("1 groups archived\n"), "{done}");
+}
+
+#[tokio::test]
+async fn after_the_budget_messages_are_released_and_none_is_received_until_the_bucket_answers() {
+    let url = scene("spent", &["1", "2"]).await;
+    let outage = Outage::of("spent-objects".to_owned()).await;
+    // Not at the start: then nothing would be received at all.
+    outage.end();
+    let begins = Arc::clone(&outage.on);
+    outage.proxy.on_request(move |seen| {
+        if seen.operation == Operation::ReceiveMessage && seen.nth == 1 {
+            begins.store(true, Ordering::SeqCst);
+        }
+    });
+    let port = Port::free(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let listen = format!("--outage-budget 2 --groups 2 --listen 127.0.0.1:{}", port.number());
+    let running = s3bundler(outage.proxy.access(), &bundle("spent", &url, &listen)).spawn().unwrap();
+    let metric = async |side: &str| {
+        let (status, text) = page(port.number(), "/metrics").await?;
+        assert_eq!(status, "200");
+        let line = format!("s3bundler_outage{{side=\"{side}\"}} ");
+        text.lines().find_map(|it| it.strip_prefix(&line)).map(str::to_owned)
+    };
+    until(async || running.stderr().matches("group not archived").count() == 2).await;
+    // Each is released once; nothing else changes their visibility so early.
+    until(async || outage.proxy.count(Operation::ChangeMessageVisibility) == 2).await;
+    assert_eq!(metric("source").await.as_deref(), Some("1"));
+    assert_eq!(metric("destination").await.as_deref(), Some("0"));
+    let received = outage.proxy.count(Operation::ReceiveMessage);
+    // The bucket is asked again and again, the queue is not.
+    outage.asked(3).await;
+    assert_eq!(outage.proxy.count(Operation::ReceiveMessage), received, "{}", running.stderr());
+    assert_eq!(page(port.number(), "/healthz").await.unwrap().0, "200");
+    assert_eq!(page(port.number(), "/busy").await.unwrap().0, "503");
+    assert_eq!(receipts("spent").await, 0);
+    outage.end();
+    until(async || outage.proxy.count(Operation::ReceiveMessage) > received).await;
+    assert_eq!(metric("source").await.as_deref(), Some("0"));
+    running.signal(Signal::Terminate).unwrap();
+    let done = running.wait().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+}
+
+#[tokio::test]
+async fn a_worker_that_starts_during_an_outage_of_the_source_receives_nothing_until_it_answers() {
+    let url = scene("restarted", &["1"]).await;
+    let outage = Outage::of("restarted-objects".to_owned()).await;
+    let running = s3bundler(outage.proxy.access(), &bundle("restarted", &url, "--idle-exit 1")).spawn().unwrap();
+    outage.asked(3).await;
+    assert_eq!(outage.proxy.count(Operation::ReceiveMessage), 0, "{}", running.stderr());
+    assert_eq!(depth(&url).await, (1, 0));
+    outage.end();
+    let done = running.wait().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.starts_with("1 groups archived\n"), "{done}");
+}
+
+async fn given_back(name: &str, side: &str, from: Operation) {
+    let url = scene(name, &["1"]).await;
+    let bucket = format!("{name}-{side}");
+    let outage = Outage::of(bucket.clone()).await;
+    outage.end();
+    let begins = Arc::clone(&outage.on);
+    outage.proxy.on_request(move |seen| {
+        if seen.operation == from && is_of(seen, &bucket) {
+            begins.store(true, Ordering::SeqCst);
+        }
+    });
+    let arguments = bundle(name, &url, "--outage-budget 3600 --drain 1");
+    let running = s3bundler(outage.proxy.access(), &arguments).spawn().unwrap();
+    running.wait_for_output("waiting for it").await.unwrap();
+    assert_eq!(depth(&url).await, (0, 1), "{name}");
+    running.signal(Signal::Terminate).unwrap();
+    let done = running.wait().await.unwrap();
+    assert_eq!(done.code, Some(0), "{name}: {done}");
+    assert_eq!(depth(&url).await, (1, 0), "{name}: {done}");
+    assert_eq!(receipts(name).await, 0, "{name}");
+}
+
+#[tokio::test]
+async fn a_signal_during_an_outage_drains_and_gives_messages_back() {
+    tokio::join!(
+        given_back("told-source", "objects", Operation::GetObject),
+        given_back("told-destination", "archives", Operation::UploadPart),
+    );
+}
+
+#[tokio::test]
+async fn a_process_that_no_bucket_has_answered_ends_with_an_error() {
+    let url = scene("never", &["1"]).await;
+    let outage = Outage::of("never-archives".to_owned()).await;
+    let done = s3bundler(outage.proxy.access(), &bundle("never", &url, "")).run().await.unwrap();
+    assert_eq!(done.code, Some(4), "{done}");
+    assert_eq!(outage.asked.load(Ordering::SeqCst), 0, "{done}");
+    assert_eq!(outage.proxy.count(Operation::ReceiveMessage), 0, "{done}");
+}
+
+#[tokio::test]
+async fn a_grouper_waits_out_outages_of_inventory_and_destination() {
+    let s3 = client::s3(moto().await);
+    for bucket in ["grouper-inventories", "grouper-claim", "grouper-manifest", "grouper-summary", "grouper-inventory"] {
+        client::create_bucket(&s3, bucket).await.unwrap();
+    }
+    let inventory = Inventory::new("source", "grouper-inventories").created("2026-11-22T01:00:00Z".parse().unwrap());
+    let published = inventory.publish(&s3, Synthetic::rows(100)).await.unwrap();
+    let grouped = async |destination: &str, down: &str, from: &'static str| {
+        let proxy = Proxy::start(moto().await).unwrap();
+        let (begun, asked, bucket) = (AtomicBool::new(false), AtomicU64::new(0), down.to_owned());
+        proxy.rule(move |seen| {
+            let is_first = seen.key().contains(from) && seen.operation != Operation::HeadObject;
+            if !is_of(seen, &bucket) || (!is_first && !begun.load(Ordering::SeqCst)) {
+                return Fault::Forward;
+            }
+            // A process that no bucket has answered does not wait.
+            if seen.operation == Operation::GetObject && from == "runs/" {
+                return Fault::Forward;
+            }
+            begun.store(true, Ordering::SeqCst);
+            let asks = u64::from(seen.operation == Operation::HeadBucket);
+            if asked.fetch_add(asks, Ordering::SeqCst) < 2 { DOWN } else { Fault::Forward }
+        });
+        let arguments = format!(
+            "group --destination s3://{destination}/p --name r --max-objects 30 --inventory {}",
+            published.manifest
+        );
+        let done = s3bundler(proxy.access(), &arguments).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{down} {from}: {done}");
+        assert!(done.stderr.contains("waiting for it") && done.stderr.contains("answers again"), "{from}: {done}");
+        assert!(done.stdout.starts_with("run r is grouped: 4 groups\n"), "{from}: {done}");
+        let groups = client::list_keys(&s3, destination, "p/groups/").await.unwrap();
+        assert_eq!(groups.len(), 4, "{from}");
+    };
+    tokio::join!(
+        grouped("grouper-claim", "grouper-claim", "runs/"),
+        grouped("grouper-manifest", "grouper-manifest", "groups/"),
+        grouped("grouper-summary", "grouper-summary", "done.json"),
+        grouped("grouper-inventory", "grouper-inventories", "/data/"),
+    );
+}
