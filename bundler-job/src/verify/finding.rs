@@ -282,7 +282,7 @@ pub enum Finding {
 }
 
 /// How groups are archived again.
-const REDO: &str = "with `s3bundler group --redo`";
+const REDO: &str = "with `s3bundler group --redo N --groups GROUP`";
 
 /// What an object is to its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -313,9 +313,13 @@ impl Part {
 
     const fn remedy(self) -> &'static str {
         match self {
-            Self::Archive | Self::Copy => {
+            Self::Copy => {
+                "bring back an older version of it if the bucket keeps versions; otherwise delete it and its .metadata, and \
+                 archive its group again while the sources exist, with `s3bundler group --redo N --groups GROUP`"
+            }
+            Self::Archive => {
                 "bring back an older version of it if the bucket keeps versions; otherwise archive its group again while the \
-                 sources exist, with `s3bundler group --redo` (a group of an existing manifest: with `s3bundler bundle \
+                 sources exist, with `s3bundler group --redo N --groups GROUP` (a group of an existing manifest: with `s3bundler bundle \
                  --manifest` under another destination prefix)"
             }
             Self::CopyMetadata => "its fields are in the catalog, too; find out what removed or changed it",

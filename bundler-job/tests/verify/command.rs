@@ -99,7 +99,7 @@ async fn a_group_whose_archive_is_gone_is_archived_again_as_the_finding_says() {
     let archive = one_of(&world, &bucket, "archives", ".tar").await;
     world.s3.delete_object().bucket(&bucket).key(&archive).send().await.unwrap();
     let done = verified(&world, &bucket, &[]).await;
-    assert!(done.stdout.contains("with `s3bundler group --redo`"), "{done}");
+    assert!(done.stdout.contains("with `s3bundler group --redo N --groups GROUP`"), "{done}");
     assert!(done.stdout.contains("`s3bundler bundle --manifest` under another destination prefix"), "{done}");
     let manifest = format!("s3://{bucket}/{}", one_of(&world, &bucket, "groups", ".index").await);
     let before = world.snapshot(&bucket).await;

@@ -108,6 +108,28 @@ async fn a_replaced_group_needs_no_catalog_and_no_receipt() {
 }
 
 #[tokio::test]
+async fn a_damaged_copy_is_made_again_once_it_is_deleted() {
+    let scene = Scene::start().await;
+    scene.run().await;
+    let before = scene.told(0).await;
+    let copies = scene.keys_with(&format!("{PREFIX}/objects/")).await;
+    let copy = copies.iter().find(|key| !key.ends_with(".metadata")).unwrap();
+    let size = scene.get(copy).await.len();
+    scene.put(copy, vec![7; size]).await;
+    let report = scene.verify(8, &[]).await;
+    assert!(report["findings"].to_string().contains("otherwise delete it and its .metadata"), "{report}");
+    // Both groups: whichever has the copy.
+    let groups = [own(0), own(1)];
+    for key in [copy.clone(), format!("{copy}.metadata")] {
+        scene.delete(&key).await;
+    }
+    scene.redo(1, &[&groups[0], &groups[1]], 0).await;
+    let after = scene.told(0).await;
+    assert_eq!((&before["copied"], &before["copiedBytes"]), (&after["copied"], &after["copiedBytes"]));
+    assert_eq!(scene.verify(0, &["--full"]).await["failedInTheEnd"], json!({ "NoSuchKey": 2 }));
+}
+
+#[tokio::test]
 async fn rows_that_a_retry_pass_took_are_not_archived_twice_and_what_a_redo_leaves_is_retried() {
     let scene = Scene::start().await;
     scene.throttle(&[5]);
