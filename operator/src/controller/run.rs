@@ -138,6 +138,14 @@ pub struct Run {
     pub drain: Duration,
     /// Groups after which a worker starts over.
     pub recycle_after: Option<u32>,
+    /// Whether the requester pays for reads of sources.
+    pub requester_pays: bool,
+    /// Seconds until the first byte of an object.
+    pub first_byte_timeout: Option<u32>,
+    /// Seconds that an outage is waited for.
+    pub outage_budget: Option<u32>,
+    /// Whether catalogs have the SHA-256 of each object.
+    pub sha256: bool,
     /// Requests a second to each source bucket, for one worker.
     pub requests_per_second: Option<u32>,
     /// The workers' directory for large objects.

@@ -10,7 +10,7 @@ use s3bundler_contract::layout::RunName;
 use s3bundler_contract::{GivenManifests, QueueUrl, S3Address};
 
 use super::run::{Defaults, QueuePlan, Run};
-use crate::crd::{ArchiveRun, Origin, QueueType, ScalingMode, SpecError};
+use crate::crd::{ArchiveRun, Origin, QueueType, RequestPayer, ScalingMode, SpecError};
 use crate::policy::{Asked, PolicyFile, check};
 use crate::queues::{QueuePair, is_managed, queue_name};
 
@@ -192,6 +192,10 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         groups_per_worker: scaling.target_groups_per_worker.unsigned_abs(),
         drain: seconds(spec.workers.drain_seconds.into()),
         recycle_after: spec.workers.recycle_after_groups.map(i32::unsigned_abs),
+        requester_pays: spec.source.request_payer == Some(RequestPayer::Requester),
+        first_byte_timeout: spec.source.first_byte_timeout_seconds.map(i32::unsigned_abs),
+        outage_budget: spec.outage_budget_seconds.map(i32::unsigned_abs),
+        sha256: spec.archive.sha256,
         requests_per_second: spec.source.max_requests_per_second.map(|all| {
             let workers = scaling.max_replicas.unsigned_abs().max(1);
             (all.unsigned_abs() / workers).max(1)

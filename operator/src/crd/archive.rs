@@ -18,11 +18,13 @@ pub struct Archive {
     /// Objects larger than this are copied by S3 instead of being packed.
     #[schemars(schema_with = "quantity::schema")]
     pub max_object_size: Quantity,
+    /// Adds the SHA-256 of each archived object to catalog and index. It costs CPU; archives for auditors turn it on.
+    pub sha256: bool,
 }
 
 impl Default for Archive {
     fn default() -> Self {
-        Self { format: ArchiveFormat::Tar, max_object_size: Quantity("2Gi".to_owned()) }
+        Self { format: ArchiveFormat::Tar, max_object_size: Quantity("2Gi".to_owned()), sha256: false }
     }
 }
 

@@ -38,7 +38,7 @@ pub use rule::Rule;
 pub use run::{ArchiveRun, ArchiveRunSpec, FailurePolicy, Retry, SecretRef};
 pub use schema::crd;
 pub use scratch::{EphemeralScratch, HostPathScratch, Scratch, ScratchType};
-pub use source::{GlacierObjects, Inventory, LatestInventory, Manifests, Origin, Source, Versions};
+pub use source::{GlacierObjects, Inventory, LatestInventory, Manifests, Origin, RequestPayer, Source, Versions};
 pub use status::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
 };

@@ -75,6 +75,11 @@ pub struct ArchiveRunSpec {
     /// When the run as a whole fails. Default: never because of objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_policy: Option<FailurePolicy>,
+    /// Seconds that grouper and workers wait for a bucket whose server refuses connections or fails every request. Afterwards
+    /// groups fail, and workers receive none until the bucket answers. Default: 900. 0 does not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 36_000))]
+    pub outage_budget_seconds: Option<i32>,
     /// Seconds after which the run fails, not counting those it was suspended. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60))]

@@ -40,6 +40,15 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_requests_per_second: Option<i32>,
+    /// Who pays for reads of inventory and source buckets, sent with every request. Requester charges the account of the pods,
+    /// which buckets with Requester Pays demand. Default: not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_payer: Option<RequestPayer>,
+    /// Seconds that workers wait for the first byte of an object before they ask for it on another connection. Default: 10. A
+    /// store that reads from slow disks may need 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 600))]
+    pub first_byte_timeout_seconds: Option<i32>,
     /// Takes only keys that begin with one of these. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::set::<100, 1024>")]
@@ -71,6 +80,13 @@ pub struct Source {
     /// somebody restored them.
     #[serde(default)]
     pub glacier_objects: GlacierObjects,
+}
+
+/// Who pays for reads.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the field says what it means, as the schema has no place for it here")]
+pub enum RequestPayer {
+    Requester,
 }
 
 /// An S3 Inventory: exactly one of manifest and latest.

@@ -23,6 +23,8 @@ fn everything(source: Value) -> Value {
             "region": "us-west-2",
             "expectedBucketOwner": "111111111111",
             "maxRequestsPerSecond": 1000,
+            "requestPayer": "Requester",
+            "firstByteTimeoutSeconds": 60,
             "includePrefixes": ["2024/", "-x $(HOME)/", "a,b/"],
             "excludePrefixes": ["tmp/", "$$/"],
             "storageClasses": ["STANDARD", "GLACIER_IR"],
@@ -42,8 +44,9 @@ fn everything(source: Value) -> Value {
             "tags": {"team": "a=b c"},
             "keyLayout": "Plain",
         },
+        "outageBudgetSeconds": 3600,
         "group": {"maxObjects": 1000, "maxSize": "1500M"},
-        "archive": {"format": "TarZstd", "maxObjectSize": "100Mi"},
+        "archive": {"format": "TarZstd", "maxObjectSize": "100Mi", "sha256": true},
         "grouper": {"scratch": {"sizeLimit": "10Gi"}},
         "workers": {
             "scaling": {"targetGroupsPerWorker": 3},
@@ -128,10 +131,13 @@ fn groupers_and_workers_of_every_pass_ask_s3_alike() {
         assert_eq!(requests.tags.header().as_deref(), Some("team=a%3Db+c"));
         let owners = [requests.source_owner, requests.destination_owner].map(|owner| owner.unwrap().to_string());
         assert_eq!(owners, ["111111111111", "222222222222"]);
+        assert!(requests.requester_pays);
     }
     assert_eq!((bundle.queue.as_deref(), bundle.name.as_str()), (Some(QUEUE), "logs"));
     assert_eq!((bundle.work.groups, bundle.drain, bundle.recycle_after), (3, 45, 200));
     assert_eq!(bundle.destination.destination, S3Address::new("archive", "a/b c"));
+    assert_eq!([group.outage.outage_budget, retry.outage.outage_budget, bundle.work.outage.outage_budget], [3600; 3]);
+    assert_eq!((bundle.work.first_byte_timeout, bundle.work.sha256), (60, true));
     assert_eq!(bundle.work.max_requests_per_second, Some(50), "1,000 over 20 workers");
     assert_eq!(bundle.work.scratch_size.unwrap().bytes(), (20 << 30) / 10 * 9);
 }

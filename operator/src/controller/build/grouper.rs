@@ -95,6 +95,9 @@ fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> V
     arg("region", &run.source_region);
     arg("scratch", &SCRATCH);
     arg("scratch-size", &scratch_size(run.grouper_scratch_size));
+    if let Some(seconds) = run.outage_budget {
+        arg("outage-budget", &seconds);
+    }
     if pass > 0 {
         arg("retry-pass", &pass);
         let reasons: Vec<_> = run.retry_reasons.iter().map(|reason| reason.as_str()).collect();

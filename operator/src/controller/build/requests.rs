@@ -3,7 +3,7 @@
 use crate::controller::run::Run;
 use crate::crd::EncryptionType;
 
-/// The arguments of owners, encryption and tags; none where the run says nothing.
+/// The arguments of owners, payer, encryption and tags; none where the run says nothing.
 pub(super) fn request_args(run: &Run) -> Vec<String> {
     let mut args = Vec::new();
     let mut arg = |name: &str, value: &str| args.push(format!("--{name}={value}"));
@@ -21,6 +21,9 @@ pub(super) fn request_args(run: &Run) -> Vec<String> {
     }
     if let Some(owner) = &run.destination_owner {
         arg("destination-owner", owner);
+    }
+    if run.requester_pays {
+        arg("request-payer", "requester");
     }
     args
 }
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn groupers_of_every_pass_and_workers_have_them() {
         let run = run(json!({
-            "source": {"expectedBucketOwner": "111111111111"},
+            "source": {"expectedBucketOwner": "111111111111", "requestPayer": "Requester"},
             "destination": {
                 "expectedBucketOwner": "222222222222",
                 "encryption": {"type": "DSSEKMS", "kmsKeyID": "alias/a"},
@@ -80,6 +83,7 @@ mod tests {
             "--tag=team=a=b c",
             "--source-owner=111111111111",
             "--destination-owner=222222222222",
+            "--request-payer=requester",
         ];
         assert_eq!(request_args(&run), expected);
         let has_all = |args: Vec<String>| args.windows(expected.len()).any(|window| window == expected);

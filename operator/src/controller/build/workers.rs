@@ -116,11 +116,20 @@ fn args(run: &Run, queue: &str) -> Vec<String> {
     if let Some(requests) = run.requests_per_second {
         arg("max-requests-per-second", &requests);
     }
+    if let Some(seconds) = run.first_byte_timeout {
+        arg("first-byte-timeout", &seconds);
+    }
+    if let Some(seconds) = run.outage_budget {
+        arg("outage-budget", &seconds);
+    }
     arg("listen", &format_args!("[::]:{PORT}"));
     if let Some(groups) = run.recycle_after {
         arg("recycle-after", &groups);
     }
     arg("region", &run.destination_region);
+    if run.sha256 {
+        args.push("--sha256".to_owned());
+    }
     args.extend(request_args(run));
     args
 }
