@@ -1,5 +1,6 @@
 //! How archives are written, and with how much of the machine.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,8 +73,9 @@ pub struct WorkArgs {
     /// GETs in flight for each source bucket; found by itself unless given.
     #[arg(long, env = "S3BUNDLER_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Work")]
     pub concurrency: Option<u16>,
-    /// Maximum number of requests a second to each source bucket: GETs of objects and of their tags, of this process.
-    /// Default: no limit, the process adapts to what the bucket accepts. Several processes each have a limit of their own.
+    /// Maximum number of requests a second to each source bucket, of this process: GETs and HEADs of objects and of their
+    /// tags, copies, and all of their retries. Default: no limit, the process adapts to what the bucket accepts. Several
+    /// processes each have a limit of their own.
     /// Example: 500.
     #[arg(long, env = "S3BUNDLER_MAX_REQUESTS_PER_SECOND", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), help_heading = "Work")]
@@ -108,6 +110,7 @@ impl WorkArgs {
     pub fn s3_options(&self, options: S3Options) -> S3Options {
         S3Options {
             first_byte_timeout: Some(Duration::from_secs(self.first_byte_timeout.into())),
+            requests_per_second: self.max_requests_per_second.and_then(NonZeroU32::new),
             ..self.outage.s3_options(options)
         }
     }

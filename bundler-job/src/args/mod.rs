@@ -104,6 +104,7 @@ impl GlobalArgs {
             requests,
             first_byte_timeout: None,
             outage_budget: Duration::ZERO,
+            requests_per_second: None,
         })
     }
 }

@@ -180,6 +180,8 @@ impl Fetcher {
         in_memory: u64,
     ) -> Result<Fetched, FetchError> {
         let listed_version = row.version_id.is_some();
+        // Also of what is only copied.
+        self.limiters.of(&row.bucket);
         let mut fetched = Fetched {
             row,
             listed_version,

@@ -1,7 +1,7 @@
-//! How many requests of one source bucket are in flight, in which order, and how many a second.
+//! How many requests of one source bucket are in flight, and in which order.
 //!
 //! ```text
-//! fetch ──► turn (oldest row first) ──► slot ──► token, if requests a second are limited ──► request ──► answer ──► pace
+//! fetch ──► turn (oldest row first) ──► slot ──► request ──► answer ──► pace
 //! ```
 //!
 //! A row that was refused comes back with its old turn, so that the packer, which needs rows in manifest order, never
@@ -12,7 +12,6 @@ mod pace;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +21,13 @@ use tokio::time::Instant;
 pub use pace::Answer;
 use pace::Pace;
 
-use crate::s3::{ErrorKind, S3Error};
+use crate::s3::{ErrorKind, Rates, S3Error};
 
 /// The limiters of all source buckets of this process.
 #[derive(Debug, Default)]
 pub struct Limiters {
     limits: Limits,
+    rates: Rates,
     buckets: Mutex<HashMap<String, Arc<Limiter>>>,
 }
 
@@ -36,14 +36,12 @@ pub struct Limiters {
 pub struct Limits {
     /// Requests in flight for each source bucket; adapts if there is no limit.
     pub concurrency: Option<usize>,
-    /// Requests a second to each source bucket.
-    pub requests_per_second: Option<NonZeroU32>,
 }
 
 impl Limiters {
-    /// Limiters within these limits.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, buckets: Mutex::default() }
+    /// Limiters within these limits. The requests a second are counted where they are sent.
+    pub fn new(limits: Limits, rates: Rates) -> Self {
+        Self { limits, rates, buckets: Mutex::default() }
     }
 
     /// The limiter of a bucket.
@@ -52,6 +50,7 @@ impl Limiters {
         if let Some(limiter) = buckets.get(bucket) {
             return Arc::clone(limiter);
         }
+        self.rates.limit(bucket);
         let limiter = Arc::new(Limiter::new(self.limits));
         buckets.insert(bucket.to_owned(), Arc::clone(&limiter));
         limiter
@@ -71,7 +70,6 @@ impl Limiters {
 /// The limits of one bucket.
 #[derive(Debug)]
 pub struct Limiter {
-    requests_per_second: Option<NonZeroU32>,
     state: Mutex<State>,
 }
 
@@ -84,8 +82,6 @@ struct State {
     waiting: BTreeMap<u64, oneshot::Sender<Slot>>,
     /// No request is sent before this time.
     paused: Instant,
-    /// When the next token is there, if requests a second are limited.
-    token: Instant,
 }
 
 /// The place of a row among all that wait for its bucket. A row keeps it for all its requests.
@@ -107,9 +103,8 @@ impl Limiter {
             next_turn: 0,
             waiting: BTreeMap::new(),
             paused: now,
-            token: now,
         };
-        Self { requests_per_second: limits.requests_per_second, state: Mutex::new(state) }
+        Self { state: Mutex::new(state) }
     }
 
     /// The turn of a row, behind all that have one.
@@ -131,25 +126,14 @@ impl Limiter {
 
     /// Waits until one more request may be sent without a slot, such as that for the tags of an object that was read.
     pub async fn pass(&self) {
+        // A pause may be followed by another.
         loop {
-            let (until, passes) = self.next_request(Instant::now());
-            tokio::time::sleep_until(until).await;
-            if passes {
+            let (paused, now) = (lock(&self.state).paused, Instant::now());
+            if paused <= now {
                 return;
             }
+            tokio::time::sleep_until(paused).await;
         }
-    }
-
-    /// When one more request may be sent, and whether that is certain: a pause may be followed by another.
-    fn next_request(&self, now: Instant) -> (Instant, bool) {
-        let mut state = lock(&self.state);
-        if state.paused > now {
-            return (state.paused, false);
-        }
-        let Some(rate) = self.requests_per_second else { return (now, true) };
-        let token = state.token.max(now);
-        state.token = token + Duration::from_secs(1) / rate.get();
-        (token, true)
     }
 
     /// Learns from the answer to a request.

@@ -39,7 +39,6 @@ pub mod verdict;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -117,10 +116,7 @@ impl Settings {
             archive,
             fieldnames,
             groups: work.groups.into(),
-            limits: Limits {
-                concurrency: work.concurrency.map(usize::from),
-                requests_per_second: work.max_requests_per_second.and_then(NonZeroU32::new),
-            },
+            limits: Limits { concurrency: work.concurrency.map(usize::from) },
             memory: budget::budget(work.memory),
             scratch,
             scratch_size: work.scratch_size,
@@ -155,7 +151,7 @@ pub struct GroupReport {
 impl Bundler {
     /// A bundler with these settings; talks to nobody yet.
     pub fn new(s3: S3, settings: Settings, progress: Progress) -> Self {
-        let limiters = Arc::new(Limiters::new(settings.limits));
+        let limiters = Arc::new(Limiters::new(settings.limits, s3.rates().clone()));
         let tags = Tags::new(s3.clone(), Arc::clone(&limiters));
         let (claims, sweeper) = (Arc::default(), Sweeper::new(s3.clone()));
         let asker = Asker::new(s3.clone(), Arc::clone(&limiters));

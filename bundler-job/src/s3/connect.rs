@@ -1,6 +1,7 @@
 //! From the environment to clients: the AWS configuration chain, one client per region, buckets found where they are.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use s3bundler_net::outbound::{self, OutboundError};
 use super::error::is_distrust;
 use super::latin1::Latin1ToUtf8;
 use super::outage::Outages;
+use super::rate::Rates;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
 use super::transmit::{NoteBuckets, Transmitter, answers};
 
@@ -56,6 +58,8 @@ pub struct S3Options {
     pub first_byte_timeout: Option<Duration>,
     /// How long to wait for a bucket that does not answer; zero: not at all.
     pub outage_budget: Duration,
+    /// Most requests a second to each source bucket; no limit if `None`.
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 /// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
@@ -116,6 +120,7 @@ struct Clients {
 pub struct S3 {
     inner: Arc<Inner>,
     outages: Outages,
+    rates: Rates,
 }
 
 #[derive(Debug)]
@@ -156,7 +161,16 @@ impl S3 {
             buckets: Mutex::default(),
             guesses: tokio::sync::Mutex::default(),
         };
-        Self { inner: Arc::new(inner), outages: Outages::new(options.outage_budget) }
+        Self {
+            inner: Arc::new(inner),
+            outages: Outages::new(options.outage_budget),
+            rates: Rates::new(options.requests_per_second),
+        }
+    }
+
+    /// The limits of source buckets.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// The buckets that do not answer.
@@ -291,8 +305,8 @@ impl S3 {
                 let once = reader.clone().retry_config(RetryConfig::disabled());
                 let asker = Client::from_conf(once.clone().build());
                 let client = |config: aws_sdk_s3::config::Builder, patient| {
-                    let (outages, asker) = (self.outages.clone(), asker.clone());
-                    let transmitter = |http| Transmitter { http, outages, asker, patient };
+                    let (rates, outages, asker) = (self.rates.clone(), self.outages.clone(), asker.clone());
+                    let transmitter = |http| Transmitter { http, rates, destination, outages, asker, patient };
                     Client::from_conf(match self.inner.config.http_client() {
                         Some(http) => config.http_client(transmitter(http)).build(),
                         None => config.build(),
@@ -330,6 +344,7 @@ mod tests {
             requests: RequestOptions::default(),
             first_byte_timeout: None,
             outage_budget: Duration::ZERO,
+            requests_per_second: None,
         };
         for (endpoint, expected) in [
             (Some("https://0123.r2.cloudflarestorage.com"), true),

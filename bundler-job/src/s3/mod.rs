@@ -22,6 +22,7 @@ mod objects;
 mod outage;
 mod pace;
 mod put;
+mod rate;
 mod request;
 mod transmit;
 
@@ -33,4 +34,5 @@ pub(crate) use error::{printable, with_causes};
 pub use length::{Length, content_length};
 pub use objects::{Listed, Opened, SpoolError, Spooled};
 pub use put::{Put, PutBody};
+pub use rate::Rates;
 pub use request::{AccountId, Checksum, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags};

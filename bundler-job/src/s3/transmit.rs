@@ -1,8 +1,8 @@
 //! The one place that every request to S3 passes on its way, the SDK's own retries, listings, copies and resumed bodies
-//! included: here outages are waited out.
+//! included: here outages are waited out, and requests to source buckets are limited.
 //!
 //! ```text
-//! SDK ──► NoteBuckets ──► Transmitter ──► bucket down? wait ──► HTTP ──► failed? ask about the bucket, wait ──► SDK
+//! SDK ──► NoteBuckets ──► Transmitter ──► bucket down? wait ──► rate ──► HTTP ──► failed? ask about the bucket, wait ──► SDK
 //! ```
 
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::error::is_distrust;
 use super::outage::{Failing, Outages};
+use super::rate::Rates;
 
 /// The buckets that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,12 @@ impl Buckets {
     fn each(&self) -> impl Iterator<Item = &str> {
         let copied_from = self.copied_from.as_deref().filter(|bucket| *bucket != self.asked);
         std::iter::once(self.asked.as_str()).chain(copied_from)
+    }
+
+    /// Those that a request reads: what is written to the destination is no read of it, also if it is a source.
+    fn read_by(&self, method: &str, destination: bool) -> impl Iterator<Item = &str> {
+        let reads = !destination || matches!(method, "GET" | "HEAD");
+        Some(self.asked.as_str()).filter(|_| reads).into_iter().chain(self.copied_from.as_deref())
     }
 }
 
@@ -69,6 +76,10 @@ impl Intercept for NoteBuckets {
 pub(super) struct Transmitter {
     /// Sends requests.
     pub(super) http: SharedHttpClient,
+    /// How many requests a second go to sources.
+    pub(super) rates: Rates,
+    /// Whether the client is for the destination.
+    pub(super) destination: bool,
     /// Which buckets do not answer.
     pub(super) outages: Outages,
     /// Asks whether a bucket answers. Its requests do not come here.
@@ -95,9 +106,13 @@ impl HttpConnector for Connector {
         let Some(buckets) = request.extension::<Buckets>().cloned() else { return self.http.call(request) };
         let this = self.clone();
         HttpConnectorFuture::new(async move {
-            let Transmitter { outages, asker, patient, .. } = &*this.transmitter;
+            let Transmitter { rates, destination, outages, asker, patient, .. } = &*this.transmitter;
+            let counted: Vec<_> = buckets.read_by(request.method(), *destination).collect();
             for bucket in buckets.each() {
                 outages.before(bucket, || answers(asker, bucket)).await;
+            }
+            for bucket in counted {
+                rates.pass(bucket).await;
             }
             let answer = this.http.call(request).await;
             match failing(&answer) {
@@ -177,6 +192,15 @@ mod tests {
             let buckets = Buckets { asked: "a".to_owned(), copied_from: copied_from.map(str::to_owned) };
             buckets.each().map(str::to_owned).collect::<Vec<_>>()
         };
+        let read = |copied_from: Option<&str>, method, destination| {
+            let buckets = Buckets { asked: "a".to_owned(), copied_from: copied_from.map(str::to_owned) };
+            buckets.read_by(method, destination).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(read(None, "GET", false), ["a"]);
+        assert_eq!(read(None, "HEAD", true), ["a"]);
+        assert_eq!(read(None, "PUT", true), [""; 0]);
+        assert_eq!(read(Some("b"), "PUT", true), ["b"]);
+        assert_eq!(read(Some("a"), "PUT", true), ["a"]);
         assert_eq!(buckets(None), ["a"]);
         assert_eq!(buckets(Some("a")), ["a"]);
         assert_eq!(buckets(Some("b")), ["a", "b"]);

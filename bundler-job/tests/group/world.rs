@@ -66,6 +66,7 @@ impl World {
                 requests: RequestOptions::default(),
                 first_byte_timeout: None,
                 outage_budget: std::time::Duration::ZERO,
+                requests_per_second: None,
             },
         );
         Self { _moto: moto, client, proxy, s3 }

@@ -88,6 +88,7 @@ pub async fn s3_of(access: &Access) -> S3 {
             requests: RequestOptions::default(),
             first_byte_timeout: None,
             outage_budget: std::time::Duration::ZERO,
+            requests_per_second: None,
         },
     )
 }

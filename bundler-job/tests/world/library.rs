@@ -63,6 +63,7 @@ impl World {
             requests: RequestOptions { destination: Some(bucket.to_owned()), ..RequestOptions::default() },
             first_byte_timeout: None,
             outage_budget: std::time::Duration::ZERO,
+            requests_per_second: None,
         };
         let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
         let settings = Settings {
@@ -71,7 +72,7 @@ impl World {
             archive: ArchiveOptions::default(),
             fieldnames: None,
             groups: 1,
-            limits: Limits { concurrency: None, requests_per_second: None },
+            limits: Limits { concurrency: None },
             memory: ByteSize(limited.memory),
             scratch: self.scratch.path().to_owned(),
             scratch_size: limited.scratch_size.map(ByteSize),

@@ -35,8 +35,8 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9]{12}$"), length(max = 12))]
     pub expected_bucket_owner: Option<String>,
-    /// Maximum number of GETs (of objects and of tags) a second to each source bucket, over all workers of the run. Each worker gets the number
-    /// divided by workers.scaling.maxReplicas, and at least 1. Default: no limit.
+    /// Maximum number of requests a second to each source bucket (objects, tags and copies), over all workers of the run.
+    /// Each worker gets the number divided by workers.scaling.maxReplicas, and at least 1. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_requests_per_second: Option<i32>,

@@ -128,6 +128,7 @@ async fn s3_of(access: &Access, requests: RequestOptions) -> S3 {
             requests,
             first_byte_timeout: None,
             outage_budget: std::time::Duration::ZERO,
+            requests_per_second: None,
         },
     )
 }
