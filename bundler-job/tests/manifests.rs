@@ -6,6 +6,7 @@
 mod world;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use s3bundler_contract::ExitCode;
@@ -69,6 +70,11 @@ impl Bench {
 
     /// From now on GETs of the manifest bring this body, with the metadata of these names alone.
     fn answer(&self, written: &Written, body: &Bytes, names: &[&str]) {
+        self.answer_times(written, body, names, usize::MAX);
+    }
+
+    /// The same for the next so many GETs.
+    fn answer_times(&self, written: &Written, body: &Bytes, names: &[&str], times: usize) {
         let mut headers = vec![
             ("etag".to_owned(), written.etag.clone()),
             ("x-amz-server-side-encryption".to_owned(), "aws:kms".to_owned()),
@@ -76,9 +82,10 @@ impl Bench {
         let said = written.metadata.iter().filter(|(name, _)| names.contains(&name.as_str()));
         headers.extend(said.map(|(name, value)| (format!("{METADATA}{name}"), value.clone())));
         assert_eq!(headers.len(), 2 + names.len(), "{:?}", written.metadata);
-        let body = body.clone();
+        let (body, answered) = (body.clone(), AtomicUsize::new(0));
         self.proxy.rule(move |seen| {
-            if gets(seen, "groups") && seen.key().ends_with(".index") {
+            let is_manifest = gets(seen, "groups") && seen.key().ends_with(".index");
+            if is_manifest && answered.fetch_add(1, Ordering::SeqCst) < times {
                 return Fault::Respond { status: 200, headers: headers.clone(), body: body.clone() };
             }
             Fault::Forward
@@ -179,6 +186,22 @@ async fn a_manifest_that_is_not_what_its_message_records_is_not_committed() {
         assert_eq!(done.code, Some(0), "{case}: {done}");
         assert_whole(&bench.world, &bucket).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_was_damaged_on_the_way_is_downloaded_again() {
+    let bench = Bench::new().await;
+    let (bucket, written) = bench.grouped("again").await;
+    bench.answer_times(&written, &written.another(), &["columns", "rows", "md5"], 2);
+    let done = bench.bundle(&bucket).await;
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&bench.world, &bucket).await;
+
+    let bucket = bench.world.destination("again-by-message").await;
+    bench.answer_times(&written, &written.another(), &["columns"], 2);
+    let done = bench.run(&bucket).await;
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&bench.world, &bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

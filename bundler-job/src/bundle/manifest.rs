@@ -11,6 +11,8 @@ use crate::s3::{S3, S3Error, SpoolError, Spooled};
 
 /// RFC 1952, section 2.3.1.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Downloads of a manifest whose MD5 is not the recorded one.
+const DOWNLOADS: u32 = 3;
 
 /// A group manifest on scratch.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub enum ContentProblem {
 impl ContentProblem {
     /// Compares content with what was recorded of it. What is absent is not compared.
     pub fn compare(recorded: &Recorded, rows: u64, md5: &str) -> Result<(), Self> {
-        if let Some(expected) = recorded.md5.as_ref().filter(|it| !it.eq_ignore_ascii_case(md5)) {
+        if let Some(expected) = recorded.md5.as_ref().filter(|_| !recorded.is_of(md5)) {
             return Err(Self::Md5 { found: md5.to_owned(), expected: expected.clone() });
         }
         match recorded.rows {
@@ -100,7 +102,17 @@ impl Manifest {
         scratch: &Path,
     ) -> Result<Self, ManifestError> {
         let address = manifest.address();
-        let Spooled { file, whole, metadata } = s3.spool(&address, manifest.etag.as_deref(), scratch).await?;
+        let mut downloads = 0;
+        let (Spooled { file, whole, metadata }, recorded) = loop {
+            let spooled = s3.spool(&address, manifest.etag.as_deref(), scratch).await?;
+            downloads += 1;
+            let recorded = vec![Recorded::in_metadata(&spooled.metadata), manifest.recorded()];
+            // Another MD5 is told by `compare` if it stays.
+            if downloads == DOWNLOADS || recorded.iter().all(|recorded| recorded.is_of(&spooled.whole.md5)) {
+                break (spooled, recorded);
+            }
+            tracing::warn!(manifest = %address, md5 = spooled.whole.md5, "downloading the group manifest again: its MD5 is not the recorded one");
+        };
         let columns = metadata.get(COLUMNS_METADATA).map(String::as_str);
         let (columns, keys) = match fieldnames {
             Some(fieldnames) => {
@@ -110,7 +122,6 @@ impl Manifest {
             None => Columns::of_manifest(columns)
                 .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?,
         };
-        let recorded = vec![Recorded::in_metadata(&metadata), manifest.recorded()];
         Ok(Self { file, etag: whole.etag, md5: whole.md5, recorded, columns, keys })
     }
 

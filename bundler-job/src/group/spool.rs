@@ -7,6 +7,7 @@ use std::io::{self, BufReader, Seek as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use s3bundler_contract::group_manifest::Recorded;
 use s3bundler_contract::{S3Address, Stage};
 
 use super::{GroupError, Pass};
@@ -15,7 +16,7 @@ use crate::inventory::InventoryError;
 use crate::inventory::ahead::{Ahead, Stopped};
 use crate::s3::{ErrorKind, S3, S3Error, SpoolError};
 
-/// Downloads of an object of which another number of bytes arrives than its listing has.
+/// Downloads of an object of which other bytes arrive than its listing has, or its writer recorded.
 const DOWNLOADS: u32 = 3;
 
 /// Objects on scratch, in order.
@@ -70,7 +71,8 @@ pub(super) struct Spooled {
 }
 
 impl Spooler {
-    /// An object of which a listing has this size, with this ETag if one is named.
+    /// An object of which a listing has this size, with this ETag if one is named. Bytes that have not the recorded MD5 are
+    /// downloaded again, and given back if they stay so.
     pub(super) async fn spool(
         &self,
         address: S3Address,
@@ -82,12 +84,14 @@ impl Spooler {
         let mut downloads = 0;
         loop {
             let spooled = self.s3.spool(&address, etag, &self.directory).await?;
-            if spooled.whole.size == size {
+            downloads += 1;
+            let recorded = Recorded::in_metadata(&spooled.metadata);
+            let is_last = downloads == DOWNLOADS;
+            if spooled.whole.size == size && (recorded.is_of(&spooled.whole.md5) || is_last) {
                 let (md5, metadata) = (spooled.whole.md5, spooled.metadata);
                 return Ok(Spooled { address, metadata, md5, file: spooled.file, _room: room });
             }
-            downloads += 1;
-            if downloads == DOWNLOADS {
+            if is_last {
                 let detail = format!("{} bytes arrived, its listing has {size}", spooled.whole.size);
                 return Err(S3Error::local("GetObject", address, ErrorKind::Transient, detail).into());
             }

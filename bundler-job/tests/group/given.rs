@@ -227,13 +227,22 @@ async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
     put_in_parts(&world, "parts/x.index", twelve.clone().into_bytes()).await;
     let head = world.client.head_object().bucket(INVENTORIES).key("parts/x.index").send().await.unwrap();
     let etag = head.e_tag().unwrap().to_owned();
-    // Its length and its ETag are right by themselves: only the listing has another size.
-    let short = Fault::Respond {
-        status: 200,
-        headers: vec![("etag".to_owned(), etag)],
-        body: twelve[..twelve.len() / 2].to_owned().into(),
+    let put = world.client.put_object().bucket(INVENTORIES).key("kms/x.index").body(twelve.clone().into_bytes().into());
+    let md5 = put.send().await.unwrap().e_tag().unwrap().trim_matches('"').to_owned();
+    let respond = |headers: &[(&str, &str)], body: String| {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Fault::Respond { status: 200, headers, body: body.into() }
     };
-    for (prefix, fault) in [("seed", Fault::CorruptBody(100)), ("parts", short)] {
+    // Its length and its ETag are right by themselves: only the listing has another size.
+    let short = respond(&[("etag", &etag)], twelve[..twelve.len() / 2].to_owned());
+    // The ETag is not an MD5: only its writer recorded what it is.
+    let headers = [("etag", &*md5), ("x-amz-server-side-encryption", "aws:kms"), ("x-amz-meta-md5", &*md5)];
+    let other = respond(&headers, twelve.replace("k07", "k77"));
+    for (prefix, fault, exit) in [
+        ("seed", Fault::CorruptBody(100), ExitCode::Download),
+        ("parts", short, ExitCode::Download),
+        ("kms", other, ExitCode::Unreadable),
+    ] {
         let of_manifest = |times: usize| {
             let (fault, key) = (fault.clone(), format!("{prefix}/x.index"));
             let before = AtomicUsize::new(0);
@@ -247,7 +256,7 @@ async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
             GroupRequest { run: prefix.parse().unwrap(), ..one_by_one(&format!("s3://inventories/{prefix}/")) };
         world.proxy.rule(of_manifest(usize::MAX));
         let refused = world.refuse(&request).await;
-        assert_eq!(refused.exit(), ExitCode::Download, "{refused}");
+        assert_eq!(refused.exit(), exit, "{refused}");
         assert!(refused.to_string().contains(&format!("{prefix}/x.index")), "{refused}");
         let groups = world.manifests(ARCHIVE, "logs/").await;
         assert!(groups.iter().all(|key| !key.contains(&format!("/{prefix}/"))), "{groups:?}");

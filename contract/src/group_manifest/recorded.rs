@@ -26,6 +26,11 @@ impl Recorded {
             md5: metadata.get(MD5_METADATA).filter(is_md5).cloned(),
         }
     }
+
+    /// Whether bytes of this MD5 can be those that it was recorded of.
+    pub fn is_of(&self, md5: &str) -> bool {
+        self.md5.as_ref().is_none_or(|recorded| recorded.eq_ignore_ascii_case(md5))
+    }
 }
 
 #[cfg(test)]
@@ -47,6 +52,8 @@ mod tests {
             let entries = metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             let expected = Recorded { rows, md5: md5.map(str::to_owned) };
             assert_eq!(Recorded::in_metadata(&entries), expected, "{metadata:?}");
+            assert_eq!(expected.is_of("92eb5ffee6ae2fec3ad71c777531578f"), md5.is_none(), "{metadata:?}");
+            assert!(expected.is_of(&MD5.to_uppercase()));
         }
     }
 }
