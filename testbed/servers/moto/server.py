@@ -20,9 +20,10 @@ from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import AccessDeniedError
 from moto.core.responses import ActionResult
-from moto.iam.access_control import S3IAMRequest
+from moto.iam.access_control import PermissionResult, S3IAMRequest
 from moto.iam.models import iam_backends
-from moto.s3.exceptions import MissingBucket, MissingKey
+from moto.s3.exceptions import MissingBucket, MissingKey, S3AccessDeniedError
+from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 from moto.server import main
 from moto.sqs.responses import SQSResponse
@@ -224,6 +225,18 @@ def tells_who_may_list(method):
     return answer
 
 
+def denies_with_a_document(method):
+    """Moto answers a denial of a bucket policy without a body, S3 with AccessDenied ("Error responses", S3 API reference)."""
+
+    def permission(bucket, action, resource):
+        found = method(bucket, action, resource)
+        if found == PermissionResult.DENIED:
+            raise S3AccessDeniedError()
+        return found
+
+    return permission
+
+
 def start_message_move_task(response):
     """Moto has none. Here dead letters go back to where they came from at once."""
     backend = response.sqs_backend
@@ -236,6 +249,7 @@ def start_message_move_task(response):
 
 ActionAuthenticatorMixin._authenticate_and_authorize_action = authorize
 SQSResponse.start_message_move_task = start_message_move_task
+FakeBucket.get_permission = denies_with_a_document(FakeBucket.get_permission)
 S3Response._key_response_get = tells_who_may_list(S3Response._key_response_get)
 S3Response.head_object = tells_who_may_list(S3Response.head_object)
 
