@@ -599,7 +599,7 @@ async fn an_attempt_that_lost_to_a_catalog_without_its_archive_keeps_its_own() {
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert!(kept[0] != archive && done.stderr.contains(&kept[0]) && done.stderr.contains(&archive), "{done}");
     assert_eq!(world.keys_of(bucket, "receipts").await, [""; 0]);
-    // Whoever comes later finds neither an archive of its own to keep, nor a reason to delete that one.
+    // A later worker has no archive of its own to keep, and no reason to delete that one.
     let again = world.program(bucket).run().await.unwrap();
     assert_eq!(again.code, Some(3), "{again}");
     assert_eq!((world.keys_of(bucket, "archives").await, world.keys_of(bucket, "receipts").await.len()), (kept, 0));

@@ -14,7 +14,7 @@ const ATTEMPT_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// What the folder of a run's groups of existing manifests begins with.
 const RUN_FOLDER: &str = "run=";
 
-/// One try at archiving a group. Nobody else ever writes under its key.
+/// One try at archiving a group. No other process writes under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attempt(pub(crate) String);
 

@@ -93,7 +93,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of this many bytes, and of one permit at least: whoever waits for nothing would not wait.
+    /// A budget of this many bytes, and of one permit at least: a request for no permits would not wait.
     pub fn new(bytes: u64) -> Self {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
         let permits = usize::try_from(units).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);

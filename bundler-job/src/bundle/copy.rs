@@ -227,8 +227,8 @@ impl Copier {
         }
     }
 
-    /// Aborts what killed workers left open under the key of a copy that is there: nobody needs it any more. It is not worth
-    /// a group.
+    /// Aborts what killed workers left open under the key of a copy that exists: no process needs it any more. A
+    /// failure does not fail the group.
     async fn sweep(&self, copy: &S3Address) {
         let swept = async {
             for (key, upload_id) in open_uploads(&self.s3, copy).await?.known() {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A row that was refused comes back with its old turn, so that the packer, which needs rows in manifest order, never
-//! waits for a row behind later ones. Nobody holds a slot between two requests.
+//! waits for a row behind later ones. No row holds a slot between two requests.
 
 mod pace;
 #[cfg(test)]

@@ -199,7 +199,7 @@ impl PartWriter {
             let (planned, packed) = (ByteSize(self.planned), ByteSize(self.sent));
             return Err(TooManyParts { most, planned, packed, kept_small }.into());
         };
-        // Nobody waits for room here: members that have it wait for the packer.
+        // This never waits for room: members that have it wait for the packer.
         let room = |aside: &mut Aside| aside.has(size.saturating_mul(PARTS_AT_A_TIME));
         if size > self.size && self.aside.as_mut().is_none_or(room) {
             if self.size == self.plan.planned() {
@@ -274,7 +274,7 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // Without a packer nobody needs it.
+        // If the packer has ended, the slot is not needed.
         let _ = self.0.send(());
     }
 }
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_three_parts_at_a_time_and_those_of_an_upload_that_ended_hold_nobody_up() {
+    fn there_are_three_parts_at_a_time_and_those_of_an_upload_that_ended_block_no_other() {
         let (parts, mut received) = mpsc::channel(10);
         let mut writer = PartWriter::new(plan(), 1, std::env::temp_dir(), (None, KeptSmall::No), parts);
         writer.write(&bytes(100 + 100 + 200)).expect("written");

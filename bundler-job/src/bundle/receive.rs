@@ -186,8 +186,8 @@ fn fits(fetched: &mut Fetched, size: u64, room: Room<'_>) -> bool {
         }
 }
 
-/// Takes room in the scratch directory, if that is limited. Nobody waits for it with a slot in hand: the member whose room
-/// it is may need one.
+/// Takes room in the scratch directory, if that is limited. It releases the slot while it waits: the member that has the
+/// room may need one.
 async fn make_room(fetched: &mut Fetched, length: Length, in_flight: &mut InFlight<'_>) -> Result<(), Trouble> {
     let Some(place) = &mut fetched.held.scratch else { return Ok(()) };
     let bytes = match length {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_takes_room_before_earlier_members_have_theirs() {
+    async fn no_member_takes_room_before_earlier_members_have_theirs() {
         let scratch = Scratch::new(10 * KIB);
         let (mut unknown, mut known) = (scratch.place(), scratch.place());
         assert!(waits(known.take(4 * KIB)).await);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parts_have_their_room_once_members_have_left_it_and_nobody_waits_for_what_parts_have() {
+    async fn parts_have_their_room_once_members_have_left_it_and_no_member_waits_for_what_parts_have() {
         let scratch = Scratch::new(16 * KIB);
         let mut aside = scratch.aside();
         let mut places: Vec<_> = (0..3).map(|_| scratch.place()).collect();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn members_that_need_no_room_hold_nobody_up_in_whatever_order_they_settle() {
+    async fn members_that_need_no_room_block_no_other_in_any_order() {
         let scratch = Scratch::new(KIB);
         let mut places: Vec<_> = (0..5).map(|_| scratch.place()).collect();
         let mut last = places.pop().expect("five");

@@ -1,4 +1,4 @@
-//! Whose trouble a failed read of a source object is: the object's, the group's, or nobody's for long.
+//! Whose trouble a failed read of a source object is: the object's, the group's, or not known yet.
 
 use s3bundler_contract::Reason;
 
@@ -9,11 +9,11 @@ use crate::s3::{ErrorKind, S3Error};
 pub enum Verdict {
     /// The object's, for this reason.
     Object(Reason),
-    /// Nobody's: try again.
+    /// Not known yet: try again.
     Again,
     /// The object was replaced.
     Changed,
-    /// Everybody's.
+    /// The group's: every object of it would meet it.
     Group,
 }
 

@@ -112,8 +112,8 @@ pub enum GroupError {
     },
     /// A group that is to be archived again has no manifest.
     #[error(
-        "{manifest}, the manifest of group {group}, is missing: without it nobody knows its rows. Bring back an older version \
-         of it"
+        "{manifest}, the manifest of group {group}, is missing, and no other object has all its rows; restore an older \
+         version of it"
     )]
     NoGroupManifest {
         /// The group.

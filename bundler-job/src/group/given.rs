@@ -104,7 +104,7 @@ impl Given {
             });
         let mut reading: Option<Reading> = None;
         move || {
-            // They end with the last batch, or with whoever wants no more.
+            // They end with the last batch, or when the reader is dropped.
             let _downloads = &downloads;
             let it = match &mut reading {
                 Some(reading) => reading,

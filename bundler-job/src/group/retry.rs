@@ -7,7 +7,7 @@
 //! limits    and of redos             whole run    name?       reasons                  groups      .retry<n>.done.json
 //! ```
 //!
-//! Nothing here is claimed: what a pass is made of cannot change once the passes before are whole, so whoever plans it makes
+//! Nothing here is claimed: what a pass is made of cannot change once the passes before are whole, so every process plans
 //! the same groups, byte for byte.
 
 use std::collections::BTreeMap;

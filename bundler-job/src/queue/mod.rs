@@ -120,7 +120,7 @@ pub trait Queue: Send + Sync {
     /// Takes a message off the queue. One that is off it already is no error.
     fn delete(&self, delivery: &Delivery) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Leaves a message that nobody can use to the queue's own rules: SQS counts its receives and redrives it.
+    /// Leaves an unusable message to the queue's own rules: SQS counts its receives and redrives it.
     fn set_aside(&self, _delivery: &Delivery) -> impl Future<Output = Result<(), QueueError>> + Send {
         std::future::ready(Ok(()))
     }

@@ -45,7 +45,7 @@ const LAST_POLL: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Receives that fail in a row before a queue that has never answered is given up.
 const FIRST_CONTACT: u32 = 5;
-/// Bytes of a message nobody can use that are logged.
+/// Bytes of an unusable message that are logged.
 const EXCERPT: usize = 200;
 
 /// How to work.
@@ -315,7 +315,7 @@ where
         let named = self.named(&id, &delivery.body);
         if let Err(cause) = &named {
             let (receive_count, body) = (delivery.receive_count, excerpt(&delivery.body));
-            tracing::warn!(message_id = id, receive_count, %cause, body, "message nobody can use, left to the queue's redrive");
+            tracing::warn!(message_id = id, receive_count, %cause, body, "message cannot be used, leaving it to the queue's redrive");
         }
         let queue = self.queue;
         let held = Held::new(delivery);
@@ -354,10 +354,10 @@ where
         }
         for cause in &unusable {
             let body = excerpt(body);
-            tracing::warn!(message_id = id, %cause, body, "part of a message nobody can use, left to the queue's redrive");
+            tracing::warn!(message_id = id, %cause, body, "part of a message cannot be used, leaving the message to the queue's redrive");
         }
         if is_event {
-            // Nobody chose these objects; whoever names dead letters in a message of ours did.
+            // A bucket's notifications name every object. A message of ours may name dead letters on purpose.
             manifests.retain(|manifest| {
                 let written = self.options.destination.as_ref().is_some_and(|it| it.is_output(&manifest.address()));
                 let dropped = written || manifest.key.ends_with('/') || manifest.key.ends_with(DEAD_LETTERS_SUFFIX);

@@ -1,6 +1,7 @@
 //! What goes with requests beside what they are about: who has to own the bucket, who pays for reads of sources, how S3 is
 //! to encrypt what is written, and the tags of archives, indexes and copies. An interceptor adds headers for all but the
-//! tags, and removes conditions that a store does not know, so that no call can forget them; tags belong to some objects only, and whoever writes those asks for them.
+//! tags, and removes conditions that a store does not know, so that no call can forget them. Tags belong to some objects only:
+//! the code that writes those asks for them.
 
 use std::collections::BTreeMap;
 use std::fmt;

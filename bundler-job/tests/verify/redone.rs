@@ -178,7 +178,7 @@ async fn what_would_count_rows_twice_is_refused() {
     let stderr = scene.redo(1, &[&own(1)], 6).await;
     assert!(stderr.contains(&format!("planned already, with the groups {}", own(0))), "{stderr}");
 
-    // A redo that nobody planned to its end holds up the next pass, and is found.
+    // A redo that was not planned to its end blocks the next pass, and is found.
     let summary = format!("{PREFIX}/runs/{RUN}.redo1.done.json");
     let right = scene.get(&summary).await;
     scene.delete(&summary).await;

@@ -228,7 +228,7 @@ async fn progress(
         track.counted_at = Some(now);
         track.count.know(accounts);
         if is_mismatched {
-            // Somebody may have deleted a wrong receipt.
+            // A user may have deleted a wrong receipt.
             track.count.begin_anew();
         }
         track.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await.err();

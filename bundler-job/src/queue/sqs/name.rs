@@ -14,7 +14,7 @@ pub(super) enum Name {
 }
 
 impl Name {
-    /// Tells URLs, ARNs and names apart; asks nobody.
+    /// Tells URLs, ARNs and names apart, without a request.
     pub(super) fn parse(text: &str) -> Result<Self, QueueError> {
         let unsupported = |queue: &str, detail: &str| QueueError {
             action: "connecting",

@@ -250,7 +250,7 @@ fn mismatched(run: &Run, mut decision: Decision, seen: &Observed, mismatch: &Mis
     decision.stalled = Some(Told::new(ACCOUNTING_MISMATCH, decision.message.clone()));
     let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok());
     if depth.is_some_and(|depth| !depth.is_empty()) {
-        // Groups that somebody archives again.
+        // A user had groups archived again.
         workers(run, &mut decision, seen, None, cap);
     } else {
         decision.writes = rest(run);
