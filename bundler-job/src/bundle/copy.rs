@@ -213,7 +213,7 @@ impl Copier {
 
     /// Whether the copy exists. Something else at its key is never replaced, since other runs may refer to it.
     async fn is_there(&self, source: &Source, copy: &S3Address) -> Result<bool, Trouble> {
-        match prove(&self.s3, source, copy).await.map_err(Trouble::destination)? {
+        match prove(&self.s3, source, copy).await? {
             Proof::Copy => Ok(true),
             Proof::Absent => Ok(false),
             Proof::Other(difference) => {

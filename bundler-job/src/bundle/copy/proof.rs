@@ -5,9 +5,9 @@ use aws_sdk_s3::types::ChecksumType;
 use data_encoding::BASE64;
 use s3bundler_contract::S3Address;
 
+use super::Trouble;
 use super::source::Source;
-use crate::s3::md5_of_etag;
-use crate::s3::{S3, S3Error};
+use crate::s3::{ErrorKind, S3, md5_of_etag};
 
 /// What a HEAD of the copy's key proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,8 @@ struct Identity {
 }
 
 /// HEADs the copy and compares it with its source.
-pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<Proof, S3Error> {
-    let Some(head) = s3.head(copy).await? else { return Ok(Proof::Absent) };
+pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<Proof, Trouble> {
+    let Some(head) = s3.head(copy).await.map_err(Trouble::destination)? else { return Ok(Proof::Absent) };
     let size = head.content_length().and_then(|size| u64::try_from(size).ok());
     if size != Some(source.size) {
         return Ok(Proof::Other(format!("the source has {} bytes, the copy {size:?}", source.size)));
@@ -40,11 +40,15 @@ pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<
     if expected.agrees(&found) == Some(true) || (found.checksums.is_empty() && expected.md5.is_none()) {
         return Ok(Proof::Copy);
     }
-    // The GET of one byte has no checksum of the object. Without an answer there is nothing to compare.
-    if !found.checksums.is_empty()
-        && let Ok(Some((_, head))) = source.head(s3).await
-    {
-        expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums;
+    // The GET of one byte has no checksum of the object.
+    if !found.checksums.is_empty() {
+        match source.head(s3).await {
+            Ok(Some((_, head))) => expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums,
+            // A source that was deleted after it was copied has nothing to compare.
+            Ok(None) => {}
+            Err(error) if error.kind == ErrorKind::NotFound => {}
+            Err(error) => return Err(Trouble::judge(error)),
+        }
     }
     Ok(match expected.agrees(&found) {
         Some(false) => Proof::Other(format!("the source is {expected:?}, the copy {found:?}")),

@@ -276,6 +276,30 @@ async fn another_object_at_the_key_of_a_copy_is_neither_believed_nor_replaced() 
     }
 }
 
+/// Only a HEAD of the source can prove the copy of an object whose ETag is no MD5.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_source_cannot_be_compared_now_is_not_believed() {
+    let scene = Scene::new().await;
+    let upload = scene.client.create_multipart_upload().bucket("source").key(KEY).send().await.expect("an upload");
+    let id = upload.upload_id().expect("an id");
+    let part = scene.client.upload_part().bucket("source").key(KEY).upload_id(id).part_number(1);
+    let part = part.body(scene.body.clone().into()).send().await.expect("a part");
+    let part = CompletedPart::builder().part_number(1).set_e_tag(part.e_tag).build();
+    let complete = scene.client.complete_multipart_upload().bucket("source").key(KEY).upload_id(id);
+    let parts = CompletedMultipartUpload::builder().parts(part).build();
+    complete.multipart_upload(parts).send().await.expect("an object in parts");
+    let copier = Copier { max_copy: MAX_COPY, ..scene.copier().await };
+    // As of a store that keeps a checksum of the copy.
+    scene.proxy.rule(|seen| match (seen.operation, seen.bucket()) {
+        (Operation::HeadObject, "archive") => Fault::SetHeader { name: "x-amz-checksum-crc32", value: b"AAAAAA==" },
+        (Operation::HeadObject, "source") => Fault::FailBefore { status: 500, code: "InternalError" },
+        _ => Fault::Forward,
+    });
+    let copied = scene.copy(&copier).await.expect("a destination");
+    assert!(matches!(&copied, Copied::Failed(failure) if failure.reason == Reason::Retry), "{copied:?}");
+    assert!(scene.seen(Operation::HeadObject).iter().any(|seen| seen.bucket() == "source"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_412_of_the_destination_is_a_copy_that_exists() {
     let scene = Scene::new().await;
