@@ -338,6 +338,17 @@ async fn tags_that_cannot_be_had_are_recorded_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_tags_cannot_be_asked_for_may_have_some() {
+    let bench = Bench::new().await;
+    bench.proxy.fault_every(Operation::GetObjectTagging, Fault::FailBefore { status: 500, code: "InternalError" });
+    bench.run_whole().await;
+    let entries: Vec<_> = catalog(&bench).await.entries().unwrap().map(Result::unwrap).collect();
+    let archived = entries.iter().filter(|it| matches!(it.outcome, s3bundler::catalog::Outcome::Archived(_)));
+    let missing: Vec<_> = archived.map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str)).collect();
+    assert_eq!(missing, [Some("InternalError"); 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_may_not_see_tags_is_told_once() {
     let bench = Bench::new().await;
     bench.proxy.fault_every(Operation::GetObjectTagging, Fault::FailBefore { status: 403, code: "AccessDenied" });

@@ -107,11 +107,16 @@ impl Tags {
         let bucket = self.bucket(&object.row.bucket);
         if object.count.is_none_or(|count| count <= 0) {
             return Ok(match self.hidden(&bucket, object).await {
-                Some(code) => {
+                Ok(None) => Known::All,
+                Ok(Some(code)) => {
                     facts.headers.insert(MISSING_TAGS.to_owned(), code);
                     Known::Denied
                 }
-                None => Known::All,
+                // It may have tags that this reader is not shown.
+                Err(error) => {
+                    facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
+                    Known::Missing
+                }
             });
         }
         // An error here is that the answer is known.
@@ -152,8 +157,9 @@ impl Tags {
     }
 
     /// The error code, if this reader may not read tags: S3 then does not show their number ("GetObject", S3 API
-    /// reference). Asks once for a bucket, and reports a denial.
-    async fn hidden(&self, bucket: &Bucket, object: Tagged<'_>) -> Option<String> {
+    /// reference). Asks once for a bucket, and reports a denial. An error says nothing about permissions: the next object
+    /// is asked for.
+    async fn hidden(&self, bucket: &Bucket, object: Tagged<'_>) -> Result<Option<String>, S3Error> {
         let asked = bucket.hidden.get_or_try_init(|| async {
             match self.ask(object).await {
                 Err(error) if error.kind == ErrorKind::Denied => {
@@ -168,11 +174,10 @@ impl Tags {
                 // Of a store without tags.
                 Ok(_) => Ok(None),
                 Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Rejected) => Ok(None),
-                // It says nothing about permissions: the next object is asked for.
                 Err(error) => Err(error),
             }
         });
-        asked.await.ok().cloned().flatten()
+        asked.await.cloned()
     }
 
     async fn ask(&self, object: Tagged<'_>) -> Result<GetObjectTaggingOutput, S3Error> {
