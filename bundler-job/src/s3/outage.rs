@@ -74,7 +74,7 @@ pub struct Outages {
 
 /// What follows from a question whether a bucket answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// It answers.
     Up,
     /// It does not, and so much of the budget is left.
@@ -201,13 +201,10 @@ impl Outages {
     }
 
     /// A bucket answered or did not.
-    fn heard(&self, bucket: &str, answers: bool, now: Instant) -> Next {
+    pub(super) fn heard(&self, bucket: &str, answers: bool, now: Instant) -> Next {
         let mut state = self.lock();
         state.contact |= answers;
-        if !state.buckets.contains_key(bucket) {
-            state.buckets.insert(bucket.to_owned(), Bucket::default());
-        }
-        let Some(it) = state.buckets.get_mut(bucket) else { return Next::Spent };
+        let it = state.buckets.entry(bucket.to_owned()).or_default();
         if answers {
             (it.answered, it.failing) = (Some(now), None);
             if let Some(since) = it.down.take() {

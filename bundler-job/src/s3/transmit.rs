@@ -6,6 +6,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::endpoint::Params;
@@ -19,10 +20,15 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use tokio::time::Instant;
 
 use super::error::is_distrust;
 use super::outage::{Failing, Outages};
 use super::rate::Rates;
+
+/// Age of a signature at which a request is not sent any more: S3 refuses it after 15 minutes ("Authenticating requests",
+/// S3 API reference). The SDK, or the fetcher, signs the request again.
+const SIGNATURE: Duration = Duration::from_mins(5);
 
 /// The buckets that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +114,14 @@ impl HttpConnector for Connector {
         HttpConnectorFuture::new(async move {
             let Transmitter { rates, destination, outages, asker, patient, .. } = &*this.transmitter;
             let counted: Vec<_> = buckets.read_by(request.method(), *destination).collect();
+            let signed = Instant::now();
             for bucket in buckets.each() {
                 outages.before(bucket, || answers(asker, bucket)).await;
+            }
+            if signed.elapsed() > SIGNATURE {
+                return Err(ConnectorError::timeout(
+                    "the request waited for an outage, and its signature is too old".into(),
+                ));
             }
             for bucket in counted {
                 rates.pass(bucket).await;
@@ -159,6 +171,9 @@ const fn of_status(status: u16) -> Option<Failing> {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use aws_sdk_s3::primitives::SdkBody;
 
     use super::*;
 
@@ -184,6 +199,66 @@ mod tests {
         assert_eq!(failing(&Err(ConnectorError::user(refused()))), None);
         let distrust = io::Error::other("invalid peer certificate: UnknownIssuer");
         assert_eq!(failing(&Err(ConnectorError::io(Box::new(distrust)))), None);
+    }
+
+    /// A server that does not answer for so many requests, and then does.
+    #[derive(Debug, Clone)]
+    struct Server {
+        silent: u32,
+        asked: Arc<AtomicU32>,
+    }
+
+    impl HttpConnector for Server {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let silent = self.asked.fetch_add(1, Ordering::Relaxed) < self.silent;
+            HttpConnectorFuture::ready(if silent {
+                Err(ConnectorError::io(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused))))
+            } else {
+                Ok(HttpResponse::new(200.try_into().expect("a status"), SdkBody::empty()))
+            })
+        }
+    }
+
+    impl HttpClient for Server {
+        fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            SharedHttpConnector::new(self.clone())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_signature_is_too_old_after_an_outage_is_signed_again() {
+        // Questions are 1, 2, 4, 8 and then 15 s apart.
+        for (silent, sent) in [(10, true), (30, false)] {
+            let asked = Arc::new(AtomicU32::new(0));
+            let config = aws_sdk_s3::Config::builder()
+                .behavior_version_latest()
+                .region(aws_sdk_s3::config::Region::new("eu-west-1"))
+                .credentials_provider(aws_sdk_s3::config::Credentials::new("a", "b", None, None, "test"))
+                .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
+                .http_client(Server { silent, asked: Arc::clone(&asked) });
+            let outages = Outages::new(Duration::from_hours(1));
+            outages.answered("other");
+            let server = Server { silent: 0, asked: Arc::new(AtomicU32::new(0)) };
+            let connector = Connector {
+                http: SharedHttpConnector::new(server.clone()),
+                transmitter: Arc::new(Transmitter {
+                    http: SharedHttpClient::new(server.clone()),
+                    rates: Rates::default(),
+                    destination: true,
+                    outages: outages.clone(),
+                    asker: Client::from_conf(config.build()),
+                    patient: true,
+                }),
+            };
+            assert!(!answers(&connector.transmitter.asker, "a").await);
+            outages.heard("a", false, Instant::now());
+            let mut request = HttpRequest::new(SdkBody::empty());
+            request.add_extension(Buckets { asked: "a".to_owned(), copied_from: None });
+            let answer = connector.call(request).await;
+            assert_eq!(answer.is_ok(), sent, "{answer:?}");
+            assert!(answer.map_or_else(|error| error.is_timeout(), |_| true), "the SDK retries it");
+            assert_eq!(server.asked.load(Ordering::Relaxed), u32::from(sent));
+        }
     }
 
     #[test]
