@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::figures::Figures;
+use crate::figures::{Figures, add_all};
 use crate::layout::{GroupName, RunName, Stage};
 use crate::reason::Reason;
 use crate::record::RunSummary;
@@ -185,13 +185,6 @@ impl Extend<RunSummary> for Accounts {
         for summary in summaries {
             self.insert(summary);
         }
-    }
-}
-
-fn add_all(sums: &mut BTreeMap<Reason, u64>, counts: &BTreeMap<Reason, u64>) {
-    for (reason, count) in counts {
-        let sum = sums.entry(*reason).or_default();
-        *sum = sum.saturating_add(*count);
     }
 }
 

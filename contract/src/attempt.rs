@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use crate::address::S3Address;
-use crate::layout::{GroupName, Layout, LayoutError, MANIFEST_SUFFIX, RunName, Stage};
+use crate::layout::{GroupName, Layout, LayoutError, MANIFEST_SUFFIX, RunName};
 use crate::options::{ArchiveFormat, KeyLayout};
 
 /// Characters of an attempt: 8 × 5 bits, so two of the few attempts of one group never meet.
@@ -66,7 +66,7 @@ impl Group {
 
     /// Whether it takes the place of other groups of its run.
     pub fn is_redo(&self) -> bool {
-        self.own && matches!(self.name.stage_in(&self.run), Some((Stage::Redo(_), _)))
+        self.own && self.name.is_redo_in(&self.run)
     }
 
     /// What the key of its archives has between the source bucket and its name.

@@ -62,17 +62,12 @@ impl Figures {
         ] {
             *sum = sum.saturating_add(figure);
         }
-        for (reason, count) in &other.failed {
-            self.add_failed(*reason, *count);
-        }
+        add_all(&mut self.failed, &other.failed);
     }
 
     /// Adds failed objects.
     pub fn add_failed(&mut self, reason: Reason, count: u64) {
-        if count > 0 {
-            let sum = self.failed.entry(reason).or_default();
-            *sum = sum.saturating_add(count);
-        }
+        add_all(&mut self.failed, [(&reason, &count)]);
     }
 
     /// Takes rows off the failed ones, because another group has them now. At most what there is; no zeros remain.
@@ -83,6 +78,14 @@ impl Figures {
             }
         }
         self.failed.retain(|_, count| *count > 0);
+    }
+}
+
+/// Adds counts to sums that saturate; no zeros are added.
+pub fn add_all<'a>(sums: &mut BTreeMap<Reason, u64>, counts: impl IntoIterator<Item = (&'a Reason, &'a u64)>) {
+    for (reason, count) in counts.into_iter().filter(|(_, count)| **count > 0) {
+        let sum = sums.entry(*reason).or_default();
+        *sum = sum.saturating_add(*count);
     }
 }
 

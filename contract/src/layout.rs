@@ -157,6 +157,11 @@ impl GroupName {
         Some((stage.pass()?, number))
     }
 
+    /// Whether it is a group of a redo of `run`, which takes the place of other groups.
+    pub fn is_redo_in(&self, run: &RunName) -> bool {
+        matches!(self.stage_in(run), Some((Stage::Redo(_), _)))
+    }
+
     /// The stage and number of a group of `run`, where it is one that [`GroupName::of_stage`] makes.
     pub fn stage_in(&self, run: &RunName) -> Option<(Stage, u64)> {
         let rest = self.0.strip_prefix(run.as_str())?.strip_prefix('.')?;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::figures::Figures;
-use crate::layout::{GroupName, Layout, RunName, Stage};
+use crate::layout::{GroupName, Layout, RunName};
 use crate::reason::Reason;
 
 /// The field of a redo group. It has no number, so that a reader of format 1 reports the receipt instead of adding it.
@@ -32,7 +32,7 @@ pub struct ReceiptError {
 impl Receipt {
     /// The receipt of a group of `run` with these figures.
     pub fn new(run: &RunName, group: GroupName, figures: Figures) -> Self {
-        let redo = matches!(group.stage_in(run), Some((Stage::Redo(_), _)));
+        let redo = group.is_redo_in(run);
         Self { group, redo, figures }
     }
 
@@ -43,7 +43,7 @@ impl Receipt {
 
     /// Whether its name tells of a redo group if and only if its group is one of `run`.
     pub fn is_consistent(&self, run: &RunName) -> bool {
-        self.redo == matches!(self.group.stage_in(run), Some((Stage::Redo(_), _)))
+        self.redo == self.group.is_redo_in(run)
     }
 
     /// The last part of its key: `<group>[~redo]~a…~c…~f…~b…[~bc…][~bf…][~<Reason>…]`.

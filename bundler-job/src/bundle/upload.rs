@@ -102,10 +102,6 @@ impl Upload {
     }
 
     async fn start(&self, client: &Client) -> Result<String, S3Error> {
-        self.start_once(client).await
-    }
-
-    async fn start_once(&self, client: &Client) -> Result<String, S3Error> {
         let mut open = Arc::clone(&self.open).lock_owned().await;
         if let Some(upload_id) = &*open {
             return Ok(upload_id.clone());

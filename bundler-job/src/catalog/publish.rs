@@ -10,7 +10,7 @@ use bytes::Bytes;
 use s3bundler_contract::attempt::run_folder;
 use s3bundler_contract::group_manifest::COLUMNS_METADATA;
 use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
-use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address, Stage};
+use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address};
 
 use super::{CatalogError, Committed, Derived, DerivedFile, GroupRecord, derive};
 use crate::args::Destination;
@@ -87,7 +87,7 @@ impl GroupRecord {
         if (&of.run, &of.name) != (run, group) {
             return Some(format!("it was made of the group manifest {manifest}"));
         }
-        let redo = matches!(group.stage_in(run), Some((Stage::Redo(_), _)));
+        let redo = group.is_redo_in(run);
         if redo != self.redo {
             return Some(format!(
                 "it is of format {}",

@@ -14,6 +14,12 @@ pub(super) async fn find(s3: &S3, destination: &Destination, run: &RunName) -> R
     found.map(|json| RunClaim::parse(&json).map_err(unreadable(&address))).transpose()
 }
 
+/// The claim of a run that has to have one.
+pub(super) async fn get(s3: &S3, destination: &Destination, run: &RunName) -> Result<RunClaim, GroupError> {
+    let claim = || destination.address(destination.layout.claim(run));
+    find(s3, destination, run).await?.ok_or_else(|| GroupError::NoClaim { run: run.clone(), claim: claim() })
+}
+
 /// Whether a claim that was found is the same. Another one under this name is an error.
 pub(super) fn compare(destination: &Destination, ours: &RunClaim, found: &RunClaim) -> Result<(), GroupError> {
     let Some(difference) = ours.difference(found) else { return Ok(()) };

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::BufReader;
+use std::sync::Arc;
 
 use s3bundler_contract::figures::sum;
-use s3bundler_contract::group_manifest::{
-    COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader,
-};
+use s3bundler_contract::group_manifest::{Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader};
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
-use s3bundler_contract::{Reason, S3Address};
+use s3bundler_contract::{GroupName, Reason, S3Address};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::barrier::Source;
@@ -123,6 +122,28 @@ impl DeadLetters {
     }
 }
 
+/// The dead letters of a group on scratch, with their columns.
+pub(super) async fn spool(
+    spooler: &Spooler,
+    group: &GroupName,
+    address: S3Address,
+    size: u64,
+    room: impl Into<Arc<Permit>>,
+) -> Result<(Spooled, Columns), GroupError> {
+    let wrong = |problem| GroupError::DeadLetters { address: address.clone(), group: group.clone(), problem };
+    let spooled = match spooler.spool(address.clone(), None, size, room).await {
+        Ok(spooled) => spooled,
+        Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => {
+            return Err(wrong(DeadLettersProblem::Missing));
+        }
+        Err(error) => return Err(spooler.failed(error)),
+    };
+    // A copy that lost its metadata still has these columns.
+    let columns =
+        spooled.columns_or(Columns::dead_letters()).map_err(|cause| wrong(DeadLettersProblem::Columns(cause)))?;
+    Ok((spooled, columns))
+}
+
 /// Spools dead letters and reads them to their end, which compares them with the receipt.
 async fn check(
     spooler: &Spooler,
@@ -131,20 +152,7 @@ async fn check(
     size: u64,
     room: Permit,
 ) -> Result<Checked, GroupError> {
-    let wrong = |problem| GroupError::DeadLetters { address: address.clone(), group: source.group.clone(), problem };
-    let spooled = match spooler.spool(address.clone(), None, size, room).await {
-        Ok(spooled) => spooled,
-        Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => {
-            return Err(wrong(DeadLettersProblem::Missing));
-        }
-        Err(error) => return Err(spooler.failed(error)),
-    };
-    // Whoever lost the metadata wrote them again with other means; the columns are still those.
-    let columns = match spooled.metadata.get(COLUMNS_METADATA).map(|it| it.parse()) {
-        None => Columns::dead_letters(),
-        Some(Ok(columns)) => columns,
-        Some(Err(error)) => return Err(wrong(DeadLettersProblem::Columns(error))),
-    };
+    let (spooled, columns) = spool(spooler, &source.group, address, size, room).await?;
     let checking = spawn_blocking(move || {
         let mut reading = Reading::new(Checked { source, columns, spooled })?;
         while !reading.ended {
@@ -194,7 +202,7 @@ impl Reading {
             let taken = match self.rows.next_ref() {
                 Ok(Some((row, fields))) => {
                     self.found.failed += 1;
-                    // A reason of a later release is none of ours.
+                    // A reason of a later release is not one of ours.
                     let reason = fields.get(self.reason).and_then(|reason| reason.parse::<Reason>().ok());
                     let Some(reason) = reason.filter(|reason| self.checked.source.to_retry.contains_key(reason)) else {
                         continue;

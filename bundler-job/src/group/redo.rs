@@ -90,10 +90,7 @@ pub async fn redo<Q: Queue>(
 ) -> Result<Grouped, GroupError> {
     let RedoRequest { run, destination, redo, groups, manifest_storage_class, scratch } = request;
     let pass = Pass { run, stage: Stage::Redo(*redo), destination, manifest_storage_class };
-    let Some(claim) = claim::find(s3, destination, run).await? else {
-        let claim = destination.address(destination.layout.claim(run));
-        return Err(GroupError::NoClaim { run: run.clone(), claim });
-    };
+    let claim = claim::get(s3, destination, run).await?;
     let accounts = stages::accounts(s3, destination, run).await?;
     let problem = |cause| GroupError::Redo { run: run.clone(), redo: *redo, cause };
     let archived = receipts::list(s3, destination, run).await?;

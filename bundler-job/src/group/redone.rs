@@ -8,15 +8,13 @@ use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use s3bundler_contract::figures::sum;
-use s3bundler_contract::group_manifest::{
-    COLUMNS_METADATA, Column, Columns, ColumnsError, KeyEncoding, Recorded, RowError, RowProblem, RowReader,
-};
+use s3bundler_contract::group_manifest::{Column, Columns, KeyEncoding, Recorded, RowError, RowProblem, RowReader};
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{GroupName, Reason, Replaced, Row, RowDigest, S3Address};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::batch::{BATCH_BYTES, Batch};
-use super::dead_letters::{DeadLettersCount, DeadLettersProblem};
+use super::dead_letters::{self, DeadLettersCount, DeadLettersProblem};
 use super::given::GivenProblem;
 use super::spool::{self, Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
@@ -69,17 +67,17 @@ impl Wanted {
 
 /// Looks for what is read of these groups: before anything is written.
 pub(super) async fn wanted(s3: &S3, pass: Pass<'_>, chosen: Vec<Chosen>) -> Result<Vec<Wanted>, GroupError> {
-    let addresses = chosen.iter().flat_map(|chosen| {
-        let manifest = pass.manifest(&chosen.group);
-        let letters = S3Address::new(&manifest.bucket, format!("{}{DEAD_LETTERS_SUFFIX}", manifest.key));
-        [manifest, letters]
-    });
-    let addresses: Vec<_> = addresses.collect();
-    let sizes = spool::sizes(s3, pass, &addresses).await?;
-    let mut found = addresses.into_iter().zip(sizes);
+    let manifests: Vec<_> = chosen.iter().map(|chosen| pass.manifest(&chosen.group)).collect();
+    let letters: Vec<_> = manifests
+        .iter()
+        .map(|manifest| S3Address::new(&manifest.bucket, format!("{}{DEAD_LETTERS_SUFFIX}", manifest.key)))
+        .collect();
+    let all: Vec<_> = manifests.iter().chain(&letters).cloned().collect();
+    let mut sizes = spool::sizes(s3, pass, &all).await?;
+    let letters_sizes = sizes.split_off(manifests.len());
     let mut wanted = Vec::new();
-    for chosen in chosen {
-        let (Some((manifest, size)), Some((letters, letters_size))) = (found.next(), found.next()) else { break };
+    let found = manifests.into_iter().zip(sizes).zip(letters.into_iter().zip(letters_sizes));
+    for (chosen, ((manifest, size), (letters, letters_size))) in chosen.into_iter().zip(found) {
         let Some(bytes) = size else { return Err(GroupError::NoGroupManifest { group: chosen.group, manifest }) };
         let dead_letters = match letters_size {
             _ if !chosen.needs_dead_letters() => None,
@@ -154,41 +152,25 @@ impl Redone {
 async fn check(spooler: &Spooler, wanted: Wanted, room: Permit) -> Result<Checked, GroupError> {
     let Wanted { chosen, manifest, dead_letters } = wanted;
     let room = Arc::new(room);
-    let spool = async |Sized { address, bytes }: Sized| {
-        let spooled = spooler.spool(address.clone(), None, bytes, Arc::clone(&room)).await;
-        spooled.map_err(|error| (address, error))
-    };
-    let manifest = spool(manifest).await.map_err(|(manifest, error)| match error {
-        SpoolError::S3(error) if error.kind == ErrorKind::NotFound => {
-            GroupError::NoGroupManifest { group: chosen.group.clone(), manifest }
+    let Sized { address, bytes } = manifest;
+    let manifest = match spooler.spool(address.clone(), None, bytes, Arc::clone(&room)).await {
+        Ok(manifest) => manifest,
+        Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => {
+            return Err(GroupError::NoGroupManifest { group: chosen.group, manifest: address });
         }
-        error => spooler.failed(error),
-    })?;
-    let columns = columns_of(&manifest, Columns::full());
+        Err(error) => return Err(spooler.failed(error)),
+    };
+    let columns = manifest.columns_or(Columns::full());
     let columns = columns.map_err(|cause| given(&manifest.address, GivenProblem::Columns(cause)))?;
     let manifest = (manifest, columns);
     let dead_letters = match dead_letters {
         None => None,
-        Some(letters) => {
-            let letters = spool(letters).await.map_err(|(address, error)| match error {
-                SpoolError::S3(error) if error.kind == ErrorKind::NotFound => {
-                    chosen.wrong(&address, DeadLettersProblem::Missing)
-                }
-                error => spooler.failed(error),
-            })?;
-            let columns = columns_of(&letters, Columns::dead_letters());
-            let columns =
-                columns.map_err(|cause| chosen.wrong(&letters.address, DeadLettersProblem::Columns(cause)))?;
-            Some((letters, columns))
+        Some(Sized { address, bytes }) => {
+            Some(dead_letters::spool(spooler, &chosen.group, address, bytes, Arc::clone(&room)).await?)
         }
     };
     let checking = spawn_blocking(move || Reading::new(Checked { chosen, manifest, dead_letters })?.check());
     checking.await.map_err(|_| GroupError::Stopped)?
-}
-
-/// The columns that an object names, or else these.
-fn columns_of(spooled: &Spooled, columns: Columns) -> Result<Columns, ColumnsError> {
-    spooled.metadata.get(COLUMNS_METADATA).map_or(Ok(columns), |named| named.parse())
 }
 
 fn given(manifest: &S3Address, problem: GivenProblem) -> GroupError {

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use s3bundler_contract::figures::add_all;
 use s3bundler_contract::record::FORMAT_2;
 use s3bundler_contract::{Reason, RunName, S3Address, Stage};
 
@@ -61,10 +62,7 @@ pub async fn retry<Q: Queue>(
     let RetryRequest { run, destination, .. } = request;
     let pass = request.pass(request.pass);
     let before = request.pass.saturating_sub(1);
-    let Some(claim) = claim::find(s3, destination, run).await? else {
-        let claim = destination.address(destination.layout.claim(run));
-        return Err(GroupError::NoClaim { run: run.clone(), claim });
-    };
+    let claim = claim::get(s3, destination, run).await?;
     let accounts = stages::accounts(s3, destination, run).await?;
     let archived = receipts::list(s3, destination, run).await?;
     if let Some(summary) = accounts.get(pass.stage) {
@@ -93,9 +91,7 @@ pub async fn retry<Q: Queue>(
     let resumed = !resume::manifests(s3, pass).await?.is_empty();
     let earlier = if resumed { Earlier::Archived(archived) } else { Earlier::Nothing };
     let mut rows_by_reason = BTreeMap::new();
-    for (reason, count) in sources.iter().flat_map(|source| &source.to_retry) {
-        *rows_by_reason.entry(*reason).or_default() += *count;
-    }
+    add_all(&mut rows_by_reason, sources.iter().flat_map(|source| &source.to_retry));
     let mut rows = DeadLetters::start(s3, pass, &request.scratch, sources.into_iter().zip(sizes));
     let mut published =
         publish(s3, pass, claim.group, earlier, move || rows.next_batch(), queue, &mut on_group).await?;

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Seek as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use s3bundler_contract::group_manifest::Recorded;
+use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, Recorded};
 use s3bundler_contract::{S3Address, Stage};
 
 use super::{GroupError, Pass};
@@ -108,6 +108,11 @@ impl Spooler {
 }
 
 impl Spooled {
+    /// The columns that its metadata names, or else these.
+    pub(super) fn columns_or(&self, columns: Columns) -> Result<Columns, ColumnsError> {
+        self.metadata.get(COLUMNS_METADATA).map_or(Ok(columns), |named| named.parse())
+    }
+
     /// Its bytes from the first. Only one reader at a time: they share a position.
     pub(super) fn bytes(&self) -> io::Result<BufReader<File>> {
         let mut file = self.file.try_clone()?;

@@ -86,27 +86,27 @@ fn quoted(etag: &str) -> String {
 impl S3 {
     /// GETs an object. With `if_match`, a bare ETag, another object than that is [`ErrorKind::Precondition`].
     pub async fn open(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
-        Box::pin(self.open_once(address, if_match)).await
-    }
-
-    async fn open_once(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
-        let client = self.client_to_read(&address.bucket).await;
-        let mut output: GetObjectOutput = client
-            .get_object()
-            .bucket(&address.bucket)
-            .key(&address.key)
-            .set_if_match(if_match.map(quoted))
-            .send()
-            .await
-            .map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
-        // Not every store knows If-Match.
-        if if_match.is_some_and(|wanted| wanted != bare_etag(output.e_tag())) {
-            let detail = "it has another ETag than the one that was asked for";
-            return Err(S3Error::local("GetObject", address.clone(), ErrorKind::Precondition, detail));
-        }
-        let metadata = output.metadata.take().unwrap_or_default();
-        let body = Body::new(client, address.clone(), None, None, output).await?;
-        Ok(Opened { etag: body.etag(), metadata, body })
+        // Boxed: the futures of its callers stay small.
+        Box::pin(async move {
+            let client = self.client_to_read(&address.bucket).await;
+            let mut output: GetObjectOutput = client
+                .get_object()
+                .bucket(&address.bucket)
+                .key(&address.key)
+                .set_if_match(if_match.map(quoted))
+                .send()
+                .await
+                .map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
+            // Not every store knows If-Match.
+            if if_match.is_some_and(|wanted| wanted != bare_etag(output.e_tag())) {
+                let detail = "it has another ETag than the one that was asked for";
+                return Err(S3Error::local("GetObject", address.clone(), ErrorKind::Precondition, detail));
+            }
+            let metadata = output.metadata.take().unwrap_or_default();
+            let body = Body::new(client, address.clone(), None, None, output).await?;
+            Ok(Opened { etag: body.etag(), metadata, body })
+        })
+        .await
     }
 
     /// The proven bytes and the ETag of an object of at most `limit` bytes.
@@ -175,20 +175,20 @@ impl S3 {
 
     /// HEADs an object, with its checksums; `None` where it is not there.
     pub async fn head(&self, address: &S3Address) -> Result<Option<HeadObjectOutput>, S3Error> {
-        Box::pin(self.head_once(address)).await
-    }
-
-    async fn head_once(&self, address: &S3Address) -> Result<Option<HeadObjectOutput>, S3Error> {
-        let client = self.client(&address.bucket).await;
-        let request =
-            client.head_object().bucket(&address.bucket).key(&address.key).checksum_mode(ChecksumMode::Enabled);
-        match request.send().await {
-            Ok(output) => Ok(Some(output)),
-            Err(error) => match S3Error::new("HeadObject", address.clone(), &error) {
-                error if error.kind == ErrorKind::NotFound => Ok(None),
-                error => Err(error),
-            },
-        }
+        // Boxed: the futures of its callers stay small.
+        Box::pin(async move {
+            let client = self.client(&address.bucket).await;
+            let request =
+                client.head_object().bucket(&address.bucket).key(&address.key).checksum_mode(ChecksumMode::Enabled);
+            match request.send().await {
+                Ok(output) => Ok(Some(output)),
+                Err(error) => match S3Error::new("HeadObject", address.clone(), &error) {
+                    error if error.kind == ErrorKind::NotFound => Ok(None),
+                    error => Err(error),
+                },
+            }
+        })
+        .await
     }
 
     /// Everything under a prefix, a page of at most 1,000 at a time, in key order. `each` says whether to go on.

@@ -59,40 +59,41 @@ impl S3 {
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
     pub async fn put(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
-        Box::pin(self.put_once(address, body, put)).await
-    }
-
-    async fn put_once(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
-        const ACTION: &str = "PutObject";
-        if put.if_none_match && self.single_writer() && self.head(address).await?.is_some() {
-            return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists"));
-        }
-        let local = |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
-        let checksum = BodyChecksum::of(self.checksum(), &body, put.crc64nvme).await.map_err(local)?;
-        let carried = checksum.crc64nvme.is_some();
-        let mut request = self
-            .client(&address.bucket)
-            .await
-            .put_object()
-            .bucket(&address.bucket)
-            .key(&address.key)
-            .body(stream(body).map_err(local)?)
-            .set_storage_class(put.storage_class.map(StorageClass::from))
-            .set_content_type(put.content_type.map(str::to_owned))
-            .set_tagging(put.tagged.then(|| self.tags().header()).flatten())
-            .set_content_md5(checksum.content_md5)
-            .set_checksum_crc64_nvme(checksum.crc64nvme);
-        for (name, value) in put.metadata {
-            request = request.metadata(*name, *value);
-        }
-        if put.if_none_match {
-            request = request.if_none_match("*");
-        }
-        let output = request
-            .send()
-            .await
-            .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
-        Ok(bare_etag(output.e_tag()))
+        // Boxed: the futures of its callers stay small.
+        Box::pin(async move {
+            const ACTION: &str = "PutObject";
+            if put.if_none_match && self.single_writer() && self.head(address).await?.is_some() {
+                return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists"));
+            }
+            let local =
+                |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
+            let checksum = BodyChecksum::of(self.checksum(), &body, put.crc64nvme).await.map_err(local)?;
+            let carried = checksum.crc64nvme.is_some();
+            let mut request = self
+                .client(&address.bucket)
+                .await
+                .put_object()
+                .bucket(&address.bucket)
+                .key(&address.key)
+                .body(stream(body).map_err(local)?)
+                .set_storage_class(put.storage_class.map(StorageClass::from))
+                .set_content_type(put.content_type.map(str::to_owned))
+                .set_tagging(put.tagged.then(|| self.tags().header()).flatten())
+                .set_content_md5(checksum.content_md5)
+                .set_checksum_crc64_nvme(checksum.crc64nvme);
+            for (name, value) in put.metadata {
+                request = request.metadata(*name, *value);
+            }
+            if put.if_none_match {
+                request = request.if_none_match("*");
+            }
+            let output = request
+                .send()
+                .await
+                .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
+            Ok(bare_etag(output.e_tag()))
+        })
+        .await
     }
 
     /// Uploads a part with a checksum. `crc64nvme` is that of its bytes.
@@ -104,37 +105,31 @@ impl S3 {
         body: PutBody,
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
-        Box::pin(self.put_part_once(address, upload_id, number, body, crc64nvme)).await
-    }
-
-    async fn put_part_once(
-        &self,
-        address: &S3Address,
-        upload_id: &str,
-        number: i32,
-        body: PutBody,
-        crc64nvme: u64,
-    ) -> Result<CompletedPart, S3Error> {
-        const ACTION: &str = "UploadPart";
-        let local = |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
-        let checksum = BodyChecksum::of(self.checksum(), &body, Some(crc64nvme)).await.map_err(local)?;
-        let carried = checksum.crc64nvme.is_some();
-        let output = self
-            .client(&address.bucket)
-            .await
-            .upload_part()
-            .bucket(&address.bucket)
-            .key(&address.key)
-            .upload_id(upload_id)
-            .part_number(number)
-            .body(stream(body).map_err(local)?)
-            .set_content_md5(checksum.content_md5)
-            .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
-            .send()
-            .await
-            .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
-        let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
-        Ok(part.set_checksum_crc64_nvme(checksum.crc64nvme).build())
+        // Boxed: the futures of its callers stay small.
+        Box::pin(async move {
+            const ACTION: &str = "UploadPart";
+            let local =
+                |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
+            let checksum = BodyChecksum::of(self.checksum(), &body, Some(crc64nvme)).await.map_err(local)?;
+            let carried = checksum.crc64nvme.is_some();
+            let output = self
+                .client(&address.bucket)
+                .await
+                .upload_part()
+                .bucket(&address.bucket)
+                .key(&address.key)
+                .upload_id(upload_id)
+                .part_number(number)
+                .body(stream(body).map_err(local)?)
+                .set_content_md5(checksum.content_md5)
+                .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
+                .send()
+                .await
+                .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
+            let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
+            Ok(part.set_checksum_crc64_nvme(checksum.crc64nvme).build())
+        })
+        .await
     }
 }
 

@@ -202,7 +202,7 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
     let (objects, bytes) = (sum(|summary| summary.objects), sum(|summary| summary.bytes));
     progress.expect(tasks.len() as u64, objects, bytes);
     let scope = Scope { s3, request, progress };
-    let mut tally = Tally::new(report, torn, accounts.clone());
+    let mut tally = Tally::new(report, torn, accounts);
     tally.check(scope, tasks).await?;
     tally.compare(scope).await?;
     Ok(tally.into_report())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::figures::sum;
-use s3bundler_contract::{Accounts, Counted, RunSummary, Stage};
+use s3bundler_contract::{Accounts, Counted, Replaced, RunSummary, Stage};
 
 use super::group::{self, Checked, FailedRows, RowSum, Scope};
 use super::listing::{Role, Task};
@@ -108,7 +108,7 @@ impl Tally {
             let sum = self.stages.get(&stage).unwrap_or(&nothing);
             let mut found = sum.rows;
             for replaced in replaced_of(&self.accounts, summary) {
-                found.add(replaced);
+                found.add(rows_of(replaced));
             }
             let wanted = RowSum { rows: summary.objects, digest: summary.digest };
             if self.torn.contains(&stage) || found == wanted {
@@ -140,12 +140,15 @@ impl Tally {
     }
 }
 
-/// The rows of the groups of a stage that a redo replaced, as their manifests had them.
-fn replaced_of(accounts: &Accounts, summary: &RunSummary) -> impl Iterator<Item = RowSum> {
-    let (run, stage) = (summary.run.clone(), summary.stage());
+/// The groups of the stage of this summary that redos replaced.
+fn replaced_of<'a>(accounts: &'a Accounts, summary: &'a RunSummary) -> impl Iterator<Item = &'a Replaced> {
     let replaced = accounts.summaries().flat_map(|summary| &summary.replaces);
-    let of_stage = replaced.filter(move |it| it.group.stage_in(&run).is_some_and(|(of, _)| of == stage));
-    of_stage.map(|it| RowSum { rows: it.rows, digest: it.digest })
+    replaced.filter(|it| it.group.stage_in(&summary.run).is_some_and(|(of, _)| of == summary.stage()))
+}
+
+/// The rows of a replaced group, as its manifest had them.
+fn rows_of(replaced: &Replaced) -> RowSum {
+    RowSum { rows: replaced.rows, digest: replaced.digest }
 }
 
 /// Rows that a retry pass should have by the catalogs of the stages that it takes rows from, and those that it has, if they
@@ -173,9 +176,7 @@ fn retried(
         }
         let of_stage = stages.get(&source.stage()).unwrap_or(&nothing);
         // Catalogs of groups that were replaced later are not read: a count is known of them, and no digest.
-        let replaced = accounts.summaries().flat_map(|summary| &summary.replaces);
-        let replaced = replaced.filter(|it| it.group.stage_in(&source.run).is_some_and(|(of, _)| of == source.stage()));
-        let replaced: Vec<_> = replaced.collect();
+        let replaced: Vec<_> = replaced_of(accounts, source).collect();
         for reason in taken {
             let rows = of_stage.failed.get(&reason).copied().unwrap_or_default();
             left.add(rows);
@@ -201,7 +202,7 @@ fn redone(redo: &RunSummary) -> Option<u64> {
     }
     let (mut replaced, mut taken) = (RowSum::default(), 0_u64);
     for it in &redo.replaces {
-        replaced.add(RowSum { rows: it.rows, digest: it.digest });
+        replaced.add(rows_of(it));
         taken = taken.saturating_add(sum(it.taken.values()));
     }
     let rows = replaced.rows.checked_sub(taken);
