@@ -17,16 +17,20 @@ const GROUP_TAKES: Duration = Duration::from_secs(5);
 pub async fn a_run_goes_all_the_way(scene: &Scene) {
     let team = scene.team("whole").await;
     let manifest = team.inventory(95).await;
+    // The last object is not there before the operator has polled the run: it may be complete between two polls.
+    team.rule("source", |seen| match seen.key().as_str() {
+        "logs/00094.json" => Fault::FailBefore { status: 500, code: "InternalError" },
+        _ => Fault::Forward,
+    });
     let begun = Instant::now();
     team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
     team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
     let first = begun.elapsed();
+    println!("kubectl apply to the first archive in the status: {:.1} s", first.as_secs_f64());
+    team.until("logs", "bundling", |status| told(status, "Ready").is_some_and(|(_, reason)| reason == "Bundling"))
+        .await;
+    team.rule("source", |_| Fault::Forward);
     let status = team.condition("logs", "Complete", "True", "Complete").await;
-    println!(
-        "kubectl apply to first archive told: {:.1} s, to Complete: {:.1} s",
-        first.as_secs_f64(),
-        begun.elapsed().as_secs_f64()
-    );
     assert!(first < Duration::from_mins(1), "far from the 30 s that it should be: {first:?}");
 
     let (groups, objects) = (status.groups.unwrap(), status.objects.unwrap());
