@@ -1,9 +1,11 @@
 //! The group manifest of a message, on scratch: its rows.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek as _};
 use std::path::Path;
 
+use s3bundler_contract::S3Address;
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, Recorded, RowReader};
 use s3bundler_contract::message::ManifestRef;
 
@@ -13,6 +15,9 @@ use crate::s3::{S3, S3Error, SpoolError, Spooled};
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Downloads of a manifest whose MD5 is not the recorded one.
 const DOWNLOADS: u32 = 3;
+
+/// Bytes that have the first row of any manifest: a key of 1,024 bytes, each escaped, is 3 KiB.
+const FIRST_ROW: usize = 64 * 1024;
 
 /// A group manifest on scratch.
 #[derive(Debug)]
@@ -113,15 +118,8 @@ impl Manifest {
             }
             tracing::warn!(manifest = %address, md5 = spooled.whole.md5, "downloading the group manifest again: its MD5 is not the recorded one");
         };
-        let columns = metadata.get(COLUMNS_METADATA).map(String::as_str);
-        let (columns, keys) = match fieldnames {
-            Some(fieldnames) => {
-                let keys = if columns.is_some() { KeyEncoding::Literal } else { KeyEncoding::FormUrl };
-                (fieldnames.clone(), keys)
-            }
-            None => Columns::of_manifest(columns)
-                .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?,
-        };
+        let (columns, keys) = columns_of(&metadata, fieldnames)
+            .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?;
         Ok(Self { file, etag: whole.etag, md5: whole.md5, recorded, columns, keys })
     }
 
@@ -136,6 +134,30 @@ impl Manifest {
         file.rewind()?;
         Ok(RowReader::new(inflated(BufReader::new(file))?, self.columns.clone(), self.keys))
     }
+}
+
+/// The columns of a manifest, and how its keys stand, by its metadata and by what the user says of its columns.
+fn columns_of(
+    metadata: &HashMap<String, String>,
+    fieldnames: Option<&Columns>,
+) -> Result<(Columns, KeyEncoding), ColumnsError> {
+    let columns = metadata.get(COLUMNS_METADATA).map(String::as_str);
+    match fieldnames {
+        Some(fieldnames) => {
+            let keys = if columns.is_some() { KeyEncoding::Literal } else { KeyEncoding::FormUrl };
+            Ok((fieldnames.clone(), keys))
+        }
+        None => Columns::of_manifest(columns),
+    }
+}
+
+/// The bucket of a manifest's first row, from the manifest's first bytes; `None` if there is no such row, or no manifest.
+/// Nothing proves these bytes: they only say which bucket to ask about.
+pub async fn first_bucket(s3: &S3, manifest: &S3Address, fieldnames: Option<&Columns>) -> Option<String> {
+    let (bytes, metadata) = s3.first_bytes(manifest, FIRST_ROW).await.ok()?;
+    let (columns, keys) = columns_of(&metadata, fieldnames).ok()?;
+    let mut rows = RowReader::new(inflated(Cursor::new(bytes)).ok()?, columns, keys);
+    Some(rows.next()?.ok()?.bucket)
 }
 
 /// The bytes of a manifest, decompressed where it is gzip, which its magic bytes tell.

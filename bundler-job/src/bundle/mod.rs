@@ -160,12 +160,10 @@ impl Bundler {
 
     /// The bucket of the run's objects, as the manifest of its first group has it, if it can be read.
     pub async fn source_bucket(&self) -> Option<String> {
-        let Settings { destination, fallback_run, fieldnames, scratch, .. } = &*self.settings;
+        let Settings { destination, fallback_run, fieldnames, .. } = &*self.settings;
         let group = GroupName::numbered(fallback_run, 0);
         let address = destination.address(destination.layout.group_manifest(fallback_run, &group));
-        let manifest = ManifestRef::new(address, None);
-        let manifest = Manifest::fetch(&self.s3, &manifest, fieldnames.as_ref(), scratch).await.ok()?;
-        Some(manifest.rows().ok()?.next()?.ok()?.bucket)
+        manifest::first_bucket(&self.s3, &address, fieldnames.as_ref()).await
     }
 
     /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not committed is undone; one

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -17,6 +18,9 @@ use super::{Body, ErrorKind, Length, S3, S3Error, Whole, content_length};
 
 /// Times that an object is read again, if its body broke or nothing proved it. Requests have the SDK's own retries.
 const BODY_RETRIES: u32 = 2;
+
+/// Time for the first bytes of an object, from its headers on.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +175,37 @@ impl S3 {
                 spooled => return spooled,
             }
         }
+    }
+
+    /// The first bytes of an object, `most` of them if it has so many, and its metadata. Nothing proves them.
+    pub async fn first_bytes(
+        &self,
+        address: &S3Address,
+        most: usize,
+    ) -> Result<(Bytes, HashMap<String, String>), S3Error> {
+        // Boxed: the futures of its callers stay small.
+        Box::pin(async move {
+            const ACTION: &str = "GetObject";
+            let range = format!("bytes=0-{}", most.saturating_sub(1));
+            let client = self.client_to_read(&address.bucket).await;
+            let request = client.get_object().bucket(&address.bucket).key(&address.key).range(range);
+            let output = request.send().await.map_err(|error| S3Error::new(ACTION, address.clone(), &error))?;
+            let broken = |cause: String| S3Error::local(ACTION, address.clone(), ErrorKind::Transient, cause);
+            let (mut body, mut bytes) = (output.body, Vec::new());
+            let reading = async {
+                // Not every store knows ranges.
+                while bytes.len() < most {
+                    let Some(chunk) = body.try_next().await.map_err(|error| broken(error.to_string()))? else { break };
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(())
+            };
+            let read = tokio::time::timeout(FIRST_BYTES_TIMEOUT, reading).await;
+            read.unwrap_or_else(|_| Err(broken("its first bytes did not come in time".to_owned())))?;
+            bytes.truncate(most);
+            Ok((bytes.into(), output.metadata.unwrap_or_default()))
+        })
+        .await
     }
 
     /// HEADs an object, with its checksums; `None` where it is not there.
