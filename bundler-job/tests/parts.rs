@@ -13,6 +13,7 @@ use s3bundler_contract::ExitCode;
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::Column;
 use s3bundler_testbed::proxy::{Operation, Proxy};
+use tokio_util::sync::CancellationToken;
 use world::{Limited, PREFIX, World, assert_whole, key};
 
 const MIB: u64 = 1 << 20;
@@ -175,5 +176,21 @@ async fn an_archive_of_too_many_parts_fails_with_the_option_to_change_and_leaves
         let left = client::list_keys(&world.s3, bucket, &format!("{PREFIX}/archives/")).await.unwrap();
         assert_eq!((left, world.keys_of(bucket, "catalog").await), (vec![], vec![]), "{bucket}");
         assert_eq!(world.scratch_files(), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_too_many_parts_is_uploaded_once_by_a_process_however_often_it_is_delivered() {
+    let world = world_without_sizes().await;
+    let bench = Bench::new(&world, "again").await;
+    let parts = PartLimits { most: 4, step: 1, largest: 6 * MIB };
+    let limited = Limited { memory: MEMORY, parts, scratch_size: None };
+    let bundler = world.bundler_here(bench.proxy.access(), &bench.bucket, limited).await;
+    let manifest = world.only_group(&bench.bucket).await;
+    for delivery in 1..=3 {
+        let error = Box::pin(bundler.bundle(&manifest, &CancellationToken::new())).await.unwrap_err();
+        assert_eq!(error.disposition(), Disposition::LeaveForRedrive, "{delivery}: {error}");
+        assert!(error.to_string().contains("--max-objects"), "{delivery}: {error}");
+        assert_eq!(bench.parts().len(), 4, "{delivery}");
     }
 }

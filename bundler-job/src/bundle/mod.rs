@@ -45,7 +45,7 @@ use std::sync::Arc;
 use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{ArchiveOptions, ByteSize, Group, Receipt, RunClaim, RunName};
+use s3bundler_contract::{ArchiveOptions, ByteSize, Group, Receipt, RunClaim, RunName, S3Address};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,7 @@ use doubt::{Answer, Asker, Decision, Scope, Tally, decide};
 use fetch::{FetchError, Fetcher};
 use limiter::{Limiters, Limits};
 use manifest::Manifest;
+use part::TooManyParts;
 use parts::PartLimits;
 use sweep::Sweeper;
 use tags::Tags;
@@ -135,6 +136,9 @@ pub struct Bundler {
     tags: Tags,
     asker: Asker,
     claims: Arc<Mutex<HashMap<RunName, Option<ArchiveOptions>>>>,
+    /// Manifests, by address and ETag, whose archives have too many parts: no other try is worth all that is read and
+    /// uploaded before it fails.
+    too_large: Arc<Mutex<HashMap<(S3Address, String), TooManyParts>>>,
     progress: Progress,
     sweeper: Sweeper,
 }
@@ -155,7 +159,8 @@ impl Bundler {
         let tags = Tags::new(s3.clone(), Arc::clone(&limiters));
         let (claims, sweeper) = (Arc::default(), Sweeper::new(s3.clone()));
         let asker = Asker::new(s3.clone(), Arc::clone(&limiters));
-        Self { s3, settings: Arc::new(settings), limiters, tags, asker, claims, progress, sweeper }
+        let (settings, too_large) = (Arc::new(settings), Arc::default());
+        Self { s3, settings, limiters, tags, asker, claims, too_large, progress, sweeper }
     }
 
     /// The bucket of the run's objects, as the manifest of its first group has it, if it can be read.
@@ -189,6 +194,10 @@ impl Bundler {
         }
         if outline.rows == 0 {
             return Err(content(ContentProblem::Empty));
+        }
+        let of_manifest = (address.clone(), rows.etag.clone());
+        if let Some(error) = self.too_large.lock().await.get(&of_manifest) {
+            return Err(BundleError::TooManyParts(*error));
         }
 
         let scope = Arc::new(Scope {
@@ -234,8 +243,12 @@ impl Bundler {
             };
             upload.abort().await;
             copier.abort().await;
-            if matches!(error, BundleError::Cancelled) {
-                return Err(error);
+            match error {
+                BundleError::Cancelled => return Err(error),
+                BundleError::TooManyParts(error) => {
+                    self.too_large.lock().await.insert(of_manifest.clone(), error);
+                }
+                _ => {}
             }
             // Another worker may have committed the group and swept this upload away.
             return match committer.read(&group, scratch).await {

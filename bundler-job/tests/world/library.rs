@@ -53,6 +53,18 @@ impl World {
         bucket: &str,
         limited: Limited,
     ) -> Result<GroupReport, BundleError> {
+        let bundler = self.bundler_here(access, bucket, limited).await;
+        Box::pin(bundler.bundle(&self.only_group(bucket).await, &CancellationToken::new())).await
+    }
+
+    /// The manifest of the only group of a bucket.
+    pub async fn only_group(&self, bucket: &str) -> ManifestRef {
+        let [manifest] = &self.keys_of(bucket, "groups").await[..] else { panic!("one group") };
+        ManifestRef::new(S3Address::new(bucket, manifest), None)
+    }
+
+    /// A bundler in this process that archives into a bucket.
+    pub async fn bundler_here(&self, access: &Access, bucket: &str, limited: Limited) -> Bundler {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(access.region.clone()))
             .endpoint_url(&access.endpoint)
@@ -80,9 +92,6 @@ impl World {
             sha256: false,
         };
         let s3 = S3::new(config.load().await, &options);
-        let bundler = Bundler::new(s3, settings, Progress::start(ProgressStyle::Silent));
-        let [manifest] = &self.keys_of(bucket, "groups").await[..] else { panic!("one group") };
-        let manifest = ManifestRef::new(S3Address::new(bucket, manifest), None);
-        Box::pin(bundler.bundle(&manifest, &CancellationToken::new())).await
+        Bundler::new(s3, settings, Progress::start(ProgressStyle::Silent))
     }
 }
