@@ -2,6 +2,7 @@
 
 pub mod bundle;
 mod failures;
+mod figures;
 pub mod group;
 pub mod run;
 pub mod submit;

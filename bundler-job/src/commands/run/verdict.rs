@@ -2,8 +2,8 @@
 
 use s3bundler_contract::{ExitCode, RunName, RunSummary};
 
-use super::report::by_reason;
 use crate::args::MaxFailed;
+use crate::commands::figures::by_reason;
 use crate::failure::Failure;
 use crate::run_totals::RunTotals;
 
