@@ -18,7 +18,7 @@ use s3bundler_testbed::inventory::{Inventory, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Moto, Port};
 use tokio::sync::OnceCell;
-use world::until;
+use world::{page, until};
 
 fn s3bundler(access: &Access, arguments: &str) -> Program {
     Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(access).args(arguments.split_whitespace())
@@ -138,18 +138,6 @@ async fn a_worker_told_to_end_drains_gives_back_and_exits_0() {
     assert!(client::list_open_uploads(&s3, "drained-archives").await.unwrap().is_empty());
 }
 
-/// A page of a server on this machine: its status and text.
-async fn page(port: u16, path: &str) -> Option<(String, String)> {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.to_owned(), body.to_owned()))
-}
-
 #[tokio::test]
 async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
     let manifests = buckets("listening", &["1", "stuck"]).await;
@@ -175,6 +163,33 @@ async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
     }
     running.signal(Signal::Terminate).unwrap();
     assert_eq!(running.wait().await.unwrap().code, Some(0));
+}
+
+#[tokio::test]
+async fn a_worker_whose_first_group_is_in_another_region_ends_and_one_that_has_archived_goes_on() {
+    for (name, archived_before, exit, received) in [("elsewhere", 0, Some(5), 1), ("mostly-here", 1, Some(0), 2)] {
+        let manifests = buckets(name, &["1", "away"]).await;
+        let url = queue(name, &manifests[1 - archived_before..]).await;
+        let proxy = Proxy::start(moto().await).unwrap();
+        proxy.rule(|seen| match seen.operation {
+            Operation::GetObject if seen.key() == "away" => Fault::Respond {
+                status: 301,
+                headers: vec![("x-amz-bucket-region".to_owned(), "eu-central-1".to_owned())],
+                body: "<Error><Code>PermanentRedirect</Code><Message>Use the endpoint.</Message></Error>".into(),
+            },
+            _ => Fault::Forward,
+        });
+        let arguments = format!("bundle --destination s3://{name}-archives/p --queue {url} --groups 1 --idle-exit 1");
+        let done = s3bundler(proxy.access(), &arguments).run().await.unwrap();
+        assert_eq!(done.code, exit, "{done}");
+        assert!(done.stderr.contains("set --region eu-central-1"), "{done}");
+        assert_eq!(receipts(name).await, archived_before, "{done}");
+        assert_eq!(done.stderr.matches("group not archived").count(), 1, "{done}");
+        // A worker that ends releases the message at once, another one for a while.
+        let expected = if archived_before == 0 { vec!["away"] } else { vec![] };
+        assert_eq!(keys(&visible(&url).await), expected, "{done}");
+        assert!(proxy.count(Operation::DeleteMessage) < received, "{done}");
+    }
 }
 
 #[tokio::test]

@@ -4,19 +4,19 @@
 
 mod world;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use s3bundler_contract::S3Address;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_testbed::cli::{Program, Signal};
+use s3bundler_testbed::cli::{Outcome, Program, Running, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 use s3bundler_testbed::servers::{Access, Moto, Port};
 use tokio::sync::OnceCell;
-use world::until;
+use world::{page, until};
 
 const DOWN: Fault = Fault::FailBefore { status: 503, code: "ServiceUnavailable" };
 
@@ -103,20 +103,20 @@ impl Outage {
     }
 }
 
-/// A page of a worker: its status and text.
-async fn page(port: u16, path: &str) -> Option<(String, String)> {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.to_owned(), body.to_owned()))
-}
-
 fn bundle(name: &str, url: &str, more: &str) -> String {
     format!("bundle --destination s3://{name}-archives/p --name {name} --queue {url} {more}")
+}
+
+/// The buckets of a side that a worker waits for, as its metrics have it.
+async fn down(port: u16, side: &str) -> Option<String> {
+    let (status, text) = page(port, "/metrics").await?;
+    assert_eq!(status, "200");
+    let line = format!("s3bundler_outage{{side=\"{side}\"}} ");
+    text.lines().find_map(|it| it.strip_prefix(&line)).map(str::to_owned)
+}
+
+fn free_port() -> Port {
+    Port::free(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap()
 }
 
 /// Fails every request to a bucket from the first of an operation on, until it was asked twice whether it answers.
@@ -185,20 +185,14 @@ async fn after_the_budget_messages_are_released_and_none_is_received_until_the_b
             begins.store(true, Ordering::SeqCst);
         }
     });
-    let port = Port::free(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let port = free_port();
     let listen = format!("--outage-budget 2 --groups 2 --listen 127.0.0.1:{}", port.number());
     let running = s3bundler(outage.proxy.access(), &bundle("spent", &url, &listen)).spawn().unwrap();
-    let metric = async |side: &str| {
-        let (status, text) = page(port.number(), "/metrics").await?;
-        assert_eq!(status, "200");
-        let line = format!("s3bundler_outage{{side=\"{side}\"}} ");
-        text.lines().find_map(|it| it.strip_prefix(&line)).map(str::to_owned)
-    };
     until(async || running.stderr().matches("group not archived").count() == 2).await;
     // Each is released once; nothing else changes their visibility so early.
     until(async || outage.proxy.count(Operation::ChangeMessageVisibility) == 2).await;
-    assert_eq!(metric("source").await.as_deref(), Some("1"));
-    assert_eq!(metric("destination").await.as_deref(), Some("0"));
+    assert_eq!(down(port.number(), "source").await.as_deref(), Some("1"));
+    assert_eq!(down(port.number(), "destination").await.as_deref(), Some("0"));
     let received = outage.proxy.count(Operation::ReceiveMessage);
     // The bucket is asked again and again, the queue is not.
     outage.asked(3).await;
@@ -208,7 +202,7 @@ async fn after_the_budget_messages_are_released_and_none_is_received_until_the_b
     assert_eq!(receipts("spent").await, 0);
     outage.end();
     until(async || outage.proxy.count(Operation::ReceiveMessage) > received).await;
-    assert_eq!(metric("source").await.as_deref(), Some("0"));
+    assert_eq!(down(port.number(), "source").await.as_deref(), Some("0"));
     running.signal(Signal::Terminate).unwrap();
     let done = running.wait().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
@@ -258,14 +252,151 @@ async fn a_signal_during_an_outage_drains_and_gives_messages_back() {
     );
 }
 
+/// A worker that starts while its destination is down, at its pages and in its queue.
+async fn waits_for_the_destination(port: u16, url: &str, running: &Running) {
+    running.wait_for_output("waiting for it").await.unwrap();
+    assert_eq!(page(port, "/healthz").await.unwrap().0, "200");
+    assert_eq!(page(port, "/busy").await.unwrap().0, "503");
+    assert_eq!(down(port, "destination").await.as_deref(), Some("1"));
+    assert_eq!(down(port, "source").await.as_deref(), Some("0"));
+    assert_eq!(depth(url).await, (1, 0));
+}
+
+fn went_on(name: &str, done: &Outcome) {
+    assert_eq!(done.code, Some(0), "{name}: {done}");
+    assert_eq!(done.stderr.matches("waiting for it").count(), 1, "{name}: {done}");
+    assert_eq!(done.stderr.matches("answers again").count(), 1, "{name}: {done}");
+    assert!(done.stdout.starts_with("1 groups archived\n"), "{name}: {done}");
+}
+
+async fn begun_during_an_outage(name: &str, options: &str, asked: u64) {
+    let url = scene(name, &["1"]).await;
+    let (outage, port) = (Outage::of(format!("{name}-archives")).await, free_port());
+    let options = format!("--idle-exit 1 --listen 127.0.0.1:{} {options}", port.number());
+    let running = s3bundler(outage.proxy.access(), &bundle(name, &url, &options)).spawn().unwrap();
+    waits_for_the_destination(port.number(), &url, &running).await;
+    outage.asked(asked).await;
+    assert_eq!(outage.proxy.count(Operation::ReceiveMessage), 0, "{name}: {}", running.stderr());
+    outage.end();
+    went_on(name, &running.wait().await.unwrap());
+    assert_eq!(depth(&url).await, (0, 0), "{name}");
+}
+
+async fn begun_without_a_connection(name: &str, options: &str) {
+    let url = scene(name, &["1"]).await;
+    let (s3, port) = (free_port(), free_port());
+    let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, s3.number()));
+    let options = format!("--idle-exit 1 --listen 127.0.0.1:{} {options}", port.number());
+    let refusing = s3bundler(&moto().await.at(format!("http://{endpoint}")), &bundle(name, &url, &options));
+    let running = refusing.sqs(moto().await).spawn().unwrap();
+    waits_for_the_destination(port.number(), &url, &running).await;
+    let _proxy = Proxy::start_at(moto().await, endpoint).unwrap();
+    went_on(name, &running.wait().await.unwrap());
+}
+
 #[tokio::test]
-async fn a_process_that_no_bucket_has_answered_ends_with_an_error() {
-    let url = scene("never", &["1"]).await;
+async fn a_worker_that_starts_during_an_outage_of_the_destination_is_healthy_and_receives_nothing_until_it_answers() {
+    tokio::join!(
+        begun_during_an_outage("begun", "", 2),
+        begun_during_an_outage("begun-single", "--single-writer", 2),
+        // Long after the budget is spent.
+        begun_during_an_outage("begun-spent", "--outage-budget 1", 12),
+        begun_without_a_connection("refused", ""),
+        begun_without_a_connection("refused-single", "--single-writer"),
+    );
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_worker_that_waits_for_the_destination_at_its_start() {
+    for (name, budget) in [("told-early", 3600), ("told-spent", 1)] {
+        let url = scene(name, &["1"]).await;
+        let outage = Outage::of(format!("{name}-archives")).await;
+        let options = format!("--outage-budget {budget}");
+        let running = s3bundler(outage.proxy.access(), &bundle(name, &url, &options)).spawn().unwrap();
+        running.wait_for_output("waiting for it").await.unwrap();
+        outage.asked(3).await;
+        running.signal(Signal::Terminate).unwrap();
+        let done = running.wait().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        assert!(done.stdout.starts_with("0 groups archived\n"), "{done}");
+        assert_eq!(outage.proxy.count(Operation::ReceiveMessage), 0, "{done}");
+        assert_eq!(depth(&url).await, (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_destination_answers_with_an_error_ends_at_once() {
+    let fail = |status, code| Fault::FailBefore { status, code };
+    let page = || Fault::Respond { status: 404, headers: vec![], body: "<html>no such page</html>".into() };
+    for (name, options, fault, exit, word) in [
+        ("denied", "", fail(403, "AccessDenied"), 7, "AccessDenied"),
+        ("denied-single", "--single-writer", fail(403, "AccessDenied"), 7, "AccessDenied"),
+        ("missing", "", fail(404, "NoSuchBucket"), 4, "NoSuchBucket"),
+        ("signed", "", fail(403, "SignatureDoesNotMatch"), 7, "SignatureDoesNotMatch"),
+        ("other-store", "", page(), 4, "not S3's"),
+        ("not-at-all", "--outage-budget 0", DOWN, 4, "ServiceUnavailable"),
+    ] {
+        let url = scene(name, &["1"]).await;
+        let proxy = Proxy::start(moto().await).unwrap();
+        let bucket = format!("{name}-archives");
+        proxy.rule(move |seen| if is_of(seen, &bucket) { fault.clone() } else { Fault::Forward });
+        let done = s3bundler(proxy.access(), &bundle(name, &url, options)).run().await.unwrap();
+        assert_eq!(done.code, Some(exit), "{name}: {done}");
+        assert!(done.stderr.contains(word) && !done.stderr.contains("waiting for it"), "{name}: {done}");
+        assert_eq!(proxy.count(Operation::ReceiveMessage), 0, "{name}: {done}");
+    }
+}
+
+#[tokio::test]
+async fn a_process_without_a_queue_that_no_bucket_has_answered_ends_with_an_error() {
+    scene("never", &["1"]).await;
     let outage = Outage::of("never-archives".to_owned()).await;
-    let done = s3bundler(outage.proxy.access(), &bundle("never", &url, "")).run().await.unwrap();
-    assert_eq!(done.code, Some(4), "{done}");
-    assert_eq!(outage.asked.load(Ordering::SeqCst), 0, "{done}");
-    assert_eq!(outage.proxy.count(Operation::ReceiveMessage), 0, "{done}");
+    for command in [
+        "bundle --manifest s3://never-archives/p/groups/never/never.000000.index",
+        "run --inventory s3://never-objects/manifest.json",
+    ] {
+        let arguments = format!("{command} --destination s3://never-archives/p --name never");
+        let done = s3bundler(outage.proxy.access(), &arguments).run().await.unwrap();
+        assert_eq!(done.code, Some(4), "{done}");
+        assert_eq!(outage.asked.load(Ordering::SeqCst), 0, "{done}");
+    }
+}
+
+/// A group manifest that is larger than what is read of it, also compressed.
+fn large_manifest(name: &str) -> Vec<u8> {
+    let keys = (0_u64..5_000).map(|n| {
+        let mixed = [n, n + 1, n + 2].map(|it| (it + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23));
+        format!("{name}-objects,{:016x}{:016x}{:016x},10\n", mixed[0], mixed[1] ^ mixed[0] >> 7, mixed[2])
+    });
+    keys.collect::<String>().into_bytes()
+}
+
+#[tokio::test]
+async fn a_worker_reads_only_the_first_bytes_of_a_manifest_to_find_its_source() {
+    use std::io::Write as _;
+    for (name, compressed) in [("plain", false), ("packed", true)] {
+        let url = scene(name, &["1"]).await;
+        let mut manifest = large_manifest(name);
+        if compressed {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&manifest).unwrap();
+            manifest = gzip.finish().unwrap();
+        }
+        assert!(manifest.len() > 100_000, "{}", manifest.len());
+        let (s3, key) = (client::s3(moto().await), format!("p/groups/{name}/{name}.000000.index"));
+        client::put_objects(&s3, &format!("{name}-archives"), [(key.clone(), manifest)]).await.unwrap();
+        let outage = Outage::of(format!("{name}-objects")).await;
+        let running = s3bundler(outage.proxy.access(), &bundle(name, &url, "")).spawn().unwrap();
+        // It has found the bucket.
+        outage.asked(3).await;
+        running.signal(Signal::Terminate).unwrap();
+        let done = running.wait().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        let log = outage.proxy.log();
+        let reads: Vec<_> = log.iter().map(|it| &it.request).filter(|it| it.key() == key).collect();
+        let [read] = &reads[..] else { panic!("{reads:?}") };
+        assert_eq!((read.operation, read.headers["range"].to_str().unwrap()), (Operation::GetObject, "bytes=0-65535"));
+    }
 }
 
 #[tokio::test]

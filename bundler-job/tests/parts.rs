@@ -135,6 +135,38 @@ async fn a_run_says_that_max_size_could_not_be_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_says_that_max_size_could_not_be_kept() {
+    let listed = World::of_groups(1).await;
+    let bundled = async |world: &World, name: &str, output: &str| {
+        let bucket = world.destination(&format!("{name}-{output}")).await;
+        world.group(&bucket).await;
+        let manifest = world.only_group(&bucket).await.address().to_string();
+        let arguments = ["bundle", "--output", output, "--manifest", &manifest];
+        let done = world.command(&bucket, &arguments).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        done.stdout
+    };
+    let figures = |json: &str| {
+        let report: serde_json::Value = serde_json::from_str(json).unwrap();
+        (report["listedBytes"].as_u64(), report["archivedBytes"].as_u64())
+    };
+    // One of the listed objects is gone.
+    assert!(!bundled(&listed, "listed", "text").await.contains("--max-size"));
+    assert_eq!(figures(&bundled(&listed, "listed", "json").await), (Some(101_723), Some(101_212)));
+
+    let listed_as_one =
+        listed.listed_as(&[Column::Bucket, Column::Key, Column::Size], |row| row.with(Column::Size, "1"));
+    let small = listed_as_one.await;
+    let text = bundled(&small, "small", "text").await;
+    assert!(text.contains("98.84 KiB more than the group manifests list, so --max-size may not be kept"), "{text}");
+
+    let unlisted = small.listed_as(&[Column::Bucket, Column::Key], |row| row).await;
+    let text = bundled(&unlisted, "unlisted", "text").await;
+    assert!(text.contains("the group manifests list none, so --max-size could not be kept"), "{text}");
+    assert_eq!(figures(&bundled(&unlisted, "unlisted", "json").await), (Some(0), Some(101_212)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_grow_if_the_sizes_of_the_inventory_are_far_too_small() {
     let world = world_without_sizes().await;
     let columns = [Column::Bucket, Column::Key, Column::Size];

@@ -13,8 +13,8 @@ pub struct OutageArgs {
     ///
     /// Nothing is received meanwhile, messages stay invisible, and what is packed is kept. After that time groups fail, and
     /// a queue's worker receives nothing until the bucket answers; the command group fails, and continues when it is started
-    /// again. If no bucket has answered since the process started, it does not wait. Default: 900. For example
-    /// --outage-budget 3600.
+    /// again. If no bucket has answered since the process started, only a queue's worker waits, for as long as it takes.
+    /// Default: 900. For example --outage-budget 3600.
     #[arg(
         long,
         env = "S3BUNDLER_OUTAGE_BUDGET",

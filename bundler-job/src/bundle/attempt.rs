@@ -39,6 +39,8 @@ pub struct Outline {
     pub source_bucket: String,
     /// Its rows.
     pub rows: u64,
+    /// Their bytes, as far as they are listed.
+    pub listed_bytes: u64,
     /// Some of them.
     pub sample: Vec<Row>,
     /// About how large a plain tar of it is.
@@ -48,12 +50,14 @@ pub struct Outline {
 impl Outline {
     /// Reads every row once, so that a manifest with a bad row fails before anything is uploaded.
     pub fn of(rows: impl Iterator<Item = Result<Row, RowError>>, options: &ArchiveOptions) -> Result<Self, RowError> {
-        let mut outline = Self { source_bucket: String::new(), rows: 0, sample: Vec::new(), archive: 1024 };
+        let mut outline =
+            Self { source_bucket: String::new(), rows: 0, listed_bytes: 0, sample: Vec::new(), archive: 1024 };
         let mut sample = Sample::default();
         for row in rows {
             let row = row?;
             outline.rows += 1;
             let packed = row.size.unwrap_or(0);
+            outline.listed_bytes = outline.listed_bytes.saturating_add(packed);
             if packed <= options.max_object_size.bytes() {
                 outline.archive = outline.archive.saturating_add(packed).saturating_add(MEMBER_OVERHEAD);
             }

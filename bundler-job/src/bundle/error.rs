@@ -208,6 +208,18 @@ impl BundleError {
         }
     }
 
+    /// Whether credentials or configuration are most likely at fault, so that other groups would fail like this one.
+    pub fn is_of_configuration(&self) -> bool {
+        let is_elsewhere = match self {
+            Self::Manifest(ManifestError::S3(error))
+            | Self::Fetch(FetchError::Source(error) | FetchError::Destination(error))
+            | Self::Upload(error)
+            | Self::ReadBack(error) => error.kind == ErrorKind::WrongRegion,
+            _ => false,
+        };
+        is_elsewhere || self.exit() == ExitCode::Permission
+    }
+
     /// What the process exits with when this ends it.
     pub fn exit(&self) -> ExitCode {
         match self {

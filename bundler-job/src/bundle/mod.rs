@@ -150,6 +150,8 @@ pub struct GroupReport {
     pub receipt: Receipt,
     /// Whether this call's own attempt is the one that counts.
     pub committed_here: bool,
+    /// Bytes of its rows, by its manifest.
+    pub listed_bytes: u64,
 }
 
 impl Bundler {
@@ -190,7 +192,7 @@ impl Bundler {
         if let Some(committed) = committer.read(&group, scratch).await? {
             let receipt = committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
             self.progress.group();
-            return Ok(GroupReport { receipt, committed_here: false });
+            return Ok(GroupReport { receipt, committed_here: false, listed_bytes: outline.listed_bytes });
         }
         if outline.rows == 0 {
             return Err(content(ContentProblem::Empty));
@@ -254,7 +256,7 @@ impl Bundler {
             return match committer.read(&group, scratch).await {
                 Ok(Some(committed)) => {
                     let receipt = committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
-                    Ok(GroupReport { receipt, committed_here: false })
+                    Ok(GroupReport { receipt, committed_here: false, listed_bytes: outline.listed_bytes })
                 }
                 _ => Err(error),
             };
@@ -270,7 +272,7 @@ impl Bundler {
             committer.finish_anothers(committed, Some(&archive), source, source_bucket, scratch).await?
         };
         self.progress.group();
-        Ok(GroupReport { receipt, committed_here: won })
+        Ok(GroupReport { receipt, committed_here: won, listed_bytes: outline.listed_bytes })
     }
 
     /// Step 2: an archive that nothing names yet, and the catalog that will name it, on scratch. `None` if objects failed

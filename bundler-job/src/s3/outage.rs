@@ -9,8 +9,8 @@
 //!
 //! Every request to S3 passes [`transmit`](super::transmit), which waits here: no request can be forgotten. HeadBucket needs
 //! no permission: a denial is an answer, too. A bucket that is down stays marked until it answers, so that a queue's worker
-//! receives nothing that it cannot work on. Before any bucket has answered, nothing is waited for: most likely the endpoint
-//! is wrong.
+//! receives nothing that it cannot work on. Before any bucket has answered, nothing is waited for, because most likely the
+//! endpoint is wrong. A queue's worker waits from its start on.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,7 +60,7 @@ struct Bucket {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether any bucket has answered.
+    /// Whether buckets are waited for: any has answered, or this is a worker that waits from its start on.
     contact: bool,
     buckets: BTreeMap<String, Bucket>,
 }
@@ -87,6 +87,11 @@ impl Outages {
     /// Outages are waited out for this long; zero: not at all.
     pub(super) fn new(budget: Duration) -> Self {
         Self { budget, ..Self::default() }
+    }
+
+    /// Waits for buckets also before any has answered.
+    pub fn wait_from_the_start(&self) {
+        self.lock().contact = true;
     }
 
     /// The buckets that do not answer now.

@@ -30,7 +30,7 @@ use s3bundler_testbed::proxy::{Operation, Seen};
 use s3bundler_testbed::servers::{Access, VersityGw};
 
 pub use library::Limited;
-pub use process::{Freezer, Gate, Victim, until};
+pub use process::{Freezer, Gate, Victim, page, until};
 pub use reader::{Reader, catalog_of};
 pub use whole::Whole;
 
