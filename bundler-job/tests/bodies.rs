@@ -8,6 +8,7 @@ mod world;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_sdk_s3::primitives::DateTimeFormat;
 use aws_sdk_s3::types::{BucketVersioningStatus, CompletedMultipartUpload, CompletedPart, VersioningConfiguration};
 use bytes::Bytes;
 use flate2::Compression;
@@ -220,6 +221,65 @@ async fn an_unchanged_etag_with_another_size_than_listed_is_a_mismatch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_an_etag_is_identified_or_asked_for_again() {
+    let page = respond(200, &[("content-type", "text/html")], "<html>sign in</html>");
+    let bench = Bench::in_parts().await;
+    bench.fault(move |n, _| if n == 1 { page.clone() } else { Fault::Forward });
+    bench.run_whole().await;
+    assert_eq!(bench.ranges(), [None, None]);
+
+    let bench = Bench::in_parts().await;
+    let head = bench.world.s3.head_object().bucket(SOURCE).key(key(LARGE)).send().await.unwrap();
+    let modified = head.last_modified().unwrap().fmt(DateTimeFormat::HttpDate).unwrap();
+    let half = respond(200, &[("last-modified", &modified)], vec![b'x'; 50_000]);
+    bench.fault(move |n, _| if n == 1 { half.clone() } else { Fault::Forward });
+    bench.run_whole().await;
+    assert_eq!(bench.ranges(), [None, None]);
+
+    // Only the ETag is not there: the bytes are right.
+    let bench = Bench::in_parts().await;
+    bench.fault(|_, _| Fault::SetHeader { name: "etag", value: b"" });
+    bench.run_whole().await;
+    assert_eq!(bench.ranges(), [None]);
+    let entries = catalog(&bench).await.entries().unwrap().map(Result::unwrap).collect::<Vec<_>>();
+    let etag = entries.iter().find(|entry| entry.row.key == key(LARGE)).unwrap().row.etag.clone();
+    assert_eq!(etag.as_deref(), Some(bench.etag().await.trim_matches('"')));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weak_etag_is_that_of_the_listing() {
+    // Another size, and other bytes.
+    for size in [20_000, 100_000] {
+        let bench = Bench::new().await;
+        let (etag, body) = (format!("W/{}", bench.etag().await), vec![b'x'; size]);
+        bench.fault(move |n, _| if n == 1 { respond(200, &[("etag", &etag)], body.clone()) } else { Fault::Forward });
+        bench.run_whole().await;
+        assert_eq!(bench.ranges(), [None, None], "{size}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_length_that_nothing_proves_and_the_manifest_denies_is_asked_for() {
+    for (size, body, gets) in [("100000", 50_000, 2), ("", 0, 2), ("50000", 100_000, 1)] {
+        let bench = Bench::in_parts().await;
+        client::create_bucket(&bench.world.s3, "manifests").await.unwrap();
+        let row = format!("{SOURCE},logs+%C3%A4%2B%25/day%3D1%262/0004.json,{size}\n");
+        client::put_object(&bench.world.s3, "manifests", "m.csv", row).await.unwrap();
+        let etag = bench.etag().await;
+        bench.fault(move |n, _| match n {
+            1 if body < 100_000 => respond(200, &[("etag", &etag)], vec![b'x'; body]),
+            _ => Fault::Forward,
+        });
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(bench.proxy.access());
+        let program = program.args("bundle --manifest s3://manifests/m.csv --fieldnames Bucket,Key,Size".split(' '));
+        let done = program.args(["--destination", &format!("s3://{}/p", bench.bucket)]).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        assert!(done.stdout.contains("archived     1 objects, 97.66 KiB"), "{size}: {done}");
+        assert_eq!(bench.ranges(), vec![None; gets], "{size}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_server_is_asked_on_another_connection() {
     let bench = Bench::new().await;
     bench.fault(|n, _| if n == 1 { Fault::Hang } else { Fault::Forward });
@@ -314,7 +374,8 @@ async fn the_sha256_of_every_object_is_in_the_catalog_if_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_that_fail_are_asked_for_again_by_themselves() {
-    let failing = [Fault::FailBefore { status: 500, code: "InternalError" }, Fault::Throttle];
+    let cut_off = respond(200, &[("content-type", "application/xml")], "<Tagging><TagSet>");
+    let failing = [Fault::FailBefore { status: 500, code: "InternalError" }, Fault::Throttle, cut_off];
     for fault in failing {
         let (bench, _) = with_tag_faults(move |n| if n <= 2 { fault.clone() } else { Fault::Forward }).await;
         assert_eq!(cataloged(&bench).await, (vec![("a".to_owned(), "b".to_owned())], None));

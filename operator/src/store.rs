@@ -233,7 +233,17 @@ impl Store {
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
-            each(&page.map_err(|error| AwsError::s3("ListObjectsV2", prefix.to_string(), &error))?);
+            let page = page.map_err(|error| AwsError::s3("ListObjectsV2", prefix.to_string(), &error))?;
+            // The paginator would take this for the last page.
+            if page.is_truncated() == Some(true) && page.next_continuation_token().is_none_or(str::is_empty) {
+                return Err(AwsError {
+                    action: "ListObjectsV2",
+                    target: prefix.to_string(),
+                    kind: AwsErrorKind::Transient,
+                    detail: "the listing goes on, but the answer does not say where".to_owned(),
+                });
+            }
+            each(&page);
         }
         Ok(())
     }

@@ -83,11 +83,8 @@ impl Fetcher {
         let version = output.version_id().map(str::to_owned);
         let modified = output.last_modified().copied();
         let storage_class = output.storage_class().map(|class| class.as_str().to_owned());
-        let expected = match (&row.etag, row.size) {
-            (Some(etag), Some(size)) if !etag.is_empty() => Some(Expected { etag: etag.clone(), size }),
-            _ => None,
-        };
-        let body = Body::new(client.clone(), address, asked.clone(), expected, output);
+        let listed = Expected { etag: row.etag.clone(), size: row.size };
+        let body = Body::new(client.clone(), address, asked.clone(), Some(listed), output);
         let mut body = body.await.map_err(trouble)?;
         if let Length::Known(size) = body.length()
             && self.copier.takes(size)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! headers ──► Length::Known ───────────────────────────────► read ──► checksums agree ──► Whole
-//!     └─────► no Content-Length: HEAD of the same ETag ──────► ▲ │ broken, short, slow
+//!     └─────► no Content-Length or no ETag: HEAD ────────────► ▲ │ broken, short, slow
 //!                                                             └─┘ the rest, from another connection: same ETag, exact range
 //! ```
 //!
@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::operation::head_object::builders::HeadObjectFluentBuilder;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use bytes::Bytes;
 use s3bundler_contract::S3Address;
 
-use super::digest::BodyDigest;
+use super::digest::{BodyDigest, md5_of_etag};
 use super::error::{ErrorKind, S3Error};
-use super::length::{Length, Rest, bare_etag, content_length, is_encoded, rest, total_of_range};
+use super::length::{
+    Length, Rest, bare_etag, content_length, is_encoded, is_weak, known_etag, opaque_etag, rest, total_of_range,
+};
 use super::pace::Pace;
 
 /// Breaks in a row, with no byte between them, before a body is given up.
@@ -28,13 +31,13 @@ const MISMATCH: &str = "BodyMismatch";
 /// Code of an error: nothing proves that the bytes are the whole object.
 const UNPROVEN: &str = "UnknownLength";
 
-/// The size that a listing, such as a manifest, has for an ETag.
+/// What a listing, such as a manifest, has of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// The ETag without quotes.
-    pub etag: String,
+    pub etag: Option<String>,
     /// Bytes.
-    pub size: u64,
+    pub size: Option<u64>,
 }
 
 /// A body that was read to its end, and that is the object's.
@@ -57,7 +60,8 @@ pub struct Body {
     version_id: Option<String>,
     /// As the store wrote it.
     etag: Option<String>,
-    expected: Option<Expected>,
+    /// Of objects that a manifest lists.
+    listed: Option<Expected>,
     stream: ByteStream,
     digest: BodyDigest,
     /// Bytes read so far, from the start of the object.
@@ -74,54 +78,99 @@ pub struct Body {
 }
 
 impl Body {
-    /// Continues from the headers of a GET of a whole object. Asks for the length if they do not have it. An unchanged
-    /// ETag with another length than `expected` is an error that [`S3Error::is_mismatch`].
+    /// Continues from the headers of a GET of a whole object. Asks for the length and the ETag if they do not have them. An
+    /// unchanged ETag with another length than `listed` is an error that [`S3Error::is_mismatch`].
     pub async fn new(
         client: Client,
         address: S3Address,
         version_id: Option<String>,
-        expected: Option<Expected>,
+        listed: Option<Expected>,
         output: GetObjectOutput,
     ) -> Result<Self, S3Error> {
         let length = content_length(output.content_length());
-        let announced = matches!(length, Length::Known(_));
-        let etag = output.e_tag().map(str::to_owned);
-        let expected = expected.filter(|expected| expected.etag == bare_etag(output.e_tag()));
         let encoding = output.content_encoding().filter(|encoding| is_encoded(encoding)).map(str::to_owned);
         let range = output.content_range().map(str::to_owned);
-        let digest = BodyDigest::new(&output);
+        let modified = output.last_modified().copied();
         let mut body = Self {
             client,
             address,
             version_id,
-            etag,
-            expected,
+            etag: known_etag(output.e_tag()),
+            listed,
+            digest: BodyDigest::new(&output),
             stream: output.body,
-            digest,
             at: 0,
             length,
-            announced,
+            announced: matches!(length, Length::Known(_)),
             encoding,
             pace: Pace::default(),
             breaks: 0,
             slow: 0,
             whole: None,
         };
-        if let Length::Known(found) = body.length {
-            if range.is_some_and(|range| total_of_range(&range) != Some(found)) {
-                return Err(body.mismatch("a part of it came, where all of it was asked for"));
-            }
-            if let Some(expected) = &body.expected {
-                if expected.size != found {
-                    let detail = format!("{found} bytes came, the listing has {} for the same ETag", expected.size);
-                    return Err(body.mismatch(detail));
-                }
-                body.encoding = None;
-            }
-        } else if let Some(total) = body.total().await? {
-            body.length = Length::Known(total);
+        if body.etag.is_none() {
+            body.identify(modified).await?;
         }
+        body.find_length(range.as_deref()).await?;
         Ok(body)
+    }
+
+    /// A gateway may have taken the ETag away, or the answer may be of another server: a HEAD says whose bytes these are.
+    async fn identify(&mut self, modified: Option<DateTime>) -> Result<(), S3Error> {
+        let Some(modified) = modified else {
+            return Err(self.error(ErrorKind::Foreign, "the answer has neither an ETag nor a Last-Modified"));
+        };
+        // Without If-Unmodified-Since: some stores compare it with fractions of a second, which the header does not have.
+        let head = self.head().send().await;
+        let head = head.map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
+        if head.last_modified() != Some(&modified) {
+            return Err(self.replaced());
+        }
+        self.etag = known_etag(head.e_tag());
+        self.digest.expect_md5(md5_of_etag(head.e_tag(), head.server_side_encryption(), head.sse_customer_algorithm()));
+        match (self.length, content_length(head.content_length())) {
+            (Length::Known(found), Length::Known(size)) if found != size => {
+                Err(self.mismatch(format!("{found} bytes came, the object has {size}")))
+            }
+            (Length::Unknown, size) if self.encoding.is_none() => {
+                self.length = size;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares the length of the answer with what is known of the object, or asks for it.
+    async fn find_length(&mut self, range: Option<&str>) -> Result<(), S3Error> {
+        let Length::Known(found) = self.length else {
+            if let Some(total) = self.total().await? {
+                self.length = Length::Known(total);
+            }
+            return Ok(());
+        };
+        if range.is_some_and(|range| total_of_range(range) != Some(found)) {
+            return Err(self.mismatch("a part of it came, where all of it was asked for"));
+        }
+        if let Some(size) = self.expected_size() {
+            if size != found {
+                return Err(self.mismatch(format!("{found} bytes came, the listing has {size} for the same ETag")));
+            }
+            self.encoding = None;
+        }
+        Ok(())
+    }
+
+    /// The size that the listing has, if it is of an object with the same ETag.
+    fn expected_size(&self) -> Option<u64> {
+        let Expected { etag: Some(listed), size } = self.listed.as_ref()? else { return None };
+        size.filter(|_| !listed.is_empty() && listed == opaque_etag(self.etag.as_deref()))
+    }
+
+    /// Whether the only thing that speaks for a length is the answer, and something speaks against it.
+    fn is_doubtful(&self) -> bool {
+        let Some(listed) = &self.listed else { return false };
+        let differs = listed.size.is_some_and(|size| size != self.at) && self.expected_size().is_none();
+        self.announced && (differs || self.at == 0)
     }
 
     /// How long it is.
@@ -197,8 +246,8 @@ impl Body {
             Length::Known(_) => self.mismatch("its bytes are not those of its ETag or checksum"),
             Length::Unknown => self.unproven("it came without Content-Length, and not all of it came"),
         })?;
-        if !digested.proven && self.encoding.is_some() {
-            self.explain_encoding().await?;
+        if !digested.proven && (self.encoding.is_some() || self.is_doubtful()) {
+            self.compare_total().await?;
         } else if !digested.proven && self.length == Length::Unknown {
             return Err(self.unproven("it came without Content-Length, and nothing proves that all of it came"));
         }
@@ -206,8 +255,8 @@ impl Body {
         Ok(())
     }
 
-    /// An answer with a Content-Encoding may have been compressed on its way. It was not if it is as long as the object.
-    async fn explain_encoding(&mut self) -> Result<(), S3Error> {
+    /// An answer may have been compressed or shortened on its way. It was not if it is as long as the object.
+    async fn compare_total(&mut self) -> Result<(), S3Error> {
         let answered = if self.announced { self.length } else { Length::Known(self.at) };
         match self.total().await? {
             Some(total) if Length::Known(total) == answered => {
@@ -215,7 +264,9 @@ impl Body {
                 Ok(())
             }
             Some(total) => Err(self
-                .mismatch(format!("the answer is encoded on its way: the object has {total} bytes, not {answered}"))),
+                .mismatch(format!("the answer was changed on its way: the object has {total} bytes, not {answered}"))),
+            // Nothing but its encoding speaks against it.
+            None if self.encoding.is_none() => Ok(()),
             None => {
                 Err(self.unproven("the answer has a Content-Encoding, and nothing proves that it is the object's own"))
             }
@@ -230,10 +281,11 @@ impl Body {
             if !self.announced {
                 return Err(self.mismatch(format!("an encoded answer broke: {broken}")));
             }
-            self.explain_encoding().await?;
+            self.compare_total().await?;
         }
         self.breaks += 1;
-        let (Some(etag), Length::Known(end)) = (self.etag.clone(), self.length) else {
+        // A weak ETag is never equal for If-Match: such a body is read again from its start.
+        let (Some(etag), Length::Known(end)) = (self.strong_etag().map(str::to_owned), self.length) else {
             return Err(self.error(ErrorKind::Transient, broken));
         };
         if self.breaks > MAX_BREAKS || self.slow > MAX_BREAKS {
@@ -259,11 +311,14 @@ impl Body {
                     self.pace = Pace::default();
                     Ok(())
                 }
-                Rest::Changed => Err(self.error(ErrorKind::Precondition, "it was replaced while it was read")),
+                Rest::Changed => Err(self.replaced()),
                 Rest::Other(detail) => Err(self.mismatch(detail)),
             },
             Err(error) => {
                 let error = S3Error::new("GetObject", self.address.clone(), &error);
+                if is_out_of_range(&error) {
+                    return Err(self.mismatch(format!("the answer announced {end} bytes, more than the object has")));
+                }
                 // Counted as one more break by the next read, which finds an empty stream.
                 if error.kind.is_transient() { Ok(()) } else { Err(error) }
             }
@@ -272,13 +327,14 @@ impl Body {
 
     /// The size of the object that has this body's ETag: from a listing, a HEAD, or the range of a single byte.
     async fn total(&self) -> Result<Option<u64>, S3Error> {
-        if let Some(expected) = &self.expected {
-            return Ok(Some(expected.size));
+        if let Some(size) = self.expected_size() {
+            return Ok(Some(size));
         }
-        let Some(etag) = &self.etag else { return Ok(None) };
-        let S3Address { bucket, key } = &self.address;
-        let head = self.client.head_object().bucket(bucket).key(key).set_version_id(self.version_id.clone());
-        let head = head.if_match(etag).send().await;
+        if self.etag.is_none() {
+            return Ok(None);
+        }
+        let strong = self.strong_etag().map(str::to_owned);
+        let head = self.head().set_if_match(strong.clone()).send().await;
         let head = head.map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
         self.same(head.e_tag())?;
         if let Length::Known(size) = content_length(head.content_length())
@@ -288,8 +344,9 @@ impl Body {
         {
             return Ok(Some(size));
         }
+        let S3Address { bucket, key } = &self.address;
         let byte = self.client.get_object().bucket(bucket).key(key).set_version_id(self.version_id.clone());
-        let byte = byte.if_match(etag).range("bytes=0-0").send().await;
+        let byte = byte.set_if_match(strong).range("bytes=0-0").send().await;
         let byte = byte.map_err(|error| S3Error::new("GetObject", self.address.clone(), &error));
         match byte {
             Ok(byte) => {
@@ -297,16 +354,26 @@ impl Body {
                 Ok(byte.content_range().and_then(total_of_range))
             }
             // An empty object has no first byte (416).
-            Err(error) if matches!(error.code.as_str(), "InvalidRange" | "HTTP 416") => Ok(None),
+            Err(error) if is_out_of_range(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    fn head(&self) -> HeadObjectFluentBuilder {
+        let S3Address { bucket, key } = &self.address;
+        self.client.head_object().bucket(bucket).key(key).set_version_id(self.version_id.clone())
+    }
+
+    fn strong_etag(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|etag| !is_weak(etag))
+    }
+
     fn same(&self, etag: Option<&str>) -> Result<(), S3Error> {
-        if bare_etag(etag) == self.etag() {
-            return Ok(());
-        }
-        Err(self.error(ErrorKind::Precondition, "it was replaced while it was read"))
+        if opaque_etag(etag) == opaque_etag(self.etag.as_deref()) { Ok(()) } else { Err(self.replaced()) }
+    }
+
+    fn replaced(&self) -> S3Error {
+        self.error(ErrorKind::Precondition, "it was replaced while it was read")
     }
 
     fn mismatch(&self, detail: impl Into<String>) -> S3Error {
@@ -320,6 +387,11 @@ impl Body {
     fn error(&self, kind: ErrorKind, detail: impl Into<String>) -> S3Error {
         S3Error::local("GetObject", self.address.clone(), kind, detail)
     }
+}
+
+/// Whether an object has no byte where a request asked for some.
+fn is_out_of_range(error: &S3Error) -> bool {
+    matches!(error.code.as_str(), "InvalidRange" | "HTTP 416")
 }
 
 impl S3Error {

@@ -7,6 +7,8 @@ use crc_fast::CrcAlgorithm;
 use data_encoding::{BASE64, HEXLOWER};
 use md5::{Digest, Md5};
 
+use super::length::opaque_etag;
+
 /// The MD5 of a body as it arrives, and the store's own checksum if the ETag is no MD5.
 #[derive(Debug, Default)]
 pub(super) struct BodyDigest {
@@ -43,6 +45,11 @@ impl BodyDigest {
         Self { md5: Md5::new(), source, etag_md5 }
     }
 
+    /// Also expects this MD5, which something else than the headers has said.
+    pub(super) fn expect_md5(&mut self, md5: Option<String>) {
+        self.etag_md5 = self.etag_md5.take().or(md5);
+    }
+
     /// The next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
@@ -77,9 +84,10 @@ impl BodyDigest {
 }
 
 /// An ETag is the MD5 of the object's bytes when it is not multipart (no `-`) and not under SSE-KMS or SSE-C
-/// ("Common response headers", S3 API reference).
+/// ("Common response headers", S3 API reference). A weak one was that of the object before a gateway changed its bytes.
 fn plain_md5(headers: &GetObjectOutput) -> Option<String> {
-    md5_of_etag(headers.e_tag(), headers.server_side_encryption(), headers.sse_customer_algorithm())
+    let etag = headers.e_tag().map(|etag| opaque_etag(Some(etag)));
+    md5_of_etag(etag, headers.server_side_encryption(), headers.sse_customer_algorithm())
 }
 
 /// The MD5 that an ETag is under this encryption, in hex; `None` if it is not an MD5.
@@ -143,6 +151,13 @@ mod tests {
         let good = headers().e_tag(format!("\"{MD5_OF_123456789}\"")).build();
         assert_eq!(check(&good, b"123456789"), Ok(proven()));
         assert_eq!(check(&good, b"123456780"), Err(Mismatch));
+        let weak = headers().e_tag(format!("W/\"{MD5_OF_123456789}\"")).build();
+        assert_eq!(check(&weak, b"123456789"), Ok(proven()));
+        assert_eq!(check(&weak, b"123456780"), Err(Mismatch));
+        let mut told = BodyDigest::new(&headers().build());
+        told.expect_md5(Some(MD5_OF_123456789.to_owned()));
+        told.update(b"123456780");
+        assert_eq!(told.finish(), Err(Mismatch));
     }
 
     #[test]

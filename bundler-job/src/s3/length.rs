@@ -30,6 +30,22 @@ pub(super) fn bare_etag(etag: Option<&str>) -> String {
     etag.unwrap_or_default().trim_matches('"').to_owned()
 }
 
+/// An ETag as the store wrote it; `None` if the answer has none, or an empty one.
+pub(super) fn known_etag(etag: Option<&str>) -> Option<String> {
+    etag.filter(|etag| !opaque_etag(Some(etag)).is_empty()).map(str::to_owned)
+}
+
+/// Whether an ETag is weak (RFC 9110, section 8.8.3). S3 has none: gateways make them of strong ones when they change bytes.
+pub(super) fn is_weak(etag: &str) -> bool {
+    etag.trim_matches('"').starts_with("W/")
+}
+
+/// An ETag for a weak comparison (RFC 9110, section 8.8.3.2): without quotes, and without what makes it weak.
+pub(super) fn opaque_etag(etag: Option<&str>) -> &str {
+    let bare = etag.unwrap_or_default().trim_matches('"');
+    bare.strip_prefix("W/").unwrap_or(bare).trim_matches('"')
+}
+
 /// Whether a Content-Encoding stands for other bytes than the object's, if it was added on the way.
 pub(super) fn is_encoded(encoding: &str) -> bool {
     // Uploads in chunks leave theirs behind ("Signature calculations: chunked upload", S3 API reference).
@@ -99,6 +115,22 @@ mod tests {
             assert_eq!(rest("\"a\"", 3, 10, etag, Some("bytes 3-9/10")), Rest::Changed, "{etag:?}");
         }
         assert_eq!(rest("\"a\"", 3, 10, Some("a"), Some("bytes 3-9/10")), Rest::Same);
+    }
+
+    #[test]
+    fn weak_etags_are_compared_without_what_makes_them_weak() {
+        for (etag, weak, opaque) in [
+            (r#""a-2""#, false, "a-2"),
+            ("a-2", false, "a-2"),
+            (r#"W/"a-2""#, true, "a-2"),
+            ("W/a-2", true, "a-2"),
+            (r#"W/"""#, true, ""),
+            (r#""""#, false, ""),
+        ] {
+            assert_eq!((is_weak(etag), opaque_etag(Some(etag))), (weak, opaque), "{etag}");
+            assert_eq!(known_etag(Some(etag)).is_some(), !opaque.is_empty(), "{etag}");
+        }
+        assert_eq!((opaque_etag(None), known_etag(None)), ("", None));
     }
 
     #[test]

@@ -234,20 +234,22 @@ impl S3 {
         mut each: impl FnMut(Vec<Listed>) -> bool,
     ) -> Result<(), S3Error> {
         let client = self.client(bucket).await;
+        let failed = |detail: &str| {
+            S3Error::local("ListObjectsV2", S3Address::new(bucket, prefix), ErrorKind::Transient, detail)
+        };
         let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| S3Error::new("ListObjectsV2", S3Address::new(bucket, prefix), &error))?;
+            // The paginator would take this for the last page.
+            if page.is_truncated() == Some(true) && page.next_continuation_token().is_none_or(str::is_empty) {
+                return Err(failed("the listing goes on, but the answer does not say where"));
+            }
             let page = page.contents.unwrap_or_default().into_iter().map(|object| {
                 let etag = bare_etag(object.e_tag());
                 let modified = object.last_modified().and_then(|at| (*at).try_into().ok());
                 match (content_length(object.size()), object.key) {
                     (Length::Known(size), Some(key)) => Ok(Listed { key, size, etag, modified }),
-                    _ => Err(S3Error::local(
-                        "ListObjectsV2",
-                        S3Address::new(bucket, prefix),
-                        ErrorKind::Transient,
-                        "the listing has an object without a key or without a size",
-                    )),
+                    _ => Err(failed("the listing has an object without a key or without a size")),
                 }
             });
             if !each(page.collect::<Result<_, _>>()?) {

@@ -264,3 +264,42 @@ async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
         assert_eq!(world.group(&request).await.unwrap().0.summary.groups, 12, "{prefix}");
     }
 }
+
+#[tokio::test]
+async fn a_listing_that_is_cut_short_is_not_a_smaller_run() {
+    let world = given().await;
+    let listing = world.client.list_objects_v2().bucket(INVENTORIES).prefix("seed/").send().await.unwrap();
+    let (first, second) = (&listing.contents()[0], &listing.contents()[1]);
+    let entry = |object: &aws_sdk_s3::types::Object| {
+        let (key, etag, size) = (object.key().unwrap(), object.e_tag().unwrap(), object.size().unwrap());
+        format!("<Contents><Key>{key}</Key><ETag>{etag}</ETag><Size>{size}</Size></Contents>")
+    };
+    let page = |more: bool, entries: &str, end: &str| {
+        let body = format!("<ListBucketResult><IsTruncated>{more}</IsTruncated>{entries}{end}");
+        Fault::Respond { status: 200, headers: Vec::new(), body: body.into() }
+    };
+    let cut_off = page(false, &(entry(first) + &entry(second)), "");
+    let nowhere = page(true, &entry(first), "</ListBucketResult>");
+    for (name, fault, times, exit) in [
+        ("broken", Fault::Unframed { close: true, end: Some(600) }, 1, None),
+        ("cut-off", cut_off.clone(), 1, None),
+        ("cut-off-always", cut_off, usize::MAX, Some("an answer that is not S3's")),
+        ("nowhere", nowhere, usize::MAX, Some("does not say where")),
+    ] {
+        let before = AtomicUsize::new(0);
+        world.proxy.rule(move |seen| {
+            let lists = seen.operation == Operation::ListObjectsV2 && seen.bucket() == INVENTORIES;
+            let damaged = lists && before.fetch_add(1, Ordering::SeqCst) < times;
+            if damaged { fault.clone() } else { Fault::Forward }
+        });
+        let request = GroupRequest { run: name.parse().unwrap(), ..request_given("s3://inventories/seed/") };
+        match exit {
+            None => assert_eq!(world.group(&request).await.unwrap().0.summary.rows, 16, "{name}"),
+            Some(words) => {
+                let refused = world.refuse(&request).await;
+                assert_eq!(refused.exit(), ExitCode::Download, "{refused}");
+                assert!(refused.to_string().contains(words), "{refused}");
+            }
+        }
+    }
+}

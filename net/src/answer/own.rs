@@ -44,20 +44,33 @@ fn names_region(response: &HttpResponse) -> bool {
 
 /// Whether a body is a whole document with a code under one of these roots ("Error responses", S3 API reference).
 fn is_document(body: &[u8], roots: &[&str]) -> bool {
-    let Ok(text) = std::str::from_utf8(body) else { return false };
-    let mut text = text.trim_start_matches('\u{feff}').trim();
-    // Declarations and comments before the root.
+    let Some(text) = document(body) else { return false };
+    root_of_whole(text).is_some_and(|root| roots.contains(&root)) && text.contains("<Code>")
+}
+
+/// Whether a body is an XML document without its end. The SDK parses such a document as if it were a shorter one.
+pub(super) fn is_cut_off(body: &[u8]) -> bool {
+    let begins = body.trim_ascii_start().starts_with(b"<");
+    begins && document(body).and_then(root_of_whole).is_none()
+}
+
+/// The text of a document from its root on, without declarations and comments before it.
+fn document(body: &[u8]) -> Option<&str> {
+    let mut text = std::str::from_utf8(body).ok()?.trim_start_matches('\u{feff}').trim();
     while text.starts_with("<?") || text.starts_with("<!--") {
         let end = if text.starts_with("<?") { "?>" } else { "-->" };
-        let Some((_, rest)) = text.split_once(end) else { return false };
-        text = rest.trim_start();
+        text = text.split_once(end)?.1.trim_start();
     }
-    let has_root = |root: &&str| {
-        let rest = text.strip_prefix('<').and_then(|rest| rest.strip_prefix(*root));
-        let begins = rest.is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c.is_whitespace()));
-        begins && text.ends_with(&format!("</{root}>"))
-    };
-    roots.iter().any(has_root) && text.contains("<Code>")
+    Some(text)
+}
+
+/// The name of the root element, if the document has its end.
+fn root_of_whole(document: &str) -> Option<&str> {
+    let rest = document.strip_prefix('<')?;
+    let root = rest.split(|c: char| c == '>' || c == '/' || c.is_whitespace()).next()?;
+    let is_empty = || document.ends_with("/>") && !rest.contains('<');
+    let is_closed = || document.strip_suffix('>').is_some_and(|it| it.trim_end().ends_with(&format!("</{root}")));
+    (!root.is_empty() && (is_closed() || is_empty())).then_some(root)
 }
 
 /// Whether a body is a JSON object with a `__type` ("Common errors", SQS API reference). It is parsed by the SDK; here it
@@ -102,6 +115,28 @@ mod tests {
         }
         let latin1 = HttpResponse::new(403.try_into().expect("a status"), SdkBody::from(&b"<Error>\xe4</Error>"[..]));
         assert_eq!(origin(Service::S3, false, &latin1), Origin::Foreign);
+    }
+
+    #[test]
+    fn a_document_without_the_end_tag_of_its_root_is_cut_off() {
+        let listing = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\"><Contents><Key>a</Key></Contents>\
+                       <Contents><Key>b</Key></Contents></ListBucketResult>";
+        assert!(!is_cut_off(listing.as_bytes()));
+        assert!(!is_cut_off(format!("\u{feff}{listing}\n").as_bytes()));
+        for end in 1..listing.len() {
+            assert!(is_cut_off(&listing.as_bytes()[..end]), "{}", &listing[..end]);
+        }
+        for (body, cut_off) in [
+            ("<a:R><a:B>1</a:B></a:R >", false),
+            ("<Tagging/>", false),
+            ("<Tagging xmlns='x' />", false),
+            ("<R><Empty/>", true),
+            ("<R><R2></R2>", true),
+            ("{\"a\": 1}", false),
+            ("", false),
+        ] {
+            assert_eq!(is_cut_off(body.as_bytes()), cut_off, "{body}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Foreign answers are tried again by the SDK, as it does with answers of the service that may pass.
+//! Foreign answers and those that were cut off are tried again by the SDK, as it does with answers of the service that may
+//! pass.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef, InterceptorContext,
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
+    BeforeTransmitInterceptorContextRef, InterceptorContext,
 };
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -12,9 +14,9 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use super::region::signed_for;
 use super::{Answer, Origin, Service, classify, own};
 
-/// The two parts of a client that have the SDK try a request again whose answer is not the service's. They come together
-/// because neither works alone: the SDK takes the request away before it judges the answer, and an answer without a body
-/// is right for HEAD only.
+/// The two parts of a client that have the SDK try a request again whose answer is not the service's, or was cut off. They
+/// come together because neither works alone: the SDK takes the request away before it judges the answer, and an answer
+/// without a body is right for HEAD only.
 pub fn retry_foreign(service: Service) -> (impl Intercept + 'static, impl ClassifyRetry + 'static) {
     (NoteRequest, RetryForeign(service))
 }
@@ -44,9 +46,14 @@ impl ClassifyRetry for RetryForeign {
     }
 }
 
-/// Marks every answer with what its request was.
+/// Marks every answer with what its request was, and refuses answers that are not whole.
 #[derive(Debug)]
 struct NoteRequest;
+
+/// Without a Content-Length, a connection that breaks looks like the end of the answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is an XML document that was cut off")]
+struct CutOff;
 
 /// What an answer's request was, as far as it matters.
 #[derive(Debug, Clone)]
@@ -87,5 +94,16 @@ impl Intercept for NoteRequest {
             context.response_mut().add_extension(asked.clone());
         }
         Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // The bytes of an object are read as they come, and are not here.
+        let is_cut_off = context.response().body().bytes().is_some_and(own::is_cut_off);
+        if context.output_or_error().is_ok() && is_cut_off { Err(CutOff.into()) } else { Ok(()) }
     }
 }
