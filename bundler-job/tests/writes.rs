@@ -4,6 +4,9 @@
 
 mod world;
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use bytes::Bytes;
 use s3bundler_testbed::cli::Program;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
@@ -161,6 +164,34 @@ async fn a_claim_or_a_summary_that_the_store_lost_ends_the_run() {
         let done = scene.run().run().await.unwrap();
         assert_eq!(done.code, Some(0), "{suffix}: {done}");
         assert_whole(&scene.world, &scene.bucket).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_a_page_answers_is_sent_again() {
+    const KINDS: [&str; 6] = ["runs", "groups", "catalog", "archives", "objects", "receipts"];
+    let scene = Scene::new().await;
+    let answered = Mutex::new(BTreeSet::new());
+    scene.proxy.rule(move |seen| {
+        let kind = KINDS.into_iter().find(|kind| puts(seen, kind));
+        // The probe has a rule of its own for lost writes.
+        let first = kind.is_some_and(|kind| !seen.key().contains("/probe-") && answered.lock().unwrap().insert(kind));
+        if first {
+            let headers = vec![("content-type".into(), "text/html".into())];
+            return Fault::Respond { status: 200, headers, body: "<html>sign in</html>".into() };
+        }
+        Fault::Forward
+    });
+    let done = scene.run().run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&scene.world, &scene.bucket).await;
+    let done = scene.verify().arg("--full").run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let seen = scene.seen();
+    for kind in KINDS {
+        let keys: Vec<_> = seen.iter().filter(|seen| puts(seen, kind)).map(Seen::key).collect();
+        let twice = |key: &String| keys.iter().filter(|other| *other == key).count() == 2;
+        assert!(keys.iter().any(twice), "{kind}: {keys:?}");
     }
 }
 

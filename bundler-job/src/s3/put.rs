@@ -14,10 +14,14 @@ use md5::{Digest as _, Md5};
 use s3bundler_contract::S3Address;
 
 use super::file_body::{self, CHUNK, FromStart};
-use super::length::bare_etag;
-use super::{Checksum, ErrorKind, S3, S3Error};
+use super::length::{bare_etag, known_etag};
+use super::{Checksum, ErrorKind, Length, S3, S3Error, content_length};
 use crate::catalog::crc64nvme_to_base64;
 
+/// Code of an error: a PUT was answered, and its object does not exist.
+const NOT_WRITTEN: &str = "NotWritten";
+/// PUTs of an object whose answers are not the store's. Each has the SDK's own retries inside.
+const PUTS: u32 = 3;
 /// Larger bodies are hashed on a thread that may block.
 const HASHED_INLINE: usize = 64 * 1024;
 
@@ -28,6 +32,15 @@ pub enum PutBody {
     Bytes(Bytes),
     /// All of a file.
     File(Arc<File>),
+}
+
+impl PutBody {
+    fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::File(file) => Ok(file.metadata()?.len()),
+        }
+    }
 }
 
 /// What goes with a PUT.
@@ -55,10 +68,21 @@ struct BodyChecksum {
 }
 
 impl S3 {
-    /// PUTs an object with a checksum; returns its ETag without quotes.
+    /// PUTs an object with a checksum; returns its ETag without quotes. An answer without an ETag is believed only if a HEAD
+    /// finds the object: it may be the page of a proxy.
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
     pub async fn put(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
+        let mut puts = 1;
+        loop {
+            match self.put_once(address, body.clone(), put).await {
+                Err(error) if error.code == NOT_WRITTEN && puts < PUTS => puts += 1,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn put_once(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             const ACTION: &str = "PutObject";
@@ -69,6 +93,7 @@ impl S3 {
                 |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
             let checksum = BodyChecksum::of(self.checksum(), &body, put.crc64nvme).await.map_err(local)?;
             let carried = checksum.crc64nvme.is_some();
+            let size = body.size().map_err(local)?;
             let mut request = self
                 .client(&address.bucket)
                 .await
@@ -91,9 +116,29 @@ impl S3 {
                 .send()
                 .await
                 .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
-            Ok(bare_etag(output.e_tag()))
+            match known_etag(output.e_tag()) {
+                Some(etag) => Ok(bare_etag(Some(&etag))),
+                None => self.written(address, size).await,
+            }
         })
         .await
+    }
+
+    /// The ETag of an object that a PUT wrote, if it exists with this size.
+    async fn written(&self, address: &S3Address, size: u64) -> Result<String, S3Error> {
+        let head = self.head(address).await?;
+        match head.filter(|head| content_length(head.content_length()) == Length::Known(size)) {
+            Some(head) => Ok(bare_etag(head.e_tag())),
+            None => Err(S3Error {
+                code: NOT_WRITTEN.to_owned(),
+                ..S3Error::local(
+                    "PutObject",
+                    address.clone(),
+                    ErrorKind::Foreign,
+                    "the answer has no ETag, and the object was not written",
+                )
+            }),
+        }
     }
 
     /// Uploads a part with a checksum. `crc64nvme` is that of its bytes.
