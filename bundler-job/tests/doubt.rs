@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use s3bundler_testbed::cli::Outcome;
-use s3bundler_testbed::proxy::{Fault, Proxy, Seen};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 use world::{Whole, World, assert_whole, gets_source, key};
 
 const DENIED: Fault = Fault::FailBefore { status: 403, code: "AccessDenied" };
@@ -64,6 +64,21 @@ impl Bench {
         self.proxy.forward_all();
         self.run(0).await;
         assert_whole(&self.world, &self.bucket).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_can_be_read_and_not_copied_is_a_dead_letter() {
+    for rows in [1, 3] {
+        let mut bench = Bench::of(3, rows).await;
+        // Each object has 8 bytes.
+        bench.world.max_object_size = Some(4);
+        bench.proxy.rule(|seen| {
+            let denied = seen.operation == Operation::CopyObject && seen.key().contains("0002.json");
+            if denied { DENIED } else { Fault::Forward }
+        });
+        bench.run(0).await;
+        Whole::of(&bench.world, &bench.bucket).failed(&key(2), "AccessDenied").check().await;
     }
 }
 

@@ -85,6 +85,8 @@ enum Trouble {
     Again(S3Error),
     /// The source was replaced meanwhile.
     Changed,
+    /// The object at the key of the copy is not what the source was said to be.
+    OtherCopy { copy: S3Address, difference: String },
     /// Not this object's trouble.
     Group(FetchError),
 }
@@ -139,7 +141,16 @@ impl Copier {
                 Err(Trouble::Changed) if looks == LOOKS => {
                     return Ok(Copied::Failed(ObjectFailure::new(Reason::Changed, "PreconditionFailed")));
                 }
-                Err(Trouble::Changed) => {
+                Err(Trouble::OtherCopy { copy, difference }) if looks == LOOKS => {
+                    tracing::warn!(
+                        source = %S3Address::new(&row.bucket, &row.key), %copy, difference,
+                        "the object at the key of a copy is not the copy; the source was not copied: delete that object \
+                         and retry the source"
+                    );
+                    return Ok(Copied::Failed(ObjectFailure::new(Reason::ChecksumMismatch, "OtherCopy")));
+                }
+                // One answer may have been wrong of the source.
+                Err(Trouble::Changed | Trouble::OtherCopy { .. }) => {
                     looks += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -216,14 +227,7 @@ impl Copier {
         match prove(&self.s3, source, copy).await? {
             Proof::Copy => Ok(true),
             Proof::Absent => Ok(false),
-            Proof::Other(difference) => {
-                tracing::warn!(
-                    source = %source.address, %copy, difference,
-                    "the object at the key of a copy is not the copy; the source was not copied: delete that object and \
-                     retry the source"
-                );
-                Err(Trouble::Object(ObjectFailure::new(Reason::ChecksumMismatch, "OtherCopy")))
-            }
+            Proof::Other(difference) => Err(Trouble::OtherCopy { copy: copy.clone(), difference }),
         }
     }
 
@@ -258,7 +262,9 @@ impl Copier {
         match (error.kind, error.code.as_str()) {
             (ErrorKind::Denied, _) => match reason(&error) {
                 Verdict::Object(reason) => match self.denied_by(&error, &source.address, copy, tags).await {
-                    Side::Source => Trouble::Object(ObjectFailure::new(reason, error.code)),
+                    Side::Source => {
+                        Trouble::Object(ObjectFailure { only_copy: true, ..ObjectFailure::new(reason, error.code) })
+                    }
                     Side::Destination => Trouble::destination(error),
                 },
                 _ => Trouble::destination(error),

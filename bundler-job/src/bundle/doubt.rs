@@ -105,6 +105,12 @@ impl Tally {
         }
     }
 
+    /// The row that was added last was denied to a copy, after a GET of it was answered: to ask for it once more proves
+    /// nothing.
+    pub fn can_be_read(&mut self) {
+        self.denied.remove(&self.rows.saturating_sub(1));
+    }
+
     /// The buckets that are to be asked about: all their rows failed for one reason, or those at the end did. One denial
     /// is enough, wherever it is: rows are not fetched in their order, so access may have been lost after it.
     pub fn doubted(&self) -> Vec<Doubt> {
@@ -198,6 +204,10 @@ mod tests {
             tally.add(bucket, failed);
         }
         assert_eq!(tally.denied().iter().copied().collect::<Vec<_>>(), [1, 3]);
+        tally.add("a", DENIED);
+        tally.can_be_read();
+        assert_eq!(tally.denied().len(), 2);
+        assert!(tally.doubted().iter().any(|doubt| doubt.bucket == "a" && doubt.denied), "its bucket is asked about");
     }
 
     #[test]

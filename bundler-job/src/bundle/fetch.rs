@@ -64,12 +64,14 @@ pub struct ObjectFailure {
     pub reason: Reason,
     /// S3's error code, or a word of ours if there was none.
     pub detail: String,
+    /// Whether a GET of the object was answered, and only its copy is denied.
+    pub only_copy: bool,
 }
 
 impl ObjectFailure {
     /// A failure for this reason, with S3's error code or a word of ours.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), only_copy: false }
     }
 }
 

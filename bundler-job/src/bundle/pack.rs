@@ -121,8 +121,11 @@ impl Packer {
     /// Packs the next object of the manifest. Blocks while parts wait for the upload.
     pub fn add(&mut self, fetched: Fetched) -> Result<(), PackError> {
         let Fetched { row, listed_version, facts, mtime, content, held } = fetched;
-        let failed = if let Content::Failed(failure) = &content { Some(failure.reason) } else { None };
-        self.tally.add(&row.bucket, failed);
+        let failed = if let Content::Failed(failure) = &content { Some(failure) } else { None };
+        self.tally.add(&row.bucket, failed.map(|failure| failure.reason));
+        if failed.is_some_and(|failure| failure.only_copy) {
+            self.tally.can_be_read();
+        }
 
         let size = row.size.unwrap_or(0);
         let detail = match &content {

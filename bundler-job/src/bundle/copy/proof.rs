@@ -7,7 +7,7 @@ use s3bundler_contract::S3Address;
 
 use super::Trouble;
 use super::source::Source;
-use crate::s3::{ErrorKind, S3, md5_of_etag};
+use crate::s3::{ErrorKind, Length, S3, S3Error, content_length, md5_of_etag};
 
 /// What a HEAD of the copy's key proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +31,15 @@ struct Identity {
 /// HEADs the copy and compares it with its source.
 pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<Proof, Trouble> {
     let Some(head) = s3.head(copy).await.map_err(Trouble::destination)? else { return Ok(Proof::Absent) };
-    let size = head.content_length().and_then(|size| u64::try_from(size).ok());
-    if size != Some(source.size) {
-        return Ok(Proof::Other(format!("the source has {} bytes, the copy {size:?}", source.size)));
+    match content_length(head.content_length()) {
+        Length::Known(size) if size == source.size => {}
+        Length::Known(size) => {
+            return Ok(Proof::Other(format!("the source has {} bytes, the copy {size}", source.size)));
+        }
+        Length::Unknown => {
+            let detail = "the answer has no Content-Length, so that it proves nothing";
+            return Err(Trouble::Again(S3Error::local("HeadObject", copy.clone(), ErrorKind::Transient, detail)));
+        }
     }
     let found = Identity::of(&head, s3.knows_crc64nvme());
     let mut expected = Identity { md5: source.md5.clone(), checksums: Vec::new() };

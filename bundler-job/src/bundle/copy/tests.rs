@@ -208,9 +208,10 @@ async fn a_copy_that_fails_leaves_no_upload_and_says_whose_trouble_it_is() {
         (Operation::CompleteMultipartUpload, 404, "NoSuchUpload", Reason::Retry),
     ] {
         fail(operation, status, code);
+        let only_copy = reason == Reason::AccessDenied;
         assert_eq!(
             scene.copy(&scene.copier().await).await.expect("a destination"),
-            Copied::Failed(ObjectFailure::new(reason, code)),
+            Copied::Failed(ObjectFailure { only_copy, ..ObjectFailure::new(reason, code) }),
             "{operation:?} {code}"
         );
         assert_eq!(scene.open_uploads().await, 0, "{operation:?} {code}");
@@ -274,6 +275,28 @@ async fn another_object_at_the_key_of_a_copy_is_neither_believed_nor_replaced() 
         );
         assert!(client::get_bytes(&scene.client, "archive", &key).await.expect("it") == bytes);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_without_a_length_neither_proves_a_copy_nor_denies_it() {
+    let scene = Scene::new().await;
+    scene.proxy.fault_every(Operation::HeadObject, Fault::Unframed { close: false, end: None });
+    let copier = Copier { max_copy: MAX_COPY, ..scene.copier().await };
+    client::put_object(&scene.client, "archive", &scene.key_of_copy().await, scene.body.clone()).await.expect("a copy");
+    let copied = scene.copy(&copier).await.expect("a destination");
+    assert_eq!(copied, Copied::Failed(ObjectFailure::new(Reason::Retry, "Transient")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_wrong_answer_about_the_source_does_not_fail_its_copy() {
+    let scene = Scene::new().await;
+    scene.proxy.rule(|seen| match (seen.operation, seen.nth) {
+        (Operation::GetObject, 1) => Fault::SetHeader { name: "content-range", value: b"bytes 0-0/54526000" },
+        _ => Fault::Forward,
+    });
+    let copier = Copier { max_copy: MAX_COPY, ..scene.copier().await };
+    let key = scene.copied(&copier).await;
+    scene.assert_copied(&key).await;
 }
 
 /// Only a HEAD of the source can prove the copy of an object whose ETag is no MD5.
@@ -420,7 +443,8 @@ async fn a_denied_copy_is_the_sources_if_the_destination_takes_an_upload() {
     let denied = Fault::FailBefore { status: 403, code: "AccessDenied" };
     scene.proxy.fault_every(Operation::CopyObject, denied.clone());
     let copied = scene.copy(&copier).await.expect("a destination");
-    assert_eq!(copied, Copied::Failed(ObjectFailure::new(Reason::AccessDenied, "AccessDenied")));
+    let failure = ObjectFailure { only_copy: true, ..ObjectFailure::new(Reason::AccessDenied, "AccessDenied") };
+    assert_eq!(copied, Copied::Failed(failure));
     assert_eq!(scene.open_uploads().await, 0);
     scene.proxy.rule(move |seen| match seen.operation {
         Operation::CopyObject | Operation::CreateMultipartUpload => denied.clone(),
