@@ -144,12 +144,11 @@ pub(super) async fn check(scope: Scope<'_>, copied: &Copied) -> Result<Copies, V
     let mut copies = Copies::default();
     let object = scope.request.destination.address(&copied.key);
     let part = Part::Copy;
-    let verdict = scope.s3.head(&object).await?.map(|head| copied.judge(&Found::of(&head)));
-    let verdict = match verdict {
-        Some(Verdict::Proved | Verdict::Unproven) if scope.request.full => {
-            read(scope, copied, &object).await?.or(verdict)
-        }
-        verdict => verdict,
+    let verdict = match compare(scope, copied, &object).await {
+        Ok(Some(verdict @ (Verdict::Proved | Verdict::Unproven))) => Some(verdict),
+        Err(error) if !error.is_transient() => return Err(error),
+        // One answer alone is not believed: it may be damage of the way.
+        _ => compare(scope, copied, &object).await?,
     };
     match verdict {
         None => copies.findings.push(Finding::Missing { part, object }),
@@ -162,6 +161,17 @@ pub(super) async fn check(scope: Scope<'_>, copied: &Copied) -> Result<Copies, V
     }
     description(scope, copied, &mut copies.findings).await?;
     Ok(copies)
+}
+
+/// Compares a copy with the row, by its HEAD and, if asked for, by its bytes; `None` if it does not exist.
+async fn compare(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<Option<Verdict>, VerifyError> {
+    let verdict = scope.s3.head(object).await?.map(|head| copied.judge(&Found::of(&head)));
+    match verdict {
+        Some(Verdict::Proved | Verdict::Unproven) if scope.request.full => {
+            Ok(read(scope, copied, object).await?.or(verdict))
+        }
+        verdict => Ok(verdict),
+    }
 }
 
 /// Reads a copy and compares it with the sum of the source that is known; `None` if none is.
@@ -179,10 +189,17 @@ async fn read(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<O
     };
     let (mut hash, mut crc) = (Md5::new(), crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme));
     let mut size: u64 = 0;
-    while let Some(chunk) = body.next().await? {
-        hash.update(&chunk);
-        crc.update(&chunk);
-        size += chunk.len() as u64;
+    loop {
+        match body.next().await {
+            Ok(Some(chunk)) => {
+                hash.update(&chunk);
+                crc.update(&chunk);
+                size += chunk.len() as u64;
+            }
+            Ok(None) => break,
+            Err(error) if error.is_mismatch() => return Ok(Some(Verdict::Bytes(error.detail))),
+            Err(error) => return Err(error.into()),
+        }
     }
     if size != copied.size {
         return Ok(Some(Verdict::Size(size)));

@@ -344,8 +344,21 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Compares an object with its HEAD.
+    /// Compares an object with its HEAD. One answer alone is not believed if it says that the object is wrong.
     async fn compare(
+        &self,
+        part: Part,
+        object: &S3Address,
+        expected: u64,
+        crc64nvme: Option<u64>,
+    ) -> Result<Verdict, S3Error> {
+        match self.compare_once(part, object, expected, crc64nvme).await? {
+            Verdict::Wrong(_) => self.compare_once(part, object, expected, crc64nvme).await,
+            verdict => Ok(verdict),
+        }
+    }
+
+    async fn compare_once(
         &self,
         part: Part,
         object: &S3Address,
@@ -375,8 +388,17 @@ impl Group<'_> {
         })
     }
 
-    /// GETs the archive, in sequence, into a thread that compares it.
+    /// Reads the archive and compares it. What seems to be damaged is read once more: it may be damage of the way.
     async fn read_archive(&self, catalog: Arc<Committed>) -> Result<Reading, VerifyError> {
+        match self.read_archive_once(Arc::clone(&catalog)).await {
+            Ok(reading) if reading.findings.is_empty() => Ok(reading),
+            Err(error) if !error.is_transient() => Err(error),
+            _ => self.read_archive_once(catalog).await,
+        }
+    }
+
+    /// GETs the archive, in sequence, into a thread that compares it.
+    async fn read_archive_once(&self, catalog: Arc<Committed>) -> Result<Reading, VerifyError> {
         let Some(record) = catalog.record().archive.clone() else { return Ok(Reading::default()) };
         let address = self.scope.request.destination.address(&record.key);
         let mut body = match self.scope.s3.open(&address, None).await {

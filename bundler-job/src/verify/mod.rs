@@ -127,6 +127,11 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
+    /// Whether the same request may succeed later.
+    const fn is_transient(&self) -> bool {
+        matches!(self, Self::Read(error) if error.kind.is_transient())
+    }
+
     /// What the process exits with.
     pub const fn exit(&self) -> ExitCode {
         match self {

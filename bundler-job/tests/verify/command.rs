@@ -158,6 +158,39 @@ async fn a_connection_that_breaks_is_no_damage() {
 }
 
 #[tokio::test]
+async fn one_damaged_answer_is_no_finding() {
+    let world = World::of_groups(1).await;
+    let bucket = world.destination("once").await;
+    let run = world.program(&bucket).args(["--max-object-size", "50k"]).run().await.unwrap();
+    assert_eq!(run.code, Some(0), "{run}");
+    let proxy = Proxy::start(world.access()).unwrap();
+    let page = || Fault::Respond { status: 200, headers: Vec::new(), body: "<html>sign in</html>".into() };
+    let gone = || Fault::Respond { status: 404, headers: Vec::new(), body: "".into() };
+    for (operation, kind, fault) in [
+        (Operation::GetObject, "archives", Fault::CorruptBody(700)),
+        (Operation::GetObject, "archives", page()),
+        (Operation::GetObject, "objects", Fault::CorruptBody(700)),
+        (Operation::GetObject, "objects", page()),
+        (Operation::HeadObject, "archives", gone()),
+        (Operation::HeadObject, "objects", gone()),
+        (Operation::HeadObject, "groups", gone()),
+    ] {
+        let (case, before) = (format!("{operation:?} {kind} {fault:?}"), AtomicU64::new(0));
+        let folder = format!("{PREFIX}/{kind}/");
+        proxy.clear_log();
+        proxy.rule(move |seen| {
+            let asked = seen.operation == operation && seen.key().starts_with(&folder);
+            let first = asked && before.fetch_add(1, Ordering::SeqCst) == 0;
+            if first { fault.clone() } else { Fault::Forward }
+        });
+        let done = verify(&world, &bucket, &["--full"]).access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{case}: {done}");
+        let asked = proxy.log().iter().filter(|it| it.request.operation == operation).count();
+        assert!(asked >= 2, "{case}: {asked}");
+    }
+}
+
+#[tokio::test]
 async fn a_member_larger_than_memory_is_read_all_the_same() {
     const SIZE: usize = 192 << 20;
     let bytes: Vec<u8> = (0..SIZE).map(|at| u8::try_from(at * 31 % 251).unwrap()).collect();
