@@ -11,7 +11,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_net::answer::{self, ErrorKind, Regions, Service};
+use s3bundler_net::latin1::Latin1ToUtf8;
 use s3bundler_net::outbound::{self, OutboundError};
+use s3bundler_net::payer::RequesterPays;
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -149,6 +151,8 @@ fn brief(text: &str) -> String {
 pub struct Clients {
     /// Of S3.
     pub s3: aws_sdk_s3::Client,
+    /// Of S3, for buckets that the requester pays for.
+    pub paying_s3: aws_sdk_s3::Client,
     /// Of SQS.
     pub sqs: aws_sdk_sqs::Client,
 }
@@ -200,14 +204,19 @@ impl Aws {
                 .force_path_style(self.path_style)
                 .interceptor(note_request)
                 .retry_classifier(retry_foreign)
-                .build();
+                .interceptor(Latin1ToUtf8);
+            let paying_s3 = s3.clone().interceptor(RequesterPays::for_sources()).build();
             let (note_request, retry_foreign) = answer::retry_foreign(Service::Sqs);
             let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
                 .region(region)
                 .interceptor(note_request)
                 .retry_classifier(retry_foreign)
                 .build();
-            Clients { s3: aws_sdk_s3::Client::from_conf(s3), sqs: aws_sdk_sqs::Client::from_conf(sqs) }
+            Clients {
+                s3: aws_sdk_s3::Client::from_conf(s3.build()),
+                paying_s3: aws_sdk_s3::Client::from_conf(paying_s3),
+                sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            }
         });
         made.clone()
     }

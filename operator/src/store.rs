@@ -96,6 +96,11 @@ impl Store {
         Self { client: aws.clients(region).s3, expected_owner }
     }
 
+    /// The same, for buckets that the requester pays for.
+    pub fn paid_by_requester(aws: &Aws, region: &str, expected_owner: Option<String>) -> Self {
+        Self { client: aws.clients(region).paying_s3, expected_owner }
+    }
+
     /// Whether the inventory of this manifest.json is finished, and which one it is.
     pub async fn inventory(&self, manifest: &S3Address) -> Result<InventoryState, StoreError> {
         let stem = manifest.key.strip_suffix("json").unwrap_or(&manifest.key);

@@ -13,10 +13,10 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation,
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use s3bundler_net::answer::{Service, retry_foreign};
+use s3bundler_net::latin1::Latin1ToUtf8;
 use s3bundler_net::outbound::{self, OutboundError};
 
 use super::error::is_distrust;
-use super::latin1::Latin1ToUtf8;
 use super::outage::Outages;
 use super::rate::Rates;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
@@ -297,6 +297,10 @@ impl S3 {
                     // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
                     .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                     .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+                let config = match self.inner.requests.payer(destination) {
+                    Some(payer) => config.interceptor(payer),
+                    None => config,
+                };
                 let timeouts = TimeoutConfig::builder()
                     .connect_timeout(CONNECT_TIMEOUT)
                     .read_timeout(self.inner.first_byte_timeout)

@@ -16,7 +16,6 @@ mod connect;
 mod digest;
 mod error;
 mod file_body;
-mod latin1;
 mod length;
 mod objects;
 mod outage;

@@ -1,5 +1,5 @@
-//! What goes with requests beside what they are about: who has to own the bucket, who pays for reads of sources, how S3 is
-//! to encrypt what is written, and the tags of archives, indexes and copies. An interceptor adds headers for all but the
+//! What goes with requests beside what they are about: who has to own the bucket, who pays for reads of sources
+//! ([`RequesterPays`]), how S3 is to encrypt what is written, and the tags of archives, indexes and copies. An interceptor adds headers for all but the
 //! tags, and removes conditions that a store does not know, so that no call can forget them. Tags belong to some objects only:
 //! the code that writes those asks for them.
 
@@ -13,6 +13,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use s3bundler_net::payer::{RequesterPays, copied_from};
 
 /// Tags of an object, at most ("Categorizing your objects using tags", S3 user guide).
 const MAX_TAGS: usize = 10;
@@ -215,6 +216,12 @@ impl RequestOptions {
         self.destination.as_deref() == Some(bucket)
     }
 
+    /// Adds the payer to the requests of a client, if the requester pays.
+    pub(super) fn payer(&self, to_destination: bool) -> Option<RequesterPays> {
+        let own = self.destination.clone().filter(|_| to_destination);
+        self.requester_pays.then(|| own.map_or_else(RequesterPays::for_sources, RequesterPays::for_destination))
+    }
+
     /// Who has to own a bucket.
     fn owner(&self, destination: bool) -> Option<&AccountId> {
         if destination { self.destination_owner.as_ref() } else { self.source_owner.as_ref() }
@@ -228,10 +235,6 @@ impl RequestOptions {
         }
         if let Some(owner) = copied_from.and_then(|bucket| self.owner(self.writes_to(bucket))) {
             headers.push(("x-amz-source-expected-bucket-owner", owner.to_string()));
-        }
-        // Copies are reads of their source ("Using Requester Pays buckets", S3 user guide).
-        if self.requester_pays && (!destination || copied_from.is_some_and(|bucket| !self.writes_to(bucket))) {
-            headers.push(("x-amz-request-payer", "requester".to_owned()));
         }
         // Parts are encrypted as their upload was created ("UploadPart", S3 API reference).
         if destination && matches!(operation, "PutObject" | "CreateMultipartUpload" | "CopyObject") {
@@ -255,7 +258,7 @@ pub(super) struct RequestHeaders {
 #[dyn_dispatch_hint]
 impl Intercept for RequestHeaders {
     fn name(&self) -> &'static str {
-        "owners, encryption, payer and conditions"
+        "owners, encryption and conditions"
     }
 
     fn modify_before_signing(
@@ -266,8 +269,7 @@ impl Intercept for RequestHeaders {
     ) -> Result<(), BoxError> {
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
         let headers = context.request_mut().headers_mut();
-        let copied_from = headers.get("x-amz-copy-source").and_then(|source| source.split('/').next());
-        let added = self.options.headers(operation, self.destination, copied_from);
+        let added = self.options.headers(operation, self.destination, copied_from(headers));
         if self.options.single_writer {
             headers.remove("if-none-match");
         }
@@ -329,9 +331,6 @@ mod tests {
             source_owner: Some("111111111111".parse().expect("an account")),
             ..RequestOptions::default()
         };
-        let payer =
-            RequestOptions { destination: Some("dst".to_owned()), requester_pays: true, ..RequestOptions::default() };
-        let pays = "x-amz-request-payer: requester";
         let kms = |key: &str| options(Encryption::SseKms(Some(key.parse().expect("a key"))));
         let dsse = options(Encryption::DsseKms(None));
         let (destination, source) =
@@ -356,12 +355,6 @@ mod tests {
             (options(Encryption::SseS3), "PutObject", true, None, vec![destination, by_s3]),
             (options(Encryption::BucketDefault), "PutObject", true, None, vec![destination]),
             (RequestOptions::default(), "CopyObject", true, Some("src"), vec![]),
-            (payer.clone(), "CopyObject", true, Some("src"), vec![pays]),
-            (payer.clone(), "UploadPartCopy", true, Some("src"), vec![pays]),
-            (payer.clone(), "CopyObject", true, Some("dst"), vec![]),
-            (payer.clone(), "HeadObject", false, None, vec![pays]),
-            (payer.clone(), "GetObjectTagging", false, None, vec![pays]),
-            (payer, "GetObject", true, None, vec![]),
         ] {
             let headers = options.headers(operation, to_destination, copied_from);
             let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();

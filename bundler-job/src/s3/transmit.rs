@@ -20,6 +20,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use s3bundler_net::payer::copied_from;
 use tokio::time::Instant;
 
 use super::error::is_distrust;
@@ -70,8 +71,7 @@ impl Intercept for NoteBuckets {
     ) -> Result<(), BoxError> {
         let params = config.load::<EndpointResolverParams>().and_then(EndpointResolverParams::get::<Params>);
         let Some(asked) = params.and_then(Params::bucket).map(str::to_owned) else { return Ok(()) };
-        let source = context.request().headers().get("x-amz-copy-source");
-        let copied_from = source.and_then(|source| source.split('/').next()).map(str::to_owned);
+        let copied_from = copied_from(context.request().headers()).map(str::to_owned);
         context.request_mut().add_extension(Buckets { asked, copied_from });
         Ok(())
     }

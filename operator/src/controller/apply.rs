@@ -26,7 +26,7 @@ use super::{Context, MANAGER, ReconcileError};
 use crate::aws::AwsError;
 use crate::crd::{ArchiveRun, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
-use crate::store::{ClaimState, Store};
+use crate::store::ClaimState;
 
 /// What came of it, as far as the status has to say so.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ async fn one(
     tracing::debug!(?write, "applying");
     match write {
         Write::ClaimName(inventory) => {
-            let store = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
+            let store = run.destination(&context.aws);
             let claim = run.claim(inventory, &context.defaults.cluster);
             let latest = match &run.origin {
                 Origin::Latest { prefix, .. } => Some(prefix),

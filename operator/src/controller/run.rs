@@ -1,4 +1,5 @@
-//! A run as it can be carried out: the strict form of an ArchiveRun, with what the operator's own settings add. Plain data.
+//! A run as it can be carried out: the strict form of an ArchiveRun, with what the operator's own settings add. Plain data, and
+//! the stores that it names.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +10,12 @@ use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
 use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, SelectOptions};
 
+use super::validate::origin_address;
+use crate::aws::Aws;
 use crate::crd::{Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch};
 use crate::policy::PolicyFile;
 use crate::queues::QueuePair;
-use crate::store::OWNER;
+use crate::store::{OWNER, Store};
 
 /// What the operator's own settings add to every run.
 #[derive(Debug, Clone)]
@@ -171,6 +174,20 @@ pub struct Run {
 }
 
 impl Run {
+    /// The destination, with the account that must own it.
+    pub fn destination(&self, aws: &Aws) -> Store {
+        Store::new(aws, &self.destination_region, self.destination_owner.clone())
+    }
+
+    /// The bucket of the inventory or of the existing manifests. If it is the destination's, it has that owner and nobody
+    /// else pays, as for the pods.
+    pub fn source(&self, aws: &Aws) -> Store {
+        let is_destination = origin_address(&self.origin).bucket == self.bucket;
+        let owner = if is_destination { &self.destination_owner } else { &self.source_owner };
+        let store = if self.requester_pays && !is_destination { Store::paid_by_requester } else { Store::new };
+        store(aws, &self.source_region, owner.clone())
+    }
+
     /// The claim of the run's name for an inventory.
     pub fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
         let owner = format!("{OWNER}{}/{} in cluster {cluster}", self.namespace, self.name);

@@ -1,15 +1,16 @@
 //! Headers that are not UTF-8. S3 returns metadata and content headers as they were written, Latin-1 bytes included, and the
 //! SDK fails over them: their values are converted before it parses them.
 
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::Headers;
+use aws_smithy_types::config_bag::ConfigBag;
 
-/// Converts the headers of answers.
-#[derive(Debug)]
-pub(super) struct Latin1ToUtf8;
+/// Converts the headers of answers, for a client of S3.
+#[derive(Debug, Clone, Copy)]
+pub struct Latin1ToUtf8;
 
 #[dyn_dispatch_hint]
 impl Intercept for Latin1ToUtf8 {

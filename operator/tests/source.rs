@@ -1,0 +1,70 @@
+//! How the operator reads inventories and existing manifests, on a real server behind a proxy that plays stricter stores.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+mod common;
+
+use s3bundler_contract::S3Address;
+use s3bundler_operator::store::{InventoryState, Store};
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::{Inventory, Synthetic};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
+use s3bundler_testbed::servers::VersityGw;
+
+use common::aws;
+
+const BUCKET: &str = "inventories";
+const PAYER: &str = "x-amz-request-payer";
+
+/// Reads all that the operator reads of a source, and tells whether everything was there.
+async fn read(store: &Store, manifest: &S3Address) -> bool {
+    let prefix = manifest.key.rsplitn(3, '/').last().unwrap();
+    let inventory = store.inventory(manifest).await;
+    let latest = store.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
+    let given = store.manifests(&S3Address::new(BUCKET, "seed/")).await;
+    matches!(
+        (inventory, latest, given),
+        (Ok(InventoryState::Finished(named)), Ok(Some(latest)), Ok(Some(_))) if named == latest
+    )
+}
+
+/// A server with a finished inventory and an existing manifest, and a proxy before it.
+async fn source() -> (VersityGw, Proxy, S3Address) {
+    let server = VersityGw::start().await.unwrap();
+    let s3 = client::s3(server.access());
+    client::create_bucket(&s3, BUCKET).await.unwrap();
+    let manifest = Inventory::new("logs", BUCKET).publish(&s3, Synthetic::rows(3)).await.unwrap().manifest;
+    client::put_object(&s3, BUCKET, "seed/key.0.index", "rows").await.unwrap();
+    let proxy = Proxy::start(server.access()).unwrap();
+    (server, proxy, manifest.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_requester_pays_for_inventories_and_existing_manifests() {
+    let (_server, proxy, manifest) = source().await;
+    // As a Requester Pays bucket ("Using Requester Pays buckets", S3 user guide).
+    proxy.rule(|seen| match seen.headers.get(PAYER) {
+        Some(payer) if payer == "requester" => Fault::Forward,
+        _ => Fault::FailBefore { status: 403, code: "AccessDenied" },
+    });
+    let aws = aws(proxy.access());
+    assert!(read(&Store::paid_by_requester(&aws, aws.region(), None), &manifest).await);
+    for operation in [Operation::GetObject, Operation::HeadObject, Operation::ListObjectsV2] {
+        assert!(proxy.count(operation) > 0, "{operation:?}");
+    }
+    assert!(!read(&Store::new(&aws, aws.region(), None), &manifest).await, "no header that was not asked for");
+}
+
+/// S3 returns metadata as it was written, Latin-1 included.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_with_latin1_metadata_is_read() {
+    let (_server, proxy, manifest) = source().await;
+    proxy.rule(|seen| match seen.operation {
+        Operation::GetObject | Operation::HeadObject => {
+            Fault::SetHeader { name: "x-amz-meta-name", value: b"JULI\xc1N" }
+        }
+        _ => Fault::Forward,
+    });
+    let aws = aws(proxy.access());
+    assert!(read(&Store::new(&aws, aws.region(), None), &manifest).await);
+}
