@@ -153,6 +153,9 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         _ => QueuePlan::Managed(queue_name(&namespace, &name, &uid)),
     };
     let scaling = &spec.workers.scaling;
+    let requests = spec.source.max_requests_per_second.map(i32::unsigned_abs);
+    // No worker sends less than one request a second.
+    let max_replicas = scaling.max_replicas.unsigned_abs().min(requests.unwrap_or(u32::MAX));
     // What a run began with it keeps, whatever the operator's settings are by now.
     let status = run.status.as_ref();
     let image = status.and_then(|status| status.worker_image.clone());
@@ -187,8 +190,8 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         worker_template: spec.workers.pod_template.clone(),
         mode: scaling.mode,
         keda: scaling.keda.clone(),
-        min_replicas: scaling.min_replicas.unsigned_abs(),
-        max_replicas: scaling.max_replicas.unsigned_abs(),
+        min_replicas: scaling.min_replicas.unsigned_abs().min(max_replicas),
+        max_replicas,
         groups_per_worker: scaling.target_groups_per_worker.unsigned_abs(),
         drain: seconds(spec.workers.drain_seconds.into()),
         recycle_after: spec.workers.recycle_after_groups.map(i32::unsigned_abs),
@@ -196,10 +199,7 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
         first_byte_timeout: spec.source.first_byte_timeout_seconds.map(i32::unsigned_abs),
         outage_budget: spec.outage_budget_seconds.map(i32::unsigned_abs),
         sha256: spec.archive.sha256,
-        requests_per_second: spec.source.max_requests_per_second.map(|all| {
-            let workers = scaling.max_replicas.unsigned_abs().max(1);
-            (all.unsigned_abs() / workers).max(1)
-        }),
+        requests_per_second: requests.map(|all| (all / max_replicas.max(1)).max(1)),
         scratch: spec.workers.scratch.clone(),
         scratch_size: spec.workers.scratch.size()?,
         max_passes: spec.retry.max_object_passes.unsigned_abs(),
@@ -278,6 +278,24 @@ mod tests {
         assert_eq!((run.service_account.as_str(), run.image.as_str()), ("s3bundler-worker", "worker:1"));
         assert_eq!(run.queue, QueuePlan::Managed("s3bundler-team-a-logs-0a1b2c3d4e5f".to_owned()));
         assert_eq!((run.min_replicas, run.max_replicas, run.max_passes), (0, 20, 2));
+    }
+
+    #[test]
+    fn all_workers_together_stay_below_the_requests_a_second() {
+        for (requests, replicas, expected) in [
+            (None, 20, (20, None)),
+            (Some(1000), 20, (20, Some(50))),
+            (Some(39), 20, (20, Some(1))),
+            (Some(5), 20, (5, Some(1))),
+            (Some(1), 20, (1, Some(1))),
+            (Some(5), 1, (1, Some(5))),
+        ] {
+            let scaling = json!({"minReplicas": replicas, "maxReplicas": replicas});
+            let spec = json!({"source": {"maxRequestsPerSecond": requests}, "workers": {"scaling": scaling}});
+            let run = validate(&archive_run(spec), &defaults()).unwrap();
+            assert_eq!((run.max_replicas, run.requests_per_second), expected, "{requests:?} {replicas}");
+            assert!(run.min_replicas <= run.max_replicas, "{requests:?} {replicas}");
+        }
     }
 
     #[test]

@@ -36,12 +36,13 @@ pub struct Source {
     #[schemars(regex(pattern = "^[0-9]{12}$"), length(max = 12))]
     pub expected_bucket_owner: Option<String>,
     /// Maximum number of requests a second to each source bucket (objects, tags and copies), over all workers of the run.
-    /// Each worker gets the number divided by workers.scaling.maxReplicas, and at least 1. Default: no limit.
+    /// Each worker gets the number divided by workers.scaling.maxReplicas; if the number is lower, the run has no more workers
+    /// than the number. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_requests_per_second: Option<i32>,
-    /// Who pays for reads of inventory and source buckets, sent with every request. Requester charges the account of the pods,
-    /// which buckets with Requester Pays demand. Default: not sent.
+    /// Who pays for reads of inventory and source buckets, sent with every request. Requester charges the accounts of the pods
+    /// and of the operator, which buckets with Requester Pays demand. Default: not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_payer: Option<RequestPayer>,
     /// Seconds that workers wait for the first byte of an object before they ask for it on another connection. Default: 10. A
