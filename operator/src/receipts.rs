@@ -29,6 +29,9 @@ pub struct Counted {
 
 /// Names of defects that are kept: enough to see what they are.
 const DEFECTS: usize = 10;
+/// Retry passes, and redos, that are counted. Anyone who may write to the destination can name billions of them in
+/// receipts, and the operator keeps the sums of each.
+pub const MOST_STAGES: u32 = 1000;
 
 impl Counted {
     /// The sums of a pass.
@@ -49,16 +52,25 @@ impl Counted {
 
     /// Whether every group of a pass has a receipt or is replaced by a redo, and every redo has all of its receipts.
     pub fn is_whole(&self, summary: &RunSummary) -> bool {
+        self.is_pass_whole(summary) && self.unfinished_redo().is_none()
+    }
+
+    /// The same of a pass without the redos.
+    pub fn is_pass_whole(&self, summary: &RunSummary) -> bool {
         let mut accounts = self.accounts.clone();
         accounts.insert(summary.clone());
-        let redos = self.redos().map(Stage::Redo);
-        std::iter::once(summary.stage()).chain(redos).all(|stage| accounts.is_whole(stage, &self.stages))
+        accounts.is_whole(summary.stage(), &self.stages)
     }
 
     /// Groups of a pass, of `total`, that have a receipt or are replaced by a redo.
     pub fn committed(&self, run: &RunName, pass: u32, total: u64) -> u64 {
         let replaced = self.accounts.replaced_of(run, Stage::Pass(pass), total);
         self.pass(pass).groups.saturating_add(replaced)
+    }
+
+    /// The first redo of which a group has no receipt, or the summary is not known.
+    pub fn unfinished_redo(&self) -> Option<u32> {
+        self.redos().find(|redo| !self.accounts.is_whole(Stage::Redo(*redo), &self.stages))
     }
 
     /// The redos of which there is a receipt or a summary.
@@ -155,25 +167,44 @@ impl Count {
         &self.sweep
     }
 
+    /// Whether a grouper of the run made a group with this name. A group of an existing manifest may have such a name, too:
+    /// then the summary of the stage decides, and before it is known only a group that continues the whole beginning is
+    /// the run's own. `None` if that is not known yet.
+    fn is_own(&self, group: &GroupName, stage: Stage, number: u64) -> Option<bool> {
+        if !group.may_be_foreign() {
+            return Some(true);
+        }
+        match self.sweep.accounts.get(stage) {
+            Some(summary) => Some(number < summary.groups),
+            None => (self.contiguous && stage == Stage::OWN && number == self.next).then_some(true),
+        }
+    }
+
     fn name(&mut self, name: &str) {
         let receipt = Receipt::parse(name).ok().filter(|receipt| receipt.is_consistent(&self.run));
         let known = receipt.and_then(|receipt| Some((receipt.group.stage_in(&self.run)?, receipt)));
-        let Some(((stage, number), receipt)) = known else {
-            self.sweep.defect(name);
-            self.contiguous = false;
-            return;
-        };
-        if self.previous.as_ref() == Some(&receipt.group) {
-            // Names of one group stand side by side.
-            self.sweep.defect(name);
-            self.contiguous = false;
-            return;
+        let known = known.filter(|((stage, _), _)| is_counted(*stage));
+        let Some(((stage, number), receipt)) = known else { return self.unexpected(name) };
+        match self.is_own(&receipt.group, stage, number) {
+            Some(true) if self.previous.as_ref() != Some(&receipt.group) => self.add(name, stage, number, receipt),
+            // Counted once the summary is there.
+            None => self.contiguous = false,
+            // Not a group of the run, or the second receipt of one: names of one group stand side by side.
+            Some(_) => self.unexpected(name),
         }
+    }
+
+    fn unexpected(&mut self, name: &str) {
+        self.sweep.defect(name);
+        self.contiguous = false;
+    }
+
+    fn add(&mut self, name: &str, stage: Stage, number: u64, receipt: Receipt) {
         let counts = !self.sweep.accounts.is_replaced(&receipt.group);
         if counts {
             self.sweep.stages.entry(stage).or_default().add(number, &receipt.figures);
         }
-        self.contiguous &= receipt.group.number_in(&self.run) == Some(self.next);
+        self.contiguous &= stage == Stage::OWN && number == self.next;
         if self.contiguous {
             if counts {
                 self.settled.stages.entry(stage).or_default().add(number, &receipt.figures);
@@ -183,6 +214,11 @@ impl Count {
         }
         self.previous = Some(receipt.group);
     }
+}
+
+fn is_counted(stage: Stage) -> bool {
+    let (Stage::Pass(number) | Stage::Redo(number)) = stage;
+    number <= MOST_STAGES
 }
 
 #[cfg(test)]
@@ -220,6 +256,33 @@ mod tests {
         count.page(shown.iter().map(String::as_str));
         assert_eq!((count.next, count.counted().pass(0).groups, count.counted().pass(1).groups), (1_000_003, 5, 1));
         assert_eq!(count.begin(), Some("r.a1000002~a2~c1~f1~b20~bc5~bf3~NoSuchKey1"));
+    }
+
+    /// `r.index` and `r.retry1.index`, archived under the name of the run `r`.
+    #[test]
+    fn groups_of_existing_manifests_are_not_groups_of_the_run_beyond_a_million() {
+        let own = RunSummary { groups: 2, objects: 8, rows: 8, ..RunSummary::empty(run()) };
+        let mut shown = names([0, 1, 1_234_567]);
+        shown.extend(["r.redo1.a1234567~redo~a9~c0~f0~b9", "r.retry1.a1234567~a9~c0~f0~b9"].map(str::to_owned));
+        for (accounts, defects) in [(Accounts::default(), 0), (Accounts::of([own.clone()]), 1)] {
+            let mut count = Count::by(run(), accounts);
+            count.begin();
+            count.page(shown.iter().map(String::as_str));
+            let counted = count.counted();
+            assert_eq!((counted.groups(), counted.pass(0).beyond, counted.redos().count()), (2, 2, 0));
+            assert!(counted.is_whole(&own) && counted.outcome().rows() == own.rows, "{counted:?}");
+            assert_eq!(counted.defects.len(), defects, "{:?}", counted.defects);
+        }
+        // Own groups of that number count as soon as the summary is known.
+        let mut count = Count::new(run());
+        count.next = 1_000_000;
+        let gap = names([1_000_001]);
+        for (accounts, groups) in [(None, 0), (Some(RunSummary { groups: 1_000_002, ..RunSummary::empty(run()) }), 1)] {
+            count.know(Accounts::of(accounts));
+            count.begin();
+            count.page(gap.iter().map(String::as_str));
+            assert_eq!((count.counted().groups(), count.counted().defects.len()), (groups, 0));
+        }
     }
 
     #[test]
@@ -323,6 +386,17 @@ mod tests {
         // The field and the name have to agree.
         let strange = ["r.redo1.000000~a4~c0~f0~b40", "r.000000~redo~a4~c0~f0~b40"].map(str::to_owned);
         assert_eq!(count(&strange).defects, strange);
+    }
+
+    #[test]
+    fn receipts_of_more_stages_than_a_run_can_have_are_defects_and_take_no_memory() {
+        let hostile =
+            |stage: Stage, field: &str| format!("{}{field}~a1~c0~f0~b1", GroupName::of_stage(&run(), stage, 0));
+        let stages = (1..=5_000).chain([u32::MAX]);
+        let shown = stages.flat_map(|n| [hostile(Stage::Redo(n), "~redo"), hostile(Stage::Pass(n), "")]);
+        let counted = count(&shown.collect::<Vec<_>>());
+        assert_eq!((counted.stages.len(), counted.defects.len()), (2_000, DEFECTS));
+        assert_eq!(counted.redos().max(), Some(MOST_STAGES));
     }
 
     #[test]

@@ -24,11 +24,9 @@ use super::{Context, ReconcileError, apply, problem};
 use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
-use crate::receipts::Counted;
+use crate::receipts::MOST_STAGES;
 use crate::store::{InventoryState, Store, StoreError, age};
 
-/// Redos whose summaries are read: receipts are anybody's, and a name could tell of billions.
-const MOST_REDOS: usize = 100;
 /// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
 const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
 
@@ -141,7 +139,7 @@ pub async fn namespace_labels(context: &Context, name: &str) -> Result<BTreeMap<
 }
 
 async fn inventory(context: &Context, run: &Run) -> InventoryLook {
-    let store = Store::new(&context.aws, &run.source_region, run.source_owner.clone());
+    let store = run.source(&context.aws);
     let look = match &run.origin {
         Origin::Inventory(manifest) => store.inventory(manifest).await.map(InventoryLook::State),
         Origin::Manifests(prefix) => store.manifests(prefix).await.map(|found| match found {
@@ -161,7 +159,7 @@ async fn latest(
     prefix: &S3Address,
     max_age: Option<Duration>,
 ) -> Result<InventoryLook, StoreError> {
-    let destination = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
+    let destination = run.destination(&context.aws);
     match destination.claimed(&run.bucket, &run.layout, &run.name, prefix).await {
         Ok(Some(claimed)) => return Ok(InventoryLook::State(InventoryState::Finished(claimed))),
         Ok(None) => {}
@@ -185,7 +183,7 @@ async fn progress(
     track: &mut Track,
     seen: &mut Observed,
 ) {
-    let store = Store::new(&context.aws, &run.destination_region, run.destination_owner.clone());
+    let store = run.destination(&context.aws);
     let now = Instant::now();
     if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
         let queues = Queues::of(&context.aws, &queue.url, &run.region);
@@ -217,54 +215,93 @@ async fn progress(
         track.summary_error = summaries(&store, run, pass, track, now).await.err();
         track.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
     }
+    // A redo that is found has its groups count in place of others.
+    while count(context, &store, run, is_mismatched, track, now).await && redos(context, &store, run, pass, track).await
+    {
+    }
     seen.summary = track.summaries.get(&Stage::OWN).cloned();
     seen.pass_summary = track.summaries.get(&Stage::Pass(pass)).cloned();
+    seen.store_error = track.count_error.clone().or_else(|| track.summary_error.clone());
+    seen.counted.clone_from(&track.counted);
+}
+
+/// Counts the receipts if they were not counted just now by the summaries that are known. Tells whether it did.
+async fn count(
+    context: &Context,
+    store: &Store,
+    run: &Run,
+    is_mismatched: bool,
+    track: &mut Track,
+    now: Instant,
+) -> bool {
     let accounts = Accounts::of(track.summaries.values().cloned());
     if track.count.accounts() != &accounts {
         // By other summaries the same receipts may add up to something else.
         (track.counted, track.counted_at) = (None, None);
     }
-    if is_due(track.counted_at, PERIOD, now) {
-        track.counted_at = Some(now);
-        track.count.know(accounts);
-        if is_mismatched {
-            // A user may have deleted a wrong receipt.
-            track.count.begin_anew();
-        }
-        track.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await.err();
-        if let Some(error) = &track.count_error {
-            // What was counted half is not shown.
-            context.metrics.failed(ReconcileError::class_of_store(error));
-        } else {
-            track.counted = Some(track.count.counted().clone());
-        }
+    if !is_due(track.counted_at, PERIOD, now) {
+        return false;
     }
-    seen.store_error = track.count_error.clone().or_else(|| track.summary_error.clone());
-    seen.counted.clone_from(&track.counted);
+    track.counted_at = Some(now);
+    track.count.know(accounts);
+    if track.recounts.are_due(is_mismatched, track.count.counted().groups(), now) {
+        track.count.begin_anew();
+    }
+    track.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await.err();
+    if let Some(error) = &track.count_error {
+        // What was counted half is not shown.
+        context.metrics.failed(ReconcileError::class_of_store(error));
+        return false;
+    }
+    track.counted = Some(track.count.counted().clone());
+    true
 }
 
-/// The stages whose summaries are needed: those of the passes so far, and of the redos of which there is a receipt.
-fn wanted_summaries(pass: u32, track: &Track) -> Vec<Stage> {
-    let redos = track.counted.iter().flat_map(Counted::redos).max().unwrap_or(0);
-    (0..=pass).map(Stage::Pass).chain((1..=redos).take(MOST_REDOS).map(Stage::Redo)).collect()
-}
-
-/// Looks for the summaries that are not known yet.
+/// Looks for the summaries of the passes so far that are not known yet.
 async fn summaries(store: &Store, run: &Run, pass: u32, track: &mut Track, now: Instant) -> Result<(), StoreError> {
     let mut looked = Ok(());
-    for wanted in wanted_summaries(pass, track) {
-        if track.summaries.contains_key(&wanted) {
+    for stage in (0..=pass).map(Stage::Pass) {
+        if track.summaries.contains_key(&stage) {
             continue;
         }
         track.summaries_at = Some(now);
-        match store.summary(&run.bucket, run.layout.stage_summary(&run.name, wanted)).await {
-            Ok(Some(summary)) => drop(track.summaries.insert(wanted, summary)),
-            Ok(None) => {}
-            // One may be told without the other.
-            Err(error) => looked = Err(error),
-        }
+        // One may be told without the other.
+        looked = summary(store, run, stage, track).await.map(|_| ()).and(looked);
     }
     looked
+}
+
+/// Looks for the summaries of redos that are not known yet. Tells whether it found one. A user may plan a redo at any time,
+/// so before the run ends it is asked whether there is one. They are numbered from 1, one after the other.
+async fn redos(context: &Context, store: &Store, run: &Run, pass: u32, track: &mut Track) -> bool {
+    let Some(counted) = &track.counted else { return false };
+    let known = (1..=MOST_STAGES).take_while(|redo| track.summaries.contains_key(&Stage::Redo(*redo))).count();
+    let first = u32::try_from(known).unwrap_or(u32::MAX).saturating_add(1);
+    let pass_summary = track.summaries.get(&Stage::Pass(pass));
+    if counted.redos().all(|redo| redo < first) && !pass_summary.is_some_and(|summary| counted.is_whole(summary)) {
+        return false;
+    }
+    for redo in first..=MOST_STAGES {
+        match summary(store, run, Stage::Redo(redo), track).await {
+            Ok(true) => {}
+            Ok(false) => return redo > first,
+            Err(error) => {
+                context.metrics.failed(ReconcileError::class_of_store(&error));
+                // Whether the run is whole depends on it.
+                (track.count_error, track.counted) = (Some(error), None);
+                return false;
+            }
+        }
+    }
+    false
+}
+
+/// Reads the summary of a stage. Tells whether it is there.
+async fn summary(store: &Store, run: &Run, stage: Stage, track: &mut Track) -> Result<bool, StoreError> {
+    let found = store.summary(&run.bucket, run.layout.stage_summary(&run.name, stage)).await?;
+    let is_there = found.is_some();
+    track.summaries.extend(found.map(|summary| (stage, summary)));
+    Ok(is_there)
 }
 
 fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {

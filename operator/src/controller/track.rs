@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::{RunSummary, Stage};
 
+use super::decide::PERIOD;
 use super::observed::InventoryLook;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
@@ -17,6 +18,10 @@ use crate::store::StoreError;
 
 /// Between two applies of workers that are as they should be.
 const APPLY_PERIOD: Duration = Duration::from_mins(10);
+/// Receipts of one LIST ("ListObjectsV2", S3 API reference).
+const PAGE: u64 = 1000;
+/// Longest time between two recounts. A user who repairs a receipt waits for so long at most.
+const LONGEST_RECOUNT_PERIOD: Duration = Duration::from_mins(15);
 
 /// A run as it was seen last.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub struct Track {
     pub rested: bool,
     /// The pass whose lost groups were sent again last.
     pub sent_again: Option<u32>,
+    /// When receipts are counted from the first one again.
+    pub recounts: Recounts,
     /// What the last count of receipts failed with.
     pub count_error: Option<StoreError>,
     /// When a summary was looked for last.
@@ -81,6 +88,7 @@ impl Track {
             empty_since: None,
             rested: false,
             sent_again: None,
+            recounts: Recounts::default(),
             count_error: None,
             summaries_at: None,
             summary_error: None,
@@ -111,6 +119,7 @@ impl Track {
     /// Takes in that the run is at rest: depth and receipts are looked at anew once it goes on.
     pub fn rests(&mut self) {
         (self.depths, self.counted_at) = (None, None);
+        self.recounts = Recounts::default();
         self.groups_may_come();
         self.rested = true;
     }
@@ -119,6 +128,29 @@ impl Track {
     pub fn empty_for(&self, now: Instant) -> Duration {
         self.empty_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
+}
+
+/// When the receipts of a run are counted from the first one again. A count continues after the whole beginning of the run,
+/// so it does not see that a user deleted or replaced a receipt there. Only the receipts of a run whose figures do not add
+/// up are counted again, because only there a user repairs them.
+#[derive(Debug, Default)]
+pub struct Recounts {
+    last: Option<Instant>,
+}
+
+impl Recounts {
+    /// Whether to count `groups` receipts again now, of a run whose figures do not add up, or do.
+    pub fn are_due(&mut self, is_mismatched: bool, groups: u64, now: Instant) -> bool {
+        let due = is_mismatched && is_due(self.last, recount_period(groups), now);
+        self.last = if due { Some(now) } else { self.last.filter(|_| is_mismatched) };
+        due
+    }
+}
+
+/// Time between two recounts: one LIST in every poll on average, and never longer than a user can wait.
+fn recount_period(groups: u64) -> Duration {
+    let lists = u32::try_from(groups.div_ceil(PAGE)).unwrap_or(u32::MAX);
+    PERIOD.saturating_mul(lists.max(1)).min(LONGEST_RECOUNT_PERIOD)
 }
 
 /// Whether what was seen at `then` is to be looked at again after a time.
@@ -180,6 +212,41 @@ mod tests {
         track.rests();
         track.groups_may_come();
         assert!(!track.rested, "a grouper sends them");
+    }
+
+    #[test]
+    fn receipts_that_do_not_add_up_are_counted_again_the_more_seldom_the_more_there_are() {
+        let (at, minute) = (Instant::now(), Duration::from_mins(1));
+        for (groups, period) in [
+            (0, PERIOD),
+            (1_000, PERIOD),
+            (1_001, 2 * PERIOD),
+            (15_000, 15 * PERIOD),
+            (60_000, 15 * minute),
+            (60_001, 15 * minute),
+            (u64::MAX, 15 * minute),
+        ] {
+            assert_eq!(recount_period(groups), period, "{groups}");
+            let mut recounts = Recounts::default();
+            assert!(!recounts.are_due(false, groups, at), "they add up");
+            assert!(recounts.are_due(true, groups, at), "{groups}: what was counted is old");
+            // At every poll, for an hour.
+            let polls = (1..=240).map(|poll| at + poll * PERIOD);
+            let times = polls.filter(|now| recounts.are_due(true, groups, *now)).count();
+            assert_eq!(times as u128, 60 * minute.as_nanos() / period.as_nanos(), "{groups}");
+        }
+    }
+
+    #[test]
+    fn the_next_mismatch_and_a_resumed_run_are_counted_again_at_once() {
+        let (at, many) = (Instant::now(), 150_000);
+        let mut track = Track::new("r".parse().expect("a name"));
+        assert!(track.recounts.are_due(true, many, at));
+        assert!(!track.recounts.are_due(true, many, at + PERIOD));
+        assert!(!track.recounts.are_due(false, many, at + 2 * PERIOD), "they add up, or a group is missing");
+        assert!(track.recounts.are_due(true, many, at + 3 * PERIOD));
+        track.rests();
+        assert!(track.recounts.are_due(true, many, at + 4 * PERIOD));
     }
 
     #[test]

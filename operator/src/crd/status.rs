@@ -1,4 +1,5 @@
-//! What the operator says about a run. Counts come from receipts in S3, never from the queue's depth, and never fall.
+//! What the operator says about a run. Counts come from receipts in S3, never from the queue's depth, and do not fall
+//! while receipts are missing.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;

@@ -369,6 +369,9 @@ fn a_run_whose_receipts_do_not_add_up_is_stalled_and_never_complete() {
     );
     assert!(decision.look_again.is_some());
     assert_eq!(decision.writes, [Write::Scale(0)], "its queue and its name stay");
+    let depths = Depths { groups: Err(AwsError { kind: AwsErrorKind::Transient, ..denied() }), dead_lettered: Ok(0) };
+    let decision = decide(&run(json!({})), &claimed(), &Observed { depths: Some(depths), ..seen(&all) }, now());
+    assert!(!decision.writes.contains(&Write::Scale(0)), "there may be groups of a redo: {:?}", decision.writes);
     // The rows that the selection left out are in no group.
     let mut left_out = seen(&all);
     let summary = left_out.summary.as_mut().unwrap();
@@ -377,6 +380,20 @@ fn a_run_whose_receipts_do_not_add_up_is_stalled_and_never_complete() {
     assert_eq!(decide(&run(json!({})), &claimed(), &left_out, now()).phase, Phase::Complete);
     let right = ["logs.000000~a10~c0~f0~b1", "logs.000001~a8~c1~f1~b1~NoSuchKey1"];
     assert_eq!(decide(&run(json!({})), &claimed(), &seen(&right), now()).phase, Phase::CompleteWithFailures);
+}
+
+#[test]
+fn a_run_whose_own_summary_cannot_be_read_does_not_end() {
+    let name: RunName = "logs".parse().unwrap();
+    let pass = RunSummary { groups: 1, objects: 1, rows: 1, ..RunSummary::of_pass(name, 1) };
+    let all = ["logs.000000~a9~c0~f1~b1~Retry1", "logs.retry1.000000~a1~c0~f0~b1"];
+    let seen =
+        |summary| Observed { counted: Some(counted(&all)), summary, pass_summary: Some(pass.clone()), ..working(1) };
+    let prior = ArchiveRunStatus { retry_pass: Some(1), ..claimed() };
+    let decision = decide(&run(json!({})), &prior, &seen(None), now());
+    assert_eq!((decision.phase, decision.workers), (Phase::Retrying, 2));
+    assert!(decision.message.contains("p/runs/logs.done.json"), "{}", decision.message);
+    assert_eq!(decide(&run(json!({})), &prior, &seen(working(1).summary), now()).phase, Phase::Complete);
 }
 
 #[test]

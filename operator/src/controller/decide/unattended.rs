@@ -27,14 +27,22 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// reference).
 pub(super) const EMPTY: Duration = Duration::from_mins(1);
 
-/// Decides about the `missing` groups of a pass; their number is not known while groups are made. Gives the end of a run that
-/// waited for a person in vain.
+/// What a run waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missing {
+    /// Groups without receipt; `None` while groups are made.
+    pub(super) groups: Option<u64>,
+    /// The redo that they are of, if all groups of the pass have receipts.
+    pub(super) redo: Option<u32>,
+}
+
+/// Decides about the missing groups. Gives the end of a run that waited for a person in vain.
 pub(super) fn look(
     run: &Run,
     prior: &ArchiveRunStatus,
     seen: &Observed,
     decision: &mut Decision,
-    missing: Option<u64>,
+    missing: Missing,
     now: Timestamp,
 ) -> Option<Decision> {
     match seen.depths.as_ref().map(|depths| &depths.dead_lettered) {
@@ -53,7 +61,7 @@ fn nobody_works(
     prior: &ArchiveRunStatus,
     seen: &Observed,
     decision: &mut Decision,
-    (missing, dead): (Option<u64>, u64),
+    (Missing { groups: missing, redo }, dead): (Missing, u64),
     now: Timestamp,
 ) -> Option<Decision> {
     let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
@@ -78,13 +86,28 @@ fn nobody_works(
     let lost = if dead > missing && !seen.sent_again { missing } else { missing.saturating_sub(dead) };
     // After a rest nobody has taken a group that may come back.
     let patience = if seen.rested { EMPTY } else { LOST };
-    if lost > 0 && seen.empty_for >= patience && seen.grouper == GrouperState::Succeeded {
+    if let Some(redo) = redo {
+        if lost > 0 && seen.empty_for >= EMPTY {
+            decision.degraded = Some(lost_of_redo(run, redo));
+        }
+    } else if lost > 0 && seen.empty_for >= patience && seen.grouper == GrouperState::Succeeded {
         // Their messages are gone: retention, or a grouper that died between PUT and send.
         let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
         decision.degraded = Some(Told::new("MessagesLost", message));
         decision.writes.push(Write::SendAgain(decision.pass));
     }
     None
+}
+
+/// Groups of a redo are sent by the command that plans it, never by a grouper of the run.
+fn lost_of_redo(run: &Run, redo: u32) -> Told {
+    let message = format!(
+        "redo {redo} has receipts or a summary, but not all of its groups have a receipt, and the queue is empty: repeat \
+         `s3bundler group --redo {redo}` with the same groups and --queue, or delete receipts {}.redo{redo}.… that no redo \
+         wrote",
+        run.name
+    );
+    Told::new("MessagesLost", message)
 }
 
 fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {

@@ -145,3 +145,24 @@ fn a_queue_that_somebody_deleted_is_made_again_unless_it_was_brought() {
         assert_eq!((makes, reasons), (is_made, [stalled, degraded]), "{spec} {kind:?}");
     }
 }
+
+#[test]
+fn groups_of_a_redo_that_nobody_works_on_are_told_and_not_sent_again_by_the_grouper() {
+    let all = ["logs.000000~a10~c0~f0~b1", "logs.000001~a10~c0~f0~b1", "logs.redo1.000001~redo~a1~c0~f0~b1"];
+    let seen = |empty_for| Observed {
+        depths: Some(Depths { groups: Ok(Depth { visible: 0, in_flight: 0 }), dead_lettered: Ok(0) }),
+        counted: Some(counted(&all)),
+        empty_for,
+        ..working(2)
+    };
+    let run = run(json!({}));
+    let told = |empty_for| {
+        let decision = decide(&run, &claimed(), &seen(empty_for), now());
+        assert!(!decision.writes.contains(&Write::SendAgain(0)), "{:?}", decision.writes);
+        assert_eq!((decision.phase, decision.stalled), (Phase::Bundling, None));
+        decision.degraded.map(|told| (told.reason, told.message))
+    };
+    assert_eq!(told(Duration::ZERO), None, "its groups are being sent");
+    let (reason, message) = told(Duration::from_hours(1)).unwrap();
+    assert!(reason == "MessagesLost" && message.contains("s3bundler group --redo 1"), "{message}");
+}

@@ -6,9 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::accounts::Mismatch;
 use s3bundler_contract::{ExitCode, Figures, RunSummary};
 
-use super::unattended::{self, EMPTY};
+use super::unattended::{self, EMPTY, Missing};
 use super::{ACCOUNTING_MISMATCH, Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
-use crate::autoscale::plan::{Inputs, most, replicas};
+use crate::autoscale::plan::{Depth, Inputs, most, replicas};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::Run;
@@ -23,7 +23,9 @@ const GROUPER_DENIED: &str = "the grouper was denied";
 
 /// Whether every group of every pass has its receipt, and no pass is left to be made.
 pub(super) fn is_done(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> bool {
-    let (Some(counted), Some(summary)) = (&seen.counted, &seen.pass_summary) else { return false };
+    let (Some(counted), Some(summary), Some(_)) = (&seen.counted, &seen.pass_summary, &seen.summary) else {
+        return false;
+    };
     counted.is_whole(summary) && (retryable(run, counted) == 0 || pass_of(prior) >= run.max_passes)
 }
 
@@ -36,10 +38,16 @@ fn retryable(run: &Run, counted: &Counted) -> u64 {
 pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
     let pass = pass_of(prior);
     let mut decision = Decision { pass, ..Decision::new(Phase::Grouping, "") };
-    let Some(counted) = &seen.counted else {
+    // Of a retry pass the rows are among those of the inventory.
+    let own_is_missing = pass > 0 && seen.summary.is_none();
+    let Some(counted) = seen.counted.as_ref().filter(|_| !own_is_missing) else {
         // What is not counted is not missing: nothing that hangs on receipts is decided.
         decision.workers = seen.workers.map_or(0, |workers| workers.replicas);
-        "its receipts are not counted yet".clone_into(&mut decision.message);
+        decision.message = if own_is_missing {
+            format!("{} is not there or cannot be read", run.layout.summary(&run.name))
+        } else {
+            "its receipts are not counted yet".to_owned()
+        };
         decision.phase = match (pass, &seen.summary) {
             (0, None) => Phase::Grouping,
             (0, Some(_)) => Phase::Bundling,
@@ -95,7 +103,10 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
     let total = seen.pass_summary.as_ref().map(|summary| summary.groups);
     // It is not whole: where as many groups as there are have receipts, one of those is of a group that is not.
     let missing = total.map(|total| total.saturating_sub(counted.committed(&run.name, pass, total)).max(1));
-    if let Some(failed) = unattended::look(run, prior, seen, &mut decision, missing, now) {
+    // If only a redo keeps the run from its end, its groups are what is missing.
+    let redo = seen.pass_summary.as_ref().filter(|summary| counted.is_pass_whole(summary));
+    let redo = redo.and_then(|_| counted.unfinished_redo());
+    if let Some(failed) = unattended::look(run, prior, seen, &mut decision, Missing { groups: missing, redo }, now) {
         return failed;
     }
     workers(run, &mut decision, seen, missing, cap);
@@ -249,11 +260,11 @@ fn mismatched(run: &Run, mut decision: Decision, seen: &Observed, mismatch: &Mis
     decision.message = mismatch.to_string();
     decision.stalled = Some(Told::new(ACCOUNTING_MISMATCH, decision.message.clone()));
     let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok());
-    if depth.is_some_and(|depth| !depth.is_empty()) {
-        // A user had groups archived again.
-        workers(run, &mut decision, seen, None, cap);
-    } else {
+    if depth.is_some_and(Depth::is_empty) {
         decision.writes = rest(run);
+    } else {
+        // A user may have had groups archived again.
+        workers(run, &mut decision, seen, None, cap);
     }
     problems(&mut decision, seen);
     decision
