@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
-.PHONY: help tools checkout demo demo-local up down test lint generate fuzz bench
+.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test generate fuzz bench
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,15 +44,29 @@ down: checkout ## Ends what up started
 	@$(BUILD)
 	@$(DEBUG)/s3bundler-testbed down
 
-test: tools lint ## Every test, against real servers
-	cargo build --workspace --all-targets
-	$(CARGO_TARGET_DIR)/debug/s3bundler-testbed install
-	cargo test --workspace
-	fuzz/run 10
+check: lint ## Formatting, warnings and unit tests: needs no server
+	@.ci/timed "unit tests" cargo test --workspace --lib --bins
 
-lint: checkout ## Formatting and warnings
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+lint: tools checkout
+	@.ci/timed "formatting" cargo fmt --all --check
+	@.ci/timed "warnings" cargo clippy --workspace --all-targets -- -D warnings
+	@.ci/timed "warnings of the cluster tests" cargo clippy --workspace $(CLUSTER_TESTS) -- -D warnings
+
+# Boot a Kubernetes each. They are no default tests (`test = false`), so that `cargo test --workspace` leaves them out.
+CLUSTER_TESTS := --test cluster --test kube
+
+servers: tools checkout
+	@.ci/timed "build" cargo build --workspace --all-targets
+	@.ci/timed "servers" $(DEBUG)/s3bundler-testbed install
+
+test-servers: servers ## Unit and integration tests, against real S3 and SQS servers and a Kubernetes API server
+	@.ci/timed "unit and server tests" cargo test --workspace
+
+test-cluster: servers ## The operator in a real cluster, one test for each scenario, as root on Linux
+	@.ci/timed "cluster tests" cargo test --workspace $(CLUSTER_TESTS)
+
+test: lint test-servers test-cluster ## Every test: all of the above, and ten seconds of each fuzz target
+	@.ci/timed "fuzz targets" fuzz/run 10
 
 generate: checkout ## The files that are made from the code
 	S3BUNDLER_GENERATE=1 cargo test --workspace --test generated

@@ -1,7 +1,7 @@
 //! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and containerd, with S3 and SQS
-//! beside them. One cluster at a time fits on a machine, so this is one test of many scenarios, each in a namespace of its
-//! own: the first has the cluster for itself, because it tells how long things take, and so have the last, because they end
-//! or change the operator; the others run side by side, a few at a time. `SCENARIO=word,other` runs those with one of the words in their names.
+//! beside them. One cluster at a time fits on a machine, so all scenarios share one, each as a test of its own name in
+//! namespaces of its own. The first has the cluster for itself, because it reports how long things take, and so have the
+//! last, because they end or change the operator. The others run side by side, a few at a time.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -27,29 +27,39 @@ mod upgrade;
 
 use std::collections::HashMap;
 use std::panic;
-use std::sync::{Arc, Mutex};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use libtest_mimic::{Arguments, Failed, Trial};
 use scene::Scene;
 use tokio::task;
 
 /// Scenarios that are played at a time: with more, S3 and SQS, which answer some 100 requests a second, are what is tested.
 const AT_ONCE: usize = 8;
 
-type Scenario = fn(Arc<Scene>) -> BoxFuture<'static, ()>;
+struct Scenario {
+    name: &'static str,
+    play: fn(Arc<Scene>) -> BoxFuture<'static, ()>,
+}
 
-/// What is proved, in the words of the functions' names.
+/// A scenario that was not filtered out, and where its result goes.
+type Wanted = (Scenario, mpsc::Sender<Result<(), Failed>>);
+
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),+ $(,)?) => {
-        [$((stringify!($name), (|scene| async move { $module::$name(&scene).await }.boxed()) as Scenario)),+]
+        vec![$(Scenario {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            play: |scene| async move { $module::$name(&scene).await }.boxed(),
+        }),+]
     };
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_operator_in_a_cluster() {
-    let scene = Arc::new(Scene::start().await);
+/// Scenarios that may run side by side, stage after stage.
+fn stages() -> Vec<Vec<Scenario>> {
     let first = scenarios![lifecycle::a_run_goes_all_the_way];
     // Those that take long first.
     let others = scenarios![
@@ -99,46 +109,68 @@ async fn the_operator_in_a_cluster() {
         upgrade::an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds,
         upgrade::a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go,
     ];
-    let words = LastWords::listen();
-    let mut failed = Vec::new();
-    let alone = last.iter().map(std::slice::from_ref);
-    let stages: Vec<_> = [&first[..], &others].into_iter().chain(alone).collect();
-    let known = stages.iter().flat_map(|scenarios| scenarios.iter());
-    assert!(known.filter(|(name, _)| is_wanted(name)).count() > 0, "no scenario has one of these words in its name");
-    for scenarios in stages {
-        failed.extend(play(&scene, scenarios, &words).await);
+    let alone = last.into_iter().map(|scenario| vec![scenario]);
+    [first, others].into_iter().chain(alone).collect()
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    let stages: Vec<Vec<Wanted>> = stages()
+        .into_iter()
+        .map(|scenarios| scenarios.into_iter().filter_map(|it| trial(it, &arguments, &mut trials)).collect())
+        .collect();
+    // The harness only waits: when a scenario is played is decided here.
+    arguments.test_threads = Some(trials.len());
+    let is_playing = !arguments.list && stages.iter().any(|wanted| !wanted.is_empty());
+    let playing = is_playing.then(|| thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(play(stages))));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if playing.is_some_and(|playing| playing.join().is_err()) {
+        eprintln!("the cluster was not started, or not stopped");
+        return ExitCode::FAILURE;
     }
-    if !failed.is_empty() {
-        println!("{}", scene.story().await);
+    conclusion.exit_code()
+}
+
+/// Adds the test of a scenario; returns the scenario unless the arguments filter it out.
+fn trial(scenario: Scenario, arguments: &Arguments, trials: &mut Vec<Trial>) -> Option<Wanted> {
+    let (report, reported) = mpsc::channel();
+    let missing = |_| Err(Failed::from("it was not played: the cluster failed before it"));
+    trials.push(Trial::test(scenario.name, move || reported.recv().unwrap_or_else(missing)));
+    let matches = |filter: &String| {
+        if arguments.exact { scenario.name == filter } else { scenario.name.contains(filter.as_str()) }
+    };
+    let is_wanted = arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches);
+    is_wanted.then_some((scenario, report))
+}
+
+/// Boots the cluster, plays all scenarios, and stops the cluster.
+async fn play(stages: Vec<Vec<Wanted>>) {
+    let words = LastWords::listen();
+    let scene = Arc::new(Scene::start().await);
+    for stage in stages {
+        let playing = stage.into_iter().map(|(scenario, report)| {
+            let (scene, words) = (Arc::clone(&scene), words.clone());
+            async move {
+                let result = play_one(&scene, &scenario, &words).await;
+                // The harness ends early if it is interrupted.
+                let _ = report.send(result);
+            }
+        });
+        stream::iter(playing).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
     Arc::into_inner(scene).unwrap().cluster.stop().await.unwrap();
-    // Last, where whoever keeps only the end of a log sees it.
-    assert!(failed.is_empty(), "{} scenarios failed\n{}", failed.len(), failed.join("\n"));
 }
 
-fn is_wanted(name: &str) -> bool {
-    let only = std::env::var("SCENARIO").unwrap_or_default();
-    only.split(',').any(|word| name.contains(word))
-}
-
-/// Plays scenarios, some of them side by side; gives the names of those that failed, and why.
-async fn play(scene: &Arc<Scene>, scenarios: &[(&'static str, Scenario)], words: &LastWords) -> Vec<String> {
-    let wanted = scenarios.iter().filter(|(name, _)| is_wanted(name));
-    let playing = wanted.map(|(name, scenario)| async move {
-        let begun = Instant::now();
-        let ended = tokio::spawn(scenario(Arc::clone(scene))).await;
-        let took = begun.elapsed().as_secs_f64();
-        let Err(error) = ended else {
-            println!("scenario {name}: ok ({took:.1} s)");
-            return None;
-        };
-        let why = words.of(error.id()).unwrap_or_else(|| error.to_string());
-        println!("scenario {name}: FAILED ({took:.1} s): {why}");
-        // Where, and the first line of what.
-        let why: Vec<_> = why.lines().take(2).collect();
-        Some(format!("{name}: {}", why.join(" ")))
-    });
-    stream::iter(playing).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+async fn play_one(scene: &Arc<Scene>, scenario: &Scenario, words: &LastWords) -> Result<(), Failed> {
+    let begun = Instant::now();
+    let teams = Arc::default();
+    let ended = tokio::spawn(scene::recording(&teams, (scenario.play)(Arc::clone(scene)))).await;
+    println!("{}: {:.1} s", scenario.name, begun.elapsed().as_secs_f64());
+    let Err(error) = ended else { return Ok(()) };
+    let why = words.of(error.id()).unwrap_or_else(|| error.to_string());
+    let names = teams.lock().unwrap().clone();
+    Err(Failed::from(format!("{why}\n\n{}", scene.story(&names).await)))
 }
 
 /// What panics said, with the place, by the tasks that they ended.

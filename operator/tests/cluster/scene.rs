@@ -29,6 +29,16 @@ pub const NVME: &str = "nvme";
 
 type Rule = Arc<dyn Fn(&Seen) -> Fault + Send + Sync>;
 
+tokio::task_local! {
+    /// Namespaces of the scenario that is played.
+    static TEAMS: Arc<Mutex<Vec<String>>>;
+}
+
+/// The scenario, recording its namespaces.
+pub fn recording<F: Future>(teams: &Arc<Mutex<Vec<String>>>, scenario: F) -> impl Future<Output = F::Output> + use<F> {
+    TEAMS.scope(Arc::clone(teams), scenario)
+}
+
 pub struct Scene {
     pub cluster: Cluster,
     pub client: kube::Client,
@@ -181,6 +191,8 @@ impl Scene {
             secret(name, self.cluster.access()),
             account,
         ]});
+        // A future that no scenario runs has no list.
+        let _ = TEAMS.try_with(|teams| teams.lock().unwrap().push(name.to_owned()));
         self.apply(&documents).await;
         for kind in ["source", "inventory", "archive"] {
             client::create_bucket(&self.s3, &format!("{name}-{kind}")).await.unwrap();
@@ -213,23 +225,26 @@ impl Scene {
         self.kubectl(&["get", "--raw", &page]).await.unwrap()
     }
 
-    /// Everything that tells why a test failed.
-    pub async fn story(&self) -> String {
+    /// What the cluster shows of a scenario's namespaces, and what the operator logged of them.
+    pub async fn story(&self, teams: &[String]) -> String {
+        let status = "jsonpath={range .items[*]}{.metadata.name}{\" \"}{.status}{\"\\n\"}{end}";
+        let of_operator = ["logs", "-n", RELEASE, "-l", "app.kubernetes.io/component=operator", "--tail=2000"];
+        let logged = self.kubectl(&of_operator).await.unwrap_or_else(|error| error.to_string());
         let mut story = String::new();
-        for arguments in [
-            &["get", "archiveruns,jobs,deployments,pods", "-A", "-o", "wide"][..],
-            &["get", "events", "-A", "--sort-by=.lastTimestamp"],
-            &[
-                "get",
-                "archiveruns",
-                "-A",
-                "-o",
-                "jsonpath={range .items[*]}{.metadata.name}{\" \"}{.status}{\"\\n\"}{end}",
-            ],
-            &["logs", "-n", RELEASE, "-l", "app.kubernetes.io/component=operator", "--tail=60"],
-        ] {
-            let told = self.kubectl(arguments).await.unwrap_or_else(|error| error.to_string());
-            let _ = writeln!(story, "$ kubectl {}\n{told}", arguments.join(" "));
+        for team in teams {
+            for arguments in [
+                &["get", "archiveruns,jobs,deployments,pods", "-o", "wide"][..],
+                &["get", "archiveruns", "-o", status],
+                &["get", "events", "--sort-by=.lastTimestamp"],
+                &["logs", "-l", "app.kubernetes.io/name=s3bundler", "--prefix", "--tail=40"],
+            ] {
+                let arguments = [arguments, &["-n", team]].concat();
+                let shown = self.kubectl(&arguments).await.unwrap_or_else(|error| error.to_string());
+                let _ = writeln!(story, "$ kubectl {}\n{shown}", arguments.join(" "));
+            }
+            let lines: Vec<_> = logged.lines().filter(|line| line.contains(team.as_str())).collect();
+            let last = lines.len().saturating_sub(60);
+            let _ = writeln!(story, "the operator's log of {team}:\n{}", lines[last..].join("\n"));
         }
         story
     }
