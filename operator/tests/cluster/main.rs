@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+mod accounts;
 #[path = "../admission/cases.rs"]
 mod admission;
 mod asked;
@@ -65,6 +66,7 @@ fn stages() -> Vec<Vec<Scenario>> {
     let others = scenarios![
         survival::a_run_survives_the_killing_of_its_pods,
         retry::objects_that_fail_for_the_time_being_are_tried_again,
+        accounts::a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redone_groups,
         dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
         refused::what_the_api_server_takes_and_refuses,
         lifecycle::a_run_is_deleted_at_any_moment,
