@@ -410,6 +410,28 @@ async fn an_object_whose_tags_cannot_be_asked_for_may_have_some() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_question_whether_tags_are_shown_is_asked_again_if_it_fails_and_no_row_misses_tags() {
+    for fault in [Fault::Throttle, Fault::FailBefore { status: 500, code: "InternalError" }] {
+        let bench = Bench::new().await;
+        bench.proxy.rule(move |seen| match seen.operation {
+            Operation::GetObjectTagging if seen.nth <= 2 => fault.clone(),
+            _ => Fault::Forward,
+        });
+        bench.run_whole().await;
+        assert_eq!(bench.proxy.count(Operation::GetObjectTagging), 3);
+        let entries = catalog(&bench).await.entries().unwrap().map(Result::unwrap).collect::<Vec<_>>();
+        assert!(entries.iter().all(|entry| !entry.headers.contains_key("s3bundler-missing-tags")), "{entries:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_are_refused_while_others_are_accepted_are_never_missing() {
+    // More often than a failing request is tried.
+    let (bench, _) = with_tag_faults(|n| if n <= 15 { Fault::Throttle } else { Fault::Forward }).await;
+    assert_eq!(cataloged(&bench).await, (vec![("a".to_owned(), "b".to_owned())], None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_may_not_see_tags_is_told_once() {
     let bench = Bench::new().await;
     bench.proxy.fault_every(Operation::GetObjectTagging, Fault::FailBefore { status: 403, code: "AccessDenied" });

@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use world::{page, until};
 
 const DOWN: Fault = Fault::FailBefore { status: 503, code: "ServiceUnavailable" };
+const TOO_MANY: Fault = Fault::FailBefore { status: 429, code: "TooManyRequests" };
 
 fn s3bundler(access: &Access, arguments: &str) -> Program {
     Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(access).args(arguments.split_whitespace())
@@ -120,7 +121,7 @@ fn free_port() -> Port {
 }
 
 /// Fails every request to a bucket from the first of an operation on, until it was asked twice whether it answers.
-fn down_for_a_while(proxy: &Proxy, bucket: String, from: Operation) {
+fn down_for_a_while(proxy: &Proxy, bucket: String, from: Operation, down: Fault) {
     let (begun, asked) = (AtomicBool::new(false), AtomicU64::new(0));
     proxy.rule(move |seen| {
         if !is_of(seen, &bucket) || (seen.operation != from && !begun.load(Ordering::SeqCst)) {
@@ -128,14 +129,18 @@ fn down_for_a_while(proxy: &Proxy, bucket: String, from: Operation) {
         }
         begun.store(true, Ordering::SeqCst);
         let asks = u64::from(seen.operation == Operation::HeadBucket);
-        if asked.fetch_add(asks, Ordering::SeqCst) < 2 { DOWN } else { Fault::Forward }
+        if asked.fetch_add(asks, Ordering::SeqCst) < 2 { down.clone() } else { Fault::Forward }
     });
 }
 
 async fn waited_out(name: &str, side: &str, from: Operation, options: &str) {
+    waited_out_with(name, side, from, options, DOWN).await;
+}
+
+async fn waited_out_with(name: &str, side: &str, from: Operation, options: &str, down: Fault) {
     let url = scene(name, &["1"]).await;
     let proxy = Proxy::start(moto().await).unwrap();
-    down_for_a_while(&proxy, format!("{name}-{side}"), from);
+    down_for_a_while(&proxy, format!("{name}-{side}"), from, down);
     let done = s3bundler(proxy.access(), &bundle(name, &url, &format!("--idle-exit 1 {options}"))).run().await.unwrap();
     assert_eq!(done.code, Some(0), "{name}: {done}");
     assert!(done.stderr.contains("waiting for it") && done.stderr.contains("answers again"), "{name}: {done}");
@@ -155,6 +160,38 @@ async fn an_outage_is_waited_out_and_no_archive_is_uploaded_twice() {
         waited_out("outage-source", "objects", Operation::GetObject, ""),
         waited_out("outage-copy", "archives", Operation::CopyObject, copies),
         waited_out("outage-sweep", "archives", Operation::ListMultipartUploads, ""),
+        waited_out_with("outage-busy", "archives", Operation::UploadPart, "", TOO_MANY),
+        waited_out_with("outage-busy-source", "objects", Operation::GetObject, "", TOO_MANY),
+    );
+}
+
+/// Whether one of so many requests is taken, not periodically: the golden ratio spreads them.
+fn is_taken(requests: &AtomicU64, one_of: u64) -> bool {
+    let n = requests.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    n.is_multiple_of(one_of)
+}
+
+#[tokio::test]
+async fn stores_that_refuse_nine_of_ten_requests_get_every_object_at_the_first_attempt() {
+    let archived = async |name: &str, options: &str, fault: Fault| {
+        let url = scene(name, &["1", "2"]).await;
+        let proxy = Proxy::start(moto().await).unwrap();
+        let (requests, buckets) = (AtomicU64::new(0), format!("{name}-"));
+        proxy.rule(move |seen| {
+            let of_s3 = seen.bucket().starts_with(&buckets) && seen.operation != Operation::HeadBucket;
+            if !of_s3 || is_taken(&requests, 10) { Fault::Forward } else { fault.clone() }
+        });
+        let options = bundle(name, &url, &format!("--idle-exit 1 {options}"));
+        let done = s3bundler(proxy.access(), &options).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{name}: {done}");
+        assert!(done.stdout.starts_with("2 groups archived\n"), "{name}: {done}");
+        assert!(done.stdout.contains("failed       0 objects"), "{name}: {done}");
+        assert_eq!(receipts(name).await, 2, "{name}");
+    };
+    tokio::join!(
+        archived("busy", "", Fault::Throttle),
+        archived("busy-copies", "--max-object-size 1", Fault::Throttle),
+        archived("busy-429", "", TOO_MANY),
     );
 }
 

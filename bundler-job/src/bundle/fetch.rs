@@ -241,6 +241,7 @@ impl Fetcher {
                 Trouble::Again(error) if error.kind == ErrorKind::Throttled => {
                     Some(tries::Trouble::Throttled { silent_for: limiter.silent_for() })
                 }
+                Trouble::Again(error) if error.is_slow() => Some(tries::Trouble::Slow),
                 Trouble::Again(_) => Some(tries::Trouble::Again),
                 Trouble::Changed => Some(tries::Trouble::Changed),
                 Trouble::Mismatch => Some(tries::Trouble::Mismatch),

@@ -124,7 +124,8 @@ impl Limiter {
         slot
     }
 
-    /// Waits until one more request may be sent without a slot, such as that for the tags of an object that was read.
+    /// Waits until one more request may be sent by a row that has a slot, such as that for the tags of an object that was
+    /// read.
     pub async fn pass(&self) {
         // A pause may be followed by another.
         loop {

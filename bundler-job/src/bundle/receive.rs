@@ -42,6 +42,20 @@ pub(super) struct InFlight<'a> {
     pub(super) slot: Option<Slot>,
 }
 
+impl InFlight<'_> {
+    /// Lets others send requests for as long as this row waits.
+    pub(super) fn release(&mut self) {
+        self.slot = None;
+    }
+
+    /// Waits for a slot if it has none.
+    pub(super) async fn acquire(&mut self) {
+        if self.slot.is_none() {
+            self.slot = Some(self.limiter.slot(self.turn).await);
+        }
+    }
+}
+
 /// The SHA-256 of an object, if it is asked for.
 struct Sha256Of(Option<Sha256>);
 
@@ -115,7 +129,7 @@ impl Fetcher {
         facts.md5 = Some(whole.md5);
         facts.sha256 = hash.finish();
         let tagged = Tagged { row: &fetched.row, asked: asked.as_deref(), read: version.as_deref(), count: tag_count };
-        self.tags.read(tagged, &mut facts).await.map_err(|error| match error {
+        self.tags.read(tagged, &mut facts, &mut slot).await.map_err(|error| match error {
             TagTrouble::Changed => Trouble::Changed,
             TagTrouble::Judge(error) => trouble(error),
         })?;
@@ -198,10 +212,10 @@ async fn make_room(fetched: &mut Fetched, length: Length, in_flight: &mut InFlig
             let detail = "it has grown, and there is no room for it in the scratch directory";
             return Err(trouble(S3Error::local("GetObject", address, ErrorKind::Transient, detail)));
         }
-        in_flight.slot = None;
+        in_flight.release();
         place.take(bytes).await;
         place.settle();
-        in_flight.slot = Some(in_flight.limiter.slot(in_flight.turn).await);
+        in_flight.acquire().await;
     }
     place.settle();
     Ok(())

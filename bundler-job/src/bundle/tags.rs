@@ -5,18 +5,23 @@
 //! the GET shows a number of tags ──► GetObjectTagging ──► tags │ the row has MISSING_TAGS
 //! it shows none ──► may this reader see it? (once for a bucket) ──► yes: no tags │ no: the row has MISSING_TAGS
 //! ```
+//!
+//! A row holds its slot during each of these requests, and no slot while it waits: for the next try, or for what another row
+//! asks for all rows of the bucket.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object_tagging::GetObjectTaggingOutput;
 use s3bundler_contract::{Row, S3Address};
-use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::facts::Facts;
 use super::limiter::Limiters;
-use super::tries::pause;
+use super::receive::InFlight;
+use super::tries::{is_busy, pause};
 use super::verdict::{Verdict, reason};
 use crate::s3::{ErrorKind, S3, S3Error};
 
@@ -27,6 +32,10 @@ const MAX_TRIES: u32 = 9;
 /// Tries at tags that are denied. S3 shows their number only to a reader that may read them, so one denial may be a policy
 /// on its way through S3.
 const DENIED_TRIES: u32 = 2;
+/// Tries at the question whether this reader may see tags, which all rows of the bucket wait for.
+const QUESTION_TRIES: u32 = 4;
+/// A question that failed is not asked again before this time.
+const NO_ANSWER: Duration = Duration::from_mins(1);
 
 /// Reads tags, and reports each trouble once for a bucket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,7 +49,9 @@ pub struct Tags {
 #[derive(Debug, Default)]
 struct Bucket {
     /// The error code, if this reader is not shown which objects have tags.
-    hidden: OnceCell<Option<String>>,
+    hidden: OnceLock<Option<String>>,
+    /// When it could not be found out, and why. Held by the row that asks.
+    asking: tokio::sync::Mutex<Option<(Instant, S3Error)>>,
     /// Whether a warning said that tags are missing.
     reported: AtomicBool,
 }
@@ -103,84 +114,136 @@ impl Tags {
     }
 
     /// The tags of an object into its facts.
-    pub(super) async fn read(&self, object: Tagged<'_>, facts: &mut Facts) -> Result<Known, TagTrouble> {
+    pub(super) async fn read(
+        &self,
+        object: Tagged<'_>,
+        facts: &mut Facts,
+        in_flight: &mut InFlight<'_>,
+    ) -> Result<Known, TagTrouble> {
         let bucket = self.bucket(&object.row.bucket);
         if object.count.is_none_or(|count| count <= 0) {
-            return Ok(match self.hidden(&bucket, object).await {
-                Ok(None) => Known::All,
-                Ok(Some(code)) => {
-                    facts.headers.insert(MISSING_TAGS.to_owned(), code);
-                    Known::Denied
-                }
+            let (code, known) = match self.hidden(&bucket, object, in_flight).await {
+                Ok(None) => return Ok(Known::All),
+                Ok(Some(code)) => (code, Known::Denied),
+                Err(error) if self.is_judged(&error) => return Err(TagTrouble::Judge(error)),
                 // It may have tags that this reader is not shown.
-                Err(error) => {
-                    facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
-                    Known::Missing
-                }
-            });
+                Err(error) => (error.code, Known::Missing),
+            };
+            facts.headers.insert(MISSING_TAGS.to_owned(), code);
+            return Ok(known);
         }
         // An error here is that the answer is known.
         let _ = bucket.hidden.set(None);
-        let mut tried = 1;
-        loop {
-            let error = match self.ask(object).await {
-                Ok(output) => {
-                    // Without a version id the tags are those of the current version, which may be another by now.
-                    if let (Some(tagged), Some(read)) = (output.version_id(), object.read)
-                        && tagged != read
-                    {
-                        return Err(TagTrouble::Changed);
-                    }
-                    facts.tags = output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
-                    return Ok(Known::All);
+        let error = match self.ask(object, in_flight, (MAX_TRIES, DENIED_TRIES)).await {
+            Ok(output) => {
+                // Without a version id the tags are those of the current version, which may be another by now.
+                if let (Some(tagged), Some(read)) = (output.version_id(), object.read)
+                    && tagged != read
+                {
+                    return Err(TagTrouble::Changed);
                 }
-                Err(error) => error,
-            };
-            match answer(&error) {
-                Answer::Judge => return Err(TagTrouble::Judge(error)),
-                Answer::Missing { tries } if tried < tries => {
-                    tokio::time::sleep(pause(tried)).await;
-                    tried += 1;
-                }
-                Answer::Missing { .. } => {
-                    if !bucket.reported.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(
-                            %error,
-                            "tags cannot be read; objects of this bucket are archived without, and their rows say so"
-                        );
-                    }
-                    facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
-                    return Ok(if error.kind == ErrorKind::Denied { Known::Denied } else { Known::Missing });
-                }
+                facts.tags = output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
+                return Ok(Known::All);
             }
+            Err(error) => error,
+        };
+        if self.is_judged(&error) {
+            return Err(TagTrouble::Judge(error));
         }
+        if !bucket.reported.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %error,
+                "tags cannot be read; objects of this bucket are archived without, and their rows say so"
+            );
+        }
+        facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
+        Ok(if error.kind == ErrorKind::Denied { Known::Denied } else { Known::Missing })
+    }
+
+    /// As [`Tags::read`], of an object that has no slot.
+    pub(super) async fn read_alone(&self, object: Tagged<'_>, facts: &mut Facts) -> Result<Known, TagTrouble> {
+        let limiter = self.limiters.of(&object.row.bucket);
+        let mut in_flight = InFlight { limiter: &limiter, turn: limiter.turn(), slot: None };
+        self.read(object, facts, &mut in_flight).await
     }
 
     /// The error code, if this reader may not read tags: S3 then does not show their number ("GetObject", S3 API
-    /// reference). Asks once for a bucket, and reports a denial. An error says nothing about permissions: the next object
-    /// is asked for.
-    async fn hidden(&self, bucket: &Bucket, object: Tagged<'_>) -> Result<Option<String>, S3Error> {
-        let asked = bucket.hidden.get_or_try_init(|| async {
-            match self.ask(object).await {
-                Err(error) if error.kind == ErrorKind::Denied => {
-                    tracing::warn!(
-                        bucket = object.row.bucket,
-                        %error,
-                        "tags of this bucket may not be read, and S3 does not show which objects have any: they are \
-                         archived without tags, and their rows say so; allow s3:GetObjectTagging to keep them"
-                    );
-                    Ok(Some(error.code))
-                }
-                // Of a store without tags.
-                Ok(_) => Ok(None),
-                Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Rejected) => Ok(None),
-                Err(error) => Err(error),
+    /// reference). Asks once for a bucket, and reports a denial. An error says nothing about permissions.
+    async fn hidden(
+        &self,
+        bucket: &Bucket,
+        object: Tagged<'_>,
+        in_flight: &mut InFlight<'_>,
+    ) -> Result<Option<String>, S3Error> {
+        if let Some(hidden) = bucket.hidden.get() {
+            return Ok(hidden.clone());
+        }
+        // The row that asks needs a slot.
+        in_flight.release();
+        let mut failed = bucket.asking.lock().await;
+        if let Some(hidden) = bucket.hidden.get() {
+            return Ok(hidden.clone());
+        }
+        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| at.elapsed() < NO_ANSWER) {
+            return Err(error.clone());
+        }
+        let hidden = match self.ask(object, in_flight, (QUESTION_TRIES, 1)).await {
+            Err(error) if error.kind == ErrorKind::Denied => {
+                tracing::warn!(
+                    bucket = object.row.bucket,
+                    %error,
+                    "tags of this bucket may not be read, and S3 does not show which objects have any: they are \
+                     archived without tags, and their rows say so; allow s3:GetObjectTagging to keep them"
+                );
+                Some(error.code)
             }
-        });
-        asked.await.cloned()
+            // Of a store without tags.
+            Ok(_) => None,
+            Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Rejected) => None,
+            Err(error) => {
+                // Others may be of this object alone.
+                *failed = error.kind.is_transient().then(|| (Instant::now(), error.clone()));
+                return Err(error);
+            }
+        };
+        Ok(bucket.hidden.get_or_init(|| hidden).clone())
     }
 
-    async fn ask(&self, object: Tagged<'_>) -> Result<GetObjectTaggingOutput, S3Error> {
+    /// Whether an error is not of the tags alone: also if the bucket is down for longer than is waited for.
+    fn is_judged(&self, error: &S3Error) -> bool {
+        answer(error) == Answer::Judge || self.s3.outages().is_spent(&error.address.bucket)
+    }
+
+    /// Asks until there is an answer, at most so many times if the request fails, or is denied. Refusals do not count while
+    /// other requests to the bucket are accepted.
+    async fn ask(
+        &self,
+        object: Tagged<'_>,
+        in_flight: &mut InFlight<'_>,
+        (most, most_denied): (u32, u32),
+    ) -> Result<GetObjectTaggingOutput, S3Error> {
+        let (begun, mut tried) = (Instant::now(), 1);
+        loop {
+            in_flight.acquire().await;
+            let error = match self.ask_once(object).await {
+                Ok(output) => return Ok(output),
+                Err(error) => error,
+            };
+            let Answer::Missing { tries } = answer(&error) else { return Err(error) };
+            let most = tries.min(if error.kind == ErrorKind::Denied { most_denied } else { most });
+            in_flight.release();
+            if error.kind == ErrorKind::Throttled && is_busy(in_flight.limiter.silent_for(), begun.elapsed()) {
+                continue;
+            }
+            if tried >= most {
+                return Err(error);
+            }
+            tokio::time::sleep(pause(tried)).await;
+            tried += 1;
+        }
+    }
+
+    async fn ask_once(&self, object: Tagged<'_>) -> Result<GetObjectTaggingOutput, S3Error> {
         let Row { bucket, key, .. } = object.row;
         let client = self.s3.client_once(bucket).await;
         let request = client.get_object_tagging().bucket(bucket).key(key);

@@ -7,6 +7,8 @@ use s3bundler_contract::Reason;
 
 /// Tries at one object: 200 ms, 400 ms … 20 s apart, about a minute in all.
 const MAX_TRIES: u32 = 9;
+/// A try that took minutes counts as so many.
+const SLOW_TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// A bucket that refused every request for this long is not merely busy.
@@ -24,6 +26,8 @@ pub enum Trouble {
     Object(Reason),
     /// Perhaps not the next time.
     Again,
+    /// The same, after minutes.
+    Slow,
     /// The bucket asks for fewer requests.
     Throttled {
         /// How long it has refused every request.
@@ -80,10 +84,13 @@ impl Tries {
                 Next::Pause(pause(self.denials))
             }
             Trouble::Object(reason) => Next::Failed(reason),
-            // Refusals say nothing about the object, as long as others of its bucket are accepted.
-            Trouble::Throttled { silent_for } if silent_for < SILENCE && elapsed < PATIENCE => Next::WhenAccepted,
-            Trouble::Again | Trouble::Throttled { .. } if self.last => Next::Failed(Reason::Retry),
+            Trouble::Throttled { silent_for } if is_busy(silent_for, elapsed) => Next::WhenAccepted,
+            Trouble::Again | Trouble::Slow | Trouble::Throttled { .. } if self.last => Next::Failed(Reason::Retry),
             Trouble::Throttled { .. } => self.again().map_or(Next::WhenAccepted, |end| end),
+            Trouble::Slow => {
+                self.counted += SLOW_TRIES - 1;
+                self.again().unwrap_or_else(|| Next::Pause(pause(self.counted)))
+            }
             Trouble::Again => self.again().unwrap_or_else(|| Next::Pause(pause(self.counted))),
             Trouble::Changed => {
                 self.changes += 1;
@@ -104,6 +111,11 @@ impl Tries {
     fn twice(&self, times: u32, reason: Reason) -> Next {
         if times == 2 { Next::Failed(reason) } else { Next::Pause(pause(self.counted + 1)) }
     }
+}
+
+/// Whether a refusal says nothing about an object, because others of its bucket are accepted. `elapsed`: since the first.
+pub(super) fn is_busy(silent_for: Duration, elapsed: Duration) -> bool {
+    silent_for < SILENCE && elapsed < PATIENCE
 }
 
 /// Exponential, with jitter, so that objects do not come back together.
@@ -138,6 +150,7 @@ mod tests {
             (false, Trouble::Changed, Duration::ZERO, Some((Next::Failed(Reason::Changed), 2))),
             (false, Trouble::Mismatch, Duration::ZERO, Some((Next::Failed(Reason::ChecksumMismatch), 2))),
             (false, Trouble::Again, Duration::ZERO, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
+            (false, Trouble::Slow, Duration::ZERO, Some((Next::Doubt(Reason::Retry), 3))),
             (false, BUSY, PATIENCE.saturating_sub(Duration::from_secs(1)), None),
             (false, BUSY, PATIENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
             (false, SILENT, SILENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),

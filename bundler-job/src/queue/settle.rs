@@ -20,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Tries to delete or release, on top of the SDK's own.
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_secs(2);
+/// After its work is told to stop, a message is given up that the queue has not settled for so long: the process is to end,
+/// and the message comes back by itself. The pod's grace period has room for it.
+const LAST_TRIES: Duration = Duration::from_secs(15);
 
 /// What to do with the message of a group that failed. In order of weight: of several groups in one message, the
 /// heaviest counts.
@@ -130,7 +133,7 @@ where
             (Work::Stopped, None)
         }
     };
-    let settled = settle(queue, held, fate(work, is_whole, first.receive_count)).await;
+    let settled = settle_in_time(queue, held, fate(work, is_whole, first.receive_count), &cancel).await;
     match (work, fatal, settled) {
         (_, Some(cause), _) => Settled::Fatal(cause),
         (Work::Done, _, Err(error)) => Settled::NotDeleted(error),
@@ -176,6 +179,27 @@ where
     (heaviest.map_or(Work::Done, Work::Failed), None)
 }
 
+/// As [`settle`], not much longer than until `cancel` is cancelled.
+async fn settle_in_time<Q: Queue>(
+    queue: &Q,
+    held: &Held,
+    fate: Fate,
+    cancel: &CancellationToken,
+) -> Result<(), QueueError> {
+    let too_late = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(LAST_TRIES).await;
+    };
+    tokio::select! {
+        settled = settle(queue, held, fate) => settled,
+        () = too_late => {
+            let message_id = held.newest().id;
+            tracing::warn!(message_id, "the queue does not answer, message not settled, it will come back");
+            Ok(())
+        }
+    }
+}
+
 /// Does with a message what was decided. Only a message that cannot be deleted is an error: others come back by
 /// themselves when their visibility ends.
 async fn settle<Q: Queue>(queue: &Q, held: &Held, fate: Fate) -> Result<(), QueueError> {
@@ -201,10 +225,12 @@ async fn settle<Q: Queue>(queue: &Q, held: &Held, fate: Fate) -> Result<(), Queu
     Ok(())
 }
 
-/// Gives a message back that nobody worked on.
+/// Gives a message back that came after the worker was told to stop.
 pub(super) async fn give_back<Q: Queue>(queue: &Q, held: &Held) {
+    let stopped = CancellationToken::new();
+    stopped.cancel();
     // Never an error: see `settle`.
-    let _ = settle(queue, held, Fate::Release(Duration::ZERO)).await;
+    let _ = settle_in_time(queue, held, Fate::Release(Duration::ZERO), &stopped).await;
 }
 
 /// Takes a message off the queue that names nothing.
@@ -227,8 +253,8 @@ mod tests {
     use s3bundler_contract::S3Address;
 
     use super::*;
-    use crate::queue::MemoryQueue;
     use crate::queue::visibility::VISIBILITY;
+    use crate::queue::{Delivery, MemoryQueue};
 
     #[test]
     fn what_becomes_of_a_message() {
@@ -303,6 +329,50 @@ mod tests {
         assert!(matches!(settled, Settled::Stopped), "{settled:?}");
         let again = queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap();
         assert_eq!(again[0].receive_count, 2, "given back at once");
+    }
+
+    /// A queue that takes requests and never answers.
+    struct Silent;
+
+    impl Queue for Silent {
+        async fn send(&self, _: &[ManifestRef]) -> Result<(), QueueError> {
+            std::future::pending().await
+        }
+
+        async fn receive(&self, _: usize, _: Duration, _: Duration) -> Result<Vec<Delivery>, QueueError> {
+            std::future::pending().await
+        }
+
+        async fn extend(&self, _: &Delivery, _: Duration) -> Result<(), QueueError> {
+            std::future::pending().await
+        }
+
+        async fn delete(&self, _: &Delivery) -> Result<(), QueueError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_does_not_answer_holds_up_no_worker_that_was_told_to_stop() {
+        let queue = MemoryQueue::new(10);
+        queue.send_body("x");
+        let held = Held::new(queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap().remove(0));
+        let cancel = CancellationToken::new();
+        let handler = Arc::new(|_: ManifestRef, cancel: CancellationToken| async move {
+            cancel.cancelled().await;
+            Ok::<(), GroupFailure<&str>>(())
+        });
+        let (begun, told) = (tokio::time::Instant::now(), cancel.clone());
+        let stop = async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            told.cancel();
+        };
+        let working = see_through(&Silent, &held, manifests(&["1"]), true, VISIBILITY, cancel, handler);
+        let (settled, ()) = tokio::join!(working, stop);
+        assert!(matches!(settled, Settled::Done), "{settled:?}");
+        assert_eq!(begun.elapsed(), Duration::from_mins(1) + LAST_TRIES);
+        give_back(&Silent, &held).await;
+        assert_eq!(begun.elapsed(), Duration::from_mins(1) + 2 * LAST_TRIES);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-//! SQS. The SDK owns the retries of a request; entries that fail inside a batch that succeeded are sent again here.
+//! SQS. The SDK owns the retries of a request; entries that fail inside a batch that succeeded are sent again here, and
+//! batches that are refused because there are too many requests.
 
 mod name;
 
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
@@ -26,8 +28,12 @@ const BATCH: usize = 10;
 /// A long poll, at most ("Amazon SQS short and long polling", SQS developer guide).
 const LONGEST_POLL: Duration = Duration::from_secs(20);
 /// An answer that takes half as long again as the longest poll is not coming.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request with all its attempts: about 12 s of pauses if all are refused at once.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
+const ATTEMPTS: u32 = 20;
+const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 /// Times that an entry is sent before it is an error: 0.2 + 0.4 + 0.8 + 1.6 + 3.2 s of waiting between them.
 const SENDS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -48,10 +54,18 @@ impl SqsQueue {
     /// configuration has one.
     pub async fn connect(config: &SdkConfig, url_or_name: &str) -> Result<Self, QueueError> {
         let name = Name::parse(url_or_name)?;
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        // Also of a body that stops after its headers.
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ANSWER_TIMEOUT)
+            .operation_timeout(REQUEST_TIMEOUT)
+            .build();
         let (note_request, retry_foreign) = retry_foreign(Service::Sqs);
         let mut builder = aws_sdk_sqs::config::Builder::from(config)
             .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_BACKOFF))
+            // A queue that refuses most requests is asked as often as one that works.
+            .retry_partition(RetryPartition::custom("sqs").token_bucket(TokenBucket::unlimited()).build())
             .interceptor(note_request)
             .retry_classifier(retry_foreign);
         let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
@@ -86,6 +100,7 @@ impl SqsQueue {
 
     /// Sends at most ten messages. Gives the first that the queue refuses for what it says, after all others are sent.
     async fn send_batch(&self, batch: &[ManifestRef]) -> Result<Option<QueueError>, QueueError> {
+        const ACTION: &str = "SendMessageBatch";
         let mut left: Vec<usize> = (0..batch.len()).collect();
         let mut refused = None;
         for n in 0..SENDS {
@@ -96,14 +111,12 @@ impl SqsQueue {
                 let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body_of(&batch[*n]));
                 entry.build().ok()
             });
-            let output = self
-                .client
-                .send_message_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries.collect()))
-                .send()
-                .await
-                .map_err(|error| self.error("SendMessageBatch", &error))?;
+            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
+            let output = match request.send().await {
+                Ok(output) => output,
+                Err(error) if n + 1 < SENDS && is_throttled(ACTION, &error) => continue,
+                Err(error) => return Err(self.error(ACTION, &error)),
+            };
             let answer = BatchAnswer::of(&left, &output);
             if let Some((n, kind, detail)) = answer.refused {
                 let detail = format!("the message of {} was refused: {detail}", batch[n].address());
@@ -186,6 +199,13 @@ impl BatchAnswer {
         }
         answer
     }
+}
+
+fn is_throttled<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    kind_of(Service::Sqs, action, error) == ErrorKind::Throttled
 }
 
 /// Sorts what the SDK returned.

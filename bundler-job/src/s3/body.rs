@@ -26,6 +26,10 @@ use super::pace::Pace;
 
 /// Breaks in a row, with no byte between them, before a body is given up.
 const MAX_BREAKS: u32 = 5;
+/// Connections in a row that were too slow, before a body is given up: each has 30 s.
+const MAX_SLOW: u32 = 2;
+/// Code of an error: one connection after another was too slow.
+const TOO_SLOW: &str = "TooSlow";
 /// Code of an error: bytes, length or range are not those of the ETag.
 const MISMATCH: &str = "BodyMismatch";
 /// Code of an error: nothing proves that the bytes are the whole object.
@@ -288,7 +292,10 @@ impl Body {
         let (Some(etag), Length::Known(end)) = (self.strong_etag().map(str::to_owned), self.length) else {
             return Err(self.error(ErrorKind::Transient, broken));
         };
-        if self.breaks > MAX_BREAKS || self.slow > MAX_BREAKS {
+        if self.slow > MAX_SLOW {
+            return Err(S3Error { code: TOO_SLOW.to_owned(), ..self.error(ErrorKind::Transient, broken) });
+        }
+        if self.breaks > MAX_BREAKS {
             return Err(self.error(ErrorKind::Transient, broken));
         }
         tracing::debug!(bucket = self.address.bucket, key = ?self.address.key, at = self.at, cause = broken, "body broke, resuming");
@@ -395,6 +402,11 @@ fn is_out_of_range(error: &S3Error) -> bool {
 }
 
 impl S3Error {
+    /// Whether a body was too slow on one connection after another.
+    pub fn is_slow(&self) -> bool {
+        self.code == TOO_SLOW
+    }
+
     /// Whether bytes, length or range that came are not those of the object's ETag.
     pub fn is_mismatch(&self) -> bool {
         self.code == MISMATCH

@@ -20,14 +20,12 @@ use super::error::is_distrust;
 use super::outage::Outages;
 use super::rate::Rates;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
-use super::transmit::{NoteBuckets, Transmitter, answers};
+use super::transmit::{Note, Transmitter, answers};
 
 /// Attempts of the SDK at a request, until headers arrive.
 const ATTEMPTS: u32 = 6;
 /// A connection that is not there after this long is not coming.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Until the first byte of an answer. CompleteMultipartUpload and copies take minutes on large objects.
-const READ_TIMEOUT: Duration = Duration::from_mins(5);
 /// Until the first byte of an answer to a GET, unless the user says otherwise: S3 answers in a fraction of a second, and a
 /// connection that is silent for longer is replaced.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,7 +62,7 @@ pub struct S3Options {
 
 /// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
 pub async fn load_config(options: &S3Options) -> Result<SdkConfig, OutboundError> {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(outbound::http_client()?)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -106,10 +104,7 @@ impl ClassifyRetry for Distrust {
 struct Clients {
     /// Retries by itself.
     patient: Client,
-    /// Retries by itself, and does not wait for the first byte for long: for GETs.
-    reader: Client,
-    /// Tries once, and does not wait for long: for GETs of source objects, whose retries the fetcher owns, so that it sees
-    /// every throttling.
+    /// Tries once: for GETs of source objects, whose retries the fetcher owns, so that it sees every throttling.
     once: Client,
     /// Asks whether a bucket answers: tries once, and is waited for by others.
     asker: Client,
@@ -213,11 +208,6 @@ impl S3 {
         self.clients(bucket).await.patient
     }
 
-    /// The client for GETs from a bucket. As [`S3::client`], with the shorter time to the first byte.
-    pub async fn client_to_read(&self, bucket: &str) -> Client {
-        self.clients(bucket).await.reader
-    }
-
     /// The client for GETs from a bucket that tries once.
     pub async fn client_once(&self, bucket: &str) -> Client {
         self.clients(bucket).await.once
@@ -291,7 +281,7 @@ impl S3 {
                     .interceptor(Latin1ToUtf8)
                     .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })
                     .interceptor(AcceptIdentity)
-                    .interceptor(NoteBuckets)
+                    .interceptor(Note)
                     // During an outage every request is tried again.
                     .retry_partition(RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build())
                     // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
@@ -305,19 +295,20 @@ impl S3 {
                     .connect_timeout(CONNECT_TIMEOUT)
                     .read_timeout(self.inner.first_byte_timeout)
                     .build();
-                let reader = config.clone().timeout_config(timeouts);
-                let once = reader.clone().retry_config(RetryConfig::disabled());
-                let asker = Client::from_conf(once.clone().build());
+                let once = config.clone().retry_config(RetryConfig::disabled());
+                let asker = Client::from_conf(once.clone().timeout_config(timeouts).build());
+                let first_byte = self.inner.first_byte_timeout;
                 let client = |config: aws_sdk_s3::config::Builder, patient| {
                     let (rates, outages, asker) = (self.rates.clone(), self.outages.clone(), asker.clone());
-                    let transmitter = |http| Transmitter { http, rates, destination, outages, asker, patient };
+                    let transmitter =
+                        |http| Transmitter { http, rates, destination, outages, asker, patient, first_byte };
                     Client::from_conf(match self.inner.config.http_client() {
                         Some(http) => config.http_client(transmitter(http)).build(),
                         None => config.build(),
                     })
                 };
-                let (patient, reader, once) = (client(config, true), client(reader, true), client(once, false));
-                Clients { patient, reader, once, asker }
+                let (patient, once) = (client(config, true), client(once, false));
+                Clients { patient, once, asker }
             })
             .clone()
     }

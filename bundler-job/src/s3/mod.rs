@@ -6,7 +6,8 @@
 //! connect ──► S3 ──► client(bucket) ──► SDK
 //!              ├──► objects: get_bytes, spool, head, list, delete
 //!              ├──► put: objects and parts, each with a checksum
-//!              ├──► transmit: the way of every request; a bucket that does not answer is waited for ([`outage`])
+//!              ├──► transmit: the way of every request; a bucket that does not answer is waited for ([`outage`]), an answer
+//!              │              not without end ([`patience`])
 //!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`pace`])
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
@@ -20,6 +21,7 @@ mod length;
 mod objects;
 mod outage;
 mod pace;
+mod patience;
 mod put;
 mod rate;
 mod request;

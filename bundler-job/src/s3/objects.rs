@@ -92,7 +92,7 @@ impl S3 {
     pub async fn open(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
-            let client = self.client_to_read(&address.bucket).await;
+            let client = self.client(&address.bucket).await;
             let mut output: GetObjectOutput = client
                 .get_object()
                 .bucket(&address.bucket)
@@ -187,7 +187,7 @@ impl S3 {
         Box::pin(async move {
             const ACTION: &str = "GetObject";
             let range = format!("bytes=0-{}", most.saturating_sub(1));
-            let client = self.client_to_read(&address.bucket).await;
+            let client = self.client(&address.bucket).await;
             let request = client.get_object().bucket(&address.bucket).key(&address.key).range(range);
             let output = request.send().await.map_err(|error| S3Error::new(ACTION, address.clone(), &error))?;
             let broken = |cause: String| S3Error::local(ACTION, address.clone(), ErrorKind::Transient, cause);

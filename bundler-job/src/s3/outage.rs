@@ -24,9 +24,9 @@ use super::S3;
 /// Between two questions whether a bucket answers: 1, 2, 4, … s.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A bucket that refuses (503) is asked about after this time without any other answer: S3 refuses requests that are too
-/// many, too.
-const REFUSING: Duration = Duration::from_secs(3);
+/// A bucket that refuses (503, 429) is asked about after this time without any other answer: S3 refuses requests that are
+/// too many, too.
+const REFUSING: Duration = Duration::from_secs(10);
 /// A bucket that answered so recently is not down because another request fails.
 const RECENT: Duration = Duration::from_millis(500);
 
@@ -35,7 +35,7 @@ const RECENT: Duration = Duration::from_millis(500);
 pub(super) enum Failing {
     /// No connection, no answer, or a server that fails.
     Broken,
-    /// 503: down, or busy.
+    /// 503 or 429: down, or busy.
     Refused,
 }
 
@@ -104,6 +104,11 @@ impl Outages {
         self.lock().buckets.values().all(|it| it.down.is_none())
     }
 
+    /// Whether any bucket has answered.
+    pub(super) fn has_contact(&self) -> bool {
+        self.lock().contact
+    }
+
     /// Whether a bucket was down and came back after this time: what failed in between is worth another try.
     pub fn ended_since(&self, bucket: &str, time: Instant) -> bool {
         self.lock().buckets.get(bucket).and_then(|it| it.back).is_some_and(|back| back >= time)
@@ -130,45 +135,30 @@ impl Outages {
         }
     }
 
-    /// A request failed: asks whether the bucket answers, and waits for the end of the outage if not, at most as long as the
-    /// budget. `patient`: refusals may be waited for before the bucket is asked about.
+    /// A request failed: asks whether the bucket answers if that may be an outage, and waits for its end, at most as long as
+    /// the budget.
     pub(super) async fn after<F: Future<Output = bool>>(
         &self,
         bucket: &str,
         failing: Failing,
-        patient: bool,
         answers: impl Fn() -> F,
     ) {
-        let Some(silence) = self.failed(bucket, failing, Instant::now()) else { return };
-        if !silence.is_zero() {
-            if !patient {
-                return;
-            }
-            let up = self.up(bucket);
-            let answered = up.notified();
-            tokio::select! {
-                () = answered => return,
-                () = sleep(silence) => {}
-            }
+        if self.is_doubted(bucket, failing, Instant::now()) {
+            self.wait(bucket, answers).await;
         }
-        self.wait(bucket, answers).await;
     }
 
-    /// Records a failure. Returns how much longer the bucket is to be silent before it is asked about; `None` if it is not
-    /// asked about.
-    fn failed(&self, bucket: &str, failing: Failing, now: Instant) -> Option<Duration> {
+    /// Records a failure. Returns whether the bucket is to be asked about.
+    fn is_doubted(&self, bucket: &str, failing: Failing, now: Instant) -> bool {
         let mut state = self.lock();
         if self.budget.is_zero() || !state.contact {
-            return None;
+            return false;
         }
         let it = state.buckets.entry(bucket.to_owned()).or_default();
         let since = *it.failing.get_or_insert(now);
-        if it.answered.is_some_and(|answered| now.duration_since(answered) < RECENT) && failing == Failing::Broken {
-            return None;
-        }
         match failing {
-            Failing::Broken => Some(Duration::ZERO),
-            Failing::Refused => Some(REFUSING.saturating_sub(now.duration_since(since))),
+            Failing::Broken => it.answered.is_none_or(|answered| now.duration_since(answered) >= RECENT),
+            Failing::Refused => now.duration_since(since) >= REFUSING,
         }
     }
 
@@ -292,14 +282,14 @@ mod tests {
     #[test]
     fn a_bucket_is_asked_about_when_its_silence_may_be_an_outage() {
         let start = Instant::now();
-        let (zero, ms) = (Duration::ZERO, Duration::from_millis);
+        let ms = Duration::from_millis;
         for (contact, budget, before, failing, expected) in [
-            (true, 10, None, Failing::Broken, Some(zero)),
-            (true, 10, None, Failing::Refused, Some(REFUSING)),
-            (true, 10, Some(ms(2_900)), Failing::Refused, Some(ms(100))),
-            (true, 10, Some(ms(3_100)), Failing::Refused, Some(zero)),
-            (false, 10, None, Failing::Broken, None),
-            (true, 0, None, Failing::Broken, None),
+            (true, 10, None, Failing::Broken, true),
+            (true, 10, None, Failing::Refused, false),
+            (true, 10, Some(ms(9_900)), Failing::Refused, false),
+            (true, 10, Some(ms(10_100)), Failing::Refused, true),
+            (false, 10, None, Failing::Broken, false),
+            (true, 0, None, Failing::Broken, false),
         ] {
             let outages = Outages::new(Duration::from_secs(budget));
             if contact {
@@ -307,16 +297,16 @@ mod tests {
             }
             let first = start + ms(10_000);
             if let Some(before) = before {
-                outages.failed("a", failing, first);
-                assert_eq!(outages.failed("a", failing, first + before), expected, "{failing:?} {before:?}");
+                outages.is_doubted("a", failing, first);
+                assert_eq!(outages.is_doubted("a", failing, first + before), expected, "{failing:?} {before:?}");
             } else {
-                assert_eq!(outages.failed("a", failing, first), expected, "{contact} {budget} {failing:?}");
+                assert_eq!(outages.is_doubted("a", failing, first), expected, "{contact} {budget} {failing:?}");
             }
         }
         let outages = Outages::new(Duration::from_secs(10));
         outages.heard("a", true, start);
-        assert_eq!(outages.failed("a", Failing::Broken, start + ms(100)), None, "it has just answered");
-        assert_eq!(outages.failed("a", Failing::Broken, start + ms(600)), Some(zero));
+        assert!(!outages.is_doubted("a", Failing::Broken, start + ms(100)), "it has just answered");
+        assert!(outages.is_doubted("a", Failing::Broken, start + ms(600)));
     }
 
     /// A bucket that answers from so many questions on.
@@ -330,7 +320,7 @@ mod tests {
         let outages = Outages::new(Duration::from_mins(15));
         outages.answered("other");
         let (asked, begun) = (Arc::new(AtomicU32::new(0)), Instant::now());
-        let requests = (0..100).map(|_| outages.after("a", Failing::Broken, false, answering(3, &asked)));
+        let requests = (0..100).map(|_| outages.after("a", Failing::Broken, answering(3, &asked)));
         futures_util::future::join_all(requests).await;
         assert_eq!((asked.load(Ordering::Relaxed), begun.elapsed().as_secs()), (4, 1 + 2 + 4));
         assert!(outages.is_clear() && outages.ended_since("a", begun));
@@ -342,12 +332,12 @@ mod tests {
         outages.answered("other");
         let (asked, begun) = (Arc::new(AtomicU32::new(0)), Instant::now());
         let never = answering(u32::MAX, &asked);
-        futures_util::future::join_all((0..100).map(|_| outages.after("a", Failing::Broken, false, &never))).await;
+        futures_util::future::join_all((0..100).map(|_| outages.after("a", Failing::Broken, &never))).await;
         assert_eq!((asked.load(Ordering::Relaxed), begun.elapsed().as_secs()), (4, 5));
         assert!(outages.is_spent("a"));
         // Nothing waits any more.
         outages.before("a", &never).await;
-        outages.after("a", Failing::Broken, true, &never).await;
+        outages.after("a", Failing::Broken, &never).await;
         assert_eq!(begun.elapsed().as_secs(), 5);
     }
 
@@ -362,7 +352,7 @@ mod tests {
             outages.before("other", &never).await;
             outages.answered("a");
         };
-        tokio::join!(outages.after("a", Failing::Refused, true, &never), outages.before("b", &never), answer);
+        tokio::join!(outages.after("a", Failing::Broken, &never), outages.before("b", &never), answer);
         assert_eq!(begun.elapsed().as_millis(), 4_500);
         assert!(outages.is_clear());
     }

@@ -1,8 +1,11 @@
 //! The one place that every request to S3 passes on its way, the SDK's own retries, listings, copies and resumed bodies
-//! included: here outages are waited out, and requests to source buckets are limited.
+//! included: here outages are waited out, requests to source buckets are limited, requests that were refused because there
+//! were too many are sent again, and no answer is waited for without end.
 //!
 //! ```text
-//! SDK ──► NoteBuckets ──► Transmitter ──► bucket down? wait ──► rate ──► HTTP ──► failed? ask about the bucket, wait ──► SDK
+//! SDK ──► Note ──► Transmitter ──► bucket down? wait ──► rate ──► HTTP ──► failed? ask about the bucket, wait ──► SDK
+//!                                          ▲                                │
+//!                                          └────────── refused ◄────────────┘
 //! ```
 
 use std::sync::Arc;
@@ -13,18 +16,21 @@ use aws_sdk_s3::config::endpoint::Params;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, HttpClient, Intercept, RuntimeComponents, SharedHttpClient};
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use s3bundler_net::payer::copied_from;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::error::is_distrust;
 use super::outage::{Failing, Outages};
+use super::patience::{self, Task};
 use super::rate::Rates;
 
 /// Age of a signature at which a request is not sent any more: S3 refuses it after 15 minutes ("Authenticating requests",
@@ -53,14 +59,21 @@ impl Buckets {
     }
 }
 
-/// Notes on every request which buckets it needs.
+/// What is known of a request on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Noted {
+    buckets: Buckets,
+    task: Task,
+}
+
+/// Notes on every request which buckets it needs, and what the server has to do.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NoteBuckets;
+pub(super) struct Note;
 
 #[dyn_dispatch_hint]
-impl Intercept for NoteBuckets {
+impl Intercept for Note {
     fn name(&self) -> &'static str {
-        "the buckets of a request"
+        "buckets and task of a request"
     }
 
     fn modify_before_transmit(
@@ -72,7 +85,9 @@ impl Intercept for NoteBuckets {
         let params = config.load::<EndpointResolverParams>().and_then(EndpointResolverParams::get::<Params>);
         let Some(asked) = params.and_then(Params::bucket).map(str::to_owned) else { return Ok(()) };
         let copied_from = copied_from(context.request().headers()).map(str::to_owned);
-        context.request_mut().add_extension(Buckets { asked, copied_from });
+        let operation = config.load::<Metadata>().map_or("", Metadata::name);
+        let task = Task::of(operation, context.request());
+        context.request_mut().add_extension(Noted { buckets: Buckets { asked, copied_from }, task });
         Ok(())
     }
 }
@@ -90,8 +105,10 @@ pub(super) struct Transmitter {
     pub(super) outages: Outages,
     /// Asks whether a bucket answers. Its requests do not come here.
     pub(super) asker: Client,
-    /// Whether the SDK retries for this client.
+    /// Whether refused requests are sent again for this client.
     pub(super) patient: bool,
+    /// How long to wait for the first byte of an answer to a GET.
+    pub(super) first_byte: Duration,
 }
 
 impl HttpClient for Transmitter {
@@ -109,36 +126,86 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(buckets) = request.extension::<Buckets>().cloned() else { return self.http.call(request) };
+        let Some(noted) = request.extension::<Noted>().cloned() else { return self.http.call(request) };
         let this = self.clone();
-        HttpConnectorFuture::new(async move {
-            let Transmitter { rates, destination, outages, asker, patient, .. } = &*this.transmitter;
-            let counted: Vec<_> = buckets.read_by(request.method(), *destination).collect();
-            let signed = Instant::now();
-            for bucket in buckets.each() {
-                outages.before(bucket, || answers(asker, bucket)).await;
-            }
-            if signed.elapsed() > SIGNATURE {
-                return Err(ConnectorError::timeout(
-                    "the request waited for an outage, and its signature is too old".into(),
-                ));
-            }
-            for bucket in counted {
-                rates.pass(bucket).await;
-            }
-            let answer = this.http.call(request).await;
-            match failing(&answer) {
-                None => outages.answered(&buckets.asked),
-                // Either of them may be why a copy fails.
-                Some(failing) => {
-                    for bucket in buckets.each() {
-                        outages.after(bucket, failing, *patient, || answers(asker, bucket)).await;
-                    }
-                }
-            }
-            answer
-        })
+        HttpConnectorFuture::new(async move { this.transmit(request, &noted).await })
     }
+}
+
+impl Connector {
+    /// Sends a request, and again as long as it is refused because there are too many.
+    async fn transmit(&self, mut request: HttpRequest, noted: &Noted) -> Result<HttpResponse, ConnectorError> {
+        let Transmitter { outages, asker, patient, .. } = &*self.transmitter;
+        let Noted { buckets, task } = noted;
+        let signed = Instant::now();
+        let (mut refusals, mut refused) = (0, None);
+        loop {
+            self.wait_until_it_may_be_sent(buckets, request.method(), signed).await?;
+            let again = if *patient { request.try_clone() } else { None };
+            let answer = self.answer(request, *task).await;
+            let Some(failing) = failing(&answer) else {
+                outages.answered(&buckets.asked);
+                return answer;
+            };
+            // Either of them may be why a copy fails.
+            for bucket in buckets.each() {
+                outages.after(bucket, failing, || answers(asker, bucket)).await;
+            }
+            let (Failing::Refused, Some(again)) = (failing, again) else { return answer };
+            refusals += 1;
+            let refused_for = refused.get_or_insert_with(Instant::now).elapsed();
+            let is_spent = buckets.each().any(|bucket| outages.is_spent(bucket));
+            match patience::pause(refusals, refused_for, outages.has_contact()).filter(|_| !is_spent) {
+                Some(pause) => sleep(pause).await,
+                None => return answer,
+            }
+            request = again;
+        }
+    }
+
+    /// Waits for the end of outages, and for the limit of requests a second.
+    async fn wait_until_it_may_be_sent(
+        &self,
+        buckets: &Buckets,
+        method: &str,
+        signed: Instant,
+    ) -> Result<(), ConnectorError> {
+        let Transmitter { rates, destination, outages, asker, .. } = &*self.transmitter;
+        for bucket in buckets.each() {
+            outages.before(bucket, || answers(asker, bucket)).await;
+        }
+        if signed.elapsed() > SIGNATURE {
+            return Err(ConnectorError::timeout(
+                "the request waited for an outage, and its signature is too old".into(),
+            ));
+        }
+        for bucket in buckets.read_by(method, *destination) {
+            rates.pass(bucket).await;
+        }
+        Ok(())
+    }
+
+    /// One answer: its headers if an object follows, which has a reader that does not wait without end, and otherwise all
+    /// of it.
+    async fn answer(&self, request: HttpRequest, task: Task) -> Result<HttpResponse, ConnectorError> {
+        let limit = task.limit(self.transmitter.first_byte);
+        let is_get = request.method() == "GET";
+        let answered = timeout(limit, async {
+            let answer = self.http.call(request).await?;
+            let is_object = is_get && task == Task::Find && answer.status().is_success();
+            if is_object { Ok(answer) } else { whole(answer).await }
+        });
+        let silent = || ConnectorError::timeout(format!("no answer within {} s", limit.as_secs_f64()).into());
+        answered.await.unwrap_or_else(|_| Err(silent()))
+    }
+}
+
+/// An answer with all of its body.
+async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+    let body = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?;
+    *answer.body_mut() = SdkBody::from(body.into_bytes());
+    Ok(answer)
 }
 
 /// Whether a bucket's server answers at all.
@@ -161,7 +228,7 @@ fn failing(answer: &Result<HttpResponse, ConnectorError>) -> Option<Failing> {
 
 const fn of_status(status: u16) -> Option<Failing> {
     match status {
-        503 => Some(Failing::Refused),
+        429 | 503 => Some(Failing::Refused),
         501 => None,
         500.. => Some(Failing::Broken),
         _ => None,
@@ -171,9 +238,9 @@ const fn of_status(status: u16) -> Option<Failing> {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::pin::Pin;
     use std::sync::atomic::{AtomicU32, Ordering};
-
-    use aws_sdk_s3::primitives::SdkBody;
+    use std::task::{Context, Poll};
 
     use super::*;
 
@@ -184,7 +251,7 @@ mod tests {
             (304, None),
             (403, None),
             (404, None),
-            (429, None),
+            (429, Some(Failing::Refused)),
             (500, Some(Failing::Broken)),
             (501, None),
             (502, Some(Failing::Broken)),
@@ -201,20 +268,80 @@ mod tests {
         assert_eq!(failing(&Err(ConnectorError::io(Box::new(distrust)))), None);
     }
 
-    /// A server that does not answer for so many requests, and then does.
+    /// What a server does with its first requests.
+    #[derive(Debug, Clone, Copy)]
+    enum First {
+        RefusesConnections,
+        Throttles,
+        /// It answers with headers, and nothing follows.
+        NeverEnds,
+    }
+
+    /// A server that does this with so many requests, and then takes them.
     #[derive(Debug, Clone)]
     struct Server {
-        silent: u32,
+        first: First,
+        many: u32,
         asked: Arc<AtomicU32>,
+    }
+
+    struct Never;
+
+    impl http_body::Body for Never {
+        type Data = bytes::Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<http_body::Frame<bytes::Bytes>>>> {
+            Poll::Pending
+        }
+    }
+
+    impl Server {
+        fn new(first: First, many: u32) -> Self {
+            Self { first, many, asked: Arc::default() }
+        }
+
+        fn asked(&self) -> u32 {
+            self.asked.load(Ordering::Relaxed)
+        }
+
+        /// What passes requests to it. `asker` answers HeadBucket.
+        fn connector(&self, asker: Self, outages: &Outages, patient: bool) -> Connector {
+            let config = aws_sdk_s3::Config::builder()
+                .behavior_version_latest()
+                .region(aws_sdk_s3::config::Region::new("eu-west-1"))
+                .credentials_provider(aws_sdk_s3::config::Credentials::new("a", "b", None, None, "test"))
+                .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
+                .http_client(asker);
+            Connector {
+                http: SharedHttpConnector::new(self.clone()),
+                transmitter: Arc::new(Transmitter {
+                    http: SharedHttpClient::new(self.clone()),
+                    rates: Rates::default(),
+                    destination: true,
+                    outages: outages.clone(),
+                    asker: Client::from_conf(config.build()),
+                    patient,
+                    first_byte: Duration::from_secs(10),
+                }),
+            }
+        }
     }
 
     impl HttpConnector for Server {
         fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-            let silent = self.asked.fetch_add(1, Ordering::Relaxed) < self.silent;
-            HttpConnectorFuture::ready(if silent {
-                Err(ConnectorError::io(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused))))
-            } else {
-                Ok(HttpResponse::new(200.try_into().expect("a status"), SdkBody::empty()))
+            let is_first = self.asked.fetch_add(1, Ordering::Relaxed) < self.many;
+            let answer = |status: u16, body| Ok(HttpResponse::new(status.try_into().expect("a status"), body));
+            HttpConnectorFuture::ready(match self.first {
+                First::RefusesConnections if is_first => {
+                    Err(ConnectorError::io(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused))))
+                }
+                First::Throttles if is_first => answer(503, SdkBody::empty()),
+                First::NeverEnds if is_first => answer(200, SdkBody::from_body_1_x(Never)),
+                _ => answer(200, SdkBody::empty()),
             })
         }
     }
@@ -225,39 +352,60 @@ mod tests {
         }
     }
 
+    fn request(bucket: &str, task: Task) -> HttpRequest {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        let buckets = Buckets { asked: bucket.to_owned(), copied_from: None };
+        request.add_extension(Noted { buckets, task });
+        request
+    }
+
+    fn outages(budget: Duration) -> Outages {
+        let outages = Outages::new(budget);
+        outages.answered("other");
+        outages
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_request_whose_signature_is_too_old_after_an_outage_is_signed_again() {
         // Questions are 1, 2, 4, 8 and then 15 s apart.
         for (silent, sent) in [(10, true), (30, false)] {
-            let asked = Arc::new(AtomicU32::new(0));
-            let config = aws_sdk_s3::Config::builder()
-                .behavior_version_latest()
-                .region(aws_sdk_s3::config::Region::new("eu-west-1"))
-                .credentials_provider(aws_sdk_s3::config::Credentials::new("a", "b", None, None, "test"))
-                .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
-                .http_client(Server { silent, asked: Arc::clone(&asked) });
-            let outages = Outages::new(Duration::from_hours(1));
-            outages.answered("other");
-            let server = Server { silent: 0, asked: Arc::new(AtomicU32::new(0)) };
-            let connector = Connector {
-                http: SharedHttpConnector::new(server.clone()),
-                transmitter: Arc::new(Transmitter {
-                    http: SharedHttpClient::new(server.clone()),
-                    rates: Rates::default(),
-                    destination: true,
-                    outages: outages.clone(),
-                    asker: Client::from_conf(config.build()),
-                    patient: true,
-                }),
-            };
+            let outages = outages(Duration::from_hours(1));
+            let server = Server::new(First::RefusesConnections, 0);
+            let connector = server.connector(Server::new(First::RefusesConnections, silent), &outages, true);
             assert!(!answers(&connector.transmitter.asker, "a").await);
             outages.heard("a", false, Instant::now());
-            let mut request = HttpRequest::new(SdkBody::empty());
-            request.add_extension(Buckets { asked: "a".to_owned(), copied_from: None });
-            let answer = connector.call(request).await;
+            let answer = connector.call(request("a", Task::Find)).await;
             assert_eq!(answer.is_ok(), sent, "{answer:?}");
             assert!(answer.map_or_else(|error| error.is_timeout(), |_| true), "the SDK retries it");
-            assert_eq!(server.asked.load(Ordering::Relaxed), u32::from(sent));
+            assert_eq!(server.asked(), u32::from(sent));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_request_is_sent_again_unless_the_fetcher_wants_to_know_and_not_without_end() {
+        for (refused, patient, status, at_least, at_most) in
+            [(10, true, 200, 11, 11), (10, false, 503, 1, 1), (u32::MAX, true, 503, 13, 40)]
+        {
+            let server = Server::new(First::Throttles, refused);
+            let connector =
+                server.connector(Server::new(First::Throttles, 0), &outages(Duration::from_mins(15)), patient);
+            let answer = connector.call(request("a", Task::Record)).await.expect("an answer");
+            assert_eq!(answer.status().as_u16(), status, "{refused} {patient}");
+            assert!((at_least..=at_most).contains(&server.asked()), "{refused} {patient}: {}", server.asked());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_end_is_given_up_unless_it_is_an_object_with_a_reader() {
+        for (task, method, given_up) in
+            [(Task::Record, "GET", true), (Task::Work, "POST", true), (Task::Find, "GET", false)]
+        {
+            let server = Server::new(First::NeverEnds, 1);
+            let connector = server.connector(server.clone(), &outages(Duration::from_mins(15)), true);
+            let mut request = request("a", task);
+            request.set_method(method).expect("a method");
+            let answer = connector.call(request).await;
+            assert_eq!(answer.is_err_and(|error| error.is_timeout()), given_up, "{task:?}");
         }
     }
 

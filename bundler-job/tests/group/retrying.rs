@@ -333,11 +333,9 @@ async fn of_dead_letters_that_are_damaged_no_row_is_used() {
 #[tokio::test]
 async fn what_the_store_refuses_has_the_code_of_its_cause() {
     let world = archived(&[letters(&[("a", RETRY)])]).await;
-    for (status, code, exit) in [
-        (403, "AccessDenied", ExitCode::Permission),
-        (503, "SlowDown", ExitCode::Download),
-        (500, "InternalError", ExitCode::Download),
-    ] {
+    for (status, code, exit) in
+        [(403, "AccessDenied", ExitCode::Permission), (500, "InternalError", ExitCode::Download)]
+    {
         world.proxy.rule(move |seen| match seen.operation {
             Operation::GetObject if seen.key().ends_with(".dlq") => Fault::FailBefore { status, code },
             _ => Fault::Forward,

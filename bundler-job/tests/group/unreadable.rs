@@ -171,7 +171,7 @@ async fn a_server_that_does_not_answer_or_denies_is_not_the_inventorys_fault() {
         )
         .await;
     }
-    for fault in [Fault::Throttle, Fault::FailBefore { status: 500, code: "InternalError" }, Fault::DropBefore] {
+    for fault in [Fault::FailBefore { status: 500, code: "InternalError" }, Fault::DropBefore] {
         world.proxy.rule(on_data_file(Operation::GetObject, fault));
         assert_refused(&world, &published, ExitCode::Download, &[&key]).await;
     }

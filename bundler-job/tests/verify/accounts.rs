@@ -6,7 +6,7 @@ use s3bundler_contract::{Reason, RunSummary};
 use s3bundler_testbed::proxy::Fault;
 use serde_json::{Value, json};
 
-use super::scene::Scene;
+use super::scene::{FAILING, Scene};
 use super::world::{PREFIX, RUN, gets_source, key};
 
 async fn summary(scene: &Scene, stage: &str) -> RunSummary {
@@ -23,14 +23,14 @@ async fn forge(scene: &Scene, group: &str, figures: &str) {
 #[tokio::test]
 async fn run_makes_its_retry_passes_itself_and_no_more_than_there_is_to_retry() {
     let scene = Scene::start().await;
-    // Until a retry pass has a group, two copied objects are throttled.
+    // Until a retry pass has a group, two copied objects fail.
     let (keys, retrying) = ([key(0), key(5)], AtomicBool::new(false));
     scene.proxy.rule(move |seen| {
         if seen.key().contains(".retry1.") {
             retrying.store(true, Ordering::SeqCst);
         }
-        let throttled = gets_source(seen) && keys.contains(&seen.key()) && !retrying.load(Ordering::SeqCst);
-        if throttled { Fault::Throttle } else { Fault::Forward }
+        let fails = gets_source(seen) && keys.contains(&seen.key()) && !retrying.load(Ordering::SeqCst);
+        if fails { FAILING } else { Fault::Forward }
     });
     let done = scene.run_with(&["--output", "json"], 0).await;
     let report: Value = serde_json::from_str(&done.stdout).unwrap();
@@ -47,12 +47,12 @@ async fn run_makes_its_retry_passes_itself_and_no_more_than_there_is_to_retry() 
 #[tokio::test]
 async fn objects_that_always_fail_get_as_many_passes_as_were_asked_for_and_a_later_start_tries_again() {
     let scene = Scene::start().await;
-    scene.throttle(&[0]);
+    scene.fail(&[0]);
     let done = scene.run_with(&[], 0).await;
     assert!(done.stdout.contains("(Retry 1, NoSuchKey 2)"), "{done}");
     assert_eq!(scene.keys_with(".retry2.done.json").await.len(), 1);
     assert_eq!(scene.keys_with(".retry3").await, [""; 0]);
-    scene.throttle(&[]);
+    scene.fail(&[]);
     let done = scene.run_with(&["--retry-passes", "1"], 0).await;
     assert!(done.stdout.contains("failed       2 objects (NoSuchKey 2)"), "{done}");
     assert_eq!(summary(&scene, ".retry3").await.objects, 1);

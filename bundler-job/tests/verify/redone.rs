@@ -132,10 +132,10 @@ async fn a_damaged_copy_is_made_again_once_it_is_deleted() {
 #[tokio::test]
 async fn rows_that_a_retry_pass_took_are_not_archived_twice_and_what_a_redo_leaves_is_retried() {
     let scene = Scene::start().await;
-    scene.throttle(&[5]);
+    scene.fail(&[5]);
     scene.run().await;
     assert_eq!(scene.plan("1").await["objects"], 1);
-    scene.throttle(&[]);
+    scene.fail(&[]);
     scene.bundle("1").await;
     scene.damage_archive(&own(1)).await;
     scene.redo(1, &[&own(1)], 0).await;

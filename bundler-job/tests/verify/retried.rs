@@ -7,10 +7,10 @@ use super::scene::Scene;
 use super::world::{PREFIX, RUN};
 
 #[tokio::test]
-async fn what_was_throttled_is_archived_by_a_later_pass_and_proved_byte_for_byte() {
+async fn what_failed_for_a_while_is_archived_by_a_later_pass_and_proved_byte_for_byte() {
     let scene = Scene::start().await;
     // Two that are copied, and one that is packed: its nine tries take the better part of a minute.
-    scene.throttle(&[0, 5, 3]);
+    scene.fail(&[0, 5, 3]);
     scene.run().await;
     let report = scene.verify(0, &[]).await;
     assert_eq!(report["objects"]["failed"], json!({ "Retry": 3, "NoSuchKey": 2 }));
@@ -23,7 +23,7 @@ async fn what_was_throttled_is_archived_by_a_later_pass_and_proved_byte_for_byte
     let early = scene.command("group", 5, &["--name", RUN, "--retry-pass", "2"]).await;
     assert!(early.stderr.contains(&format!("the first is {RUN}.retry1.000000")), "{early}");
 
-    scene.throttle(&[5]);
+    scene.fail(&[5]);
     scene.bundle("1").await;
     let report = scene.verify(0, &["--full"]).await;
     assert_eq!(report["failedInTheEnd"], json!({ "Retry": 1, "NoSuchKey": 2 }));
@@ -31,7 +31,7 @@ async fn what_was_throttled_is_archived_by_a_later_pass_and_proved_byte_for_byte
     assert_eq!((&retried["rows"], &retried["archived"], &retried["copied"]), (&3.into(), &1.into(), &1.into()));
 
     assert_eq!(scene.plan("2").await["objects"], 1);
-    scene.throttle(&[]);
+    scene.fail(&[]);
     scene.bundle("2").await;
     let text = scene.command("verify", 0, &["--name", RUN, "--full"]).await;
     let lines: Vec<&str> = text.stdout.lines().map(str::trim).collect();
@@ -55,9 +55,9 @@ async fn what_was_throttled_is_archived_by_a_later_pass_and_proved_byte_for_byte
 #[tokio::test]
 async fn a_retry_pass_that_is_not_what_it_should_be_is_found() {
     let scene = Scene::start().await;
-    scene.throttle(&[0, 5]);
+    scene.fail(&[0, 5]);
     scene.run().await;
-    scene.throttle(&[]);
+    scene.fail(&[]);
     // Dead letters that are gone are written again from the catalog.
     let letters = format!("{PREFIX}/groups/{RUN}/{RUN}.000001.index.dlq");
     scene.delete(&letters).await;

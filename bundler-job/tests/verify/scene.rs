@@ -14,8 +14,11 @@ pub(super) struct Scene {
     pub(super) proxy: Proxy,
 }
 
+/// A request that may succeed later.
+pub(super) const FAILING: Fault = Fault::FailBefore { status: 500, code: "InternalError" };
+
 impl Scene {
-    /// Two groups; objects of more than 600 bytes are copied, for which a refused request gives up sooner.
+    /// Two groups; objects of more than 600 bytes are copied, for which a failing request gives up sooner.
     pub(super) async fn start() -> Self {
         let mut world = World::of_groups(2).await;
         world.max_object_size = Some(600);
@@ -24,9 +27,9 @@ impl Scene {
         Self { world, bucket, proxy }
     }
 
-    /// Throttles every GET of these objects, and of no others.
-    pub(super) fn throttle(&self, objects: &[usize]) {
-        self.fault(objects, Fault::Throttle);
+    /// Fails every GET of these objects, and of no others.
+    pub(super) fn fail(&self, objects: &[usize]) {
+        self.fault(objects, FAILING);
     }
 
     pub(super) fn fault(&self, objects: &[usize], fault: Fault) {

@@ -1,5 +1,5 @@
 //! Foreign answers and those that were cut off are tried again by the SDK, as it does with answers of the service that may
-//! pass.
+//! pass. So is 429, which the SDK knows only with the codes of AWS.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -21,6 +21,8 @@ pub fn retry_foreign(service: Service) -> (impl Intercept + 'static, impl Classi
     (NoteRequest, RetryForeign(service))
 }
 
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// Judges answers that [`NoteRequest`] has marked.
 #[derive(Debug)]
 struct RetryForeign(Service);
@@ -33,8 +35,12 @@ impl ClassifyRetry for RetryForeign {
         let Some(Asked { is_head, .. }) = response.extension::<Asked>() else {
             return RetryAction::NoActionIndicated;
         };
+        let status = response.status().as_u16();
+        if status == TOO_MANY_REQUESTS {
+            return RetryAction::throttling_error();
+        }
         let origin = own::origin(self.0, *is_head, response);
-        let answer = Answer { operation: "", status: response.status().as_u16(), code: "", message: "", origin };
+        let answer = Answer { operation: "", status, code: "", message: "", origin };
         if origin == Origin::Foreign && classify(&answer).is_transient() {
             return RetryAction::transient_error();
         }
@@ -42,7 +48,7 @@ impl ClassifyRetry for RetryForeign {
     }
 
     fn name(&self) -> &'static str {
-        "an answer that is not the service's"
+        "too many requests, or an answer that is not the service's"
     }
 }
 

@@ -119,7 +119,7 @@ impl Source {
         // Of the one byte, if of anything.
         facts_out.checksums = Map::new();
         let tagged = Tagged { row, asked: listed_version, read: source.version.as_deref(), count: output.tag_count() };
-        source.tags = tags.read(tagged, facts_out).await.map_err(|error| match error {
+        source.tags = tags.read_alone(tagged, facts_out).await.map_err(|error| match error {
             TagTrouble::Changed => Trouble::Changed,
             TagTrouble::Judge(error) => Trouble::judge(error),
         })?;
