@@ -14,10 +14,11 @@ use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 use s3bundler_testbed::servers::{Access, Moto, VersityGw};
-use world::{World, assert_whole, gets, gets_source};
+use world::{Whole, World, assert_whole, gets, gets_source};
 
 const PAGE: &str = "<html><head><title>Error</title></head><body>no such page</body></html>";
 const CUT: &str = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>The specified";
+const NO_CODE: &str = "<Error><Code></Code><Message/></Error>";
 const UNKNOWN: &str = "<Error><Code>SomethingNew</Code><Message>never seen before</Message></Error>";
 
 fn answer(status: u16, body: &'static str) -> Fault {
@@ -50,8 +51,8 @@ async fn a_page_in_the_place_of_an_object_is_tried_again() {
         answer(403, PAGE),
         answer(405, PAGE),
         answer(404, ""),
-        answer(403, ""),
         answer(404, CUT),
+        answer(404, NO_CODE),
         answer(302, PAGE),
         answer(400, UNKNOWN),
         answer(403, UNKNOWN),
@@ -62,6 +63,47 @@ async fn a_page_in_the_place_of_an_object_is_tried_again() {
     let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(&world, &bucket).await;
+}
+
+/// A captive portal, or a gateway that answers in the place of S3.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_success_that_tells_of_no_object_is_tried_again() {
+    let mut world = World::of_groups(2).await;
+    world.max_object_size = Some(50_000);
+    for (n, fault) in
+        [answer(200, PAGE), answer(200, ""), answer(204, ""), answer(200, UNKNOWN)].into_iter().enumerate()
+    {
+        let bucket = world.destination(&format!("portal-{n}")).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        let asked = Mutex::new(BTreeSet::new());
+        proxy.rule(move |seen| {
+            let of_object = [Operation::GetObject, Operation::HeadObject, Operation::PutObject, Operation::UploadPart];
+            let is_first = of_object.contains(&seen.operation)
+                && asked.lock().unwrap().insert((
+                    format!("{:?}", seen.operation),
+                    seen.bucket().to_owned(),
+                    seen.key(),
+                ));
+            if is_first { fault.clone() } else { Fault::Forward }
+        });
+        // Copies have the SDK's tries only.
+        let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_whole(&world, &bucket).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_only_a_portal_answers_for_is_retried_later() {
+    let world = World::of_groups(1).await;
+    let bucket = world.destination("portal-stays").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let last = world.listed.last().unwrap().clone();
+    let rule = last.clone();
+    proxy.rule(move |seen| if gets_source(seen) && seen.key() == rule { answer(200, PAGE) } else { Fault::Forward });
+    let done = world.program(&bucket).access(proxy.access()).args(["--retry-passes", "0"]).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    Whole::of(&world, &bucket).failed(&last, "Retry").check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,8 @@ const DENIED_TRIES: u32 = 2;
 const QUESTION_TRIES: u32 = 4;
 /// A question that failed is not asked again before this time.
 const NO_ANSWER: Duration = Duration::from_mins(1);
+/// Tries at tags of which an answer without a code says that the store has none: it may be the page of a proxy.
+const UNSAID_TRIES: u32 = 3;
 
 /// Reads tags, and reports each trouble once for a bucket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -102,6 +104,7 @@ fn answer(error: &S3Error) -> Answer {
     match error.kind {
         kind if kind.is_transient() => Answer::Missing { tries: MAX_TRIES },
         ErrorKind::Denied => Answer::Missing { tries: DENIED_TRIES },
+        ErrorKind::Unsupported if error.code.starts_with("HTTP ") => Answer::Missing { tries: UNSAID_TRIES },
         _ if reason(error) == Verdict::Group => Answer::Judge,
         _ => Answer::Missing { tries: 1 },
     }
@@ -276,6 +279,7 @@ mod tests {
             (ErrorKind::NotFound, "HTTP 404", missing(1)),
             (ErrorKind::Rejected, "MethodNotAllowed", missing(1)),
             (ErrorKind::Unsupported, "NotImplemented", missing(1)),
+            (ErrorKind::Unsupported, "HTTP 501", missing(3)),
             (ErrorKind::Rejected, "InvalidRequest", missing(1)),
             (ErrorKind::Denied, "AccessDenied", missing(2)),
             (ErrorKind::Credentials, "ExpiredToken", Answer::Judge),

@@ -2,6 +2,7 @@
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::retry::Asked;
 use super::{Origin, Service};
 
 /// Tells an answer of the service from that of something in between.
@@ -9,6 +10,7 @@ pub(super) fn origin(service: Service, is_head: bool, response: &HttpResponse) -
     let header = |name: &str| response.headers().get(name);
     let body = response.body().bytes().unwrap_or_default();
     let is_own = match service {
+        _ if response.extension::<Asked>().is_some_and(|asked| asked.lacks_object) => false,
         Service::S3 if is_head => is_head_of_s3(response),
         // Servers other than Amazon's may answer a denial with the document of the query protocol.
         Service::S3 => is_document(body, &["Error", "ErrorResponse", "Response"]) || names_region(response),
@@ -28,12 +30,29 @@ pub(super) fn origin(service: Service, is_head: bool, response: &HttpResponse) -
     }
 }
 
-/// An answer to HEAD has no body. A page of a proxy has a type, and no id that S3 gives to a request.
+/// Whether an answer of success lacks what every answer of S3 to this operation has: the ETag of the object that was read or
+/// of the part that was written ("GetObject", "UploadPart", S3 API reference). Stores that know no ETags say at least when the object was modified.
+/// A captive portal answers every request with success and a page.
+pub(super) fn lacks_object(operation: &str, response: &HttpResponse) -> bool {
+    let has = |name: &str| response.headers().get(name).is_some();
+    response.status().is_success()
+        && match operation {
+            "GetObject" | "HeadObject" => !has("etag") && !has("last-modified"),
+            // S3 answers a PUT without a body. One without an ETag either is decided by a HEAD (`s3/put.rs`).
+            "PutObject" => !has("etag") && response.headers().get("content-length").is_some_and(|length| length != "0"),
+            "UploadPart" => !has("etag"),
+            _ => false,
+        }
+}
+
+/// An answer to HEAD has no body. A page of a proxy has the type of a page, and no id that S3 gives to a request. The program
+/// sends no condition to which 304 is the answer.
 fn is_head_of_s3(response: &HttpResponse) -> bool {
     let headers = response.headers();
-    let is_page = headers.get("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+    let is_page =
+        headers.get("content-type").is_some_and(|kind| !kind.contains("xml") && !kind.contains("octet-stream"));
     let has_id = ["x-amz-request-id", "x-amzn-requestid", "x-amz-id-2"].iter().any(|name| headers.get(name).is_some());
-    let is_redirect = (300..400).contains(&response.status().as_u16()) && response.status().as_u16() != 304;
+    let is_redirect = (300..400).contains(&response.status().as_u16());
     (!is_page || has_id) && (!is_redirect || names_region(response))
 }
 
@@ -45,7 +64,9 @@ fn names_region(response: &HttpResponse) -> bool {
 /// Whether a body is a whole document with a code under one of these roots ("Error responses", S3 API reference).
 fn is_document(body: &[u8], roots: &[&str]) -> bool {
     let Some(text) = document(body) else { return false };
-    root_of_whole(text).is_some_and(|root| roots.contains(&root)) && text.contains("<Code>")
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    root_of_whole(text).is_some_and(|root| roots.contains(&root))
+        && code.is_some_and(|(code, _)| !code.trim().is_empty())
 }
 
 /// Whether a body is an XML document without its end. The SDK parses such a document as if it were a shorter one.
@@ -103,6 +124,9 @@ mod tests {
             ("\u{feff}<?xml version=\"1.0\"?>\n<!-- a --><Error xmlns=\"x\"><Code>A</Code></Error>\n", true),
             ("<Error><Code>NoSuchKey</Code><Mess", false),
             ("<Error><Message>nothing</Message></Error>", false),
+            ("<Error><Code></Code><Message/></Error>", false),
+            ("<Error><Code> </Code></Error>", false),
+            ("<e:Error xmlns:e=\"x\"><e:Code>NoSuchKey</e:Code></e:Error>", false),
             ("<ErrorPage><Code>1</Code></ErrorPage>", false),
             ("<?xml version=\"1.0\"", false),
             (html, false),
@@ -146,6 +170,10 @@ mod tests {
         for (status, headers, expected) in [
             (404, vec![], Origin::Service),
             (404, vec![page], Origin::Foreign),
+            (404, vec![("content-type", "application/json")], Origin::Foreign),
+            (403, vec![("content-type", "text/plain")], Origin::Foreign),
+            (404, vec![("content-type", "application/xml")], Origin::Service),
+            (304, vec![], Origin::Foreign),
             (404, vec![page, id], Origin::Service),
             (301, vec![], Origin::Foreign),
             (301, vec![region], Origin::Service),
@@ -155,6 +183,38 @@ mod tests {
         }
         assert_eq!(origin(Service::S3, false, &answer(301, &[region], "")), Origin::Service);
         assert_eq!(origin(Service::S3, false, &answer(404, &[region], "")), Origin::Foreign);
+    }
+
+    #[test]
+    fn an_answer_of_success_tells_of_an_object() {
+        let (etag, modified) = (("etag", "\"e\""), ("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT"));
+        let page = ("content-type", "text/html");
+        for (operation, status, headers, lacks) in [
+            ("GetObject", 200, vec![page], true),
+            ("GetObject", 204, vec![], true),
+            ("GetObject", 206, vec![etag], false),
+            ("GetObject", 200, vec![modified, page], false),
+            ("GetObject", 404, vec![page], false),
+            ("HeadObject", 200, vec![page], true),
+            ("HeadObject", 200, vec![etag], false),
+            ("PutObject", 200, vec![modified], true),
+            ("PutObject", 200, vec![], false),
+            ("PutObject", 200, vec![("content-length", "7")], true),
+            ("PutObject", 200, vec![("content-length", "0")], false),
+            ("PutObject", 200, vec![("content-length", "7"), etag], false),
+            ("UploadPart", 200, vec![], true),
+            ("DeleteObject", 204, vec![], false),
+            ("ReceiveMessage", 200, vec![], false),
+        ] {
+            assert_eq!(
+                lacks_object(operation, &answer(status, &headers, "")),
+                lacks,
+                "{operation} {status} {headers:?}"
+            );
+        }
+        let mut portal = answer(200, &[page], "");
+        portal.add_extension(Asked { is_head: false, region: None, lacks_object: true });
+        assert_eq!(origin(Service::S3, false, &portal), Origin::Foreign);
     }
 
     #[test]

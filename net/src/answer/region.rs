@@ -113,7 +113,7 @@ mod tests {
             if let Some(header) = header {
                 answer.headers_mut().insert("x-amz-bucket-region", header);
             }
-            answer.add_extension(Asked { is_head: false, region: signed_for.map(str::to_owned) });
+            answer.add_extension(Asked { is_head: false, region: signed_for.map(str::to_owned), lacks_object: false });
             assert_eq!(Regions::of_answer(&answer).sentence().as_deref(), sentence, "{header:?} {body}");
         }
     }

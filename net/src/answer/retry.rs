@@ -1,5 +1,6 @@
 //! Foreign answers and those that were cut off are tried again by the SDK, as it does with answers of the service that may
-//! pass. So is 429, which the SDK knows only with the codes of AWS.
+//! pass. So is 429, which the SDK knows only with the codes of AWS. Answers of success that tell of no object are made errors
+//! first.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -7,12 +8,13 @@ use aws_smithy_runtime_api::client::interceptors::context::{
     AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
     BeforeTransmitInterceptorContextRef, InterceptorContext,
 };
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
 use super::region::signed_for;
-use super::{Answer, Origin, Service, classify, own};
+use super::{Answer, ErrorKind, Origin, Service, classify, own};
 
 /// The two parts of a client that have the SDK try a request again whose answer is not the service's, or was cut off. They
 /// come together because neither works alone: the SDK takes the request away before it judges the answer, and an answer
@@ -41,7 +43,8 @@ impl ClassifyRetry for RetryForeign {
         }
         let origin = own::origin(self.0, *is_head, response);
         let answer = Answer { operation: "", status, code: "", message: "", origin };
-        if origin == Origin::Foreign && classify(&answer).is_transient() {
+        // Also if it says that there is no such operation: a page may say so once. S3 gives to HEAD no answer of this kind.
+        if origin == Origin::Foreign || (*is_head && classify(&answer) == ErrorKind::Foreign) {
             return RetryAction::transient_error();
         }
         RetryAction::NoActionIndicated
@@ -67,7 +70,14 @@ pub(super) struct Asked {
     pub(super) is_head: bool,
     /// The region that it was signed for.
     pub(super) region: Option<String>,
+    /// Whether the answer is one of success that tells of no object ([`own::lacks_object`]).
+    pub(super) lacks_object: bool,
 }
+
+/// Why an answer of success is an error.
+#[derive(Debug, thiserror::Error)]
+#[error("an answer that is not the service's")]
+struct LacksObject;
 
 impl Storable for Asked {
     type Storer = StoreReplace<Self>;
@@ -85,7 +95,8 @@ impl Intercept for NoteRequest {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request();
-        let asked = Asked { is_head: request.method() == "HEAD", region: signed_for(request.headers()) };
+        let is_head = request.method() == "HEAD";
+        let asked = Asked { is_head, region: signed_for(request.headers()), lacks_object: false };
         config.interceptor_state().store_put(asked);
         Ok(())
     }
@@ -96,10 +107,12 @@ impl Intercept for NoteRequest {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let operation = config.load::<Metadata>().map_or("", Metadata::name);
+        let lacks_object = own::lacks_object(operation, context.response());
         if let Some(asked) = config.load::<Asked>() {
-            context.response_mut().add_extension(asked.clone());
+            context.response_mut().add_extension(Asked { lacks_object, ..asked.clone() });
         }
-        Ok(())
+        if lacks_object { Err(LacksObject.into()) } else { Ok(()) }
     }
 
     fn read_after_deserialization(

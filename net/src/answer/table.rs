@@ -57,7 +57,8 @@ pub fn classify(answer: &Answer<'_>) -> ErrorKind {
         (408, _) => ErrorKind::Transient,
         (401 | 403, "") => ErrorKind::Denied,
         (404, "") => ErrorKind::NotFound,
-        (405, "") => ErrorKind::Foreign,
+        // S3 gives no other to HEAD ("Error responses", S3 API reference).
+        (402 | 405..=415 | 417..=499, "") => ErrorKind::Foreign,
         (300..=499, _) => ErrorKind::Rejected,
         _ => ErrorKind::Transient,
     }
