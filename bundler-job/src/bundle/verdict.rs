@@ -21,6 +21,8 @@ pub enum Verdict {
 /// understood is tried again, and is worth another pass in the end.
 pub fn reason(error: &S3Error) -> Verdict {
     match error.kind {
+        // Of an upload, and never of a source object.
+        ErrorKind::NotFound if error.code == "NoSuchUpload" => Verdict::Again,
         ErrorKind::NotFound => Verdict::Object(Reason::NoSuchKey),
         ErrorKind::Archived => Verdict::Object(Reason::Glacier),
         ErrorKind::CustomerKey => Verdict::Object(Reason::SseC),
@@ -73,5 +75,11 @@ mod tests {
             let error = S3Error::local("GetObject", S3Address::new("b", "k"), kind, "");
             assert_eq!(reason(&error), verdict, "{kind:?}");
         }
+        let address = S3Address::new("b", "k");
+        let no_upload = S3Error {
+            code: "NoSuchUpload".to_owned(),
+            ..S3Error::local("GetObject", address, ErrorKind::NotFound, "")
+        };
+        assert_eq!(reason(&no_upload), Verdict::Again);
     }
 }

@@ -13,6 +13,7 @@ use s3bundler_contract::{Group, Reason, Row, S3Address};
 use tokio::time::Instant;
 
 use super::super::BundleError;
+use super::super::fetch::FetchError;
 use super::super::limiter::{self, Limiters};
 use super::super::manifest::{Manifest, ManifestError};
 use super::super::verdict::{Verdict, reason};
@@ -243,7 +244,7 @@ impl Asker {
         (0..step).flat_map(|first| keys.iter().skip(first).step_by(step)).cloned().collect()
     }
 
-    /// Whether each of these rows, by their numbers in the manifest, is denied still.
+    /// Whether each of these rows, by their numbers in the manifest, is denied still. One that gets no answer is not.
     pub async fn are_denied(&self, manifest: &Manifest, numbers: &BTreeSet<u64>) -> Result<bool, BundleError> {
         if numbers.is_empty() {
             return Ok(true);
@@ -258,8 +259,10 @@ impl Asker {
         while let Some(word) = words.next().await {
             match word {
                 Word::Denied(_) => {}
-                Word::Readable | Word::Nothing => return Ok(false),
-                Word::Down(error) => return Err(BundleError::Fetch(super::super::fetch::FetchError::Source(error))),
+                Word::Down(error) if reason(&error) == Verdict::Group => {
+                    return Err(BundleError::Fetch(FetchError::Source(error)));
+                }
+                Word::Readable | Word::Nothing | Word::Down(_) => return Ok(false),
             }
         }
         Ok(true)
