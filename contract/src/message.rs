@@ -1,7 +1,7 @@
 //! A message of the queue: "archive the group of this manifest". Ours, an S3 event (as it is, of EventBridge, or through
 //! SNS), or S3's test event.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::address::S3Address;
@@ -30,8 +30,8 @@ pub struct ManifestRef {
 /// Why a message's body cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// Not JSON.
-    #[error("it is not JSON: {0}")]
+    /// Not JSON, or a field of ours has another type.
+    #[error("it is not the JSON of a message: {0}")]
     Json(#[from] serde_json::Error),
     /// JSON, but neither ours nor an S3 event.
     #[error("it has neither Bucket and Key nor the Records of an S3 event")]
@@ -109,6 +109,10 @@ pub fn parse(body: &str) -> Result<Vec<ManifestRef>, MessageError> {
 
 fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
     let message: Body = serde_json::from_str(body)?;
+    // A list would be taken for the fields in their order.
+    if !body.trim_start().starts_with('{') {
+        return Err(MessageError::Foreign);
+    }
     if message.event.as_deref() == Some("s3:TestEvent") {
         return Ok(Message { is_event: true, ..Message::default() });
     }
@@ -135,8 +139,10 @@ fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
         Body { kind: Some(kind), notification: Some(inner), .. } if kind == "Notification" && wrappers > 0 => {
             read_inside(&inner, wrappers - 1)
         }
-        // "Using EventBridge", S3 user guide: keys are not encoded there.
-        Body { source: Some(source), detail_type: Some(kind), detail, .. } if source == "aws.s3" => {
+        // "Using EventBridge", S3 user guide: keys are not encoded there. CloudTrail has events of the same source.
+        Body { source: Some(source), detail_type: Some(kind), detail, .. }
+            if source == "aws.s3" && kind.starts_with("Object ") =>
+        {
             let mut read = Message { is_event: true, ..Message::default() };
             if kind == "Object Created" {
                 let detail = detail.and_then(|detail| serde_json::from_value::<RecordS3>(detail).ok());
@@ -148,6 +154,8 @@ fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
     }
 }
 
+/// The fields of all messages. Those of events and notifications may be other programs' in a message of ours, so that one
+/// which is not a text is ignored.
 #[derive(Deserialize)]
 struct Body {
     #[serde(rename = "Bucket")]
@@ -160,18 +168,27 @@ struct Body {
     rows: Option<u64>,
     #[serde(rename = "MD5")]
     md5: Option<String>,
-    #[serde(rename = "Event")]
+    #[serde(rename = "Event", default, deserialize_with = "text")]
     event: Option<String>,
     #[serde(rename = "Records")]
     records: Option<Vec<Value>>,
-    #[serde(rename = "Type")]
+    #[serde(rename = "Type", default, deserialize_with = "text")]
     kind: Option<String>,
-    #[serde(rename = "Message")]
+    #[serde(rename = "Message", default, deserialize_with = "text")]
     notification: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     source: Option<String>,
-    #[serde(rename = "detail-type")]
+    #[serde(rename = "detail-type", default, deserialize_with = "text")]
     detail_type: Option<String>,
     detail: Option<Value>,
+}
+
+/// A text; nothing in place of any other value.
+fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(value)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// "Event message structure", S3 user guide.
@@ -248,6 +265,9 @@ mod tests {
         assert_eq!(parse(&counted.to_json()).expect("ours"), [counted]);
         let seed = parse(r#"{"Bucket":"b","Key":"k","Later":{"x":1}}"#).expect("the seed's");
         assert_eq!(seed, [ManifestRef::new(S3Address::new("b", "k"), None)]);
+        let with_names_of_events =
+            r#"{"Bucket":"b","Key":"k","source":7,"Message":{"a":1},"Event":[],"detail-type":null}"#;
+        assert_eq!(parse(with_names_of_events).expect("the seed's"), seed);
     }
 
     #[test]
@@ -326,6 +346,8 @@ mod tests {
             r#"{"Type":"SubscriptionConfirmation","Message":"You have chosen"}"#.to_owned(),
             r#"{"source":"aws.ec2","detail-type":"Object Created","detail":{}}"#.to_owned(),
             r#"{"source":"aws.s3","detail-type":"Object Created","detail":{}}"#.to_owned(),
+            r#"{"source":"aws.s3","detail-type":"AWS API Call via CloudTrail","detail":{"eventName":"PutObject"}}"#
+                .to_owned(),
         ] {
             assert!(read(&body).is_err(), "{body}");
         }
@@ -340,7 +362,20 @@ mod tests {
     #[test]
     fn a_message_nobody_can_use_is_an_error() {
         let broken = format!(r#"{{"Records":[{}]}}"#, event("ObjectCreated:Put", "%zz"));
-        for body in ["", "null", "[]", "{}", "7", r#"{"Bucket":"b"}"#, r#"{"Bucket":"","Key":"k"}"#, broken.as_str()] {
+        let list = format!(r#"["b","k"{}]"#, ",null".repeat(10));
+        for body in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "7",
+            r#"{"Bucket":"b"}"#,
+            r#"{"Bucket":"","Key":"k"}"#,
+            r#"{"Bucket":"b","Key":7}"#,
+            r#"{"Records":{}}"#,
+            &broken,
+            &list,
+        ] {
             assert!(parse(body).is_err(), "{body}");
         }
     }
