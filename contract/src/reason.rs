@@ -29,7 +29,7 @@ macro_rules! names {
 
         /// A name that is none of them.
         #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-        #[error("{0:?} is not one of the known reasons")]
+        #[error("{0:?} is not one of {names}", names = $type::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", "))]
         pub struct $error(pub String);
 
         impl FromStr for $type {
@@ -104,6 +104,8 @@ mod tests {
         for reason in LeftOut::ALL {
             assert_eq!(reason.as_str().parse(), Ok(*reason));
         }
-        assert!("retry".parse::<Reason>().is_err());
+        let error = "retry".parse::<Reason>().expect_err("names are exact");
+        let names = "Retry, NoSuchKey, Glacier, AccessDenied, Changed, ChecksumMismatch, SseC, Invalid";
+        assert_eq!(error.to_string(), format!("\"retry\" is not one of {names}"));
     }
 }
