@@ -19,7 +19,9 @@ const QUIET: &str = "aws_config=warn,aws_credential_types=warn,aws_runtime=warn,
 pub fn init(global: &GlobalArgs) -> Result<(), Failure> {
     let filter = filter(&global.log)?;
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr).with_ansi(is_coloured);
+    // A line that cannot be written is lost: the subscriber would report it on standard error, and panic there.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_writer(Stderr).with_ansi(is_coloured);
     match global.log_format {
         OutputFormat::Text => log.try_init(),
         OutputFormat::Json => log.json().flatten_event(true).with_ansi(false).try_init(),

@@ -1,5 +1,7 @@
 //! `s3bundler`: parse, run the command, tell how it ended.
 
+use std::io::Write as _;
+
 use clap::Parser as _;
 use s3bundler::args::{Cli, Command};
 use s3bundler::failure::Failure;
@@ -18,7 +20,8 @@ fn main() {
     let code = match logging::init(&cli.global).and_then(|()| run(cli)) {
         Ok(()) => 0,
         Err(failure) => {
-            eprintln!("s3bundler: {failure}");
+            // Not eprintln!, which panics if the reader of a pipe has ended.
+            let _ = writeln!(std::io::stderr(), "s3bundler: {failure}");
             failure.exit.code()
         }
     };

@@ -310,25 +310,53 @@ async fn an_inventory_is_grouped_onto_the_queue_under_a_name_of_its_own() {
     assert_eq!(named.code, Some(6), "one name for two inventories\n{named}");
 }
 
-#[tokio::test]
-async fn a_closed_standard_output_is_no_error() {
-    let manifests = buckets("closed-stdout", &["1"]).await;
-    let access = moto().await;
-    // The reader of the pipe has ended before the report is printed.
+/// Runs a command whose standard output or standard error is a pipe that nobody reads.
+async fn unread(access: &'static Access, output: bool, args: Vec<String>) -> std::process::Output {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let manifest = manifests[0].address().to_string();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_s3bundler"));
     command
-        .args(["bundle", "--destination", "s3://closed-stdout-archives/p", "--manifest", &manifest])
+        .args(args)
         .env("AWS_ENDPOINT_URL", &access.endpoint)
         .env("AWS_REGION", &access.region)
         .env("AWS_ACCESS_KEY_ID", &access.access_key)
         .env("AWS_SECRET_ACCESS_KEY", &access.secret_key)
-        .stdout(writer)
+        .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
-    let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(!String::from_utf8_lossy(&done.stderr).contains("panicked"));
-    assert_eq!(receipts("closed-stdout").await, 1);
+    if output {
+        command.stdout(writer);
+    } else {
+        command.stderr(writer);
+    }
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_closed_standard_output_or_standard_error_is_no_error() {
+    let manifests = buckets("closed", &["1"]).await;
+    let access = moto().await;
+    let destination = "s3://closed-archives/p";
+    let manifest = manifests[0].address().to_string();
+    for output in [true, false] {
+        let name = if output { "output" } else { "error" };
+        let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let to = ["--destination", destination, "--name", name];
+        let bundle = command(&[&["bundle", "--manifest", &manifest][..], &to].concat());
+        let verify = command(&[&["verify"][..], &to].concat());
+        for (args, code) in [
+            (bundle, 0),
+            (verify.clone(), 0),
+            (command(&["verify", "--destination", destination, "--name", "none"]), 6),
+            (command(&["run", "--help"]), 0),
+        ] {
+            let done = unread(access, output, args.clone()).await;
+            assert_eq!(done.status.code(), Some(code), "{args:?} {}", String::from_utf8_lossy(&done.stderr));
+        }
+        let s3 = client::s3(access);
+        let receipts = client::list_keys(&s3, "closed-archives", &format!("p/receipts/{name}/")).await.unwrap();
+        assert_eq!(receipts.len(), 1);
+        s3.delete_object().bucket("closed-archives").key(&receipts[0]).send().await.unwrap();
+        let done = unread(access, output, verify).await;
+        assert_eq!(done.status.code(), Some(8), "{}", String::from_utf8_lossy(&done.stderr));
+    }
 }

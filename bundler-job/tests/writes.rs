@@ -83,6 +83,9 @@ async fn every_write_carries_the_checksum_of_the_options() {
         assert_eq!(repaired.code, Some(0), "{options:?}: {repaired}");
         assert_whole(&scene.world, &scene.bucket).await;
         let seen = scene.seen();
+        // Such a store may refuse to be asked for checksums, too.
+        let asked = seen.iter().any(|seen| has(seen, "x-amz-checksum-mode"));
+        assert_eq!(asked, options.is_empty(), "{options:?}");
         for seen in seen.iter().filter(|seen| has_body(seen)) {
             assert!(has(seen, sent) && !has(seen, other), "{options:?}: {:?} {}", seen.operation, seen.path);
         }
@@ -95,7 +98,14 @@ async fn every_write_carries_the_checksum_of_the_options() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
-    for (status, code) in [(501, "NotImplemented"), (400, "InvalidArgument"), (400, "InvalidRequest")] {
+    for (status, code) in [
+        (501, "NotImplemented"),
+        (400, "InvalidArgument"),
+        (400, "InvalidRequest"),
+        (405, "MethodNotAllowed"),
+        // Whether the key exists or not.
+        (412, "PreconditionFailed"),
+    ] {
         let scene = Scene::new().await;
         scene
             .proxy
@@ -116,6 +126,17 @@ async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
             assert!(!has(&seen, CONDITION), "{:?} {}", seen.operation, seen.path);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_answer_to_if_none_match_names_the_option() {
+    let scene = Scene::new().await;
+    let page = || Fault::Respond { status: 400, headers: vec![], body: Bytes::from_static(b"<html>no</html>") };
+    scene.proxy.rule(move |seen| if has(seen, CONDITION) { page() } else { Fault::Forward });
+    let done = scene.run().run().await.unwrap();
+    assert_eq!(done.code, Some(6), "{done}");
+    assert!(done.stderr.contains("--single-writer"), "{done}");
+    assert!(scene.world.snapshot(&scene.bucket).await.is_empty(), "{done}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

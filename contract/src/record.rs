@@ -27,6 +27,12 @@ pub enum RecordError {
     /// From a release that writes another format.
     #[error("its format is {0}; this release reads up to format {FORMAT_2}")]
     Format(u32),
+    /// It is at the key of another run's record.
+    #[error("it is of run {0}")]
+    OtherRun(RunName),
+    /// It is at the key of the summary of other groups.
+    #[error("it is the summary of {0}")]
+    OtherStage(Stage),
 }
 
 /// The inventory a run reads, or the group manifests it was [given](crate::given).
@@ -80,7 +86,9 @@ impl RunClaim {
 
     /// How `other`, found under the same name, differs: `None` where it is the same run, to be resumed.
     pub fn difference(&self, other: &Self) -> Option<&'static str> {
-        if self.inventory != other.inventory {
+        if self.run != other.run {
+            Some("another run")
+        } else if self.inventory != other.inventory {
             Some("another inventory")
         } else if self.select != other.select {
             Some("another selection of objects")
@@ -97,6 +105,12 @@ impl RunClaim {
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let claim: Self = serde_json::from_slice(bytes)?;
         if claim.format == FORMAT { Ok(claim) } else { Err(RecordError::Format(claim.format)) }
+    }
+
+    /// Reads the claim of a run.
+    pub fn parse_of(bytes: &[u8], run: &RunName) -> Result<Self, RecordError> {
+        let claim = Self::parse(bytes)?;
+        if claim.run == *run { Ok(claim) } else { Err(RecordError::OtherRun(claim.run)) }
     }
 
     /// The bytes to put.
@@ -231,6 +245,15 @@ impl RunSummary {
         if matches!(summary.format, FORMAT | FORMAT_2) { Ok(summary) } else { Err(RecordError::Format(summary.format)) }
     }
 
+    /// Reads the summary of a stage of a run.
+    pub fn parse_of(bytes: &[u8], run: &RunName, stage: Stage) -> Result<Self, RecordError> {
+        let summary = Self::parse(bytes)?;
+        if summary.run != *run {
+            return Err(RecordError::OtherRun(summary.run));
+        }
+        if summary.stage() == stage { Ok(summary) } else { Err(RecordError::OtherStage(summary.stage())) }
+    }
+
     /// The bytes to put.
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
@@ -272,6 +295,10 @@ mod tests {
     fn a_claim_resumes_only_the_same_run() {
         let ours = claim("e", 10);
         let found = RunClaim::parse(&ours.to_json()).expect("reads back");
+        assert_eq!(RunClaim::parse_of(&ours.to_json(), &ours.run).expect("its own"), found);
+        let another = "another".parse().expect("a name");
+        assert!(matches!(RunClaim::parse_of(&ours.to_json(), &another), Err(RecordError::OtherRun(_))));
+        assert_eq!(ours.difference(&RunClaim { run: another, ..found.clone() }), Some("another run"));
         assert_eq!(found, ours);
         assert_eq!(ours.difference(&RunClaim { owner: "other".to_owned(), ..found }), None);
         assert_eq!(ours.difference(&claim("f", 10)), Some("another inventory"));
@@ -288,6 +315,13 @@ mod tests {
         assert!(!text.contains("pass"), "the run's own summary has the bytes that it always had: {text}");
         let pass = RunSummary { pass: 2, ..summary.clone() };
         assert_eq!(RunSummary::parse(&pass.to_json()).expect("reads back"), pass);
+        let of = |stage| RunSummary::parse_of(&pass.to_json(), &pass.run, stage);
+        assert_eq!(of(Stage::Pass(2)).expect("its own"), pass);
+        for stage in [Stage::OWN, Stage::Pass(1), Stage::Redo(2)] {
+            assert!(matches!(of(stage), Err(RecordError::OtherStage(Stage::Pass(2)))), "{stage}");
+        }
+        let another = RunSummary::parse_of(&pass.to_json(), &"another".parse().expect("a name"), Stage::Pass(2));
+        assert!(matches!(another, Err(RecordError::OtherRun(_))));
         summary.format = 3;
         assert!(matches!(RunSummary::parse(&summary.to_json()), Err(RecordError::Format(3))));
         assert!(RunSummary::parse(b"{}").is_err());

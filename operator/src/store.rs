@@ -11,7 +11,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
 use md5::{Digest as _, Md5};
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
-use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address};
+use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address, Stage};
+use s3bundler_net::listing::problem_of_page;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
@@ -163,7 +164,8 @@ impl Store {
     ) -> Result<Option<InventoryRef>, StoreError> {
         let address = S3Address::new(bucket, layout.claim(run));
         let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
-        let found = RunClaim::parse(&found).map_err(|cause| StoreError::Record { address, cause: cause.into() })?;
+        let found =
+            RunClaim::parse_of(&found, run).map_err(|cause| StoreError::Record { address, cause: cause.into() })?;
         Ok(is_under(&found.inventory, latest).then_some(found.inventory))
     }
 
@@ -204,10 +206,18 @@ impl Store {
     }
 
     /// What the grouper made of a pass, once it has made it.
-    pub async fn summary(&self, bucket: &str, key: String) -> Result<Option<RunSummary>, StoreError> {
-        let address = S3Address::new(bucket, key);
+    pub async fn summary(
+        &self,
+        bucket: &str,
+        layout: &Layout,
+        run: &RunName,
+        stage: Stage,
+    ) -> Result<Option<RunSummary>, StoreError> {
+        let address = S3Address::new(bucket, layout.stage_summary(run, stage));
         let Some((bytes, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
-        RunSummary::parse(&bytes).map(Some).map_err(|cause| StoreError::Record { address, cause: cause.into() })
+        RunSummary::parse_of(&bytes, run, stage)
+            .map(Some)
+            .map_err(|cause| StoreError::Record { address, cause: cause.into() })
     }
 
     /// Counts the receipts of a run: one LIST for every 1,000 that are not settled.
@@ -239,14 +249,12 @@ impl Store {
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| AwsError::s3("ListObjectsV2", prefix.to_string(), &error))?;
-            // The paginator would take this for the last page.
-            if page.is_truncated() == Some(true) && page.next_continuation_token().is_none_or(str::is_empty) {
-                return Err(AwsError {
-                    action: "ListObjectsV2",
-                    target: prefix.to_string(),
-                    kind: AwsErrorKind::Transient,
-                    detail: "the listing goes on, but the answer does not say where".to_owned(),
-                });
+            let folders = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            let keys = page.contents().iter().filter_map(|object| object.key()).chain(folders);
+            let problem = problem_of_page(&prefix.key, keys, page.is_truncated(), page.next_continuation_token());
+            if let Some(problem) = problem {
+                let (target, detail) = (prefix.to_string(), problem.to_owned());
+                return Err(AwsError { action: "ListObjectsV2", target, kind: AwsErrorKind::Transient, detail });
             }
             each(&page);
         }

@@ -11,6 +11,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use s3bundler_contract::{
     ArchiveOptions, GroupOptions, KeyLayout, Layout, Receipt, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
+    Stage,
 };
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::crd::Encryption;
@@ -68,10 +69,10 @@ async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws
         let claimed = store.claim(VAULT, &layout, &claim, &Encryption::default(), None).await.unwrap();
         assert_eq!(claimed, ClaimState::Ours(claim.inventory.clone()));
     }
-    assert_eq!(store.summary(VAULT, layout.summary(&run)).await.unwrap(), None, "nobody has grouped yet");
+    assert_eq!(store.summary(VAULT, &layout, &run, Stage::OWN).await.unwrap(), None, "nobody has grouped yet");
     let summary = RunSummary { groups: 1, ..RunSummary::of_pass(run.clone(), 0) };
     client::put_object(root, VAULT, &layout.summary(&run), summary.to_json()).await.unwrap();
-    assert_eq!(store.summary(VAULT, layout.summary(&run)).await.unwrap(), Some(summary));
+    assert_eq!(store.summary(VAULT, &layout, &run, Stage::OWN).await.unwrap(), Some(summary));
     let mut receipt = Receipt::empty("logs.000000".parse().unwrap());
     receipt.figures.archived = 5;
     client::put_object(root, VAULT, &receipt.key(&layout, &run), "").await.unwrap();

@@ -381,7 +381,7 @@ impl Bundler {
         let address = destination.address(destination.layout.claim(&group.run));
         let claimed = match self.s3.get_bytes(&address, None, MAX_CLAIM).await {
             Ok((bytes, _)) => {
-                let claim = RunClaim::parse(&bytes);
+                let claim = RunClaim::parse_of(&bytes, &group.run);
                 Some(claim.map_err(|cause| BundleError::Claim { address: address.clone(), cause })?.archive)
             }
             Err(error) if error.kind == ErrorKind::NotFound => None,

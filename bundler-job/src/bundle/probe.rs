@@ -74,13 +74,16 @@ impl Probe<'_> {
             Ok(_) => {}
             // The SDK repeats a PUT whose answer was lost, and the repeated one meets its own object.
             Err(error) if error.kind == ErrorKind::Precondition => {
-                return if self.is_ours().await? { Ok(()) } else { Err(ProbeError::Write(error)) };
-            }
-            Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Unsupported) => {
-                return match self.put(false).await {
-                    Ok(_) => Err(ProbeError::RefusesConditions(error)),
-                    Err(error) => Err(ProbeError::Write(error)),
+                return match self.is_ours().await? {
+                    Some(true) => Ok(()),
+                    Some(false) => Err(ProbeError::Write(error)),
+                    // The key does not exist: the store answers so to every request with the condition.
+                    None => Err(self.refused(error).await),
                 };
+            }
+            // A gateway may refuse the header with a page of its own.
+            Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Unsupported | ErrorKind::Foreign) => {
+                return Err(self.refused(error).await);
             }
             Err(error) => return Err(ProbeError::Write(error)),
         }
@@ -94,15 +97,26 @@ impl Probe<'_> {
         }
     }
 
+    /// Whether it is the condition that was refused: then the same PUT is accepted without it.
+    async fn refused(&self, conditional: S3Error) -> ProbeError {
+        match self.put(false).await {
+            Ok(_) => ProbeError::RefusesConditions(conditional),
+            Err(error) => ProbeError::Write(error),
+        }
+    }
+
     async fn put(&self, if_none_match: bool) -> Result<String, S3Error> {
         let put = Put { if_none_match, ..Put::default() };
         self.s3.put(&self.key, PutBody::Bytes(self.bytes.clone()), &put).await
     }
 
-    /// Whether the key has the bytes of this probe.
-    async fn is_ours(&self) -> Result<bool, ProbeError> {
-        let found = self.s3.get_bytes(&self.key, None, self.bytes.len() as u64).await;
-        found.map(|(bytes, _)| bytes == self.bytes).map_err(ProbeError::Write)
+    /// Whether the key has the bytes of this probe; `None` if it does not exist.
+    async fn is_ours(&self) -> Result<Option<bool>, ProbeError> {
+        match self.s3.get_bytes(&self.key, None, self.bytes.len() as u64).await {
+            Ok((bytes, _)) => Ok(Some(bytes == self.bytes)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ProbeError::Write(error)),
+        }
     }
 
     async fn delete(&self) {

@@ -1,7 +1,5 @@
 //! `s3bundler verify`: proves a run from S3 alone, prints the report, and ends in 8 where something was found.
 
-use std::io::Write;
-
 use s3bundler_contract::{ExitCode, KeyLayout};
 
 use crate::args::{GlobalArgs, OutputFormat, VerifyArgs};
@@ -9,6 +7,7 @@ use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
 use crate::signals::Shutdown;
+use crate::stdout;
 use crate::verify::{ORPHAN_AGE, Report, VerifyRequest, verify as verify_run};
 
 /// Runs it.
@@ -37,7 +36,8 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
     };
     progress.finish();
     let report = verified.map_err(|error| Failure::new(error.exit(), error))?;
-    print(&report, global.output)
+    // The report is all that the command is for: where it cannot be written, nothing is proved.
+    stdout::write(&text(&report, global.output))
         .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))?;
     match report.findings.len() {
         0 => Ok(()),
@@ -46,14 +46,12 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
     }
 }
 
-fn print(report: &Report, output: OutputFormat) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
+fn text(report: &Report, output: OutputFormat) -> String {
     match output {
-        OutputFormat::Text => write!(stdout, "{report}")?,
+        OutputFormat::Text => report.to_string(),
         OutputFormat::Json => {
-            serde_json::to_writer_pretty(&mut stdout, report)?;
-            writeln!(stdout)?;
+            let json = serde_json::to_string_pretty(report).expect("plain fields are JSON");
+            format!("{json}\n")
         }
     }
-    stdout.flush()
 }

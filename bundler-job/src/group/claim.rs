@@ -11,7 +11,7 @@ use crate::s3::S3;
 pub(super) async fn find(s3: &S3, destination: &Destination, run: &RunName) -> Result<Option<RunClaim>, GroupError> {
     let address = destination.address(destination.layout.claim(run));
     let found = find_record(s3, &address).await?;
-    found.map(|json| RunClaim::parse(&json).map_err(unreadable(&address))).transpose()
+    found.map(|json| RunClaim::parse_of(&json, run).map_err(unreadable(&address))).transpose()
 }
 
 /// The claim of a run that has to have one.

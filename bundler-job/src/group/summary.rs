@@ -10,12 +10,7 @@ use crate::s3::S3;
 pub(super) async fn find(s3: &S3, pass: Pass<'_>) -> Result<Option<RunSummary>, GroupError> {
     let address = pass.summary();
     let Some(json) = find_record(s3, &address).await? else { return Ok(None) };
-    let summary = RunSummary::parse(&json).map_err(unreadable(&address))?;
-    if summary.run == *pass.run && summary.stage() == pass.stage {
-        Ok(Some(summary))
-    } else {
-        Err(GroupError::ForeignSummary(address))
-    }
+    RunSummary::parse_of(&json, pass.run, pass.stage).map(Some).map_err(unreadable(&address))
 }
 
 /// Writes it, unless the same one is there; another one is an error.

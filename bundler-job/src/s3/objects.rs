@@ -11,6 +11,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use s3bundler_contract::S3Address;
+use s3bundler_net::listing::problem_of_page;
 use tokio::io::AsyncWriteExt as _;
 
 use super::length::bare_etag;
@@ -213,8 +214,9 @@ impl S3 {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             let client = self.client(&address.bucket).await;
-            let request =
-                client.head_object().bucket(&address.bucket).key(&address.key).checksum_mode(ChecksumMode::Enabled);
+            let request = client.head_object().bucket(&address.bucket).key(&address.key);
+            // A store that does not know checksums may refuse to be asked for them.
+            let request = request.set_checksum_mode(self.knows_crc64nvme().then_some(ChecksumMode::Enabled));
             match request.send().await {
                 Ok(output) => Ok(Some(output)),
                 Err(error) => match S3Error::new("HeadObject", address.clone(), &error) {
@@ -234,22 +236,22 @@ impl S3 {
         mut each: impl FnMut(Vec<Listed>) -> bool,
     ) -> Result<(), S3Error> {
         let client = self.client(bucket).await;
-        let failed = |detail: &str| {
-            S3Error::local("ListObjectsV2", S3Address::new(bucket, prefix), ErrorKind::Transient, detail)
+        let unusable = |problem: &str| {
+            S3Error::local("ListObjectsV2", S3Address::new(bucket, prefix), ErrorKind::Transient, problem)
         };
         let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| S3Error::new("ListObjectsV2", S3Address::new(bucket, prefix), &error))?;
-            // The paginator would take this for the last page.
-            if page.is_truncated() == Some(true) && page.next_continuation_token().is_none_or(str::is_empty) {
-                return Err(failed("the listing goes on, but the answer does not say where"));
+            let keys = page.contents().iter().filter_map(|object| object.key());
+            if let Some(problem) = problem_of_page(prefix, keys, page.is_truncated(), page.next_continuation_token()) {
+                return Err(unusable(problem));
             }
             let page = page.contents.unwrap_or_default().into_iter().map(|object| {
                 let etag = bare_etag(object.e_tag());
                 let modified = object.last_modified().and_then(|at| (*at).try_into().ok());
                 match (content_length(object.size()), object.key) {
                     (Length::Known(size), Some(key)) => Ok(Listed { key, size, etag, modified }),
-                    _ => Err(failed("the listing has an object without a key or without a size")),
+                    _ => Err(unusable("the listing has an object without a key or without a size")),
                 }
             });
             if !each(page.collect::<Result<_, _>>()?) {

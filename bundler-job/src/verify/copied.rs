@@ -6,19 +6,16 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
-use data_encoding::HEXLOWER;
-use md5::{Digest, Md5};
 use s3bundler_contract::S3Address;
-use s3bundler_contract::layout::METADATA_SUFFIX;
 
+use super::bytes::{self, Sums};
 use super::finding::{Finding, Findings, Part};
 use super::group::Scope;
-use super::{RECORD_BYTES, VerifyError};
+use super::{VerifyError, description};
 use crate::catalog::{Entry, Map, crc64nvme_to_base64};
-use crate::s3::ErrorKind;
 
 /// The header under which a row records that its source was under SSE-KMS, so that its ETag is not an MD5.
-const ENCRYPTION: &str = "x-amz-server-side-encryption";
+pub(super) const ENCRYPTION: &str = "x-amz-server-side-encryption";
 /// The checksum that is computed of a copy that is read.
 const CRC64NVME: &str = "crc64nvme";
 
@@ -26,13 +23,19 @@ const CRC64NVME: &str = "crc64nvme";
 #[derive(Debug, Clone)]
 pub(super) struct Copied {
     /// Of the destination.
-    key: String,
-    source: S3Address,
-    size: u64,
-    etag: String,
+    pub(super) key: String,
+    pub(super) source: S3Address,
+    pub(super) version_id: Option<String>,
+    pub(super) size: u64,
+    pub(super) etag: String,
     /// Whether the source's ETag is opaque.
-    keyed: bool,
-    checksums: Map,
+    pub(super) keyed: bool,
+    /// In RFC 3339.
+    pub(super) last_modified: Option<String>,
+    pub(super) checksums: Map,
+    pub(super) headers: Map,
+    pub(super) metadata: Map,
+    pub(super) tags: Map,
 }
 
 /// What a HEAD says of a copy.
@@ -67,10 +70,15 @@ impl Copied {
         Self {
             key: key.to_owned(),
             source: S3Address::new(&entry.row.bucket, &entry.row.key),
+            version_id: entry.row.version_id.clone(),
             size: entry.row.size.unwrap_or(0),
             etag: entry.row.etag.clone().unwrap_or_default(),
             keyed: entry.headers.get(ENCRYPTION).is_some_and(|it| it.starts_with("aws:kms")),
+            last_modified: entry.row.last_modified.clone(),
             checksums: full_object(entry.checksums.clone()),
+            headers: entry.headers.clone(),
+            metadata: entry.metadata.clone(),
+            tags: entry.tags.clone(),
         }
     }
 
@@ -159,7 +167,7 @@ pub(super) async fn check(scope: Scope<'_>, copied: &Copied) -> Result<Copies, V
         Some(Verdict::Unproven) => copies.unproven += 1,
         Some(Verdict::Proved) => {}
     }
-    description(scope, copied, &mut copies.findings).await?;
+    description::check(scope, copied, &mut copies).await?;
     Ok(copies)
 }
 
@@ -180,75 +188,21 @@ async fn read(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<O
     if md5.is_none() && crc64nvme.is_none() {
         return Ok(None);
     }
-    let mut body = match scope.s3.open(object, None).await {
-        Ok(opened) => opened.body,
-        Err(error) if error.kind == ErrorKind::Archived => {
-            return Err(VerifyError::Archived { archive: object.clone() });
-        }
-        Err(error) => return Err(error.into()),
+    let Sums { size, md5: found_md5, crc64nvme: found_crc64nvme } = match bytes::sums(scope, object).await {
+        Ok(sums) => sums,
+        Err(VerifyError::Read(error)) if error.is_mismatch() => return Ok(Some(Verdict::Bytes(error.detail))),
+        Err(error) => return Err(error),
     };
-    let (mut hash, mut crc) = (Md5::new(), crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme));
-    let mut size: u64 = 0;
-    loop {
-        match body.next().await {
-            Ok(Some(chunk)) => {
-                hash.update(&chunk);
-                crc.update(&chunk);
-                size += chunk.len() as u64;
-            }
-            Ok(None) => break,
-            Err(error) if error.is_mismatch() => return Ok(Some(Verdict::Bytes(error.detail))),
-            Err(error) => return Err(error.into()),
-        }
-    }
     if size != copied.size {
         return Ok(Some(Verdict::Size(size)));
     }
-    let sums = [
-        ("MD5", md5, HEXLOWER.encode(&hash.finalize())),
-        ("CRC64NVME", crc64nvme.cloned(), crc64nvme_to_base64(crc.finalize())),
-    ];
+    let sums = [("MD5", md5, found_md5), ("CRC64NVME", crc64nvme.cloned(), crc64nvme_to_base64(found_crc64nvme))];
     for (name, expected, found) in sums {
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Ok(Some(Verdict::Bytes(format!("its bytes have the {name} {found}, the source's was {expected}"))));
         }
     }
     Ok(Some(Verdict::Proved))
-}
-
-/// Compares the description beside a copy with the row: bucket, key, size and ETag of the source.
-async fn description(scope: Scope<'_>, copied: &Copied, findings: &mut Findings) -> Result<(), VerifyError> {
-    let object = scope.request.destination.address(format!("{}{METADATA_SUFFIX}", copied.key));
-    let part = Part::CopyMetadata;
-    let bytes = match scope.s3.get_bytes(&object, None, RECORD_BYTES).await {
-        Ok((bytes, _)) => bytes,
-        Err(error) if error.kind == ErrorKind::NotFound => {
-            findings.push(Finding::Missing { part, object });
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(problem) = copied.differs_from(&bytes) {
-        findings.push(Finding::WrongBytes { part, object, problem });
-    }
-    Ok(())
-}
-
-impl Copied {
-    fn differs_from(&self, description: &[u8]) -> Option<String> {
-        let found: serde_json::Value = match serde_json::from_slice(description) {
-            Ok(found) => found,
-            Err(error) => return Some(format!("it is not JSON: {error}")),
-        };
-        let expected = [
-            ("bucket", serde_json::Value::from(self.source.bucket.as_str())),
-            ("key", self.source.key.as_str().into()),
-            ("size", self.size.into()),
-            ("etag", self.etag.as_str().into()),
-        ];
-        let differing = expected.into_iter().find(|(field, expected)| found[field] != *expected);
-        differing.map(|(field, expected)| format!("its {field} is {} instead of {expected}", found[field]))
-    }
 }
 
 #[cfg(test)]
@@ -263,10 +217,15 @@ mod tests {
         Copied {
             key: "objects/k~1".to_owned(),
             source: S3Address::new("src", "k"),
+            version_id: None,
             size: 5,
             etag: etag.to_owned(),
             keyed: false,
+            last_modified: None,
             checksums: full_object(checksums),
+            headers: Map::new(),
+            metadata: Map::new(),
+            tags: Map::new(),
         }
     }
 
@@ -296,20 +255,5 @@ mod tests {
         assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &[("sha1", "BBBBBB==")])), Verdict::Unproven);
         let parts = [("crc32", "BBBBBB==-2"), ("type", "COMPOSITE")];
         assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &parts)), Verdict::Unproven);
-    }
-
-    #[test]
-    fn a_description_names_its_source() {
-        let copied = copied(MD5, &[]);
-        let description = |key: &str, size: u64| {
-            serde_json::to_vec(
-                &serde_json::json!({ "bucket": "src", "key": key, "size": size, "etag": MD5, "more": 1 }),
-            )
-            .expect("plain fields")
-        };
-        assert_eq!(copied.differs_from(&description("k", 5)), None);
-        for wrong in [description("l", 5), description("k", 6), b"{}".to_vec(), b"".to_vec()] {
-            assert!(copied.differs_from(&wrong).is_some(), "{wrong:?}");
-        }
     }
 }

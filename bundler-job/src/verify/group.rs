@@ -10,6 +10,7 @@ use s3bundler_contract::{GroupName, Reason, Receipt, RowDigest, S3Address};
 use tokio::sync::mpsc;
 
 use super::archive::{self, Reading, ReadingError};
+use super::bytes::{self, Chunks};
 use super::copied::{self, Copied, Copies};
 use super::finding::{Finding, Findings, Part};
 use super::listing::{Role, Task};
@@ -20,7 +21,7 @@ use crate::catalog::{
     crc64nvme_to_base64, derive, publish_derived,
 };
 use crate::progress::Progress;
-use crate::s3::{ErrorKind, S3, S3Error};
+use crate::s3::{S3, S3Error};
 
 /// HEADs in flight for the copied objects of a group.
 const HEADS: usize = 16;
@@ -271,7 +272,7 @@ impl Group<'_> {
         Ok(findings)
     }
 
-    async fn archive(&mut self, catalog: &Committed) -> Result<Findings, S3Error> {
+    async fn archive(&mut self, catalog: &Committed) -> Result<Findings, VerifyError> {
         let mut findings = Findings::default();
         if let Some(archive) = &catalog.record().archive {
             let object = self.scope.request.destination.address(&archive.key);
@@ -282,7 +283,7 @@ impl Group<'_> {
     }
 
     /// What follows from the catalog: index, dead letters, receipt.
-    async fn following(&mut self, catalog: &Committed, derived: &Derived) -> Result<Findings, S3Error> {
+    async fn following(&mut self, catalog: &Committed, derived: &Derived) -> Result<Findings, VerifyError> {
         let Scope { request: VerifyRequest { destination, run, .. }, .. } = self.scope;
         let mut findings = Findings::default();
         self.unproven.retain(|part| *part == Part::Archive);
@@ -334,10 +335,20 @@ impl Group<'_> {
         object: S3Address,
         (size, crc64nvme): (u64, u64),
         findings: &mut Findings,
-    ) -> Result<(), S3Error> {
+    ) -> Result<(), VerifyError> {
         match self.compare(part, &object, size, Some(crc64nvme)).await? {
             Verdict::Wrong(finding) => findings.push(finding),
             Verdict::Proved => {}
+            // An archive is read member by member.
+            Verdict::Unproven if self.scope.request.full && part != Part::Archive => {
+                let found = bytes::sums(self.scope, &object).await?;
+                if found.size != size {
+                    findings.push(Finding::WrongSize { part, object, expected: size, found: found.size });
+                } else if found.crc64nvme != crc64nvme {
+                    let (expected, found) = (crc64nvme_to_base64(crc64nvme), crc64nvme_to_base64(found.crc64nvme));
+                    findings.push(Finding::WrongChecksum { part, object, expected, found });
+                }
+            }
             Verdict::Unproven => self.unproven.push(part),
             Verdict::OtherChecksum => findings.push(Finding::OtherChecksum { part, object }),
         }
@@ -401,15 +412,11 @@ impl Group<'_> {
     async fn read_archive_once(&self, catalog: Arc<Committed>) -> Result<Reading, VerifyError> {
         let Some(record) = catalog.record().archive.clone() else { return Ok(Reading::default()) };
         let address = self.scope.request.destination.address(&record.key);
-        let mut body = match self.scope.s3.open(&address, None).await {
-            Ok(opened) => opened.body,
-            Err(error) if error.kind == ErrorKind::Archived => return Err(VerifyError::Archived { archive: address }),
-            Err(error) => return Err(error.into()),
-        };
+        let mut body = bytes::open(self.scope, &address).await?;
         let (sender, receiver) = mpsc::channel(CHUNKS);
         let (archive, progress) = (address.clone(), self.scope.progress.clone());
         let comparing = tokio::task::spawn_blocking(move || {
-            let chunks = Chunks { receiver, chunk: bytes::Bytes::new() };
+            let chunks = Chunks::of(receiver);
             archive::compare(catalog.catalog(), &record, &archive, chunks, |bytes| progress.object(bytes))
         });
         let sending = async {
@@ -453,23 +460,5 @@ impl Scope<'_> {
         let listed = self.s3.list_all(&destination.bucket, &stem).await?;
         let names = listed.iter().filter_map(|object| object.key.strip_prefix(&destination.layout.receipts(run)));
         Ok(names.filter_map(|name| Receipt::parse(name).ok()).collect())
-    }
-}
-
-/// Bytes that another task sends.
-struct Chunks {
-    receiver: mpsc::Receiver<std::io::Result<bytes::Bytes>>,
-    chunk: bytes::Bytes,
-}
-
-impl std::io::Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.chunk.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(chunk) => self.chunk = chunk?,
-                None => return Ok(0),
-            }
-        }
-        std::io::Read::read(&mut bytes::Buf::reader(&mut self.chunk), buffer)
     }
 }

@@ -72,6 +72,14 @@ impl Listing {
         Ok(whole)
     }
 
+    /// Whether there is a group that the run's own grouper made.
+    pub(super) fn has_own(&self, run: &RunName) -> bool {
+        let own = |(group, names): (&GroupName, &Names)| {
+            group.stage_in(run).is_some() && (names.manifest.is_some() || !group.may_be_foreign())
+        };
+        self.groups.iter().any(own)
+    }
+
     fn of(&mut self, group: GroupName) -> &mut Names {
         self.groups.entry(group).or_default()
     }
@@ -202,9 +210,11 @@ pub(super) fn plan(listing: Listing, accounts: &Accounts, destination: &Destinat
         if accounts.is_replaced(&group) {
             continue;
         }
-        let uncounted =
-            |(stage, number): (Stage, u64)| accounts.get(stage).is_some_and(|summary| number >= summary.groups);
-        let place = group.stage_in(run).filter(|place| !(uncounted(*place) && group.may_be_foreign()));
+        let is_counted = |(stage, number): (Stage, u64)| accounts.get(stage).map(|summary| number < summary.groups);
+        let uncounted = |place| is_counted(place) == Some(false);
+        // Without a summary the manifest tells: that of an existing manifest is elsewhere.
+        let is_own = |place| is_counted(place).unwrap_or(names.manifest.is_some());
+        let place = group.stage_in(run).filter(|place| !group.may_be_foreign() || is_own(*place));
         if place.is_some_and(uncounted) {
             findings.push(Finding::StrayManifest { manifest: manifest(&group) });
         } else if place.is_some() && names.manifest.is_none() {
@@ -334,6 +344,21 @@ mod tests {
         let (tasks, findings) = planned(&keys, Some(1));
         assert_eq!(tasks, ["run.000000 Own(Pass(0))", "run.retry1.000000 Own(Pass(1))", "x.index.01234567 Added"]);
         assert_eq!(findings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_hash_that_looks_like_a_number_is_one_if_the_summary_or_a_manifest_says_so() {
+        for name in ["run.a1234567", "run.retry1.a1234567", "run.redo1.a1234567"] {
+            let catalog = format!("catalog/run=run/{name}.parquet");
+            assert_eq!(planned(&[&catalog], None), (vec![format!("{name} Added")], vec![]), "{name}");
+            assert!(!listing(&[&catalog]).has_own(&run()), "{name}");
+            let manifest = format!("groups/run/{name}.index");
+            let (tasks, findings) = planned(&[&catalog, &manifest], None);
+            assert!(tasks[0].starts_with(&format!("{name} Own(")) && findings.is_empty(), "{tasks:?} {findings:?}");
+            assert!(listing(&[&catalog, &manifest]).has_own(&run()), "{name}");
+        }
+        let beside = [&WHOLE[..], &["catalog/run=run/run.a1234567.parquet"]].concat();
+        assert_eq!(planned(&beside, Some(1)).1, Vec::<String>::new());
     }
 
     /// A whole retry pass of one group.

@@ -11,7 +11,9 @@
 //! groups at hand, which are in scratch.
 
 mod archive;
+mod bytes;
 mod copied;
+mod description;
 mod digest;
 mod finding;
 mod group;
@@ -88,14 +90,6 @@ pub enum VerifyError {
         /// Why.
         cause: RecordError,
     },
-    /// The claim or the summary is another run's.
-    #[error("{address} is of run {found}")]
-    OtherRun {
-        /// The record.
-        address: S3Address,
-        /// Whose it is.
-        found: RunName,
-    },
     /// S3 could not be read.
     #[error(transparent)]
     Read(#[from] S3Error),
@@ -136,7 +130,7 @@ impl VerifyError {
     pub const fn exit(&self) -> ExitCode {
         match self {
             Self::NoSuchRun { .. } => ExitCode::Usage,
-            Self::Record { .. } | Self::OtherRun { .. } => ExitCode::Unreadable,
+            Self::Record { .. } => ExitCode::Unreadable,
             Self::Read(error) => error.reading(),
             Self::Archived { .. } => ExitCode::Download,
             Self::Scratch { cause, .. } => cause.exit(),
@@ -152,22 +146,19 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
     let root = destination.address(destination.layout.root());
     let claim_at = destination.address(destination.layout.claim(run));
     let summary_at = destination.address(destination.layout.summary(run));
-    let claim = record(s3, &claim_at, run, RunClaim::parse, |claim| &claim.run).await?;
-    let summary = record(s3, &summary_at, run, RunSummary::parse, |summary| &summary.run).await?;
+    let claim = record(s3, &claim_at, |json| RunClaim::parse_of(json, run)).await?;
+    let summary = record(s3, &summary_at, |json| RunSummary::parse_of(json, run, Stage::OWN)).await?;
     let listing = Box::pin(Listing::read(s3, destination, run)).await?;
     let mut accounts = Accounts::of(summary.clone());
     for stage in &listing.summaries {
         let address = destination.address(destination.layout.stage_summary(run, *stage));
-        let Some(of_pass) = record(s3, &address, run, RunSummary::parse, |summary| &summary.run).await? else {
-            continue;
-        };
-        accounts.insert(of_pass);
+        accounts.extend(record(s3, &address, |json| RunSummary::parse_of(json, run, *stage)).await?);
     }
     if claim.is_none() && summary.is_none() && listing.groups.is_empty() && listing.findings.is_empty() {
         return Err(VerifyError::NoSuchRun { run: run.clone(), destination: root });
     }
     // A run of foreign manifests has neither claim nor summary, and no manifests of its own.
-    let grouped = claim.is_some() || summary.is_some() || listing.groups.keys().any(|it| it.stage_in(run).is_some());
+    let grouped = claim.is_some() || summary.is_some() || listing.has_own(run);
     let unfinished = listing::unfinished(&listing, run);
     let Plan { tasks, mut findings, torn } = listing::plan(listing, &accounts, destination, run);
     if grouped && claim.is_none() {
@@ -216,18 +207,12 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
 async fn record<T>(
     s3: &S3,
     address: &S3Address,
-    run: &RunName,
-    parse: fn(&[u8]) -> Result<T, RecordError>,
-    name: fn(&T) -> &RunName,
+    parse: impl FnOnce(&[u8]) -> Result<T, RecordError>,
 ) -> Result<Option<T>, VerifyError> {
     let bytes = match s3.get_bytes(address, None, RECORD_BYTES).await {
         Ok((bytes, _)) => bytes,
         Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let record = parse(&bytes).map_err(|cause| VerifyError::Record { address: address.clone(), cause })?;
-    if name(&record) != run {
-        return Err(VerifyError::OtherRun { address: address.clone(), found: name(&record).clone() });
-    }
-    Ok(Some(record))
+    parse(&bytes).map(Some).map_err(|cause| VerifyError::Record { address: address.clone(), cause })
 }

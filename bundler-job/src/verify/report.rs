@@ -127,7 +127,7 @@ impl fmt::Display for Report {
             writeln!(f, "  read       {} members, byte for byte", self.members_read)?;
         }
         if self.unproven_checksums > 0 {
-            writeln!(f, "  unproven   {} objects have no checksum: only sizes compared", self.unproven_checksums)?;
+            writeln!(f, "  unproven   {} objects without proof of all that they hold", self.unproven_checksums)?;
         }
         if !self.repaired.is_empty() {
             writeln!(f, "  repaired   {} groups", self.repaired.len())?;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aws_sdk_s3::Client;
+use data_encoding::HEXLOWER;
+use md5::{Digest as _, Md5};
 use s3bundler_contract::ExitCode;
 use s3bundler_testbed::client;
 use s3bundler_testbed::install;
@@ -153,7 +155,8 @@ async fn hostile_world() -> HostileWorld {
 fn answer_for(objects: BTreeMap<String, String>) -> impl Fn(&Seen) -> Fault + Send + Sync + 'static {
     move |seen| match objects.get(&seen.key()) {
         Some(body) if seen.operation == Operation::GetObject && seen.bucket() == "hostile" => {
-            Fault::Respond { status: 200, headers: vec![], body: body.clone().into() }
+            let etag = format!("\"{}\"", HEXLOWER.encode(&Md5::digest(body)));
+            Fault::Respond { status: 200, headers: vec![("etag".to_owned(), etag)], body: body.clone().into() }
         }
         _ => Fault::Forward,
     }

@@ -90,6 +90,34 @@ async fn a_name_belongs_to_the_manifests_that_it_was_claimed_for() {
     assert!(matches!(refused, GroupError::NameTaken { difference: "another inventory", .. }), "{refused}");
 }
 
+/// What a store answers that knows the first version of the request only, or not the prefix.
+fn page(truncated: bool, keys: &[&str]) -> Fault {
+    let object = |key: &&str| format!("<Contents><Key>{key}</Key><ETag>\"e\"</ETag><Size>1</Size></Contents>");
+    let objects: String = keys.iter().map(object).collect();
+    let next = if truncated { "<NextMarker>seed/a.0.index</NextMarker>" } else { "" };
+    let body = format!("<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{next}{objects}</ListBucketResult>");
+    Fault::Respond { status: 200, headers: vec![("content-type".into(), "application/xml".into())], body: body.into() }
+}
+
+#[tokio::test]
+async fn a_listing_that_is_not_whole_or_not_of_the_prefix_is_no_source() {
+    let world = given().await;
+    for (truncated, keys, words) in [
+        (true, &["seed/a.0.index"][..], "truncated"),
+        (false, &["other/d.index", "seed/a.0.index"], "do not begin with the prefix"),
+    ] {
+        world.proxy.forward_all();
+        world.proxy.rule(move |seen: &Seen| {
+            let is_listed = seen.operation == Operation::ListObjectsV2 && seen.bucket() == INVENTORIES;
+            if is_listed { page(truncated, keys) } else { Fault::Forward }
+        });
+        let refused = world.refuse(&request_given("s3://inventories/seed/")).await;
+        assert!(refused.to_string().contains(words), "{refused}");
+        assert_eq!(refused.exit(), ExitCode::Download);
+        assert_eq!(client::list_keys(&world.client, ARCHIVE, "").await.unwrap(), [""; 0]);
+    }
+}
+
 #[tokio::test]
 async fn given_manifests_are_selected_from_like_an_inventory() {
     let world = given().await;
@@ -284,7 +312,7 @@ async fn a_listing_that_is_cut_short_is_not_a_smaller_run() {
         ("broken", Fault::Unframed { close: true, end: Some(600) }, 1, None),
         ("cut-off", cut_off.clone(), 1, None),
         ("cut-off-always", cut_off, usize::MAX, Some("an answer that is not S3's")),
-        ("nowhere", nowhere, usize::MAX, Some("does not say where")),
+        ("nowhere", nowhere, usize::MAX, Some("no NextContinuationToken")),
     ] {
         let before = AtomicUsize::new(0);
         world.proxy.rule(move |seen| {

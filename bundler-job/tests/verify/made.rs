@@ -219,8 +219,12 @@ impl MadeRun {
                     let key = self.layout().copied_object("src", &object.key, None, &etag);
                     self.put(&key, object.bytes.clone()).await;
                     let size = object.bytes.len();
-                    let described =
-                        serde_json::json!({ "bucket": "src", "key": object.key, "size": size, "etag": etag });
+                    let row = row(object);
+                    let described = serde_json::json!({
+                        "format": 1, "bucket": "src", "key": object.key, "versionId": null, "size": size, "etag": etag,
+                        "lastModified": row.last_modified, "storageClass": row.storage_class,
+                        "headers": {}, "metadata": metadata(), "tags": {},
+                    });
                     self.put(&format!("{key}.metadata"), described.to_string().into_bytes()).await;
                     Outcome::Copied { key }
                 }
@@ -250,7 +254,7 @@ impl MadeRun {
                 md5: archived.then(|| md5_of(&object.bytes)),
                 checksums: Map::new(),
                 headers: Map::new(),
-                metadata: [("name".to_owned(), "value, \"quoted\"".to_owned())].into(),
+                metadata: metadata(),
                 tags: Map::new(),
                 detail: None,
                 sha256: None,
@@ -336,6 +340,10 @@ pub fn silent() -> Progress {
 
 fn md5_of(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Md5::digest(bytes))
+}
+
+fn metadata() -> Map {
+    [("name".to_owned(), "value, \"quoted\"".to_owned())].into()
 }
 
 fn row(object: &Made) -> Row {

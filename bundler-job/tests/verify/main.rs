@@ -271,7 +271,71 @@ async fn a_store_without_checksums_leaves_sizes_and_says_so() {
     assert_eq!(report.findings, []);
     // Two archives, two indexes, one group's dead letters.
     assert_eq!(report.unproven_checksums, 5);
-    assert!(report.to_string().contains("5 objects have no checksum: only sizes compared"), "{report}");
+    assert!(report.to_string().contains("5 objects without proof of all that they hold"), "{report}");
+}
+
+#[tokio::test]
+async fn an_index_and_dead_letters_without_checksums_are_read() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let full = |request: &mut VerifyRequest| (request.crc64nvme, request.full) = (false, true);
+    let report = run.try_verify(full).await.unwrap();
+    assert_eq!((report.findings, report.unproven_checksums), (vec![], 0));
+    for (parts, part) in
+        [(["archives/", "000000", ".index"], Part::Index), (["groups/", "000000", ".dlq"], Part::DeadLetters)]
+    {
+        let key = run.key(&parts).await;
+        let mut bytes = run.get(&key).await;
+        bytes[3] ^= 1;
+        run.put(&key, bytes).await;
+        let report = run.try_verify(|request| request.crc64nvme = false).await.unwrap();
+        assert_eq!((kinds(&report).len(), report.unproven_checksums), (0, 5), "{report}");
+        let report = run.try_verify(full).await.unwrap();
+        let is_found = |it: &Finding| matches!(it, Finding::WrongChecksum { part: found, .. } if *found == part);
+        assert!(report.findings.len() == 1 && is_found(&report.findings[0]), "{report}");
+        let repaired = run.try_verify(|request| (full(request), request.repair = true).1).await.unwrap();
+        assert_eq!((repaired.findings.len(), repaired.repaired.len()), (0, 1), "{repaired}");
+    }
+}
+
+#[tokio::test]
+async fn a_description_is_compared_with_its_row() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let metadata = run.key(&["objects/", ".metadata"]).await;
+    let described = String::from_utf8(run.get(&metadata).await).unwrap();
+    for (from, to, findings, unproven) in [
+        ("value", "values", 1, 0),
+        ("\"tags\":{}", "\"tags\":{\"a\":\"b\"}", 0, 1),
+        // The object was written again before this run, with the same bytes.
+        ("2026-11-22T01:00:00", "2026-11-22T02:00:00", 0, 1),
+    ] {
+        let changed = described.replacen(from, to, 1);
+        assert_ne!(changed, described, "{from}");
+        run.put(&metadata, changed.into_bytes()).await;
+        let report = run.verify().await;
+        assert_eq!((report.findings.len(), report.unproven_checksums), (findings, unproven), "{from}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_another_run_or_of_other_groups_is_none_of_this_run() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let (claim, summary) = ("p/runs/run.json", "p/runs/run.done.json");
+    let (claimed, summarized) = (run.get(claim).await, run.get(summary).await);
+    let renamed = |json: &[u8]| String::from_utf8_lossy(json).replacen("\"run\": \"run\"", "\"run\": \"nur\"", 1);
+    let of_pass = String::from_utf8_lossy(&summarized).replacen("\"groups\"", "\"pass\": 1, \"groups\"", 1);
+    for (key, wrong, words) in [
+        (claim, renamed(&claimed), "it is of run nur"),
+        (summary, renamed(&summarized), "it is of run nur"),
+        (summary, of_pass, "it is the summary of retry pass 1"),
+        ("p/runs/run.retry1.done.json", String::from_utf8_lossy(&summarized).into_owned(), "the summary of pass 0"),
+    ] {
+        let right = if key == claim { &claimed } else { &summarized };
+        assert_ne!(wrong.as_bytes(), if key.contains("retry") { &[][..] } else { right }, "{key}");
+        run.put(key, wrong.into_bytes()).await;
+        let error = run.verify_error().await;
+        assert!(error.exit() == ExitCode::Unreadable && error.to_string().contains(words), "{key}: {error}");
+        run.put(key, right.clone()).await;
+    }
 }
 
 #[tokio::test]

@@ -298,7 +298,7 @@ async fn redos(context: &Context, store: &Store, run: &Run, pass: u32, track: &m
 
 /// Reads the summary of a stage. Tells whether it is there.
 async fn summary(store: &Store, run: &Run, stage: Stage, track: &mut Track) -> Result<bool, StoreError> {
-    let found = store.summary(&run.bucket, run.layout.stage_summary(&run.name, stage)).await?;
+    let found = store.summary(&run.bucket, &run.layout, &run.name, stage).await?;
     let is_there = found.is_some();
     track.summaries.extend(found.map(|summary| (stage, summary)));
     Ok(is_there)
