@@ -10,6 +10,7 @@
 //! Copies are shared between runs: they are never replaced, and no command deletes them.
 
 mod denial;
+pub(crate) mod description;
 mod proof;
 mod source;
 
@@ -21,7 +22,6 @@ use std::time::Duration;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass, TaggingDirective};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
 use tokio::sync::Mutex;
 
@@ -31,7 +31,7 @@ use super::tags::{self, Known};
 use super::upload::{abort, open_uploads};
 use super::verdict::{Verdict, reason};
 use crate::args::Destination;
-use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error, Tags};
+use crate::s3::{ErrorKind, S3, S3Error, Tags};
 use denial::Side;
 use proof::{Proof, prove};
 use source::Source;
@@ -200,15 +200,8 @@ impl Copier {
         if source.size > self.max_copy {
             self.sweep(&copy).await;
         }
-        let metadata = self.destination.address(format!("{key}{METADATA_SUFFIX}"));
-        let put = Put { if_none_match: true, content_type: Some("application/json"), ..Put::default() };
-        let body = PutBody::Bytes(describe(&source, row, facts).into());
-        match self.s3.put(&metadata, body, &put).await {
-            Ok(_) => Ok(Copied::To(key)),
-            Err(error) if error.kind == ErrorKind::Precondition => Ok(Copied::To(key)),
-            Err(error) if error.kind == ErrorKind::Conflict => Err(Trouble::Again(error)),
-            Err(error) => Err(Trouble::destination(error)),
-        }
+        self.describe(&source, row, facts, &key).await?;
+        Ok(Copied::To(key))
     }
 
     /// Aborts the uploads that this attempt opened and did not complete, and lets it open no more. A failure is only
@@ -423,24 +416,6 @@ impl Copier {
         })
         .await
     }
-}
-
-/// What lies beside a copy, for the day when nothing else is left.
-fn describe(source: &Source, row: &Row, facts: &Facts) -> Vec<u8> {
-    let record = serde_json::json!({
-        "format": s3bundler_contract::record::FORMAT,
-        "bucket": source.address.bucket,
-        "key": source.address.key,
-        "versionId": row.version_id,
-        "size": source.size,
-        "etag": source.etag,
-        "lastModified": row.last_modified,
-        "storageClass": row.storage_class,
-        "headers": facts.headers,
-        "metadata": facts.metadata,
-        "tags": facts.tags,
-    });
-    format!("{record:#}\n").into_bytes()
 }
 
 #[cfg(test)]

@@ -402,7 +402,11 @@ async fn a_source_without_a_strong_etag_is_pinned_by_its_age() {
             let range = format!("bytes 0-0/{}", scene.body.len());
             let mut headers = vec![("content-range", range.as_str()), ("last-modified", MODIFIED)];
             headers.extend(etag);
-            scene.proxy.fault_every(Operation::GetObject, answer(206, &headers, "x"));
+            let of_source = answer(206, &headers, "x");
+            scene.proxy.rule(move |seen| {
+                let is_source = seen.operation == Operation::GetObject && seen.bucket() == "source";
+                if is_source { of_source.clone() } else { Fault::Forward }
+            });
             let key = scene.copied(&copier).await;
             let seen = scene.seen(operation);
             assert!(!seen.is_empty());
@@ -578,3 +582,5 @@ async fn a_version_goes_with_requests_only_if_the_manifest_lists_it() {
         }
     }
 }
+
+mod description;

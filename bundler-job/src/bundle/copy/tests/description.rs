@@ -1,0 +1,69 @@
+//! `.metadata` of a copy that exists.
+
+use super::*;
+
+fn metadata_of(key: &str) -> String {
+    format!("{key}.metadata")
+}
+
+async fn whole(scene: &Scene) -> Copier {
+    Copier { max_copy: MAX_COPY, ..scene.copier().await }
+}
+
+#[tokio::test]
+async fn the_description_of_an_existing_copy_is_written_again_if_it_does_not_describe_it() {
+    let scene = Scene::new().await;
+    let key = scene.copied(&whole(&scene).await).await;
+    let beside = metadata_of(&key);
+    let right = client::get_bytes(&scene.client, "archive", &beside).await.expect("its record");
+    let other = String::from_utf8(right.to_vec()).expect("UTF-8").replace("large", "other");
+    for damage in [
+        None,
+        Some(Bytes::new()),
+        Some(right.slice(..right.len() / 2)),
+        Some(Bytes::from(other)),
+        Some(Bytes::from_static(b"{}")),
+        Some(Bytes::from(vec![b' '; 2 << 20])),
+    ] {
+        match &damage {
+            None => scene.delete(&beside).await,
+            Some(bytes) => client::put_object(&scene.client, "archive", &beside, bytes.clone()).await.expect("damage"),
+        }
+        scene.proxy.clear_log();
+        assert_eq!(scene.copied(&whole(&scene).await).await, key);
+        assert_eq!(scene.seen(Operation::CopyObject).len(), 0, "the copy itself stays");
+        let found = client::get_bytes(&scene.client, "archive", &beside).await.expect("its record");
+        assert!(found == right, "{damage:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_description_that_names_its_source_stays() {
+    let scene = Scene::new().await;
+    let key = scene.copied(&whole(&scene).await).await;
+    let beside = metadata_of(&key);
+    let right = client::get_bytes(&scene.client, "archive", &beside).await.expect("its record");
+    // Tags of the day when it was copied, by a reader that could read them.
+    let other = String::from_utf8(right.to_vec()).expect("UTF-8").replace("1=2 3", "another");
+    assert_ne!(other.as_bytes(), right);
+    client::put_object(&scene.client, "archive", &beside, other.clone()).await.expect("a record");
+    scene.proxy.clear_log();
+    scene.copied(&whole(&scene).await).await;
+    assert_eq!(client::get_bytes(&scene.client, "archive", &beside).await.expect("its record"), other);
+    assert_eq!(scene.seen(Operation::PutObject).len(), 1, "the refused one");
+}
+
+#[tokio::test]
+async fn a_copy_whose_description_cannot_be_proven_is_retried_later() {
+    let scene = Scene::new().await;
+    let key = scene.copied(&whole(&scene).await).await;
+    let beside = metadata_of(&key);
+    scene.proxy.rule(move |seen| {
+        if seen.operation == Operation::GetObject && seen.key() == beside {
+            return answer(200, &[("etag", "\"e\""), ("last-modified", "Sat, 25 Nov 2034 01:00:00 GMT")], "{");
+        }
+        Fault::Forward
+    });
+    let copied = scene.copy(&whole(&scene).await).await.expect("the object's trouble");
+    assert!(matches!(copied, Copied::Failed(ObjectFailure { reason: Reason::Retry, .. })), "{copied:?}");
+}
