@@ -8,6 +8,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use s3bundler_contract::ExitCode;
 use s3bundler_testbed::cli::{Outcome, Program};
@@ -112,6 +113,11 @@ impl Written {
         lines.flatten().copied().collect()
     }
 
+    /// Its rows, and one that no reader understands.
+    fn with(&self, row: &[u8]) -> Bytes {
+        [&self.body, row].concat().into()
+    }
+
     /// As many rows of another object of each row's size.
     fn another(&self) -> Bytes {
         let text = String::from_utf8(self.body.to_vec()).unwrap().replace(".json", ".jsom");
@@ -129,13 +135,22 @@ async fn a_manifest_that_is_not_what_its_metadata_records_is_not_committed() {
         ("cut off", written.rows(3), &all[..], "has the MD5 "),
         ("another body", written.another(), &all, "has the MD5 "),
         ("another body, by the MD5 alone", written.another(), &["columns", "md5"], "has the MD5 "),
+        // What a row says of itself says nothing, since it is not the row that was written.
+        ("a bad row", written.with(b"x\n"), &all, "has the MD5 "),
+        ("a row that is not UTF-8", written.with(b"source,\xff,1,,,,\n"), &["columns", "md5"], "has the MD5 "),
+        ("a row that cannot be an object", written.with(b",k,1,,,,\n"), &["md5"], "has the MD5 "),
+        ("a quote that never ends", written.with(b"\"source,k"), &all, "has the MD5 "),
+        ("a bad row, by the rows alone", written.with(b"x\n"), &["columns", "rows"], "line 6: 1 columns"),
         ("cut off, by the rows alone", written.rows(3), &["columns", "rows"], "has 3 rows, but its writer recorded 5"),
         ("empty, by the rows alone", Bytes::new(), &["columns", "rows"], "has 0 rows, but its writer recorded 5"),
         ("empty", Bytes::new(), &["columns"], "has no rows"),
     ] {
         bench.answer(&written, &body, names);
+        bench.proxy.clear_log();
         let done = bench.bundle(&bucket).await;
         assert_eq!(done.code, Some(i32::from(ExitCode::Unreadable.code())), "{case}: {done}");
+        let read = bench.proxy.log().iter().filter(|it| gets(&it.request, "groups")).count();
+        assert_eq!(read, if words.contains("MD5") { 3 } else { 1 }, "{case}: it may have been damaged on its way");
         let named = done.stderr.contains(&format!("s3://{bucket}/{}", manifest_key()));
         assert!(named && done.stderr.contains(words), "{case}: {done}");
         bench.assert_nothing_committed(&bucket, case).await;
@@ -166,6 +181,7 @@ async fn a_manifest_that_is_not_what_its_message_records_is_not_committed() {
     for (n, (case, body, words)) in [
         ("cut off", written.rows(3), "has the MD5 "),
         ("another body", written.another(), "has the MD5 "),
+        ("a bad row", written.with(b"x\n"), "has the MD5 "),
         ("empty", Bytes::new(), "has the MD5 d41d8cd98f00b204e9800998ecf8427e"),
     ]
     .into_iter()
@@ -192,7 +208,7 @@ async fn a_manifest_that_is_not_what_its_message_records_is_not_committed() {
 async fn a_manifest_that_was_damaged_on_the_way_is_downloaded_again() {
     let bench = Bench::new().await;
     let (bucket, written) = bench.grouped("again").await;
-    bench.answer_times(&written, &written.another(), &["columns", "rows", "md5"], 2);
+    bench.answer_times(&written, &written.with(b"x\n"), &["columns", "rows", "md5"], 2);
     let done = bench.bundle(&bucket).await;
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(&bench.world, &bucket).await;
@@ -214,4 +230,38 @@ async fn an_empty_manifest_of_the_run_itself_is_no_group() {
     assert_eq!(done.code, Some(i32::from(ExitCode::Unreadable.code())), "{done}");
     assert!(done.stderr.contains("has no rows: an empty manifest is not a group"), "{done}");
     bench.assert_nothing_committed(&bucket, "emptied").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_was_damaged_on_the_way_is_downloaded_again() {
+    let bench = Bench::new().await;
+    let (bucket, _) = bench.grouped("cataloged").await;
+    assert_eq!(bench.bundle(&bucket).await.code, Some(0));
+    let key = format!("{PREFIX}/catalog/run={RUN}/{RUN}.000000.parquet");
+    let head = bench.world.s3.head_object().bucket(&bucket).key(&key).checksum_mode(ChecksumMode::Enabled);
+    let head = head.send().await.unwrap();
+    // Under SSE-KMS only the store's own checksum tells, which is sent to those who ask.
+    let headers = [
+        ("etag", head.e_tag().unwrap()),
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-checksum-crc64nvme", head.checksum_crc64_nvme().unwrap()),
+    ];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut damaged = client::get_bytes(&bench.world.s3, &bucket, &key).await.unwrap().to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    for (times, code) in [(2, 0), (usize::MAX, i32::from(ExitCode::Download.code()))] {
+        let (headers, body, key, answered) =
+            (headers.clone(), Bytes::from(damaged.clone()), key.clone(), AtomicUsize::new(0));
+        bench.proxy.rule(move |seen| {
+            let asks = seen.headers.contains_key("x-amz-checksum-mode");
+            let is_catalog = gets(seen, "catalog") && seen.key() == key && asks;
+            if is_catalog && answered.fetch_add(1, Ordering::SeqCst) < times {
+                return Fault::Respond { status: 200, headers: headers.clone(), body: body.clone() };
+            }
+            Fault::Forward
+        });
+        let done = bench.bundle(&bucket).await;
+        assert_eq!(done.code, Some(code), "{times}: {done}");
+    }
 }

@@ -9,7 +9,7 @@ use s3bundler_contract::{ExitCode, GroupName, S3Address};
 
 use super::budget::TooSmall;
 use super::fetch::FetchError;
-use super::manifest::{ContentProblem, ManifestError};
+use super::manifest::ManifestError;
 use super::pack::PackError;
 use super::part::{PartError, TooManyParts};
 use crate::catalog::{CatalogError, PublishError, ReadError};
@@ -29,14 +29,6 @@ pub enum BundleError {
         manifest: S3Address,
         /// Line and cause.
         cause: RowError,
-    },
-    /// The manifest is not what its writer put there, or has no rows.
-    #[error("the group manifest {manifest} {problem}")]
-    Content {
-        /// The manifest.
-        manifest: S3Address,
-        /// What is wrong.
-        problem: ContentProblem,
     },
     /// The run's claim cannot be read.
     #[error("cannot read the run's claim {address}: {cause}")]
@@ -177,9 +169,8 @@ impl BundleError {
                 ErrorKind::NotFound | ErrorKind::NoBucket | ErrorKind::Precondition => Disposition::LeaveForRedrive,
                 _ => Disposition::GiveBack,
             },
-            Self::Manifest(ManifestError::Columns { .. })
+            Self::Manifest(ManifestError::Columns { .. } | ManifestError::Content { .. })
             | Self::Row { .. }
-            | Self::Content { .. }
             | Self::Claim { .. }
             | Self::Catalog { .. }
             | Self::NameTaken { .. }
@@ -228,9 +219,8 @@ impl BundleError {
             | Self::Scratch { .. }
             | Self::Pack(_)
             | Self::CatalogWrite(_) => ExitCode::Local,
-            Self::Manifest(ManifestError::Columns { .. })
+            Self::Manifest(ManifestError::Columns { .. } | ManifestError::Content { .. })
             | Self::Row { .. }
-            | Self::Content { .. }
             | Self::Claim { .. }
             | Self::Foreign { .. }
             | Self::ArchiveMissing { .. }

@@ -16,6 +16,7 @@
 pub mod attempt;
 pub mod budget;
 pub mod commit;
+mod content;
 pub mod copy;
 pub mod doubt;
 mod error;
@@ -49,8 +50,9 @@ use s3bundler_contract::{ArchiveOptions, ByteSize, Group, Receipt, RunClaim, Run
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use content::{ContentProblem, Known, Unproven, spool};
 pub use error::BundleError;
-pub(crate) use manifest::{ContentProblem, inflated};
+pub(crate) use manifest::inflated;
 
 use crate::args::{Destination, WorkArgs};
 use crate::catalog::{ArchiveRecord, GroupRecord};
@@ -63,7 +65,7 @@ use copy::Copier;
 use doubt::{Answer, Asker, Decision, Scope, Tally, decide};
 use fetch::{FetchError, Fetcher};
 use limiter::{Limiters, Limits};
-use manifest::Manifest;
+use manifest::{Manifest, ManifestError};
 use part::TooManyParts;
 use parts::PartLimits;
 use sweep::Sweeper;
@@ -185,7 +187,7 @@ impl Bundler {
         let rows = Manifest::fetch(&self.s3, manifest, fieldnames.as_ref(), scratch).await?;
         let outline = self.outline(manifest, &rows, &options).await?;
         let address = manifest.address();
-        let content = |problem| BundleError::Content { manifest: address.clone(), problem };
+        let content = |problem| ManifestError::Content { manifest: address.clone(), problem };
         rows.compare(outline.rows).map_err(content)?;
         let source = (&address, rows.etag.as_str());
         let source_bucket = outline.source_bucket.as_str();
@@ -195,7 +197,7 @@ impl Bundler {
             return Ok(GroupReport { receipt, committed_here: false, listed_bytes: outline.listed_bytes });
         }
         if outline.rows == 0 {
-            return Err(content(ContentProblem::Empty));
+            return Err(content(ContentProblem::Empty).into());
         }
         let of_manifest = (address.clone(), rows.etag.clone());
         if let Some(error) = self.too_large.lock().await.get(&of_manifest) {
@@ -359,7 +361,7 @@ impl Bundler {
         rows: &Manifest,
         options: &ArchiveOptions,
     ) -> Result<Outline, BundleError> {
-        let rows = rows.rows().map_err(manifest::ManifestError::Scratch)?;
+        let rows = rows.rows().map_err(ManifestError::Scratch)?;
         let options = options.clone();
         let outline = tokio::task::spawn_blocking(move || Outline::of(rows, &options)).await;
         outline

@@ -153,15 +153,7 @@ impl Fetcher {
     async fn ask(&self, row: &Row, version: Option<String>) -> Result<GetObjectOutput, Trouble> {
         let client = self.s3.client_once(&row.bucket).await;
         let request = client.get_object().bucket(&row.bucket).key(&row.key).set_version_id(version);
-        let output = if self.s3.knows_crc64nvme() {
-            // Asked for by hand: with the SDK's own option it would hash every body a second time.
-            let ask = |request: &mut aws_smithy_runtime_api::http::Request| {
-                request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
-            };
-            request.customize().mutate_request(ask).send().await
-        } else {
-            request.send().await
-        };
+        let output = self.s3.send_get(request).await;
         let address = S3Address::new(&row.bucket, &row.key);
         let output = output.map_err(|error| S3Error::new("GetObject", address, &error));
         self.limiters.see(&row.bucket, output.as_ref().err());

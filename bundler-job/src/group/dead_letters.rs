@@ -18,6 +18,7 @@ use super::batch::{BATCH_BYTES, Batch};
 use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
 use crate::bundle::budget::Permit;
+use crate::bundle::{ContentProblem, Unproven};
 use crate::inventory::Scratch;
 use crate::s3::{ErrorKind, S3, SpoolError};
 
@@ -36,6 +37,9 @@ pub enum DeadLettersProblem {
     /// A row cannot be read.
     #[error("cannot be read, {0}")]
     Row(RowError),
+    /// They are not what their writer recorded.
+    #[error("cannot be used: the object {0}")]
+    Content(ContentProblem),
     /// There are not the rows of the receipt.
     #[error("have {found}, where the group's receipt has {expected}")]
     Count {
@@ -133,10 +137,11 @@ pub(super) async fn spool(
     let wrong = |problem| GroupError::DeadLetters { address: address.clone(), group: group.clone(), problem };
     let spooled = match spooler.spool(address.clone(), None, size, room).await {
         Ok(spooled) => spooled,
-        Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => {
+        Err(Unproven::Spool(SpoolError::S3(error))) if error.kind == ErrorKind::NotFound => {
             return Err(wrong(DeadLettersProblem::Missing));
         }
-        Err(error) => return Err(spooler.failed(error)),
+        Err(Unproven::Spool(error)) => return Err(spooler.failed(error)),
+        Err(Unproven::Content(problem)) => return Err(wrong(DeadLettersProblem::Content(problem))),
     };
     // A copy that lost its metadata still has these columns.
     let columns =

@@ -4,9 +4,7 @@
 
 use std::io::Read;
 
-use s3bundler_contract::group_manifest::{
-    COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, Recorded, RowError, RowProblem,
-};
+use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowError, RowProblem};
 use s3bundler_contract::{GivenManifests, InventoryRef, S3Address, SelectOptions};
 use tokio::task::spawn_blocking;
 
@@ -15,7 +13,7 @@ use super::select::{OwnOutput, SelectError, Selection};
 use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, GroupRequest};
 use crate::bundle::budget::Permit;
-use crate::bundle::{ContentProblem, inflated};
+use crate::bundle::{ContentProblem, Unproven, inflated};
 use crate::inventory::{OwnFiles, Rows, Scratch};
 use crate::s3::{ErrorKind, S3};
 
@@ -132,7 +130,11 @@ async fn check(
     own: OwnOutput,
 ) -> Result<Option<Checked>, GroupError> {
     let etag = Some(&*etag).filter(|etag| !etag.is_empty());
-    let spooled = spooler.spool(address, etag, size, room).await.map_err(|error| spooler.failed(error))?;
+    let spooled = spooler.spool(address.clone(), etag, size, room).await;
+    let spooled = spooled.map_err(|error| match error {
+        Unproven::Spool(error) => spooler.failed(error),
+        Unproven::Content(problem) => wrong(&address, GivenProblem::Content(problem)),
+    })?;
     let columns = spooled.metadata.get(COLUMNS_METADATA).map(String::as_str);
     let columns = Columns::of_manifest(columns);
     let (columns, keys) = columns.map_err(|cause| wrong(&spooled.address, GivenProblem::Columns(cause)))?;
@@ -175,7 +177,7 @@ impl Reading {
         Ok(batch)
     }
 
-    /// Reads it to its end and compares it with what its writer recorded. `None` if it has no rows.
+    /// Reads it to its end and compares the number of its rows with what its writer recorded. `None` if it has no rows.
     fn check(mut self) -> Result<Option<Checked>, GroupError> {
         let mut rows = 0;
         loop {
@@ -185,12 +187,10 @@ impl Reading {
                 break;
             }
         }
-        let Spooled { address, metadata, md5, .. } = &self.checked.spooled;
-        let recorded = Recorded::in_metadata(metadata);
-        ContentProblem::compare(&recorded, rows, md5)
-            .map_err(|problem| wrong(address, GivenProblem::Content(problem)))?;
+        let spooled = &self.checked.spooled;
+        spooled.compare(rows).map_err(|problem| wrong(&spooled.address, GivenProblem::Content(problem)))?;
         if rows == 0 {
-            tracing::warn!(manifest = %address, "the group manifest is empty, skipping it");
+            tracing::warn!(manifest = %spooled.address, "the group manifest is empty, skipping it");
             return Ok(None);
         }
         Ok(Some(self.checked))

@@ -24,8 +24,10 @@ use super::put::{PutOnce, put_once};
 use super::receipts::Archived;
 use super::{GroupError, GroupMade, Pass};
 use crate::queue::Queue;
-use crate::s3::{Put, S3};
+use crate::s3::{ErrorKind, Put, S3, S3Error};
 
+/// Downloads of a manifest that is there, and whose bytes are not those that its metadata records.
+const DOWNLOADS: u32 = 3;
 /// PUTs in flight: at 0.25 s each and 65,000 rows a group, two million rows a second.
 const PUTS_IN_FLIGHT: usize = 8;
 /// Bytes of the manifests in those PUTs: seven groups of 65,000 rows of some 140 bytes. One is always let through.
@@ -227,6 +229,17 @@ async fn find_same(s3: &S3, address: &S3Address, manifest: &Content<'_>) -> Resu
     }
     // Encrypted with a KMS key, the ETag is no MD5: only the bytes tell.
     let limit = manifest.bytes.len() as u64;
-    let (found, etag) = s3.get_bytes(address, Some(&etag), limit).await.map_err(GroupError::Destination)?;
-    if found == *manifest.bytes { Ok(Some(etag)) } else { Err(foreign()) }
+    for _ in 0..DOWNLOADS {
+        let (found, etag) = s3.get_bytes(address, Some(&etag), limit).await.map_err(GroupError::Destination)?;
+        if found == *manifest.bytes {
+            return Ok(Some(etag));
+        }
+        if said(MD5_METADATA).is_none() {
+            return Err(foreign());
+        }
+        // Its writer recorded the MD5 of these very rows: the bytes were damaged on their way.
+        tracing::warn!(manifest = %address, "downloading again: these are not the bytes that were written");
+    }
+    let damaged = "its bytes are not those of the MD5 that its writer recorded: it was damaged or replaced";
+    Err(GroupError::Destination(S3Error::local("GetObject", address.clone(), ErrorKind::Transient, damaged)))
 }

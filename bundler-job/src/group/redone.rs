@@ -8,7 +8,7 @@ use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use s3bundler_contract::figures::sum;
-use s3bundler_contract::group_manifest::{Column, Columns, KeyEncoding, Recorded, RowError, RowProblem, RowReader};
+use s3bundler_contract::group_manifest::{Column, Columns, KeyEncoding, RowError, RowProblem, RowReader};
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{GroupName, Reason, Replaced, Row, RowDigest, S3Address};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -18,7 +18,7 @@ use super::dead_letters::{self, DeadLettersCount, DeadLettersProblem};
 use super::given::GivenProblem;
 use super::spool::{self, Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
-use crate::bundle::ContentProblem;
+use crate::bundle::Unproven;
 use crate::bundle::budget::Permit;
 use crate::inventory::Scratch;
 use crate::s3::{ErrorKind, S3, SpoolError};
@@ -155,10 +155,11 @@ async fn check(spooler: &Spooler, wanted: Wanted, room: Permit) -> Result<Checke
     let Sized { address, bytes } = manifest;
     let manifest = match spooler.spool(address.clone(), None, bytes, Arc::clone(&room)).await {
         Ok(manifest) => manifest,
-        Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => {
+        Err(Unproven::Spool(SpoolError::S3(error))) if error.kind == ErrorKind::NotFound => {
             return Err(GroupError::NoGroupManifest { group: chosen.group, manifest: address });
         }
-        Err(error) => return Err(spooler.failed(error)),
+        Err(Unproven::Spool(error)) => return Err(spooler.failed(error)),
+        Err(Unproven::Content(problem)) => return Err(given(&address, GivenProblem::Content(problem))),
     };
     let columns = manifest.columns_or(Columns::full());
     let columns = columns.map_err(|cause| given(&manifest.address, GivenProblem::Columns(cause)))?;
@@ -261,8 +262,7 @@ impl Reading {
     /// of.
     fn compare(&self) -> Result<(), GroupError> {
         let Checked { chosen, manifest: (manifest, _), .. } = &self.checked;
-        let recorded = Recorded::in_metadata(&manifest.metadata);
-        let compared = ContentProblem::compare(&recorded, self.count, &manifest.md5);
+        let compared = manifest.compare(self.count);
         compared.map_err(|problem| given(&manifest.address, GivenProblem::Content(problem)))?;
         let Some(letters) = &self.letters else { return Ok(()) };
         let found = sum(self.taken.values());

@@ -12,12 +12,10 @@ use s3bundler_contract::{S3Address, Stage};
 
 use super::{GroupError, Pass};
 use crate::bundle::budget::Permit;
+use crate::bundle::{ContentProblem, Known, Unproven, spool};
 use crate::inventory::InventoryError;
 use crate::inventory::ahead::{Ahead, Stopped};
-use crate::s3::{ErrorKind, S3, S3Error, SpoolError};
-
-/// Downloads of an object of which other bytes arrive than its listing has, or its writer recorded.
-const DOWNLOADS: u32 = 3;
+use crate::s3::{S3, SpoolError};
 
 /// Objects on scratch, in order.
 pub(super) type Objects<T> = Ahead<T, GroupError>;
@@ -63,39 +61,26 @@ pub(super) struct Spooler {
 pub(super) struct Spooled {
     pub(super) address: S3Address,
     pub(super) metadata: HashMap<String, String>,
-    /// MD5 of its bytes in hex.
-    pub(super) md5: String,
+    /// What its writer recorded of its content. Its bytes have the MD5.
+    recorded: Recorded,
     file: File,
     /// Its room, for as long as it is there; that of several objects if they are read side by side.
     _room: Arc<Permit>,
 }
 
 impl Spooler {
-    /// An object of which a listing has this size, with this ETag if one is named. Bytes that have not the recorded MD5 are
-    /// downloaded again, and given back if they stay so.
+    /// An object of which a listing has this size, with this ETag if one is named. Its bytes have the recorded MD5.
     pub(super) async fn spool(
         &self,
         address: S3Address,
         etag: Option<&str>,
         size: u64,
         room: impl Into<Arc<Permit>>,
-    ) -> Result<Spooled, SpoolError> {
+    ) -> Result<Spooled, Unproven> {
         let room = room.into();
-        let mut downloads = 0;
-        loop {
-            let spooled = self.s3.spool(&address, etag, &self.directory).await?;
-            downloads += 1;
-            let recorded = Recorded::in_metadata(&spooled.metadata);
-            let is_last = downloads == DOWNLOADS;
-            if spooled.whole.size == size && (recorded.is_of(&spooled.whole.md5) || is_last) {
-                let (md5, metadata) = (spooled.whole.md5, spooled.metadata);
-                return Ok(Spooled { address, metadata, md5, file: spooled.file, _room: room });
-            }
-            if is_last {
-                let detail = format!("{} bytes arrived, its listing has {size}", spooled.whole.size);
-                return Err(S3Error::local("GetObject", address, ErrorKind::Transient, detail).into());
-            }
-        }
+        let known = Known { etag, size: Some(size), recorded: Recorded::default() };
+        let (spooled, recorded) = spool(&self.s3, &address, &known, &self.directory).await?;
+        Ok(Spooled { address, metadata: spooled.metadata, recorded, file: spooled.file, _room: room })
     }
 
     /// What an error of it is about.
@@ -108,6 +93,11 @@ impl Spooler {
 }
 
 impl Spooled {
+    /// Whether so many rows are those that its writer recorded.
+    pub(super) fn compare(&self, rows: u64) -> Result<(), ContentProblem> {
+        ContentProblem::of_rows(&self.recorded, rows)
+    }
+
     /// The columns that its metadata names, or else these.
     pub(super) fn columns_or(&self, columns: Columns) -> Result<Columns, ColumnsError> {
         self.metadata.get(COLUMNS_METADATA).map_or(Ok(columns), |named| named.parse())

@@ -8,6 +8,7 @@ use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::{ByteSize, InventoryRef, S3Address};
 
 use super::manifest::{MAX_MANIFEST_SIZE, md5_from_hex};
+use super::spool::{DOWNLOADS, FIRST_WAIT};
 use super::{DataFile, InventoryError, Manifest, ManifestProblem};
 use crate::s3::{ErrorKind, Length, Opened, S3, S3Error, content_length};
 
@@ -37,8 +38,23 @@ pub struct OwnFiles {
 
 impl Inventory {
     /// Reads manifest.json and compares it with its manifest.checksum ("Amazon S3 Inventory", S3 user guide: the checksum
-    /// is written last, so without it the inventory is not finished).
+    /// is written last, so without it the inventory is not finished). Bytes that differ may have been damaged on their way:
+    /// both are read again before that is an error.
     pub async fn open(s3: &S3, address: &S3Address) -> Result<Self, InventoryError> {
+        let mut downloads = 1;
+        loop {
+            match Self::open_once(s3, address).await {
+                Err(error @ InventoryError::ManifestChecksum { .. }) if downloads < DOWNLOADS => {
+                    tracing::warn!(%error, "reading the inventory's manifest again");
+                    tokio::time::sleep(FIRST_WAIT * 2_u32.pow(downloads - 1)).await;
+                    downloads += 1;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn open_once(s3: &S3, address: &S3Address) -> Result<Self, InventoryError> {
         let checksum = checksum_of(address).ok_or_else(|| InventoryError::NotAManifest(address.clone()))?;
         let (json, etag) = match whole(s3, address, MAX_MANIFEST_SIZE).await {
             Ok(Whole::Bytes(json, etag)) => (json, etag),

@@ -23,7 +23,7 @@ const CHUNKS_AHEAD: usize = 16;
 /// Downloads of a file that did not come, or whose bytes are not those of the manifest. Each request has the SDK's own
 /// retries besides.
 pub(super) const DOWNLOADS: u32 = 3;
-const FIRST_WAIT: Duration = Duration::from_millis(250);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// Where data files, existing manifests and dead letters are kept until they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]

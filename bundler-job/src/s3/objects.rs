@@ -6,9 +6,12 @@ use std::io::{self, Seek as _};
 use std::path::Path;
 use std::time::Duration;
 
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ChecksumMode;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::{Request, Response};
 use bytes::Bytes;
 use s3bundler_contract::S3Address;
 use s3bundler_net::listing::problem_of_page;
@@ -94,14 +97,10 @@ impl S3 {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             let client = self.client(&address.bucket).await;
-            let mut output: GetObjectOutput = client
-                .get_object()
-                .bucket(&address.bucket)
-                .key(&address.key)
-                .set_if_match(if_match.map(quoted))
-                .send()
-                .await
-                .map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
+            let request =
+                client.get_object().bucket(&address.bucket).key(&address.key).set_if_match(if_match.map(quoted));
+            let output = self.send_get(request).await;
+            let mut output = output.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
             // Not every store knows If-Match.
             if if_match.is_some_and(|wanted| wanted != bare_etag(output.e_tag())) {
                 let detail = "it has another ETag than the one that was asked for";
@@ -112,6 +111,21 @@ impl S3 {
             Ok(Opened { etag: body.etag(), metadata, body })
         })
         .await
+    }
+
+    /// Sends a GET that also asks for the object's checksums, which prove its bytes if its ETag is not an MD5.
+    pub(crate) async fn send_get(
+        &self,
+        request: GetObjectFluentBuilder,
+    ) -> Result<GetObjectOutput, SdkError<GetObjectError, Response>> {
+        if !self.knows_crc64nvme() {
+            return request.send().await;
+        }
+        // By hand: with the SDK's own option it would hash every body a second time.
+        let ask = |request: &mut Request| {
+            request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
+        };
+        request.customize().mutate_request(ask).send().await
     }
 
     /// The proven bytes and the ETag of an object of at most `limit` bytes.

@@ -100,6 +100,13 @@ pub enum Finding {
     },
     /// A group of the summary has no manifest.
     NoManifest {
+    /// A manifest that is not what its writer recorded, so that no rows can be compared with it.
+    DamagedManifest {
+        /// The manifest.
+        manifest: S3Address,
+        /// What is wrong.
+        problem: String,
+    },
         /// Where it should be.
         manifest: S3Address,
     },
@@ -366,6 +373,10 @@ impl fmt::Display for Finding {
                  again, and it resumes"
             ),
             Self::RetryRows { summary, failed, retried } if failed == retried => write!(
+            Self::DamagedManifest { manifest, problem } => write!(
+                f,
+                "{manifest} {problem}; the rows of its group cannot be compared with it: bring back an older version of it"
+            ),
                 f,
                 "{summary} counts {retried} rows, but not those that the pass before left to be retried; see who wrote \
                  its dead letters, and do not delete the sources of failed rows"

@@ -2,10 +2,11 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{GroupName, RowDigest};
+use s3bundler_contract::{GroupName, RowDigest, S3Address};
 
 use super::group::Scope;
 use super::{Finding, VerifyError};
+use crate::bundle::ContentProblem;
 use crate::bundle::manifest::{Manifest, ManifestError};
 use crate::s3::ErrorKind;
 
@@ -39,26 +40,34 @@ async fn differs(scope: Scope<'_>, group: &GroupDigest) -> Result<Option<Finding
         Err(ManifestError::Scratch(cause)) => {
             return Err(VerifyError::Scratch { object: address.clone(), cause: cause.into() });
         }
+        Err(ManifestError::Content { problem, .. }) => return Ok(Some(damaged(address, &problem))),
         Err(error @ ManifestError::Columns { .. }) => return Ok(finding(error.to_string())),
     };
     let read = tokio::task::spawn_blocking(move || sum(&manifest)).await;
     let read = read.map_err(|cause| VerifyError::Stopped { address: address.clone(), cause })?;
     Ok(match read {
         Err(problem) => finding(format!("the manifest cannot be read, {problem}")),
-        Ok((rows, _)) if rows != group.rows => {
+        Ok(Err(problem)) => Some(damaged(address, &problem)),
+        Ok(Ok((rows, _))) if rows != group.rows => {
             finding(format!("{rows} in the manifest, {} in the catalog", group.rows))
         }
-        Ok((_, digest)) if digest != group.digest => finding("as many, but not the same ones".to_owned()),
-        Ok(_) => None,
+        Ok(Ok((_, digest))) if digest != group.digest => finding("as many, but not the same ones".to_owned()),
+        Ok(Ok(_)) => None,
     })
 }
 
-fn sum(manifest: &Manifest) -> Result<(u64, RowDigest), String> {
+/// A manifest that is not what its writer recorded says nothing about the catalog.
+fn damaged(manifest: S3Address, problem: &ContentProblem) -> Finding {
+    Finding::DamagedManifest { manifest, problem: problem.to_string() }
+}
+
+/// What its rows add up to, if it has as many as its writer recorded.
+fn sum(manifest: &Manifest) -> Result<Result<(u64, RowDigest), ContentProblem>, String> {
     let mut reader = manifest.rows().map_err(|error| error.to_string())?;
     let (mut rows, mut digest) = (0, RowDigest::default());
     while let Some((row, _)) = reader.next_ref().map_err(|error| error.to_string())? {
         rows += 1;
         digest.add(row.bucket, row.key, row.version_id);
     }
-    Ok((rows, digest))
+    Ok(manifest.compare(rows).map(|()| (rows, digest)))
 }

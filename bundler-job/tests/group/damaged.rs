@@ -94,3 +94,29 @@ async fn a_manifest_and_its_message_carry_rows_and_md5() {
         assert_eq!(head.e_tag().unwrap().trim_matches('"'), message.md5.unwrap());
     }
 }
+
+#[tokio::test]
+async fn an_inventorys_manifest_that_was_damaged_on_the_way_is_read_again() {
+    let world = World::start().await;
+    let published = publish(&world).await;
+    let (_, key) = published.manifest.trim_start_matches("s3://").split_once('/').unwrap();
+    let right = client::get_bytes(&world.client, INVENTORIES, key).await.unwrap();
+    // Valid JSON of another creation. Under SSE-KMS the ETag is not an MD5.
+    let damaged = String::from_utf8(right.to_vec()).unwrap().replace("creationTimestamp", "creationTimestomp");
+    assert_ne!(damaged.as_bytes(), right);
+    let headers = [("etag", "\"e\""), ("x-amz-server-side-encryption", "aws:kms")];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let fault = Fault::Respond { status: 200, headers, body: damaged.into() };
+    let of_manifest = |times: usize| {
+        let (fault, key, before) = (fault.clone(), key.to_owned(), AtomicUsize::new(0));
+        move |seen: &Seen| {
+            let is_manifest = seen.operation == Operation::GetObject && seen.key() == key;
+            if is_manifest && before.fetch_add(1, Ordering::Relaxed) < times { fault.clone() } else { Fault::Forward }
+        }
+    };
+    world.proxy.rule(of_manifest(usize::MAX));
+    let error = world.refuse(&request(&published)).await;
+    assert!(error.to_string().contains("has the MD5"), "{error}");
+    world.proxy.rule(of_manifest(2));
+    assert_eq!(world.group(&request(&published)).await.unwrap().0.summary.objects, 35);
+}

@@ -230,6 +230,12 @@ async fn of_an_existing_manifest_that_is_damaged_no_row_is_used() {
         ("cut-off", cut_off, &none, "cannot be read, line "),
         ("rows", many.clone().into_bytes(), &[("rows", "1001")], "has 1000 rows, but its writer recorded 1001"),
         ("md5", many.clone().into_bytes(), &[("md5", "00000000000000000000000000000000")], "has the MD5 "),
+        (
+            "bad-row",
+            format!("{many}source,b\n").into_bytes(),
+            &[("md5", "00000000000000000000000000000000")],
+            "has the MD5 ",
+        ),
         ("emptied", Vec::new(), &[("rows", "1000")], "has 0 rows, but its writer recorded 1000"),
     ];
     for (name, body, metadata, words) in bad {
@@ -266,10 +272,14 @@ async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
     // The ETag is not an MD5: only its writer recorded what it is.
     let headers = [("etag", &*md5), ("x-amz-server-side-encryption", "aws:kms"), ("x-amz-meta-md5", &*md5)];
     let other = respond(&headers, twelve.replace("k07", "k77"));
+    // As long as it was, with a row that no reader understands.
+    let broken = respond(&headers, twelve.replace("source,k07,7", "source;k07;7"));
+    client::put_object(&world.client, INVENTORIES, "bad/x.index", twelve.clone()).await.unwrap();
     for (prefix, fault, exit) in [
         ("seed", Fault::CorruptBody(100), ExitCode::Download),
         ("parts", short, ExitCode::Download),
         ("kms", other, ExitCode::Unreadable),
+        ("bad", broken, ExitCode::Unreadable),
     ] {
         let of_manifest = |times: usize| {
             let (fault, key) = (fault.clone(), format!("{prefix}/x.index"));
@@ -286,6 +296,7 @@ async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
         let refused = world.refuse(&request).await;
         assert_eq!(refused.exit(), exit, "{refused}");
         assert!(refused.to_string().contains(&format!("{prefix}/x.index")), "{refused}");
+        assert!(!refused.to_string().contains("line "), "{refused}");
         let groups = world.manifests(ARCHIVE, "logs/").await;
         assert!(groups.iter().all(|key| !key.contains(&format!("/{prefix}/"))), "{groups:?}");
         world.proxy.rule(of_manifest(2));

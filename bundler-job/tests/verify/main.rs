@@ -16,6 +16,7 @@ mod world;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use made::{Fate, MadeRun, object, s3_of, server, silent, usual};
 use s3bundler::verify::{Finding, Part, Report, VerifyError, VerifyRequest};
+use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, Group, GroupName, Reason};
 use s3bundler_testbed::client;
@@ -370,6 +371,35 @@ async fn one_row_lost_and_another_doubled_do_not_balance() {
         matches!(&report.findings[1], Finding::GroupRows { catalog, .. } if catalog.key.ends_with("run.000001.parquet")),
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_not_what_its_writer_recorded_says_nothing_of_its_group() {
+    let mut run = MadeRun::new(ArchiveFormat::Tar).await;
+    run.claim().await;
+    run.group(&usual()[0], |_, _| ()).await;
+    run.group(&usual()[1], |_, entries| entries[1].row.key = "c/d".to_owned()).await;
+    run.summarize().await;
+    let manifest = run.key(&["groups/", "000001.index"]).await;
+    let body = run.get(&manifest).await;
+    for (md5, rows, body, found) in [
+        (true, "2", [&body[..], b"x\n"].concat(), &["rowDigest", "damagedManifest", "manifestChanged"][..]),
+        (true, "2", body.clone(), &["rowDigest", "damagedManifest"]),
+        (false, "3", body, &["rowDigest", "damagedManifest"]),
+    ] {
+        let put = run.client.put_object().bucket(&run.request.destination.bucket).key(&manifest);
+        let put = put.metadata("columns", Columns::full().to_string()).metadata("rows", rows);
+        let put = if md5 { put.metadata("md5", "00000000000000000000000000000000") } else { put };
+        put.body(body.into()).send().await.unwrap();
+        let report = run.verify().await;
+        assert_eq!(kinds(&report), found, "{report}");
+        let (key, words) = (manifest.clone(), if md5 { "has the MD5 " } else { "has 2 rows" });
+        assert!(
+            matches!(&report.findings[1], Finding::DamagedManifest { manifest, problem }
+                if manifest.key == key && problem.starts_with(words)),
+            "{report}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::scene::Scene;
 use super::world::{PREFIX, RUN};
 
+/// Those of a group manifest.
+const COLUMNS: &str = "Bucket,Key,Size,VersionId,LastModifiedDate,ETag,StorageClass";
+
 fn own(number: u32) -> String {
     format!("{RUN}.{number:06}")
 }

@@ -1,0 +1,161 @@
+//! Manifests and dead letters on scratch. No row of one is looked at before its bytes have the MD5 that its writer
+//! recorded: what is damaged says nothing, least of all about its rows.
+
+use std::path::Path;
+use std::time::Duration;
+
+use s3bundler_contract::S3Address;
+use s3bundler_contract::group_manifest::Recorded;
+
+use crate::s3::{ErrorKind, S3, S3Error, SpoolError, Spooled, Whole};
+
+/// Downloads of an object whose bytes are not those that its writer recorded, or not as many as its listing has.
+const DOWNLOADS: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// Content that is not what the writer of a manifest put there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentProblem {
+    /// Other bytes.
+    #[error("has the MD5 {found}, but its writer recorded {expected}: it was damaged or replaced")]
+    Md5 {
+        /// Of what was read.
+        found: String,
+        /// Of what was written.
+        expected: String,
+    },
+    /// Another number of rows.
+    #[error("has {found} rows, but its writer recorded {expected}: it was damaged or replaced")]
+    Rows {
+        /// Rows that were read.
+        found: u64,
+        /// Rows that were written.
+        expected: u64,
+    },
+    /// No rows.
+    #[error("has no rows: an empty manifest is not a group")]
+    Empty,
+}
+
+impl ContentProblem {
+    /// Compares the MD5 of bytes with what was recorded of them. What is absent is not compared.
+    fn of_bytes(recorded: &Recorded, md5: &str) -> Result<(), Self> {
+        match recorded.md5.as_ref().filter(|_| !recorded.is_of(md5)) {
+            Some(expected) => Err(Self::Md5 { found: md5.to_owned(), expected: expected.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the number of rows, of bytes that [`spool`] returned, with what was recorded of it.
+    pub(crate) fn of_rows(recorded: &Recorded, rows: u64) -> Result<(), Self> {
+        match recorded.rows {
+            Some(expected) if expected != rows => Err(Self::Rows { found: rows, expected }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why an object is not on scratch.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unproven {
+    /// S3 did not return it, or scratch cannot be written.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// Its bytes are not those that its writer recorded, in any download.
+    #[error("it {0}")]
+    Content(#[from] ContentProblem),
+}
+
+/// What is known of an object before it is read.
+#[derive(Debug, Default)]
+pub(crate) struct Known<'a> {
+    /// Its ETag without quotes: another object is not read.
+    pub(crate) etag: Option<&'a str>,
+    /// Its bytes by a listing.
+    pub(crate) size: Option<u64>,
+    /// What a message says of its content.
+    pub(crate) recorded: Recorded,
+}
+
+impl Known<'_> {
+    fn compare(&self, address: &S3Address, whole: &Whole, metadata: &Recorded) -> Result<(), Unproven> {
+        if let Some(size) = self.size.filter(|size| *size != whole.size) {
+            let detail = format!("{} bytes arrived, its listing has {size}", whole.size);
+            let error = S3Error::local("GetObject", address.clone(), ErrorKind::Transient, detail);
+            return Err(SpoolError::S3(error).into());
+        }
+        for recorded in [metadata, &self.recorded] {
+            ContentProblem::of_bytes(recorded, &whole.md5)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads an object into a nameless file of `directory`. Bytes that are not those that its writer recorded may have been
+/// damaged on their way: they are downloaded again before that is an error.
+pub(crate) async fn spool(
+    s3: &S3,
+    address: &S3Address,
+    known: &Known<'_>,
+    directory: &Path,
+) -> Result<(Spooled, Recorded), Unproven> {
+    let mut downloads = 0;
+    loop {
+        let spooled = s3.spool(address, known.etag, directory).await?;
+        let recorded = Recorded::in_metadata(&spooled.metadata);
+        let Err(problem) = known.compare(address, &spooled.whole, &recorded) else { return Ok((spooled, recorded)) };
+        downloads += 1;
+        if downloads == DOWNLOADS {
+            return Err(problem);
+        }
+        tracing::warn!(object = %address, %problem, "downloading again: these are not the bytes that were written");
+        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(downloads - 1)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MD5: &str = "0cc175b9c0f1b6a831c399e269772661";
+    const OTHER: &str = "92eb5ffee6ae2fec3ad71c777531578f";
+
+    fn recorded(rows: Option<u64>, md5: Option<&str>) -> Recorded {
+        Recorded { rows, md5: md5.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_is_recorded_is_compared_and_what_is_absent_is_not() {
+        for (recorded, bytes, rows) in [
+            (Recorded::default(), true, true),
+            (recorded(Some(3), Some(MD5)), true, true),
+            (recorded(Some(3), None), true, true),
+            (recorded(Some(4), Some(MD5)), true, false),
+            (recorded(Some(0), None), true, false),
+            (recorded(Some(3), Some(OTHER)), false, true),
+        ] {
+            assert_eq!(ContentProblem::of_bytes(&recorded, MD5).is_ok(), bytes, "{recorded:?}");
+            assert_eq!(ContentProblem::of_rows(&recorded, 3).is_ok(), rows, "{recorded:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_have_the_size_of_the_listing_and_every_md5_that_is_recorded() {
+        let whole = Whole { size: 5, md5: MD5.to_owned(), etag: String::new() };
+        let compared = |size, message: Option<&str>, metadata: Option<&str>| {
+            let known = Known { size, recorded: recorded(None, message), ..Known::default() };
+            match known.compare(&S3Address::new("b", "k"), &whole, &recorded(None, metadata)) {
+                Ok(()) => "right",
+                Err(Unproven::Content(ContentProblem::Md5 { .. })) => "damaged",
+                Err(Unproven::Content(_)) => "something else",
+                Err(Unproven::Spool(_)) => "another size",
+            }
+        };
+        assert_eq!(compared(None, None, None), "right");
+        assert_eq!(compared(Some(5), Some(MD5), Some(MD5)), "right");
+        assert_eq!(compared(Some(4), Some(MD5), Some(MD5)), "another size");
+        assert_eq!(compared(Some(5), Some(OTHER), Some(MD5)), "damaged");
+        assert_eq!(compared(Some(5), None, Some(OTHER)), "damaged");
+        assert_eq!(compared(None, Some(OTHER), None), "damaged");
+    }
+}
