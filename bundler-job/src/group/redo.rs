@@ -12,7 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use s3bundler_contract::{Accounts, ExitCode, GroupName, Reason, Receipt, Replaced, RunName, RunSummary, Stage};
+use s3bundler_contract::{
+    Accounts, ExitCode, GroupName, Reason, Receipt, Replaced, RunName, RunSummary, S3Address, Stage,
+};
 
 use super::barrier::{position, reasons_of};
 use super::publish::{Earlier, publish};
@@ -21,6 +23,7 @@ use super::redone::{self, Chosen, Redone};
 use super::stages::{self, Begun, begun, last_planned};
 use super::{GroupError, GroupMade, Grouped, Pass, claim, receipts, resume, summary};
 use crate::args::Destination;
+use crate::catalog::Committed;
 use crate::inventory::Scratch;
 use crate::queue::Queue;
 use crate::s3::S3;
@@ -51,6 +54,20 @@ pub enum RedoProblem {
          logs.000007"
     )]
     Unknown(GroupName),
+    /// A group of an existing manifest: its rows are not rows of the run's inventory.
+    #[error(
+        "{group} is a group of an existing manifest, and no redo takes its place. Archive its manifest again under the name of \
+         another run: `s3bundler bundle --manifest {} --name OTHER --destination {destination}`",
+        .manifest.as_ref().map_or_else(|| "s3://BUCKET/MANIFEST".to_owned(), S3Address::to_string)
+    )]
+    Existing {
+        /// The group.
+        group: GroupName,
+        /// Its manifest, if its catalog tells.
+        manifest: Option<S3Address>,
+        /// The destination.
+        destination: S3Address,
+    },
     /// Another redo replaced it already.
     #[error("group {group} is replaced by redo {by} already; choose groups of that redo instead")]
     Replaced {
@@ -75,7 +92,9 @@ impl RedoProblem {
     pub(super) const fn exit(&self) -> ExitCode {
         match self {
             Self::PassUnfinished(_) => ExitCode::Download,
-            Self::Unknown(_) | Self::Replaced { .. } | Self::OtherGroups(_) | Self::Gap(_) => ExitCode::Usage,
+            Self::Unknown(_) | Self::Existing { .. } | Self::Replaced { .. } | Self::OtherGroups(_) | Self::Gap(_) => {
+                ExitCode::Usage
+            }
         }
     }
 }
@@ -90,6 +109,10 @@ pub async fn redo<Q: Queue>(
 ) -> Result<Grouped, GroupError> {
     let RedoRequest { run, destination, redo, groups, manifest_storage_class, scratch } = request;
     let pass = Pass { run, stage: Stage::Redo(*redo), destination, manifest_storage_class };
+    // Before the claim: a run of existing manifests has none.
+    if let Some(existing) = groups.iter().find(|group| group.stage_in(run).is_none() && group.may_be_foreign()) {
+        return Err(refuse_existing(s3, request, existing).await);
+    }
     let claim = claim::get(s3, destination, run).await?;
     let accounts = stages::accounts(s3, destination, run).await?;
     let problem = |cause| GroupError::Redo { run: run.clone(), redo: *redo, cause };
@@ -102,7 +125,13 @@ pub async fn redo<Q: Queue>(
         }
         return resume::resume(s3, pass, summary.clone(), &accounts, &archived, queue, &mut on_group).await;
     }
-    let chosen = choose(&accounts, run, *redo, groups, &archived).map_err(problem)?;
+    let chosen = match choose(&accounts, run, *redo, groups, &archived) {
+        // The hash in its name looks like the number of a group that the run has not got.
+        Err(RedoProblem::Unknown(group)) if group.may_be_foreign() => {
+            return Err(refuse_existing(s3, request, &group).await);
+        }
+        chosen => chosen.map_err(problem)?,
+    };
     let (last_pass, _) = last_planned(&accounts);
     let next = last_pass.saturating_add(1);
     if begun(s3, destination, run, &accounts, Stage::Pass(next)).await? == Begun::Partly {
@@ -133,6 +162,17 @@ pub async fn redo<Q: Queue>(
         already_archived: published.already_archived,
         resumed,
     })
+}
+
+/// Why a group of an existing manifest is not archived again, and what to do instead.
+async fn refuse_existing(s3: &S3, request: &RedoRequest, group: &GroupName) -> GroupError {
+    let RedoRequest { run, destination, redo, scratch, .. } = request;
+    // Boxed: the futures of its callers stay small.
+    let committed = Box::pin(Committed::read(s3, destination, run, group, scratch.directory())).await;
+    let manifest = committed.ok().flatten().map(|committed| committed.record().manifest());
+    let destination = destination.address(destination.layout.root().trim_end_matches('/'));
+    let cause = RedoProblem::Existing { group: group.clone(), manifest, destination };
+    GroupError::Redo { run: run.clone(), redo: *redo, cause }
 }
 
 /// The name of a group's receipt; empty if it has none, or several.

@@ -13,7 +13,8 @@ use std::io::{self, BufReader, Read};
 use s3bundler_contract::{ArchiveFormat, S3Address};
 
 use super::digest::RowDigest;
-use super::finding::{Finding, Findings, Part};
+use super::finding::{Finding, Findings};
+use super::part::Part;
 use super::tar::{Member, Walk};
 use crate::catalog::{ArchiveRecord, Catalog, CatalogError, Entries, Entry, Outcome, Place, crc64nvme_to_base64};
 

@@ -6,11 +6,12 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{GroupName, S3Address};
 
 use super::bytes::{self, Sums};
-use super::finding::{Finding, Findings, Part};
+use super::finding::{Finding, Findings};
 use super::group::Scope;
+use super::part::Part;
 use super::{VerifyError, description};
 use crate::catalog::{Entry, Map, crc64nvme_to_base64};
 
@@ -148,7 +149,7 @@ fn full_object(mut checksums: Map) -> Map {
 }
 
 /// Compares a copy and its description with the row that names it.
-pub(super) async fn check(scope: Scope<'_>, copied: &Copied) -> Result<Copies, VerifyError> {
+pub(super) async fn check(scope: Scope<'_>, group: &GroupName, copied: &Copied) -> Result<Copies, VerifyError> {
     let mut copies = Copies::default();
     let object = scope.request.destination.address(&copied.key);
     let part = Part::Copy;
@@ -159,15 +160,23 @@ pub(super) async fn check(scope: Scope<'_>, copied: &Copied) -> Result<Copies, V
         _ => compare(scope, copied, &object).await?,
     };
     match verdict {
-        None => copies.findings.push(Finding::Missing { part, object }),
+        None => copies.findings.push(Finding::Missing { group: group.clone(), part, object }),
         Some(Verdict::Size(found)) => {
-            copies.findings.push(Finding::WrongSize { part, object, expected: copied.size, found });
+            copies.findings.push(Finding::WrongSize {
+                group: group.clone(),
+                part,
+                object,
+                expected: copied.size,
+                found,
+            });
         }
-        Some(Verdict::Bytes(problem)) => copies.findings.push(Finding::WrongBytes { part, object, problem }),
+        Some(Verdict::Bytes(problem)) => {
+            copies.findings.push(Finding::WrongBytes { group: group.clone(), part, object, problem });
+        }
         Some(Verdict::Unproven) => copies.unproven += 1,
         Some(Verdict::Proved) => {}
     }
-    description::check(scope, copied, &mut copies).await?;
+    description::check(scope, group, copied, &mut copies).await?;
     Ok(copies)
 }
 

@@ -5,13 +5,15 @@
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use s3bundler_contract::GroupName;
 use s3bundler_contract::layout::METADATA_SUFFIX;
 use s3bundler_contract::record::FORMAT;
 use serde::Deserialize;
 
 use super::copied::{Copied, Copies, ENCRYPTION};
-use super::finding::{Finding, Part};
+use super::finding::Finding;
 use super::group::Scope;
+use super::part::Part;
 use super::{RECORD_BYTES, VerifyError};
 use crate::bundle::tags::MISSING_TAGS;
 use crate::catalog::Map;
@@ -43,13 +45,18 @@ enum Verdict {
 }
 
 /// Compares the description beside a copy with the row.
-pub(super) async fn check(scope: Scope<'_>, copied: &Copied, copies: &mut Copies) -> Result<(), VerifyError> {
+pub(super) async fn check(
+    scope: Scope<'_>,
+    group: &GroupName,
+    copied: &Copied,
+    copies: &mut Copies,
+) -> Result<(), VerifyError> {
     let object = scope.request.destination.address(format!("{}{METADATA_SUFFIX}", copied.key));
     let part = Part::CopyMetadata;
     let bytes = match scope.s3.get_bytes(&object, None, RECORD_BYTES).await {
         Ok((bytes, _)) => bytes,
         Err(error) if error.kind == ErrorKind::NotFound => {
-            copies.findings.push(Finding::Missing { part, object });
+            copies.findings.push(Finding::Missing { group: group.clone(), part, object });
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -57,7 +64,9 @@ pub(super) async fn check(scope: Scope<'_>, copied: &Copied, copies: &mut Copies
     match copied.compare(&bytes) {
         Verdict::Same => {}
         Verdict::Unproven => copies.unproven += 1,
-        Verdict::Wrong(problem) => copies.findings.push(Finding::WrongBytes { part, object, problem }),
+        Verdict::Wrong(problem) => {
+            copies.findings.push(Finding::WrongBytes { group: group.clone(), part, object, problem });
+        }
     }
     Ok(())
 }

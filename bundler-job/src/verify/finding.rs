@@ -5,6 +5,8 @@ use std::fmt;
 use s3bundler_contract::{GroupName, S3Address};
 use serde::Serialize;
 
+use super::part::Part;
+
 /// Findings that one group may add, so that an archive of 65,000 damaged members does not fill the memory.
 const MOST_OF_A_GROUP: usize = 1000;
 
@@ -98,8 +100,6 @@ pub enum Finding {
         /// How they differ.
         problem: String,
     },
-    /// A group of the summary has no manifest.
-    NoManifest {
     /// A manifest that is not what its writer recorded, so that no rows can be compared with it.
     DamagedManifest {
         /// The manifest.
@@ -107,6 +107,8 @@ pub enum Finding {
         /// What is wrong.
         problem: String,
     },
+    /// A group of the summary has no manifest.
+    NoManifest {
         /// Where it should be.
         manifest: S3Address,
     },
@@ -188,6 +190,8 @@ pub enum Finding {
     },
     /// An object that the catalog names is not there.
     Missing {
+        /// Its group.
+        group: GroupName,
         /// What it is.
         part: Part,
         /// Where it should be.
@@ -195,6 +199,8 @@ pub enum Finding {
     },
     /// An object of another size.
     WrongSize {
+        /// Its group.
+        group: GroupName,
         /// What it is.
         part: Part,
         /// The object.
@@ -249,6 +255,8 @@ pub enum Finding {
     },
     /// An object that is not what the catalog says of it.
     WrongBytes {
+        /// Its group.
+        group: GroupName,
         /// What it is.
         part: Part,
         /// The object.
@@ -291,50 +299,6 @@ pub enum Finding {
 /// How groups are archived again.
 const REDO: &str = "with `s3bundler group --redo N --groups GROUP`";
 
-/// What an object is to its group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Part {
-    /// The archive.
-    Archive,
-    /// The copy of a large object.
-    Copy,
-    /// The description beside a copy.
-    CopyMetadata,
-    /// The index.
-    Index,
-    /// The dead letters.
-    DeadLetters,
-}
-
-impl Part {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Archive => "archive",
-            Self::Copy => "copy",
-            Self::CopyMetadata => "description of a copy",
-            Self::Index => "index",
-            Self::DeadLetters => "dead letters",
-        }
-    }
-
-    const fn remedy(self) -> &'static str {
-        match self {
-            Self::Copy => {
-                "bring back an older version of it if the bucket keeps versions; otherwise delete it and its .metadata, and \
-                 archive its group again while the sources exist, with `s3bundler group --redo N --groups GROUP`"
-            }
-            Self::Archive => {
-                "bring back an older version of it if the bucket keeps versions; otherwise archive its group again while the \
-                 sources exist, with `s3bundler group --redo N --groups GROUP` (a group of an existing manifest: with `s3bundler bundle \
-                 --manifest` under another destination prefix)"
-            }
-            Self::CopyMetadata => "its fields are in the catalog, too; find out what removed or changed it",
-            Self::Index | Self::DeadLetters => "verify --repair writes it again from the catalog",
-        }
-    }
-}
-
 impl Finding {
     /// Whether it is about something that follows from the catalog and can be written again.
     pub const fn is_derived(&self) -> bool {
@@ -373,10 +337,6 @@ impl fmt::Display for Finding {
                  again, and it resumes"
             ),
             Self::RetryRows { summary, failed, retried } if failed == retried => write!(
-            Self::DamagedManifest { manifest, problem } => write!(
-                f,
-                "{manifest} {problem}; the rows of its group cannot be compared with it: bring back an older version of it"
-            ),
                 f,
                 "{summary} counts {retried} rows, but not those that the pass before left to be retried; see who wrote \
                  its dead letters, and do not delete the sources of failed rows"
@@ -412,6 +372,10 @@ impl fmt::Display for Finding {
                 f,
                 "{catalog} has not the rows of {manifest}: {problem}; archive this group again while the sources \
                  exist, {REDO}"
+            ),
+            Self::DamagedManifest { manifest, problem } => write!(
+                f,
+                "{manifest} {problem}; the rows of its group cannot be compared with it: bring back an older version of it"
             ),
             Self::NoManifest { manifest } => write!(
                 f,
@@ -468,27 +432,26 @@ impl fmt::Display for Finding {
                     "{object} is there, but no catalog of its group has failed rows; do not feed it back in, delete it"
                 )
             }
-            Self::Missing { part, object } => {
-                write!(f, "{object}, the {} of its group, is missing; {}", part.name(), part.remedy())
+            Self::Missing { group, part, object } => {
+                let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
+                write!(f, "{object}, the {part} of group {group}, is missing; {remedy}")
             }
-            Self::WrongSize { part, object, expected, found } => write!(
-                f,
-                "{object}, the {} of its group, has {found} bytes instead of {expected}; {}",
-                part.name(),
-                part.remedy()
-            ),
+            Self::WrongSize { group, part, object, expected, found } => {
+                let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
+                write!(f, "{object}, the {part} of group {group}, has {found} bytes instead of {expected}; {remedy}")
+            }
             Self::WrongChecksum { part, object, expected, found } => write!(
                 f,
                 "{object}, the {} of its group, has other bytes: its CRC64NVME is {found} instead of {expected}; {}",
                 part.name(),
-                part.remedy()
+                part.remedy("GROUP", object)
             ),
             Self::OtherChecksum { part, object } => write!(
                 f,
                 "{object}, the {} of its group, has a checksum of another kind than the bundler gives: something else \
                  wrote it; {}",
                 part.name(),
-                part.remedy()
+                part.remedy("GROUP", object)
             ),
             Self::DamagedArchive { archive, at, problem } => write!(
                 f,
@@ -502,13 +465,9 @@ impl fmt::Display for Finding {
                 f,
                 "{source} cannot be restored from {archive}: {problem}; archive its group again while the source exists, {REDO}"
             ),
-            Self::WrongBytes { part, object, problem } => {
-                write!(
-                    f,
-                    "{object}, the {} of its group, is not the source's: {problem}; {}",
-                    part.name(),
-                    part.remedy()
-                )
+            Self::WrongBytes { group, part, object, problem } => {
+                let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
+                write!(f, "{object}, the {part} of group {group}, is not the source's: {problem}; {remedy}")
             }
             Self::LostAttempt { object, catalog } => write!(
                 f,

@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 use super::archive::{self, Reading, ReadingError};
 use super::bytes::{self, Chunks};
 use super::copied::{self, Copied, Copies};
-use super::finding::{Finding, Findings, Part};
+use super::finding::{Finding, Findings};
 use super::listing::{Role, Task};
 use super::orphan;
+use super::part::Part;
 use super::{VerifyError, VerifyRequest};
 use crate::catalog::{
     CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, crc64nvme_from_base64,
@@ -242,7 +243,7 @@ impl Group<'_> {
 
     async fn copies(&self, copied: mpsc::Receiver<Copied>) -> Result<Copies, VerifyError> {
         let copied = stream::unfold(copied, async |mut copied| Some((copied.recv().await?, copied)));
-        let checks = copied.map(|copied| async move { copied::check(self.scope, &copied).await });
+        let checks = copied.map(|copied| async move { copied::check(self.scope, &self.task.group, &copied).await });
         let mut copies = Copies::default();
         let mut checks = std::pin::pin!(checks.buffer_unordered(HEADS));
         while let Some(checked) = checks.try_next().await? {
@@ -341,9 +342,9 @@ impl Group<'_> {
             Verdict::Proved => {}
             // An archive is read member by member.
             Verdict::Unproven if self.scope.request.full && part != Part::Archive => {
-                let found = bytes::sums(self.scope, &object).await?;
+                let (found, group) = (bytes::sums(self.scope, &object).await?, self.task.group.clone());
                 if found.size != size {
-                    findings.push(Finding::WrongSize { part, object, expected: size, found: found.size });
+                    findings.push(Finding::WrongSize { group, part, object, expected: size, found: found.size });
                 } else if found.crc64nvme != crc64nvme {
                     let (expected, found) = (crc64nvme_to_base64(crc64nvme), crc64nvme_to_base64(found.crc64nvme));
                     findings.push(Finding::WrongChecksum { part, object, expected, found });
@@ -377,14 +378,19 @@ impl Group<'_> {
         crc64nvme: Option<u64>,
     ) -> Result<Verdict, S3Error> {
         let Some(head) = self.scope.s3.head(object).await? else {
-            return Ok(Verdict::Wrong(Finding::Missing { part, object: object.clone() }));
+            return Ok(Verdict::Wrong(Finding::Missing {
+                group: self.task.group.clone(),
+                part,
+                object: object.clone(),
+            }));
         };
         // An answer without a length proves nothing.
         let Some(found) = head.content_length().and_then(|size| u64::try_from(size).ok()) else {
             return Ok(Verdict::Unproven);
         };
         if found != expected {
-            return Ok(Verdict::Wrong(Finding::WrongSize { part, object: object.clone(), expected, found }));
+            let (group, object) = (self.task.group.clone(), object.clone());
+            return Ok(Verdict::Wrong(Finding::WrongSize { group, part, object, expected, found }));
         }
         let Some(expected) = crc64nvme.filter(|_| self.scope.request.crc64nvme) else { return Ok(Verdict::Unproven) };
         // A store that does not know CRC64NVME gives none, or something that is none (moto without its C library: 4 bytes).

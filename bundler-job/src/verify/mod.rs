@@ -19,6 +19,7 @@ mod finding;
 mod group;
 mod listing;
 mod orphan;
+mod part;
 mod report;
 mod rows;
 mod tally;
@@ -36,7 +37,8 @@ use crate::catalog::{CatalogError, PublishError};
 use crate::progress::Progress;
 use crate::s3::{ErrorKind, S3, S3Error};
 
-pub use finding::{Finding, Part};
+pub use finding::Finding;
+pub use part::Part;
 pub use report::{Inventory, Report};
 
 use group::Scope;

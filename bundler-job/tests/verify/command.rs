@@ -99,8 +99,8 @@ async fn a_group_whose_archive_is_gone_is_archived_again_as_the_finding_says() {
     let archive = one_of(&world, &bucket, "archives", ".tar").await;
     world.s3.delete_object().bucket(&bucket).key(&archive).send().await.unwrap();
     let done = verified(&world, &bucket, &[]).await;
-    assert!(done.stdout.contains("with `s3bundler group --redo N --groups GROUP`"), "{done}");
-    assert!(done.stdout.contains("`s3bundler bundle --manifest` under another destination prefix"), "{done}");
+    assert!(done.stdout.contains(&format!("with `s3bundler group --redo N --groups {RUN}.000000`")), "{done}");
+    assert!(done.stdout.contains("`s3bundler bundle --manifest MANIFEST` under the name of another run"), "{done}");
     let manifest = format!("s3://{bucket}/{}", one_of(&world, &bucket, "groups", ".index").await);
     let before = world.snapshot(&bucket).await;
     let elsewhere = format!("s3://{bucket}/elsewhere");

@@ -64,7 +64,7 @@ async fn the_report_is_for_people_and_for_machines() {
             "1 found:",
         ]
     );
-    assert!(lines[6].contains(".tar, the archive of its group, is missing; "), "{text}");
+    assert!(lines[6].contains(".tar, the archive of group run.000001, is missing; "), "{text}");
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["inventory"], serde_json::json!({ "rows": 8, "leftOut": { "Glacier": 2 } }));
     assert_eq!(json["findings"][0]["finding"], "missing");

@@ -120,9 +120,15 @@ async fn a_damaged_copy_is_made_again_once_it_is_deleted() {
     let size = scene.get(copy).await.len();
     scene.put(copy, vec![7; size]).await;
     let report = scene.verify(8, &[]).await;
-    assert!(report["findings"].to_string().contains("otherwise delete it and its .metadata"), "{report}");
+    // The command of the finding, and what is to be redone.
+    let message = report["findings"][0]["message"].as_str().unwrap();
+    let address = format!("s3://{}/{copy}", scene.bucket);
+    assert!(message.contains(&format!("`aws s3 rm '{address}' && aws s3 rm '{address}.metadata'`")), "{message}");
+    let group = report["findings"][0]["group"].as_str().unwrap();
+    assert!(message.contains(&format!("`s3bundler group --redo N --groups {group}`")), "{message}");
     // Both groups: whichever has the copy.
     let groups = [own(0), own(1)];
+    assert!(groups.contains(&group.to_owned()), "{message}");
     for key in [copy.clone(), format!("{copy}.metadata")] {
         scene.delete(&key).await;
     }
@@ -130,6 +136,68 @@ async fn a_damaged_copy_is_made_again_once_it_is_deleted() {
     let after = scene.told(0).await;
     assert_eq!((&before["copied"], &before["copiedBytes"]), (&after["copied"], &after["copiedBytes"]));
     assert_eq!(scene.verify(0, &["--full"]).await["failedInTheEnd"], json!({ "NoSuchKey": 2 }));
+}
+
+#[tokio::test]
+async fn a_damaged_description_of_a_copy_is_written_again_by_a_redo() {
+    let scene = Scene::start().await;
+    scene.run().await;
+    let descriptions = scene.keys_with(".metadata").await;
+    let right = scene.get(&descriptions[0]).await;
+    scene.put(&descriptions[0], right[..right.len() / 2].to_vec()).await;
+    let report = scene.verify(8, &[]).await;
+    let message = report["findings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("to write it again"), "{message}");
+    let group = report["findings"][0]["group"].as_str().unwrap();
+    scene.redo(1, &[group], 0).await;
+    scene.bundle_redo(1).await;
+    assert_eq!(scene.get(&descriptions[0]).await, right);
+    scene.verify(0, &["--full"]).await;
+}
+
+#[tokio::test]
+async fn a_group_of_an_existing_manifest_is_not_redone_and_the_error_has_the_command_instead() {
+    let scene = Scene::start().await;
+    scene.run().await;
+    let manifest = format!("s3://{}/elsewhere/x.index", scene.bucket);
+    let rows = scene.get(&format!("{PREFIX}/groups/{RUN}/{}.index", own(0))).await;
+    let put = scene.world.s3.put_object().bucket(&scene.bucket).key("elsewhere/x.index").metadata("columns", COLUMNS);
+    put.body(rows.into()).send().await.unwrap();
+    for run in [RUN, "no-claim"] {
+        scene.command("bundle", 0, &["--manifest", &manifest, "--name", run]).await;
+        let catalogs = scene.keys_with(&format!("catalog/run={run}/x.")).await;
+        let group = catalogs[0].rsplit('/').next().unwrap().trim_end_matches(".parquet").to_owned();
+        let refused = scene.command("group", 6, &["--name", run, "--redo", "1", "--groups", &group]).await;
+        let instead = format!(
+            "`s3bundler bundle --manifest {manifest} --name OTHER --destination s3://{}/{PREFIX}`",
+            scene.bucket
+        );
+        assert!(refused.stderr.contains(&format!("{group} is a group of an existing manifest")), "{refused}");
+        assert!(refused.stderr.contains(&instead), "{refused}");
+        // It is not known of a group without a catalog.
+        let refused = scene.command("group", 6, &["--name", run, "--redo", "1", "--groups", "y.01234567"]).await;
+        assert!(refused.stderr.contains("--manifest s3://BUCKET/MANIFEST --name OTHER"), "{refused}");
+    }
+    // The command does what it says.
+    scene.command("bundle", 0, &["--manifest", &manifest, "--name", "other"]).await;
+    assert_eq!(scene.keys_with("receipts/other/x.").await.len(), 1);
+    scene.command("verify", 0, &["--full", "--name", "other"]).await;
+}
+
+#[tokio::test]
+async fn a_redo_uses_no_row_of_a_manifest_that_is_damaged() {
+    let scene = Scene::start().await;
+    scene.run().await;
+    let key = format!("{PREFIX}/groups/{RUN}/{}.index", own(1));
+    let manifest = scene.get(&key).await;
+    let md5 = "00000000000000000000000000000000";
+    for body in [[&manifest[..], b"x\n"].concat(), manifest] {
+        let put = scene.world.s3.put_object().bucket(&scene.bucket).key(&key).metadata("columns", COLUMNS);
+        put.metadata("md5", md5).body(body.into()).send().await.unwrap();
+        let refused = scene.redo(1, &[&own(1)], 3).await;
+        assert!(refused.contains(&key) && refused.contains("has the MD5 "), "{refused}");
+        assert_eq!(scene.keys_with(&format!("{RUN}.redo1")).await, [""; 0]);
+    }
 }
 
 #[tokio::test]
