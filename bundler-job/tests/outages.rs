@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+#[path = "scene/large.rs"]
+mod large;
 mod world;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use large::{Large, PARTS};
 use s3bundler_contract::S3Address;
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_testbed::cli::{Outcome, Program, Running, Signal};
@@ -120,17 +123,18 @@ fn free_port() -> Port {
     Port::free(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap()
 }
 
-/// Fails every request to a bucket from the first of an operation on, until it was asked twice whether it answers.
-fn down_for_a_while(proxy: &Proxy, bucket: String, from: Operation, down: Fault) {
+/// Fails every request to a bucket in this way from the nth of an operation on, until it was asked twice whether it answers.
+fn down_for_a_while(bucket: String, from: (Operation, u64), how: Fault) -> impl Fn(&Seen) -> Fault + Send + Sync {
     let (begun, asked) = (AtomicBool::new(false), AtomicU64::new(0));
-    proxy.rule(move |seen| {
-        if !is_of(seen, &bucket) || (seen.operation != from && !begun.load(Ordering::SeqCst)) {
+    move |seen| {
+        let is_first = seen.operation == from.0 && seen.nth >= from.1;
+        if !is_of(seen, &bucket) || (!is_first && !begun.load(Ordering::SeqCst)) {
             return Fault::Forward;
         }
         begun.store(true, Ordering::SeqCst);
         let asks = u64::from(seen.operation == Operation::HeadBucket);
-        if asked.fetch_add(asks, Ordering::SeqCst) < 2 { down.clone() } else { Fault::Forward }
-    });
+        if asked.fetch_add(asks, Ordering::SeqCst) < 2 { how.clone() } else { Fault::Forward }
+    }
 }
 
 async fn waited_out(name: &str, side: &str, from: Operation, options: &str) {
@@ -140,7 +144,7 @@ async fn waited_out(name: &str, side: &str, from: Operation, options: &str) {
 async fn waited_out_with(name: &str, side: &str, from: Operation, options: &str, down: Fault) {
     let url = scene(name, &["1"]).await;
     let proxy = Proxy::start(moto().await).unwrap();
-    down_for_a_while(&proxy, format!("{name}-{side}"), from, down);
+    proxy.rule(down_for_a_while(format!("{name}-{side}"), (from, 1), down));
     let done = s3bundler(proxy.access(), &bundle(name, &url, &format!("--idle-exit 1 {options}"))).run().await.unwrap();
     assert_eq!(done.code, Some(0), "{name}: {done}");
     assert!(done.stderr.contains("waiting for it") && done.stderr.contains("answers again"), "{name}: {done}");
@@ -192,6 +196,41 @@ async fn stores_that_refuse_nine_of_ten_requests_get_every_object_at_the_first_a
         archived("busy", "", Fault::Throttle),
         archived("busy-copies", "--max-object-size 1", Fault::Throttle),
         archived("busy-429", "", TOO_MANY),
+    );
+}
+
+/// An outage of a bucket in the middle of a copy in parts.
+async fn waited_out_between_parts(name: &str, side: &str, from: (Operation, u64), how: Fault) {
+    let url = scene(name, &["1"]).await;
+    let proxy = Proxy::start(moto().await).unwrap();
+    let (large, down) = (Large::of(format!("{name}-objects")), down_for_a_while(format!("{name}-{side}"), from, how));
+    proxy.rule(move |seen| match down(seen) {
+        Fault::Forward => large.fault(seen),
+        fault => fault,
+    });
+    let options = "--idle-exit 1 --max-object-size 1";
+    let done = s3bundler(proxy.access(), &bundle(name, &url, options)).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{name}: {done}");
+    assert!(done.stderr.contains("waiting for it") && done.stderr.contains("answers again"), "{name}: {done}");
+    assert!(done.stdout.contains("copied       1 objects, 5.00 GiB"), "{name}: {done}");
+    assert!(done.stdout.contains("failed       0 objects"), "{name}: {done}");
+    // The parts that were copied before are not copied again.
+    let log = proxy.log();
+    let done_of =
+        |operation| log.iter().filter(|it| it.request.operation == operation && it.status == Some(200)).count();
+    assert_eq!(done_of(Operation::CreateMultipartUpload), 1, "{name}: {done}");
+    assert_eq!(done_of(Operation::UploadPartCopy) as u64, PARTS, "{name}: {done}");
+    assert_eq!((receipts(name).await, depth(&url).await), (1, (0, 0)), "{name}");
+}
+
+#[tokio::test]
+async fn an_outage_in_the_middle_of_a_copy_in_parts_is_waited_out() {
+    tokio::join!(
+        waited_out_between_parts("parts-503", "archives", (Operation::UploadPartCopy, 3), DOWN),
+        waited_out_between_parts("parts-refused", "archives", (Operation::UploadPartCopy, 6), Fault::DropBefore),
+        waited_out_between_parts("parts-create", "archives", (Operation::CreateMultipartUpload, 1), Fault::DropBefore),
+        waited_out_between_parts("parts-complete", "archives", (Operation::CompleteMultipartUpload, 1), DOWN),
+        waited_out_between_parts("parts-source", "objects", (Operation::GetObject, 1), Fault::DropBefore),
     );
 }
 
