@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
-.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test generate fuzz bench
+.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra generate fuzz bench
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,17 @@ test-cluster: servers ## The operator in a real cluster, one test for each scena
 
 test: lint test-servers test-cluster ## Every test: all of the above, and ten seconds of each fuzz target
 	@.ci/timed "fuzz targets" fuzz/run 10
+
+# Tools that are compiled only to lint, by version, outside the checkout.
+LINT := $(S3BUNDLER_CACHE)/lint
+CARGO_DENY := 0.20.2
+ACTIONLINT := v1.7.12
+
+check-extra: tools ## Licences and bans of dependencies, workflows, and links of the documentation
+	@.ci/tool $(LINT) cargo-deny $(CARGO_DENY)
+	@.ci/timed "dependencies" $(LINT)/bin/cargo-deny --all-features --workspace check bans licenses sources
+	@.ci/timed "workflows" go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+	@.ci/timed "links" .ci/links
 
 generate: checkout ## The files that are made from the code
 	S3BUNDLER_GENERATE=1 cargo test --workspace --test generated
