@@ -310,7 +310,7 @@ async fn an_inventory_is_grouped_onto_the_queue_under_a_name_of_its_own() {
     assert_eq!(named.code, Some(6), "one name for two inventories\n{named}");
 }
 
-/// Runs a command whose standard output or standard error is a pipe that nobody reads.
+/// Runs a command whose standard output or standard error is a pipe without a reader.
 async fn unread(access: &'static Access, output: bool, args: Vec<String>) -> std::process::Output {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -1,4 +1,4 @@
-//! Manifests and dead letters on scratch. No row of one is looked at before its bytes have the MD5 that its writer
+//! Manifests and dead letters on scratch. No row is used before its bytes have the MD5 that its writer
 //! recorded: what is damaged says nothing, least of all about its rows.
 
 use std::path::Path;

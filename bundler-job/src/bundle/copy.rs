@@ -10,7 +10,7 @@
 //! Copies are shared between runs: they are never replaced, and no command deletes them.
 
 mod denial;
-pub(crate) mod description;
+mod description;
 mod proof;
 mod source;
 

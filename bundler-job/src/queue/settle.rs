@@ -225,7 +225,7 @@ async fn settle<Q: Queue>(queue: &Q, held: &Held, fate: Fate) -> Result<(), Queu
     Ok(())
 }
 
-/// Gives a message back that came after the worker was told to stop.
+/// Releases a message that came after the worker received the signal to stop.
 pub(super) async fn give_back<Q: Queue>(queue: &Q, held: &Held) {
     let stopped = CancellationToken::new();
     stopped.cancel();

@@ -21,7 +21,7 @@ const CONTENT_TYPE: &str = "application/json";
 
 /// How a description differs from that of an object with this size and ETag (without quotes); `None` if it is of that
 /// object.
-pub(crate) fn difference(description: &[u8], source: &S3Address, size: u64, etag: &str) -> Option<String> {
+fn difference(description: &[u8], source: &S3Address, size: u64, etag: &str) -> Option<String> {
     let found: serde_json::Value = match serde_json::from_slice(description) {
         Ok(found) => found,
         Err(error) => return Some(format!("it is not JSON: {error}")),

@@ -85,7 +85,7 @@ struct Worker<'a> {
 enum Start {
     Queue(SqsQueue),
     Manifests,
-    /// The process was told to end before.
+    /// The process is to end before that.
     Told,
 }
 

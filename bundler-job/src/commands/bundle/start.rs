@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::queue::visibility::ABORT_GRACE;
 use crate::s3::S3;
 
-/// Returns when the destination can be written, however long that takes; `false` if the process was told to end before.
+/// Returns when the destination can be written, however long that takes; `false` if the process is to end before.
 pub(super) async fn is_ready(
     s3: &S3,
     bundler: &Bundler,
@@ -52,7 +52,7 @@ async fn probed(s3: &S3, destination: &Destination) -> Result<(), ProbeError> {
     }
 }
 
-/// Returns when the process was told to end. A probe that is under way has some time to remove its key, unless it waits.
+/// Returns when the process is to end. A probe in progress has some time to remove its key, unless it waits.
 async fn told(s3: &S3, shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     if s3.outages().is_clear() {
