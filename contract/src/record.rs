@@ -15,7 +15,8 @@ use crate::row::RowDigest;
 
 /// The format of records, catalogs and manifests that this release writes.
 pub const FORMAT: u32 = 1;
-/// The format of what a reader of format 1 would count wrong: retry passes of other reasons than Retry, and redos.
+/// The format of what a reader of format 1 would count wrong: retry passes of other reasons than Retry, and redos
+/// (docs/decisions/names-and-fields.md).
 pub const FORMAT_2: u32 = 2;
 
 /// Why a record cannot be used.

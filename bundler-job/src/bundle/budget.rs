@@ -3,7 +3,8 @@
 //! Every group has an equal share, so that no group waits for the bytes of another. Of its share, three parts are set
 //! aside for the upload (one fills while two are in flight), and the rest is for members between GET and archive: a
 //! permit is taken before the GET and given back when the member's bytes are in a part. Permits are taken in manifest
-//! order and members packed in that order, so what the next member waits for is always on its way.
+//! order and members packed in that order, so what the next member waits for is always on its way
+//! (docs/decisions/memory-shares.md).
 
 use std::sync::Arc;
 

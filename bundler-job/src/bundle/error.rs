@@ -199,7 +199,8 @@ impl BundleError {
         }
     }
 
-    /// Whether credentials or configuration are most likely at fault, so that other groups would fail like this one.
+    /// Whether credentials or configuration are most likely at fault, so that other groups would fail like this one. It ends
+    /// a worker that has archived nothing yet (docs/decisions/worker-ends-where-denied.md).
     pub fn is_of_configuration(&self) -> bool {
         let is_elsewhere = match self {
             Self::Manifest(ManifestError::S3(error))

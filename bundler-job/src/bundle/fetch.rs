@@ -2,7 +2,7 @@
 //!
 //! Per-object trouble stays with the object and becomes a [`Reason`]; trouble that every object would have is a
 //! [`FetchError`] and fails the group. Retries are owned here, from the request to the last byte: the client tries once,
-//! so that every throttling is seen and slows the bucket down.
+//! so that every throttling is seen and slows the bucket down (docs/decisions/retries-of-source-gets.md).
 
 use std::io;
 use std::path::PathBuf;

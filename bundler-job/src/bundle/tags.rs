@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A row holds its slot during each of these requests, and no slot while it waits: for the next try, or for what another row
-//! asks for all rows of the bucket.
+//! asks for all rows of the bucket (docs/decisions/tags-that-are-denied.md).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

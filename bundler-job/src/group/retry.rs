@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Nothing here is claimed: what a pass is made of cannot change once the passes before are whole, so every process plans
-//! the same groups, byte for byte.
+//! the same groups, byte for byte (docs/decisions/retry-passes.md).
 
 use std::collections::BTreeMap;
 

@@ -63,7 +63,8 @@ impl<R: Read> Rows<R> {
         let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).filter(|it| !it.is_empty());
         let is_latest = !field(self.is_latest).is_some_and(|it| it.eq_ignore_ascii_case("false"));
         if has_versions && !is_latest && row.version_id.is_none() {
-            // The null version's id is empty. Once it is not the current one, only its name can read it.
+            // The null version's id is empty. Once it is not the current one, only its name can read it
+            // (docs/decisions/null-versions.md).
             row.version_id = Some("null");
         }
         Ok(Some(InventoryRow {

@@ -221,7 +221,7 @@ pub enum Finding {
         /// The CRC64NVME that it has.
         found: String,
     },
-    /// An object with a checksum of a kind that the bundler does not give.
+    /// An object with a checksum of a kind that the bundler does not give (docs/decisions/checksums-of-another-kind.md).
     OtherChecksum {
         /// What it is.
         part: Part,

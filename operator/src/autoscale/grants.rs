@@ -1,4 +1,5 @@
-//! Workers of all runs together: who holds how many of those that the operator may give.
+//! Workers of all runs together: who holds how many of those that the operator may give
+//! (docs/decisions/workers-of-all-runs.md).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -51,7 +51,8 @@ pub fn replicas(inputs: Inputs) -> u32 {
     let groups = depth.visible.saturating_add(depth.in_flight);
     let wanted = groups.div_ceil(u64::from(inputs.groups_per_worker.max(1)));
     let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-    // Figures lag: while groups are without receipt one worker is awake, and there when the first message comes.
+    // Figures lag: while groups are without receipt one worker is awake, and there when the first message comes
+    // (docs/decisions/one-worker-awake.md).
     let floor = if inputs.work_left { inputs.min.max(1) } else { 0 };
     // A busy worker is not taken away: it ends its group first.
     wanted.max(floor).min(most(inputs)).max(inputs.busy.min(inputs.current))

@@ -5,6 +5,8 @@
 //! trigger ──► the version that was looked at last? ──► a second later ──► look ──► write ──► the version is replaced
 //!    └──────► a version that was replaced? ──────────► when its watch tells, a second later at the latest
 //! ```
+//!
+//! docs/decisions/reconcile-interval.md says why.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

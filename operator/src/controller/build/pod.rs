@@ -49,7 +49,8 @@ pub fn empty_dir(size: &Quantity) -> Volume {
 }
 
 /// What a container with such a directory requests: its room too, unless the resources name another amount, so that a node
-/// that has room for it is found or created. No limit goes with it: the volume has its own.
+/// that has room for it is found or created. No limit goes with it: the volume has its own
+/// (docs/decisions/scratch-is-asked-for.md).
 pub fn with_disk(resources: &ResourceRequirements, size: &Quantity) -> ResourceRequirements {
     let mut resources = resources.clone();
     let is_named = [&resources.requests, &resources.limits].into_iter().flatten().any(|list| list.contains_key(DISK));

@@ -5,6 +5,8 @@
 //!                   │                     └ no, for 15 min, or a minute after a rest ──► lost: sent again
 //!                   └ no queue ──► made again, and all is sent again
 //! ```
+//!
+//! docs/decisions/dead-lettered-groups.md says why.
 
 use std::time::Duration;
 
