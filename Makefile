@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
-.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra generate fuzz bench
+.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra docs generate fuzz bench
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,12 +72,17 @@ test: lint test-servers test-cluster ## Every test: all of the above, and ten se
 LINT := $(S3BUNDLER_CACHE)/lint
 CARGO_DENY := 0.20.2
 ACTIONLINT := v1.7.12
+MDBOOK := 0.5.4
 
-check-extra: tools ## Licences and bans of dependencies, workflows, and links of the documentation
+check-extra: tools docs ## Licences and bans of dependencies, workflows, and the documentation with its links
 	@.ci/tool $(LINT) cargo-deny $(CARGO_DENY)
 	@.ci/timed "dependencies" $(LINT)/bin/cargo-deny --all-features --workspace check bans licenses sources
 	@.ci/timed "workflows" go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+
+docs: tools ## The documentation as a site, outside the checkout
 	@.ci/timed "links" .ci/links
+	@.ci/tool $(LINT) mdbook $(MDBOOK) --no-default-features --features search
+	@.ci/timed "site" .ci/book $(LINT)/bin/mdbook $(S3BUNDLER_CACHE)/book
 
 generate: checkout ## The files that are made from the code
 	S3BUNDLER_GENERATE=1 cargo test --workspace --test generated

@@ -260,7 +260,7 @@ fn enforcing(level: &str) -> Value {
     json!({"pod-security.kubernetes.io/enforce": level})
 }
 
-/// What deploy/iam/README.md adds for queues of `queue.type: Existing`, whatever they are called here.
+/// What docs/kubernetes/roles.md adds for queues of `queue.type: Existing`, whatever they are called here.
 fn existing_queues() -> String {
     let depth =
         json!({"Effect": "Allow", "Action": "sqs:GetQueueAttributes", "Resource": "arn:aws:sqs:*:123456789012:*"});
