@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use md5::{Digest as _, Md5};
 use s3bundler_testbed::cli::Program;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 
@@ -16,6 +18,8 @@ use world::{PREFIX, RUN, SOURCE, World, assert_whole, puts};
 const CHECKSUMS: [&str; 2] = ["content-md5", "x-amz-checksum-crc64nvme"];
 const CONDITION: &str = "if-none-match";
 const PAYER: &str = "x-amz-request-payer";
+/// What a store has instead of the bytes that were sent.
+const DAMAGED: &str = "damaged";
 
 /// A world in which one object is copied, behind a proxy, with an empty destination.
 struct Scene {
@@ -214,6 +218,62 @@ async fn a_write_that_a_page_answers_is_sent_again() {
         let twice = |key: &String| keys.iter().filter(|other| *other == key).count() == 2;
         assert!(keys.iter().any(twice), "{kind}: {keys:?}");
     }
+}
+
+/// A store that compares no checksum, behind a network that changes bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_were_damaged_on_their_way_are_written_again() {
+    const KINDS: [&str; 6] = ["runs", "groups", "catalog", "archives", "objects", "receipts"];
+    for options in [&[][..], &["--no-crc64nvme"]] {
+        let scene = Scene::new().await;
+        let answered = Mutex::new(BTreeSet::new());
+        let s3 = scene.world.s3.clone();
+        scene.proxy.rule(move |seen| {
+            let kind = if seen.operation == Operation::UploadPart {
+                Some("parts")
+            } else {
+                KINDS.into_iter().find(|kind| puts(seen, kind) && !seen.key().contains("/probe-"))
+            };
+            if kind.is_none_or(|kind| !answered.lock().unwrap().insert(kind)) {
+                return Fault::Forward;
+            }
+            if kind != Some("parts") {
+                let put =
+                    s3.put_object().bucket(seen.bucket()).key(seen.key()).body(Bytes::from(DAMAGED).into()).send();
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(put)).unwrap();
+            }
+            let etag = format!("\"{}\"", HEXLOWER.encode(&Md5::digest(DAMAGED)));
+            Fault::Respond { status: 200, headers: vec![("etag".into(), etag)], body: Bytes::new() }
+        });
+        let done = scene.run().args(options).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{options:?}: {done}");
+        assert_whole(&scene.world, &scene.bucket).await;
+        let done = scene.verify().arg("--full").args(options).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{options:?}: {done}");
+        // What the first PUT wrote is replaced, and nothing else.
+        let replaces = scene.seen().into_iter().filter(|seen| has(seen, "if-match") && has_body(seen)).count();
+        assert_eq!(replaces, 4, "claim, manifest, catalog and description of a copy: {options:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_the_store_lost_is_put_by_the_next_start() {
+    let scene = Scene::new().await;
+    scene.proxy.rule(|seen| {
+        if puts(seen, "groups") {
+            Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() }
+        } else {
+            Fault::Forward
+        }
+    });
+    let done = scene.run().run().await.unwrap();
+    assert!(done.code.is_some_and(|code| code != 0), "{done}");
+    let runs = scene.world.keys_of(&scene.bucket, "runs").await;
+    assert_eq!(runs, [format!("{PREFIX}/runs/{RUN}.json")], "no summary counts it");
+    scene.proxy.forward_all();
+    let done = scene.run().run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 /// As a Requester Pays bucket ("Using Requester Pays buckets", S3 user guide).

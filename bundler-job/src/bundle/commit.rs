@@ -54,6 +54,12 @@ impl Committer {
             // Whatever the answer, the catalog in S3 decides: a 412 may be for our own retried PUT, and a PUT whose
             // answer was lost may have landed, or land later.
             let answer = self.s3.put(&address, PutBody::File(Arc::clone(catalog)), &put).await;
+            if let Err(error) = &answer
+                && error.is_damaged_write()
+            {
+                // It names this attempt, and its rows are not those that were packed.
+                return Err(BundleError::Upload(error.clone()));
+            }
             if let Some(committed) = self.read(group, scratch).await? {
                 return Ok(Some(committed));
             }

@@ -20,8 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::announce::Announcer;
 use super::batch::Batch;
 use super::cut::{CutGroup, Cutter};
-use super::put::{PutOnce, put_once};
+use super::put::{PutOnce, lost, put_once};
 use super::receipts::Archived;
+use super::resume::manifests;
 use super::{GroupError, GroupMade, Pass};
 use crate::queue::Queue;
 use crate::s3::{ErrorKind, Put, S3, S3Error};
@@ -75,7 +76,24 @@ pub(super) async fn publish<Q: Queue>(
     let mut announcer = Announcer::new(queue, on_group);
     let publisher = Publisher { s3, pass, resumed, archived, rows };
     let (summary, ()) = tokio::try_join!(cutting, publisher.put_all(groups, &mut announcer))?;
+    find_all(s3, pass, summary.groups).await?;
     Ok(Published { summary, sent: announcer.sent, already_archived: announcer.already_archived })
+}
+
+/// Looks for the manifests that were put. Once a summary counts them, one that the store lost is not put again.
+async fn find_all(s3: &S3, pass: Pass<'_>, groups: u64) -> Result<(), GroupError> {
+    if groups == 0 {
+        return Ok(());
+    }
+    let listed = manifests(s3, pass).await?;
+    for number in (0..groups).filter(|number| !listed.contains_key(number)) {
+        let address = pass.manifest(&pass.group(number));
+        // The listings of some stores are late.
+        if s3.head(&address).await.map_err(GroupError::Destination)?.is_none() {
+            return Err(GroupError::Destination(lost(&address)));
+        }
+    }
+    Ok(())
 }
 
 /// Cuts batches into groups, to the last of them. Ends early where nobody wants them any more.

@@ -66,11 +66,14 @@ pub(super) async fn put_record(s3: &S3, address: &S3Address, json: Vec<u8>) -> R
     };
     match find_record(s3, address).await? {
         Some(json) => Ok(Recorded { json, written: unsure.is_none() }),
-        None => Err(GroupError::Destination(unsure.unwrap_or_else(|| {
-            let lost = "the store answered that the object was written, but it does not exist";
-            S3Error::local("PutObject", address.clone(), ErrorKind::Transient, lost)
-        }))),
+        None => Err(GroupError::Destination(unsure.unwrap_or_else(|| lost(address)))),
     }
+}
+
+/// A PUT that was answered with success, and whose object does not exist.
+pub(super) fn lost(address: &S3Address) -> S3Error {
+    let lost = "the store answered that the object was written, but it does not exist";
+    S3Error::local("PutObject", address.clone(), ErrorKind::Transient, lost)
 }
 
 /// The bytes of a record, where there is one.

@@ -1,5 +1,6 @@
 //! Everything that is written goes through here: every PUT and every part carries a checksum, which no caller can forget.
-//! Buckets with a default retention refuse a PUT without one ("Using S3 Object Lock", S3 user guide).
+//! Buckets with a default retention refuse a PUT without one ("Using S3 Object Lock", S3 user guide). Stores that ignore
+//! checksums show by the ETag what they stored.
 
 use std::fs::File;
 use std::io;
@@ -9,18 +10,20 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedPart, StorageClass};
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use md5::{Digest as _, Md5};
 use s3bundler_contract::S3Address;
 
+use super::digest::md5_of_etag;
 use super::file_body::{self, CHUNK, FromStart};
 use super::length::{bare_etag, known_etag};
 use super::{Checksum, ErrorKind, Length, S3, S3Error, content_length};
 use crate::catalog::crc64nvme_to_base64;
 
-/// Code of an error: a PUT was answered, and its object does not exist.
-const NOT_WRITTEN: &str = "NotWritten";
-/// PUTs of an object whose answers are not the store's. Each has the SDK's own retries inside.
+/// Code of an error: other bytes were stored than those that were sent.
+const DAMAGED: &str = "DamagedWrite";
+/// PUTs of an object or a part whose answers are not the store's, or whose bytes were damaged on their way. Each has the
+/// SDK's own retries inside.
 const PUTS: u32 = 3;
 /// Larger bodies are hashed on a thread that may block.
 const HASHED_INLINE: usize = 64 * 1024;
@@ -69,25 +72,38 @@ struct BodyChecksum {
 
 impl S3 {
     /// PUTs an object with a checksum; returns its ETag without quotes. An answer without an ETag is believed only if a HEAD
-    /// finds the object: it may be the page of a proxy.
+    /// finds the object: it may be the page of a proxy. If the ETag is the MD5 of other bytes, the PUT is repeated, and
+    /// replaces nothing but the object with that ETag.
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
     pub async fn put(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
-        let mut puts = 1;
+        let (mut puts, mut damaged) = (1, None);
         loop {
-            match self.put_once(address, body.clone(), put).await {
-                Err(error) if error.code == NOT_WRITTEN && puts < PUTS => puts += 1,
-                answer => return answer,
+            match self.put_once(address, body.clone(), put, damaged.as_deref()).await {
+                Err(Unwritten::NotThere(_)) if puts < PUTS => {}
+                Err(Unwritten::Damaged { etag, .. }) if puts < PUTS => {
+                    tracing::warn!(object = %address, etag, "other bytes were stored than those that were sent, writing them again");
+                    damaged = Some(etag);
+                }
+                answer => return answer.map_err(Unwritten::into_error),
             }
+            puts += 1;
         }
     }
 
-    async fn put_once(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
+    /// `damaged` is the ETag of the object that an earlier PUT wrote, whose bytes were damaged on their way.
+    async fn put_once(
+        &self,
+        address: &S3Address,
+        body: PutBody,
+        put: &Put<'_>,
+        damaged: Option<&str>,
+    ) -> Result<String, Unwritten> {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             const ACTION: &str = "PutObject";
-            if put.if_none_match && self.single_writer() && self.head(address).await?.is_some() {
-                return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists"));
+            if put.if_none_match && damaged.is_none() && self.single_writer() && self.head(address).await?.is_some() {
+                return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists").into());
             }
             let local =
                 |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
@@ -100,48 +116,53 @@ impl S3 {
                 .put_object()
                 .bucket(&address.bucket)
                 .key(&address.key)
-                .body(stream(body).map_err(local)?)
+                .body(stream(body.clone()).map_err(local)?)
                 .set_storage_class(put.storage_class.map(StorageClass::from))
                 .set_content_type(put.content_type.map(str::to_owned))
                 .set_tagging(put.tagged.then(|| self.tags().header()).flatten())
-                .set_content_md5(checksum.content_md5)
-                .set_checksum_crc64_nvme(checksum.crc64nvme);
+                .set_content_md5(checksum.content_md5.clone())
+                .set_checksum_crc64_nvme(checksum.crc64nvme.clone());
             for (name, value) in put.metadata {
                 request = request.metadata(*name, *value);
             }
-            if put.if_none_match {
-                request = request.if_none_match("*");
+            match damaged {
+                Some(etag) if put.if_none_match && !self.single_writer() => {
+                    request = request.if_match(format!("\"{etag}\""));
+                }
+                None if put.if_none_match => request = request.if_none_match("*"),
+                _ => {}
             }
             let output = request
                 .send()
                 .await
                 .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
-            match known_etag(output.e_tag()) {
-                Some(etag) => Ok(bare_etag(Some(&etag))),
-                None => self.written(address, size).await,
+            let Some(etag) = known_etag(output.e_tag()) else { return self.written(address, size).await };
+            let etag = bare_etag(Some(&etag));
+            let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
+            let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
+            if stored.is_of(&checksum, &body).await.map_err(local)? {
+                return Ok(etag);
             }
+            Err(Unwritten::Damaged { error: damaged_write(ACTION, address), etag })
         })
         .await
     }
 
     /// The ETag of an object that a PUT wrote, if it exists with this size.
-    async fn written(&self, address: &S3Address, size: u64) -> Result<String, S3Error> {
+    async fn written(&self, address: &S3Address, size: u64) -> Result<String, Unwritten> {
         let head = self.head(address).await?;
         match head.filter(|head| content_length(head.content_length()) == Length::Known(size)) {
             Some(head) => Ok(bare_etag(head.e_tag())),
-            None => Err(S3Error {
-                code: NOT_WRITTEN.to_owned(),
-                ..S3Error::local(
-                    "PutObject",
-                    address.clone(),
-                    ErrorKind::Foreign,
-                    "the answer has no ETag, and the object was not written",
-                )
-            }),
+            None => Err(Unwritten::NotThere(S3Error::local(
+                "PutObject",
+                address.clone(),
+                ErrorKind::Foreign,
+                "the answer has no ETag, and the object was not written",
+            ))),
         }
     }
 
-    /// Uploads a part with a checksum. `crc64nvme` is that of its bytes.
+    /// Uploads a part with a checksum, and again if other bytes were stored. `crc64nvme` is that of its bytes.
     pub async fn put_part(
         &self,
         address: &S3Address,
@@ -150,6 +171,26 @@ impl S3 {
         body: PutBody,
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
+        let mut puts = 1;
+        loop {
+            match self.put_part_once(address, upload_id, number, body.clone(), crc64nvme).await {
+                Err(Unwritten::Damaged { etag, .. }) if puts < PUTS => {
+                    tracing::warn!(object = %address, number, etag, "other bytes were stored than those that were sent, sending the part again");
+                }
+                answer => return answer.map_err(Unwritten::into_error),
+            }
+            puts += 1;
+        }
+    }
+
+    async fn put_part_once(
+        &self,
+        address: &S3Address,
+        upload_id: &str,
+        number: i32,
+        body: PutBody,
+        crc64nvme: u64,
+    ) -> Result<CompletedPart, Unwritten> {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             const ACTION: &str = "UploadPart";
@@ -165,16 +206,84 @@ impl S3 {
                 .key(&address.key)
                 .upload_id(upload_id)
                 .part_number(number)
-                .body(stream(body).map_err(local)?)
-                .set_content_md5(checksum.content_md5)
+                .body(stream(body.clone()).map_err(local)?)
+                .set_content_md5(checksum.content_md5.clone())
                 .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
                 .send()
                 .await
                 .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
+            let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
+            let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
+            if !stored.is_of(&checksum, &body).await.map_err(local)? {
+                let etag = bare_etag(output.e_tag());
+                return Err(Unwritten::Damaged { error: damaged_write(ACTION, address), etag });
+            }
             let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
             Ok(part.set_checksum_crc64_nvme(checksum.crc64nvme).build())
         })
         .await
+    }
+}
+
+/// Why an object or a part is not written.
+enum Unwritten {
+    /// The answer has no ETag, and nothing was written.
+    NotThere(S3Error),
+    /// Other bytes were stored. The object with this ETag has them.
+    Damaged { error: S3Error, etag: String },
+    /// Anything else.
+    Failed(S3Error),
+}
+
+impl From<S3Error> for Unwritten {
+    fn from(error: S3Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Unwritten {
+    fn into_error(self) -> S3Error {
+        match self {
+            Self::NotThere(error) | Self::Damaged { error, .. } | Self::Failed(error) => error,
+        }
+    }
+}
+
+impl S3Error {
+    /// Whether a write was answered with success, and other bytes were stored.
+    pub fn is_damaged_write(&self) -> bool {
+        self.code == DAMAGED
+    }
+}
+
+fn damaged_write(action: &'static str, address: &S3Address) -> S3Error {
+    let detail = "the ETag in the answer is the MD5 of other bytes than those that were sent";
+    let error = S3Error::local(action, address.clone(), ErrorKind::Transient, detail);
+    S3Error { code: DAMAGED.to_owned(), ..error }
+}
+
+/// What an answer says of the bytes that were stored.
+struct Stored<'a> {
+    /// In base64.
+    crc64nvme: Option<&'a str>,
+    /// In hex.
+    md5: Option<String>,
+}
+
+impl Stored<'_> {
+    /// Whether they are those of `body`, as far as the answer says. A store that returns the checksum that it was sent has
+    /// compared it, and the body is not read again.
+    async fn is_of(&self, sent: &BodyChecksum, body: &PutBody) -> io::Result<bool> {
+        if sent.crc64nvme.is_some() && self.crc64nvme == sent.crc64nvme.as_deref() {
+            return Ok(true);
+        }
+        let Some(stored) = &self.md5 else { return Ok(true) };
+        let content_md5 = match &sent.content_md5 {
+            Some(content_md5) => Some(content_md5.clone()),
+            None => BodyChecksum::of(Checksum::ContentMd5, body, None).await?.content_md5,
+        };
+        let stored = HEXLOWER.decode(stored.as_bytes()).map(|md5| BASE64.encode(&md5));
+        Ok(stored.ok() == content_md5)
     }
 }
 
