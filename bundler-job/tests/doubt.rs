@@ -82,6 +82,18 @@ async fn an_object_that_can_be_read_and_not_copied_is_a_dead_letter() {
     }
 }
 
+/// A GET has read a byte of it just before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_copy_fails_once_for_a_reason_that_its_get_contradicts_is_copied() {
+    for (status, code) in [(403, "AccessDenied"), (404, "NoSuchKey"), (403, "InvalidObjectState")] {
+        let mut bench = Bench::of(2, 2).await;
+        bench.world.max_object_size = Some(4);
+        bench.proxy.fault_nth(Operation::CopyObject, 1, Fault::FailBefore { status, code });
+        bench.run(0).await;
+        assert_whole(&bench.world, &bench.bucket).await;
+    }
+}
+
 fn is_whole_get(seen: &Seen) -> bool {
     !seen.headers.contains_key("range")
 }

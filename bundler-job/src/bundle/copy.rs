@@ -4,7 +4,7 @@
 //! ```text
 //! GET one byte ──► small: archive it │ HEAD copy ──► there ──────────────────────────► .metadata
 //!      ▲                             │      └──► CopyObject or parts ──► HEAD copy ──► there
-//!      └── once more if the source changed ◄───────────────┘
+//!      └── once more if the source changed, or the answer contradicts the GET ◄─┘
 //! ```
 //!
 //! Copies are shared between runs: they are never replaced, and no command deletes them.
@@ -81,6 +81,8 @@ pub enum Copied {
 enum Trouble {
     /// For good.
     Object(ObjectFailure),
+    /// The copy failed for a reason that a GET of the source contradicts, such as a source that does not exist.
+    Contradicted(ObjectFailure),
     /// Perhaps not the next time.
     Again(S3Error),
     /// The source was replaced meanwhile.
@@ -132,6 +134,7 @@ impl Copier {
             match self.try_once(row, listed_version.as_deref(), facts).await {
                 Ok(copied) => return Ok(copied),
                 Err(Trouble::Object(failure)) => return Ok(Copied::Failed(failure)),
+                Err(Trouble::Contradicted(failure)) if looks == LOOKS => return Ok(Copied::Failed(failure)),
                 Err(Trouble::Group(error)) => return Err(error),
                 Err(Trouble::Again(error)) if self.is_spent(&row.bucket) => return Err(FetchError::Source(error)),
                 Err(Trouble::Again(error)) => {
@@ -150,7 +153,7 @@ impl Copier {
                     return Ok(Copied::Failed(ObjectFailure::new(Reason::ChecksumMismatch, "OtherCopy")));
                 }
                 // One answer may have been wrong of the source.
-                Err(Trouble::Changed | Trouble::OtherCopy { .. }) => {
+                Err(Trouble::Changed | Trouble::Contradicted(_) | Trouble::OtherCopy { .. }) => {
                     looks += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -256,7 +259,8 @@ impl Copier {
             (ErrorKind::Denied, _) => match reason(&error) {
                 Verdict::Object(reason) => match self.denied_by(&error, &source.address, copy, tags).await {
                     Side::Source => {
-                        Trouble::Object(ObjectFailure { only_copy: true, ..ObjectFailure::new(reason, error.code) })
+                        let failure = ObjectFailure::new(reason, error.code);
+                        Trouble::Contradicted(ObjectFailure { only_copy: true, ..failure })
                     }
                     Side::Destination => Trouble::destination(error),
                 },
@@ -271,7 +275,10 @@ impl Copier {
             (ErrorKind::NotFound, "NoSuchUpload") => Trouble::Again(error),
             // The destination's condition was not met, but by the time of the HEAD the object does not exist.
             (ErrorKind::Precondition, _) if error.action == "CompleteMultipartUpload" => Trouble::Again(error),
-            _ => Trouble::judge(error),
+            _ => match Trouble::judge(error) {
+                Trouble::Object(failure) => Trouble::Contradicted(failure),
+                trouble => trouble,
+            },
         }
     }
 
