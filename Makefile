@@ -6,7 +6,8 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
-.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra docs generate fuzz bench
+.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra docs generate fuzz bench \
+  release-check dist dist-chart dist-sbom dist-sums image image-index image-sign chart-push
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,3 +95,52 @@ bench: tools checkout ## Speed and memory against a peer, and of the operator as
 	cargo build --release --workspace $(PROGRAMS:%=--bin %)
 	$(RELEASE)/s3bundler-testbed bench --s3bundler $(RELEASE)/s3bundler
 	$(RELEASE)/s3bundler-testbed bench-operator --operator $(RELEASE)/s3bundler-operator --s3bundler $(RELEASE)/s3bundler
+
+# The steps of .github/workflows/release.yml. Those of images need Docker with buildx, and signatures cosign.
+DIST ?= $(S3BUNDLER_CACHE)/dist
+REGISTRY ?=
+IMAGE ?= operator
+VERSION = $(shell .ci/version)
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+ARCH = $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
+REPOSITORY = $(addsuffix /,$(REGISTRY))s3bundler/$(IMAGE)
+SOURCE = $(addprefix $(GITHUB_SERVER_URL)/,$(GITHUB_REPOSITORY))
+CARGO_SBOM := 0.10.0
+
+release-check: ## Whether chart, examples and documentation have the workspace's version (TAG=v…: and tag and changelog, too)
+	@.ci/version $(TAG)
+
+dist: tools checkout release-check ## Release binaries of this machine as a tar.gz in DIST, with SHA256SUMS
+	cargo build --release --locked --package s3bundler --package s3bundler-operator
+	@.ci/pack $(DIST) s3bundler-$(VERSION)-$(HOST) $(RELEASE)/s3bundler $(RELEASE)/s3bundler-operator
+	@.ci/sums $(DIST)
+
+dist-chart: tools release-check ## The chart as a package in DIST, with SHA256SUMS (REGISTRY=…: the default of its images)
+	@.ci/chart $(DIST) $(REGISTRY)
+	@.ci/sums $(DIST)
+
+dist-sbom: tools ## What the programs are made of, in CycloneDX, in DIST, with SHA256SUMS
+	@.ci/tool $(LINT) cargo-sbom $(CARGO_SBOM)
+	@mkdir -p $(DIST)
+	@for program in s3bundler s3bundler-operator; do \
+	  $(LINT)/bin/cargo-sbom sbom --cargo-package $$program --output-format cyclone_dx_json_1_6 > $(DIST)/$$program-$(VERSION).cdx.json; \
+	done
+	@.ci/sums $(DIST)
+
+image: release-check ## An image for this machine's architecture (IMAGE=operator or worker, REGISTRY=…; PUSH=1 pushes it)
+	docker buildx build --file deploy/docker/$(IMAGE).Dockerfile --platform linux/$(ARCH) --tag $(REPOSITORY):$(VERSION)-$(ARCH) \
+	  --label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.licenses=Apache-2.0 \
+	  --label org.opencontainers.image.revision=$(shell git rev-parse HEAD) $(addprefix --label org.opencontainers.image.source=,$(SOURCE)) \
+	  $(if $(PUSH),--push --sbom=true --provenance=mode=max,--load) .
+
+image-index: ## Joins the pushed images of both architectures under the version
+	docker buildx imagetools create --tag $(REPOSITORY):$(VERSION) $(REPOSITORY):$(VERSION)-amd64 $(REPOSITORY):$(VERSION)-arm64
+
+image-sign: ## Signs the joined image, keyless, in a workflow with an identity
+	cosign sign --yes --recursive $(REPOSITORY)@$$(docker buildx imagetools inspect $(REPOSITORY):$(VERSION) --format '{{json .Manifest}}' | \
+	  python3 -c 'import json, sys; print(json.load(sys.stdin)["digest"])')
+
+chart-push: ## Pushes and signs the chart's package in DIST
+	@digest=$$(go -C testbed/kube tool helm push $(abspath $(DIST))/s3bundler-$(VERSION).tgz oci://$(REGISTRY)/charts 2>&1 | \
+	  tee /dev/stderr | sed -n 's/^Digest: //p'); \
+	cosign sign --yes $(REGISTRY)/charts/s3bundler@$$digest
