@@ -6,6 +6,12 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
+# Normally empty: rust-toolchain.toml names the compiler.
+toolchain := $(shell .ci/toolchain)
+ifneq ($(toolchain),)
+export RUSTUP_TOOLCHAIN := $(toolchain)
+endif
+
 .PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra docs generate fuzz bench \
   release-check dist dist-chart dist-sbom dist-sums image image-index image-sign chart-push
 
