@@ -336,7 +336,11 @@ async fn with_tag_faults(fault: impl Fn(u64) -> Fault + Send + Sync + 'static) -
 
 async fn catalog(bench: &Bench) -> s3bundler::catalog::Catalog {
     let keys = bench.world.keys_of(&bench.bucket, "catalog").await;
-    let bytes = client::get_bytes(&bench.world.s3, &bench.bucket, &keys[0]).await.unwrap();
+    catalog_at(bench, &keys[0]).await
+}
+
+async fn catalog_at(bench: &Bench, key: &str) -> s3bundler::catalog::Catalog {
+    let bytes = client::get_bytes(&bench.world.s3, &bench.bucket, key).await.unwrap();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&bytes).unwrap();
     s3bundler::catalog::Catalog::open(file).unwrap()
@@ -442,6 +446,66 @@ async fn a_reader_that_may_not_see_tags_is_told_once() {
     let archived = entries.iter().filter(|it| matches!(it.outcome, s3bundler::catalog::Outcome::Archived(_)));
     let missing: Vec<_> = archived.map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str)).collect();
     assert_eq!(missing, [Some("AccessDenied"); 4], "every object may have tags");
+}
+
+/// S3 shows the number of tags only to a reader that may read them, and policies name prefixes or tags.
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_only_some_objects_hide_are_recorded_for_those() {
+    const HIDDEN: [&str; 4] = ["closed/none", "closed/tagged", "mixed/none", "mixed/secret"];
+    let keys = [
+        "closed/none",
+        "closed/tagged",
+        "mixed/none",
+        "mixed/secret",
+        "mixed/tagged",
+        "open/none",
+        "open/tagged",
+        "top",
+    ];
+    let mut world = World::of_objects(keys.map(|key| (key.to_owned(), Bytes::from_static(b"x")))).await;
+    world.group_rows = 4;
+    for key in ["closed/tagged", "mixed/secret", "mixed/tagged", "open/tagged"] {
+        let put = world.s3.put_object().bucket(SOURCE).key(key).tagging("a=b").body(vec![b'x'].into());
+        put.send().await.unwrap();
+    }
+    let bucket = world.destination("archive").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    proxy.rule(|seen| match seen.operation {
+        Operation::GetObject if HIDDEN.contains(&seen.key().as_str()) => {
+            Fault::SetHeader { name: "x-amz-tagging-count", value: b"0" }
+        }
+        Operation::GetObjectTagging if HIDDEN.contains(&seen.key().as_str()) => {
+            Fault::FailBefore { status: 403, code: "AccessDenied" }
+        }
+        _ => Fault::Forward,
+    });
+    let bench = Bench { world, bucket, proxy };
+    let done = bench.run().await;
+    assert_eq!(done.stderr.matches("s3:GetObjectTagging").count(), 1, "{done}");
+    let keys = bench.world.keys_of(&bench.bucket, "catalog").await;
+    let mut found = Vec::new();
+    for catalog in &keys {
+        for entry in catalog_at(&bench, catalog).await.entries().unwrap().map(Result::unwrap) {
+            let missing = entry.headers.get("s3bundler-missing-tags").map(String::as_str);
+            found.push((entry.row.key.clone(), entry.tags.len(), missing.map(str::to_owned)));
+        }
+    }
+    found.sort();
+    let expected = [
+        ("closed/none", 0, Some("AccessDenied")),
+        ("closed/tagged", 0, Some("AccessDenied")),
+        ("mixed/none", 0, Some("AccessDenied")),
+        ("mixed/secret", 0, Some("AccessDenied")),
+        ("mixed/tagged", 1, None),
+        ("open/none", 0, None),
+        ("open/tagged", 1, None),
+        ("top", 0, None),
+    ];
+    assert_eq!(found, expected.map(|(key, tags, missing)| (key.to_owned(), tags, missing.map(str::to_owned))));
+    let verified = bench.world.command(&bench.bucket, &["verify", "--output", "json"]).run().await.unwrap();
+    assert_eq!(verified.code, Some(0), "{verified}");
+    let report: serde_json::Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(report["missingTags"], 4, "{verified}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

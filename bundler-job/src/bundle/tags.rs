@@ -3,21 +3,24 @@
 //!
 //! ```text
 //! the GET shows a number of tags ──► GetObjectTagging ──► tags │ the row has MISSING_TAGS
-//! it shows none ──► may this reader see it? (once for a bucket) ──► yes: no tags │ no: the row has MISSING_TAGS
+//! it shows none ──► may this reader see it? (asked by directory) ──► yes: no tags │ no: the row has MISSING_TAGS
 //! ```
 //!
 //! A row holds its slot during each of these requests, and no slot while it waits: for the next try, or for what another row
-//! asks for all rows of the bucket (docs/decisions/tags-that-are-denied.md).
+//! asks for all rows of the directory (docs/decisions/tags-that-are-denied.md).
+
+mod shown;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object_tagging::GetObjectTaggingOutput;
 use s3bundler_contract::{Row, S3Address};
 use tokio::time::Instant;
 
+use self::shown::{Directory, Meaning, Shown};
 use super::facts::Facts;
 use super::limiter::Limiters;
 use super::receive::InFlight;
@@ -32,7 +35,7 @@ const MAX_TRIES: u32 = 9;
 /// Tries at tags that are denied. S3 shows their number only to a reader that may read them, so one denial may be a policy
 /// on its way through S3.
 const DENIED_TRIES: u32 = 2;
-/// Tries at the question whether this reader may see tags, which all rows of the bucket wait for.
+/// Tries at the question whether this reader may see tags, which all rows of the directory wait for.
 const QUESTION_TRIES: u32 = 4;
 /// A question that failed is not asked again before this time.
 const NO_ANSWER: Duration = Duration::from_mins(1);
@@ -50,10 +53,10 @@ pub struct Tags {
 /// What is known of the tags in a bucket.
 #[derive(Debug, Default)]
 struct Bucket {
-    /// The error code, if this reader is not shown which objects have tags.
-    hidden: OnceLock<Option<String>>,
-    /// When it could not be found out, and why. Held by the row that asks.
-    asking: tokio::sync::Mutex<Option<(Instant, S3Error)>>,
+    /// Whether this reader is shown which objects have tags.
+    shown: Shown,
+    /// Whether a warning said that it is not.
+    reported_hidden: AtomicBool,
     /// Whether a warning said that tags are missing.
     reported: AtomicBool,
 }
@@ -100,6 +103,12 @@ enum Answer {
     Judge,
 }
 
+/// Records that an object may have tags that were not read.
+fn miss(facts: &mut Facts, code: String, known: Known) -> Known {
+    facts.headers.insert(MISSING_TAGS.to_owned(), code);
+    known
+}
+
 fn answer(error: &S3Error) -> Answer {
     match error.kind {
         kind if kind.is_transient() => Answer::Missing { tries: MAX_TRIES },
@@ -124,20 +133,23 @@ impl Tags {
         in_flight: &mut InFlight<'_>,
     ) -> Result<Known, TagTrouble> {
         let bucket = self.bucket(&object.row.bucket);
-        if object.count.is_none_or(|count| count <= 0) {
-            let (code, known) = match self.hidden(&bucket, object, in_flight).await {
-                Ok(None) => return Ok(Known::All),
-                Ok(Some(code)) => (code, Known::Denied),
+        let directory = bucket.shown.directory(&object.row.key);
+        let is_counted = object.count.is_some_and(|count| count > 0);
+        if is_counted {
+            bucket.shown.counted(&directory);
+        } else {
+            match self.meaning(&bucket, &directory, object, in_flight).await {
+                Ok(Meaning::Untagged) => return Ok(Known::All),
+                Ok(Meaning::Denied(code)) => return Ok(miss(facts, code, Known::Denied)),
+                Ok(Meaning::Nothing) => {}
                 Err(error) if self.is_judged(&error) => return Err(TagTrouble::Judge(error)),
                 // It may have tags that this reader is not shown.
-                Err(error) => (error.code, Known::Missing),
-            };
-            facts.headers.insert(MISSING_TAGS.to_owned(), code);
-            return Ok(known);
+                Err(error) => return Ok(miss(facts, error.code, Known::Missing)),
+            }
         }
-        // An error here is that the answer is known.
-        let _ = bucket.hidden.set(None);
-        let error = match self.ask(object, in_flight, (MAX_TRIES, DENIED_TRIES)).await {
+        // A denial contradicts a number that was shown.
+        let denied_tries = if is_counted { DENIED_TRIES } else { 1 };
+        let error = match self.ask(object, in_flight, (MAX_TRIES, denied_tries)).await {
             Ok(output) => {
                 // Without a version id the tags are those of the current version, which may be another by now.
                 if let (Some(tagged), Some(read)) = (output.version_id(), object.read)
@@ -159,8 +171,8 @@ impl Tags {
                 "tags cannot be read; objects of this bucket are archived without, and their rows say so"
             );
         }
-        facts.headers.insert(MISSING_TAGS.to_owned(), error.code);
-        Ok(if error.kind == ErrorKind::Denied { Known::Denied } else { Known::Missing })
+        let known = if error.kind == ErrorKind::Denied { Known::Denied } else { Known::Missing };
+        Ok(miss(facts, error.code, known))
     }
 
     /// As [`Tags::read`], of an object that has no slot.
@@ -170,38 +182,45 @@ impl Tags {
         self.read(object, facts, &mut in_flight).await
     }
 
-    /// The error code, if this reader may not read tags: S3 then does not show their number ("GetObject", S3 API
-    /// reference). Asks once for a bucket, and reports a denial. An error says nothing about permissions.
-    async fn hidden(
+    /// What it means that the GET showed no number of tags. Asks once for a directory, and reports the first denial. An
+    /// error says nothing about permissions.
+    async fn meaning(
         &self,
         bucket: &Bucket,
+        directory: &Arc<Directory>,
         object: Tagged<'_>,
         in_flight: &mut InFlight<'_>,
-    ) -> Result<Option<String>, S3Error> {
-        if let Some(hidden) = bucket.hidden.get() {
-            return Ok(hidden.clone());
+    ) -> Result<Meaning, S3Error> {
+        if let Some(meaning) = bucket.shown.meaning(directory) {
+            return Ok(meaning);
         }
         // The row that asks needs a slot.
         in_flight.release();
-        let mut failed = bucket.asking.lock().await;
-        if let Some(hidden) = bucket.hidden.get() {
-            return Ok(hidden.clone());
+        let mut failed = directory.asking.lock().await;
+        if let Some(meaning) = bucket.shown.meaning(directory) {
+            return Ok(meaning);
         }
         if let Some((_, error)) = failed.as_ref().filter(|(at, _)| at.elapsed() < NO_ANSWER) {
             return Err(error.clone());
         }
-        let hidden = match self.ask(object, in_flight, (QUESTION_TRIES, 1)).await {
+        let denied = match self.ask(object, in_flight, (QUESTION_TRIES, 1)).await {
             Err(error) if error.kind == ErrorKind::Denied => {
-                tracing::warn!(
-                    bucket = object.row.bucket,
-                    %error,
-                    "tags of this bucket may not be read, and S3 does not show which objects have any: they are \
-                     archived without tags, and their rows say so; allow s3:GetObjectTagging to keep them"
-                );
+                if !bucket.reported_hidden.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        %error,
+                        "tags here may not be read, and S3 does not show which objects have any: such objects are \
+                         archived without tags, and their rows say so; allow s3:GetObjectTagging to keep them"
+                    );
+                }
                 Some(error.code)
             }
+            Ok(output) => {
+                if !output.tag_set.is_empty() {
+                    bucket.shown.never();
+                }
+                None
+            }
             // Of a store without tags.
-            Ok(_) => None,
             Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Rejected) => None,
             Err(error) => {
                 // Others may be of this object alone.
@@ -209,7 +228,8 @@ impl Tags {
                 return Err(error);
             }
         };
-        Ok(bucket.hidden.get_or_init(|| hidden).clone())
+        bucket.shown.answered(directory, denied);
+        Ok(bucket.shown.meaning(directory).unwrap_or(Meaning::Nothing))
     }
 
     /// Whether an error is not of the tags alone: also if the bucket is down for longer than is waited for.

@@ -17,6 +17,7 @@ use super::listing::{Role, Task};
 use super::orphan;
 use super::part::Part;
 use super::{VerifyError, VerifyRequest};
+use crate::bundle::tags::MISSING_TAGS;
 use crate::catalog::{
     CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, crc64nvme_from_base64,
     crc64nvme_to_base64, derive, publish_derived,
@@ -53,6 +54,8 @@ pub(super) struct Checked {
     pub(super) findings: Findings,
     /// Objects of the right size without a checksum.
     pub(super) unproven: u64,
+    /// Objects that may have tags that were not read.
+    pub(super) missing_tags: u64,
     /// Members of the archive that were read and are right.
     pub(super) members: u64,
     pub(super) repaired: bool,
@@ -88,17 +91,19 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
         receipt: false,
         findings: Findings::default(),
         unproven: 0,
+        missing_tags: 0,
         members: 0,
         repaired: false,
         removed: Vec::new(),
     };
     let address = scope.catalog(&task.group);
     let mut group = Group { scope, address, task, unproven: Vec::new() };
-    let Some(Read { catalog, derived, failed, copies }) = group.read(&mut checked.findings).await? else {
+    let Some(Read { catalog, derived, failed, missing_tags, copies }) = group.read(&mut checked.findings).await? else {
         return Ok(checked);
     };
     checked.totals = Some(derived.totals.clone());
     checked.failed = failed;
+    checked.missing_tags = missing_tags;
     let mut lasting = copies.findings;
     lasting.extend(group.manifest(&catalog).await?);
     lasting.extend(group.archive(&catalog).await?);
@@ -172,6 +177,8 @@ struct Read {
     derived: Derived,
     /// The failed rows, of which retry passes are made.
     failed: FailedRows,
+    /// Objects that may have tags that were not read.
+    missing_tags: u64,
     /// What looking at the copies showed.
     copies: Copies,
 }
@@ -208,12 +215,13 @@ impl Group<'_> {
         let (progress, full) = (self.scope.progress.clone(), self.scope.request.full);
         let catalog = Arc::clone(&committed);
         let reading = tokio::task::spawn_blocking(move || {
-            let mut failed = FailedRows::new();
+            let (mut failed, mut missing_tags) = (FailedRows::new(), 0);
             let derived = derive(catalog.catalog(), &scratch, |entry| {
                 // Members that are to be read count when they are.
                 if !full || !matches!(entry.outcome, Outcome::Archived(_)) {
                     progress.object(entry.row.size.unwrap_or(0));
                 }
+                missing_tags += u64::from(entry.headers.contains_key(MISSING_TAGS));
                 if let Outcome::Failed(reason) = entry.outcome {
                     let failed: &mut RowSum = failed.entry(reason).or_default();
                     failed.rows += 1;
@@ -224,11 +232,11 @@ impl Group<'_> {
                     let _ = copies.blocking_send(Copied::new(key, entry));
                 }
             })?;
-            Ok::<_, CatalogError>((derived, failed))
+            Ok::<_, CatalogError>((derived, failed, missing_tags))
         });
         let (reading, copies) = tokio::join!(reading, self.copies(copied));
         let stopped = |cause| VerifyError::Stopped { address: self.address.clone(), cause };
-        let (derived, failed) = match reading.map_err(stopped)? {
+        let (derived, failed, missing_tags) = match reading.map_err(stopped)? {
             Ok(read) => read,
             Err(cause @ CatalogError::Io(_)) => {
                 return Err(VerifyError::Scratch { object: self.address.clone(), cause });
@@ -238,7 +246,7 @@ impl Group<'_> {
                 return Ok(None);
             }
         };
-        Ok(Some(Read { catalog: committed, derived, failed, copies: copies? }))
+        Ok(Some(Read { catalog: committed, derived, failed, missing_tags, copies: copies? }))
     }
 
     async fn copies(&self, copied: mpsc::Receiver<Copied>) -> Result<Copies, VerifyError> {

@@ -191,6 +191,7 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
         replaced: accounts.replaced().iter().cloned().collect(),
         foreign: Figures::default(),
         unproven_checksums: 0,
+        missing_tags: 0,
         members_read: 0,
         repaired: Vec::new(),
         removed: Vec::new(),

@@ -44,6 +44,8 @@ pub struct Report {
     pub foreign: Figures,
     /// Objects that were only compared by size, because the store keeps no checksum of them.
     pub unproven_checksums: u64,
+    /// Objects that were archived or copied without tags, because tags could not be read.
+    pub missing_tags: u64,
     /// Members of archives whose bytes were read and are right.
     pub members_read: u64,
     /// Groups whose index, dead letters or receipt were written again.
@@ -128,6 +130,9 @@ impl fmt::Display for Report {
         }
         if self.unproven_checksums > 0 {
             writeln!(f, "  unproven   {} objects without proof of all that they hold", self.unproven_checksums)?;
+        }
+        if self.missing_tags > 0 {
+            writeln!(f, "  tags       {} objects may have tags that could not be read", self.missing_tags)?;
         }
         if !self.repaired.is_empty() {
             writeln!(f, "  repaired   {} groups", self.repaired.len())?;

@@ -80,6 +80,7 @@ impl Tally {
             (Role::Added, None) => {}
         }
         report.unproven_checksums += checked.unproven;
+        report.missing_tags += checked.missing_tags;
         report.members_read += checked.members;
         report.removed.extend(checked.removed);
         report.repaired.extend(checked.repaired.then(|| checked.group.clone()));
