@@ -387,6 +387,21 @@ async fn tags_that_fail_are_asked_for_again_by_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tags_that_contradict_the_get_are_asked_for_once_more() {
+    let xml = |body| respond(200, &[("content-type", "application/xml")], body);
+    let none = move || xml("<Tagging><TagSet></TagSet></Tagging>");
+    let damaged = move || xml("<Tagging><TagSet><Tag><Kex>a</Kex><Value>b</Value></Tag></TagSet></Tagging>");
+    let gone = || Fault::FailBefore { status: 404, code: "NoSuchKey" };
+    for fault in [none(), damaged(), gone()] {
+        let (bench, _) = with_tag_faults(move |n| if n == 1 { fault.clone() } else { Fault::Forward }).await;
+        assert_eq!(cataloged(&bench).await, (vec![("a".to_owned(), "b".to_owned())], None));
+    }
+    // They were removed after the GET.
+    let (bench, _) = with_tag_faults(move |_| none()).await;
+    assert_eq!(cataloged(&bench).await, (vec![], None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tags_that_cannot_be_had_are_recorded_as_such() {
     let html = || respond(501, &[("content-type", "text/html")], "<html>501</html>");
     let method = || Fault::FailBefore { status: 405, code: "MethodNotAllowed" };

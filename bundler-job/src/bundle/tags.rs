@@ -35,6 +35,8 @@ const MAX_TRIES: u32 = 9;
 /// Tries at tags that are denied. S3 shows their number only to a reader that may read them, so one denial may be a policy
 /// on its way through S3.
 const DENIED_TRIES: u32 = 2;
+/// Tries at tags that do not exist, of an object whose bytes were just read.
+const ABSENT_TRIES: u32 = 2;
 /// Tries at the question whether this reader may see tags, which all rows of the directory wait for.
 const QUESTION_TRIES: u32 = 4;
 /// A question that failed is not asked again before this time.
@@ -72,6 +74,14 @@ pub(super) struct Tagged<'a> {
     pub read: Option<&'a str>,
     /// The number of tags that the GET showed.
     pub count: Option<i32>,
+}
+
+impl Tagged<'_> {
+    /// Whether these tags are not as many as the GET showed, or one has no key, which no tag lacks.
+    fn contradicts(&self, tags: &GetObjectTaggingOutput) -> bool {
+        let shown = self.count.filter(|count| *count > 0).map(usize::try_from);
+        shown.is_some_and(|shown| shown != Ok(tags.tag_set.len())) || tags.tag_set.iter().any(|tag| tag.key.is_empty())
+    }
 }
 
 /// What is known of an object's tags.
@@ -113,6 +123,7 @@ fn answer(error: &S3Error) -> Answer {
     match error.kind {
         kind if kind.is_transient() => Answer::Missing { tries: MAX_TRIES },
         ErrorKind::Denied => Answer::Missing { tries: DENIED_TRIES },
+        ErrorKind::NotFound => Answer::Missing { tries: ABSENT_TRIES },
         ErrorKind::Unsupported if error.code.starts_with("HTTP ") => Answer::Missing { tries: UNSAID_TRIES },
         _ if reason(error) == Verdict::Group => Answer::Judge,
         _ => Answer::Missing { tries: 1 },
@@ -245,10 +256,15 @@ impl Tags {
         in_flight: &mut InFlight<'_>,
         (most, most_denied): (u32, u32),
     ) -> Result<GetObjectTaggingOutput, S3Error> {
-        let (begun, mut tried) = (Instant::now(), 1);
+        let (begun, mut tried, mut contradicted) = (Instant::now(), 1, false);
         loop {
             in_flight.acquire().await;
             let error = match self.ask_once(object).await {
+                // A bit that flipped in a name leaves out a tag. Tags that were replaced after the GET are the same ones again.
+                Ok(output) if !contradicted && object.contradicts(&output) => {
+                    contradicted = true;
+                    continue;
+                }
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
@@ -295,8 +311,8 @@ mod tests {
     fn only_trouble_of_every_object_is_more_than_that_of_tags() {
         let missing = |tries| Answer::Missing { tries };
         for (kind, code, expected) in [
-            (ErrorKind::NotFound, "NoSuchKey", missing(1)),
-            (ErrorKind::NotFound, "HTTP 404", missing(1)),
+            (ErrorKind::NotFound, "NoSuchKey", missing(2)),
+            (ErrorKind::NotFound, "HTTP 404", missing(2)),
             (ErrorKind::Rejected, "MethodNotAllowed", missing(1)),
             (ErrorKind::Unsupported, "NotImplemented", missing(1)),
             (ErrorKind::Unsupported, "HTTP 501", missing(3)),
