@@ -1,4 +1,4 @@
-//! Foreign answers and those that were cut off are tried again by the SDK, as it does with answers of the service that may
+//! Foreign answers and those that were cut off or damaged are tried again by the SDK, as it does with answers of the service that may
 //! pass. So is 429, which the SDK knows only with the codes of AWS. Answers of success that tell of no object are made errors
 //! first.
 
@@ -59,10 +59,11 @@ impl ClassifyRetry for RetryForeign {
 #[derive(Debug)]
 struct NoteRequest;
 
-/// Without a Content-Length, a connection that breaks looks like the end of the answer.
+/// Without a Content-Length, a connection that breaks looks like the end of the answer. A bit that flips in a name hides an
+/// element, such as an object of a listing.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer is an XML document that was cut off")]
-struct CutOff;
+#[error("the answer is an XML document that was cut off or damaged")]
+struct Damaged;
 
 /// What an answer's request was, as far as it matters.
 #[derive(Debug, Clone)]
@@ -122,7 +123,7 @@ impl Intercept for NoteRequest {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         // The bytes of an object are read as they come, and are not here.
-        let is_cut_off = context.response().body().bytes().is_some_and(own::is_cut_off);
-        if context.output_or_error().is_ok() && is_cut_off { Err(CutOff.into()) } else { Ok(()) }
+        let is_damaged = context.response().body().bytes().is_some_and(own::is_damaged);
+        if context.output_or_error().is_ok() && is_damaged { Err(Damaged.into()) } else { Ok(()) }
     }
 }
