@@ -5,7 +5,7 @@
 mod common;
 
 use s3bundler_contract::S3Address;
-use s3bundler_operator::store::{InventoryState, Store};
+use s3bundler_operator::records::{InventoryState, Records};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
@@ -17,11 +17,11 @@ const BUCKET: &str = "inventories";
 const PAYER: &str = "x-amz-request-payer";
 
 /// Reads all that the operator reads of a source, and tells whether everything was there.
-async fn read(store: &Store, manifest: &S3Address) -> bool {
+async fn read(records: &Records, manifest: &S3Address) -> bool {
     let prefix = manifest.key.rsplitn(3, '/').last().unwrap();
-    let inventory = store.inventory(manifest).await;
-    let latest = store.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
-    let given = store.manifests(&S3Address::new(BUCKET, "seed/")).await;
+    let inventory = records.inventory(manifest).await;
+    let latest = records.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
+    let given = records.manifests(&S3Address::new(BUCKET, "seed/")).await;
     matches!(
         (inventory, latest, given),
         (Ok(InventoryState::Finished(named)), Ok(Some(latest)), Ok(Some(_))) if named == latest
@@ -48,11 +48,11 @@ async fn the_requester_pays_for_inventories_and_existing_manifests() {
         _ => Fault::FailBefore { status: 403, code: "AccessDenied" },
     });
     let aws = aws(proxy.access());
-    assert!(read(&Store::paid_by_requester(&aws, aws.region(), None), &manifest).await);
+    assert!(read(&Records::paid_by_requester(&aws, aws.region(), None), &manifest).await);
     for operation in [Operation::GetObject, Operation::HeadObject, Operation::ListObjectsV2] {
         assert!(proxy.count(operation) > 0, "{operation:?}");
     }
-    assert!(!read(&Store::new(&aws, aws.region(), None), &manifest).await, "no header that was not asked for");
+    assert!(!read(&Records::new(&aws, aws.region(), None), &manifest).await, "no header that was not asked for");
 }
 
 /// S3 returns metadata as it was written, Latin-1 included.
@@ -66,5 +66,5 @@ async fn an_inventory_with_latin1_metadata_is_read() {
         _ => Fault::Forward,
     });
     let aws = aws(proxy.access());
-    assert!(read(&Store::new(&aws, aws.region(), None), &manifest).await);
+    assert!(read(&Records::new(&aws, aws.region(), None), &manifest).await);
 }
