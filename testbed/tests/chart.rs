@@ -523,14 +523,14 @@ fn examples_can_be_read_and_local_values_rendered() {
 #[test]
 fn iam_policies_name_their_actions() {
     let folder = root().join("deploy/iam");
-    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/kubernetes/roles.md")).unwrap();
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(readme.contains(&name), "{name} is not in the README");
+        assert!(page.contains(&name), "{name} is not in roles.md");
         let policy: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         for statement in policy["Statement"].as_array().unwrap() {
             assert!(!statement["Action"].to_string().contains('*'), "{name}: {statement}");
@@ -539,7 +539,7 @@ fn iam_policies_name_their_actions() {
             let placeholders =
                 words.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter(|word| word.contains('_'));
             for word in placeholders {
-                assert!(readme.contains(&format!("`{word}`")), "{word} of {name} is not in the README");
+                assert!(page.contains(&format!("`{word}`")), "{word} of {name} is not in roles.md");
             }
         }
     }
