@@ -11,7 +11,7 @@
 //!
 //! A poll that is under way is never dropped: SQS could be answering it, and the messages in that answer would be hidden
 //! from everybody and one receive nearer to the dead-letter queue. So a worker that stops waits for the poll's answer
-//! and gives back what it brings (docs/decisions/polls-are-finished.md).
+//! and releases the messages in it (docs/decisions/polls-are-finished.md).
 
 use std::collections::HashMap;
 use std::fmt::Display;

@@ -171,26 +171,6 @@ impl S3 {
         body: PutBody,
         crc64nvme: u64,
     ) -> Result<CompletedPart, S3Error> {
-        let mut puts = 1;
-        loop {
-            match self.put_part_once(address, upload_id, number, body.clone(), crc64nvme).await {
-                Err(Unwritten::Damaged { etag, .. }) if puts < PUTS => {
-                    tracing::warn!(object = %address, number, etag, "other bytes were stored than those that were sent, sending the part again");
-                }
-                answer => return answer.map_err(Unwritten::into_error),
-            }
-            puts += 1;
-        }
-    }
-
-    async fn put_part_once(
-        &self,
-        address: &S3Address,
-        upload_id: &str,
-        number: i32,
-        body: PutBody,
-        crc64nvme: u64,
-    ) -> Result<CompletedPart, Unwritten> {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             const ACTION: &str = "UploadPart";
@@ -198,34 +178,41 @@ impl S3 {
                 |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
             let checksum = BodyChecksum::of(self.checksum(), &body, Some(crc64nvme)).await.map_err(local)?;
             let carried = checksum.crc64nvme.is_some();
-            let output = self
-                .client(&address.bucket)
-                .await
-                .upload_part()
-                .bucket(&address.bucket)
-                .key(&address.key)
-                .upload_id(upload_id)
-                .part_number(number)
-                .body(stream(body.clone()).map_err(local)?)
-                .set_content_md5(checksum.content_md5.clone())
-                .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
-                .send()
-                .await
-                .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
-            let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
-            let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
-            if !stored.is_of(&checksum, &body).await.map_err(local)? {
+            let mut puts = 1;
+            loop {
+                let output = self
+                    .client(&address.bucket)
+                    .await
+                    .upload_part()
+                    .bucket(&address.bucket)
+                    .key(&address.key)
+                    .upload_id(upload_id)
+                    .part_number(number)
+                    .body(stream(body.clone()).map_err(local)?)
+                    .set_content_md5(checksum.content_md5.clone())
+                    .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
+                    .send()
+                    .await
+                    .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
+                let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
+                let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
+                if stored.is_of(&checksum, &body).await.map_err(local)? {
+                    let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
+                    return Ok(part.set_checksum_crc64_nvme(checksum.crc64nvme).build());
+                }
+                if puts == PUTS {
+                    return Err(damaged_write(ACTION, address));
+                }
                 let etag = bare_etag(output.e_tag());
-                return Err(Unwritten::Damaged { error: damaged_write(ACTION, address), etag });
+                tracing::warn!(object = %address, number, etag, "other bytes were stored than those that were sent, sending the part again");
+                puts += 1;
             }
-            let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
-            Ok(part.set_checksum_crc64_nvme(checksum.crc64nvme).build())
         })
         .await
     }
 }
 
-/// Why an object or a part is not written.
+/// Why an object is not written.
 enum Unwritten {
     /// The answer has no ETag, and nothing was written.
     NotThere(S3Error),

@@ -93,7 +93,7 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
     conditions(&mut status, outcome, refused, failure);
     let is_suspended = condition(&status, "Suspended").is_some_and(|it| it.status == "True");
     if was_suspended && !is_suspended {
-        // Time at rest does not count toward the deadline (docs/decisions/suspended-time.md).
+        // Suspended time does not count toward the deadline (docs/decisions/suspended-time.md).
         let since = condition(prior, "Suspended").map(|it| it.last_transition_time.0);
         if let (Some(start), Some(since)) = (&mut status.start_time, since) {
             let rested = now.duration_since(since);

@@ -303,7 +303,7 @@ fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
     let message = if left == 0 { "suspended".to_owned() } else { format!("suspending: {left} pods are still there") };
     let mut decision = Decision { pass, ..Decision::new(Phase::Suspended, message) };
     if seen.grouper == GrouperState::Running {
-        // Not suspended, which kueue would take back: it goes on where it was when it is made again
+        // Not suspended: kueue would resume it. A new Job continues where this one stopped
         // (docs/decisions/suspended-groupers.md).
         decision.writes.push(Write::DeleteGrouper(pass));
     }
