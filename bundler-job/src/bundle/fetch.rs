@@ -89,8 +89,8 @@ pub enum FetchError {
     /// Nobody answers, the bucket is not there, or the credentials are not good.
     #[error("cannot read source objects: {0}")]
     Source(S3Error),
-    /// A copy of a large object could not be written.
-    #[error("cannot write to the destination: {0}")]
+    /// A large object could not be copied to the destination, or its copy not be described or compared there.
+    #[error("cannot copy to the destination: {0}")]
     Destination(S3Error),
 }
 

@@ -20,6 +20,9 @@ use tokio::io::AsyncWriteExt as _;
 use super::length::bare_etag;
 use super::{Body, ErrorKind, Length, S3, S3Error, Whole, content_length};
 
+/// The code of an error of ours: an object has more bytes than its reader takes.
+const TOO_LARGE: &str = "TooLarge";
+
 /// Times that an object is read again, if its body broke or nothing proved it. Requests have the SDK's own retries.
 const BODY_RETRIES: u32 = 2;
 
@@ -84,6 +87,13 @@ impl Opened {
         file.rewind()?;
         let whole = self.body.into_whole()?;
         Ok(Spooled { file, whole, metadata: self.metadata })
+    }
+}
+
+impl S3Error {
+    /// Whether an object exists and has more bytes than its reader takes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.code == TOO_LARGE
     }
 }
 
@@ -153,7 +163,8 @@ impl S3 {
         let Opened { mut body, etag, .. } = self.open(address, if_match).await?;
         let too_large = |found: Length| {
             let detail = format!("it has {found} bytes, more than the {limit} that it can sensibly have");
-            S3Error::local("GetObject", address.clone(), ErrorKind::Rejected, detail)
+            let error = S3Error::local("GetObject", address.clone(), ErrorKind::Rejected, detail);
+            S3Error { code: TOO_LARGE.to_owned(), ..error }
         };
         let mut bytes = Vec::new();
         if let Length::Known(length) = body.length() {

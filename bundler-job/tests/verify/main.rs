@@ -20,6 +20,7 @@ use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, Group, GroupName, Reason};
 use s3bundler_testbed::client;
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 
 /// Of `12345`, the object `a`.
 const SHA256_OF_A: &str = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
@@ -315,6 +316,29 @@ async fn a_description_is_compared_with_its_row() {
         let report = run.verify().await;
         assert_eq!((report.findings.len(), report.unproven_checksums), (findings, unproven), "{from}: {report}");
     }
+}
+
+#[tokio::test]
+async fn a_description_in_an_archive_tier_is_unproven_if_it_has_a_plausible_size() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let metadata = run.key(&["objects/", ".metadata"]).await;
+    let proxy = Proxy::start(server().await).unwrap();
+    let archived = metadata.clone();
+    proxy.rule(move |seen| {
+        let is_read = seen.operation == Operation::GetObject && seen.key() == archived;
+        if is_read { Fault::FailBefore { status: 403, code: "InvalidObjectState" } } else { Fault::Forward }
+    });
+    let s3 = s3_of(proxy.access()).await;
+    for (bytes, findings, unproven) in [(run.get(&metadata).await, 0, 1), (vec![], 1, 0), (vec![0; 2 << 20], 1, 0)] {
+        run.put(&metadata, bytes).await;
+        let report = Box::pin(s3bundler::verify::verify(&s3, &run.request, &silent())).await.unwrap();
+        assert_eq!((report.findings.len(), report.unproven_checksums), (findings, unproven), "{report}");
+        let wrong = |it: &Finding| matches!(it, Finding::WrongBytes { part: Part::CopyMetadata, .. });
+        assert!(report.findings.iter().all(wrong), "{report}");
+    }
+    run.put(&metadata, b"{\"format\":2}".to_vec()).await;
+    let report = run.verify().await;
+    assert!(report.to_string().contains("it has format 2, which this release does not know"), "{report}");
 }
 
 #[tokio::test]

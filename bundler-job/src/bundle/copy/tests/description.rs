@@ -23,6 +23,12 @@ async fn the_description_of_an_existing_copy_is_written_again_if_it_does_not_des
         Some(right.slice(..right.len() / 2)),
         Some(Bytes::from(other)),
         Some(Bytes::from_static(b"{}")),
+        Some(Bytes::from(format!(
+            "{:#}",
+            serde_json::json!({
+                "format": 1, "bucket": "source", "key": KEY, "size": scene.body.len(),
+            })
+        ))),
         Some(Bytes::from(vec![b' '; 2 << 20])),
     ] {
         match &damage {
@@ -66,4 +72,54 @@ async fn a_copy_whose_description_cannot_be_proven_is_retried_later() {
     });
     let copied = scene.copy(&whole(&scene).await).await.expect("the object's trouble");
     assert!(matches!(copied, Copied::Failed(ObjectFailure { reason: Reason::Retry, .. })), "{copied:?}");
+}
+
+async fn put_in_tier(scene: &Scene, key: &str, bytes: Bytes) {
+    let put = scene.client.put_object().bucket("archive").key(key).storage_class(StorageClass::Glacier);
+    put.body(bytes.into()).send().await.expect("an object in an archive tier");
+}
+
+#[tokio::test]
+async fn a_description_in_an_archive_tier_stays_if_it_has_a_plausible_size() {
+    let scene = Scene::new().await;
+    let key = scene.copied(&whole(&scene).await).await;
+    let beside = metadata_of(&key);
+    let right = client::get_bytes(&scene.client, "archive", &beside).await.expect("its record");
+    for (bytes, puts) in [(right.clone(), 1), (Bytes::new(), 2), (Bytes::from(vec![b' '; 2 << 20]), 2)] {
+        put_in_tier(&scene, &beside, bytes.clone()).await;
+        scene.proxy.clear_log();
+        assert_eq!(scene.copied(&whole(&scene).await).await, key);
+        assert_eq!(scene.seen(Operation::CopyObject).len(), 0, "the copy itself stays");
+        assert_eq!(scene.seen(Operation::PutObject).len(), puts, "{} bytes; the first one is refused", bytes.len());
+        let head = scene.client.head_object().bucket("archive").key(&beside).send().await.expect("its record");
+        assert_eq!(head.storage_class() == Some(&StorageClass::Glacier), puts == 1);
+    }
+}
+
+#[tokio::test]
+async fn a_description_that_is_refused_or_of_a_later_release_is_not_written_over() {
+    let scene = Scene::new().await;
+    let key = scene.copied(&whole(&scene).await).await;
+    let beside = metadata_of(&key);
+    let right = client::get_bytes(&scene.client, "archive", &beside).await.expect("its record");
+    let later = Bytes::from_static(b"{\"format\": 2}");
+    for (status, code, found) in [
+        (400, "SomethingNew", &right),
+        (403, "AccessDenied", &right),
+        (501, "NotImplemented", &right),
+        (200, "", &later),
+    ] {
+        client::put_object(&scene.client, "archive", &beside, found.clone()).await.expect("a record");
+        let refused = beside.clone();
+        scene.proxy.rule(move |seen| {
+            let is_read = seen.operation == Operation::GetObject && seen.key() == refused;
+            if is_read && status != 200 { Fault::FailBefore { status, code } } else { Fault::Forward }
+        });
+        let copied = scene.copy(&whole(&scene).await).await;
+        let Err(error @ FetchError::Destination(_)) = copied else { panic!("{status} {code}: {copied:?}") };
+        let told = error.to_string();
+        assert!(told.contains(&beside) && told.contains("or delete"), "{told}");
+        scene.proxy.forward_all();
+        assert_eq!(client::get_bytes(&scene.client, "archive", &beside).await.expect("its record"), found);
+    }
 }
