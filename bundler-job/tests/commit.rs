@@ -571,6 +571,47 @@ async fn a_sweep_that_is_denied_or_not_implemented_does_not_keep_a_group_from_it
     }
 }
 
+/// A page of open uploads that has none, and says that another one follows.
+fn page_of_uploads(next: &str) -> Fault {
+    let body = format!(
+        "<?xml version=\"1.0\"?><ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{next}\
+         </ListMultipartUploadsResult>"
+    );
+    let headers = vec![("content-type".to_owned(), "application/xml".to_owned())];
+    Fault::Respond { status: 200, headers, body: body.into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_of_uploads_is_read_to_its_end_or_not_believed() {
+    let bench = Bench::of_groups(1).await;
+    let Bench { world, bucket, proxy } = &bench;
+    let stem = Layout::new(PREFIX, KeyLayout::Hashed).unwrap().archive_stem(SOURCE, &own_group(0));
+    let left = format!("{stem}aaaaaaaa.tar");
+    world.s3.create_multipart_upload().bucket(bucket).key(&left).send().await.unwrap();
+    // The page says that there is more, and not where.
+    proxy.fault_every(Operation::ListMultipartUploads, page_of_uploads(""));
+    let done = bench.run().await;
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stderr.contains("there is no NextKeyMarker to go on with"), "{done}");
+    Whole::of(world, bucket).open(vec![left.clone()]).check().await;
+    let to = format!("s3://{bucket}/{PREFIX}");
+    let verify = async || {
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(proxy.access());
+        program.args(["verify", "--name", RUN, "--destination", &to]).run().await.unwrap()
+    };
+    let done = verify().await;
+    assert!(done.stderr.contains("open uploads cannot be listed, and are not in the report"), "{done}");
+    // It says where.
+    proxy.rule(|seen| match seen.operation {
+        Operation::ListMultipartUploads if !seen.query.contains("key-marker=") => {
+            page_of_uploads("<NextKeyMarker>a</NextKeyMarker>")
+        }
+        _ => Fault::Forward,
+    });
+    let done = verify().await;
+    assert!(done.stdout.contains(&left), "{done}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_lost_to_a_catalog_without_its_archive_keeps_its_own() {
     let bench = Bench::of_groups(1).await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass};
 use s3bundler_contract::S3Address;
+use s3bundler_net::listing::{UploadMarkers, problem_of_uploads};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
@@ -187,26 +188,37 @@ fn is_unsupported(error: &S3Error) -> bool {
 }
 
 async fn list_uploads(s3: &S3, under: &S3Address) -> Result<Vec<OpenUpload>, S3Error> {
+    const ACTION: &str = "ListMultipartUploads";
+    let unusable = |problem: &str| S3Error::local(ACTION, under.clone(), ErrorKind::Transient, problem);
     let client = s3.client(&under.bucket).await;
-    let (mut found, mut key_marker, mut id_marker) = (Vec::new(), None, None);
+    let (mut found, mut sent) = (Vec::new(), UploadMarkers::default());
     loop {
         let page = client
             .list_multipart_uploads()
             .bucket(&under.bucket)
             .prefix(&under.key)
-            .set_key_marker(key_marker)
-            .set_upload_id_marker(id_marker)
+            .set_key_marker(sent.key.clone())
+            .set_upload_id_marker(sent.upload_id.clone())
             .send()
             .await
-            .map_err(|error| S3Error::new("ListMultipartUploads", under.clone(), &error))?;
-        found.extend(page.uploads().iter().filter_map(|it| {
-            let initiated = it.initiated().and_then(|at| (*at).try_into().ok());
-            Some(OpenUpload { key: it.key()?.to_owned(), upload_id: it.upload_id()?.to_owned(), initiated })
-        }));
-        if page.is_truncated() != Some(true) || page.next_key_marker().is_none() {
+            .map_err(|error| S3Error::new(ACTION, under.clone(), &error))?;
+        let next = UploadMarkers { key: page.next_key_marker, upload_id: page.next_upload_id_marker };
+        let uploads = page.uploads.unwrap_or_default();
+        let keys = uploads.iter().filter_map(|upload| upload.key());
+        if let Some(problem) = problem_of_uploads(&under.key, keys, page.is_truncated, &sent, &next) {
+            return Err(unusable(problem));
+        }
+        for upload in uploads {
+            let initiated = upload.initiated().and_then(|at| (*at).try_into().ok());
+            let (Some(key), Some(upload_id)) = (upload.key, upload.upload_id) else {
+                return Err(unusable("the listing has an upload without a key or without an id"));
+            };
+            found.push(OpenUpload { key, upload_id, initiated });
+        }
+        if page.is_truncated != Some(true) {
             return Ok(found);
         }
-        (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
+        sent = next;
     }
 }
 
