@@ -68,7 +68,15 @@ impl Committed {
     ) -> Result<Option<Self>, ReadError> {
         let address = destination.address(destination.layout.catalog(run, name));
         let Some(file) = fetch(s3, &address, scratch).await? else { return Ok(None) };
-        let catalog = match Catalog::open(file) {
+        let catalog = match open(file).await {
+            // It may be damage of the way.
+            Err(cause) if !matches!(cause, CatalogError::Io(_) | CatalogError::Format(_)) => {
+                let Some(file) = fetch(s3, &address, scratch).await? else { return Ok(None) };
+                open(file).await
+            }
+            opened => opened,
+        };
+        let catalog = match catalog {
             Ok(catalog) => catalog,
             Err(cause) => return Err(ReadError::Catalog { address, cause }),
         };
@@ -186,6 +194,12 @@ impl Unreferenced {
     pub const fn address(&self) -> &S3Address {
         &self.0
     }
+}
+
+/// Opens a catalog, all of which is read for that.
+async fn open(file: std::fs::File) -> Result<Catalog, CatalogError> {
+    let opening = tokio::task::spawn_blocking(move || Catalog::open(file));
+    opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// An object as an unnamed file in scratch; `None` if it does not exist.

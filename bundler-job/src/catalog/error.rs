@@ -33,6 +33,14 @@ pub enum CatalogError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Its bytes are not those that were written.
+    #[error("the catalog is damaged: its bytes have the CRC64NVME {found}, its file metadata says {recorded}")]
+    Sum {
+        /// By the file's metadata.
+        recorded: String,
+        /// Of the bytes.
+        found: String,
+    },
     /// A row that contradicts itself or the file's metadata.
     #[error("row {row} of the catalog: {problem}")]
     Row {

@@ -20,6 +20,7 @@ mod read;
 mod record;
 mod rows;
 mod schema;
+mod seal;
 mod totals;
 mod write;
 

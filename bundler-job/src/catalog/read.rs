@@ -2,6 +2,7 @@
 //! read, every row is checked against the file's metadata, and a panic inside the Parquet reader is an error like any.
 
 use std::fs::File;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -14,9 +15,9 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::Length;
 
 use super::positioned::Positioned;
-use super::record::from_file_metadata;
+use super::record::{from_file_metadata, recorded_sum};
 use super::rows::Batch;
-use super::{CatalogError, Entry, GroupRecord, Outcome, Totals, schema};
+use super::{CatalogError, Entry, GroupRecord, Outcome, Totals, schema, seal};
 
 /// Rows of a batch, at most.
 const BATCH_ROWS: u64 = 1024;
@@ -33,19 +34,25 @@ pub struct Catalog {
     metadata: ArrowReaderMetadata,
     record: GroupRecord,
     totals: Totals,
+    is_sealed: bool,
 }
 
 impl Catalog {
     /// Opens the catalog in `file`, whatever its cursor.
     pub fn open(file: File) -> Result<Self, CatalogError> {
         let file = Positioned::new(file)?;
-        check_footer(&file)?;
+        let _ = footer(&file)?;
         // As the schema's own types say, not as an Arrow schema in the file's metadata might.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = contained(|| Ok(ArrowReaderMetadata::load(&file, options)?))?;
         check_schema(metadata.schema())?;
         let entries = metadata.metadata().file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
         let (record, totals) = from_file_metadata(entries)?;
+        let sum = recorded_sum(entries);
+        if let Some(sum) = sum {
+            seal::check(&file, sum)?;
+        }
+        let is_sealed = sum.is_some();
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(totals.rows()) {
             return Err(CatalogError::Totals {
@@ -53,7 +60,7 @@ impl Catalog {
                 counted: format!("{rows} rows"),
             });
         }
-        Ok(Self { file, metadata, record, totals })
+        Ok(Self { file, metadata, record, totals, is_sealed })
     }
 
     /// What it says of the group.
@@ -64,6 +71,11 @@ impl Catalog {
     /// What its file metadata says that its rows add up to. [`Entries`] proves it when read to the end.
     pub const fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// Whether a sum in it proved all of its bytes. Catalogs of earlier releases have none.
+    pub const fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     /// Whether it has a column: catalogs of earlier releases lack the later ones.
@@ -151,7 +163,8 @@ fn contained<T>(step: impl FnOnce() -> Result<T, CatalogError>) -> Result<T, Cat
     })
 }
 
-fn check_footer(file: &Positioned) -> Result<(), CatalogError> {
+/// The bytes of the footer, without its length and magic.
+pub(super) fn footer(file: &Positioned) -> Result<Range<u64>, CatalogError> {
     let broken = |problem: &str| Err(CatalogError::Parquet(problem.to_owned()));
     let Some(at) = file.size().checked_sub(FOOTER_END) else {
         return broken("the file is shorter than any Parquet file");
@@ -166,7 +179,7 @@ fn check_footer(file: &Positioned) -> Result<(), CatalogError> {
     if footer > FOOTER_BYTES || footer > at {
         return broken("its footer is longer than it can sensibly be");
     }
-    Ok(())
+    Ok(at - footer..at)
 }
 
 fn check_schema(found: &Arc<Schema>) -> Result<(), CatalogError> {

@@ -7,12 +7,12 @@ use parquet::file::metadata::KeyValue;
 use s3bundler_contract::record::{FORMAT, FORMAT_2};
 use s3bundler_contract::{Figures, Reason};
 
-use super::{ArchiveRecord, CatalogError, GroupRecord, Totals, crc64nvme_from_base64, crc64nvme_to_base64};
+use super::{ArchiveRecord, CatalogError, GroupRecord, Totals, crc64nvme_from_base64, crc64nvme_to_base64, seal};
 
-const PREFIX: &str = "s3bundler.";
+pub(super) const PREFIX: &str = "s3bundler.";
 const FAILED: &str = "failed.";
 
-/// As it is written.
+/// As it is written, before the catalog is sealed.
 pub(super) fn to_file_metadata(record: &GroupRecord, totals: &Totals) -> Vec<KeyValue> {
     let mut entries = vec![
         ("format", if record.redo { FORMAT_2 } else { FORMAT }.to_string()),
@@ -35,9 +35,16 @@ pub(super) fn to_file_metadata(record: &GroupRecord, totals: &Totals) -> Vec<Key
     entries.push(("copied-bytes", totals.figures.copied_bytes.to_string()));
     entries.push(("failed-bytes", totals.figures.failed_bytes.to_string()));
     entries.push(("digest", totals.digest.to_string()));
+    entries.push((seal::KEY, seal::UNSEALED.to_owned()));
     let failed = totals.figures.failed.iter().map(|(reason, n)| (format!("{PREFIX}{FAILED}{reason}"), n.to_string()));
     let entries = entries.into_iter().map(|(key, value)| (format!("{PREFIX}{key}"), value));
     entries.chain(failed).map(|(key, value)| KeyValue::new(key, value)).collect()
+}
+
+/// The sum of a catalog as it is recorded; catalogs of earlier releases have none.
+pub(super) fn recorded_sum(entries: &[KeyValue]) -> Option<&str> {
+    let recorded = entries.iter().rfind(|entry| entry.key.strip_prefix(PREFIX) == Some(seal::KEY))?;
+    Some(recorded.value.as_deref().unwrap_or_default())
 }
 
 /// Reads it. Keys of later releases and of other programs are skipped.

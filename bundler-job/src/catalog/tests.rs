@@ -335,6 +335,49 @@ fn what_format_1_wrote_stays_readable_and_derives_the_same_bytes() {
     assert_eq!(catalog.totals(), Catalog::open(write(&golden())).expect("opens").totals());
 }
 
+/// Every row and all of the record, or why they cannot be read.
+fn everything(bytes: &[u8]) -> Result<(GroupRecord, Totals, Vec<Entry>, bool), CatalogError> {
+    let catalog = Catalog::open(file_of(bytes))?;
+    let entries = catalog.entries()?.collect::<Result<_, _>>()?;
+    Ok((catalog.record().clone(), catalog.totals().clone(), entries, catalog.is_sealed()))
+}
+
+/// One bit in every seventh byte: every bit of a byte has its turn.
+#[test]
+fn a_flipped_bit_anywhere_in_a_catalog_is_reported() {
+    let good = bytes(write(&golden()));
+    let (record, totals, entries, is_sealed) = everything(&good).expect("whole");
+    assert!(is_sealed);
+    let mut unsealed = 0;
+    for at in (0..good.len()).step_by(7) {
+        let mut damaged = good.clone();
+        damaged[at] ^= 1 << (at % 8);
+        match everything(&damaged) {
+            Err(_) => {}
+            // In the key of the sum: it is like a catalog of an earlier release, and all else is as it was.
+            Ok(found) => {
+                assert_eq!(found, (record.clone(), totals.clone(), entries.clone(), false), "byte {at}");
+                unsealed += 1;
+            }
+        }
+    }
+    assert!(unsealed <= "s3bundler.crc64nvme".len(), "{unsealed}");
+}
+
+#[test]
+fn a_catalog_of_an_earlier_release_is_not_sealed() {
+    let (.., is_sealed) = everything(include_bytes!("../../tests/golden/format-1.parquet")).expect("whole");
+    assert!(!is_sealed);
+}
+
+/// The bytes of a catalog before they are sealed.
+fn unsealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let key = b"s3bundler.crc64nvme";
+    let at = bytes.windows(key.len()).rposition(|window| window == key).expect("the key") + key.len() + 2;
+    bytes[at..at + seal::UNSEALED.len()].copy_from_slice(seal::UNSEALED.as_bytes());
+    bytes
+}
+
 /// The first cells of the table under a heading of docs/formats.md.
 fn documented(heading: &str) -> Vec<String> {
     let text = include_str!("../../../docs/formats.md");
@@ -412,7 +455,7 @@ proptest! {
             // So that the damage reaches levels, dictionaries and deltas, and not only zstd.
             properties = properties.set_compression(Compression::UNCOMPRESSED);
         }
-        let mut bytes = bytes(write_as(properties.build(), &entries));
+        let mut bytes = unsealed(bytes(write_as(properties.build(), &entries)));
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;
@@ -422,6 +465,9 @@ proptest! {
             // Without its middle but with its end, so that the footer is still found.
             bytes.drain(from / 2..from);
         }
-        let _ = read(file_of(&bytes));
+        let file = file_of(&bytes);
+        // So that the damage is not seen at once.
+        let _ = seal::seal(&file);
+        let _ = read(file);
     }
 }

@@ -20,7 +20,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::record::to_file_metadata;
 use super::schema::{self, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
-use super::{CatalogError, Entry, GroupRecord, Map, Outcome, Totals};
+use super::{CatalogError, Entry, GroupRecord, Map, Outcome, Totals, seal};
 
 /// Rows that are encoded at once, at most.
 const BATCH_ROWS: usize = 1024;
@@ -99,6 +99,7 @@ impl CatalogWriter {
             self.parquet.append_key_value_metadata(entry);
         }
         let mut file = self.parquet.into_inner()?;
+        seal::seal(&file)?;
         file.seek(SeekFrom::Start(0))?;
         Ok(file)
     }

@@ -131,7 +131,8 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     let traces = std::mem::take(&mut group.task.traces);
     checked.removed = orphan::check(scope, &catalog, &traces, sound, &mut checked.findings).await?;
     checked.findings.extend(following);
-    checked.unproven = group.unproven.len() as u64 + copies.unproven;
+    let unsealed = u64::from(!catalog.catalog().is_sealed());
+    checked.unproven = group.unproven.len() as u64 + copies.unproven + unsealed;
     scope.progress.group();
     tracing::debug!(group = %checked.group, "verified");
     Ok(checked)

@@ -550,6 +550,25 @@ async fn a_catalog_that_is_damaged_or_of_another_group_is_found_and_the_rest_is_
 }
 
 #[tokio::test]
+async fn a_flipped_bit_anywhere_in_a_catalog_is_found_and_nothing_is_repaired_from_it() {
+    let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
+    let catalog = run.key(&["catalog/", "000000"]).await;
+    let index = run.key(&["archives/", "000000", ".index"]).await;
+    let bytes = run.get(&catalog).await;
+    run.delete(&index).await;
+    for at in (0..bytes.len()).step_by(bytes.len() / 12) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        run.put(&catalog, damaged).await;
+        let report = run.repair().await;
+        assert_eq!((kinds(&report), report.repaired), (vec!["unreadableCatalog".to_owned()], vec![]), "byte {at}");
+    }
+    run.put(&catalog, bytes).await;
+    let report = run.repair().await;
+    assert_eq!((report.findings, report.repaired.len()), (vec![], 1));
+}
+
+#[tokio::test]
 async fn what_keeps_verify_from_verifying_has_its_own_exit_code() {
     let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
     let error = run.try_verify(|request| request.run = "other".parse().unwrap()).await.unwrap_err();
