@@ -4,8 +4,10 @@
 
 mod common;
 
-use s3bundler_contract::S3Address;
-use s3bundler_operator::store::{InventoryState, Store};
+use s3bundler_contract::{KeyLayout, Layout, S3Address};
+use s3bundler_operator::aws::AwsErrorKind;
+use s3bundler_operator::receipts::Count;
+use s3bundler_operator::store::{InventoryState, Store, StoreError};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
@@ -67,4 +69,45 @@ async fn an_inventory_with_latin1_metadata_is_read() {
     });
     let aws = aws(proxy.access());
     assert!(read(&Store::new(&aws, aws.region(), None), &manifest).await);
+}
+
+/// Everything that the operator lists: an inventory's folders, existing manifests, receipts.
+async fn list(store: &Store, manifest: &S3Address) -> [Result<(), StoreError>; 3] {
+    let prefix = manifest.key.rsplitn(3, '/').last().unwrap();
+    let latest = store.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
+    let given = store.manifests(&S3Address::new(BUCKET, "seed/")).await;
+    let run = "logs".parse().unwrap();
+    let mut count = Count::new("logs".parse().unwrap());
+    let counted = store.count(BUCKET, &Layout::new("p", KeyLayout::Hashed).unwrap(), &run, &mut count).await;
+    [latest.map(|_| ()), given.map(|_| ()), counted]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_not_whole_or_not_of_its_prefix_is_an_error() {
+    const OBJECT: &str = "<Contents><Key>other/a</Key><Size>1</Size><ETag>\"e\"</ETag></Contents>";
+    const FOLDER: &str = "<CommonPrefixes><Prefix>other/2026-11-22T01-00Z/</Prefix></CommonPrefixes>";
+    let (_server, proxy, manifest) = source().await;
+    let aws = aws(proxy.access());
+    let store = Store::new(&aws, aws.region(), None);
+    assert!(list(&store, &manifest).await.iter().all(Result::is_ok));
+    for (inside, end, words) in [
+        ("<IsTruncated>true</IsTruncated>", "</ListBucketResult>", "no NextContinuationToken to go on with"),
+        (OBJECT, "</ListBucketResult>", "keys that do not begin with the prefix"),
+        (FOLDER, "</ListBucketResult>", "keys that do not begin with the prefix"),
+        ("<IsTruncated>false</IsTruncated>", "", ""),
+    ] {
+        let body = format!("<?xml version=\"1.0\"?><ListBucketResult>{inside}{end}");
+        proxy.rule(move |seen| match seen.operation {
+            Operation::ListObjectsV2 => Fault::Respond {
+                status: 200,
+                headers: vec![("content-type".to_owned(), "application/xml".to_owned())],
+                body: body.clone().into(),
+            },
+            _ => Fault::Forward,
+        });
+        for listed in list(&store, &manifest).await {
+            let Err(StoreError::Aws(error)) = listed else { panic!("{inside}: {listed:?}") };
+            assert!(error.kind == AwsErrorKind::Transient && error.detail.contains(words), "{inside}: {error:?}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
-use s3bundler_contract::{Accounts, S3Address, Stage};
+use s3bundler_contract::{Accounts, RunSummary, S3Address, Stage};
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
 use super::decide::{ACCOUNTING_MISMATCH, PERIOD, finished};
@@ -216,8 +216,18 @@ async fn progress(
         track.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
     }
     // A redo that is found has its groups count in place of others.
-    while count(context, &store, run, is_mismatched, track, now).await && redos(context, &store, run, pass, track).await
-    {
+    while count(context, &store, run, is_mismatched, track, now).await {
+        let find = |stage| store.summary(&run.bucket, &run.layout, &run.name, stage);
+        match redos(track, pass, find).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                context.metrics.failed(ReconcileError::class_of_store(&error));
+                // Whether the run is whole depends on it.
+                (track.count_error, track.counted) = (Some(error), None);
+                break;
+            }
+        }
     }
     seen.summary = track.summaries.get(&Stage::OWN).cloned();
     seen.pass_summary = track.summaries.get(&Stage::Pass(pass)).cloned();
@@ -271,29 +281,25 @@ async fn summaries(store: &Store, run: &Run, pass: u32, track: &mut Track, now: 
     looked
 }
 
-/// Looks for the summaries of redos that are not known yet. Tells whether it found one. A user may plan a redo at any time,
-/// so before the run ends it is asked whether there is one. They are numbered from 1, one after the other.
-async fn redos(context: &Context, store: &Store, run: &Run, pass: u32, track: &mut Track) -> bool {
-    let Some(counted) = &track.counted else { return false };
-    let known = (1..=MOST_STAGES).take_while(|redo| track.summaries.contains_key(&Stage::Redo(*redo))).count();
-    let first = u32::try_from(known).unwrap_or(u32::MAX).saturating_add(1);
+/// Looks for the summaries of redos that are not known yet, with `find`. Tells whether it found one. A user may plan a redo at
+/// any time, so before the run ends it is asked whether there is one. They are numbered from 1, one after the other.
+async fn redos<F>(track: &mut Track, pass: u32, mut find: impl FnMut(Stage) -> F) -> Result<bool, StoreError>
+where
+    F: Future<Output = Result<Option<RunSummary>, StoreError>>,
+{
+    let Some(counted) = &track.counted else { return Ok(false) };
+    let unknown = |redo: &u32| !track.summaries.contains_key(&Stage::Redo(*redo));
+    let Some(first) = (1..=MOST_STAGES).find(unknown) else { return Ok(false) };
     let pass_summary = track.summaries.get(&Stage::Pass(pass));
     if counted.redos().all(|redo| redo < first) && !pass_summary.is_some_and(|summary| counted.is_whole(summary)) {
-        return false;
+        return Ok(false);
     }
     for redo in first..=MOST_STAGES {
-        match summary(store, run, Stage::Redo(redo), track).await {
-            Ok(true) => {}
-            Ok(false) => return redo > first,
-            Err(error) => {
-                context.metrics.failed(ReconcileError::class_of_store(&error));
-                // Whether the run is whole depends on it.
-                (track.count_error, track.counted) = (Some(error), None);
-                return false;
-            }
-        }
+        let stage = Stage::Redo(redo);
+        let Some(summary) = find(stage).await? else { return Ok(redo > first) };
+        track.summaries.insert(stage, summary);
     }
-    false
+    Ok(true)
 }
 
 /// Reads the summary of a stage. Tells whether it is there.
@@ -407,6 +413,8 @@ fn has_finished(pod: &Pod) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use serde_json::json;
 
     use super::*;
@@ -425,5 +433,83 @@ mod tests {
             let pods: Vec<_> = of_job.map(|phase| pod("logs-grouper-1", phase)).into_iter().collect();
             assert_eq!(has_no_pod(&job, &[pods, vec![of_first_pass.clone()]].concat()), expected, "{of_job:?}");
         }
+    }
+
+    fn redo(redo: u32) -> RunSummary {
+        RunSummary { redo, groups: 1, ..RunSummary::empty("logs".parse().expect("a name")) }
+    }
+
+    /// Looks for redos where these receipts were counted and the summaries of these redos exist. Returns what it tells and
+    /// what it asked for.
+    async fn look(track: &mut Track, exist: std::ops::RangeInclusive<u32>) -> (bool, Vec<u32>) {
+        let mut asked = Vec::new();
+        let find = |stage| {
+            let Stage::Redo(n) = stage else { panic!("{stage:?} is no redo") };
+            asked.push(n);
+            ready(Ok(exist.contains(&n).then(|| redo(n))))
+        };
+        (redos(track, 0, find).await.expect("answers"), asked)
+    }
+
+    fn track(summaries: &[RunSummary], receipts: &[&str]) -> Track {
+        let mut track = Track::new("logs".parse().expect("a name"));
+        track.summaries = summaries.iter().map(|summary| (summary.stage(), summary.clone())).collect();
+        track.know(receipts);
+        track
+    }
+
+    impl Track {
+        /// Counts receipts of these names by the summaries that are known.
+        fn know(&mut self, receipts: &[&str]) {
+            let accounts = Accounts::of(self.summaries.values().cloned());
+            let mut count = crate::receipts::Count::by("logs".parse().expect("a name"), accounts);
+            count.begin();
+            count.page(receipts.iter().copied());
+            self.counted = Some(count.counted().clone());
+        }
+    }
+
+    const RECEIPT: &str = "logs.000000~a1~c0~f0~b1";
+    const REDONE: &str = "logs.redo1.000000~redo~a1~c0~f0~b1";
+
+    #[tokio::test]
+    async fn redos_are_looked_for_before_a_run_ends_and_where_a_receipt_tells_of_one() {
+        let own = RunSummary { groups: 1, ..RunSummary::empty("logs".parse().expect("a name")) };
+        for (summaries, receipts, expected) in [
+            (vec![own.clone()], vec![], (false, vec![])),
+            (vec![], vec![RECEIPT], (false, vec![])),
+            // The run is about to end.
+            (vec![own.clone()], vec![RECEIPT], (true, vec![1, 2, 3])),
+            (vec![], vec![REDONE], (true, vec![1, 2, 3])),
+            // What is known is not asked for again.
+            (vec![own.clone(), redo(1)], vec![REDONE], (false, vec![])),
+            (vec![own.clone(), redo(1)], vec![RECEIPT, REDONE], (true, vec![2, 3])),
+            (vec![own.clone(), redo(1), redo(2)], vec![RECEIPT, REDONE], (false, vec![])),
+        ] {
+            let mut track = track(&summaries, &receipts);
+            assert_eq!(look(&mut track, 1..=2).await, expected, "{receipts:?} {summaries:?}");
+        }
+        let mut uncounted = Track { counted: None, ..track(&[own], &[RECEIPT]) };
+        assert_eq!(look(&mut uncounted, 1..=2).await, (false, vec![]));
+    }
+
+    #[tokio::test]
+    async fn the_summaries_of_redos_are_kept_and_a_failed_look_is_an_error() {
+        let own = RunSummary { groups: 1, ..RunSummary::empty("logs".parse().expect("a name")) };
+        let mut track = track(&[own], &[RECEIPT]);
+        let failed = redos(&mut track, 0, |stage| match stage {
+            Stage::Redo(1) => ready(Ok(Some(redo(1)))),
+            _ => ready(Err(StoreError::Manifest { address: S3Address::new("b", "k"), problem: "one".to_owned() })),
+        });
+        assert!(failed.await.is_err());
+        assert_eq!(look(&mut track, 1..=1).await, (false, vec![2]), "the first one is known by now");
+        track.know(&[RECEIPT]);
+        assert!(track.counted.as_ref().is_some_and(|counted| counted.unfinished_redo() == Some(1)));
+        assert_eq!(look(&mut track, 1..=2).await, (false, vec![]), "redo 1 has no receipt");
+        // Redos that are planned without end.
+        track.know(&[RECEIPT, REDONE]);
+        let (found, asked) = look(&mut track, 1..=u32::MAX).await;
+        assert_eq!((found, asked.len()), (true, MOST_STAGES as usize - 1));
+        assert_eq!(look(&mut track, 1..=u32::MAX).await, (false, vec![]));
     }
 }

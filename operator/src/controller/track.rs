@@ -78,7 +78,7 @@ impl AppliedWorkers {
 }
 
 impl Track {
-    fn new(run: RunName) -> Self {
+    pub(super) fn new(run: RunName) -> Self {
         Self {
             count: Count::new(run),
             counted: None,
