@@ -41,7 +41,7 @@ pub(super) fn is_weak(etag: &str) -> bool {
 }
 
 /// An ETag for a weak comparison (RFC 9110, section 8.8.3.2): without quotes, and without what makes it weak.
-pub(super) fn opaque_etag(etag: Option<&str>) -> &str {
+pub(crate) fn opaque_etag(etag: Option<&str>) -> &str {
     let bare = etag.unwrap_or_default().trim_matches('"');
     bare.strip_prefix("W/").unwrap_or(bare).trim_matches('"')
 }

@@ -43,18 +43,17 @@ pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<
     }
     let found = Identity::of(&head, s3.knows_crc64nvme());
     let mut expected = Identity { md5: source.md5.clone(), checksums: Vec::new() };
-    if expected.agrees(&found) == Some(true) || (found.checksums.is_empty() && expected.md5.is_none()) {
+    if expected.agrees(&found) == Some(true) {
         return Ok(Proof::Copy);
     }
-    // The GET of one byte has no checksum of the object.
-    if !found.checksums.is_empty() {
-        match source.head(s3).await {
-            Ok(Some((_, head))) => expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums,
-            // A source that was deleted after it was copied has nothing to compare.
-            Ok(None) => {}
-            Err(error) if error.kind == ErrorKind::NotFound => {}
-            Err(error) => return Err(Trouble::judge(error)),
-        }
+    // The GET of one byte has no checksum of the object. If neither side has one, this still shows that the source was not
+    // replaced while it was copied: not every store knows the conditions of a copy.
+    match source.head(s3).await {
+        Ok(Some((_, head))) => expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums,
+        // A source that was deleted after it was copied has nothing to compare.
+        Ok(None) => {}
+        Err(error) if error.kind == ErrorKind::NotFound => {}
+        Err(error) => return Err(Trouble::judge(error)),
     }
     Ok(match expected.agrees(&found) {
         Some(false) => Proof::Other(format!("the source is {expected:?}, the copy {found:?}")),

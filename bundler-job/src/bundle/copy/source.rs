@@ -1,5 +1,7 @@
 //! The source of a copy as its first byte told it, and the condition that pins every later request to it.
 
+use std::time::{Duration, SystemTime};
+
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
@@ -11,8 +13,14 @@ use super::Trouble;
 use crate::bundle::facts::{Facts, facts};
 use crate::bundle::tags::{Known, TagTrouble, Tagged, Tags};
 use crate::catalog::Map;
-use crate::s3::md5_of_etag;
-use crate::s3::{ErrorKind, S3, S3Error};
+use crate::s3::{ErrorKind, S3, S3Error, md5_of_etag, opaque_etag};
+
+/// Seconds of age from which an object has settled, whatever the clocks (RFC 9110, section 8.8.2.2).
+const YOUNG: i64 = 60;
+/// Seconds that S3 lets a clock be wrong ("Common request headers", S3 API reference, `RequestTimeTooSkewed`).
+const SKEW: i64 = 15 * 60;
+/// More than the second that Last-Modified counts.
+const SETTLES: Duration = Duration::from_secs(2);
 
 /// A source object that is copied.
 #[derive(Debug)]
@@ -29,6 +37,7 @@ pub(super) struct Source {
     pub(super) md5: Option<String>,
     pub(super) size: u64,
     pub(super) pin: Pin,
+    last_modified: Option<DateTime>,
     /// What is known of its tags.
     pub(super) tags: Known,
 }
@@ -51,6 +60,24 @@ impl Pin {
         }
     }
 
+    /// Whether an answer with these headers is of the pinned object, which was read with that Last-Modified; `None` if nothing
+    /// tells.
+    fn is_of(&self, read: Option<&DateTime>, etag: Option<&str>, last_modified: Option<&DateTime>) -> Option<bool> {
+        match (self, opaque_etag(etag)) {
+            (Self::ETag(pinned), found) if !found.is_empty() => Some(opaque_etag(Some(pinned.as_str())) == found),
+            _ => Some(read?.secs() == last_modified?.secs()),
+        }
+    }
+
+    /// How long to wait before the object is read again, so that another one cannot have the same Last-Modified: it counts
+    /// seconds, so that an object is told from one that replaces it in the same second by its ETag alone. `None` if its age at
+    /// `now` is enough (RFC 9110, section 8.8.2.2).
+    fn settles_in(&self, now: SystemTime) -> Option<Duration> {
+        let Self::UnmodifiedSince(modified) = self else { return None };
+        let age = DateTime::from(now).secs() - modified.secs();
+        (-SKEW..YOUNG).contains(&age).then_some(SETTLES)
+    }
+
     pub(super) fn etag(&self) -> Option<String> {
         match self {
             Self::ETag(etag) => Some(etag.clone()),
@@ -67,9 +94,29 @@ impl Pin {
 }
 
 impl Source {
+    /// Looks at the source, and once more if it is too young to be pinned. `None`: the object is empty.
+    pub(super) async fn look(
+        by: (&S3, &Tags),
+        row: &mut Row,
+        listed_version: Option<&str>,
+        facts: &mut Facts,
+    ) -> Result<Option<Self>, Trouble> {
+        let first = Self::look_once(by, row, listed_version, facts).await?;
+        let Some((source, wait)) = first.as_ref().and_then(|it| Some((it, it.pin.settles_in(SystemTime::now())?)))
+        else {
+            return Ok(first);
+        };
+        tokio::time::sleep(wait).await;
+        let pin = source.pin.clone();
+        match Self::look_once(by, row, listed_version, facts).await? {
+            Some(source) if source.pin != pin => Err(Trouble::Changed),
+            settled => Ok(settled),
+        }
+    }
+
     /// GETs one byte: unlike HEAD it says why it fails, and it has metadata, headers and the number of tags. Fills in row
     /// and facts. `None`: the object is empty, of which there is no range.
-    pub(super) async fn look(
+    async fn look_once(
         (s3, tags): (&S3, &Tags),
         row: &mut Row,
         listed_version: Option<&str>,
@@ -102,6 +149,7 @@ impl Source {
             md5: md5_of_etag(output.e_tag(), encryption.0, encryption.1),
             size: 0,
             pin,
+            last_modified: output.last_modified().copied(),
             tags: Known::All,
         };
         source.size = match size {
@@ -149,6 +197,13 @@ impl Source {
             .send()
             .await
             .map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
+        // Not every store knows conditions.
+        let unlike = |kind, detail: &str| Err(S3Error::local("HeadObject", self.address.clone(), kind, detail));
+        match self.pin.is_of(self.last_modified.as_ref(), head.e_tag(), head.last_modified()) {
+            Some(true) => {}
+            Some(false) => return unlike(ErrorKind::Precondition, "it is not the object that was asked for"),
+            None => return unlike(ErrorKind::Transient, "nothing in the answer tells which object it is"),
+        }
         Ok(head.content_length().and_then(|size| u64::try_from(size).ok()).map(|size| (size, head)))
     }
 
@@ -197,5 +252,36 @@ mod tests {
         ] {
             assert_eq!(Pin::of(etag, last_modified), expected, "{etag:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_of_the_pinned_object_by_its_etag_or_by_its_age() {
+        let (read, later) = (DateTime::from_secs(1_767_225_600), DateTime::from_secs(1_767_225_601));
+        let (strong, weak) = (Pin::ETag("\"e\"".to_owned()), Pin::UnmodifiedSince(read));
+        for (pin, etag, last_modified, expected) in [
+            (&strong, Some("\"e\""), Some(&later), Some(true)),
+            (&strong, Some("W/\"e\""), None, Some(true)),
+            (&strong, Some("\"f\""), Some(&read), Some(false)),
+            (&strong, None, Some(&read), Some(true)),
+            (&strong, None, Some(&later), Some(false)),
+            (&strong, None, None, None),
+            (&weak, Some("\"e\""), Some(&read), Some(true)),
+            (&weak, None, Some(&read), Some(true)),
+            (&weak, None, Some(&later), Some(false)),
+            (&weak, Some("\"e\""), None, None),
+        ] {
+            assert_eq!(pin.is_of(Some(&read), etag, last_modified), expected, "{pin:?} {etag:?} {last_modified:?}");
+        }
+        assert_eq!(strong.is_of(None, None, Some(&read)), None);
+    }
+
+    #[test]
+    fn an_object_without_a_strong_etag_has_to_settle() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(490_896);
+        for (age, settles) in [(0, false), (59, false), (60, true), (-1, false), (-900, false), (-901, true)] {
+            let pin = Pin::UnmodifiedSince(DateTime::from_secs(1_767_225_600 - age));
+            assert_eq!(pin.settles_in(now).is_none(), settles, "{age}");
+        }
+        assert_eq!(Pin::ETag("\"e\"".to_owned()).settles_in(now), None);
     }
 }

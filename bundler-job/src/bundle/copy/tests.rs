@@ -389,9 +389,53 @@ async fn a_source_that_was_replaced_once_is_copied_as_it_is_now() {
     }
 }
 
+/// Not of this time, so that nothing waits for the object to settle.
+const MODIFIED: &str = "Sat, 25 Nov 2034 01:00:00 GMT";
+
+fn modified_at(instant: &'static str) -> Fault {
+    Fault::SetHeader { name: "last-modified", value: instant.as_bytes() }
+}
+
+/// A store that ignores conditions, and keeps no checksums: only what a HEAD of the source shows tells that it was replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_replaced_by_one_of_the_same_size_is_not_taken_for_what_was_read() {
+    let scene = Scene::new().await;
+    let range = format!("bytes 0-0/{}", scene.body.len());
+    let layout = Layout::new("p", KeyLayout::Hashed).expect("a prefix");
+    let without_etag =
+        layout.copied_object_without_etag("source", KEY, None, "", "2034-11-25T01:00:00Z", scene.body.len() as u64);
+    for (header, other, key) in [
+        (("etag", "\"e-2\""), "\"f-2\"", layout.copied_object("source", KEY, None, "e-2")),
+        (("last-modified", MODIFIED), "Sat, 25 Nov 2034 01:00:01 GMT", without_etag),
+    ] {
+        let copy =
+            scene.client.copy_object().bucket("archive").key(&key).copy_source("source/logs/%C3%A4%20large%2B.bin");
+        copy.send().await.expect("a copy");
+        for (found, replaced) in [(header.1, false), (other, true)] {
+            let size = scene.body.len().to_string();
+            let read = answer(206, &[("content-range", range.as_str()), header], "x");
+            let head = answer(200, &[("content-length", size.as_str()), (header.0, found)], "");
+            let (at, copied) = (key.clone(), answer(200, &[("content-length", &size), ("etag", "\"c-2\"")], ""));
+            scene.proxy.rule(move |seen| match (seen.operation, seen.bucket()) {
+                (Operation::GetObject, "source") => read.clone(),
+                (Operation::HeadObject, "source") => head.clone(),
+                (Operation::HeadObject, "archive") if seen.key() == at => copied.clone(),
+                _ => Fault::Forward,
+            });
+            let [_, copier] = scene.both_ways().await;
+            let copied = scene.copy(&copier).await.expect("a destination");
+            let expected = if replaced {
+                Copied::Failed(ObjectFailure::new(Reason::Changed, "PreconditionFailed"))
+            } else {
+                Copied::To(key.clone())
+            };
+            assert_eq!(copied, expected, "{header:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_without_a_strong_etag_is_pinned_by_its_age() {
-    const MODIFIED: &str = "Sat, 25 Nov 2034 01:00:00 GMT";
     let scene = Scene::new().await;
     let mut keys = BTreeSet::new();
     for etag in [&[][..], &[("etag", "W/\"abc\"")]] {
@@ -403,9 +447,10 @@ async fn a_source_without_a_strong_etag_is_pinned_by_its_age() {
             let mut headers = vec![("content-range", range.as_str()), ("last-modified", MODIFIED)];
             headers.extend(etag);
             let of_source = answer(206, &headers, "x");
-            scene.proxy.rule(move |seen| {
-                let is_source = seen.operation == Operation::GetObject && seen.bucket() == "source";
-                if is_source { of_source.clone() } else { Fault::Forward }
+            scene.proxy.rule(move |seen| match (seen.operation, seen.bucket()) {
+                (Operation::GetObject, "source") => of_source.clone(),
+                (Operation::HeadObject, "source") => modified_at(MODIFIED),
+                _ => Fault::Forward,
             });
             let key = scene.copied(&copier).await;
             let seen = scene.seen(operation);
@@ -434,9 +479,12 @@ async fn an_object_that_is_small_by_now_is_not_copied() {
         assert_eq!(scene.copy(&scene.copier().await).await.expect("a destination"), Copied::Small, "{status}");
     }
     // The store ignores the range: the length of its answer is no proof.
-    scene
-        .proxy
-        .fault_every(Operation::GetObject, answer(200, &[("last-modified", "Sat, 25 Nov 2034 01:00:00 GMT")], "x"));
+    let whole = answer(200, &[("last-modified", MODIFIED)], "x");
+    scene.proxy.rule(move |seen| match (seen.operation, seen.bucket()) {
+        (Operation::GetObject, "source") => whole.clone(),
+        (Operation::HeadObject, "source") => modified_at(MODIFIED),
+        _ => Fault::Forward,
+    });
     scene.copied(&scene.copier().await).await;
 }
 
