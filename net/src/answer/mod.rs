@@ -7,6 +7,7 @@
 //!     └── no answer came: connection, time-out, credentials ─────────────────────────────┘
 //! ```
 
+mod expired;
 mod own;
 mod region;
 mod retry;
@@ -18,6 +19,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+pub use expired::ExpiredToken;
 pub use region::Regions;
 pub use retry::retry_foreign;
 pub use table::{Answer, Origin, classify};

@@ -212,7 +212,7 @@ mod tests {
             );
         }
         let mut portal = answer(200, &[page], "");
-        portal.add_extension(Asked { is_head: false, region: None, lacks_object: true });
+        portal.add_extension(Asked { is_head: false, region: None, token: None, lacks_object: true });
         assert_eq!(origin(Service::S3, false, &portal), Origin::Foreign);
     }
 

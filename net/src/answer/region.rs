@@ -113,7 +113,12 @@ mod tests {
             if let Some(header) = header {
                 answer.headers_mut().insert("x-amz-bucket-region", header);
             }
-            answer.add_extension(Asked { is_head: false, region: signed_for.map(str::to_owned), lacks_object: false });
+            answer.add_extension(Asked {
+                is_head: false,
+                region: signed_for.map(str::to_owned),
+                token: None,
+                lacks_object: false,
+            });
             assert_eq!(Regions::of_answer(&answer).sentence().as_deref(), sentence, "{header:?} {body}");
         }
     }

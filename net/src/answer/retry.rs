@@ -1,6 +1,6 @@
 //! Foreign answers and those that were cut off are tried again by the SDK, as it does with answers of the service that may
-//! pass. So is 429, which the SDK knows only with the codes of AWS. Answers of success that tell of no object are made errors
-//! first.
+//! pass. So is 429, which the SDK knows only with the codes of AWS, and a token that has expired: credentials may be renewed
+//! while a request is on its way. Answers of success that tell of no object are made errors first.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
+use super::expired::{self, ExpiredToken};
 use super::region::signed_for;
 use super::{Answer, ErrorKind, Origin, Service, classify, own};
 
@@ -41,6 +42,9 @@ impl ClassifyRetry for RetryForeign {
         if status == TOO_MANY_REQUESTS {
             return RetryAction::throttling_error();
         }
+        if expired::says_so(*is_head, response) {
+            return RetryAction::server_error();
+        }
         let origin = own::origin(self.0, *is_head, response);
         let answer = Answer { operation: "", status, code: "", message: "", origin };
         // Also if it says that there is no such operation: a page may say so once. S3 gives to HEAD no answer of this kind.
@@ -51,7 +55,7 @@ impl ClassifyRetry for RetryForeign {
     }
 
     fn name(&self) -> &'static str {
-        "too many requests, or an answer that is not the service's"
+        "too many requests, an expired token, or an answer that is not the service's"
     }
 }
 
@@ -70,6 +74,8 @@ pub(super) struct Asked {
     pub(super) is_head: bool,
     /// The region that it was signed for.
     pub(super) region: Option<String>,
+    /// The token of the credentials that it was signed with.
+    pub(super) token: Option<ExpiredToken>,
     /// Whether the answer is one of success that tells of no object ([`own::lacks_object`]).
     pub(super) lacks_object: bool,
 }
@@ -96,7 +102,8 @@ impl Intercept for NoteRequest {
     ) -> Result<(), BoxError> {
         let request = context.request();
         let is_head = request.method() == "HEAD";
-        let asked = Asked { is_head, region: signed_for(request.headers()), lacks_object: false };
+        let token = request.headers().get("x-amz-security-token").map(ExpiredToken::new);
+        let asked = Asked { is_head, region: signed_for(request.headers()), token, lacks_object: false };
         config.interceptor_state().store_put(asked);
         Ok(())
     }
@@ -119,8 +126,14 @@ impl Intercept for NoteRequest {
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let asked = config.load::<Asked>().cloned();
+        if let Some(Asked { is_head, token: Some(token), .. }) = asked
+            && expired::says_so(is_head, context.response())
+        {
+            config.interceptor_state().store_put(token);
+        }
         // The bytes of an object are read as they come, and are not here.
         let is_cut_off = context.response().body().bytes().is_some_and(own::is_cut_off);
         if context.output_or_error().is_ok() && is_cut_off { Err(CutOff.into()) } else { Ok(()) }

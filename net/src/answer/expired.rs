@@ -1,0 +1,95 @@
+//! Whether an answer says that the token of temporary credentials has expired.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+
+/// "Error responses" (S3 API reference), "Common errors" (SQS API reference).
+const CODES: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"];
+
+/// The token that a request was signed with. Once the service calls it expired, it is in the configuration of the next
+/// attempt at the same request, where a cache of credentials finds it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExpiredToken(String);
+
+impl ExpiredToken {
+    pub(super) fn new(token: &str) -> Self {
+        Self(token.to_owned())
+    }
+
+    /// Whether this is the token.
+    pub fn is(&self, token: Option<&str>) -> bool {
+        token == Some(&self.0)
+    }
+}
+
+/// A token is a secret.
+impl fmt::Debug for ExpiredToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExpiredToken")
+    }
+}
+
+impl Storable for ExpiredToken {
+    type Storer = StoreReplace<Self>;
+}
+
+/// Whether an answer says so. An answer to HEAD has no code: 400 may mean an expired token, unless it names a region
+/// ("HeadObject", S3 API reference).
+pub(super) fn says_so(is_head: bool, response: &HttpResponse) -> bool {
+    let header = |name: &str| response.headers().get(name);
+    let status = response.status().as_u16();
+    if is_head {
+        return status == 400 && header("x-amz-bucket-region").is_none();
+    }
+    let body = String::from_utf8_lossy(response.body().bytes().unwrap_or_default());
+    let body = body.trim();
+    // Of XML, and of JSON with or without a namespace.
+    let names = |code: &str| {
+        let in_json = || ["#", "\""].iter().any(|before| body.contains(&format!("{before}{code}\"")));
+        body.contains(&format!("<Code>{code}</Code>"))
+            || (body.starts_with('{') && body.contains("\"__type\"") && in_json())
+            || header("x-amzn-query-error").is_some_and(|error| error.split(';').next() == Some(code))
+    };
+    (400..500).contains(&status) && CODES.into_iter().any(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    #[test]
+    fn an_expired_token_is_told_from_other_trouble() {
+        let json = "{\"__type\":\"com.amazonaws.sqs#ExpiredToken\",\"message\":\"The security token has expired\"}";
+        let (query, region) = (("x-amzn-query-error", "ExpiredToken;Sender"), ("x-amz-bucket-region", "eu-west-1"));
+        for (is_head, status, header, body, expected) in [
+            (false, 400, None, "<Error><Code>ExpiredToken</Code><Message>m</Message></Error>", true),
+            (
+                false,
+                403,
+                None,
+                "<ErrorResponse><Error><Code>ExpiredTokenException</Code></Error></ErrorResponse>",
+                true,
+            ),
+            (false, 400, None, json, true),
+            (false, 400, None, "{\"__type\": \"ExpiredTokenException\"}", true),
+            (false, 400, Some(query), "{}", true),
+            (false, 403, None, "<Error><Code>AccessDenied</Code><Message>ExpiredToken</Message></Error>", false),
+            (false, 400, None, "<Error><Code>InvalidToken</Code></Error>", false),
+            (false, 200, None, "<Code>ExpiredToken</Code>", false),
+            (true, 400, None, "", true),
+            (true, 400, Some(region), "", false),
+            (true, 403, None, "", false),
+        ] {
+            let mut response = HttpResponse::new(u16::try_into(status).expect("a status"), SdkBody::from(body));
+            if let Some((name, value)) = header {
+                response.headers_mut().insert(name, value);
+            }
+            assert_eq!(says_so(is_head, &response), expected, "{status} {body}");
+        }
+        assert_eq!(format!("{:?}", ExpiredToken::new("secret")), "ExpiredToken");
+    }
+}
