@@ -12,9 +12,9 @@ pub struct OutageArgs {
     /// Seconds to wait for a bucket whose server refuses connections or fails every request.
     ///
     /// Nothing is received meanwhile, messages stay invisible, and what is packed is kept. After that time groups fail, and
-    /// a queue's worker receives nothing until the bucket answers; the command group fails, and continues when it is started
-    /// again. If no bucket has answered since the process started, only a queue's worker waits, for as long as it takes.
-    /// Default: 900. For example --outage-budget 3600.
+    /// a queue's worker receives nothing until the bucket answers; other commands end with an error, and continue when they
+    /// are started again. Outages at the start of a process are waited out too, but an endpoint whose host does not exist is
+    /// an error at once. 0: nothing is waited for. Default: 900. For example --outage-budget 3600.
     #[arg(
         long,
         env = "S3BUNDLER_OUTAGE_BUDGET",

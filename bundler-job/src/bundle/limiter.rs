@@ -63,7 +63,11 @@ impl Limiters {
             Some(ErrorKind::Transient | ErrorKind::Foreign | ErrorKind::Unreachable) => return,
             _ => Answer::Accepted,
         };
-        self.of(bucket).answered(answer);
+        let limiter = self.of(bucket);
+        limiter.answered(answer);
+        if let (Answer::Refused, Some(time)) = (answer, error.and_then(|error| error.retry_after)) {
+            limiter.told_to_wait(time);
+        }
     }
 }
 
@@ -151,6 +155,14 @@ impl Limiter {
             }
         }
         self.grant();
+    }
+
+    /// The bucket wants no request for so long. It counts unless others are accepted meanwhile.
+    fn told_to_wait(&self, time: Duration) {
+        let (mut state, now) = (lock(&self.state), Instant::now());
+        if state.pace.silent_for(now) >= pace::SILENCE {
+            state.paused = state.paused.max(now + time);
+        }
     }
 
     /// How long the bucket has refused every request.

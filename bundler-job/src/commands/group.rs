@@ -33,6 +33,7 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
         None => None,
     };
     let s3 = S3::new(config, &options);
+    s3.outages().stop_with(shutdown.token());
     let grouping = async {
         match &request {
             Request::Inventory(request) => group::group(&s3, request, queue.as_ref(), |_| ()).await,
@@ -41,11 +42,13 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
         }
     };
     let grouped = tokio::select! {
-        grouped = grouping => grouped.map_err(|error| Failure::new(error.exit(), error))?,
+        // First: what waits for a bucket fails then.
+        biased;
         () = shutdown.token().cancelled() => {
             let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
             return Err(Failure::new(exit, "ended by a signal; the same command goes on where this one stopped"));
         }
+        grouped = grouping => grouped.map_err(|error| Failure::new(error.exit(), error))?,
     };
     let report = Report::of(&request, &grouped);
     match global.output {

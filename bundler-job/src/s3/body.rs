@@ -22,7 +22,7 @@ use super::error::{ErrorKind, S3Error};
 use super::length::{
     Length, Rest, bare_etag, content_length, is_encoded, is_weak, known_etag, opaque_etag, rest, total_of_range,
 };
-use super::pace::Pace;
+use super::pace::{Pace, WINDOW};
 
 /// Breaks in a row, with no byte between them, before a body is given up.
 const MAX_BREAKS: u32 = 5;
@@ -206,9 +206,9 @@ impl Body {
                 self.prove().await?;
                 continue;
             }
-            if let Some(too_slow) = self.pace.too_slow() {
+            if let Some(came) = self.pace.too_slow() {
                 self.slow += 1;
-                self.resume(too_slow).await?;
+                self.resume(format!("{came} bytes came in {} s", WINDOW.as_secs())).await?;
                 continue;
             }
             let begun = Instant::now();

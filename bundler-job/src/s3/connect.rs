@@ -10,17 +10,15 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
-use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use s3bundler_net::answer::{Service, retry_foreign};
 use s3bundler_net::latin1::Latin1ToUtf8;
 use s3bundler_net::outbound::{self, OutboundError};
 
-use super::error::is_distrust;
-use super::outage::Outages;
+use super::credentials::{OnlySignedAgain, RenewedCredentials};
+use super::outage::{Outages, Silence};
 use super::rate::Rates;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
-use super::transmit::{Note, Transmitter, answers};
+use super::transmit::{GiveUp, Note, Transmitter, ask};
 
 /// Attempts of the SDK at a request, until headers arrive.
 const ATTEMPTS: u32 = 6;
@@ -65,6 +63,7 @@ pub async fn load_config(options: &S3Options) -> Result<SdkConfig, OutboundError
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(outbound::http_client()?)
+        .identity_cache(RenewedCredentials::new())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         // Bodies have a reader with a limit of its own, and the protection breaks slow copies.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -80,31 +79,13 @@ pub async fn load_config(options: &S3Options) -> Result<SdkConfig, OutboundError
     Ok(config.into_builder().region(Region::from_static("us-east-1")).build())
 }
 
-/// A server whose certificate is not trusted is not asked again: it will not have another one in a minute.
-#[derive(Debug)]
-struct Distrust;
-
-impl ClassifyRetry for Distrust {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        match context.output_or_error() {
-            Some(Err(error)) if error.as_connector_error().is_some_and(|it| is_distrust(it)) => {
-                RetryAction::RetryForbidden
-            }
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "untrusted certificate"
-    }
-}
-
 /// The clients of one region, for the destination or for all other buckets.
 #[derive(Debug, Clone)]
 struct Clients {
     /// Retries by itself.
     patient: Client,
-    /// Tries once: for GETs of source objects, whose retries the fetcher owns, so that it sees every throttling.
+    /// Tries once, unless credentials are renewed: for GETs of source objects, whose retries the fetcher owns, so that it sees
+    /// every throttling.
     once: Client,
     /// Asks whether a bucket answers: tries once, and is waited for by others.
     asker: Client,
@@ -214,9 +195,9 @@ impl S3 {
     }
 
     /// Whether a bucket's server answers at all, in whichever region.
-    pub(super) async fn answers(&self, bucket: &str) -> bool {
+    pub(super) async fn answers(&self, bucket: &str) -> Result<(), Silence> {
         let clients = self.known(bucket).unwrap_or_else(|| self.in_region(self.home_region(), bucket));
-        answers(&clients.asker, bucket).await
+        ask(&clients.asker, bucket).await
     }
 
     async fn clients(&self, bucket: &str) -> Clients {
@@ -275,7 +256,7 @@ impl S3 {
                 let config = aws_sdk_s3::config::Builder::from(&self.inner.config)
                     .region(region)
                     .force_path_style(self.inner.path_style)
-                    .retry_classifier(Distrust)
+                    .retry_classifier(GiveUp)
                     .interceptor(note_request)
                     .retry_classifier(retry_foreign)
                     .interceptor(Latin1ToUtf8)
@@ -295,8 +276,9 @@ impl S3 {
                     .connect_timeout(CONNECT_TIMEOUT)
                     .read_timeout(self.inner.first_byte_timeout)
                     .build();
-                let once = config.clone().retry_config(RetryConfig::disabled());
-                let asker = Client::from_conf(once.clone().timeout_config(timeouts).build());
+                let asker = config.clone().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+                let asker = Client::from_conf(asker.build());
+                let once = config.clone().retry_classifier(OnlySignedAgain);
                 let first_byte = self.inner.first_byte_timeout;
                 let client = |config: aws_sdk_s3::config::Builder, patient| {
                     let (rates, outages, asker) = (self.rates.clone(), self.outages.clone(), asker.clone());

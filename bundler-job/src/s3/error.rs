@@ -1,6 +1,7 @@
 //! A failed request to S3, as the program reports it. The kinds of errors and their table are in `s3bundler_net::answer`.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -8,6 +9,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_contract::{ExitCode, S3Address};
 pub use s3bundler_net::answer::ErrorKind;
 use s3bundler_net::answer::{Regions, Service, code_and_message, kind_of};
+
+use super::patience::retry_after;
 
 /// A failed request: what was asked, of what, and what came back.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -23,6 +26,8 @@ pub struct S3Error {
     pub code: String,
     /// Code and message, for people.
     pub detail: String,
+    /// When the server wants the next request.
+    pub retry_after: Option<Duration>,
 }
 
 impl S3Error {
@@ -50,12 +55,13 @@ impl S3Error {
             (_, message) => format!("{shown}: {message}"),
         };
         let detail = if kind == ErrorKind::WrongRegion { in_region(&detail, &Regions::of(error)) } else { detail };
-        Self { action, address, kind, code: shown, detail }
+        let retry_after = error.raw_response().and_then(retry_after);
+        Self { action, address, kind, code: shown, detail, retry_after }
     }
 
     /// A failure that is ours to tell, not the SDK's.
     pub fn local(action: &'static str, address: S3Address, kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { action, address, kind, code: format!("{kind:?}"), detail: detail.into() }
+        Self { action, address, kind, code: format!("{kind:?}"), detail: detail.into(), retry_after: None }
     }
 
     /// The same error of a request that carried a CRC64NVME, with the option to use if the answer names the checksum.
@@ -115,12 +121,33 @@ pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     if is_distrust(error) {
         text.push_str("; AWS_CA_BUNDLE names a PEM file with the authority to trust");
     }
+    if is_unknown_host(error) {
+        text.push_str("; check the host of the endpoint URL (or of the proxy) and the region");
+    }
     text
 }
 
 /// Whether a server's certificate is not trusted, which rustls tells in these words.
 pub(super) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     mentions(error, "invalid peer certificate")
+}
+
+/// Whether a host does not exist, or a proxy wants a password: if nothing has answered before, nothing will.
+pub(super) fn is_misconfigured(error: &(dyn std::error::Error + 'static)) -> bool {
+    is_unknown_host(error) || mentions(error, "proxy authorization required")
+}
+
+/// Whether a host name does not exist. A resolver that does not answer, which may pass, is reported in other words. Those of
+/// getaddrinfo are all there is: "gai_strerror(3)" of glibc, musl and macOS.
+fn is_unknown_host(error: &(dyn std::error::Error + 'static)) -> bool {
+    [
+        "name or service not known",
+        "no address associated with hostname",
+        "name does not resolve",
+        "nodename nor servname",
+    ]
+    .iter()
+    .any(|words| mentions(error, words))
 }
 
 /// A text from outside, such as a key, with its control characters escaped: on a terminal they would be obeyed, in a log
@@ -172,6 +199,14 @@ mod tests {
         for (error, told) in [
             (wrapped("dispatch failure", io::Error::other("connection refused")), "connection refused"),
             (wrapped("a: b", io::Error::other(wrapped("b", io::Error::other("c")))), "a: b: c"),
+            (
+                wrapped(
+                    "dns error",
+                    io::Error::other("failed to lookup address information: Name or service not known"),
+                ),
+                "dns error: failed to lookup address information: Name or service not known; check the host of the \
+                 endpoint URL (or of the proxy) and the region",
+            ),
             (
                 wrapped("connect", io::Error::other("invalid peer certificate: UnknownIssuer")),
                 "connect: invalid peer certificate: UnknownIssuer; AWS_CA_BUNDLE names a PEM file with the authority \

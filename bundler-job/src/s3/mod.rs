@@ -3,17 +3,18 @@
 //! uploads) asks for the client and calls the SDK itself.
 //!
 //! ```text
-//! connect ──► S3 ──► client(bucket) ──► SDK
+//! connect ──► S3 ──► client(bucket) ──► SDK ──► [`credentials`], which are renewed if they expire early
 //!              ├──► objects: get_bytes, spool, head, list, delete
 //!              ├──► put: objects and parts, each with a checksum
 //!              ├──► transmit: the way of every request; a bucket that does not answer is waited for ([`outage`]), an answer
-//!              │              not without end ([`patience`])
+//!              │              not without end ([`patience`], [`sending`])
 //!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`pace`])
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
 
 mod body;
 mod connect;
+mod credentials;
 mod digest;
 mod error;
 mod file_body;
@@ -25,6 +26,7 @@ mod patience;
 mod put;
 mod rate;
 mod request;
+mod sending;
 mod transmit;
 
 pub use body::{Body, Expected, Whole};

@@ -1,10 +1,10 @@
-//! Whether a body comes fast enough. Only time that is spent reading counts: a reader that waits for memory or for the
-//! packer makes no body slow.
+//! Whether a body comes, or goes out, fast enough. Only time that is spent waiting for the server counts: a reader that waits
+//! for memory or for the packer makes no body slow.
 
 use std::time::Duration;
 
 /// A body is judged over this much reading.
-const WINDOW: Duration = Duration::from_secs(30);
+pub(super) const WINDOW: Duration = Duration::from_secs(30);
 /// Bytes of a window, at least: 1 KiB/s.
 const LEAST: u64 = 30 * 1024;
 
@@ -35,14 +35,14 @@ impl Pace {
         self.all >= LEAST
     }
 
-    /// Why this connection is given up, once a window with too few bytes is over.
-    pub(super) fn too_slow(&mut self) -> Option<String> {
+    /// The bytes of a window that is over, if they are too few and the connection is to be given up.
+    pub(super) fn too_slow(&mut self) -> Option<u64> {
         if self.waited < WINDOW {
             return None;
         }
         let came = std::mem::take(&mut self.came);
         self.waited = Duration::ZERO;
-        (came < LEAST).then(|| format!("{came} bytes came in {} s", WINDOW.as_secs()))
+        (came < LEAST).then_some(came)
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         pace.waited(SECOND * 20);
         assert_eq!(pace.too_slow(), None, "fast before it fell silent");
         pace.waited(WINDOW);
-        assert_eq!(pace.too_slow().as_deref(), Some("0 bytes came in 30 s"));
+        assert_eq!(pace.too_slow(), Some(0));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! How long to wait for answers, and how often to send a request again that was refused because there were too many.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 /// Until the answer to a small request, at least: listings take longer than objects.
 const RECORDS: Duration = Duration::from_secs(30);
-/// Bytes that are sent in a second, at least.
+/// The last bytes of a body that may still be in buffers when all of it was sent: 400 KiB of hyper's, the rest the kernel's …
+const BUFFERED: u64 = 1 << 20;
+/// … and how many of them go out in a second, at least, if the whole body fits.
 const SLOWEST: u64 = 64 * 1024;
-/// No body is sent for longer.
-const LONGEST_BODY: Duration = Duration::from_mins(30);
+/// Bytes that a server stores in a second, at least, once it has them.
+const STORED: u64 = 16 << 20;
 /// Copies and CompleteMultipartUpload take minutes on large objects.
 const WORK: Duration = Duration::from_mins(5);
 /// Between two requests of which the first was refused: 50, 100, 200, 400 ms.
@@ -19,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 const BUSY: Duration = Duration::from_secs(5);
 /// … and for so long if no bucket has answered yet: most likely the endpoint is wrong.
 const FIRST_CONTACT: Duration = Duration::from_secs(2);
+/// A server that wants no request for longer is asked anyway.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// What a server has to do before it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +50,38 @@ impl Task {
         }
     }
 
-    /// How long to wait for the answer. `first_byte` is the user's limit for GETs of objects.
-    pub(super) fn limit(self, first_byte: Duration) -> Duration {
+    /// How long to wait for the answer once the body was sent, which took so long. `first_byte` is the user's limit for GETs
+    /// of objects.
+    pub(super) fn limit(self, sent_in: Duration, first_byte: Duration) -> Duration {
         match self {
             Self::Find => first_byte,
             Self::Record => RECORDS.max(first_byte),
-            Self::Store(bytes) => RECORDS.max(first_byte) + Duration::from_secs(bytes / SLOWEST).min(LONGEST_BODY),
+            Self::Store(bytes) => RECORDS.max(first_byte) + rest(bytes, sent_in) + Duration::from_secs(bytes / STORED),
             Self::Work => WORK.max(first_byte),
         }
     }
+}
+
+/// How long the bytes of a body need that are still in buffers: twice as long as those before them.
+fn rest(bytes: u64, sent_in: Duration) -> Duration {
+    let left = bytes.min(BUFFERED);
+    let measured = if bytes > BUFFERED {
+        sent_in * 2 / u32::try_from(bytes / BUFFERED).unwrap_or(u32::MAX)
+    } else {
+        Duration::ZERO
+    };
+    measured.max(Duration::from_secs(left / SLOWEST))
+}
+
+/// When a server that refuses wants the next request (RFC 9110, section 10.2.3): in so many seconds, or at a date.
+pub(super) fn retry_after(response: &HttpResponse) -> Option<Duration> {
+    let value = response.headers().get("retry-after")?.trim();
+    let at_date = || {
+        let date = DateTime::from_str(value, Format::HttpDate).ok().and_then(|date| SystemTime::try_from(date).ok())?;
+        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    };
+    let time = value.parse().map(Duration::from_secs).ok().or_else(at_date)?;
+    Some(time.min(LONGEST_RETRY_AFTER))
 }
 
 /// How long a request that was refused so many times waits before it is sent again; `None` once it was refused for long
@@ -85,16 +113,43 @@ mod tests {
             ("DeleteObject", 10, 30),
             ("CreateMultipartUpload", 10, 30),
             ("AbortMultipartUpload", 10, 30),
-            ("UploadPart", 10, 30 + 256),
-            ("PutObject", 60, 60 + 256),
+            ("UploadPart", 10, 30 + 16 + 1),
+            ("PutObject", 60, 60 + 16 + 1),
             ("CopyObject", 10, 300),
             ("UploadPartCopy", 10, 300),
             ("CompleteMultipartUpload", 400, 400),
         ] {
-            let limit = Task::of(operation, &request).limit(Duration::from_secs(first_byte));
+            let limit = Task::of(operation, &request).limit(Duration::ZERO, Duration::from_secs(first_byte));
             assert_eq!(limit.as_secs(), seconds, "{operation} {first_byte}");
         }
-        assert_eq!(Task::Store(u64::MAX).limit(Duration::from_secs(10)).as_secs(), 30 + 30 * 60);
+        for (bytes, sent_in, seconds) in
+            [(0, 0, 30), (100 << 10, 0, 31), (16 << 20, 1_600, 30 + 200 + 1), (512 << 20, 60, 30 + 16 + 32)]
+        {
+            let limit = Task::Store(bytes).limit(Duration::from_secs(sent_in), Duration::from_secs(10));
+            assert_eq!(limit.as_secs(), seconds, "{bytes} {sent_in}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_the_next_request_is_a_number_of_seconds_or_a_date_and_a_minute_at_most() {
+        let after = |value: &str| {
+            let mut response = HttpResponse::new(503.try_into().expect("a status"), SdkBody::empty());
+            response.headers_mut().insert("retry-after", value.to_owned());
+            retry_after(&response).map(|time| time.as_secs())
+        };
+        let (past, future) = ("Wed, 21 Oct 2015 07:28:00 GMT", "Sun, 21 Oct 2125 07:28:00 GMT");
+        for (value, seconds) in [
+            ("0", Some(0)),
+            (" 7 ", Some(7)),
+            ("86400", Some(60)),
+            (past, Some(0)),
+            (future, Some(60)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(after(value), seconds, "{value}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The one place that every request to S3 passes on its way, the SDK's own retries, listings, copies and resumed bodies
 //! included: here outages are waited out, requests to source buckets are limited, requests that were refused because there
-//! were too many are sent again, and no answer is waited for without end.
+//! were too many are sent again, and no answer is waited for without end. What no other try can mend is marked as such for
+//! the SDK: an outage that lasts longer than it is waited for, and an endpoint that was misspelt.
 //!
 //! ```text
 //! SDK ──► Note ──► Transmitter ──► bucket down? wait ──► rate ──► HTTP ──► failed? ask about the bucket, wait ──► SDK
@@ -8,7 +9,8 @@
 //!                                          └────────── refused ◄────────────┘
 //! ```
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -21,21 +23,27 @@ use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use s3bundler_net::payer::copied_from;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::error::is_distrust;
-use super::outage::{Failing, Outages};
+use super::error::{is_distrust, is_misconfigured, with_causes};
+use super::outage::{Failing, Outages, Silence};
 use super::patience::{self, Task};
 use super::rate::Rates;
+use super::sending::Sending;
 
 /// Age of a signature at which a request is not sent any more: S3 refuses it after 15 minutes ("Authenticating requests",
 /// S3 API reference). The SDK, or the fetcher, signs the request again.
 const SIGNATURE: Duration = Duration::from_mins(5);
+
+/// A bucket is asked about after so much silence while it copies or assembles an object.
+const UNHEARD: Duration = Duration::from_secs(30);
 
 /// The buckets that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +65,41 @@ impl Buckets {
         let reads = !destination || matches!(method, "GET" | "HEAD");
         Some(self.asked.as_str()).filter(|_| reads).into_iter().chain(self.copied_from.as_deref())
     }
+}
+
+/// An error that no other try of the SDK mends.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Hopeless(BoxError);
+
+/// Marks an answer that no other try of the SDK mends.
+#[derive(Debug, Clone, Copy)]
+struct HopelessAnswer;
+
+/// Has the SDK try no request again that no other try mends. A server whose certificate is not trusted will not have another
+/// one in a minute.
+#[derive(Debug)]
+pub(super) struct GiveUp;
+
+impl ClassifyRetry for GiveUp {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_connector_error());
+        let is_hopeless = error.is_some_and(|error| is_distrust(error) || is_hopeless(error));
+        let is_marked = || context.response().is_some_and(|answer| answer.extension::<HopelessAnswer>().is_some());
+        if is_hopeless || is_marked() { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "a server that no other try reaches"
+    }
+}
+
+fn is_hopeless(error: &ConnectorError) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<Hopeless>)
+}
+
+fn hopeless(error: impl Into<BoxError>) -> ConnectorError {
+    ConnectorError::io(Box::new(Hopeless(error.into())))
 }
 
 /// What is known of a request on its way.
@@ -136,28 +179,38 @@ impl Connector {
     /// Sends a request, and again as long as it is refused because there are too many.
     async fn transmit(&self, mut request: HttpRequest, noted: &Noted) -> Result<HttpResponse, ConnectorError> {
         let Transmitter { outages, asker, patient, .. } = &*self.transmitter;
-        let Noted { buckets, task } = noted;
+        let Noted { buckets, .. } = noted;
         let signed = Instant::now();
         let (mut refusals, mut refused) = (0, None);
         loop {
             self.wait_until_it_may_be_sent(buckets, request.method(), signed).await?;
             let again = if *patient { request.try_clone() } else { None };
-            let answer = self.answer(request, *task).await;
+            let answer = self.answer(request, noted).await;
             let Some(failing) = failing(&answer) else {
                 outages.answered(&buckets.asked);
                 return answer;
             };
+            let answer = match answer {
+                Err(error) if is_misconfigured(&error) && !outages.has_contact() => return Err(hopeless(error)),
+                answer => answer,
+            };
             // Either of them may be why a copy fails.
             for bucket in buckets.each() {
-                outages.after(bucket, failing, || answers(asker, bucket)).await;
+                outages.after(bucket, failing, || ask(asker, bucket)).await;
+            }
+            if let Some(spent) = buckets.each().find_map(|bucket| outages.spent(bucket)) {
+                let mut answer = answer.map_err(|_| hopeless(spent))?;
+                answer.add_extension(HopelessAnswer);
+                return Ok(answer);
             }
             let (Failing::Refused, Some(again)) = (failing, again) else { return answer };
             refusals += 1;
             let refused_for = refused.get_or_insert_with(Instant::now).elapsed();
-            let is_spent = buckets.each().any(|bucket| outages.is_spent(bucket));
-            match patience::pause(refusals, refused_for, outages.has_contact()).filter(|_| !is_spent) {
-                Some(pause) => sleep(pause).await,
-                None => return answer,
+            let wanted = answer.as_ref().ok().and_then(patience::retry_after).unwrap_or_default();
+            let pause = patience::pause(refusals, refused_for, outages.has_contact());
+            sleep(wanted.max(pause.unwrap_or_default())).await;
+            if pause.is_none() {
+                return answer;
             }
             request = again;
         }
@@ -172,7 +225,7 @@ impl Connector {
     ) -> Result<(), ConnectorError> {
         let Transmitter { rates, destination, outages, asker, .. } = &*self.transmitter;
         for bucket in buckets.each() {
-            outages.before(bucket, || answers(asker, bucket)).await;
+            outages.before(bucket, || ask(asker, bucket)).await.map_err(hopeless)?;
         }
         if signed.elapsed() > SIGNATURE {
             return Err(ConnectorError::timeout(
@@ -187,16 +240,46 @@ impl Connector {
 
     /// One answer: its headers if an object follows, which has a reader that does not wait without end, and otherwise all
     /// of it.
-    async fn answer(&self, request: HttpRequest, task: Task) -> Result<HttpResponse, ConnectorError> {
-        let limit = task.limit(self.transmitter.first_byte);
+    async fn answer(&self, mut request: HttpRequest, noted: &Noted) -> Result<HttpResponse, ConnectorError> {
+        let task = noted.task;
         let is_get = request.method() == "GET";
-        let answered = timeout(limit, async {
+        let sending = match task {
+            Task::Store(bytes) => Some(Sending::watch(&mut request, bytes)),
+            _ => None,
+        };
+        let answer = async {
             let answer = self.http.call(request).await?;
             let is_object = is_get && task == Task::Find && answer.status().is_success();
             if is_object { Ok(answer) } else { whole(answer).await }
-        });
-        let silent = || ConnectorError::timeout(format!("no answer within {} s", limit.as_secs_f64()).into());
-        answered.await.unwrap_or_else(|_| Err(silent()))
+        };
+        let given_up = async {
+            let sent_in = match &sending {
+                Some(sending) => sending.sent().await?,
+                None => Duration::ZERO,
+            };
+            let limit = task.limit(sent_in, self.transmitter.first_byte);
+            let silent = timeout(limit, self.bucket_is_silent(noted)).await;
+            Err::<Infallible, _>(silent.unwrap_or_else(|_| format!("no answer within {} s", limit.as_secs_f64())))
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            Err(silent) = given_up => Err(ConnectorError::timeout(silent.into())),
+        }
+    }
+
+    /// Returns once nothing came for a while in answer to a request that may take minutes, and its bucket does not answer
+    /// either.
+    async fn bucket_is_silent(&self, noted: &Noted) -> String {
+        if noted.task != Task::Work {
+            return std::future::pending().await;
+        }
+        loop {
+            sleep(UNHEARD).await;
+            if let Err(Silence { cause, .. }) = ask(&self.transmitter.asker, &noted.buckets.asked).await {
+                return format!("no answer, and the bucket does not answer either: {cause}");
+            }
+        }
     }
 }
 
@@ -208,12 +291,24 @@ async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError>
     Ok(answer)
 }
 
-/// Whether a bucket's server answers at all.
-pub(super) async fn answers(asker: &Client, bucket: &str) -> bool {
-    match asker.head_bucket().bucket(bucket).send().await {
-        Ok(_) => true,
-        Err(error) => error.raw_response().is_some_and(|response| of_status(response.status().as_u16()).is_none()),
-    }
+/// Asks whether a bucket's server answers at all.
+pub(super) async fn ask(asker: &Client, bucket: &str) -> Result<(), Silence> {
+    let endpoint = Arc::new(OnceLock::new());
+    let asked = Arc::clone(&endpoint);
+    let note = move |request: &mut HttpRequest| {
+        let url = request.uri();
+        let origin = url.find("://").and_then(|at| url[at + 3..].find('/').map(|end| &url[..at + 3 + end]));
+        let _ = asked.set(origin.unwrap_or(url).to_owned());
+    };
+    let cause = match asker.head_bucket().bucket(bucket).customize().mutate_request(note).send().await {
+        Ok(_) => return Ok(()),
+        Err(error) => match error.raw_response().map(|response| response.status().as_u16()) {
+            Some(status) if of_status(status).is_none() => return Ok(()),
+            Some(status) => format!("HTTP {status}"),
+            None => with_causes(&error),
+        },
+    };
+    Err(Silence { endpoint: endpoint.get().cloned().unwrap_or_default(), cause })
 }
 
 /// Whether this may be an outage: no answer, or one that says nothing of the request.
@@ -273,6 +368,8 @@ mod tests {
     enum First {
         RefusesConnections,
         Throttles,
+        /// It throttles, and wants the next request so many seconds later.
+        ThrottlesFor(u32),
         /// It answers with headers, and nothing follows.
         NeverEnds,
     }
@@ -340,6 +437,10 @@ mod tests {
                     Err(ConnectorError::io(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused))))
                 }
                 First::Throttles if is_first => answer(503, SdkBody::empty()),
+                First::ThrottlesFor(seconds) if is_first => answer(503, SdkBody::empty()).map(|mut answer| {
+                    answer.headers_mut().insert("retry-after", seconds.to_string());
+                    answer
+                }),
                 First::NeverEnds if is_first => answer(200, SdkBody::from_body_1_x(Never)),
                 _ => answer(200, SdkBody::empty()),
             })
@@ -372,8 +473,9 @@ mod tests {
             let outages = outages(Duration::from_hours(1));
             let server = Server::new(First::RefusesConnections, 0);
             let connector = server.connector(Server::new(First::RefusesConnections, silent), &outages, true);
-            assert!(!answers(&connector.transmitter.asker, "a").await);
-            outages.heard("a", false, Instant::now());
+            let silence = ask(&connector.transmitter.asker, "a").await.expect_err("no answer");
+            assert_eq!(silence.endpoint, "https://s3.eu-west-1.amazonaws.com");
+            outages.heard("a", Err(silence), Instant::now());
             let answer = connector.call(request("a", Task::Find)).await;
             assert_eq!(answer.is_ok(), sent, "{answer:?}");
             assert!(answer.map_or_else(|error| error.is_timeout(), |_| true), "the SDK retries it");
@@ -392,6 +494,45 @@ mod tests {
             let answer = connector.call(request("a", Task::Record)).await.expect("an answer");
             assert_eq!(answer.status().as_u16(), status, "{refused} {patient}");
             assert!((at_least..=at_most).contains(&server.asked()), "{refused} {patient}: {}", server.asked());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_request_is_sent_again_when_the_server_wants_it() {
+        for (refused, wanted, seconds) in [(1, 3, 3), (2, 30, 60), (1, 3_600, 60)] {
+            let server = Server::new(First::ThrottlesFor(wanted), refused);
+            let asker = Server::new(First::Throttles, 0);
+            let connector = server.connector(asker, &outages(Duration::from_mins(15)), true);
+            let mut begun = Instant::now();
+            let mut answer = connector.call(request("a", Task::Record)).await.expect("an answer");
+            if answer.status().as_u16() == 503 {
+                // The SDK counts an attempt, and the next one is not sent too early either.
+                answer = connector.call(request("a", Task::Record)).await.expect("an answer");
+            }
+            assert_eq!((answer.status().as_u16(), begun.elapsed().as_secs()), (200, seconds), "{refused} {wanted}");
+            begun = Instant::now();
+            assert!(connector.call(request("a", Task::Record)).await.is_ok());
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_given_up_by_what_it_takes_and_by_whether_its_bucket_answers() {
+        for (task, bucket_answers, seconds) in [
+            (Task::Record, true, 30),
+            (Task::Store(0), true, 30),
+            (Task::Store(16 << 20), true, 30),
+            (Task::Work, true, 300),
+            (Task::Work, false, 30),
+        ] {
+            let server = Server::new(First::NeverEnds, 1);
+            let asker = Server::new(First::RefusesConnections, if bucket_answers { 0 } else { u32::MAX });
+            let connector = server.connector(asker, &outages(Duration::from_mins(15)), true);
+            let buckets = Buckets { asked: "a".to_owned(), copied_from: None };
+            let begun = Instant::now();
+            let answer = connector.answer(request("a", task), &Noted { buckets, task }).await;
+            assert!(answer.is_err_and(|error| error.is_timeout()), "{task:?}");
+            assert_eq!(begun.elapsed().as_secs(), seconds, "{task:?} {bucket_answers}");
         }
     }
 

@@ -38,7 +38,7 @@ const TRIAL: f64 = 0.7;
 /// … and succeeds with this part of the accepted requests a second.
 const KEPT: f64 = 0.95;
 /// A bucket that accepted nothing for this long is asked less and less often.
-const SILENCE: Duration = Duration::from_millis(250);
+pub(super) const SILENCE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// What happened to one request.

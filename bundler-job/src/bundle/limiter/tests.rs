@@ -151,6 +151,22 @@ async fn a_bucket_that_serves_so_much_a_second_gives_it_and_is_not_asked_for_muc
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bucket_that_wants_no_request_for_a_while_gets_none_unless_it_accepts_others() {
+    for (accepted, seconds) in [(false, 30), (true, 0)] {
+        let (limiter, begun) = (Arc::new(Limiter::new(Limits::default())), Instant::now());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        limiter.answered(Answer::Refused);
+        limiter.told_to_wait(Duration::from_secs(30));
+        if accepted {
+            limiter.answered(Answer::Accepted);
+            limiter.told_to_wait(Duration::from_secs(30));
+        }
+        let _slot = limiter.slot(limiter.turn()).await;
+        assert_eq!(begun.elapsed().as_secs(), seconds, "{accepted}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn rows_are_served_by_age_and_one_that_comes_back_is_before_later_ones() {
     let limiter = Arc::new(Limiter::new(Limits { concurrency: Some(1) }));
     let (first, second) = (limiter.turn(), limiter.turn());

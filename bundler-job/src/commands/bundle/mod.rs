@@ -23,7 +23,7 @@ use s3bundler_contract::message::ManifestRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{BundleArgs, Destination, GlobalArgs};
-use crate::bundle::{BundleError, Bundler, GroupReport, Settings, probe};
+use crate::bundle::{BundleError, Bundler, GroupReport, Settings};
 use crate::failure::Failure;
 use crate::process::start_over;
 use crate::progress::{Progress, ProgressStyle};
@@ -93,8 +93,9 @@ impl Worker<'_> {
     async fn start(&self, config: &SdkConfig) -> Result<Start, Failure> {
         let Self { s3, bundler, destination, shutdown, .. } = self;
         let Some(name) = &self.args.queue else {
-            let probed = probe::conditional_writes(s3, destination).await;
-            return probed.map(|()| Start::Manifests).map_err(|error| Failure::new(error.exit(), error));
+            s3.outages().stop_with(shutdown.token());
+            let is_ready = start::can_be_written(s3, destination, shutdown.token()).await?;
+            return if is_ready { Ok(Start::Manifests) } else { Err(by_signal(shutdown)) };
         };
         if start::is_ready(s3, bundler, destination, shutdown.token()).await? {
             Ok(Start::Queue(SqsQueue::connect(config, name).await?))
@@ -182,8 +183,8 @@ where
     queue.close();
     let options = WorkerOptions { groups: args.work.groups.into(), drain: Duration::ZERO, ..WorkerOptions::default() };
     let ended = work(&queue, &options, shutdown.token().clone(), counted(archive, figures)).await.map_err(failure)?;
-    if let Some(exit) = shutdown.by() {
-        return Err(Failure::new(exit, "ended by a signal; the same command goes on where this one stopped"));
+    if shutdown.by().is_some() {
+        return Err(by_signal(shutdown));
     }
     let failures = std::mem::take(&mut figures.lock().failures);
     let given_up = queue.given_up().len();
@@ -191,6 +192,11 @@ where
     // A panic leaves no failure behind.
     let unexpected = || Failure::new(ExitCode::Unexpected, format!("{given_up} groups were not archived, see the log"));
     if given_up == 0 { Ok(ended) } else { Err(unexpected()) }
+}
+
+fn by_signal(shutdown: &Shutdown) -> Failure {
+    let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
+    Failure::new(exit, "ended by a signal; the same command goes on where this one stopped")
 }
 
 fn failure(error: WorkError<Failure>) -> Failure {

@@ -24,7 +24,6 @@ pub(super) async fn is_ready(
     destination: &Destination,
     shutdown: &CancellationToken,
 ) -> Result<bool, Failure> {
-    s3.outages().wait_from_the_start();
     let ready = async {
         probed(s3, destination).await?;
         if let Some(bucket) = bundler.source_bucket().await {
@@ -36,6 +35,21 @@ pub(super) async fn is_ready(
         biased;
         ready = ready => ready.map_err(|error| Failure::new(error.exit(), error)),
         () = told(s3, shutdown) => Ok(false),
+    }
+}
+
+/// Returns when given manifests can be archived; `false` if the process is to end before.
+pub(super) async fn can_be_written(
+    s3: &S3,
+    destination: &Destination,
+    shutdown: &CancellationToken,
+) -> Result<bool, Failure> {
+    tokio::select! {
+        biased;
+        () = told(s3, shutdown) => Ok(false),
+        probed = conditional_writes(s3, destination) => {
+            probed.map(|()| true).map_err(|error| Failure::new(error.exit(), error))
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let destination = args.destination.resolve(archive.key_layout)?;
     let options = args.work.s3_options(global.s3_options(Some(&args.destination.destination))?);
     let s3 = S3::new(load_config(&options).await?, &options);
+    s3.outages().stop_with(shutdown.token());
     let request = GroupRequest {
         origin: Origin::of(&args.origin)
             .ok_or_else(|| Failure::new(ExitCode::Usage, "one of --inventory and --manifests is needed"))?,
