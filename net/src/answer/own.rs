@@ -69,8 +69,9 @@ fn is_document(body: &[u8], roots: &[&str]) -> bool {
         && code.is_some_and(|(code, _)| !code.trim().is_empty())
 }
 
-/// Whether a body is an XML document without its end. The SDK parses such a document as if it were a shorter one.
-pub(super) fn is_cut_off(body: &[u8]) -> bool {
+/// Whether a body is an XML document without its end, or with an element that ends under another name. The SDK parses such
+/// a document as if it were a shorter one: it skips elements whose names it does not know.
+pub(super) fn is_damaged(body: &[u8]) -> bool {
     let begins = body.trim_ascii_start().starts_with(b"<");
     begins && document(body).and_then(root_of_whole).is_none()
 }
@@ -85,13 +86,39 @@ fn document(body: &[u8]) -> Option<&str> {
     Some(text)
 }
 
-/// The name of the root element, if the document has its end.
+/// The name of the root element, if every element ends under its own name.
 fn root_of_whole(document: &str) -> Option<&str> {
-    let rest = document.strip_prefix('<')?;
-    let root = rest.split(|c: char| c == '>' || c == '/' || c.is_whitespace()).next()?;
-    let is_empty = || document.ends_with("/>") && !rest.contains('<');
-    let is_closed = || document.strip_suffix('>').is_some_and(|it| it.trim_end().ends_with(&format!("</{root}")));
-    (!root.is_empty() && (is_closed() || is_empty())).then_some(root)
+    let (mut root, mut open, mut rest) = (None, Vec::new(), document);
+    while let Some((text, markup)) = rest.split_once('<') {
+        if open.is_empty() && !text.trim().is_empty() {
+            return None;
+        }
+        let end = match markup {
+            it if it.starts_with("!--") => "-->",
+            it if it.starts_with("![CDATA[") => "]]>",
+            it if it.starts_with('?') => "?>",
+            _ => ">",
+        };
+        let (tag, after) = markup.split_once(end)?;
+        rest = after;
+        if tag.starts_with(['!', '?']) {
+            continue;
+        }
+        if let Some(name) = tag.strip_prefix('/') {
+            if open.pop() != Some(name.trim_end()) {
+                return None;
+            }
+            continue;
+        }
+        let name = tag.split(|c: char| c == '/' || c.is_whitespace()).next().filter(|name| !name.is_empty())?;
+        if open.is_empty() && root.replace(name).is_some() {
+            return None;
+        }
+        if !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    root.filter(|_| open.is_empty() && rest.trim().is_empty())
 }
 
 /// Whether a body is a JSON object with a `__type` ("Common errors", SQS API reference). It is parsed by the SDK; here it
@@ -142,24 +169,33 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_the_end_tag_of_its_root_is_cut_off() {
+    fn a_document_is_damaged_if_it_is_cut_off_or_a_bit_of_a_name_flipped() {
         let listing = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\"><Contents><Key>a</Key></Contents>\
                        <Contents><Key>b</Key></Contents></ListBucketResult>";
-        assert!(!is_cut_off(listing.as_bytes()));
-        assert!(!is_cut_off(format!("\u{feff}{listing}\n").as_bytes()));
+        assert!(!is_damaged(listing.as_bytes()));
+        assert!(!is_damaged(format!("\u{feff}{listing}\n").as_bytes()));
         for end in 1..listing.len() {
-            assert!(is_cut_off(&listing.as_bytes()[..end]), "{}", &listing[..end]);
+            assert!(is_damaged(&listing.as_bytes()[..end]), "{}", &listing[..end]);
         }
-        for (body, cut_off) in [
+        for (at, _) in listing.match_indices("Contents>").chain(listing.match_indices("Key>")) {
+            let mut flipped = listing.as_bytes().to_vec();
+            flipped[at] ^= 4;
+            assert!(is_damaged(&flipped), "{}", String::from_utf8_lossy(&flipped));
+        }
+        for (body, damaged) in [
             ("<a:R><a:B>1</a:B></a:R >", false),
             ("<Tagging/>", false),
             ("<Tagging xmlns='x' />", false),
             ("<R><Empty/>", true),
             ("<R><R2></R2>", true),
+            ("<R/><R/>", true),
+            ("<R></R>text", true),
+            ("text<R></R>", false),
+            ("<!-- < --><R><![CDATA[<a>]]><?p >?></R>", false),
             ("{\"a\": 1}", false),
             ("", false),
         ] {
-            assert_eq!(is_cut_off(body.as_bytes()), cut_off, "{body}");
+            assert_eq!(is_damaged(body.as_bytes()), damaged, "{body}");
         }
     }
 

@@ -1,6 +1,6 @@
-//! Foreign answers and those that were cut off are tried again by the SDK, as it does with answers of the service that may
-//! pass. So is 429, which the SDK knows only with the codes of AWS, and a token that has expired: credentials may be renewed
-//! while a request is on its way. Answers of success that tell of no object are made errors first.
+//! Foreign answers and those that were cut off or damaged are tried again by the SDK, as it does with answers of the service
+//! that may pass. So is 429, which the SDK knows only with the codes of AWS, and a token that has expired: credentials may be
+//! renewed while a request is on its way. Answers of success that tell of no object are made errors first.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -63,10 +63,11 @@ impl ClassifyRetry for RetryForeign {
 #[derive(Debug)]
 struct NoteRequest;
 
-/// Without a Content-Length, a connection that breaks looks like the end of the answer.
+/// Without a Content-Length, a connection that breaks looks like the end of the answer. A bit that flips in a name hides an
+/// element, such as an object of a listing.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer is an XML document that was cut off")]
-struct CutOff;
+#[error("the answer is an XML document that was cut off or damaged")]
+struct Damaged;
 
 /// What an answer's request was, as far as it matters.
 #[derive(Debug, Clone)]
@@ -135,7 +136,7 @@ impl Intercept for NoteRequest {
             config.interceptor_state().store_put(token);
         }
         // The bytes of an object are read as they come, and are not here.
-        let is_cut_off = context.response().body().bytes().is_some_and(own::is_cut_off);
-        if context.output_or_error().is_ok() && is_cut_off { Err(CutOff.into()) } else { Ok(()) }
+        let is_damaged = context.response().body().bytes().is_some_and(own::is_damaged);
+        if context.output_or_error().is_ok() && is_damaged { Err(Damaged.into()) } else { Ok(()) }
     }
 }
