@@ -44,8 +44,8 @@ fn fail(error: &str) -> ExitCode {
 async fn run(args: Args) -> Result<(), String> {
     let metrics = Metrics::default();
     let listening = pages::listen(args.listen).await.map_err(|error| format!("--listen {}: {error}", args.listen))?;
-    let told = metrics.clone();
-    tokio::spawn(pages::serve(listening, move |path| told.page(path)));
+    let page_metrics = metrics.clone();
+    tokio::spawn(pages::serve(listening, move |path| page_metrics.page(path)));
     let client = Client::try_default().await.map_err(|error| format!("cannot reach a cluster: {error}"))?;
     let aws = Aws::load(args.region.clone()).await.map_err(|error| error.to_string())?;
     let defaults = defaults(&args, &aws)?;
@@ -120,14 +120,14 @@ fn shutdown() -> Result<impl Future<Output = ()> + Clone + Send + Sync + 'static
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen to signals: {error}"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let token = tokio_util::sync::CancellationToken::new();
-    let told = token.clone();
+    let on_signal = token.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         tracing::info!("ending: reconciles under way are finished");
-        told.cancel();
+        on_signal.cancel();
     });
     Ok(async move { token.cancelled().await }.boxed().shared())
 }

@@ -182,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::fixtures::{archive_run, defaults};
     use crate::controller::validate::read;
     use crate::crd::{QueueStatus, WorkerStatus};
 
@@ -210,7 +210,7 @@ mod tests {
             r#"s3bundler_groups_committed{namespace="team-a",run="logs"} 6"#,
             r#"s3bundler_groups{namespace="team-a",run="logs"} 10"#,
         ] {
-            assert!(page.lines().any(|told| told == line), "{line}\n{page}");
+            assert!(page.lines().any(|shown| shown == line), "{line}\n{page}");
         }
     }
 

@@ -25,21 +25,21 @@ pub struct PolicyRule {
     #[serde(deserialize_with = "selector")]
     pub namespace_selector: Selector,
     /// Buckets to read inventories and manifests from.
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "non_empty_list")]
     pub source_buckets: Vec<String>,
     /// `bucket/prefix` of destinations.
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "non_empty_list")]
     pub destinations: Vec<String>,
     /// ARNs of existing queues.
     #[serde(deserialize_with = "arns")]
     pub queues: Vec<String>,
     /// Service accounts of pods.
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "non_empty_list")]
     pub service_accounts: Vec<String>,
     /// Workers of a run, at most.
     pub max_replicas: Option<u32>,
     /// Kinds of scratch: EmptyDir, Ephemeral, HostPath. Left out: all but HostPath, which has to be named.
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "non_empty_list")]
     pub scratch_types: Vec<String>,
 }
 
@@ -173,7 +173,7 @@ fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Selector, D::E
     Ok(selector)
 }
 
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn non_empty_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let list = Vec::<String>::deserialize(deserializer)?;
     if list.is_empty() {
         return Err(serde::de::Error::custom(
@@ -185,7 +185,7 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Er
 
 /// Queues have names of other kinds too, which would match none here.
 fn arns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let queues = list(deserializer)?;
+    let queues = non_empty_list(deserializer)?;
     match queues.iter().find(|queue| !queue.starts_with("arn:")) {
         Some(other) => Err(serde::de::Error::custom(format!("queue {other} is not arn:aws:sqs:REGION:ACCOUNT:NAME"))),
         None => Ok(queues),

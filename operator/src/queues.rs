@@ -53,8 +53,8 @@ pub fn queue_name(namespace: &str, run: &RunName, uid: &str) -> String {
     let uid: String = uid.chars().filter(char::is_ascii_alphanumeric).take(UID_DIGITS).collect();
     let room = MAX_NAME - PREFIX.len() - 1 - UID_DIGITS - DEAD_LETTERS.len();
     // Namespaces and runs are DNS labels, thus ASCII.
-    let told: String = format!("{namespace}-{run}").chars().take(room).collect();
-    format!("{PREFIX}{told}-{uid}")
+    let name: String = format!("{namespace}-{run}").chars().take(room).collect();
+    format!("{PREFIX}{name}-{uid}")
 }
 
 /// Whether a queue has such a name: the operator's role owns those of all runs.

@@ -15,13 +15,13 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
+use super::cache::{AppliedWorkers, RunCache};
 use super::decide::Write;
 use super::error::is_of_another;
 use super::failure::{self, Failure};
 use super::finalizer;
-use super::own::{Owner, owner};
+use super::ownership::{Owner, owner};
 use super::run::{QueuePlan, Run};
-use super::track::{AppliedWorkers, Track};
 use super::{Context, MANAGER, ReconcileError};
 use crate::aws::AwsError;
 use crate::crd::{ArchiveRun, Origin, ScalingMode};
@@ -51,14 +51,14 @@ pub async fn apply(
     resource: &ArchiveRun,
     run: &Run,
     writes: &[Write],
-    track: &mut Track,
+    cache: &mut RunCache,
     failures: u32,
 ) -> Applied {
     let mut applied = Applied::default();
     for write in writes {
-        if let Err(error) = Box::pin(one(context, resource, run, write, track, &mut applied)).await {
-            let told = failure::of_write(&error, write, failures.saturating_add(1));
-            applied.failed = Some((error, told));
+        if let Err(error) = Box::pin(carry_out(context, resource, run, write, cache, &mut applied)).await {
+            let failure = failure::of_write(&error, write, failures.saturating_add(1));
+            applied.failed = Some((error, failure));
             break;
         }
         if matches!(applied.claim, Some(ClaimState::Taken { .. })) {
@@ -69,12 +69,12 @@ pub async fn apply(
     applied
 }
 
-async fn one(
+async fn carry_out(
     context: &Context,
     resource: &ArchiveRun,
     run: &Run,
     write: &Write,
-    track: &mut Track,
+    cache: &mut RunCache,
     applied: &mut Applied,
 ) -> Result<(), ReconcileError> {
     let prior = resource.status.clone().unwrap_or_default();
@@ -101,28 +101,28 @@ async fn one(
                 return Err(ReconcileError::Changed);
             }
             applied.queues = Some(made?);
-            track.depths = None;
+            cache.depths = None;
         }
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
             let inventory = prior.inventory.as_ref().map(|inventory| inventory.manifest.as_str());
-            let sends = build::sends(run, track.summaries.contains_key(&s3bundler_contract::Stage::Pass(*pass)));
+            let sends = build::sends(run, cache.summaries.contains_key(&s3bundler_contract::Stage::Pass(*pass)));
             let queue = sends.then_some(queue.as_str());
             server_side(context, run, build::grouper(run, &context.defaults, *pass, inventory, queue)).await?;
         }
         Write::DeleteGrouper(pass) => delete::<Job>(context, run, &grouper_name(run, *pass)).await?,
         Write::SendAgain(pass) => {
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
-            track.sent_again = Some(*pass);
+            cache.sent_again = Some(*pass);
         }
         Write::ApplyWorkers => {
             let (deployment, at) = (build::workers(run, &context.defaults, &queue), Instant::now());
-            if track.workers.as_ref().is_some_and(|applied| applied.are(&deployment, at)) {
+            if cache.workers.as_ref().is_some_and(|applied| applied.is_current(&deployment, at)) {
                 return Ok(());
             }
             server_side(context, run, build::disruption_budget(run)).await?;
             let generation = server_side(context, run, deployment.clone()).await?.metadata.generation;
-            track.workers = generation.map(|generation| AppliedWorkers { deployment, generation, at });
+            cache.workers = generation.map(|generation| AppliedWorkers { deployment, generation, at });
         }
         Write::Scale(replicas) => {
             let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &run.namespace);
@@ -143,8 +143,8 @@ async fn one(
             if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
                 // Nothing else waits for it: where it fails it is asked for with the next look.
                 applied.redriven = Some(queues.redrive(dead).await.map(|()| asked.clone()));
-                track.dead_letters_at = None;
-                track.groups_may_come();
+                cache.dead_letters_at = None;
+                cache.expect_groups();
             }
         }
         Write::DeleteWorkloads => delete_workloads(context, run).await?,
@@ -173,7 +173,7 @@ pub async fn delete_workloads(context: &Context, run: &Run) -> Result<(), Reconc
     delete::<PodDisruptionBudget>(context, run, &workers_name(run)).await?;
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
     let listed = kube::api::ListParams::default().labels(&build::run_selector(run));
-    for job in jobs.list(&listed).await.map_err(read)? {
+    for job in jobs.list(&listed).await.map_err(read_error)? {
         if let (Owner::Run, Some(uid)) = (owner(run, &job.metadata), job.uid()) {
             not_found_is_fine(jobs.delete(&job.name_any(), &only(uid)).await)?;
         }
@@ -244,7 +244,7 @@ async fn found<K>(run: &Run, api: &Api<K>, name: &str) -> Result<Found, Reconcil
 where
     K: DeserializeOwned + Clone + std::fmt::Debug,
 {
-    Ok(match api.get_metadata_opt(name).await.map_err(read)? {
+    Ok(match api.get_metadata_opt(name).await.map_err(read_error)? {
         None => Found::Nothing,
         Some(object) if owner(run, &object.metadata) == Owner::Run => {
             Found::Own(object.metadata.uid.unwrap_or_default())
@@ -282,7 +282,7 @@ where
         Found::NotOwn => return Err(ReconcileError::Changed),
     };
     let params = PatchParams::apply(MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(written)
+    api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(write_error)
 }
 
 async fn delete_own<K>(run: &Run, api: &Api<K>, name: &str) -> Result<(), ReconcileError>
@@ -310,7 +310,7 @@ fn not_found_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), ReconcileE
     match result {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(written(error)),
+        Err(error) => Err(write_error(error)),
     }
 }
 
@@ -318,10 +318,10 @@ fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
-fn read(cause: kube::Error) -> ReconcileError {
+fn read_error(cause: kube::Error) -> ReconcileError {
     ReconcileError::Read(Box::new(cause))
 }
 
-fn written(cause: kube::Error) -> ReconcileError {
+fn write_error(cause: kube::Error) -> ReconcileError {
     if is_of_another(&cause) { ReconcileError::Changed } else { ReconcileError::Write(Box::new(cause)) }
 }

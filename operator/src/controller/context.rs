@@ -12,12 +12,12 @@ use kube::runtime::reflector::Store as Reflected;
 use kube::{Api, Client, ResourceExt as _};
 
 use super::build::{COMPONENT_LABEL, RUN_LABEL, WORKER};
-use super::own::run_of;
-use super::pace::Paces;
+use super::cache::RunCaches;
+use super::ownership::controlling_run;
 use super::run::Defaults;
-use super::track::Tracks;
+use super::throttle::Throttle;
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
-use crate::autoscale::grants::Grants;
+use crate::autoscale::worker_quota::WorkerQuota;
 use crate::aws::Aws;
 use crate::crd::ArchiveRun;
 use crate::metrics::Metrics;
@@ -47,11 +47,11 @@ pub struct Context {
     /// The operator's own settings.
     pub defaults: Defaults,
     /// Workers of all runs together.
-    pub grants: Grants,
+    pub worker_quota: WorkerQuota,
     /// What was seen last.
-    pub tracks: Tracks,
+    pub caches: RunCaches,
     /// When runs may be looked at again.
-    pub paces: Paces,
+    pub throttle: Throttle,
     /// Figures for Prometheus.
     pub metrics: Metrics,
     /// Who writes events.
@@ -68,8 +68,20 @@ impl Context {
         runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
     ) -> Self {
         let Parts { client, aws, defaults, max_workers, metrics, recorder } = parts;
-        let (grants, tracks, failures) = (Grants::new(max_workers, workers), Tracks::default(), Mutex::default());
-        Self { client, aws, defaults, grants, tracks, paces: Paces::default(), metrics, recorder, runs, failures }
+        let (worker_quota, caches, failures) =
+            (WorkerQuota::new(max_workers, workers), RunCaches::default(), Mutex::default());
+        Self {
+            client,
+            aws,
+            defaults,
+            worker_quota,
+            caches,
+            throttle: Throttle::default(),
+            metrics,
+            recorder,
+            runs,
+            failures,
+        }
     }
 
     /// Forgets the runs that no store has any more. Those without finalizer go without a word.
@@ -77,9 +89,9 @@ impl Context {
         let runs: Vec<_> = self.runs.iter().flat_map(Reflected::state).collect();
         let uids: HashSet<String> = runs.iter().filter_map(|run| run.uid()).collect();
         let names: HashSet<_> = runs.iter().map(|run| (run.namespace().unwrap_or_default(), run.name_any())).collect();
-        self.tracks.retain(&uids);
-        self.grants.retain(&uids);
-        self.paces.retain(&uids);
+        self.caches.retain(&uids);
+        self.worker_quota.retain(&uids);
+        self.throttle.retain(&uids);
         self.lock_failures().retain(|uid, _| uids.contains(uid));
         self.metrics.retain(&names);
     }
@@ -114,7 +126,7 @@ pub async fn workers_of_runs(deployments: &[Api<Deployment>]) -> Result<HashMap<
     for api in deployments {
         for deployment in api.list(&listed).await? {
             let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs();
-            if let Some(run) = run_of(&deployment.metadata) {
+            if let Some(run) = controlling_run(&deployment.metadata) {
                 workers.insert(run.uid.clone(), replicas);
             }
         }

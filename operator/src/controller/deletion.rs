@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
-use super::decide::Told;
+use super::decide::Explanation;
 use super::validate::{ORPHAN_ANNOTATION, read};
 use super::{Context, ReconcileError, apply, finalizer, status, write_status};
 use crate::aws::AwsErrorKind;
@@ -15,7 +15,7 @@ use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::queues::{QueuePair, Queues};
 
 /// Says why a resource that is being deleted does not go, where a person has to act.
-async fn tell_what_holds(
+async fn report_blocked_deletion(
     resource: &ArchiveRun,
     prior: &ArchiveRunStatus,
     error: &ReconcileError,
@@ -30,21 +30,26 @@ async fn tell_what_holds(
         "its queues cannot be deleted: {error}. It goes and leaves them behind with: kubectl annotate archiverun {name} \
          -n {namespace} {ORPHAN_ANNOTATION}=true"
     );
-    let next = status::held(prior, &Told::new("AccessDenied", message), resource.metadata.generation, Timestamp::now());
+    let next = status::stalled_status(
+        prior,
+        &Explanation::new("AccessDenied", message),
+        resource.metadata.generation,
+        Timestamp::now(),
+    );
     let made = write_status(resource, None, prior, &next, context).await?;
     if let Some(version) = made {
-        context.paces.made(&resource.uid().unwrap_or_default(), version, Instant::now());
+        context.throttle.wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
     }
     Ok(())
 }
 
 /// A resource that cannot be read is being deleted. What runs in Kubernetes goes with it; its queues are left behind where
 /// the annotation asks for it, for nobody knows their region.
-pub async fn let_unreadable_go(metadata: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
+pub async fn release_unreadable(metadata: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
     let annotations = metadata.annotations.as_ref();
     let orphans = annotations.and_then(|annotations| annotations.get(ORPHAN_ANNOTATION));
     let name = metadata.name.clone().unwrap_or_default();
-    if metadata.deletion_timestamp.is_none() || !finalizer::is_on(metadata) {
+    if metadata.deletion_timestamp.is_none() || !finalizer::is_present(metadata) {
         return Ok(());
     }
     if orphans.map(String::as_str) != Some("true") {
@@ -65,15 +70,15 @@ pub async fn clean_up(
     context: &Context,
 ) -> Result<Action, ReconcileError> {
     let uid = resource.uid().unwrap_or_default();
-    context.tracks.forget(&uid);
+    context.caches.forget(&uid);
     context.metrics.forget(resource);
-    if !finalizer::is_on(&resource.metadata) {
+    if !finalizer::is_present(&resource.metadata) {
         return Ok(Action::await_change());
     }
     // One that cannot even be read has never had anything made for it.
     if let Ok(run) = read(resource, &context.defaults) {
         apply::delete_workloads(context, &run).await?;
-        context.grants.forget(&uid);
+        context.worker_quota.forget(&uid);
         let deleted = apply::delete_queues(&Queues::new(&context.aws, &run.region), &run, QueuePair::of(prior)).await;
         match deleted {
             Ok(()) => {}
@@ -81,7 +86,7 @@ pub async fn clean_up(
                 tracing::warn!(%error, run = %run.name, "queues are left behind, as the annotation asks");
             }
             Err(error) => {
-                tell_what_holds(resource, prior, &error, context).await?;
+                report_blocked_deletion(resource, prior, &error, context).await?;
                 return Err(error);
             }
         }

@@ -14,12 +14,12 @@ use kube::{Api, Client, Resource as _};
 use s3bundler_contract::{Accounts, RunSummary, S3Address, Stage};
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
+use super::cache::{RunCache, is_due};
 use super::decide::{ACCOUNTING_MISMATCH, PERIOD, finished};
-use super::observed::{GrouperState, InventoryLook, Observed, Pods, WorkersState};
-use super::own::{InTheWay, own};
+use super::observed::{GrouperState, InventoryCheck, Observed, Pods, WorkersState};
+use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
-use super::track::{Track, is_due};
 use super::{Context, ReconcileError, apply, problem};
 use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
@@ -35,7 +35,7 @@ pub async fn dereference(
     context: &Context,
     run: &Run,
     prior: &ArchiveRunStatus,
-    track: &mut Track,
+    cache: &mut RunCache,
 ) -> Result<Observed, ReconcileError> {
     let client = &context.client;
     let pass = prior.retry_pass.map_or(0, i32::unsigned_abs);
@@ -63,17 +63,17 @@ pub async fn dereference(
     )
     .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
 
-    let in_the_way = [
+    let name_conflict = [
         ("Job", job.as_ref().map(Job::meta)),
         ("Deployment", deployment.as_ref().map(Deployment::meta)),
         ("PodDisruptionBudget", budget.as_ref().map(|found| &found.metadata)),
         ("ScaledObject", scaled_object.as_ref().map(|found| &found.metadata)),
     ];
-    let mut in_the_way =
-        in_the_way.into_iter().filter_map(|(kind, found)| InTheWay::of(run, kind, found)).collect::<Vec<_>>();
+    let mut name_conflict =
+        name_conflict.into_iter().filter_map(|(kind, found)| NameConflict::of(run, kind, found)).collect::<Vec<_>>();
     // What stays is told first.
-    in_the_way.sort_by_key(|it| it.goes);
-    let (job, deployment) = (own(run, job), own(run, deployment));
+    name_conflict.sort_by_key(|it| it.is_temporary);
+    let (job, deployment) = (owned(run, job), owned(run, deployment));
     let mut problems = problems(&pods.items, WORKER);
     problems.extend(deployment.as_ref().and_then(problem::of_deployment));
     problems.sort();
@@ -87,7 +87,7 @@ pub async fn dereference(
             None => {}
         }
     }
-    track.saw_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
+    cache.observe_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
     let mut seen = Observed {
         service_account: account.is_some(),
         grouper: grouper_state(job.as_ref(), &pods.items),
@@ -96,17 +96,17 @@ pub async fn dereference(
             replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs(),
         }),
         pods: Pods { problems, grouper_problems, ..pods_of(&pods.items) },
-        in_the_way: in_the_way.into_iter().next(),
+        name_conflict: name_conflict.into_iter().next(),
         ..Observed::default()
     };
-    if finished(prior).is_some() || run.suspend || seen.in_the_way.is_some() {
-        track.rests();
+    if finished(prior).is_some() || run.suspend || seen.name_conflict.is_some() {
+        cache.suspend();
         return Ok(seen);
     }
     match QueuePair::of(prior) {
         None => {
             let now = Instant::now();
-            let known = track
+            let known = cache
                 .inventory
                 .take()
                 .filter(|(then, of, _)| *of == run.generation && !is_due(Some(*then), PERIOD, now));
@@ -114,18 +114,18 @@ pub async fn dereference(
                 known
             } else {
                 let look = inventory(context, run).await;
-                if let InventoryLook::Failed(error) | InventoryLook::ClaimFailed(error) = &look {
+                if let InventoryCheck::Failed(error) | InventoryCheck::ClaimFailed(error) = &look {
                     context.metrics.failed(ReconcileError::class_of_store(error));
                 }
                 (now, run.generation, look)
             };
             seen.inventory = Some(look.clone());
-            track.inventory = Some((then, of, look));
+            cache.inventory = Some((then, of, look));
         }
         Some(pair) => {
             let is_mismatched =
                 prior.conditions.iter().any(|it| it.type_ == "Stalled" && it.reason == ACCOUNTING_MISMATCH);
-            progress(context, run, pass, &pair, is_mismatched, track, &mut seen).await;
+            progress(context, run, pass, &pair, is_mismatched, cache, &mut seen).await;
         }
     }
     Ok(seen)
@@ -138,17 +138,17 @@ pub async fn namespace_labels(context: &Context, name: &str) -> Result<BTreeMap<
     Ok(found.metadata.labels.unwrap_or_default())
 }
 
-async fn inventory(context: &Context, run: &Run) -> InventoryLook {
+async fn inventory(context: &Context, run: &Run) -> InventoryCheck {
     let store = run.source(&context.aws);
     let look = match &run.origin {
-        Origin::Inventory(manifest) => store.inventory(manifest).await.map(InventoryLook::State),
+        Origin::Inventory(manifest) => store.inventory(manifest).await.map(InventoryCheck::State),
         Origin::Manifests(prefix) => store.manifests(prefix).await.map(|found| match found {
-            None => InventoryLook::NoManifests,
-            Some(manifests) => InventoryLook::State(InventoryState::Finished(manifests)),
+            None => InventoryCheck::NoManifests,
+            Some(manifests) => InventoryCheck::State(InventoryState::Finished(manifests)),
         }),
         Origin::Latest { prefix, max_age } => latest(context, run, &store, prefix, *max_age).await,
     };
-    look.unwrap_or_else(InventoryLook::Failed)
+    look.unwrap_or_else(InventoryCheck::Failed)
 }
 
 /// The newest inventory; of a run that was there before the one that was the newest then, however old it is by now.
@@ -158,18 +158,18 @@ async fn latest(
     source: &Store,
     prefix: &S3Address,
     max_age: Option<Duration>,
-) -> Result<InventoryLook, StoreError> {
+) -> Result<InventoryCheck, StoreError> {
     let destination = run.destination(&context.aws);
     match destination.claimed(&run.bucket, &run.layout, &run.name, prefix).await {
-        Ok(Some(claimed)) => return Ok(InventoryLook::State(InventoryState::Finished(claimed))),
+        Ok(Some(claimed)) => return Ok(InventoryCheck::State(InventoryState::Finished(claimed))),
         Ok(None) => {}
-        Err(error) => return Ok(InventoryLook::ClaimFailed(error)),
+        Err(error) => return Ok(InventoryCheck::ClaimFailed(error)),
     }
-    let Some(inventory) = source.latest_inventory(prefix).await? else { return Ok(InventoryLook::NoneFinished) };
+    let Some(inventory) = source.latest_inventory(prefix).await? else { return Ok(InventoryCheck::NoneFinished) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(match (age(&inventory, now), max_age) {
-        (Some(age), Some(most)) if age > most => InventoryLook::TooOld { age },
-        _ => InventoryLook::State(InventoryState::Finished(inventory)),
+        (Some(age), Some(most)) if age > most => InventoryCheck::TooOld { age },
+        _ => InventoryCheck::State(InventoryState::Finished(inventory)),
     })
 }
 
@@ -180,59 +180,59 @@ async fn progress(
     pass: u32,
     queue: &QueuePair,
     is_mismatched: bool,
-    track: &mut Track,
+    cache: &mut RunCache,
     seen: &mut Observed,
 ) {
     let store = run.destination(&context.aws);
     let now = Instant::now();
-    if is_due(track.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
+    if is_due(cache.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
         let queues = Queues::of(&context.aws, &queue.url, &run.region);
-        let known = track.depths.as_ref().map(|(_, depths)| depths.dead_lettered.clone());
-        let known = known.filter(|_| !is_due(track.dead_letters_at, DEAD_LETTERS_PERIOD, now));
+        let known = cache.depths.as_ref().map(|(_, depths)| depths.dead_lettered.clone());
+        let known = known.filter(|_| !is_due(cache.dead_letters_at, DEAD_LETTERS_PERIOD, now));
         let dead_lettered = if let Some(known) = known {
             known
         } else {
             let dead_lettered = depth::dead_letters(&queues, queue).await;
             // What could not be read is read again with the next look.
-            track.dead_letters_at = dead_lettered.is_ok().then_some(now);
+            cache.dead_letters_at = dead_lettered.is_ok().then_some(now);
             dead_lettered
         };
         let depths = Depths { groups: queues.depth(&queue.url).await, dead_lettered };
         for _ in depths.groups.as_ref().err().into_iter().chain(depths.dead_lettered.as_ref().err()) {
             context.metrics.failed(ReconcileError::AWS);
         }
-        track.saw(depths, now);
+        cache.observe_depths(depths, now);
     }
     if matches!(seen.grouper, GrouperState::Absent | GrouperState::Running) {
-        track.groups_may_come();
+        cache.expect_groups();
     }
-    seen.depths = track.depths.as_ref().map(|(_, depths)| depths.clone());
-    (seen.empty_for, seen.rested) = (track.empty_for(now), track.rested);
-    seen.sent_again = track.sent_again == Some(pass);
+    seen.depths = cache.depths.as_ref().map(|(_, depths)| depths.clone());
+    (seen.empty_for, seen.idle_since_suspend) = (cache.empty_for(now), cache.idle_since_suspend);
+    seen.sent_again = cache.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
-    let is_made = seen.grouper == GrouperState::Succeeded && track.summary_error.is_none();
-    if is_made || is_due(track.summaries_at, PERIOD, now) {
-        track.summary_error = summaries(&store, run, pass, track, now).await.err();
-        track.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
+    let is_made = seen.grouper == GrouperState::Succeeded && cache.summary_error.is_none();
+    if is_made || is_due(cache.summaries_at, PERIOD, now) {
+        cache.summary_error = summaries(&store, run, pass, cache, now).await.err();
+        cache.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
     }
     // A redo that is found has its groups count in place of others.
-    while count(context, &store, run, is_mismatched, track, now).await {
+    while count(context, &store, run, is_mismatched, cache, now).await {
         let find = |stage| store.summary(&run.bucket, &run.layout, &run.name, stage);
-        match redos(track, pass, find).await {
+        match redos(cache, pass, find).await {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
                 context.metrics.failed(ReconcileError::class_of_store(&error));
                 // Whether the run is whole depends on it.
-                (track.count_error, track.counted) = (Some(error), None);
+                (cache.count_error, cache.counted) = (Some(error), None);
                 break;
             }
         }
     }
-    seen.summary = track.summaries.get(&Stage::OWN).cloned();
-    seen.pass_summary = track.summaries.get(&Stage::Pass(pass)).cloned();
-    seen.store_error = track.count_error.clone().or_else(|| track.summary_error.clone());
-    seen.counted.clone_from(&track.counted);
+    seen.summary = cache.summaries.get(&Stage::OWN).cloned();
+    seen.pass_summary = cache.summaries.get(&Stage::Pass(pass)).cloned();
+    seen.store_error = cache.count_error.clone().or_else(|| cache.summary_error.clone());
+    seen.counted.clone_from(&cache.counted);
 }
 
 /// Counts the receipts if they were not counted just now by the summaries that are known. Tells whether it did.
@@ -241,72 +241,72 @@ async fn count(
     store: &Store,
     run: &Run,
     is_mismatched: bool,
-    track: &mut Track,
+    cache: &mut RunCache,
     now: Instant,
 ) -> bool {
-    let accounts = Accounts::of(track.summaries.values().cloned());
-    if track.count.accounts() != &accounts {
+    let accounts = Accounts::of(cache.summaries.values().cloned());
+    if cache.count.accounts() != &accounts {
         // By other summaries the same receipts may add up to something else.
-        (track.counted, track.counted_at) = (None, None);
+        (cache.counted, cache.counted_at) = (None, None);
     }
-    if !is_due(track.counted_at, PERIOD, now) {
+    if !is_due(cache.counted_at, PERIOD, now) {
         return false;
     }
-    track.counted_at = Some(now);
-    track.count.know(accounts);
-    if track.recounts.are_due(is_mismatched, track.count.counted().groups(), now) {
-        track.count.begin_anew();
+    cache.counted_at = Some(now);
+    cache.count.know(accounts);
+    if cache.recounts.are_due(is_mismatched, cache.count.counted().groups(), now) {
+        cache.count.begin_anew();
     }
-    track.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut track.count).await.err();
-    if let Some(error) = &track.count_error {
+    cache.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut cache.count).await.err();
+    if let Some(error) = &cache.count_error {
         // What was counted half is not shown.
         context.metrics.failed(ReconcileError::class_of_store(error));
         return false;
     }
-    track.counted = Some(track.count.counted().clone());
+    cache.counted = Some(cache.count.counted().clone());
     true
 }
 
 /// Looks for the summaries of the passes so far that are not known yet.
-async fn summaries(store: &Store, run: &Run, pass: u32, track: &mut Track, now: Instant) -> Result<(), StoreError> {
+async fn summaries(store: &Store, run: &Run, pass: u32, cache: &mut RunCache, now: Instant) -> Result<(), StoreError> {
     let mut looked = Ok(());
     for stage in (0..=pass).map(Stage::Pass) {
-        if track.summaries.contains_key(&stage) {
+        if cache.summaries.contains_key(&stage) {
             continue;
         }
-        track.summaries_at = Some(now);
+        cache.summaries_at = Some(now);
         // One may be told without the other.
-        looked = summary(store, run, stage, track).await.map(|_| ()).and(looked);
+        looked = summary(store, run, stage, cache).await.map(|_| ()).and(looked);
     }
     looked
 }
 
 /// Looks for the summaries of redos that are not known yet, with `find`. Tells whether it found one. A user may plan a redo at
 /// any time, so before the run ends it is asked whether there is one. They are numbered from 1, one after the other.
-async fn redos<F>(track: &mut Track, pass: u32, mut find: impl FnMut(Stage) -> F) -> Result<bool, StoreError>
+async fn redos<F>(cache: &mut RunCache, pass: u32, mut find: impl FnMut(Stage) -> F) -> Result<bool, StoreError>
 where
     F: Future<Output = Result<Option<RunSummary>, StoreError>>,
 {
-    let Some(counted) = &track.counted else { return Ok(false) };
-    let unknown = |redo: &u32| !track.summaries.contains_key(&Stage::Redo(*redo));
+    let Some(counted) = &cache.counted else { return Ok(false) };
+    let unknown = |redo: &u32| !cache.summaries.contains_key(&Stage::Redo(*redo));
     let Some(first) = (1..=MOST_STAGES).find(unknown) else { return Ok(false) };
-    let pass_summary = track.summaries.get(&Stage::Pass(pass));
+    let pass_summary = cache.summaries.get(&Stage::Pass(pass));
     if counted.redos().all(|redo| redo < first) && !pass_summary.is_some_and(|summary| counted.is_whole(summary)) {
         return Ok(false);
     }
     for redo in first..=MOST_STAGES {
         let stage = Stage::Redo(redo);
         let Some(summary) = find(stage).await? else { return Ok(redo > first) };
-        track.summaries.insert(stage, summary);
+        cache.summaries.insert(stage, summary);
     }
     Ok(true)
 }
 
 /// Reads the summary of a stage. Tells whether it is there.
-async fn summary(store: &Store, run: &Run, stage: Stage, track: &mut Track) -> Result<bool, StoreError> {
+async fn summary(store: &Store, run: &Run, stage: Stage, cache: &mut RunCache) -> Result<bool, StoreError> {
     let found = store.summary(&run.bucket, &run.layout, &run.name, stage).await?;
     let is_there = found.is_some();
-    track.summaries.extend(found.map(|summary| (stage, summary)));
+    cache.summaries.extend(found.map(|summary| (stage, summary)));
     Ok(is_there)
 }
 
@@ -316,12 +316,12 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
         // It is made again once it is gone.
         return GrouperState::Running;
     }
-    if let Some(told) = problem::failure_of_job(job) {
-        let mut exits: Vec<_> = pods.iter().filter(|pod| is_of(pod, job)).collect();
+    if let Some(failure) = problem::failure_of_job(job) {
+        let mut exits: Vec<_> = pods.iter().filter(|pod| belongs_to(pod, job)).collect();
         exits.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
         let exit = exits.into_iter().rev().find_map(problem::exit_of_pod);
         let (exit_code, words) = exit.map_or((None, String::new()), |(code, words)| (Some(code), words));
-        return GrouperState::Failed { exit_code, message: format!("{told}{words}") };
+        return GrouperState::Failed { exit_code, message: format!("{failure}{words}") };
     }
     if job.status.as_ref().and_then(|status| status.succeeded).unwrap_or(0) > 0 {
         return GrouperState::Succeeded;
@@ -336,19 +336,19 @@ fn grouper_at(job: &Job) -> Option<Timestamp> {
 }
 
 /// Whether a pod is of this Job, not of the one of another pass.
-fn is_of(pod: &Pod, job: &Job) -> bool {
+fn belongs_to(pod: &Pod, job: &Job) -> bool {
     let name = pod.metadata.labels.as_ref().and_then(|labels| labels.get("batch.kubernetes.io/job-name"));
     name.is_some() && name == job.metadata.name.as_ref()
 }
 
-fn is(pod: &Pod, component: &str) -> bool {
+fn has_component(pod: &Pod, component: &str) -> bool {
     pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL)).map(String::as_str) == Some(component)
 }
 
 /// Whether a Job that nobody holds should have a pod and has none.
 fn has_no_pod(job: &Job, pods: &[Pod]) -> bool {
     let running = grouper_state(Some(job), pods) == GrouperState::Running;
-    let at_work = pods.iter().any(|pod| is_of(pod, job) && !has_finished(pod));
+    let at_work = pods.iter().any(|pod| belongs_to(pod, job) && !has_finished(pod));
     running && job.metadata.deletion_timestamp.is_none() && !at_work
 }
 
@@ -359,7 +359,7 @@ async fn refused_pods(client: &Client, run: &Run, job: &Job, pods: &[Pod]) -> Re
     let refused = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
     let events = events.list(&refused).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
     let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let last_made = pods.iter().filter(|pod| is_of(pod, job)).filter_map(made).max();
+    let last_made = pods.iter().filter(|pod| belongs_to(pod, job)).filter_map(made).max();
     Ok(problem::of_events(&events.items, last_made))
 }
 
@@ -380,7 +380,7 @@ fn pods_of(pods: &[Pod]) -> Pods {
         if !has_finished(pod) {
             seen.present += 1;
         }
-        if is(pod, WORKER) && phase == "Running" {
+        if has_component(pod, WORKER) && phase == "Running" {
             seen.running += 1;
             let conditions = status.and_then(|status| status.conditions.as_ref());
             if conditions.into_iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True") {
@@ -397,7 +397,7 @@ fn problems(pods: &[Pod], component: &str) -> Vec<Problem> {
     // A grouper that ended is told by its Job; a pod that leaves has nothing to say any more.
     let here = pods.iter().filter(|pod| !has_finished(pod) && pod.metadata.deletion_timestamp.is_none());
     let mut problems: Vec<_> =
-        here.filter(|pod| is(pod, component)).filter_map(|pod| problem::of_pod(pod, now)).collect();
+        here.filter(|pod| has_component(pod, component)).filter_map(|pod| problem::of_pod(pod, now)).collect();
     problems.sort();
     problems.dedup();
     problems
@@ -441,24 +441,24 @@ mod tests {
 
     /// Looks for redos where these receipts were counted and the summaries of these redos exist. Returns what it tells and
     /// what it asked for.
-    async fn look(track: &mut Track, exist: std::ops::RangeInclusive<u32>) -> (bool, Vec<u32>) {
+    async fn look(cache: &mut RunCache, exist: std::ops::RangeInclusive<u32>) -> (bool, Vec<u32>) {
         let mut asked = Vec::new();
         let find = |stage| {
             let Stage::Redo(n) = stage else { panic!("{stage:?} is no redo") };
             asked.push(n);
             ready(Ok(exist.contains(&n).then(|| redo(n))))
         };
-        (redos(track, 0, find).await.expect("answers"), asked)
+        (redos(cache, 0, find).await.expect("answers"), asked)
     }
 
-    fn track(summaries: &[RunSummary], receipts: &[&str]) -> Track {
-        let mut track = Track::new("logs".parse().expect("a name"));
-        track.summaries = summaries.iter().map(|summary| (summary.stage(), summary.clone())).collect();
-        track.know(receipts);
-        track
+    fn cache(summaries: &[RunSummary], receipts: &[&str]) -> RunCache {
+        let mut cache = RunCache::new("logs".parse().expect("a name"));
+        cache.summaries = summaries.iter().map(|summary| (summary.stage(), summary.clone())).collect();
+        cache.know(receipts);
+        cache
     }
 
-    impl Track {
+    impl RunCache {
         /// Counts receipts of these names by the summaries that are known.
         fn know(&mut self, receipts: &[&str]) {
             let accounts = Accounts::of(self.summaries.values().cloned());
@@ -486,30 +486,30 @@ mod tests {
             (vec![own.clone(), redo(1)], vec![RECEIPT, REDONE], (true, vec![2, 3])),
             (vec![own.clone(), redo(1), redo(2)], vec![RECEIPT, REDONE], (false, vec![])),
         ] {
-            let mut track = track(&summaries, &receipts);
-            assert_eq!(look(&mut track, 1..=2).await, expected, "{receipts:?} {summaries:?}");
+            let mut cache = cache(&summaries, &receipts);
+            assert_eq!(look(&mut cache, 1..=2).await, expected, "{receipts:?} {summaries:?}");
         }
-        let mut uncounted = Track { counted: None, ..track(&[own], &[RECEIPT]) };
+        let mut uncounted = RunCache { counted: None, ..cache(&[own], &[RECEIPT]) };
         assert_eq!(look(&mut uncounted, 1..=2).await, (false, vec![]));
     }
 
     #[tokio::test]
     async fn the_summaries_of_redos_are_kept_and_a_failed_look_is_an_error() {
         let own = RunSummary { groups: 1, ..RunSummary::empty("logs".parse().expect("a name")) };
-        let mut track = track(&[own], &[RECEIPT]);
-        let failed = redos(&mut track, 0, |stage| match stage {
+        let mut cache = cache(&[own], &[RECEIPT]);
+        let failed = redos(&mut cache, 0, |stage| match stage {
             Stage::Redo(1) => ready(Ok(Some(redo(1)))),
             _ => ready(Err(StoreError::Manifest { address: S3Address::new("b", "k"), problem: "one".to_owned() })),
         });
         assert!(failed.await.is_err());
-        assert_eq!(look(&mut track, 1..=1).await, (false, vec![2]), "the first one is known by now");
-        track.know(&[RECEIPT]);
-        assert!(track.counted.as_ref().is_some_and(|counted| counted.unfinished_redo() == Some(1)));
-        assert_eq!(look(&mut track, 1..=2).await, (false, vec![]), "redo 1 has no receipt");
+        assert_eq!(look(&mut cache, 1..=1).await, (false, vec![2]), "the first one is known by now");
+        cache.know(&[RECEIPT]);
+        assert!(cache.counted.as_ref().is_some_and(|counted| counted.unfinished_redo() == Some(1)));
+        assert_eq!(look(&mut cache, 1..=2).await, (false, vec![]), "redo 1 has no receipt");
         // Redos that are planned without end.
-        track.know(&[RECEIPT, REDONE]);
-        let (found, asked) = look(&mut track, 1..=u32::MAX).await;
+        cache.know(&[RECEIPT, REDONE]);
+        let (found, asked) = look(&mut cache, 1..=u32::MAX).await;
         assert_eq!((found, asked.len()), (true, MOST_STAGES as usize - 1));
-        assert_eq!(look(&mut track, 1..=u32::MAX).await, (false, vec![]));
+        assert_eq!(look(&mut cache, 1..=u32::MAX).await, (false, vec![]));
     }
 }

@@ -8,18 +8,18 @@ use super::status::condition;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 /// Conditions whose changes are told. The others say the same in other words.
-const TOLD: [&str; 6] = ["Accepted", "QueueReady", "Grouped", "Ready", "Stalled", "Degraded"];
+const REPORTED: [&str; 6] = ["Accepted", "QueueReady", "Grouped", "Ready", "Stalled", "Degraded"];
 /// Longest note ("Event" of events.k8s.io/v1).
 const MAX_NOTE: usize = 1024;
 
 /// Tells what changed. An event that is lost is no reason to stop.
 pub async fn publish(recorder: &Recorder, resource: &ArchiveRun, prior: &ArchiveRunStatus, next: &ArchiveRunStatus) {
-    for (kind, told) in changes(prior, next) {
+    for (kind, changed) in changes(prior, next) {
         let event = Event {
             type_: kind,
-            reason: told.reason.clone(),
-            note: Some(told.message.chars().take(MAX_NOTE / 4).collect()),
-            action: told.type_.clone(),
+            reason: changed.reason.clone(),
+            note: Some(changed.message.chars().take(MAX_NOTE / 4).collect()),
+            action: changed.type_.clone(),
             secondary: None,
         };
         if let Err(error) = recorder.publish(&event, &resource.object_ref(&())).await {
@@ -47,5 +47,5 @@ fn changes<'a>(prior: &ArchiveRunStatus, next: &'a ArchiveRunStatus) -> Vec<(Eve
         let kind = if is_bad { EventType::Warning } else { EventType::Normal };
         (!same && (is_bad || is_good)).then_some((kind, after))
     };
-    TOLD.iter().filter_map(changed).collect()
+    REPORTED.iter().filter_map(changed).collect()
 }

@@ -1,7 +1,7 @@
 //! What the status says of a write that failed. Pure.
 
 use super::ReconcileError;
-use super::decide::{Told, Write};
+use super::decide::{Explanation, Write};
 use crate::aws::AwsErrorKind;
 
 /// Failures in a row after which one that may pass is told: a blip does not turn conditions back and forth.
@@ -13,41 +13,41 @@ const WRITE_FAILED: &str = "WriteFailed";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The run asks for what cannot be.
-    Refused(Told),
+    Refused(Explanation),
     /// Nothing moves until a person acts.
-    Stalled(Told),
+    Stalled(Explanation),
     /// It is tried again.
-    Degraded(Told),
+    Degraded(Explanation),
 }
 
 /// What is told of a write that failed, `times` in a row with this one; `None` where it may pass by itself.
 pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Failure> {
     let message = error.to_string();
-    let degraded = |message| Some(Failure::Degraded(Told::new(WRITE_FAILED, message)));
+    let degraded = |message| Some(Failure::Degraded(Explanation::new(WRITE_FAILED, message)));
     let may_pass = |message| if times >= PERSISTENT { degraded(message) } else { None };
     match error {
         ReconcileError::Write(cause) => match code(cause) {
-            Some(400 | 422) => Some(Failure::Refused(Told::new("Invalid", message))),
+            Some(400 | 422) => Some(Failure::Refused(Explanation::new("Invalid", message))),
             Some(403) if message.contains("exceeded quota") => {
-                Some(Failure::Stalled(Told::new("QuotaExceeded", message)))
+                Some(Failure::Stalled(Explanation::new("QuotaExceeded", message)))
             }
-            Some(403) => Some(Failure::Stalled(Told::new("AccessDenied", message))),
+            Some(403) => Some(Failure::Stalled(Explanation::new("AccessDenied", message))),
             Some(404) if matches!(write, Write::ApplyScaledObject(_)) => {
                 let message =
                     format!("workers.scaling.mode Keda needs KEDA, and this cluster has no ScaledObjects: {message}");
-                Some(Failure::Refused(Told::new("NotAllowed", message)))
+                Some(Failure::Refused(Explanation::new("NotAllowed", message)))
             }
             Some(408 | 409 | 429 | 500..) | None => may_pass(message),
             Some(_) => degraded(message),
         },
         ReconcileError::Aws(error) => match error.kind {
-            AwsErrorKind::Denied => Some(Failure::Stalled(Told::new("AccessDenied", message))),
+            AwsErrorKind::Denied => Some(Failure::Stalled(Explanation::new("AccessDenied", message))),
             AwsErrorKind::NotFound if matches!(write, Write::ClaimName(_)) => {
-                Some(Failure::Refused(Told::new("Invalid", message)))
+                Some(Failure::Refused(Explanation::new("Invalid", message)))
             }
             AwsErrorKind::OtherRegion if matches!(write, Write::ClaimName(_)) => {
                 let message = format!("{message}: name the bucket's region in spec.destination.region");
-                Some(Failure::Refused(Told::new("Invalid", message)))
+                Some(Failure::Refused(Explanation::new("Invalid", message)))
             }
             AwsErrorKind::Rejected | AwsErrorKind::NotFound | AwsErrorKind::OtherRegion => degraded(message),
             AwsErrorKind::Precondition | AwsErrorKind::NameInUse | AwsErrorKind::Transient => may_pass(message),
@@ -58,9 +58,11 @@ pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Fai
 }
 
 /// What is told of a read that failed, where somebody has to act: the operator's own role lacks something.
-pub fn of_read(error: &ReconcileError) -> Option<Told> {
+pub fn of_read(error: &ReconcileError) -> Option<Explanation> {
     match error {
-        ReconcileError::Read(cause) if code(cause) == Some(403) => Some(Told::new("AccessDenied", error.to_string())),
+        ReconcileError::Read(cause) if code(cause) == Some(403) => {
+            Some(Explanation::new("AccessDenied", error.to_string()))
+        }
         _ => None,
     }
 }
@@ -87,12 +89,12 @@ mod tests {
     }
 
     /// Condition and reason of a first failure, and of a third.
-    fn told(error: &ReconcileError, write: &Write) -> [Option<(&'static str, &'static str)>; 2] {
+    fn shown(error: &ReconcileError, write: &Write) -> [Option<(&'static str, &'static str)>; 2] {
         [1, PERSISTENT].map(|times| {
             of_write(error, write, times).map(|failure| match failure {
-                Failure::Refused(told) => ("Accepted", told.reason),
-                Failure::Stalled(told) => ("Stalled", told.reason),
-                Failure::Degraded(told) => ("Degraded", told.reason),
+                Failure::Refused(explanation) => ("Accepted", explanation.reason),
+                Failure::Stalled(explanation) => ("Stalled", explanation.reason),
+                Failure::Degraded(explanation) => ("Degraded", explanation.reason),
             })
         })
     }
@@ -108,7 +110,7 @@ mod tests {
             (aws(AwsErrorKind::Denied), "Stalled", "AccessDenied"),
             (aws(AwsErrorKind::Rejected), "Degraded", WRITE_FAILED),
         ] {
-            assert_eq!(told(&error, &write), [Some((condition, reason)); 2], "{error}");
+            assert_eq!(shown(&error, &write), [Some((condition, reason)); 2], "{error}");
         }
         for error in [
             kubernetes(409, "the object has been modified"),
@@ -116,7 +118,7 @@ mod tests {
             aws(AwsErrorKind::Transient),
             aws(AwsErrorKind::NameInUse),
         ] {
-            assert_eq!(told(&error, &write), [None, Some(("Degraded", WRITE_FAILED))], "{error}");
+            assert_eq!(shown(&error, &write), [None, Some(("Degraded", WRITE_FAILED))], "{error}");
         }
     }
 
@@ -126,16 +128,14 @@ mod tests {
             let status = kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(code);
             of_read(&ReconcileError::Read(Box::new(kube::Error::Api(status.boxed()))))
         };
-        assert!(
-            read(403).is_some_and(|told| told.reason == "AccessDenied" && told.message.contains("pods is forbidden"))
-        );
+        assert!(read(403).is_some_and(|it| it.reason == "AccessDenied" && it.message.contains("pods is forbidden")));
         assert_eq!([read(500), read(404), of_read(&aws(AwsErrorKind::Denied))], [None, None, None]);
     }
 
     #[test]
     fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
         let keda = Write::ApplyScaledObject(20);
-        assert_eq!(told(&kubernetes(404, "404 page not found"), &keda)[0], Some(("Accepted", "NotAllowed")));
+        assert_eq!(shown(&kubernetes(404, "404 page not found"), &keda)[0], Some(("Accepted", "NotAllowed")));
         let inventory = s3bundler_contract::record::InventoryRef {
             manifest: s3bundler_contract::S3Address::new("inv", "manifest.json"),
             etag: "e".to_owned(),
@@ -143,7 +143,7 @@ mod tests {
         };
         let claim = Write::ClaimName(inventory);
         for kind in [AwsErrorKind::NotFound, AwsErrorKind::OtherRegion] {
-            assert_eq!(told(&aws(kind), &claim)[0], Some(("Accepted", "Invalid")), "{kind:?}");
+            assert_eq!(shown(&aws(kind), &claim)[0], Some(("Accepted", "Invalid")), "{kind:?}");
         }
     }
 }

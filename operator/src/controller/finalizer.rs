@@ -13,19 +13,19 @@ use crate::crd::ArchiveRun;
 pub const FINALIZER: &str = "archive.s3bundler.dev/queues";
 
 /// Whether something outside of Kubernetes may be left.
-pub fn is_on(resource: &ObjectMeta) -> bool {
+pub fn is_present(resource: &ObjectMeta) -> bool {
     resource.finalizers.iter().flatten().any(|known| known == FINALIZER)
 }
 
 /// Puts it on before there is anything outside of Kubernetes, so that nobody deletes the resource and leaves that behind.
 /// Gives the version that it made.
 pub async fn add(resource: &ArchiveRun, context: &Context) -> Result<Option<String>, ReconcileError> {
-    if is_on(&resource.metadata) {
+    if is_present(&resource.metadata) {
         return Ok(None);
     }
     let finalizers = resource.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
-    let made = put(&resource.metadata, finalizers, context).await?;
-    context.paces.replaced(&resource.uid().unwrap_or_default(), resource.resource_version().unwrap_or_default());
+    let made = patch_finalizers(&resource.metadata, finalizers, context).await?;
+    context.throttle.replaced(&resource.uid().unwrap_or_default(), resource.resource_version().unwrap_or_default());
     Ok(made)
 }
 
@@ -41,7 +41,7 @@ pub async fn came_too_late(resource: &ArchiveRun, context: &Context) -> Result<b
 /// Takes it away, of a resource that cannot be read too.
 pub async fn remove(resource: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
     let left = resource.finalizers.iter().flatten().map(String::as_str).filter(|known| *known != FINALIZER).collect();
-    match put(resource, left, context).await {
+    match patch_finalizers(resource, left, context).await {
         // It is gone already.
         Err(ReconcileError::Write(cause)) if matches!(&*cause, kube::Error::Api(status) if status.code == 404) => {
             Ok(())
@@ -51,7 +51,7 @@ pub async fn remove(resource: &ObjectMeta, context: &Context) -> Result<(), Reco
 }
 
 /// Writes the finalizers over those that were looked at, and no others; gives the version that it made.
-async fn put(
+async fn patch_finalizers(
     resource: &ObjectMeta,
     finalizers: Vec<&str>,
     context: &Context,

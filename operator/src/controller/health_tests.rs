@@ -7,9 +7,9 @@ use mlua::{Lua, LuaSerdeExt as _, Table};
 use serde_json::json;
 
 use super::apply::Applied;
-use super::decide::{Decision, Phase, Told};
+use super::decide::{Decision, Explanation, Phase};
+use super::fixtures::{archive_run, defaults, seen};
 use super::status::{Outcome, next};
-use super::testing::{archive_run, defaults, seen};
 use super::validate::validate;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
@@ -61,22 +61,32 @@ fn what_others_make_of_a_run_is_what_it_is() {
         let (health, message) = argo_cd(&run);
         (health, message, flux(&run))
     };
-    let told = || Told::new("AccessDenied", "it is denied");
+    let explanation = || Explanation::new("AccessDenied", "it is denied");
     let at = |phase| Decision::new(phase, "a sentence");
     for (decision, argo_cd, message, flux) in [
         (at(Phase::Bundling), "Progressing", "Bundling: a sentence", "InProgress"),
         (
-            Decision { degraded: Some(told()), ..at(Phase::Bundling) },
+            Decision { degraded: Some(explanation()), ..at(Phase::Bundling) },
             "Progressing",
             "Bundling: a sentence",
             "InProgress",
         ),
-        (Decision { stalled: Some(told()), ..at(Phase::Grouping) }, "Degraded", "AccessDenied: it is denied", "Failed"),
-        (Decision::refused(told()), "Degraded", "AccessDenied: it is denied", "Failed"),
+        (
+            Decision { stalled: Some(explanation()), ..at(Phase::Grouping) },
+            "Degraded",
+            "AccessDenied: it is denied",
+            "Failed",
+        ),
+        (Decision::refused(explanation()), "Degraded", "AccessDenied: it is denied", "Failed"),
         (at(Phase::Suspended), "Suspended", "a sentence", "InProgress"),
         (at(Phase::Complete), "Healthy", "a sentence", "Current"),
         (at(Phase::CompleteWithFailures), "Healthy", "a sentence", "Current"),
-        (Decision { failed: Some(told()), ..at(Phase::Failed) }, "Degraded", "AccessDenied: it is denied", "Failed"),
+        (
+            Decision { failed: Some(explanation()), ..at(Phase::Failed) },
+            "Degraded",
+            "AccessDenied: it is denied",
+            "Failed",
+        ),
     ] {
         let phase = decision.phase;
         assert_eq!(look(decision), (argo_cd.to_owned(), message.to_owned(), flux), "{phase:?}");

@@ -13,6 +13,7 @@
 
 mod apply;
 pub mod build;
+pub mod cache;
 mod context;
 pub mod decide;
 mod deletion;
@@ -22,16 +23,15 @@ mod events;
 pub mod failure;
 mod finalizer;
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 mod health_tests;
 pub mod observed;
-pub mod own;
-mod pace;
+pub mod ownership;
 pub mod problem;
 pub mod run;
 pub mod status;
-#[cfg(test)]
-pub(crate) mod testing;
-pub mod track;
+mod throttle;
 pub mod validate;
 
 use std::collections::BTreeMap;
@@ -52,12 +52,12 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
 use self::apply::Applied;
+use self::cache::RunCache;
 use self::context::{Context, workers_of_runs};
-use self::decide::{Decision, Told};
-use self::deletion::{clean_up, let_unreadable_go};
+use self::decide::{Decision, Explanation};
+use self::deletion::{clean_up, release_unreadable};
 use self::error::is_of_another;
 use self::status::Outcome;
-use self::track::Track;
 use self::validate::{Stage, accept};
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
@@ -106,10 +106,10 @@ pub async fn run(
             Controller::new(runs, watcher::Config::default())
                 .owns(api::<Job>(&client, scope), labelled.clone())
                 .watches(api::<Deployment>(&client, scope), labelled.clone(), |workers| {
-                    if is_changed(&workers) { run_of(&workers) } else { None }
+                    if is_changed(&workers) { labelled_run(&workers) } else { None }
                 })
                 .watches(api::<Pod>(&client, scope), labelled.clone(), |pod| {
-                    if dereference::has_news(&pod) { run_of(&pod) } else { None }
+                    if dereference::has_news(&pod) { labelled_run(&pod) } else { None }
                 })
                 .with_config(Config::default().concurrency(CONCURRENCY))
                 .graceful_shutdown_on(shutdown.clone()),
@@ -137,7 +137,7 @@ pub async fn run(
 }
 
 /// The run that something with its label belongs to.
-fn run_of<K>(object: &K) -> Option<ObjectRef<DeserializeGuard<ArchiveRun>>>
+fn labelled_run<K>(object: &K) -> Option<ObjectRef<DeserializeGuard<ArchiveRun>>>
 where
     K: kube::Resource,
 {
@@ -167,17 +167,17 @@ async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>
         Err(invalid) => {
             // Of a version that this operator does not know: it must not stop the others.
             tracing::warn!(name = ?invalid.metadata.name, error = invalid.error, "cannot read an ArchiveRun");
-            let_unreadable_go(&invalid.metadata, &context).await?;
+            release_unreadable(&invalid.metadata, &context).await?;
             return Ok(Action::await_change());
         }
     };
     let uid = resource.uid().unwrap_or_default();
     let version = resource.resource_version().unwrap_or_default();
-    if let Some(wait) = context.paces.wait(&uid, &version, Instant::now()) {
+    if let Some(wait) = context.throttle.delay(&uid, &version, Instant::now()) {
         return Ok(Action::requeue(wait));
     }
     let started = Instant::now();
-    let reconciled = Box::pin(one(resource, &context)).await;
+    let reconciled = Box::pin(reconcile_run(resource, &context)).await;
     context.metrics.reconciled(started.elapsed(), reconciled.as_ref().err().map(ReconcileError::class));
     match reconciled {
         Ok(action) => {
@@ -193,22 +193,22 @@ async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>
             Ok(Action::requeue(FIRST_PAUSE))
         }
         Err(error) => {
-            tell_unreadable(resource, &error, &context).await?;
+            report_unreadable(resource, &error, &context).await?;
             Err(error)
         }
     }
 }
 
 /// Says that nothing can be said of a run that is under way, where somebody has to act on it.
-async fn tell_unreadable(
+async fn report_unreadable(
     resource: &ArchiveRun,
     error: &ReconcileError,
     context: &Context,
 ) -> Result<(), ReconcileError> {
     let prior = resource.status.clone().unwrap_or_default();
     match failure::of_read(error) {
-        Some(told) if decide::finished(&prior).is_none() => {
-            let next = status::held(&prior, &told, resource.metadata.generation, Timestamp::now());
+        Some(explanation) if decide::finished(&prior).is_none() => {
+            let next = status::stalled_status(&prior, &explanation, resource.metadata.generation, Timestamp::now());
             write_status(resource, None, &prior, &next, context).await.map(|_| ())
         }
         _ => Ok(()),
@@ -222,14 +222,14 @@ fn error_policy(run: Arc<DeserializeGuard<ArchiveRun>>, error: &ReconcileError, 
     Action::requeue(pause)
 }
 
-async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, ReconcileError> {
+async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Action, ReconcileError> {
     let prior = resource.status.clone().unwrap_or_default();
     let generation = resource.metadata.generation.unwrap_or(0);
     if resource.metadata.deletion_timestamp.is_some() {
         return clean_up(resource, &prior, context).await;
     }
     let has_ended = decide::finished(&prior).is_some();
-    if has_ended && decide::queues_are_gone(&prior) && finalizer::is_on(&resource.metadata) {
+    if has_ended && decide::queues_are_gone(&prior) && finalizer::is_present(&resource.metadata) {
         // Nothing outside of Kubernetes is left: the namespace may go without an operator.
         finalizer::remove(&resource.metadata, context).await?;
         return Ok(Action::await_change());
@@ -249,44 +249,44 @@ async fn one(resource: &ArchiveRun, context: &Context) -> Result<Action, Reconci
     let (run, refusal) = match accept(resource, &context.defaults, stage, &labels) {
         Ok(accepted) => accepted,
         Err(refusal) if !has_ended => {
-            let decision = Decision::refused(Told::new(refusal.reason(), refusal.to_string()));
+            let decision = Decision::refused(Explanation::new(refusal.reason(), refusal.to_string()));
             let applied = Applied::default();
             let now = Timestamp::now();
             let outcome = Outcome { run: None, seen: None, decision: &decision, applied: &applied, generation, now };
-            return tell(resource, &prior, &outcome, context).await;
+            return report(resource, &prior, &outcome, context).await;
         }
         // It was read once, by another release.
         Err(_) => return Ok(Action::await_change()),
     };
-    let track = context.tracks.of(&run.uid, &run.name);
-    let track: &mut Track = &mut *track.lock().await;
-    let seen = Box::pin(dereference::dereference(context, &run, &prior, track)).await?;
+    let cache = context.caches.of(&run.uid, &run.name);
+    let cache: &mut RunCache = &mut *cache.lock().await;
+    let seen = Box::pin(dereference::dereference(context, &run, &prior, cache)).await?;
     let now = Timestamp::now();
     let current = seen.workers.map_or(0, |workers| workers.replicas);
-    let mut decision = match &seen.in_the_way {
-        Some(it) if !has_ended => decide::in_the_way(it),
-        _ => context.grants.decide(&run.uid, current, |left| {
+    let mut decision = match &seen.name_conflict {
+        Some(it) if !has_ended => decide::name_conflict(it),
+        _ => context.worker_quota.decide(&run.uid, current, |left| {
             let decision = decide::decide(&run, &prior, &seen, left, now);
             let holds = decision.holds(current);
             (decision, holds)
         }),
     };
     if let Some(refusal) = refusal {
-        decision.refused = Some(Told::new(refusal.reason(), refusal.to_string()));
+        decision.refused = Some(Explanation::new(refusal.reason(), refusal.to_string()));
     }
     if decision.refused.is_some() {
-        decision.look_again.get_or_insert(REFUSED_PERIOD);
+        decision.requeue_after.get_or_insert(REFUSED_PERIOD);
     }
-    let applied = apply::apply(context, resource, &run, &decision.writes, track, context.failures(&run.uid)).await;
+    let applied = apply::apply(context, resource, &run, &decision.writes, cache, context.failures(&run.uid)).await;
     if let Some((error, None)) = applied.failed {
         return Err(error);
     }
     if applied.failed.is_none() {
-        context.grants.settle(&run.uid, decision.holds(current));
+        context.worker_quota.settle(&run.uid, decision.holds(current));
     }
     let outcome =
         Outcome { run: Some(&run), seen: Some(&seen), decision: &decision, applied: &applied, generation, now };
-    let action = tell(resource, &prior, &outcome, context).await?;
+    let action = report(resource, &prior, &outcome, context).await?;
     match applied.failed {
         Some((error, _)) if !is_mended_outside(&error) => Err(error),
         Some((error, _)) => {
@@ -303,7 +303,7 @@ fn is_mended_outside(error: &ReconcileError) -> bool {
 }
 
 /// Writes the status where it changed, and events of what changed.
-async fn tell(
+async fn report(
     resource: &ArchiveRun,
     prior: &ArchiveRunStatus,
     outcome: &Outcome<'_>,
@@ -314,20 +314,20 @@ async fn tell(
     if !deleted {
         let made = write_status(resource, outcome.applied.version.as_deref(), prior, &next, context).await?;
         // The next step of a run is not waited for.
-        let goes_on = outcome.decision.look_again.is_some_and(|pause| pause.is_zero());
+        let goes_on = outcome.decision.requeue_after.is_some_and(|pause| pause.is_zero());
         if let Some(version) = made.filter(|_| !goes_on) {
-            context.paces.made(&resource.uid().unwrap_or_default(), version, Instant::now());
+            context.throttle.wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
         }
     }
     if let Some(run) = outcome.run {
         context.metrics.observe(run, &next);
     }
-    let mut look_again = outcome.decision.look_again;
+    let mut requeue_after = outcome.decision.requeue_after;
     if outcome.applied.failed.is_some() || matches!(outcome.applied.claim, Some(crate::store::ClaimState::Taken { .. }))
     {
-        look_again = Some(REFUSED_PERIOD);
+        requeue_after = Some(REFUSED_PERIOD);
     }
-    Ok(look_again.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(Duration::from_millis(10)))))
+    Ok(requeue_after.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(Duration::from_millis(10)))))
 }
 
 /// Writes a status over the one that was looked at, and no other: where somebody wrote meanwhile it is looked at again.
@@ -345,12 +345,12 @@ async fn write_status(
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let name = resource.name_any();
     let version = version.map(str::to_owned).or_else(|| resource.resource_version());
-    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "status": merge(prior, next)}));
+    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "status": merge_patch(prior, next)}));
     match runs.patch_status(&name, &PatchParams::default(), &patch).await {
         Ok(written) => {
             let made = written.resource_version();
             if let Some(version) = version.filter(|version| made.as_ref() != Some(version)) {
-                context.paces.replaced(&resource.uid().unwrap_or_default(), version);
+                context.throttle.replaced(&resource.uid().unwrap_or_default(), version);
             }
             events::publish(&context.recorder, resource, prior, next).await;
             Ok(made)
@@ -363,7 +363,7 @@ async fn write_status(
 }
 
 /// A merge patch: what is gone has to be named.
-fn merge(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value {
+fn merge_patch(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value {
     let value = |status: &ArchiveRunStatus| serde_json::to_value(status).expect("a status is plain JSON");
     let (before, mut after) = (value(prior), value(next));
     if let (Some(before), Some(after)) = (before.as_object(), after.as_object_mut()) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::RunSummary;
 
-use super::own::InTheWay;
+use super::ownership::NameConflict;
 use super::problem::Problem;
 use crate::autoscale::depth::Depths;
 use crate::receipts::Counted;
@@ -54,7 +54,7 @@ pub struct Pods {
 
 /// The inventory or the given manifests, where they had to be looked for.
 #[derive(Debug, Clone)]
-pub enum InventoryLook {
+pub enum InventoryCheck {
     /// That of `latest`, or the one that was named.
     State(InventoryState),
     /// There is no finished inventory under the prefix.
@@ -78,7 +78,7 @@ pub struct Observed {
     /// Whether the pods' service account is there.
     pub service_account: bool,
     /// The inventory; `None` where it is known already, or there is none to be known.
-    pub inventory: Option<InventoryLook>,
+    pub inventory: Option<InventoryCheck>,
     /// The grouper of the pass at hand.
     pub grouper: GrouperState,
     /// When its Job was made, or failed.
@@ -92,7 +92,7 @@ pub struct Observed {
     /// For how long the queue has been empty with nothing in flight, and nobody about to send to it.
     pub empty_for: Duration,
     /// Whether nobody has been at work since the run was at rest.
-    pub rested: bool,
+    pub idle_since_suspend: bool,
     /// Whether this operator has had the lost groups of the pass sent again already.
     pub sent_again: bool,
     /// What the grouper of the inventory made; `None` before.
@@ -104,5 +104,5 @@ pub struct Observed {
     /// Why S3 could not be read, where it could not.
     pub store_error: Option<StoreError>,
     /// What is not the run's and has a name that it needs.
-    pub in_the_way: Option<InTheWay>,
+    pub name_conflict: Option<NameConflict>,
 }

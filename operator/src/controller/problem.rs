@@ -95,15 +95,15 @@ pub fn of_pod(pod: &Pod, now: Timestamp) -> Option<Problem> {
         }
         let ended = [&container.state, &container.last_state].into_iter().find_map(|state| terminated(state.as_ref()));
         let Some(ended) = ended.filter(|ended| ended.exit_code != 0) else { continue };
-        let told = format!("{name} exited with {}{}", ended.exit_code, last_words(ended));
+        let message = format!("{name} exited with {}{}", ended.exit_code, last_words(ended));
         let running_for = running_for(container, now);
         let denied = ended.exit_code == i32::from(ExitCode::Permission.code());
         if denied && running_for < ALLOWED {
-            return Some(Problem::Denied(told));
+            return Some(Problem::Denied(message));
         }
         let loops = container.restart_count >= RESTARTS || reason == "CrashLoopBackOff";
         if loops && !denied && running_for < OUT_OF_LOOP {
-            return Some(Problem::CrashLooping(told));
+            return Some(Problem::CrashLooping(message));
         }
     }
     None
@@ -269,9 +269,9 @@ mod tests {
         };
         assert_eq!(of_events(&[], None), None);
         let events = [event("2026-11-23T11:00:01Z", "exceeded quota"), event("2026-11-23T11:00:00Z", "something else")];
-        let told = Some(Problem::FailedCreate("exceeded quota".to_owned()));
-        assert_eq!(of_events(&events, None), told);
-        assert_eq!(of_events(&events, Some("2026-11-23T11:00:00Z".parse().unwrap())), told);
+        let problem = Some(Problem::FailedCreate("exceeded quota".to_owned()));
+        assert_eq!(of_events(&events, None), problem);
+        assert_eq!(of_events(&events, Some("2026-11-23T11:00:00Z".parse().unwrap())), problem);
         let let_in = Some("2026-11-23T11:00:01Z".parse().unwrap());
         assert_eq!(of_events(&events, let_in), None, "a pod was let in after it");
     }
@@ -284,9 +284,9 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(of_job(&job(json!({"name": "logs-grouper"}), false)), None);
-        let told = of_job(&job(json!({"name": "logs-grouper"}), true)).unwrap();
-        assert_eq!((told.reason(), told.stalls(0)), ("GrouperSuspended", false));
-        assert!(told.message().starts_with("Job logs-grouper is suspended"), "{told:?}");
+        let problem = of_job(&job(json!({"name": "logs-grouper"}), true)).unwrap();
+        assert_eq!((problem.reason(), problem.stalls(0)), ("GrouperSuspended", false));
+        assert!(problem.message().starts_with("Job logs-grouper is suspended"), "{problem:?}");
         let goes = json!({"name": "logs-grouper", "deletionTimestamp": "2026-11-23T12:00:00Z"});
         assert_eq!(of_job(&job(goes, true)), None);
     }

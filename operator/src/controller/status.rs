@@ -7,7 +7,7 @@ use s3bundler_contract::Reason;
 use s3bundler_contract::record::InventoryRef;
 
 use super::apply::Applied;
-use super::decide::{Decision, Phase, Told};
+use super::decide::{Decision, Explanation, Phase};
 use super::failure::Failure;
 use super::observed::Observed;
 use super::run::{QueuePlan, Run};
@@ -45,13 +45,13 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
             let name = run.map(|run| run.name.to_string()).unwrap_or_default();
             let message =
                 format!("the name {name} belongs to {difference}, claimed by {owner}: choose another name, or prefix");
-            Some(Told::new("RunNameTaken", message))
+            Some(Explanation::new("RunNameTaken", message))
         }
         _ => None,
     };
     let failure = applied.failed.as_ref().and_then(|(_, failure)| failure.as_ref());
     let invalid = match failure {
-        Some(Failure::Refused(told)) => Some(told.clone()),
+        Some(Failure::Refused(explanation)) => Some(explanation.clone()),
         _ => None,
     };
     let refused = taken.or(invalid).or_else(|| decision.refused.clone());
@@ -108,13 +108,18 @@ pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus
 }
 
 /// The status of a run that somebody has to help before anything else can be said of it.
-pub fn held(prior: &ArchiveRunStatus, why: &Told, generation: Option<i64>, now: Timestamp) -> ArchiveRunStatus {
+pub fn stalled_status(
+    prior: &ArchiveRunStatus,
+    why: &Explanation,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> ArchiveRunStatus {
     let mut status = prior.clone();
     set(&mut status, "Stalled", true, why, generation, now);
     for name in ["Ready", "Degraded", "Accepted", "Complete", "Failed", "Suspended", "Grouped", "QueueReady"] {
         // The schema's own of a new run tells of no generation.
         if condition(&status, name).is_none_or(|it| it.observed_generation.is_none()) {
-            let unknown = Told::new("Pending", format!("not known yet: {}", why.message));
+            let unknown = Explanation::new("Pending", format!("not known yet: {}", why.message));
             set(&mut status, name, false, &unknown, generation, now);
         }
     }
@@ -123,18 +128,25 @@ pub fn held(prior: &ArchiveRunStatus, why: &Told, generation: Option<i64>, now: 
 }
 
 /// Sets a condition.
-fn set(status: &mut ArchiveRunStatus, name: &str, value: bool, told: &Told, generation: Option<i64>, now: Timestamp) {
+fn set(
+    status: &mut ArchiveRunStatus,
+    name: &str,
+    value: bool,
+    explanation: &Explanation,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
     let value = if value { "True" } else { "False" };
-    let message: String = told.message.chars().take(MAX_MESSAGE / 4).collect();
+    let message: String = explanation.message.chars().take(MAX_MESSAGE / 4).collect();
     let known = status.conditions.iter().position(|it| it.type_ == name);
     // Another reason to be stalled begins anew: a person has not known of it.
-    let is_same = |it: &&Condition| it.status == value && (name != "Stalled" || it.reason == told.reason);
+    let is_same = |it: &&Condition| it.status == value && (name != "Stalled" || it.reason == explanation.reason);
     let since = known.map(|at| &status.conditions[at]).filter(is_same);
     let since = since.map_or(Time(now), |it| it.last_transition_time.clone());
     let new = Condition {
         type_: name.to_owned(),
         status: value.to_owned(),
-        reason: told.reason.to_owned(),
+        reason: explanation.reason.to_owned(),
         message,
         observed_generation: generation,
         last_transition_time: since,
@@ -146,69 +158,84 @@ fn set(status: &mut ArchiveRunStatus, name: &str, value: bool, told: &Told, gene
 }
 
 /// The first status of a run: everything unknown, nothing hidden.
-fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Told>, failure: Option<&Failure>) {
+fn conditions(
+    status: &mut ArchiveRunStatus,
+    outcome: &Outcome<'_>,
+    refused: Option<Explanation>,
+    failure: Option<&Failure>,
+) {
     let Outcome { run, seen, decision, applied, generation, now } = *outcome;
     let phase = decision.phase;
-    let mut set = |name: &str, value: bool, told: Told| set(status, name, value, &told, Some(generation), now);
+    let mut set = |name: &str, value: bool, explanation: Explanation| {
+        set(status, name, value, &explanation, Some(generation), now);
+    };
     let (stalled, degraded) = match failure {
-        Some(Failure::Stalled(told)) => (Some(told.clone()), decision.degraded.clone()),
-        Some(Failure::Degraded(told)) => (decision.stalled.clone(), Some(told.clone())),
+        Some(Failure::Stalled(explanation)) => (Some(explanation.clone()), decision.degraded.clone()),
+        Some(Failure::Degraded(explanation)) => (decision.stalled.clone(), Some(explanation.clone())),
         Some(Failure::Refused(_)) | None => (decision.stalled.clone(), decision.degraded.clone()),
     };
     let degraded = match &applied.redriven {
-        Some(Err(error)) => Some(Told::new("DeadLetters", error.to_string())),
+        Some(Err(error)) => Some(Explanation::new("DeadLetters", error.to_string())),
         _ => degraded,
     };
     let failed = decision.failed.clone();
-    let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |told| &told.message);
+    let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |it| &it.message);
     set(
         "Ready",
         matches!(phase, Phase::Complete | Phase::CompleteWithFailures),
-        Told::new(phase.reason(), message.clone()),
+        Explanation::new(phase.reason(), message.clone()),
     );
-    let progressing = || Told::new("Progressing", "nothing keeps it from going on");
+    let progressing = || Explanation::new("Progressing", "nothing keeps it from going on");
     set("Stalled", stalled.is_some(), stalled.unwrap_or_else(progressing));
-    set("Degraded", degraded.is_some(), degraded.unwrap_or_else(|| Told::new("AsExpected", "nothing is wrong")));
-    set("Accepted", refused.is_none(), refused.unwrap_or_else(|| Told::new("Valid", "the run can be carried out")));
+    set("Degraded", degraded.is_some(), degraded.unwrap_or_else(|| Explanation::new("AsExpected", "nothing is wrong")));
+    set(
+        "Accepted",
+        refused.is_none(),
+        refused.unwrap_or_else(|| Explanation::new("Valid", "the run can be carried out")),
+    );
     let complete = matches!(phase, Phase::Complete | Phase::CompleteWithFailures);
-    let not_yet = || Told::new("InProgress", "the run has not ended");
-    let end = || Told::new(phase.reason(), decision.message.clone());
+    let not_yet = || Explanation::new("InProgress", "the run has not ended");
+    let end = || Explanation::new(phase.reason(), decision.message.clone());
     set("Complete", complete, if phase.is_final() { end() } else { not_yet() });
     set("Failed", failed.is_some(), failed.unwrap_or_else(|| if phase.is_final() { end() } else { not_yet() }));
     let rests = phase == Phase::Suspended && seen.is_some_and(|seen| seen.pods.present == 0);
     let resting = match (phase, rests) {
-        (Phase::Suspended, true) => Told::new("Suspended", "no pod is left; set spec.suspend to false to go on"),
-        (Phase::Suspended, false) => Told::new("Suspending", decision.message.clone()),
-        _ => Told::new("NotSuspended", "the run is not suspended"),
+        (Phase::Suspended, true) => Explanation::new("Suspended", "no pod is left; set spec.suspend to false to go on"),
+        (Phase::Suspended, false) => Explanation::new("Suspending", decision.message.clone()),
+        _ => Explanation::new("NotSuspended", "the run is not suspended"),
     };
     set("Suspended", rests, resting);
 
     // True once, and then only taken back by the end.
     let summary = seen.and_then(|seen| seen.summary.as_ref());
-    let grouped = summary
-        .map(|summary| Told::new("AllGroupsMade", format!("{} objects in {} groups", summary.objects, summary.groups)));
-    if let Some(told) = grouped {
-        set("Grouped", true, told);
+    let grouped = summary.map(|summary| {
+        Explanation::new("AllGroupsMade", format!("{} objects in {} groups", summary.objects, summary.groups))
+    });
+    if let Some(explanation) = grouped {
+        set("Grouped", true, explanation);
     }
     let managed = run.is_some_and(|run| matches!(run.queue, QueuePlan::Managed(_)));
     if applied.queues_deleted {
-        set("QueueReady", false, Told::new("Deleted", "the run has ended"));
+        set("QueueReady", false, Explanation::new("Deleted", "the run has ended"));
     } else if applied.queues.is_some() {
-        let told =
-            if managed { Told::new("Made", "made for this run") } else { Told::new("Existing", "brought by this run") };
-        set("QueueReady", true, told);
+        let explanation = if managed {
+            Explanation::new("Made", "made for this run")
+        } else {
+            Explanation::new("Existing", "brought by this run")
+        };
+        set("QueueReady", true, explanation);
     }
-    for (name, told) in [
-        ("Grouped", Told::new("Pending", "the groups are not made yet")),
-        ("QueueReady", Told::new("Pending", "there is no queue yet")),
+    for (name, explanation) in [
+        ("Grouped", Explanation::new("Pending", "the groups are not made yet")),
+        ("QueueReady", Explanation::new("Pending", "there is no queue yet")),
     ] {
         match status.conditions.iter_mut().find(|it| it.type_ == name) {
             Some(known) => known.observed_generation = Some(generation),
             None => status.conditions.push(Condition {
                 type_: name.to_owned(),
                 status: "False".to_owned(),
-                reason: told.reason.to_owned(),
-                message: told.message,
+                reason: explanation.reason.to_owned(),
+                message: explanation.message,
                 observed_generation: Some(generation),
                 last_transition_time: Time(now),
             }),
@@ -300,7 +327,7 @@ mod tests {
 
     use super::*;
     use crate::aws::{AwsError, AwsErrorKind};
-    use crate::controller::testing::{counted, seen};
+    use crate::controller::fixtures::{counted, seen};
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -310,15 +337,26 @@ mod tests {
     fn another_reason_to_be_stalled_begins_anew_and_the_same_does_not() {
         let since = |status: &ArchiveRunStatus| condition(status, "Stalled").unwrap().last_transition_time.0;
         let (first, later) = (time("2026-11-23T12:00:00Z"), time("2026-11-24T12:00:00Z"));
-        let denied = held(&ArchiveRunStatus::default(), &Told::new("AccessDenied", "one thing"), Some(1), first);
-        assert_eq!(since(&held(&denied, &Told::new("AccessDenied", "another"), Some(2), later)), first);
-        assert_eq!(since(&held(&denied, &Told::new("GroupsDeadLettered", "dead"), Some(2), later)), later);
+        let denied = stalled_status(
+            &ArchiveRunStatus::default(),
+            &Explanation::new("AccessDenied", "one thing"),
+            Some(1),
+            first,
+        );
+        assert_eq!(
+            since(&stalled_status(&denied, &Explanation::new("AccessDenied", "another"), Some(2), later)),
+            first
+        );
+        assert_eq!(
+            since(&stalled_status(&denied, &Explanation::new("GroupsDeadLettered", "dead"), Some(2), later)),
+            later
+        );
     }
 
     #[test]
     fn a_run_that_cannot_even_be_looked_at_has_all_conditions() {
-        let told = Told::new("AccessDenied", "pods cannot be listed");
-        let held = held(&ArchiveRunStatus::default(), &told, Some(3), time("2026-11-23T12:00:00Z"));
+        let explanation = Explanation::new("AccessDenied", "pods cannot be listed");
+        let held = stalled_status(&ArchiveRunStatus::default(), &explanation, Some(3), time("2026-11-23T12:00:00Z"));
         assert_eq!((held.conditions.len(), held.observed_generation), (9, Some(3)));
         for it in &held.conditions {
             let expected = if it.type_ == "Stalled" { ("True", "AccessDenied") } else { ("False", "Pending") };
@@ -391,10 +429,10 @@ mod tests {
 
     #[test]
     fn a_write_that_failed_is_told_in_its_condition_and_goes_with_its_mending() {
-        let decision = Decision::refused(Told::new("Invalid", "why"));
+        let decision = Decision::refused(Explanation::new("Invalid", "why"));
         let decision = Decision { refused: None, ..decision };
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
-        let told = || Told::new("AnyReason", "what was said");
+        let explanation = || Explanation::new("AnyReason", "what was said");
         let status = |prior: &ArchiveRunStatus, failure: Option<Failure>| {
             let kind = AwsErrorKind::Rejected;
             let error = AwsError { action: "CreateQueue", target: "q".to_owned(), kind, detail: "no".to_owned() };
@@ -404,9 +442,9 @@ mod tests {
             next(prior, &Outcome { run: None, seen: None, decision, applied, generation: 1, now })
         };
         for (failure, name, value) in [
-            (Failure::Refused(told()), "Accepted", "False"),
-            (Failure::Stalled(told()), "Stalled", "True"),
-            (Failure::Degraded(told()), "Degraded", "True"),
+            (Failure::Refused(explanation()), "Accepted", "False"),
+            (Failure::Stalled(explanation()), "Stalled", "True"),
+            (Failure::Degraded(explanation()), "Degraded", "True"),
         ] {
             let failed = status(&ArchiveRunStatus::default(), Some(failure));
             let shown = condition(&failed, name).expect("it is there");

@@ -268,7 +268,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::fixtures::{archive_run, defaults};
     use crate::crd::ArchiveRunStatus;
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_run_keeps_the_defaults_it_began_with() {
-        let told = |run: &Run| {
+        let kept_of = |run: &Run| {
             let regions = [&run.region, &run.source_region, &run.destination_region].map(Clone::clone);
             (run.image.clone(), run.service_account.clone(), regions)
         };
@@ -309,7 +309,7 @@ mod tests {
         let (here, there) = (region("eu-west-1"), region("us-west-2"));
         let now = validate(&resource, &defaults()).unwrap();
         let regions = [here.clone(), here, there.clone()];
-        assert_eq!(told(&now), ("worker:1".to_owned(), "s3bundler-worker".to_owned(), regions));
+        assert_eq!(kept_of(&now), ("worker:1".to_owned(), "s3bundler-worker".to_owned(), regions));
         resource.status = Some(ArchiveRunStatus {
             worker_image: Some("worker:0".to_owned()),
             service_account_name: Some("archiver".to_owned()),
@@ -318,7 +318,7 @@ mod tests {
         });
         let (then, kept) = (region("eu-north-1"), validate(&resource, &defaults()).unwrap());
         let regions = [then.clone(), then, there];
-        assert_eq!(told(&kept), ("worker:0".to_owned(), "archiver".to_owned(), regions));
+        assert_eq!(kept_of(&kept), ("worker:0".to_owned(), "archiver".to_owned(), regions));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str
         component: GROUPER,
         template: &run.grouper_template,
         resources: &with_disk(&run.grouper_resources, &run.grouper_scratch.size_limit),
-        args: args(run, pass, inventory, queue),
+        args: grouper_args(run, pass, inventory, queue),
         scratch: empty_dir(&run.grouper_scratch.size_limit),
         scratch_sub_path: None,
         fs_group: None,
@@ -83,7 +83,7 @@ fn failure_policy() -> PodFailurePolicy {
     }
 }
 
-fn args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Vec<String> {
+fn grouper_args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Vec<String> {
     let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = request_args(run);
     let mut arg = |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
@@ -148,7 +148,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::fixtures::{archive_run, defaults};
     use crate::controller::validate::validate;
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(sends(&run(delivery), are_made), expected, "{delivery} {are_made}");
         }
         for queue in [None, Some("q")] {
-            let args = args(&run("S3Event"), 0, Some("s3://inv/manifest.json"), queue);
+            let args = grouper_args(&run("S3Event"), 0, Some("s3://inv/manifest.json"), queue);
             assert_eq!(args.contains(&"--queue=q".to_owned()), queue.is_some(), "{args:?}");
         }
     }

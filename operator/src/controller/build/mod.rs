@@ -90,6 +90,4 @@ fn owner(run: &Run) -> OwnerReference {
 }
 
 #[cfg(test)]
-mod arguments_tests;
-#[cfg(test)]
 mod tests;

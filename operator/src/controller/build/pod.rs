@@ -220,7 +220,7 @@ mod tests {
 
     use super::super::{grouper, workers};
     use super::*;
-    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::fixtures::{archive_run, defaults};
     use crate::controller::validate::validate;
 
     #[test]

@@ -1,9 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+mod arguments;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controller::testing::{archive_run, defaults};
+use crate::controller::fixtures::{archive_run, defaults};
 use crate::controller::validate::read;
 
 fn run(spec: Value) -> Run {

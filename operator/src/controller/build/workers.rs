@@ -39,7 +39,7 @@ pub fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment {
         component: WORKER,
         template: &run.worker_template,
         resources: &resources,
-        args: args(run, queue),
+        args: worker_args(run, queue),
         scratch,
         scratch_sub_path,
         // A new disk is root's. Not for the others: an EmptyDir is everybody's, and a HostPath never changes hands.
@@ -102,7 +102,7 @@ fn get(path: &str) -> Probe {
     }
 }
 
-fn args(run: &Run, queue: &str) -> Vec<String> {
+fn worker_args(run: &Run, queue: &str) -> Vec<String> {
     let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = vec!["bundle".to_owned()];
     let mut arg = |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
@@ -179,7 +179,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::fixtures::{archive_run, defaults};
     use crate::controller::validate::read;
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         {
             let scaling = json!({"workers": {"scaling": {"targetGroupsPerWorker": wanted}}});
             let run = read(&archive_run(scaling), &defaults()).expect("a run");
-            assert!(args(&run, "q").iter().any(|arg| arg == expected), "{wanted}: {:?}", args(&run, "q"));
+            assert!(worker_args(&run, "q").iter().any(|arg| arg == expected), "{wanted}: {:?}", worker_args(&run, "q"));
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Decision, Phase, Told, Write, trouble};
+use super::{Decision, Explanation, Phase, Write, trouble};
 use crate::aws::{AwsError, AwsErrorKind};
-use crate::controller::observed::{InventoryLook, Observed};
+use crate::controller::observed::{InventoryCheck, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::controller::validate::origin_address;
 use crate::store::{InventoryState, StoreError};
@@ -15,56 +15,56 @@ const INVENTORY_PERIOD: Duration = Duration::from_secs(30);
 /// Waits for the inventory, then claims the name and makes or takes the queues.
 pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
     let pending = |message: String| Decision {
-        look_again: Some(INVENTORY_PERIOD),
+        requeue_after: Some(INVENTORY_PERIOD),
         ..Decision::new(Phase::InventoryPending, message)
     };
     let origin = origin_address(&run.origin);
     let missing = |message: String| {
-        let stalled = Some(Told::new("InventoryMissing", message.clone()));
+        let stalled = Some(Explanation::new("InventoryMissing", message.clone()));
         Decision { stalled, ..pending(message) }
     };
     let inventory = match &seen.inventory {
         None => return pending(format!("nobody has looked for {origin} yet")),
-        Some(InventoryLook::State(InventoryState::Finished(inventory))) => inventory.clone(),
-        Some(InventoryLook::State(InventoryState::Missing)) => {
+        Some(InventoryCheck::State(InventoryState::Finished(inventory))) => inventory.clone(),
+        Some(InventoryCheck::State(InventoryState::Missing)) => {
             return missing(format!("there is no {origin}: check spec.source.inventory"));
         }
-        Some(InventoryLook::NoManifests) => {
+        Some(InventoryCheck::NoManifests) => {
             return missing(format!(
                 "there is no group manifest under {origin}, no key that ends in .index: check spec.source.manifests"
             ));
         }
-        Some(InventoryLook::State(InventoryState::Unfinished)) => {
+        Some(InventoryCheck::State(InventoryState::Unfinished)) => {
             return pending(format!(
                 "S3 is still writing the inventory: {origin} has no manifest.checksum beside it yet"
             ));
         }
-        Some(InventoryLook::NoneFinished) => {
+        Some(InventoryCheck::NoneFinished) => {
             return pending(format!("there is no finished inventory under {origin} yet"));
         }
-        Some(InventoryLook::TooOld { age }) => {
+        Some(InventoryCheck::TooOld { age }) => {
             let hours = age.as_secs() / 3600;
             return pending(format!(
                 "the newest inventory under {origin} is {hours} hours old: waiting for a newer one"
             ));
         }
         // Whoever lists is told of a bucket that is not there.
-        Some(InventoryLook::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
+        Some(InventoryCheck::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
             return missing(error.to_string());
         }
-        Some(InventoryLook::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+        Some(InventoryCheck::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
             return elsewhere(error, "spec.source.region");
         }
-        Some(InventoryLook::ClaimFailed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+        Some(InventoryCheck::ClaimFailed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
             return elsewhere(error, "spec.destination.region");
         }
-        Some(InventoryLook::Failed(error) | InventoryLook::ClaimFailed(error)) => {
+        Some(InventoryCheck::Failed(error) | InventoryCheck::ClaimFailed(error)) => {
             let stalled = trouble(error);
             return Decision { stalled, ..pending(error.to_string()) };
         }
     };
     let mut decision = Decision::new(Phase::Pending, "claiming the run's name and making its queue");
-    decision.look_again = Some(Duration::ZERO);
+    decision.requeue_after = Some(Duration::ZERO);
     decision.writes.push(Write::ClaimName(inventory));
     decision.writes.push(match &run.queue {
         QueuePlan::Managed(name) => Write::MakeQueues(name.clone()),
@@ -75,5 +75,5 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
 
 /// A bucket is in another region than the one that the run says, or the operator's settings.
 fn elsewhere(error: &AwsError, field: &str) -> Decision {
-    Decision::refused(Told::new("Invalid", format!("{error}: name the bucket's region in {field}")))
+    Decision::refused(Explanation::new("Invalid", format!("{error}: name the bucket's region in {field}")))
 }

@@ -10,8 +10,8 @@
 //! A run is whole by the names of its groups' receipts, never by the depth of its queue.
 
 mod begin;
-mod unattended;
-mod under_way;
+mod missing_groups;
+mod progress;
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_contract::record::InventoryRef;
 
 use super::observed::{GrouperState, Observed};
-use super::own::InTheWay;
+use super::ownership::NameConflict;
 use super::run::{QueuePlan, Run};
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRunStatus, ScalingMode};
 use crate::queues::QueuePair;
 use crate::store::StoreError;
 use begin::begin;
-use under_way::go_on;
+use progress::go_on;
 
 /// Between looks at a run that is under way.
 pub const PERIOD: Duration = Duration::from_secs(15);
@@ -84,14 +84,14 @@ impl Phase {
 
 /// Reason and message of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Explanation {
     /// The reason: a word.
     pub reason: &'static str,
     /// The message: a sentence for people.
     pub message: String,
 }
 
-impl Told {
+impl Explanation {
     /// A reason with its message.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
@@ -137,13 +137,13 @@ pub struct Decision {
     /// That, for people.
     pub message: String,
     /// Why it failed, with phase `Failed`.
-    pub failed: Option<Told>,
+    pub failed: Option<Explanation>,
     /// Why the run is not accepted.
-    pub refused: Option<Told>,
+    pub refused: Option<Explanation>,
     /// Why nothing moves until a person acts.
-    pub stalled: Option<Told>,
+    pub stalled: Option<Explanation>,
     /// What is wrong while it moves.
-    pub degraded: Option<Told>,
+    pub degraded: Option<Explanation>,
     /// The retry pass at hand.
     pub pass: u32,
     /// Workers asked for.
@@ -151,7 +151,7 @@ pub struct Decision {
     /// What to do, in this order.
     pub writes: Vec<Write>,
     /// When to look again; `None`: only when something changes.
-    pub look_again: Option<Duration>,
+    pub requeue_after: Option<Duration>,
 }
 
 impl Decision {
@@ -167,13 +167,17 @@ impl Decision {
             pass: 0,
             workers: 0,
             writes: Vec::new(),
-            look_again: Some(PERIOD),
+            requeue_after: Some(PERIOD),
         }
     }
 
     /// A run that is not carried out.
-    pub fn refused(told: Told) -> Self {
-        Self { refused: Some(told.clone()), look_again: Some(4 * PERIOD), ..Self::new(Phase::Pending, told.message) }
+    pub fn refused(explanation: Explanation) -> Self {
+        Self {
+            refused: Some(explanation.clone()),
+            requeue_after: Some(4 * PERIOD),
+            ..Self::new(Phase::Pending, explanation.message)
+        }
     }
 
     /// Workers that the run may have once this is carried out, of `current` replicas.
@@ -185,15 +189,15 @@ impl Decision {
         })
     }
 
-    fn failed(prior: &ArchiveRunStatus, told: Told) -> Self {
+    fn failed(prior: &ArchiveRunStatus, explanation: Explanation) -> Self {
         let writes = vec![Write::DeleteWorkloads];
-        let (message, pass) = (told.message.clone(), pass_of(prior));
+        let (message, pass) = (explanation.message.clone(), pass_of(prior));
         Self {
-            failed: Some(told.clone()),
-            stalled: Some(told),
+            failed: Some(explanation.clone()),
+            stalled: Some(explanation),
             writes,
             pass,
-            look_again: Some(Duration::ZERO),
+            requeue_after: Some(Duration::ZERO),
             ..Self::new(Phase::Failed, message)
         }
     }
@@ -208,12 +212,12 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, no
     if run.suspend {
         return Decision { refused, ..suspended(run, prior, seen) };
     }
-    let is_done = is_draining(prior) || under_way::is_done(run, prior, seen);
-    if let Some(told) = too_late(run, prior, now).filter(|_| !is_done) {
-        return Decision::failed(prior, told);
+    let is_done = is_draining(prior) || progress::is_done(run, prior, seen);
+    if let Some(explanation) = too_late(run, prior, now).filter(|_| !is_done) {
+        return Decision::failed(prior, explanation);
     }
     match (&prior.queue, refused) {
-        (None, Some(told)) => Decision::refused(told),
+        (None, Some(explanation)) => Decision::refused(explanation),
         (None, None) => begin(run, seen),
         // What is under way goes on without its service account, but for new pods.
         (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, cap, now) },
@@ -221,15 +225,15 @@ pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, no
 }
 
 /// What is done about an object that has a name of the run's and is not its own: nothing.
-pub fn in_the_way(it: &InTheWay) -> Decision {
+pub fn name_conflict(it: &NameConflict) -> Decision {
     let object = &it.object;
-    if it.goes {
+    if it.is_temporary {
         let message = format!("waiting for {object} to go, of a run of this name that was deleted");
-        return Decision { look_again: Some(PERIOD / 3), ..Decision::new(Phase::Pending, message) };
+        return Decision { requeue_after: Some(PERIOD / 3), ..Decision::new(Phase::Pending, message) };
     }
     let message =
         format!("{object} has a name that this run needs, and belongs to somebody else: name the run otherwise");
-    Decision::refused(Told::new("Invalid", message))
+    Decision::refused(Explanation::new("Invalid", message))
 }
 
 /// Whether all was archived when the run was looked at last, which is never taken back.
@@ -237,10 +241,10 @@ fn is_draining(status: &ArchiveRunStatus) -> bool {
     status.conditions.iter().any(|it| it.type_ == "Ready" && it.reason == Phase::Draining.reason())
 }
 
-fn no_service_account(run: &Run, seen: &Observed) -> Option<Told> {
+fn no_service_account(run: &Run, seen: &Observed) -> Option<Explanation> {
     let (name, namespace) = (&run.service_account, &run.namespace);
     let message = || format!("there is no service account {name} in namespace {namespace}: make it, or name another");
-    (!seen.service_account).then(|| Told::new("ServiceAccountNotFound", message()))
+    (!seen.service_account).then(|| Explanation::new("ServiceAccountNotFound", message()))
 }
 
 /// The last phase, where there was one.
@@ -264,27 +268,27 @@ fn pass_of(status: &ArchiveRunStatus) -> u32 {
 fn after_the_end(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, phase: Phase, now: Timestamp) -> Decision {
     let ready = prior.conditions.iter().find(|it| it.type_ == "Ready");
     let mut decision = Decision::new(phase, ready.map(|it| it.message.clone()).unwrap_or_default());
-    (decision.pass, decision.look_again) = (pass_of(prior), None);
+    (decision.pass, decision.requeue_after) = (pass_of(prior), None);
     if phase == Phase::Failed {
         let failed = prior.conditions.iter().find(|it| it.type_ == "Failed");
         let reason = failed.map(|it| it.reason.as_str()).unwrap_or_default();
         let reason = FAILURES.into_iter().find(|known| *known == reason).unwrap_or("GrouperFailed");
-        let told = Told::new(reason, failed.map(|it| it.message.clone()).unwrap_or_default());
-        (decision.failed, decision.stalled) = (Some(told.clone()), Some(told));
+        let explanation = Explanation::new(reason, failed.map(|it| it.message.clone()).unwrap_or_default());
+        (decision.failed, decision.stalled) = (Some(explanation.clone()), Some(explanation));
     }
     if seen.workers.is_some() || seen.grouper != GrouperState::Absent || seen.pods.present > 0 {
         decision.writes.push(Write::DeleteWorkloads);
-        decision.look_again = Some(PERIOD);
+        decision.requeue_after = Some(PERIOD);
     } else if phase != Phase::Failed && !queues_are_gone(prior) && matches!(run.queue, QueuePlan::Managed(_)) {
         // Those of a failed run stay for whoever looks into it, until the run is deleted.
         decision.writes.push(Write::DeleteQueues);
-        decision.look_again = Some(Duration::ZERO);
+        decision.requeue_after = Some(Duration::ZERO);
     } else if let (Some(ttl), Some(ended)) = (run.ttl, &prior.completion_time) {
         let left = ttl.saturating_sub(now.duration_since(ended.0).unsigned_abs());
         if left.is_zero() {
             decision.writes.push(Write::DeleteRun);
         }
-        decision.look_again = Some(left.max(Duration::from_secs(1)));
+        decision.requeue_after = Some(left.max(Duration::from_secs(1)));
     }
     decision
 }
@@ -308,45 +312,43 @@ fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
         decision.writes.push(Write::DeleteGrouper(pass));
     }
     if seen.workers.is_some() {
-        decision.writes.extend(rest(run));
+        decision.writes.extend(scale_to_zero(run));
     }
     // Only to see the last pods go.
-    decision.look_again = (left > 0).then_some(PERIOD);
+    decision.requeue_after = (left > 0).then_some(PERIOD);
     decision
 }
 
 /// What keeps workers at zero.
-fn rest(run: &Run) -> Vec<Write> {
+fn scale_to_zero(run: &Run) -> Vec<Write> {
     match run.mode {
         ScalingMode::Keda => vec![Write::ApplyScaledObject(0), Write::Scale(0)],
         ScalingMode::Builtin | ScalingMode::External => vec![Write::Scale(0)],
     }
 }
 
-fn too_late(run: &Run, prior: &ArchiveRunStatus, now: Timestamp) -> Option<Told> {
+fn too_late(run: &Run, prior: &ArchiveRunStatus, now: Timestamp) -> Option<Explanation> {
     let (deadline, started) = (run.deadline?, prior.start_time.as_ref()?);
     // Of a run that is being resumed the start is moved by its rest only after this.
     let resting = prior.conditions.iter().find(|it| it.type_ == "Suspended" && it.status == "True");
     let rested = resting.map_or(SignedDuration::ZERO, |it| now.duration_since(it.last_transition_time.0));
     let taken = Duration::try_from(now.duration_since(started.0) - rested).unwrap_or_default();
     let message = || format!("it took longer than activeDeadlineSeconds, {} s", deadline.as_secs());
-    (taken > deadline).then(|| Told::new("DeadlineExceeded", message()))
+    (taken > deadline).then(|| Explanation::new("DeadlineExceeded", message()))
 }
 
 /// What of S3's errors a person has to act on.
-fn trouble(error: &StoreError) -> Option<Told> {
+fn trouble(error: &StoreError) -> Option<Explanation> {
     match error {
         StoreError::Aws(error) if error.kind == AwsErrorKind::Denied => {
-            Some(Told::new("AccessDenied", error.to_string()))
+            Some(Explanation::new("AccessDenied", error.to_string()))
         }
         StoreError::Aws(_) => None,
         StoreError::Record { .. } | StoreError::Manifest { .. } => {
-            Some(Told::new("InventoryMissing", error.to_string()))
+            Some(Explanation::new("InventoryMissing", error.to_string()))
         }
     }
 }
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod unattended_tests;

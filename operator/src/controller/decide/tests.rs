@@ -8,9 +8,9 @@ use super::*;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
-use crate::controller::observed::{InventoryLook, Pods, WorkersState};
+use crate::controller::fixtures::{archive_run, counted, defaults, seen};
+use crate::controller::observed::{InventoryCheck, Pods, WorkersState};
 use crate::controller::problem::Problem;
-use crate::controller::testing::{archive_run, counted, defaults, seen};
 use crate::controller::validate::validate;
 use crate::crd::{InventoryStatus, QueueStatus};
 use crate::store::InventoryState;
@@ -80,14 +80,14 @@ pub(super) fn denied() -> AwsError {
 
 #[test]
 fn a_run_begins_with_a_finished_inventory_and_a_claim_before_its_queue() {
-    let found = InventoryLook::State(InventoryState::Finished(inventory()));
+    let found = InventoryCheck::State(InventoryState::Finished(inventory()));
     let decision =
         decide(&run(json!({})), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() }, now());
     assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::MakeQueues(_)]), "{decision:?}");
-    assert_eq!(decision.look_again, Some(Duration::ZERO));
+    assert_eq!(decision.requeue_after, Some(Duration::ZERO));
     let existing =
         json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
-    let found = InventoryLook::State(InventoryState::Finished(inventory()));
+    let found = InventoryCheck::State(InventoryState::Finished(inventory()));
     let decision =
         decide(&run(existing), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() }, now());
     assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::UseQueues(_)]), "{decision:?}");
@@ -95,13 +95,13 @@ fn a_run_begins_with_a_finished_inventory_and_a_claim_before_its_queue() {
 
 #[test]
 fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
-    let failed = |error| InventoryLook::Failed(StoreError::Aws(error));
+    let failed = |error| InventoryCheck::Failed(StoreError::Aws(error));
     for (look, stalled, words) in [
-        (InventoryLook::State(InventoryState::Missing), Some("InventoryMissing"), "there is no s3://inv/"),
-        (InventoryLook::State(InventoryState::Unfinished), None, "manifest.checksum"),
-        (InventoryLook::NoManifests, Some("InventoryMissing"), ".index"),
-        (InventoryLook::NoneFinished, None, "no finished inventory"),
-        (InventoryLook::TooOld { age: Duration::from_hours(50) }, None, "50 hours old"),
+        (InventoryCheck::State(InventoryState::Missing), Some("InventoryMissing"), "there is no s3://inv/"),
+        (InventoryCheck::State(InventoryState::Unfinished), None, "manifest.checksum"),
+        (InventoryCheck::NoManifests, Some("InventoryMissing"), ".index"),
+        (InventoryCheck::NoneFinished, None, "no finished inventory"),
+        (InventoryCheck::TooOld { age: Duration::from_hours(50) }, None, "50 hours old"),
         (failed(denied()), Some("AccessDenied"), "GetObject"),
         (failed(AwsError { kind: AwsErrorKind::NotFound, ..denied() }), Some("InventoryMissing"), "GetObject"),
         (failed(AwsError { kind: AwsErrorKind::Transient, ..denied() }), None, "GetObject"),
@@ -109,9 +109,9 @@ fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
         let seen = Observed { inventory: Some(look), ..seen() };
         let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen, now());
         assert_eq!(decision.phase, Phase::InventoryPending);
-        assert_eq!(decision.stalled.as_ref().map(|told| told.reason), stalled, "{decision:?}");
+        assert_eq!(decision.stalled.as_ref().map(|it| it.reason), stalled, "{decision:?}");
         assert!(decision.message.contains(words) && decision.writes.is_empty(), "{decision:?}");
-        assert!(decision.look_again.is_some());
+        assert!(decision.requeue_after.is_some());
     }
 }
 
@@ -119,14 +119,14 @@ fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
 fn a_bucket_of_another_region_is_for_the_spec_to_name() {
     let elsewhere = || StoreError::Aws(AwsError { kind: AwsErrorKind::OtherRegion, ..denied() });
     for (look, field) in [
-        (InventoryLook::Failed(elsewhere()), "spec.source.region"),
-        (InventoryLook::ClaimFailed(elsewhere()), "spec.destination.region"),
+        (InventoryCheck::Failed(elsewhere()), "spec.source.region"),
+        (InventoryCheck::ClaimFailed(elsewhere()), "spec.destination.region"),
     ] {
         let seen = Observed { inventory: Some(look), ..seen() };
         let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen, now());
-        let told = decision.refused.unwrap();
-        assert_eq!((told.reason, decision.writes.len()), ("Invalid", 0));
-        assert!(told.message.ends_with(&format!("name the bucket's region in {field}")), "{told:?}");
+        let explanation = decision.refused.unwrap();
+        assert_eq!((explanation.reason, decision.writes.len()), ("Invalid", 0));
+        assert!(explanation.message.ends_with(&format!("name the bucket's region in {field}")), "{explanation:?}");
     }
 }
 
@@ -210,7 +210,7 @@ fn a_grouper_that_failed_ends_the_run_unless_somebody_may_still_allow_it() {
         let seen = Observed { grouper_at: Some(failed_at.parse().unwrap()), ..failed(Some(7)) };
         let decision = decide(&run(json!({})), &claimed(), &seen, now());
         assert_eq!((decision.failed, decision.stalled.unwrap().reason), (None, "AccessDenied"));
-        assert!(decision.look_again.is_some());
+        assert!(decision.requeue_after.is_some());
         decision.writes.contains(&Write::DeleteGrouper(0))
     };
     assert!(again("2026-11-23T11:59:00Z"));
@@ -219,12 +219,13 @@ fn a_grouper_that_failed_ends_the_run_unless_somebody_may_still_allow_it() {
 
 #[test]
 fn a_grouper_that_was_denied_is_stalled_until_it_has_worked_for_a_while() {
-    let told = "the grouper was denied: told";
+    let message = "the grouper was denied: told";
     let stalled = condition("Stalled", "AccessDenied", "2026-11-23T11:50:00Z");
-    let prior = ArchiveRunStatus { conditions: vec![Condition { message: told.to_owned(), ..stalled }], ..claimed() };
+    let prior =
+        ArchiveRunStatus { conditions: vec![Condition { message: message.to_owned(), ..stalled }], ..claimed() };
     let is_stalled = |grouper, made: &str| {
         let seen = Observed { grouper, grouper_at: Some(made.parse().unwrap()), ..seen() };
-        decide(&run(json!({})), &prior, &seen, now()).stalled.is_some_and(|stalled| stalled.message == told)
+        decide(&run(json!({})), &prior, &seen, now()).stalled.is_some_and(|stalled| stalled.message == message)
     };
     assert!(is_stalled(GrouperState::Absent, NOW));
     assert!(is_stalled(GrouperState::Running, "2026-11-23T11:59:30Z"));
@@ -269,11 +270,11 @@ fn a_run_under_way_goes_on_without_its_service_account() {
 fn suspension_rests_everything_and_keeps_the_queue() {
     let suspended = run(json!({"suspend": true}));
     let decision = decide(&suspended, &ArchiveRunStatus::default(), &seen(), now());
-    assert_eq!((decision.phase, decision.writes.len(), decision.look_again), (Phase::Suspended, 0, None));
+    assert_eq!((decision.phase, decision.writes.len(), decision.requeue_after), (Phase::Suspended, 0, None));
     let busy = Observed { grouper: GrouperState::Running, pods: Pods { present: 3, ..Pods::default() }, ..working(2) };
     let decision = decide(&suspended, &claimed(), &busy, now());
     assert_eq!(decision.writes, [Write::DeleteGrouper(0), Write::Scale(0)]);
-    assert!(decision.look_again.is_some());
+    assert!(decision.requeue_after.is_some());
     let keda = run(json!({"suspend": true, "workers": {"scaling": {"mode": "Keda"}}}));
     let decision = decide(&keda, &claimed(), &busy, now());
     assert!(decision.writes.contains(&Write::ApplyScaledObject(0)), "{decision:?}");
@@ -286,8 +287,8 @@ fn who_scales_is_left_to_it() {
         let seen = Observed { workers: Some(WorkersState { replicas: 9 }), ..working(5) };
         let writes = decide(&run, &claimed(), &seen, now()).writes;
         assert_eq!(writes.iter().any(|write| matches!(write, Write::Scale(_))), scaled, "{mode}: {writes:?}");
-        let told = writes.contains(&Write::ApplyScaledObject(20));
-        assert_eq!(told, mode == "Keda", "{mode}: {writes:?}");
+        let is_applied = writes.contains(&Write::ApplyScaledObject(20));
+        assert_eq!(is_applied, mode == "Keda", "{mode}: {writes:?}");
     }
 }
 
@@ -299,7 +300,7 @@ fn a_run_for_which_others_leave_no_worker_says_so_and_has_none() {
         let mut seen = Observed { workers: None, depths: Some(waiting), ..working(5) };
         let decision = super::decide(&run, &claimed(), &seen, 0, now());
         assert_eq!((decision.workers, decision.holds(0)), (0, 0), "{mode}");
-        let reason = decision.degraded.as_ref().map(|told| told.reason);
+        let reason = decision.degraded.as_ref().map(|it| it.reason);
         assert_eq!(reason, is_told.then_some("WorkersExhausted"), "{mode}");
         assert_eq!(decision.writes.contains(&Write::ApplyWorkers), !is_told, "{mode}: a Deployment begins with a pod");
 
@@ -367,7 +368,7 @@ fn a_run_whose_receipts_do_not_add_up_is_stalled_and_never_complete() {
         stalled.message.contains("20 rows, but 18 archived + 1 copied + 0 failed + 0 left out are 19"),
         "{stalled:?}"
     );
-    assert!(decision.look_again.is_some());
+    assert!(decision.requeue_after.is_some());
     assert_eq!(decision.writes, [Write::Scale(0)], "its queue and its name stay");
     let depths = Depths { groups: Err(AwsError { kind: AwsErrorKind::Transient, ..denied() }), dead_lettered: Ok(0) };
     let decision = decide(&run(json!({})), &claimed(), &Observed { depths: Some(depths), ..seen(&all) }, now());
@@ -421,7 +422,7 @@ fn no_run_fails_for_objects_that_a_pass_has_not_tried_yet() {
         let summaries = (Some(own.clone()), Some(pass));
         let seen =
             Observed { counted: Some(counted(names)), summary: summaries.0, pass_summary: summaries.1, ..working(1) };
-        decide(&strict, &last_pass, &seen, now()).failed.map(|told| told.reason)
+        decide(&strict, &last_pass, &seen, now()).failed.map(|it| it.reason)
     };
     assert_eq!(failed(&[first], 10), None);
     assert_eq!(failed(&[first, "logs.retry1.000000~a90~c0~f10~b0~Retry10"], 10), None);
@@ -445,8 +446,8 @@ fn what_is_wrong_with_pods_stalls_or_degrades() {
     ] {
         let pods = Pods { problems: vec![problem], running, ..Pods::default() };
         let decision = decide(&run(json!({})), &claimed(), &Observed { pods, ..working(2) }, now());
-        assert_eq!(decision.stalled.map(|told| told.reason), stalled);
-        assert_eq!(decision.degraded.map(|told| told.reason), degraded);
+        assert_eq!(decision.stalled.map(|it| it.reason), stalled);
+        assert_eq!(decision.degraded.map(|it| it.reason), degraded);
     }
     // A worker that waits for groups which no grouper can make is no work.
     for (busy, stalled) in [(0, true), (1, false)] {
@@ -486,7 +487,7 @@ fn after_the_end_everything_goes_in_order_and_failed_runs_keep_their_queues() {
     assert_eq!(decide(&run, &gone, &seen(), now()).writes, [Write::DeleteRun]);
     let early = "2026-11-23T11:59:30Z".parse().unwrap();
     let decision = decide(&run, &gone, &seen(), early);
-    assert_eq!((decision.writes.len(), decision.look_again), (0, Some(Duration::from_secs(30))));
+    assert_eq!((decision.writes.len(), decision.requeue_after), (0, Some(Duration::from_secs(30))));
 
     let failed = decide(&run, &ended("Failed", "TooManyFailedObjects"), &seen(), early);
     assert!(!failed.writes.contains(&Write::DeleteQueues), "{failed:?}");
@@ -495,10 +496,10 @@ fn after_the_end_everything_goes_in_order_and_failed_runs_keep_their_queues() {
 
 #[test]
 fn what_is_somebody_elses_is_named_and_what_goes_is_waited_for() {
-    let there = |goes| in_the_way(&InTheWay { object: "Deployment logs-worker".to_owned(), goes });
+    let there = |goes| name_conflict(&NameConflict { object: "Deployment logs-worker".to_owned(), is_temporary: goes });
     let refused = there(false).refused.expect("refused");
     assert!(refused.reason == "Invalid" && refused.message.contains("Deployment logs-worker"), "{refused:?}");
     let waiting = there(true);
     assert!(waiting.refused.is_none() && waiting.message.contains("Deployment logs-worker"), "{waiting:?}");
-    assert!(there(false).writes.is_empty() && waiting.writes.is_empty() && waiting.look_again.is_some());
+    assert!(there(false).writes.is_empty() && waiting.writes.is_empty() && waiting.requeue_after.is_some());
 }

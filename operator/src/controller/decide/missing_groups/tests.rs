@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::tests::{claimed, condition, decide, denied, now, run, working};
-use super::*;
+use super::super::tests::{claimed, condition, decide, denied, now, run, working};
+use super::super::*;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
-use crate::controller::testing::counted;
+use crate::controller::fixtures::counted;
 
 #[test]
 fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {
@@ -75,7 +75,7 @@ fn dead_letters_that_cannot_be_counted_are_neither_lost_nor_given_up() {
         (waits, AwsErrorKind::Transient, long, Some("GroupsDeadLettered"), Some("DepthUnknown")),
     ] {
         let decision = decide(&run, &prior, &unknown(kind, empty_for), now());
-        let reasons = [decision.stalled, decision.degraded].map(|told| told.map(|told| told.reason));
+        let reasons = [decision.stalled, decision.degraded].map(|it| it.map(|it| it.reason));
         assert_eq!((reasons, decision.failed), ([stalled, degraded], None), "{kind:?} {empty_for:?}");
         assert!(!decision.writes.contains(&Write::SendAgain(0)), "{:?}", decision.writes);
     }
@@ -98,7 +98,7 @@ fn groups_whose_messages_are_lost_are_sent_again() {
     for (minutes, grouper, expected) in
         [(0, GrouperState::Succeeded, false), (1, GrouperState::Succeeded, true), (1, GrouperState::Running, false)]
     {
-        let rested = Observed { rested: true, grouper, ..lost(Duration::from_mins(minutes)) };
+        let rested = Observed { idle_since_suspend: true, grouper, ..lost(Duration::from_mins(minutes)) };
         assert_eq!(again(rested), expected, "{minutes}");
     }
     // Also beside a dead letter.
@@ -141,7 +141,7 @@ fn a_queue_that_somebody_deleted_is_made_again_unless_it_was_brought() {
         let decision = decide(&run(spec.clone()), &claimed(), &seen, now());
         // In this order: the grouper goes once there is a queue to send to.
         let makes = matches!(&decision.writes[..], [.., Write::MakeQueues(_), Write::DeleteGrouper(0)]);
-        let reasons = [decision.stalled, decision.degraded].map(|told| told.map(|told| told.reason));
+        let reasons = [decision.stalled, decision.degraded].map(|it| it.map(|it| it.reason));
         assert_eq!((makes, reasons), (is_made, [stalled, degraded]), "{spec} {kind:?}");
     }
 }
@@ -156,13 +156,13 @@ fn groups_of_a_redo_that_nobody_works_on_are_told_and_not_sent_again_by_the_grou
         ..working(2)
     };
     let run = run(json!({}));
-    let told = |empty_for| {
+    let degraded = |empty_for| {
         let decision = decide(&run, &claimed(), &seen(empty_for), now());
         assert!(!decision.writes.contains(&Write::SendAgain(0)), "{:?}", decision.writes);
         assert_eq!((decision.phase, decision.stalled), (Phase::Bundling, None));
-        decision.degraded.map(|told| (told.reason, told.message))
+        decision.degraded.map(|it| (it.reason, it.message))
     };
-    assert_eq!(told(Duration::ZERO), None, "its groups are being sent");
-    let (reason, message) = told(Duration::from_hours(1)).unwrap();
+    assert_eq!(degraded(Duration::ZERO), None, "its groups are being sent");
+    let (reason, message) = degraded(Duration::from_hours(1)).unwrap();
     assert!(reason == "MessagesLost" && message.contains("s3bundler group --redo 1"), "{message}");
 }

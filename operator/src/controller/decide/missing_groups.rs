@@ -13,7 +13,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, Told, Write};
+use super::{Decision, Explanation, Write};
 use crate::autoscale::plan::Depth;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::observed::{GrouperState, Observed};
@@ -39,7 +39,7 @@ pub(super) struct Missing {
 }
 
 /// Decides about the missing groups. Gives the end of a run that waited for a person in vain.
-pub(super) fn look(
+pub(super) fn check(
     run: &Run,
     prior: &ArchiveRunStatus,
     seen: &Observed,
@@ -48,7 +48,7 @@ pub(super) fn look(
     now: Timestamp,
 ) -> Option<Decision> {
     match seen.depths.as_ref().map(|depths| &depths.dead_lettered) {
-        Some(Ok(dead)) => nobody_works(run, prior, seen, decision, (missing, *dead), now),
+        Some(Ok(dead)) => check_dead_letters(run, prior, seen, decision, (missing, *dead), now),
         Some(Err(error)) => {
             dead_letters_unknown(prior, seen, decision, error);
             None
@@ -58,7 +58,7 @@ pub(super) fn look(
 }
 
 /// `dead` letters may be those of the missing groups, or of others, or of groups that were archived all the same.
-fn nobody_works(
+fn check_dead_letters(
     run: &Run,
     prior: &ArchiveRunStatus,
     seen: &Observed,
@@ -68,18 +68,18 @@ fn nobody_works(
 ) -> Option<Decision> {
     let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
     let stalled = stalled_by_dead_letters(prior);
-    if let Some(told) = dead_letters(run, dead, missing) {
+    if let Some(explanation) = dead_letters(run, dead, missing) {
         // One reading may be wrong; an operator that comes anew has none but the first.
         let is_empty = is_empty && (stalled.is_some() || seen.empty_for >= EMPTY);
         if is_empty && missing.is_some_and(|missing| missing <= dead) {
-            let told = Told::new("GroupsDeadLettered", told.message);
+            let explanation = Explanation::new("GroupsDeadLettered", explanation.message);
             let since = stalled.map(|it| it.last_transition_time.0);
             if since.is_some_and(|since| now.duration_since(since) > PATIENCE) {
-                return Some(Decision::failed(prior, told));
+                return Some(Decision::failed(prior, explanation));
             }
-            decision.stalled = Some(told);
+            decision.stalled = Some(explanation);
         } else {
-            decision.degraded = Some(told);
+            decision.degraded = Some(explanation);
         }
     }
     let missing = missing.unwrap_or(0);
@@ -87,7 +87,7 @@ fn nobody_works(
     // dead letters costs their tries once more, so it is done once.
     let lost = if dead > missing && !seen.sent_again { missing } else { missing.saturating_sub(dead) };
     // After a rest nobody has taken a group that may come back.
-    let patience = if seen.rested { EMPTY } else { LOST };
+    let patience = if seen.idle_since_suspend { EMPTY } else { LOST };
     if let Some(redo) = redo {
         if lost > 0 && seen.empty_for >= EMPTY {
             decision.degraded = Some(lost_of_redo(run, redo));
@@ -95,21 +95,21 @@ fn nobody_works(
     } else if lost > 0 && seen.empty_for >= patience && seen.grouper == GrouperState::Succeeded {
         // Their messages are gone: retention, or a grouper that died between PUT and send.
         let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
-        decision.degraded = Some(Told::new("MessagesLost", message));
+        decision.degraded = Some(Explanation::new("MessagesLost", message));
         decision.writes.push(Write::SendAgain(decision.pass));
     }
     None
 }
 
 /// Groups of a redo are sent by the command that plans it, never by a grouper of the run.
-fn lost_of_redo(run: &Run, redo: u32) -> Told {
+fn lost_of_redo(run: &Run, redo: u32) -> Explanation {
     let message = format!(
         "redo {redo} has receipts or a summary, but not all of its groups have a receipt, and the queue is empty: repeat \
          `s3bundler group --redo {redo}` with the same groups and --queue, or delete receipts {}.redo{redo}.… that no redo \
          wrote",
         run.name
     );
-    Told::new("MessagesLost", message)
+    Explanation::new("MessagesLost", message)
 }
 
 fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {
@@ -118,18 +118,18 @@ fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {
 
 /// Whether groups are lost or dead letters cannot be told, so neither is acted on, and a run that waits goes on waiting.
 fn dead_letters_unknown(prior: &ArchiveRunStatus, seen: &Observed, decision: &mut Decision, error: &AwsError) {
-    let told = || Told::new("DepthUnknown", error.to_string());
+    let explanation = || Explanation::new("DepthUnknown", error.to_string());
     if let Some(known) = stalled_by_dead_letters(prior) {
-        decision.stalled = Some(Told::new("GroupsDeadLettered", known.message.clone()));
-        decision.degraded = Some(told());
+        decision.stalled = Some(Explanation::new("GroupsDeadLettered", known.message.clone()));
+        decision.degraded = Some(explanation());
     } else if error.kind == AwsErrorKind::Denied && seen.empty_for >= LOST {
-        decision.stalled = Some(Told::new("AccessDenied", error.to_string()));
+        decision.stalled = Some(Explanation::new("AccessDenied", error.to_string()));
     } else {
-        decision.degraded = Some(told());
+        decision.degraded = Some(explanation());
     }
 }
 
-fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Told> {
+fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Explanation> {
     let dead = dead.min(missing.unwrap_or(u64::MAX));
     (dead > 0).then(|| {
         let message = format!(
@@ -139,7 +139,7 @@ fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Told> {
             run.namespace,
             REDRIVE_ANNOTATION
         );
-        Told::new("DeadLetters", message)
+        Explanation::new("DeadLetters", message)
     })
 }
 
@@ -152,14 +152,14 @@ pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed)
     match (&run.queue, gone, dead_letters_gone) {
         (_, None, None) => {}
         (QueuePlan::Existing(_), Some(error), _) => {
-            decision.stalled.get_or_insert_with(|| Told::new("QueueMissing", format!("{error}: make it again")));
+            decision.stalled.get_or_insert_with(|| Explanation::new("QueueMissing", format!("{error}: make it again")));
         }
         (QueuePlan::Existing(_), None, Some(error)) => {
-            decision.degraded = Some(Told::new("QueueMissing", format!("{error}: make it again")));
+            decision.degraded = Some(Explanation::new("QueueMissing", format!("{error}: make it again")));
         }
         (QueuePlan::Managed(name), Some(error), _) => {
             let message = format!("{error}: it is made again, and what it held is sent again");
-            decision.degraded = Some(Told::new("QueueMissing", message));
+            decision.degraded = Some(Explanation::new("QueueMissing", message));
             decision.writes.push(Write::MakeQueues(name.clone()));
             if matches!(seen.grouper, GrouperState::Running | GrouperState::Succeeded) {
                 decision.writes.push(Write::DeleteGrouper(decision.pass));
@@ -167,7 +167,7 @@ pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed)
         }
         // What it held is sent again once its queue has been empty for long enough.
         (QueuePlan::Managed(name), None, Some(error)) => {
-            decision.degraded = Some(Told::new("QueueMissing", format!("{error}: it is made again")));
+            decision.degraded = Some(Explanation::new("QueueMissing", format!("{error}: it is made again")));
             decision.writes.push(Write::MakeQueues(name.clone()));
         }
     }
@@ -183,3 +183,6 @@ pub(super) fn redrive(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, deci
         decision.writes.push(Write::Redrive(asked.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ const REPLACED: usize = 8;
 
 /// A run, as far as looks at it go.
 #[derive(Debug, Default)]
-struct Looked {
+struct Throttled {
     /// The version that was looked at last, and when.
     last: Option<(String, Instant)>,
     /// Versions that were written over.
@@ -28,11 +28,11 @@ struct Looked {
 
 /// The looks at all runs, by UID.
 #[derive(Debug, Default)]
-pub struct Paces(Mutex<HashMap<String, Looked>>);
+pub struct Throttle(Mutex<HashMap<String, Throttled>>);
 
-impl Paces {
+impl Throttle {
     /// How long a look at this version of a run has to wait; `None`: it is to be looked at now, and that is taken in.
-    pub fn wait(&self, uid: &str, version: &str, now: Instant) -> Option<Duration> {
+    pub fn delay(&self, uid: &str, version: &str, now: Instant) -> Option<Duration> {
         let mut looks = self.lock();
         let looked = looks.entry(uid.to_owned()).or_default();
         if looked.replaced.iter().any(|replaced| replaced == version) {
@@ -51,7 +51,7 @@ impl Paces {
     }
 
     /// Takes in that this look has made a version of a run, which is no reason to look at once.
-    pub fn made(&self, uid: &str, version: String, now: Instant) {
+    pub fn wrote(&self, uid: &str, version: String, now: Instant) {
         self.lock().entry(uid.to_owned()).or_default().last = Some((version, now));
     }
 
@@ -70,7 +70,7 @@ impl Paces {
         self.lock().retain(|uid, _| uids.contains(uid));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Looked>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Throttled>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -81,40 +81,40 @@ mod tests {
 
     #[test]
     fn a_run_that_nobody_changed_is_looked_at_once_a_second_and_a_changed_one_at_once() {
-        let (paces, start) = (Paces::default(), Instant::now());
+        let (throttle, start) = (Throttle::default(), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
-        assert_eq!(paces.wait("a", "1", start), None);
-        assert_eq!(paces.wait("a", "1", after(300)), Some(Duration::from_millis(700)));
-        assert_eq!(paces.wait("b", "1", after(300)), None, "another run");
-        assert_eq!(paces.wait("a", "2", after(400)), None);
-        assert_eq!(paces.wait("a", "2", after(1000)), Some(Duration::from_millis(400)));
-        assert_eq!(paces.wait("a", "2", after(1400)), None, "however often somebody asked meanwhile");
+        assert_eq!(throttle.delay("a", "1", start), None);
+        assert_eq!(throttle.delay("a", "1", after(300)), Some(Duration::from_millis(700)));
+        assert_eq!(throttle.delay("b", "1", after(300)), None, "another run");
+        assert_eq!(throttle.delay("a", "2", after(400)), None);
+        assert_eq!(throttle.delay("a", "2", after(1000)), Some(Duration::from_millis(400)));
+        assert_eq!(throttle.delay("a", "2", after(1400)), None, "however often somebody asked meanwhile");
     }
 
     #[test]
     fn what_a_look_has_written_itself_is_looked_at_a_second_later() {
-        let (paces, start) = (Paces::default(), Instant::now());
-        assert_eq!(paces.wait("a", "1", start), None);
-        paces.replaced("a", "1".to_owned());
-        paces.made("a", "2".to_owned(), start);
-        assert_eq!(paces.wait("a", "2", start), Some(SHORTEST));
-        assert_eq!(paces.wait("a", "2", start + SHORTEST), None);
-        paces.made("a", "3".to_owned(), start + SHORTEST);
-        assert_eq!(paces.wait("a", "4", start + SHORTEST), None, "somebody else wrote");
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        assert_eq!(throttle.delay("a", "1", start), None);
+        throttle.replaced("a", "1".to_owned());
+        throttle.wrote("a", "2".to_owned(), start);
+        assert_eq!(throttle.delay("a", "2", start), Some(SHORTEST));
+        assert_eq!(throttle.delay("a", "2", start + SHORTEST), None);
+        throttle.wrote("a", "3".to_owned(), start + SHORTEST);
+        assert_eq!(throttle.delay("a", "4", start + SHORTEST), None, "somebody else wrote");
     }
 
     #[test]
     fn a_version_that_was_written_over_is_not_looked_at() {
-        let (paces, start) = (Paces::default(), Instant::now());
-        assert_eq!(paces.wait("a", "1", start), None);
-        paces.replaced("a", "1".to_owned());
-        assert_eq!(paces.wait("a", "1", start + Duration::from_mins(1)), Some(SHORTEST));
-        assert_eq!(paces.wait("a", "2", start), None);
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        assert_eq!(throttle.delay("a", "1", start), None);
+        throttle.replaced("a", "1".to_owned());
+        assert_eq!(throttle.delay("a", "1", start + Duration::from_mins(1)), Some(SHORTEST));
+        assert_eq!(throttle.delay("a", "2", start), None);
         for version in 2..20 {
-            paces.replaced("a", version.to_string());
+            throttle.replaced("a", version.to_string());
         }
-        assert_eq!(paces.wait("a", "19", start), Some(SHORTEST));
-        paces.retain(&HashSet::new());
-        assert_eq!(paces.wait("a", "19", start), None);
+        assert_eq!(throttle.delay("a", "19", start), Some(SHORTEST));
+        throttle.retain(&HashSet::new());
+        assert_eq!(throttle.delay("a", "19", start), None);
     }
 }

@@ -6,8 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::accounts::Mismatch;
 use s3bundler_contract::{ExitCode, Figures, RunSummary};
 
-use super::unattended::{self, EMPTY, Missing};
-use super::{ACCOUNTING_MISMATCH, Decision, PERIOD, Phase, Told, Write, pass_of, rest, trouble};
+use super::missing_groups::{self, EMPTY, Missing};
+use super::{ACCOUNTING_MISMATCH, Decision, Explanation, PERIOD, Phase, Write, pass_of, scale_to_zero, trouble};
 use crate::autoscale::plan::{Depth, Inputs, most, replicas};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{GrouperState, Observed};
@@ -64,14 +64,14 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
             decision.pass = pass + 1;
             decision.phase = Phase::Retrying;
             decision.message = format!("{again} objects are tried again, pass {}", pass + 1);
-            decision.look_again = Some(Duration::ZERO);
+            decision.requeue_after = Some(Duration::ZERO);
             decision.workers = seen.workers.map_or(0, |workers| workers.replicas);
             return decision;
         }
         return end(run, decision, seen, counted, summary, cap);
     }
-    if let Some(told) = too_many_failed(run, counted, still_to_be_had(run, counted, pass)) {
-        return Decision::failed(prior, told);
+    if let Some(explanation) = too_many_failed(run, counted, still_to_be_had(run, counted, pass)) {
+        return Decision::failed(prior, explanation);
     }
 
     // The grouper.
@@ -80,18 +80,18 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
         GrouperState::Absent => decision.writes.push(Write::ApplyGrouper(pass)),
         GrouperState::Running | GrouperState::Succeeded => {}
         GrouperState::Failed { exit_code, message } => {
-            let told = Told::new("GrouperFailed", format!("the grouper failed: {message}"));
+            let explanation = Explanation::new("GrouperFailed", format!("the grouper failed: {message}"));
             if *exit_code == Some(i32::from(ExitCode::Permission.code())) {
                 // Somebody may be about to allow it: it is tried again, and again.
-                decision.stalled = Some(Told::new("AccessDenied", format!("{GROUPER_DENIED}: {message}")));
+                decision.stalled = Some(Explanation::new("AccessDenied", format!("{GROUPER_DENIED}: {message}")));
                 if grouper_age(seen, now) >= DENIED {
                     decision.writes.push(Write::DeleteGrouper(pass));
                 }
             } else if seen.pass_summary.is_some() && seen.empty_for < EMPTY {
                 // It was to send again what is missing, and there is work left without it.
-                decision.degraded = Some(told);
+                decision.degraded = Some(explanation);
             } else {
-                return Decision::failed(prior, told);
+                return Decision::failed(prior, explanation);
             }
         }
     }
@@ -106,13 +106,14 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
     // If only a redo keeps the run from its end, its groups are what is missing.
     let redo = seen.pass_summary.as_ref().filter(|summary| counted.is_pass_whole(summary));
     let redo = redo.and_then(|_| counted.unfinished_redo());
-    if let Some(failed) = unattended::look(run, prior, seen, &mut decision, Missing { groups: missing, redo }, now) {
+    if let Some(failed) = missing_groups::check(run, prior, seen, &mut decision, Missing { groups: missing, redo }, now)
+    {
         return failed;
     }
     workers(run, &mut decision, seen, missing, cap);
-    unattended::missing_queue(run, &mut decision, seen);
-    unattended::redrive(run, prior, seen, &mut decision);
-    tell(run, &mut decision, seen, counted, total);
+    missing_groups::missing_queue(run, &mut decision, seen);
+    missing_groups::redrive(run, prior, seen, &mut decision);
+    describe(run, &mut decision, seen, counted, total);
     decision
 }
 
@@ -123,7 +124,7 @@ fn grouper_age(seen: &Observed, now: Timestamp) -> Duration {
 }
 
 /// A grouper that tries again has not shown yet that it is allowed to.
-fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Option<Told> {
+fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Option<Explanation> {
     let again = match seen.grouper {
         GrouperState::Absent => true,
         GrouperState::Running => grouper_age(seen, now) < DENIED,
@@ -131,7 +132,7 @@ fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Op
     };
     let known = prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True");
     let known = known.filter(|it| again && it.message.starts_with(GROUPER_DENIED));
-    known.map(|it| Told::new("AccessDenied", it.message.clone()))
+    known.map(|it| Explanation::new("AccessDenied", it.message.clone()))
 }
 
 /// The workers, and how many of them.
@@ -166,12 +167,12 @@ fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<
     if cap == 0 && decision.workers == 0 && run.mode != ScalingMode::External && missing != Some(0) {
         let message = "other runs have all workers that the operator may give, its --max-workers: this one goes on when \
                        one of them needs fewer";
-        decision.degraded.get_or_insert_with(|| Told::new("WorkersExhausted", message));
+        decision.degraded.get_or_insert_with(|| Explanation::new("WorkersExhausted", message));
     }
 }
 
 /// Phase, message, and what is wrong.
-fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
+fn describe(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
     let sums = counted.pass(decision.pass);
     let mut outcome = counted.outcome();
     if run.max_passes > 0 {
@@ -188,12 +189,12 @@ fn tell(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, 
     problems(decision, seen);
     if let Some(name) = counted.defects.first() {
         let message = format!("{} should not be among the receipts of this run", crate::printable(name));
-        decision.degraded.get_or_insert_with(|| Told::new("UnexpectedReceipts", message));
+        decision.degraded.get_or_insert_with(|| Explanation::new("UnexpectedReceipts", message));
     }
     if let Some(total) = total.filter(|total| sums.beyond > *total) {
         let message =
             format!("there are receipts of groups beyond the {total} that were made: see receipts/ of this run");
-        decision.degraded.get_or_insert_with(|| Told::new("UnexpectedReceipts", message));
+        decision.degraded.get_or_insert_with(|| Explanation::new("UnexpectedReceipts", message));
     }
 }
 
@@ -212,27 +213,27 @@ fn problems(decision: &mut Decision, seen: &Observed) {
     let of_grouper = seen.pods.grouper_problems.iter().map(|problem| (problem, seen.pods.busy));
     let of_workers = seen.pods.problems.iter().map(|problem| (problem, seen.pods.running));
     for (problem, at_work) in of_grouper.chain(of_workers) {
-        let told = Told::new(problem.reason(), problem.message());
+        let explanation = Explanation::new(problem.reason(), problem.message());
         let place = if problem.stalls(at_work) { &mut decision.stalled } else { &mut decision.degraded };
-        place.get_or_insert(told);
+        place.get_or_insert(explanation);
     }
     if let Some(error) = &seen.store_error {
         match trouble(error) {
-            Some(told) => decision.stalled = decision.stalled.take().or(Some(told)),
+            Some(explanation) => decision.stalled = decision.stalled.take().or(Some(explanation)),
             None => {
-                decision.degraded.get_or_insert_with(|| Told::new("DepthUnknown", error.to_string()));
+                decision.degraded.get_or_insert_with(|| Explanation::new("DepthUnknown", error.to_string()));
             }
         }
     }
     if let Some(Err(error)) = seen.depths.as_ref().map(|depths| &depths.groups) {
         match error.kind {
             AwsErrorKind::Denied => {
-                decision.stalled.get_or_insert_with(|| Told::new("AccessDenied", error.to_string()));
+                decision.stalled.get_or_insert_with(|| Explanation::new("AccessDenied", error.to_string()));
             }
             // Told already.
             AwsErrorKind::NotFound => {}
             _ => {
-                decision.degraded.get_or_insert_with(|| Told::new("DepthUnknown", error.to_string()));
+                decision.degraded.get_or_insert_with(|| Explanation::new("DepthUnknown", error.to_string()));
             }
         }
     }
@@ -247,21 +248,21 @@ fn still_to_be_had(run: &Run, counted: &Counted, pass: u32) -> u64 {
 }
 
 /// Whether more objects failed than the run bears; of those that are `pending` nobody knows yet.
-fn too_many_failed(run: &Run, counted: &Counted, pending: u64) -> Option<Told> {
+fn too_many_failed(run: &Run, counted: &Counted, pending: u64) -> Option<Explanation> {
     let most = run.max_failed_objects?;
     let failed = counted.outcome().failed_objects().saturating_sub(pending);
     let message = || format!("{failed} objects failed, more than failurePolicy.maxFailedObjects, {most}");
-    (failed > most).then(|| Told::new("TooManyFailedObjects", message()))
+    (failed > most).then(|| Explanation::new("TooManyFailedObjects", message()))
 }
 
 /// All groups have their receipts, and these do not add up to the inventory: a person has to look before anything is deleted.
 fn mismatched(run: &Run, mut decision: Decision, seen: &Observed, mismatch: &Mismatch, cap: u32) -> Decision {
     decision.phase = if decision.pass == 0 { Phase::Bundling } else { Phase::Retrying };
     decision.message = mismatch.to_string();
-    decision.stalled = Some(Told::new(ACCOUNTING_MISMATCH, decision.message.clone()));
+    decision.stalled = Some(Explanation::new(ACCOUNTING_MISMATCH, decision.message.clone()));
     let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok());
     if depth.is_some_and(Depth::is_empty) {
-        decision.writes = rest(run);
+        decision.writes = scale_to_zero(run);
     } else {
         // A user may have had groups archived again.
         workers(run, &mut decision, seen, None, cap);
@@ -282,12 +283,12 @@ fn end(
     if let Some(mismatch) = seen.summary.as_ref().and_then(|summary| Mismatch::of(summary, counted.outcome())) {
         return mismatched(run, decision, seen, &mismatch, cap);
     }
-    if let Some(told) = too_many_failed(run, counted, 0) {
+    if let Some(explanation) = too_many_failed(run, counted, 0) {
         let writes = vec![Write::DeleteWorkloads];
-        let message = told.message.clone();
+        let message = explanation.message.clone();
         return Decision {
-            failed: Some(told.clone()),
-            stalled: Some(told),
+            failed: Some(explanation.clone()),
+            stalled: Some(explanation),
             writes,
             phase: Phase::Failed,
             message,
@@ -298,13 +299,13 @@ fn end(
     if left > 0 {
         decision.phase = Phase::Draining;
         decision.message = format!("all groups are archived; {left} pods are leaving");
-        decision.writes = rest(run);
+        decision.writes = scale_to_zero(run);
         if seen.grouper == GrouperState::Running {
             // It has nothing left to send.
             decision.writes.push(Write::DeleteGrouper(decision.pass));
         }
         problems(&mut decision, seen);
-        decision.look_again = Some(PERIOD / 5);
+        decision.requeue_after = Some(PERIOD / 5);
         return decision;
     }
     let outcome = counted.outcome();
@@ -313,7 +314,7 @@ fn end(
     let objects = outcome.archived.saturating_add(outcome.copied);
     let groups = if decision.pass == 0 { summary.groups } else { counted.groups() };
     decision.message = format!("{objects} objects in {groups} groups are archived{}", failed_words(&outcome));
-    decision.writes = rest(run);
-    decision.look_again = Some(Duration::ZERO);
+    decision.writes = scale_to_zero(run);
+    decision.requeue_after = Some(Duration::ZERO);
     decision
 }

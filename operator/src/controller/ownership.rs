@@ -19,7 +19,7 @@ pub enum Owner {
 
 /// Whose an object is that has a name of the run's.
 pub fn owner(run: &Run, object: &ObjectMeta) -> Owner {
-    match run_of(object) {
+    match controlling_run(object) {
         Some(owner) if owner.uid == run.uid => Owner::Run,
         Some(owner) if owner.name == run.name.as_str() => Owner::Former,
         _ => Owner::Other,
@@ -27,7 +27,7 @@ pub fn owner(run: &Run, object: &ObjectMeta) -> Owner {
 }
 
 /// The run that an object belongs to.
-pub fn run_of(object: &ObjectMeta) -> Option<&OwnerReference> {
+pub fn controlling_run(object: &ObjectMeta) -> Option<&OwnerReference> {
     let controller = object.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     let is_a_run = controller.api_version == ArchiveRun::api_version(&()) && controller.kind == ArchiveRun::kind(&());
     is_a_run.then_some(controller)
@@ -35,28 +35,28 @@ pub fn run_of(object: &ObjectMeta) -> Option<&OwnerReference> {
 
 /// What has a name that the run needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InTheWay {
+pub struct NameConflict {
     /// Kind and name.
     pub object: String,
     /// Whether it goes by itself.
-    pub goes: bool,
+    pub is_temporary: bool,
 }
 
-impl InTheWay {
+impl NameConflict {
     /// The object as one that is in the run's way, unless it is the run's.
     pub fn of(run: &Run, kind: &str, object: Option<&ObjectMeta>) -> Option<Self> {
         let object = object?;
-        let told = format!("{kind} {}", object.name.as_deref().unwrap_or_default());
+        let name = format!("{kind} {}", object.name.as_deref().unwrap_or_default());
         match owner(run, object) {
             Owner::Run => None,
-            Owner::Former => Some(Self { object: told, goes: true }),
-            Owner::Other => Some(Self { object: told, goes: false }),
+            Owner::Former => Some(Self { object: name, is_temporary: true }),
+            Owner::Other => Some(Self { object: name, is_temporary: false }),
         }
     }
 }
 
 /// The object if it is the run's.
-pub fn own<K: Resource>(run: &Run, object: Option<K>) -> Option<K> {
+pub fn owned<K: Resource>(run: &Run, object: Option<K>) -> Option<K> {
     object.filter(|object| owner(run, object.meta()) == Owner::Run)
 }
 
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::controller::build;
-    use crate::controller::testing::{archive_run, defaults};
+    use crate::controller::fixtures::{archive_run, defaults};
     use crate::controller::validate::read;
 
     #[test]

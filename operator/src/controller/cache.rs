@@ -10,7 +10,7 @@ use s3bundler_contract::layout::RunName;
 use s3bundler_contract::{RunSummary, Stage};
 
 use super::decide::PERIOD;
-use super::observed::InventoryLook;
+use super::observed::InventoryCheck;
 use crate::autoscale::depth::Depths;
 use crate::autoscale::plan::Depth;
 use crate::receipts::{Count, Counted};
@@ -25,7 +25,7 @@ const LONGEST_RECOUNT_PERIOD: Duration = Duration::from_mins(15);
 
 /// A run as it was seen last.
 #[derive(Debug)]
-pub struct Track {
+pub struct RunCache {
     /// The counting of its receipts.
     pub count: Count,
     /// What it has come to, by the last sweep that came to its end.
@@ -39,7 +39,7 @@ pub struct Track {
     /// Since when the queue has been empty with nothing in flight, and nobody about to send to it.
     pub empty_since: Option<Instant>,
     /// Whether the run was at rest, and no group has been on its queue since.
-    pub rested: bool,
+    pub idle_since_suspend: bool,
     /// The pass whose lost groups were sent again last.
     pub sent_again: Option<u32>,
     /// When receipts are counted from the first one again.
@@ -51,7 +51,7 @@ pub struct Track {
     /// What that failed with.
     pub summary_error: Option<StoreError>,
     /// The look for the inventory, when it was, and of which generation of the run.
-    pub inventory: Option<(Instant, i64, InventoryLook)>,
+    pub inventory: Option<(Instant, i64, InventoryCheck)>,
     /// Summaries, which never change.
     pub summaries: HashMap<Stage, RunSummary>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
@@ -72,12 +72,12 @@ pub struct AppliedWorkers {
 impl AppliedWorkers {
     /// Whether there is nothing to do where `deployment` is wanted. What no generation tells, such as a changed label or a
     /// missing disruption budget, is mended every [`APPLY_PERIOD`].
-    pub fn are(&self, deployment: &Deployment, now: Instant) -> bool {
+    pub fn is_current(&self, deployment: &Deployment, now: Instant) -> bool {
         self.deployment == *deployment && now.saturating_duration_since(self.at) < APPLY_PERIOD
     }
 }
 
-impl Track {
+impl RunCache {
     pub(super) fn new(run: RunName) -> Self {
         Self {
             count: Count::new(run),
@@ -86,7 +86,7 @@ impl Track {
             depths: None,
             dead_letters_at: None,
             empty_since: None,
-            rested: false,
+            idle_since_suspend: false,
             sent_again: None,
             recounts: Recounts::default(),
             count_error: None,
@@ -99,29 +99,29 @@ impl Track {
     }
 
     /// Takes in the generation of the workers' Deployment: another than the applied one's is somebody else's.
-    pub fn saw_workers(&mut self, generation: Option<i64>) {
+    pub fn observe_workers(&mut self, generation: Option<i64>) {
         self.workers = self.workers.take().filter(|applied| Some(applied.generation) == generation);
     }
 
     /// Takes in a reading of the depth.
-    pub fn saw(&mut self, depths: Depths, now: Instant) {
+    pub fn observe_depths(&mut self, depths: Depths, now: Instant) {
         let is_empty = depths.groups.as_ref().is_ok_and(Depth::is_empty);
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
-        self.rested &= self.empty_since.is_some();
+        self.idle_since_suspend &= self.empty_since.is_some();
         self.depths = Some((now, depths));
     }
 
     /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost them.
-    pub fn groups_may_come(&mut self) {
-        (self.empty_since, self.rested) = (None, false);
+    pub fn expect_groups(&mut self) {
+        (self.empty_since, self.idle_since_suspend) = (None, false);
     }
 
     /// Takes in that the run is at rest: depth and receipts are looked at anew once it goes on.
-    pub fn rests(&mut self) {
+    pub fn suspend(&mut self) {
         (self.depths, self.counted_at) = (None, None);
         self.recounts = Recounts::default();
-        self.groups_may_come();
-        self.rested = true;
+        self.expect_groups();
+        self.idle_since_suspend = true;
     }
 
     /// For how long the queue has been empty.
@@ -159,16 +159,16 @@ pub fn is_due(then: Option<Instant>, period: Duration, now: Instant) -> bool {
     then.is_none_or(|then| now.saturating_duration_since(then) + Duration::from_secs(1) >= period)
 }
 
-/// The tracks of all runs, by UID. One reconcile of a run at a time holds its track.
+/// The caches of all runs, by UID. One reconcile of a run at a time holds its cache.
 #[derive(Debug, Default)]
-pub struct Tracks(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Track>>>>);
+pub struct RunCaches(Mutex<HashMap<String, Arc<tokio::sync::Mutex<RunCache>>>>);
 
-impl Tracks {
-    /// The track of a run.
-    pub fn of(&self, uid: &str, run: &RunName) -> Arc<tokio::sync::Mutex<Track>> {
-        let mut tracks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let track = tracks.entry(uid.to_owned());
-        Arc::clone(track.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Track::new(run.clone())))))
+impl RunCaches {
+    /// The cache of a run.
+    pub fn of(&self, uid: &str, run: &RunName) -> Arc<tokio::sync::Mutex<RunCache>> {
+        let mut caches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = caches.entry(uid.to_owned());
+        Arc::clone(cache.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(RunCache::new(run.clone())))))
     }
 
     /// Forgets all runs but these.
@@ -192,26 +192,26 @@ mod tests {
     fn a_queue_is_empty_from_the_reading_after_everything_was_sent() {
         let depths = |visible| Depths { groups: Ok(Depth { visible, in_flight: 0 }), dead_lettered: Ok(0) };
         let (at, second) = (Instant::now(), Duration::from_secs(1));
-        let mut track = Track::new("r".parse().expect("a name"));
-        track.saw(depths(0), at);
-        track.saw(depths(0), at + second);
-        assert_eq!(track.empty_for(at + 2 * second), 2 * second);
-        track.groups_may_come();
-        assert_eq!((track.empty_for(at + 2 * second), track.depths.is_some()), (Duration::ZERO, true));
-        track.saw(depths(0), at + 3 * second);
-        assert_eq!(track.empty_for(at + 4 * second), second);
-        track.rests();
+        let mut cache = RunCache::new("r".parse().expect("a name"));
+        cache.observe_depths(depths(0), at);
+        cache.observe_depths(depths(0), at + second);
+        assert_eq!(cache.empty_for(at + 2 * second), 2 * second);
+        cache.expect_groups();
+        assert_eq!((cache.empty_for(at + 2 * second), cache.depths.is_some()), (Duration::ZERO, true));
+        cache.observe_depths(depths(0), at + 3 * second);
+        assert_eq!(cache.empty_for(at + 4 * second), second);
+        cache.suspend();
         assert_eq!(
-            (track.empty_for(at + 5 * second), track.depths.is_none(), track.rested),
+            (cache.empty_for(at + 5 * second), cache.depths.is_none(), cache.idle_since_suspend),
             (Duration::ZERO, true, true)
         );
-        track.saw(depths(0), at + 5 * second);
-        assert!(track.rested, "what it rested on is gone");
-        track.saw(depths(1), at + 6 * second);
-        assert_eq!((track.empty_for(at + 7 * second), track.rested), (Duration::ZERO, false));
-        track.rests();
-        track.groups_may_come();
-        assert!(!track.rested, "a grouper sends them");
+        cache.observe_depths(depths(0), at + 5 * second);
+        assert!(cache.idle_since_suspend, "what it rested on is gone");
+        cache.observe_depths(depths(1), at + 6 * second);
+        assert_eq!((cache.empty_for(at + 7 * second), cache.idle_since_suspend), (Duration::ZERO, false));
+        cache.suspend();
+        cache.expect_groups();
+        assert!(!cache.idle_since_suspend, "a grouper sends them");
     }
 
     #[test]
@@ -240,13 +240,13 @@ mod tests {
     #[test]
     fn the_next_mismatch_and_a_resumed_run_are_counted_again_at_once() {
         let (at, many) = (Instant::now(), 150_000);
-        let mut track = Track::new("r".parse().expect("a name"));
-        assert!(track.recounts.are_due(true, many, at));
-        assert!(!track.recounts.are_due(true, many, at + PERIOD));
-        assert!(!track.recounts.are_due(false, many, at + 2 * PERIOD), "they add up, or a group is missing");
-        assert!(track.recounts.are_due(true, many, at + 3 * PERIOD));
-        track.rests();
-        assert!(track.recounts.are_due(true, many, at + 4 * PERIOD));
+        let mut cache = RunCache::new("r".parse().expect("a name"));
+        assert!(cache.recounts.are_due(true, many, at));
+        assert!(!cache.recounts.are_due(true, many, at + PERIOD));
+        assert!(!cache.recounts.are_due(false, many, at + 2 * PERIOD), "they add up, or a group is missing");
+        assert!(cache.recounts.are_due(true, many, at + 3 * PERIOD));
+        cache.suspend();
+        assert!(cache.recounts.are_due(true, many, at + 4 * PERIOD));
     }
 
     #[test]
@@ -256,19 +256,19 @@ mod tests {
             ..Deployment::default()
         };
         let at = Instant::now();
-        let mut track = Track::new("r".parse().expect("a name"));
-        track.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
-        let stay = |track: &Track, name: &str, after| {
-            track.workers.as_ref().is_some_and(|applied| applied.are(&deployment(name), at + after))
+        let mut cache = RunCache::new("r".parse().expect("a name"));
+        cache.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
+        let stay = |cache: &RunCache, name: &str, after| {
+            cache.workers.as_ref().is_some_and(|applied| applied.is_current(&deployment(name), at + after))
         };
-        track.saw_workers(Some(3));
-        assert!(stay(&track, "a", APPLY_PERIOD / 2));
-        assert!(!stay(&track, "b", APPLY_PERIOD / 2), "they are to differ");
-        assert!(!stay(&track, "a", APPLY_PERIOD), "nobody knows");
+        cache.observe_workers(Some(3));
+        assert!(stay(&cache, "a", APPLY_PERIOD / 2));
+        assert!(!stay(&cache, "b", APPLY_PERIOD / 2), "they are to differ");
+        assert!(!stay(&cache, "a", APPLY_PERIOD), "nobody knows");
         for seen in [Some(4), None] {
-            track.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
-            track.saw_workers(seen);
-            assert!(!stay(&track, "a", Duration::ZERO), "somebody was there: {seen:?}");
+            cache.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
+            cache.observe_workers(seen);
+            assert!(!stay(&cache, "a", Duration::ZERO), "somebody was there: {seen:?}");
         }
     }
 }

@@ -9,9 +9,9 @@ use s3bundler::s3::{Encryption, RequestOptions};
 use s3bundler_contract::{InventoryRef, RunClaim, S3Address};
 use serde_json::{Value, json};
 
-use super::*;
-use crate::controller::run::Defaults;
-use crate::controller::testing::{archive_run, defaults, merge};
+use crate::controller::build::{grouper, workers};
+use crate::controller::fixtures::{archive_run, defaults, merge};
+use crate::controller::run::{Defaults, Run};
 use crate::controller::validate::validate;
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/111111111111/q";
