@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 
-use crate::controller::run::CaBundle;
+use crate::defaults::CaBundle;
 use crate::policy::PolicyFile;
 
 /// Runs ArchiveRuns: makes their queues, groupers and workers, and says in their status what they have come to.

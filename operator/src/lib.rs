@@ -16,6 +16,7 @@ pub mod autoscale;
 pub mod aws;
 pub mod controller;
 pub mod crd;
+pub mod defaults;
 pub mod lease;
 pub mod metrics;
 pub mod policy;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use kube::ResourceExt as _;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,8 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use s3bundler_net::pages::{self, Page};
 
-use crate::controller::run::Run;
-use crate::crd::{ArchiveRun, ArchiveRunStatus};
+use crate::crd::ArchiveRunStatus;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RunLabels {
@@ -103,8 +101,8 @@ impl Metrics {
     }
 
     /// Takes over what the status of a run says.
-    pub fn observe(&self, run: &Run, status: &ArchiveRunStatus) {
-        let labels = RunLabels { namespace: run.namespace.clone(), run: run.name.to_string() };
+    pub fn observe(&self, namespace: &str, run: &str, status: &ArchiveRunStatus) {
+        let labels = RunLabels { namespace: namespace.to_owned(), run: run.to_owned() };
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).insert(labels.clone());
         let set = |family: &Family<RunLabels, Gauge>, value: Option<i64>| {
             if let Some(value) = value {
@@ -130,8 +128,8 @@ impl Metrics {
     }
 
     /// Forgets a run that is gone.
-    pub fn forget(&self, run: &ArchiveRun) {
-        let labels = RunLabels { namespace: run.namespace().unwrap_or_default(), run: run.name_any() };
+    pub fn forget(&self, namespace: &str, run: &str) {
+        let labels = RunLabels { namespace: namespace.to_owned(), run: run.to_owned() };
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).remove(&labels);
         self.remove(&labels);
     }
@@ -182,19 +180,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::fixtures::{archive_run, defaults};
-    use crate::controller::validate::read;
     use crate::crd::{QueueStatus, WorkerStatus};
 
     #[test]
     fn everything_that_is_told_of_has_its_name() {
-        let (metrics, run) = (Metrics::default(), read(&archive_run(json!({})), &defaults()).expect("a run"));
+        let metrics = Metrics::default();
         let status = json!({
             "queue": {"url": "q", "visible": 3, "inFlight": 1},
             "workers": {"desired": 2, "running": 2, "busy": 1},
             "groups": {"total": 10, "committed": 6, "deadLettered": 0},
         });
-        metrics.observe(&run, &serde_json::from_value(status).expect("a status"));
+        metrics.observe("team-a", "logs", &serde_json::from_value(status).expect("a status"));
         metrics.reconciled(Duration::from_millis(3), Some("aws"));
         metrics.leads();
         let page = metrics.page("/metrics").1;
@@ -216,26 +212,26 @@ mod tests {
 
     #[test]
     fn the_depth_of_a_run_that_has_ended_is_not_told() {
-        let (metrics, run) = (Metrics::default(), read(&archive_run(json!({})), &defaults()).expect("a run"));
+        let metrics = Metrics::default();
         let shown = || {
             let page = metrics.page("/metrics").1;
             page.lines().filter(|line| line.starts_with("s3bundler_queue_") && line.contains("logs")).count()
         };
         let queue = QueueStatus { visible: Some(3), in_flight: Some(1), ..QueueStatus::default() };
         let mut status = ArchiveRunStatus { queue: Some(queue), ..ArchiveRunStatus::default() };
-        metrics.observe(&run, &status);
+        metrics.observe("team-a", "logs", &status);
         assert_eq!(shown(), 2);
         status.completion_time = Some(Time("2026-11-23T12:00:00Z".parse().expect("a time")));
-        metrics.observe(&run, &status);
+        metrics.observe("team-a", "logs", &status);
         assert_eq!(shown(), 0);
     }
 
     #[test]
     fn runs_that_are_gone_leave_no_figures() {
-        let (metrics, run) = (Metrics::default(), read(&archive_run(json!({})), &defaults()).expect("a run"));
+        let metrics = Metrics::default();
         let status = ArchiveRunStatus { workers: Some(WorkerStatus::default()), ..ArchiveRunStatus::default() };
         let is_shown = || metrics.page("/metrics").1.contains(r#"run="logs""#);
-        metrics.observe(&run, &status);
+        metrics.observe("team-a", "logs", &status);
         metrics.retain(&[("team-a".to_owned(), "logs".to_owned())].into());
         assert!(is_shown());
         metrics.retain(&[("team-b".to_owned(), "logs".to_owned())].into());

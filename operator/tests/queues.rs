@@ -6,8 +6,7 @@ mod common;
 
 use std::collections::HashMap;
 
-use s3bundler_operator::autoscale::plan::Depth;
-use s3bundler_operator::queues::Queues;
+use s3bundler_operator::queues::{Depth, Queues};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::ElasticMq;
 

@@ -1,20 +1,6 @@
 //! How many workers a run wants. Depth only sizes the workers; it never decides that something is finished.
 
-/// Messages of a queue, as SQS counts them: approximate and late ("GetQueueAttributes", SQS API reference).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Depth {
-    /// Messages that wait.
-    pub visible: u64,
-    /// Messages that somebody works on.
-    pub in_flight: u64,
-}
-
-impl Depth {
-    /// Whether there is no message, by SQS.
-    pub const fn is_empty(&self) -> bool {
-        self.visible == 0 && self.in_flight == 0
-    }
-}
+use crate::queues::Depth;
 
 /// What scaling goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,7 @@ use s3bundler_contract::{RunSummary, Stage};
 
 use super::decide::PERIOD;
 use super::observed::InventoryCheck;
-use crate::autoscale::depth::Depths;
-use crate::autoscale::plan::Depth;
+use crate::queues::{Depth, Depths};
 use crate::receipts::{Count, Counted};
 use crate::store::StoreError;
 

@@ -14,12 +14,12 @@ use kube::{Api, Client, ResourceExt as _};
 use super::build::{COMPONENT_LABEL, RUN_LABEL, WORKER};
 use super::cache::RunCaches;
 use super::ownership::controlling_run;
-use super::run::Defaults;
 use super::throttle::Throttle;
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::autoscale::worker_quota::WorkerQuota;
 use crate::aws::Aws;
 use crate::crd::ArchiveRun;
+use crate::defaults::Defaults;
 use crate::metrics::Metrics;
 
 /// What a controller is made of.

@@ -71,7 +71,7 @@ pub async fn clean_up(
 ) -> Result<Action, ReconcileError> {
     let uid = resource.uid().unwrap_or_default();
     context.caches.forget(&uid);
-    context.metrics.forget(resource);
+    context.metrics.forget(&resource.namespace().unwrap_or_default(), &resource.name_any());
     if !finalizer::is_present(&resource.metadata) {
         return Ok(Action::await_change());
     }

@@ -21,9 +21,8 @@ use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
 use super::{Context, ReconcileError, apply, problem};
-use crate::autoscale::depth::{self, Depths};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
-use crate::queues::{QueuePair, Queues};
+use crate::queues::{Depths, QueuePair, Queues};
 use crate::receipts::MOST_STAGES;
 use crate::store::{InventoryState, Store, StoreError, age};
 
@@ -192,7 +191,7 @@ async fn progress(
         let dead_lettered = if let Some(known) = known {
             known
         } else {
-            let dead_lettered = depth::dead_letters(&queues, queue).await;
+            let dead_lettered = queues.dead_letters(queue).await;
             // What could not be read is read again with the next look.
             cache.dead_letters_at = dead_lettered.is_ok().then_some(now);
             dead_lettered

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::observed::Observed;
-use super::run::Defaults;
 use crate::crd::ArchiveRun;
+use crate::defaults::Defaults;
 use crate::receipts::{Count, Counted};
 
 /// A small run; `spec` is merged over it.

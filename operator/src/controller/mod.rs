@@ -320,7 +320,7 @@ async fn report(
         }
     }
     if let Some(run) = outcome.run {
-        context.metrics.observe(run, &next);
+        context.metrics.observe(&run.namespace, run.name.as_str(), &next);
     }
     let mut requeue_after = outcome.decision.requeue_after;
     if outcome.applied.failed.is_some() || matches!(outcome.applied.claim, Some(crate::store::ClaimState::Taken { .. }))

@@ -7,7 +7,7 @@ use s3bundler_contract::RunSummary;
 
 use super::ownership::NameConflict;
 use super::problem::Problem;
-use crate::autoscale::depth::Depths;
+use crate::queues::Depths;
 use crate::receipts::Counted;
 use crate::store::{InventoryState, StoreError};
 

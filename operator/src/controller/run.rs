@@ -10,52 +10,10 @@ use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
 use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, SelectOptions};
 
-use super::validate::origin_address;
 use crate::aws::Aws;
 use crate::crd::{Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch};
-use crate::policy::PolicyFile;
 use crate::queues::QueuePair;
 use crate::store::{OWNER, Store};
-
-/// What the operator's own settings add to every run.
-#[derive(Debug, Clone)]
-pub struct Defaults {
-    /// Image of grouper and workers.
-    pub image: String,
-    /// Its pull policy.
-    pub image_pull_policy: String,
-    /// Service account of runs that name none.
-    pub service_account: String,
-    /// AWS region of whatever names none.
-    pub region: String,
-    /// Variables of grouper and workers.
-    pub env: Vec<(String, String)>,
-    /// Resources of workers that ask for none.
-    pub worker_resources: ResourceRequirements,
-    /// Resources of groupers that ask for none.
-    pub grouper_resources: ResourceRequirements,
-    /// Group of workers' volumes that are made for them.
-    pub worker_fs_group: Option<i64>,
-    /// What names this cluster, for people.
-    pub cluster: String,
-    /// What runs may do.
-    pub policy: Option<PolicyFile>,
-    /// Whether ScaledObjects may be written.
-    pub keda: bool,
-    /// The certificates that the pods trust.
-    pub ca_bundle: Option<CaBundle>,
-    /// Hosts of queue URLs besides those of AWS: those of configured endpoints.
-    pub queue_hosts: Vec<String>,
-}
-
-/// A PEM file in a ConfigMap, which has to be in the namespaces of runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaBundle {
-    /// The ConfigMap's name.
-    pub config_map: String,
-    /// The file's key in it.
-    pub key: String,
-}
 
 /// Where the groups come from and go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +140,7 @@ impl Run {
     /// The bucket of the inventory or of the existing manifests. If it is the destination's, it has that owner and nobody
     /// else pays, as for the pods.
     pub fn source(&self, aws: &Aws) -> Store {
-        let is_destination = origin_address(&self.origin).bucket == self.bucket;
+        let is_destination = self.origin.address().bucket == self.bucket;
         let owner = if is_destination { &self.destination_owner } else { &self.source_owner };
         let store = if self.requester_pays && !is_destination { Store::paid_by_requester } else { Store::new };
         store(aws, &self.source_region, owner.clone())

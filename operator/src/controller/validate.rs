@@ -9,8 +9,9 @@ use kube::{Resource as _, ResourceExt as _};
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::{GivenManifests, QueueUrl, S3Address};
 
-use super::run::{Defaults, QueuePlan, Run};
+use super::run::{QueuePlan, Run};
 use crate::crd::{ArchiveRun, Origin, QueueType, RequestPayer, ScalingMode, SpecError};
+use crate::defaults::Defaults;
 use crate::policy::{Asked, PolicyFile, check};
 use crate::queues::{QueuePair, is_managed, queue_name};
 
@@ -124,7 +125,7 @@ pub fn authorize(
     let asked = Asked {
         namespace: &run.namespace,
         namespace_labels,
-        source_bucket: &origin_address(&run.origin).bucket,
+        source_bucket: &run.origin.address().bucket,
         destination: &format!("{}/{}", run.bucket, run.layout.root().trim_end_matches('/')),
         queues: queues.each_ref().map(Option::as_deref),
         service_account: &run.service_account,
@@ -239,14 +240,6 @@ fn resources(asked: Option<&ResourceRequirements>, defaults: &ResourceRequiremen
     fill(&mut resources.requests, &defaults.requests);
     fill(&mut resources.limits, &defaults.limits);
     resources
-}
-
-/// The address that an origin begins at.
-pub fn origin_address(origin: &Origin) -> &S3Address {
-    match origin {
-        Origin::Inventory(manifest) => manifest,
-        Origin::Latest { prefix, .. } | Origin::Manifests(prefix) => prefix,
-    }
 }
 
 /// The operator signs requests to whatever a queue's URL names: only to SQS, or to an endpoint of its own settings.

@@ -12,6 +12,7 @@
 //! read, or one strange object would blind the operator to all others.
 
 pub mod archive;
+pub mod definition;
 pub mod destination;
 pub mod error;
 pub mod group;
@@ -28,6 +29,7 @@ pub mod status;
 pub mod workers;
 
 pub use archive::{Archive, ArchiveFormat};
+pub use definition::crd;
 pub use destination::{Destination, Encryption, EncryptionType, KeyLayout};
 pub use error::{QuantityError, SpecError};
 pub use group::Group;
@@ -36,7 +38,6 @@ pub use pod_template::{PodMetadata, PodPlacement, PodTemplate};
 pub use queue::{Delivery, ExistingQueue, Queue, QueueType};
 pub use rule::Rule;
 pub use run::{ArchiveRun, ArchiveRunSpec, FailurePolicy, Retry, SecretRef};
-pub use schema::crd;
 pub use scratch::{EphemeralScratch, HostPathScratch, Scratch, ScratchType};
 pub use source::{GlacierObjects, Inventory, LatestInventory, Manifests, Origin, RequestPayer, Source, Versions};
 pub use status::{

@@ -1,42 +1,14 @@
-//! From the types to the CustomResourceDefinition: what schemars and kube make of them, in the form that Kubernetes wants.
+//! Schemas of fields: what schemars makes of their types, in the form that Kubernetes wants.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::CustomResourceExt as _;
 use s3bundler_contract::Reason;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
-
-use super::rule;
-use super::run::ArchiveRun;
 
 /// Longest list, and most entries of a map, in a type of Kubernetes that sets no bound itself: CEL's cost is estimated.
 const MAX_ENTRIES: u32 = 64;
 /// Longest text in such a type: a qualified label name has 253 + 1 + 63 characters.
 const MAX_TEXT: u32 = 317;
-
-/// The CustomResourceDefinition of [`ArchiveRun`].
-pub fn crd() -> CustomResourceDefinition {
-    let mut crd = json!(ArchiveRun::crd());
-    if let Some(schema) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
-        tidy(schema);
-        schema["x-kubernetes-validations"] = json!(rule::of_the_run());
-        schema["properties"]["status"]["default"] = before_the_first_look();
-    }
-    serde_json::from_value(crd).expect("a definition stays one when its schema is tidied")
-}
-
-/// What the status says before the operator has said anything, so that no tool takes a new run for a finished one. The
-/// time is that of a condition that never changed, as Gateway API has it.
-fn before_the_first_look() -> Value {
-    json!({"conditions": [{
-        "type": "Ready",
-        "status": "Unknown",
-        "reason": "Pending",
-        "message": "waiting for the operator",
-        "lastTransitionTime": "1970-01-01T00:00:00Z",
-    }]})
-}
 
 /// A set of up to `ITEMS` texts of up to `LENGTH` characters.
 pub(super) fn set<const ITEMS: u32, const LENGTH: u32>(_: &mut SchemaGenerator) -> Schema {
@@ -118,27 +90,8 @@ fn bound(schema: &mut Map<String, Value>) {
     each_part(schema, bound);
 }
 
-/// What schemars and kube leave behind and Kubernetes has no use for: `nullable` on every optional field (an absent one
-/// is absent), titles, defaults of null, and line breaks in descriptions.
-fn tidy(schema: &mut Value) {
-    fn part(schema: &mut Map<String, Value>) {
-        schema.remove("nullable");
-        schema.remove("title");
-        if schema.get("default").is_some_and(Value::is_null) {
-            schema.remove("default");
-        }
-        if let Some(Value::String(description)) = schema.get_mut("description") {
-            *description = description.split_whitespace().collect::<Vec<_>>().join(" ");
-        }
-        each_part(schema, part);
-    }
-    if let Value::Object(schema) = schema {
-        part(schema);
-    }
-}
-
 /// Calls `act` with the schema of every property, item and map value right below `schema`.
-fn each_part(schema: &mut Map<String, Value>, act: fn(&mut Map<String, Value>)) {
+pub(super) fn each_part(schema: &mut Map<String, Value>, act: fn(&mut Map<String, Value>)) {
     for (keyword, value) in schema {
         match (keyword.as_str(), value) {
             ("items" | "additionalProperties", Value::Object(part)) => act(part),

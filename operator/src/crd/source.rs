@@ -161,6 +161,16 @@ pub enum Origin {
     Manifests(S3Address),
 }
 
+impl Origin {
+    /// The address that it begins at.
+    pub fn address(&self) -> &S3Address {
+        match self {
+            Self::Inventory(manifest) => manifest,
+            Self::Latest { prefix, .. } | Self::Manifests(prefix) => prefix,
+        }
+    }
+}
+
 impl Source {
     /// Where the rows come from. Fails where an address is none, or where the schema's either-or was passed by.
     pub fn origin(&self) -> Result<Origin, SpecError> {

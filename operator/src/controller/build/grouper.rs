@@ -9,8 +9,9 @@ use s3bundler_contract::{ExitCode, S3Address};
 use super::pod::{Pod, SCRATCH, empty_dir, scratch_size, with_disk};
 use super::requests::request_args;
 use super::{CONTAINER, GROUPER, metadata};
-use crate::controller::run::{Defaults, Run};
+use crate::controller::run::Run;
 use crate::crd::{Delivery, Origin};
+use crate::defaults::Defaults;
 
 /// Tries after failures that may pass.
 const BACKOFF_LIMIT: i32 = 6;

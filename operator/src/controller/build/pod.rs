@@ -13,8 +13,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use s3bundler_contract::ByteSize;
 
 use super::{CONTAINER, labels};
-use crate::controller::run::{CaBundle, Defaults, Run};
+use crate::controller::run::Run;
 use crate::crd::PodTemplate;
+use crate::defaults::{CaBundle, Defaults};
 
 /// Where the writable directory is.
 pub const SCRATCH: &str = "/scratch";

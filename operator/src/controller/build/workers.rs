@@ -13,8 +13,9 @@ use s3bundler_contract::S3Address;
 use super::pod::{Pod, SCRATCH, empty_dir, scratch_size, with_disk};
 use super::requests::request_args;
 use super::{WORKER, metadata, selector};
-use crate::controller::run::{Defaults, Run};
+use crate::controller::run::Run;
 use crate::crd::ScratchType;
+use crate::defaults::Defaults;
 
 /// Where a worker says whether it is busy.
 const PORT: i32 = 8081;

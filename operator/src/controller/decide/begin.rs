@@ -6,7 +6,6 @@ use super::{Decision, Explanation, Phase, Write, trouble};
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::observed::{InventoryCheck, Observed};
 use crate::controller::run::{QueuePlan, Run};
-use crate::controller::validate::origin_address;
 use crate::store::{InventoryState, StoreError};
 
 /// Between looks at an inventory that is not there yet.
@@ -18,7 +17,7 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
         requeue_after: Some(INVENTORY_PERIOD),
         ..Decision::new(Phase::InventoryPending, message)
     };
-    let origin = origin_address(&run.origin);
+    let origin = run.origin.address();
     let missing = |message: String| {
         let stalled = Some(Explanation::new("InventoryMissing", message.clone()));
         Decision { stalled, ..pending(message) }

@@ -14,12 +14,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Decision, Explanation, Write};
-use crate::autoscale::plan::Depth;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::controller::validate::REDRIVE_ANNOTATION;
 use crate::crd::ArchiveRunStatus;
+use crate::queues::Depth;
 
 /// A queue that stays empty for so long while receipts are missing has lost messages: they are sent again.
 const LOST: Duration = Duration::from_mins(15);

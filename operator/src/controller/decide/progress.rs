@@ -8,11 +8,12 @@ use s3bundler_contract::{ExitCode, Figures, RunSummary};
 
 use super::missing_groups::{self, EMPTY, Missing};
 use super::{ACCOUNTING_MISMATCH, Decision, Explanation, PERIOD, Phase, Write, pass_of, scale_to_zero, trouble};
-use crate::autoscale::plan::{Depth, Inputs, most, replicas};
+use crate::autoscale::plan::{Inputs, most, replicas};
 use crate::aws::AwsErrorKind;
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::Run;
 use crate::crd::{ArchiveRunStatus, ScalingMode};
+use crate::queues::Depth;
 use crate::receipts::Counted;
 
 /// How long a grouper that was denied waits for somebody to allow it, before it tries again; and how long one that tries

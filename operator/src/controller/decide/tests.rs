@@ -5,14 +5,13 @@ use s3bundler_contract::{LeftOut, RunName, RunSummary, S3Address};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::autoscale::depth::Depths;
-use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
 use crate::controller::fixtures::{archive_run, counted, defaults, seen};
 use crate::controller::observed::{InventoryCheck, Pods, WorkersState};
 use crate::controller::problem::Problem;
 use crate::controller::validate::validate;
 use crate::crd::{InventoryStatus, QueueStatus};
+use crate::queues::{Depth, Depths};
 use crate::store::InventoryState;
 
 const NOW: &str = "2026-11-23T12:00:00Z";

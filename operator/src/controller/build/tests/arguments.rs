@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::controller::build::{grouper, workers};
 use crate::controller::fixtures::{archive_run, defaults, merge};
-use crate::controller::run::{Defaults, Run};
+use crate::controller::run::Run;
 use crate::controller::validate::validate;
+use crate::defaults::Defaults;
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/111111111111/q";
 

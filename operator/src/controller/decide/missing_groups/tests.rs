@@ -4,10 +4,9 @@ use serde_json::json;
 
 use super::super::tests::{claimed, condition, decide, denied, now, run, working};
 use super::super::*;
-use crate::autoscale::depth::Depths;
-use crate::autoscale::plan::Depth;
 use crate::aws::AwsError;
 use crate::controller::fixtures::counted;
+use crate::queues::{Depth, Depths};
 
 #[test]
 fn dead_lettered_groups_degrade_then_stall_then_fail_a_run() {

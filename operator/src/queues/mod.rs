@@ -1,5 +1,7 @@
 //! The queues of runs: made with what they need, measured, redriven, deleted. Never those that a run was given.
 
+mod depth;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -8,9 +10,10 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use s3bundler_contract::QueueUrl;
 use s3bundler_contract::layout::RunName;
 
-use crate::autoscale::plan::Depth;
 use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::crd::ArchiveRunStatus;
+
+pub use depth::{Depth, Depths};
 
 /// Longest name of a queue ("CreateQueue", SQS API reference).
 const MAX_NAME: usize = 80;
@@ -138,6 +141,13 @@ impl Queues {
         let delayed = number(QueueAttributeName::ApproximateNumberOfMessagesDelayed).unwrap_or(0);
         let in_flight = number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).ok_or_else(missing)?;
         Ok(Depth { visible: visible.saturating_add(delayed), in_flight })
+    }
+
+    /// Groups in the dead-letter queue of a run; 0 if it has no such queue.
+    pub async fn dead_letters(&self, pair: &QueuePair) -> Result<u64, AwsError> {
+        let Some(url) = &pair.dead_letter_url else { return Ok(0) };
+        let depth = self.depth(url).await?;
+        Ok(depth.visible.saturating_add(depth.in_flight))
     }
 
     /// Moves the dead letters back to where they came from, where that is not under way already.
