@@ -15,5 +15,6 @@ pub mod demo;
 pub mod install;
 pub mod inventory;
 pub mod kube;
+pub mod namespaces;
 pub mod proxy;
 pub mod servers;

@@ -37,14 +37,14 @@ fn text(captured: &Captured) -> String {
 }
 
 async fn watch_memory(pid: u32, peak: Arc<AtomicU64>) {
-    while let Some(bytes) = peak_memory(pid) {
+    while let Some(bytes) = read_peak_memory(pid) {
         peak.fetch_max(bytes, Ordering::Relaxed);
         sleep(MEMORY_POLL).await;
     }
 }
 
 /// The kernel's own high-water mark, so that nothing is missed between two looks but the very end.
-fn peak_memory(pid: u32) -> Option<u64> {
+fn read_peak_memory(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;

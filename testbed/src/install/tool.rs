@@ -82,8 +82,8 @@ impl Tool {
 
     /// Makes sure that the program runs, installing its package if that is possible here.
     pub(super) fn ready(self) -> Result<(), InstallError> {
-        match self.look() {
-            Err(_) if can_install() && self.install() => self.look(),
+        match self.probe() {
+            Err(_) if can_install() && self.install() => self.probe(),
             looked => looked,
         }
     }
@@ -106,7 +106,7 @@ impl Tool {
     }
 
     /// Whether the program is usable as it is.
-    fn look(self) -> Result<(), InstallError> {
+    fn probe(self) -> Result<(), InstallError> {
         let probed = Command::new(self.program).args(self.probe).stdin(Stdio::null()).output();
         let probed = probed.ok().filter(|probed| probed.status.success()).ok_or_else(|| self.missing())?;
         self.is_new_enough(&String::from_utf8_lossy(&probed.stdout))
@@ -156,7 +156,7 @@ mod tests {
         let told = Tool::CONTAINERD.missing().to_string();
         assert_eq!(told, "containerd is missing: install it (containerd on Debian)");
         let nowhere = Tool::new("no-such-program", "no-such-package", &["--version"]);
-        assert_eq!(nowhere.look().unwrap_err().to_string(), nowhere.missing().to_string());
+        assert_eq!(nowhere.probe().unwrap_err().to_string(), nowhere.missing().to_string());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::certificates::{Certificates, NODE};
-use super::node::{Inside, Node, run};
+use super::node::{Node, run_to_end};
 use super::{Image, KubeError, NODE_ADDRESS, control_plane, kubelet, with_path};
 use crate::cli::{Program, Signal, send};
 use crate::install::{self, Recipe};
@@ -93,7 +93,7 @@ impl Cluster {
         let options = MotoOptions {
             bind: Some(IpAddr::V4(NODE_ADDRESS)),
             port: Some(S3_PORT),
-            inside: Some(node.inside()),
+            inside: Some(node.namespaces()),
             ..MotoOptions::default()
         };
         let moto = tokio::spawn(Moto::start_with(options));
@@ -234,11 +234,6 @@ impl Cluster {
         [&self.record.kubernetes, &self.record.helm]
     }
 
-    /// The node, if this process keeps it, for further servers in it.
-    pub fn inside(&self) -> Option<Inside> {
-        self.own.as_ref().map(|(_, node)| node.inside())
-    }
-
     /// A program of this machine that finds the cluster, its S3 and its SQS in its environment.
     pub fn program(&self, path: impl AsRef<Path>) -> Program {
         let mut folders: Vec<_> = self.programs().map(Path::to_owned).into();
@@ -291,7 +286,7 @@ impl Cluster {
         let scratch = self.record.folder.join(format!("image-{:08x}.tar", rand::rng().random::<u32>()));
         blocking(move || {
             image.write(&scratch)?;
-            run(ctr(&socket).args(["images", "import"]).arg(&scratch))?;
+            run_to_end(ctr(&socket).args(["images", "import"]).arg(&scratch))?;
             fs::remove_file(&scratch).map_err(with_path(&scratch))
         })
         .await

@@ -21,9 +21,9 @@ pub(super) fn socket(folder: &Path) -> PathBuf {
 pub(super) fn start_containerd(node: &mut Node, folder: &Path, plugins: &Path) -> Result<(), KubeError> {
     let network = folder.join("cni");
     fs::create_dir(&network).map_err(with_path(&network))?;
-    write(&network.join("testbed.conflist"), &format!("{:#}", pod_network(folder)))?;
+    write_file(&network.join("testbed.conflist"), &format!("{:#}", pod_network(folder)))?;
     let config = folder.join("containerd.toml");
-    write(&config, &containerd_config(folder, plugins))?;
+    write_file(&config, &containerd_config(folder, plugins))?;
     node.run("containerd", Path::new("containerd"), &[format!("--config={}", config.display())])
 }
 
@@ -96,9 +96,9 @@ pub(super) fn start_kubelet(
     make_control_group(node.control_group())?;
     // Pods have no DNS; with no server named, a resolver says so at once.
     let resolver = folder.join("resolv.conf");
-    write(&resolver, "options timeout:1 attempts:1\n")?;
+    write_file(&resolver, "options timeout:1 attempts:1\n")?;
     let config = folder.join("kubelet.json");
-    write(&config, &format!("{:#}", kubelet_config(node, folder, &resolver, keys)))?;
+    write_file(&config, &format!("{:#}", kubelet_config(node, folder, &resolver, keys)))?;
     node.run(
         "kubelet",
         &programs.join("kubelet"),
@@ -154,6 +154,6 @@ fn make_control_group(name: &str) -> Result<(), KubeError> {
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> Result<(), KubeError> {
+fn write_file(path: &Path, text: &str) -> Result<(), KubeError> {
     fs::write(path, text).map_err(with_path(path))
 }

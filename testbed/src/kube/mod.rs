@@ -48,8 +48,7 @@ use thiserror::Error;
 
 pub use cluster::{Cluster, WAITING};
 pub use image::Image;
-pub(crate) use node::enter;
-pub use node::{HOST_ADDRESS, Inside, NODE_ADDRESS, SERVICE_ADDRESS};
+pub use node::{HOST_ADDRESS, NODE_ADDRESS, SERVICE_ADDRESS};
 
 use crate::cli::CliError;
 use crate::install::InstallError;

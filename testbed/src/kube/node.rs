@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{KubeError, with_path};
+use crate::namespaces::Namespaces;
 
 /// The node as pods and tests know it: S3, SQS and the API listen here.
 pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
@@ -36,22 +37,6 @@ const TEARDOWN: &str = include_str!("teardown.sh");
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of a log goes into an error message.
 const TAIL: u64 = 3000;
-
-/// A node, for servers that are to run in it: they end with it, and so do their files.
-#[derive(Debug, Clone)]
-pub struct Inside {
-    /// Process 1 of the node, as this machine numbers it.
-    pub process: u32,
-    /// The cluster's folder.
-    pub folder: PathBuf,
-}
-
-/// A command that runs a program in the namespaces of this process.
-pub(crate) fn enter(process: u32, program: &Path) -> Command {
-    let mut command = Command::new("nsenter");
-    command.args(["--target", &process.to_string(), "--net", "--mount", "--pid", "--"]).arg(program);
-    command
-}
 
 /// A running node. Everything in it ends when this is dropped.
 #[derive(Debug)]
@@ -130,9 +115,9 @@ impl Node {
     fn join_this_machine(&self) -> Result<(), KubeError> {
         // Names of links are short, 15 characters at most.
         let link = format!("tb{}", self.init);
-        let here = |arguments: &[&str]| run(Command::new("ip").args(arguments));
+        let here = |arguments: &[&str]| run_to_end(Command::new("ip").args(arguments));
         here(&["link", "add", &link, "type", "veth", "peer", "name", "host0", "netns", &self.init.to_string()])?;
-        run(enter(self.init, Path::new("ip")).args(["link", "set", "host0", "master", BRIDGE, "up"]))?;
+        run_to_end(self.namespaces().command(Path::new("ip")).args(["link", "set", "host0", "master", BRIDGE, "up"]))?;
         here(&["addr", "add", &format!("{HOST_ADDRESS}/16"), "dev", &link])?;
         here(&["link", "set", &link, "up"])?;
         here(&["route", "add", &format!("{SERVICE_ADDRESS}/32"), "via", &NODE_ADDRESS.to_string()])
@@ -141,7 +126,9 @@ impl Node {
     /// Starts a program in the node, its output in `log/<name>.log`. It sees nothing of our environment but the PATH.
     pub(super) fn run(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<(), KubeError> {
         let log = log(&self.folder, name)?;
-        let child = enter(self.init, program)
+        let child = self
+            .namespaces()
+            .command(program)
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -174,8 +161,8 @@ impl Node {
         tail(&self.folder.join(format!("log/{program}.log"))).unwrap_or_else(|error| format!("(no log: {error})"))
     }
 
-    pub(super) fn inside(&self) -> Inside {
-        Inside { process: self.init, folder: self.folder.clone() }
+    pub(super) fn namespaces(&self) -> Namespaces {
+        Namespaces { process: self.init, folder: self.folder.clone() }
     }
 
     /// The control group, below the root of every hierarchy, in which all pods are.
@@ -230,7 +217,7 @@ fn only_child(process: u32) -> Option<u32> {
 }
 
 /// Runs a command to its end, which must be a good one.
-pub(super) fn run(command: &mut Command) -> Result<(), KubeError> {
+pub(super) fn run_to_end(command: &mut Command) -> Result<(), KubeError> {
     let (status, output) = match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => return Ok(()),
         Ok(output) => (output.status.to_string(), String::from_utf8_lossy(&output.stderr).trim().to_owned()),

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::server::{Plan, Ready, Server};
 use super::{Access, Certificate, ServerError};
 use crate::install::Recipe;
-use crate::kube::{self, Inside};
+use crate::namespaces::Namespaces;
 
 /// Moto's server, with an IAM nearer to the real one.
 const PROGRAM: &str = include_str!("../../servers/moto/server.py");
@@ -29,7 +29,7 @@ pub struct MotoOptions {
     /// The port to listen on, a free one unless given.
     pub port: Option<u16>,
     /// The node of a cluster that it runs in, at an address of that node and at a given port.
-    pub inside: Option<Inside>,
+    pub inside: Option<Namespaces>,
 }
 
 /// A running moto server.
@@ -59,7 +59,7 @@ impl Moto {
                 fs::write(&program, PROGRAM)?;
                 let python = site.program.join("bin/python");
                 let mut command = match &options.inside {
-                    Some(node) => kube::enter(node.process, &python),
+                    Some(node) => node.command(&python),
                     None => Command::new(python),
                 };
                 command
