@@ -16,17 +16,20 @@ use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::cache::{AppliedWorkers, RunCache};
+use super::context::Context;
 use super::decide::Write;
-use super::error::is_of_another;
+use super::error::{ReconcileError, is_of_another};
 use super::failure::{self, Failure};
 use super::finalizer;
 use super::ownership::{Owner, owner};
 use super::run::{QueuePlan, Run};
-use super::{Context, MANAGER, ReconcileError};
 use crate::aws::AwsError;
 use crate::crd::{ArchiveRun, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
 use crate::store::ClaimState;
+
+/// The field manager of everything that is applied.
+const MANAGER: &str = "s3bundler-operator";
 
 /// What came of it, as far as the status has to say so.
 #[derive(Debug, Default)]
@@ -42,10 +45,11 @@ pub struct Applied {
     /// The resource's version, where something was written into it.
     pub version: Option<String>,
     /// What ended it early, with what the status says of it.
-    pub failed: Option<(ReconcileError, Option<Failure>)>,
+    pub failed: Option<(ReconcileError, Failure)>,
 }
 
-/// Carries out what was decided, up to the first failure; so many were before it, in a row.
+/// Carries out what was decided, up to the first failure; so many were before it, in a row. Fails with one that the status
+/// does not show, because it may pass by itself.
 pub async fn apply(
     context: &Context,
     resource: &ArchiveRun,
@@ -53,12 +57,14 @@ pub async fn apply(
     writes: &[Write],
     cache: &mut RunCache,
     failures: u32,
-) -> Applied {
+) -> Result<Applied, ReconcileError> {
     let mut applied = Applied::default();
     for write in writes {
         if let Err(error) = Box::pin(carry_out(context, resource, run, write, cache, &mut applied)).await {
-            let failure = failure::of_write(&error, write, failures.saturating_add(1));
-            applied.failed = Some((error, failure));
+            match failure::of_write(&error, write, failures.saturating_add(1)) {
+                Some(failure) => applied.failed = Some((error, failure)),
+                None => return Err(error),
+            }
             break;
         }
         if matches!(applied.claim, Some(ClaimState::Taken { .. })) {
@@ -66,7 +72,7 @@ pub async fn apply(
             break;
         }
     }
-    applied
+    Ok(applied)
 }
 
 async fn carry_out(

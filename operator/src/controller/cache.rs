@@ -9,7 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::{RunSummary, Stage};
 
-use super::decide::PERIOD;
+use super::intervals::POLL_PERIOD;
 use super::observed::InventoryCheck;
 use crate::queues::{Depth, Depths};
 use crate::receipts::{Count, Counted};
@@ -149,7 +149,7 @@ impl Recounts {
 /// Time between two recounts: one LIST in every poll on average, and never longer than a user can wait.
 fn recount_period(groups: u64) -> Duration {
     let lists = u32::try_from(groups.div_ceil(PAGE)).unwrap_or(u32::MAX);
-    PERIOD.saturating_mul(lists.max(1)).min(LONGEST_RECOUNT_PERIOD)
+    POLL_PERIOD.saturating_mul(lists.max(1)).min(LONGEST_RECOUNT_PERIOD)
 }
 
 /// Whether what was seen at `then` is to be looked at again after a time.
@@ -217,10 +217,10 @@ mod tests {
     fn receipts_that_do_not_add_up_are_counted_again_the_more_seldom_the_more_there_are() {
         let (at, minute) = (Instant::now(), Duration::from_mins(1));
         for (groups, period) in [
-            (0, PERIOD),
-            (1_000, PERIOD),
-            (1_001, 2 * PERIOD),
-            (15_000, 15 * PERIOD),
+            (0, POLL_PERIOD),
+            (1_000, POLL_PERIOD),
+            (1_001, 2 * POLL_PERIOD),
+            (15_000, 15 * POLL_PERIOD),
             (60_000, 15 * minute),
             (60_001, 15 * minute),
             (u64::MAX, 15 * minute),
@@ -230,7 +230,7 @@ mod tests {
             assert!(!recounts.are_due(false, groups, at), "they add up");
             assert!(recounts.are_due(true, groups, at), "{groups}: what was counted is old");
             // At every poll, for an hour.
-            let polls = (1..=240).map(|poll| at + poll * PERIOD);
+            let polls = (1..=240).map(|poll| at + poll * POLL_PERIOD);
             let times = polls.filter(|now| recounts.are_due(true, groups, *now)).count();
             assert_eq!(times as u128, 60 * minute.as_nanos() / period.as_nanos(), "{groups}");
         }
@@ -241,11 +241,11 @@ mod tests {
         let (at, many) = (Instant::now(), 150_000);
         let mut cache = RunCache::new("r".parse().expect("a name"));
         assert!(cache.recounts.are_due(true, many, at));
-        assert!(!cache.recounts.are_due(true, many, at + PERIOD));
-        assert!(!cache.recounts.are_due(false, many, at + 2 * PERIOD), "they add up, or a group is missing");
-        assert!(cache.recounts.are_due(true, many, at + 3 * PERIOD));
+        assert!(!cache.recounts.are_due(true, many, at + POLL_PERIOD));
+        assert!(!cache.recounts.are_due(false, many, at + 2 * POLL_PERIOD), "they add up, or a group is missing");
+        assert!(cache.recounts.are_due(true, many, at + 3 * POLL_PERIOD));
         cache.suspend();
-        assert!(cache.recounts.are_due(true, many, at + 4 * PERIOD));
+        assert!(cache.recounts.are_due(true, many, at + 4 * POLL_PERIOD));
     }
 
     #[test]

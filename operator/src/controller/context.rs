@@ -1,8 +1,6 @@
 //! What every reconcile needs, and what the operator remembers from one to the next.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
@@ -11,11 +9,11 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store as Reflected;
 use kube::{Api, Client, ResourceExt as _};
 
+use super::backoff::Backoff;
 use super::build::{COMPONENT_LABEL, RUN_LABEL, WORKER};
 use super::cache::RunCaches;
 use super::ownership::controlling_run;
 use super::throttle::Throttle;
-use super::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::autoscale::worker_quota::WorkerQuota;
 use crate::aws::Aws;
 use crate::crd::ArchiveRun;
@@ -52,12 +50,13 @@ pub struct Context {
     pub caches: RunCaches,
     /// When runs may be looked at again.
     pub throttle: Throttle,
+    /// How long to wait after failures.
+    pub backoff: Backoff,
     /// Figures for Prometheus.
     pub metrics: Metrics,
     /// Who writes events.
     pub recorder: Recorder,
     runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
-    failures: Mutex<HashMap<String, u32>>,
 }
 
 impl Context {
@@ -68,19 +67,17 @@ impl Context {
         runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
     ) -> Self {
         let Parts { client, aws, defaults, max_workers, metrics, recorder } = parts;
-        let (worker_quota, caches, failures) =
-            (WorkerQuota::new(max_workers, workers), RunCaches::default(), Mutex::default());
         Self {
             client,
             aws,
             defaults,
-            worker_quota,
-            caches,
+            worker_quota: WorkerQuota::new(max_workers, workers),
+            caches: RunCaches::default(),
             throttle: Throttle::default(),
+            backoff: Backoff::default(),
             metrics,
             recorder,
             runs,
-            failures,
         }
     }
 
@@ -92,30 +89,8 @@ impl Context {
         self.caches.retain(&uids);
         self.worker_quota.retain(&uids);
         self.throttle.retain(&uids);
-        self.lock_failures().retain(|uid, _| uids.contains(uid));
+        self.backoff.retain(&uids);
         self.metrics.retain(&names);
-    }
-
-    /// Takes in that a run failed once more; gives how long to wait.
-    pub fn failed(&self, uid: &str) -> Duration {
-        let mut failures = self.lock_failures();
-        let times = failures.entry(uid.to_owned()).or_default();
-        *times = times.saturating_add(1);
-        FIRST_PAUSE.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST_PAUSE)
-    }
-
-    /// Failures of a run in a row, so far.
-    pub fn failures(&self, uid: &str) -> u32 {
-        self.lock_failures().get(uid).copied().unwrap_or(0)
-    }
-
-    /// Takes in that a run did not fail.
-    pub fn succeeded(&self, uid: &str) {
-        self.lock_failures().remove(uid);
-    }
-
-    fn lock_failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,9 +7,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
-use super::decide::Explanation;
+use super::context::Context;
+use super::error::ReconcileError;
+use super::explanation::Explanation;
+use super::report::write_status;
 use super::validate::{ORPHAN_ANNOTATION, read};
-use super::{Context, ReconcileError, apply, finalizer, status, write_status};
+use super::{apply, finalizer, status};
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::queues::{QueuePair, Queues};

@@ -1,5 +1,5 @@
 //! The first step: all reads. Kubernetes is asked for what belongs to the run, S3 and SQS for what hangs on the stage
-//! that it is in, and no more often than every [`PERIOD`].
+//! that it is in, and no more often than every [`POLL_PERIOD`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,12 +15,15 @@ use s3bundler_contract::{Accounts, RunSummary, S3Address, Stage};
 
 use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
 use super::cache::{RunCache, is_due};
-use super::decide::{ACCOUNTING_MISMATCH, PERIOD, finished};
+use super::context::Context;
+use super::decide::{ACCOUNTING_MISMATCH, finished};
+use super::error::ReconcileError;
+use super::intervals::POLL_PERIOD;
 use super::observed::{GrouperState, InventoryCheck, Observed, Pods, WorkersState};
 use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
-use super::{Context, ReconcileError, apply, problem};
+use super::{apply, problem};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{Depths, QueuePair, Queues};
 use crate::receipts::MOST_STAGES;
@@ -108,7 +111,7 @@ pub async fn dereference(
             let known = cache
                 .inventory
                 .take()
-                .filter(|(then, of, _)| *of == run.generation && !is_due(Some(*then), PERIOD, now));
+                .filter(|(then, of, _)| *of == run.generation && !is_due(Some(*then), POLL_PERIOD, now));
             let (then, of, look) = if let Some(known) = known {
                 known
             } else {
@@ -122,8 +125,7 @@ pub async fn dereference(
             cache.inventory = Some((then, of, look));
         }
         Some(pair) => {
-            let is_mismatched =
-                prior.conditions.iter().any(|it| it.type_ == "Stalled" && it.reason == ACCOUNTING_MISMATCH);
+            let is_mismatched = prior.condition("Stalled").is_some_and(|it| it.reason == ACCOUNTING_MISMATCH);
             progress(context, run, pass, &pair, is_mismatched, cache, &mut seen).await;
         }
     }
@@ -184,7 +186,7 @@ async fn progress(
 ) {
     let store = run.destination(&context.aws);
     let now = Instant::now();
-    if is_due(cache.depths.as_ref().map(|(then, _)| *then), PERIOD, now) {
+    if is_due(cache.depths.as_ref().map(|(then, _)| *then), POLL_PERIOD, now) {
         let queues = Queues::of(&context.aws, &queue.url, &run.region);
         let known = cache.depths.as_ref().map(|(_, depths)| depths.dead_lettered.clone());
         let known = known.filter(|_| !is_due(cache.dead_letters_at, DEAD_LETTERS_PERIOD, now));
@@ -210,7 +212,7 @@ async fn progress(
     seen.sent_again = cache.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
     let is_made = seen.grouper == GrouperState::Succeeded && cache.summary_error.is_none();
-    if is_made || is_due(cache.summaries_at, PERIOD, now) {
+    if is_made || is_due(cache.summaries_at, POLL_PERIOD, now) {
         cache.summary_error = summaries(&store, run, pass, cache, now).await.err();
         cache.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
     }
@@ -248,7 +250,7 @@ async fn count(
         // By other summaries the same receipts may add up to something else.
         (cache.counted, cache.counted_at) = (None, None);
     }
-    if !is_due(cache.counted_at, PERIOD, now) {
+    if !is_due(cache.counted_at, POLL_PERIOD, now) {
         return false;
     }
     cache.counted_at = Some(now);
@@ -360,15 +362,6 @@ async fn refused_pods(client: &Client, run: &Run, job: &Job, pods: &[Pod]) -> Re
     let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let last_made = pods.iter().filter(|pod| belongs_to(pod, job)).filter_map(made).max();
     Ok(problem::of_events(&events.items, last_made))
-}
-
-/// Whether a pod may change what a run is told of, or waited for. Pods that run become ready and not ready with every group,
-/// which the next look is early enough for.
-pub fn has_news(pod: &Pod) -> bool {
-    let containers = pod.status.iter().filter_map(|status| status.container_statuses.as_ref()).flatten();
-    let mut states = containers.map(|container| container.state.as_ref());
-    let goes_on = phase(pod) == "Running" && states.all(|state| state.is_some_and(|state| state.running.is_some()));
-    pod.metadata.deletion_timestamp.is_some() || !goes_on
 }
 
 fn pods_of(pods: &[Pod]) -> Pods {

@@ -4,7 +4,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use kube::runtime::events::{Event, EventType, Recorder};
 
-use super::status::condition;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 /// Conditions whose changes are told. The others say the same in other words.
@@ -30,7 +29,7 @@ pub async fn publish(recorder: &Recorder, resource: &ArchiveRun, prior: &Archive
 
 fn changes<'a>(prior: &ArchiveRunStatus, next: &'a ArchiveRunStatus) -> Vec<(EventType, &'a Condition)> {
     let changed = |name: &&str| {
-        let (before, after) = (condition(prior, name), condition(next, name)?);
+        let (before, after) = (prior.condition(name), next.condition(name)?);
         let same = before.is_some_and(|before| (&before.status, &before.reason) == (&after.status, &after.reason));
         let is_bad = match after.type_.as_str() {
             "Stalled" | "Degraded" => after.status == "True",

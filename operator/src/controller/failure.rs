@@ -1,7 +1,8 @@
 //! What the status says of a write that failed. Pure.
 
-use super::ReconcileError;
-use super::decide::{Explanation, Write};
+use super::decide::Write;
+use super::error::ReconcileError;
+use super::explanation::Explanation;
 use crate::aws::AwsErrorKind;
 
 /// Failures in a row after which one that may pass is told: a blip does not turn conditions back and forth.

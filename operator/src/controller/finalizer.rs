@@ -5,8 +5,8 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::error::is_of_another;
-use super::{Context, ReconcileError};
+use super::context::Context;
+use super::error::{ReconcileError, is_of_another};
 use crate::crd::ArchiveRun;
 
 /// Its name.

@@ -1,11 +1,22 @@
-//! What the tests of decisions share: a run, and the operator's settings.
+//! What unit tests share: a run, the operator's settings, and what may be observed of a run.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use s3bundler_contract::RunSummary;
 use serde_json::{Value, json};
 
-use super::observed::Observed;
-use crate::crd::ArchiveRun;
+use super::decide::{self, Decision};
+use super::observed::{GrouperState, Observed, WorkersState};
+use super::run::Run;
+use super::validate::validate;
+use crate::aws::{AwsError, AwsErrorKind};
+use crate::crd::{ArchiveRun, ArchiveRunStatus, InventoryStatus, QueueStatus};
 use crate::defaults::Defaults;
+use crate::queues::{Depth, Depths};
 use crate::receipts::{Count, Counted};
+
+/// The time of every decision.
+pub const NOW: &str = "2026-11-23T12:00:00Z";
 
 /// A small run; `spec` is merged over it.
 pub fn archive_run(spec: Value) -> ArchiveRun {
@@ -68,4 +79,80 @@ pub fn counted(names: &[&str]) -> Counted {
     count.begin();
     count.page(names.iter().copied());
     count.counted().clone()
+}
+
+/// [`NOW`], as a time.
+pub fn now() -> Timestamp {
+    NOW.parse().expect("a time")
+}
+
+/// A small run as it can be carried out; `spec` is merged over it.
+pub fn run(spec: Value) -> Run {
+    validate(&archive_run(spec), &defaults()).expect("a run")
+}
+
+/// The depths of a queue and of its dead-letter queue.
+pub fn depths(visible: u64, in_flight: u64, dead_lettered: u64) -> Depths {
+    Depths { groups: Ok(Depth { visible, in_flight }), dead_lettered: Ok(dead_lettered) }
+}
+
+/// A run that has its queue, with the grouper done and this many groups of ten objects.
+pub fn working(groups: u64) -> Observed {
+    let (objects, run) = (10 * groups, "logs".parse().expect("a name"));
+    let summary = RunSummary { groups, objects, rows: objects, ..RunSummary::empty(run) };
+    Observed {
+        grouper: GrouperState::Succeeded,
+        workers: Some(WorkersState { replicas: 2 }),
+        depths: Some(depths(0, 2, 0)),
+        summary: Some(summary.clone()),
+        pass_summary: Some(summary),
+        ..seen()
+    }
+}
+
+/// The status of a run that has its queue since an hour.
+pub fn claimed() -> ArchiveRunStatus {
+    ArchiveRunStatus {
+        queue: Some(QueueStatus { url: Some("https://sqs/q".to_owned()), ..QueueStatus::default() }),
+        start_time: Some(Time("2026-11-23T11:00:00Z".parse().expect("a time"))),
+        inventory: Some(InventoryStatus { manifest: "s3://inv/m.json".to_owned(), etag: None, created_at: None }),
+        ..ArchiveRunStatus::default()
+    }
+}
+
+/// A condition that has been true since a time.
+pub fn condition(name: &str, reason: &str, since: &str) -> Condition {
+    Condition {
+        type_: name.to_owned(),
+        status: "True".to_owned(),
+        reason: reason.to_owned(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(since.parse().expect("a time")),
+    }
+}
+
+/// A request to S3 that was denied.
+pub fn denied() -> AwsError {
+    AwsError {
+        action: "GetObject",
+        target: "s3://inv/x".to_owned(),
+        kind: AwsErrorKind::Denied,
+        detail: "no".to_owned(),
+    }
+}
+
+/// The decision at [`NOW`], with workers enough for every run.
+pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
+    decide_at(run, prior, seen, now())
+}
+
+/// The decision at another time.
+pub fn decide_at(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+    decide::decide(run, prior, seen, 1000, now)
+}
+
+/// The decision where other runs leave no more workers than `cap`.
+pub fn decide_with_cap(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32) -> Decision {
+    decide::decide(run, prior, seen, cap, now())
 }

@@ -106,3 +106,10 @@ pub struct Observed {
     /// What is not the run's and has a name that it needs.
     pub name_conflict: Option<NameConflict>,
 }
+
+impl Observed {
+    /// Replicas of the workers that are asked for now.
+    pub fn replicas(&self) -> u32 {
+        self.workers.map_or(0, |workers| workers.replicas)
+    }
+}

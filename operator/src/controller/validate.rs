@@ -9,6 +9,7 @@ use kube::{Resource as _, ResourceExt as _};
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::{GivenManifests, QueueUrl, S3Address};
 
+use super::explanation::Explanation;
 use super::run::{QueuePlan, Run};
 use crate::crd::{ArchiveRun, Origin, QueueType, RequestPayer, ScalingMode, SpecError};
 use crate::defaults::Defaults;
@@ -49,6 +50,12 @@ impl Refusal {
             Self::Invalid(_) | Self::Name(_) | Self::OwnManifests(_) => "Invalid",
             Self::NotAllowed(_) => "NotAllowed",
         }
+    }
+}
+
+impl From<Refusal> for Explanation {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.reason(), refusal.to_string())
     }
 }
 

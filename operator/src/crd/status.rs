@@ -72,6 +72,18 @@ pub struct ArchiveRunStatus {
     pub workers: Option<WorkerStatus>,
 }
 
+impl ArchiveRunStatus {
+    /// A condition by its name.
+    pub fn condition(&self, name: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|it| it.type_ == name)
+    }
+
+    /// Whether a condition is true.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.condition(name).is_some_and(|it| it.status == "True")
+    }
+}
+
 /// The inventory that is really read, or the group manifests.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Decision, Explanation, Phase, Write, trouble};
+use super::decision::{Decision, Phase, Write};
+use super::problems::trouble;
 use crate::aws::{AwsError, AwsErrorKind};
+use crate::controller::explanation::Explanation;
 use crate::controller::observed::{InventoryCheck, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::store::{InventoryState, StoreError};
@@ -75,4 +77,76 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
 /// A bucket is in another region than the one that the run says, or the operator's settings.
 fn elsewhere(error: &AwsError, field: &str) -> Decision {
     Decision::refused(Explanation::new("Invalid", format!("{error}: name the bucket's region in {field}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+    use s3bundler_contract::{InventoryRef, S3Address};
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::{AwsError, AwsErrorKind};
+    use crate::controller::fixtures::{decide, denied, run, seen};
+    use crate::controller::observed::{InventoryCheck, Observed};
+    use crate::crd::ArchiveRunStatus;
+    use crate::store::{InventoryState, StoreError};
+
+    fn inventory() -> InventoryRef {
+        let manifest = S3Address::new("inv", "src/daily/2026-11-22T01-00Z/manifest.json");
+        InventoryRef { manifest, etag: "e".to_owned(), creation_timestamp: None }
+    }
+
+    #[test]
+    fn a_run_begins_with_a_finished_inventory_and_a_claim_before_its_queue() {
+        let found = InventoryCheck::State(InventoryState::Finished(inventory()));
+        let decision =
+            decide(&run(json!({})), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() });
+        assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::MakeQueues(_)]), "{decision:?}");
+        assert_eq!(decision.requeue_after, Some(Duration::ZERO));
+        let existing =
+            json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
+        let found = InventoryCheck::State(InventoryState::Finished(inventory()));
+        let decision =
+            decide(&run(existing), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() });
+        assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::UseQueues(_)]), "{decision:?}");
+    }
+
+    #[test]
+    fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
+        let failed = |error| InventoryCheck::Failed(StoreError::Aws(error));
+        for (look, stalled, words) in [
+            (InventoryCheck::State(InventoryState::Missing), Some("InventoryMissing"), "there is no s3://inv/"),
+            (InventoryCheck::State(InventoryState::Unfinished), None, "manifest.checksum"),
+            (InventoryCheck::NoManifests, Some("InventoryMissing"), ".index"),
+            (InventoryCheck::NoneFinished, None, "no finished inventory"),
+            (InventoryCheck::TooOld { age: Duration::from_hours(50) }, None, "50 hours old"),
+            (failed(denied()), Some("AccessDenied"), "GetObject"),
+            (failed(AwsError { kind: AwsErrorKind::NotFound, ..denied() }), Some("InventoryMissing"), "GetObject"),
+            (failed(AwsError { kind: AwsErrorKind::Transient, ..denied() }), None, "GetObject"),
+        ] {
+            let seen = Observed { inventory: Some(look), ..seen() };
+            let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen);
+            assert_eq!(decision.phase, Phase::InventoryPending);
+            assert_eq!(decision.stalled.as_ref().map(|it| it.reason), stalled, "{decision:?}");
+            assert!(decision.message.contains(words) && decision.writes.is_empty(), "{decision:?}");
+            assert!(decision.requeue_after.is_some());
+        }
+    }
+
+    #[test]
+    fn a_bucket_of_another_region_is_for_the_spec_to_name() {
+        let elsewhere = || StoreError::Aws(AwsError { kind: AwsErrorKind::OtherRegion, ..denied() });
+        for (look, field) in [
+            (InventoryCheck::Failed(elsewhere()), "spec.source.region"),
+            (InventoryCheck::ClaimFailed(elsewhere()), "spec.destination.region"),
+        ] {
+            let seen = Observed { inventory: Some(look), ..seen() };
+            let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen);
+            let explanation = decision.refused.unwrap();
+            assert_eq!((explanation.reason, decision.writes.len()), ("Invalid", 0));
+            assert!(explanation.message.ends_with(&format!("name the bucket's region in {field}")), "{explanation:?}");
+        }
+    }
 }

@@ -13,8 +13,9 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, Explanation, Write};
+use super::decision::{Decision, Write};
 use crate::aws::{AwsError, AwsErrorKind};
+use crate::controller::explanation::Explanation;
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::controller::validate::REDRIVE_ANNOTATION;
@@ -113,7 +114,7 @@ fn lost_of_redo(run: &Run, redo: u32) -> Explanation {
 }
 
 fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {
-    prior.conditions.iter().find(|it| it.type_ == "Stalled" && it.status == "True" && it.reason == "GroupsDeadLettered")
+    prior.condition("Stalled").filter(|it| it.status == "True" && it.reason == "GroupsDeadLettered")
 }
 
 /// Whether groups are lost or dead letters cannot be told, so neither is acted on, and a run that waits goes on waiting.

@@ -6,15 +6,16 @@ use cel::{Context, Program, Value};
 use mlua::{Lua, LuaSerdeExt as _, Table};
 use serde_json::json;
 
-use super::apply::Applied;
-use super::decide::{Decision, Explanation, Phase};
-use super::fixtures::{archive_run, defaults, seen};
-use super::status::{Outcome, next};
-use super::validate::validate;
+use crate::controller::apply::Applied;
+use crate::controller::decide::{Decision, Phase};
+use crate::controller::explanation::Explanation;
+use crate::controller::fixtures::{archive_run, defaults, seen};
+use crate::controller::status::{Outcome, next};
+use crate::controller::validate::validate;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
-const ARGO_CD: &str = include_str!("../../../deploy/examples/argocd.yaml");
-const FLUX: &str = include_str!("../../../deploy/examples/flux.yaml");
+const ARGO_CD: &str = include_str!("../../../../../deploy/examples/argocd.yaml");
+const FLUX: &str = include_str!("../../../../../deploy/examples/flux.yaml");
 
 fn documents(yaml: &str) -> Vec<serde_json::Value> {
     yaml.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()

@@ -1,0 +1,57 @@
+//! The pauses after reconciles that failed, by the runs' UIDs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// After an error: 5 s, 10 s, … 5 min.
+pub const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// How often runs failed in a row.
+#[derive(Debug, Default)]
+pub struct Backoff(Mutex<HashMap<String, u32>>);
+
+impl Backoff {
+    /// Records that a run failed once more; returns how long to wait.
+    pub fn record_failure(&self, uid: &str) -> Duration {
+        let mut failures = self.lock();
+        let times = failures.entry(uid.to_owned()).or_default();
+        *times = times.saturating_add(1);
+        FIRST_PAUSE.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST_PAUSE)
+    }
+
+    /// Failures of a run in a row, so far.
+    pub fn failures(&self, uid: &str) -> u32 {
+        self.lock().get(uid).copied().unwrap_or(0)
+    }
+
+    /// Records that a run did not fail.
+    pub fn reset(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Forgets all runs but these.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.lock().retain(|uid, _| uids.contains(uid));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_five_minutes_until_a_run_succeeds() {
+        let backoff = Backoff::default();
+        let pauses: Vec<_> = (0..9).map(|_| backoff.record_failure("a").as_secs()).collect();
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!((backoff.failures("a"), backoff.failures("b")), (9, 0));
+        backoff.reset("a");
+        assert_eq!((backoff.failures("a"), backoff.record_failure("a")), (0, FIRST_PAUSE));
+    }
+}

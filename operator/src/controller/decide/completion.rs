@@ -1,0 +1,126 @@
+//! Whether a run is done, and how it ends.
+
+use std::time::Duration;
+
+use s3bundler_contract::accounts::Mismatch;
+use s3bundler_contract::{Figures, RunSummary};
+
+use super::decision::{Decision, Phase, Write};
+use super::finished::pass_of;
+use super::problems::problems;
+use super::workers::{scale_to_zero, workers};
+use crate::controller::explanation::Explanation;
+use crate::controller::intervals::POLL_PERIOD;
+use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::run::Run;
+use crate::crd::ArchiveRunStatus;
+use crate::queues::Depth;
+use crate::receipts::Counted;
+
+/// Why a run that has all its receipts is stalled, if they do not add up to its inventory.
+pub const ACCOUNTING_MISMATCH: &str = "AccountingMismatch";
+
+/// Whether every group of every pass has its receipt, and no pass is left to be made.
+pub(super) fn is_done(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> bool {
+    let (Some(counted), Some(summary), Some(_)) = (&seen.counted, &seen.pass_summary, &seen.summary) else {
+        return false;
+    };
+    counted.is_whole(summary) && (retryable(run, counted) == 0 || pass_of(prior) >= run.max_passes)
+}
+
+/// Objects that another pass may bring.
+pub(super) fn retryable(run: &Run, counted: &Counted) -> u64 {
+    counted.outcome().failed_for_any(&run.retry_reasons)
+}
+
+/// Objects that failed for the time being and are not lost yet: those that the pass at hand has not come to, and those that
+/// another may bring.
+pub(super) fn still_to_be_had(run: &Run, counted: &Counted, pass: u32) -> u64 {
+    let again = retryable(run, counted);
+    let of_pass = counted.pass(pass).figures.failed_for_any(&run.retry_reasons);
+    if pass < run.max_passes { again } else { again.saturating_sub(of_pass) }
+}
+
+/// Whether more objects failed than the run bears; of those that are `pending` nobody knows yet.
+pub(super) fn too_many_failed(run: &Run, counted: &Counted, pending: u64) -> Option<Explanation> {
+    let most = run.max_failed_objects?;
+    let failed = counted.outcome().failed_objects().saturating_sub(pending);
+    let message = || format!("{failed} objects failed, more than failurePolicy.maxFailedObjects, {most}");
+    (failed > most).then(|| Explanation::new("TooManyFailedObjects", message()))
+}
+
+/// All groups have their receipts, and these do not add up to the inventory: a person has to look before anything is deleted.
+fn mismatched(run: &Run, mut decision: Decision, seen: &Observed, mismatch: &Mismatch, cap: u32) -> Decision {
+    decision.phase = if decision.pass == 0 { Phase::Bundling } else { Phase::Retrying };
+    decision.message = mismatch.to_string();
+    decision.stalled = Some(Explanation::new(ACCOUNTING_MISMATCH, decision.message.clone()));
+    let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok());
+    if depth.is_some_and(Depth::is_empty) {
+        decision.writes = scale_to_zero(run);
+    } else {
+        // A user may have had groups archived again.
+        workers(run, &mut decision, seen, None, cap);
+    }
+    problems(&mut decision, seen);
+    decision
+}
+
+/// All groups of all passes have their receipts: let the workers go, then it is over.
+pub(super) fn end(
+    run: &Run,
+    mut decision: Decision,
+    seen: &Observed,
+    counted: &Counted,
+    summary: &RunSummary,
+    cap: u32,
+) -> Decision {
+    if let Some(mismatch) = seen.summary.as_ref().and_then(|summary| Mismatch::of(summary, counted.outcome())) {
+        return mismatched(run, decision, seen, &mismatch, cap);
+    }
+    if let Some(explanation) = too_many_failed(run, counted, 0) {
+        let writes = vec![Write::DeleteWorkloads];
+        let message = explanation.message.clone();
+        return Decision {
+            failed: Some(explanation.clone()),
+            stalled: Some(explanation),
+            writes,
+            phase: Phase::Failed,
+            message,
+            ..decision
+        };
+    }
+    let left = seen.pods.present;
+    if left > 0 {
+        decision.phase = Phase::Draining;
+        decision.message = format!("all groups are archived; {left} pods are leaving");
+        decision.writes = scale_to_zero(run);
+        if seen.grouper == GrouperState::Running {
+            // It has nothing left to send.
+            decision.writes.push(Write::DeleteGrouper(decision.pass));
+        }
+        problems(&mut decision, seen);
+        decision.requeue_after = Some(POLL_PERIOD / 5);
+        return decision;
+    }
+    let outcome = counted.outcome();
+    let failed = outcome.failed_objects();
+    decision.phase = if failed == 0 { Phase::Complete } else { Phase::CompleteWithFailures };
+    let objects = outcome.archived.saturating_add(outcome.copied);
+    let groups = if decision.pass == 0 { summary.groups } else { counted.groups() };
+    decision.message = format!("{objects} objects in {groups} groups are archived{}", failed_words(&outcome));
+    decision.writes = scale_to_zero(run);
+    decision.requeue_after = Some(Duration::ZERO);
+    decision
+}
+
+/// How many objects failed and why, for the end of a sentence; nothing where none did.
+pub(super) fn failed_words(outcome: &Figures) -> String {
+    let reasons: Vec<_> = outcome.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    match outcome.failed_objects() {
+        0 => String::new(),
+        failed => format!(", {failed} objects failed: {}", reasons.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

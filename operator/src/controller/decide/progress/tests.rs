@@ -1,0 +1,37 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+use serde_json::json;
+
+use super::*;
+use crate::aws::{AwsError, AwsErrorKind};
+use crate::controller::decide::Write;
+use crate::controller::fixtures::{claimed, decide, denied, depths, run, seen, working};
+use crate::controller::observed::{GrouperState, Observed, WorkersState};
+use crate::store::StoreError;
+
+#[test]
+fn groups_are_made_and_archived_side_by_side() {
+    let decision = decide(&run(json!({})), &claimed(), &seen());
+    assert_eq!(decision.writes, [Write::ApplyGrouper(0)], "no worker before the depth is known");
+    assert_eq!(decision.phase, Phase::Grouping);
+    let empty = Some(depths(0, 0, 0));
+    let decision = decide(&run(json!({})), &claimed(), &Observed { depths: empty, ..seen() });
+    assert_eq!(decision.writes, [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(1)]);
+    let grouping = Observed {
+        grouper: GrouperState::Running,
+        depths: Some(depths(3, 0, 0)),
+        workers: Some(WorkersState { replicas: 1 }),
+        ..seen()
+    };
+    let decision = decide(&run(json!({})), &claimed(), &grouping);
+    assert_eq!(decision.writes, [Write::ApplyWorkers, Write::Scale(3)]);
+}
+
+#[test]
+fn what_is_not_counted_is_not_missing() {
+    let error = StoreError::Aws(AwsError { kind: AwsErrorKind::Transient, ..denied() });
+    let seen = Observed { counted: None, store_error: Some(error), empty_for: Duration::from_hours(1), ..working(2) };
+    let decision = decide(&run(json!({})), &claimed(), &seen);
+    assert_eq!((decision.phase, decision.writes.len(), decision.workers), (Phase::Bundling, 0, 2));
+    assert_eq!(decision.degraded.unwrap().reason, "DepthUnknown");
+}

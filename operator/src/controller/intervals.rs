@@ -1,0 +1,8 @@
+//! Intervals that several steps of a reconcile share.
+
+use std::time::Duration;
+
+/// Between reconciles of a run that has begun and not ended.
+pub const POLL_PERIOD: Duration = Duration::from_secs(15);
+/// Between reconciles of a run that is refused: what refuses it is not watched.
+pub const REFUSED_PERIOD: Duration = Duration::from_mins(1);

@@ -1,0 +1,69 @@
+//! What is reported of a run. Pure.
+//!
+//! ```text
+//! start: what never changes ──► counts: depth, groups, objects, bytes ──► conditions
+//! ```
+
+mod conditions;
+mod counts;
+mod outcome;
+mod start;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use self::conditions::{conditions, refusal};
+use self::counts::{counts, depth, int32};
+use self::start::start;
+use crate::crd::{ArchiveRunStatus, WorkerStatus};
+
+pub use self::conditions::stalled_status;
+pub use self::outcome::Outcome;
+
+/// The next status.
+pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus {
+    let Outcome { run, seen, decision, applied, generation, now } = *outcome;
+    let mut status = prior.clone();
+    status.observed_generation = Some(generation);
+    let refused = refusal(outcome);
+    if let Some(run) = run.filter(|_| refused.is_none()) {
+        start(&mut status, run, outcome);
+    }
+    if let Some(Ok(asked)) = &applied.redriven {
+        status.queue.get_or_insert_default().redrive_handled = Some(asked.clone());
+    }
+    if let Some(seen) = seen {
+        depth(&mut status, seen, now);
+        let retried = run.filter(|run| !decision.phase.is_final() && run.max_passes > 0);
+        let may_be_had = retried.map_or(&[][..], |run| &run.retry_reasons);
+        counts(&mut status, seen, may_be_had);
+        status.workers = Some(WorkerStatus {
+            desired: int32(decision.workers),
+            running: int32(seen.pods.running),
+            busy: int32(seen.pods.busy),
+        });
+    }
+    if decision.pass > 0 || status.retry_pass.is_some() {
+        status.retry_pass = Some(int32(decision.pass));
+    }
+    conditions(&mut status, outcome, refused);
+    if prior.is_true("Suspended") && !status.is_true("Suspended") {
+        move_start_time(&mut status, prior, now);
+    }
+    if decision.phase.is_final() && status.completion_time.is_none() {
+        status.completion_time = Some(Time(now));
+    }
+    status
+}
+
+/// Suspended time does not count toward the deadline (docs/decisions/suspended-time.md).
+fn move_start_time(status: &mut ArchiveRunStatus, prior: &ArchiveRunStatus, now: Timestamp) {
+    let since = prior.condition("Suspended").map(|it| it.last_transition_time.0);
+    if let (Some(start), Some(since)) = (&mut status.start_time, since) {
+        let rested = now.duration_since(since);
+        start.0 = start.0.checked_add(rested).unwrap_or(start.0).min(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
