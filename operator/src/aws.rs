@@ -149,11 +149,9 @@ fn brief(text: &str) -> String {
 /// The clients of one region.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// Of S3.
     pub s3: aws_sdk_s3::Client,
     /// Of S3, for buckets that the requester pays for.
     pub paying_s3: aws_sdk_s3::Client,
-    /// Of SQS.
     pub sqs: aws_sdk_sqs::Client,
 }
 

@@ -9,7 +9,6 @@ use crate::policy::PolicyFile;
 pub struct Defaults {
     /// Image of grouper and workers.
     pub image: String,
-    /// Its pull policy.
     pub image_pull_policy: String,
     /// Service account of runs that name none.
     pub service_account: String,
@@ -38,8 +37,6 @@ pub struct Defaults {
 /// A PEM file in a ConfigMap, which has to be in the namespaces of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaBundle {
-    /// The ConfigMap's name.
     pub config_map: String,
-    /// The file's key in it.
     pub key: String,
 }

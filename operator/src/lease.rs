@@ -24,20 +24,10 @@ const PERIOD: Duration = Duration::from_secs(2);
 pub enum LeaseError {
     /// Somebody else has it.
     #[error("the lease {lease} was taken by {holder:?}")]
-    Lost {
-        /// Its name.
-        lease: String,
-        /// Who has it.
-        holder: String,
-    },
+    Lost { lease: String, holder: String },
     /// It could not be renewed in time.
     #[error("the lease {lease} could not be renewed for {DEADLINE:?}: {cause}")]
-    Expired {
-        /// Its name.
-        lease: String,
-        /// Why.
-        cause: Box<kube::Error>,
-    },
+    Expired { lease: String, cause: Box<kube::Error> },
 }
 
 /// A candidate for a Lease.

@@ -9,10 +9,13 @@
 //!
 //! [`crd`] is the API: what an `ArchiveRun` says, and what the operator says back. [`controller`] carries it out.
 
+#![allow(missing_docs, reason = "a program: only its tests and the testbed use the library")]
+#![warn(unreachable_pub)]
+
 use std::borrow::Cow;
 
 pub mod args;
-pub mod autoscale;
+mod autoscale;
 pub mod aws;
 pub mod controller;
 pub mod crd;

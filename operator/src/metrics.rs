@@ -86,7 +86,6 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a reconcile.
     pub fn reconciled(&self, took: Duration, error: Option<&'static str>) {
         self.reconciles.inc();
         self.duration.observe(took.as_secs_f64());

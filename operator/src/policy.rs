@@ -33,7 +33,6 @@ pub struct PolicyRule {
     /// ARNs of existing queues.
     #[serde(deserialize_with = "arns")]
     pub queues: Vec<String>,
-    /// Service accounts of pods.
     #[serde(deserialize_with = "non_empty_list")]
     pub service_accounts: Vec<String>,
     /// Workers of a run, at most.
@@ -46,9 +45,7 @@ pub struct PolicyRule {
 /// What a run asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// The run's namespace.
     pub namespace: &'a str,
-    /// Its labels.
     pub namespace_labels: &'a BTreeMap<String, String>,
     /// The bucket of its inventory or manifests.
     pub source_bucket: &'a str,
@@ -56,18 +53,14 @@ pub struct Asked<'a> {
     pub destination: &'a str,
     /// The ARNs of its queue and of its dead-letter queue, where it brings them.
     pub queues: [Option<&'a str>; 2],
-    /// Its service account.
     pub service_account: &'a str,
-    /// Its most workers.
     pub max_replicas: u32,
-    /// Its kind of scratch.
     pub scratch_type: &'a str,
 }
 
 const HOST_PATH: &str = "HostPath";
 
 impl PolicyFile {
-    /// Reads a file.
     pub fn read(path: &str) -> Result<Self, String> {
         let text = std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
         serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))

@@ -110,7 +110,6 @@ pub struct Count {
 }
 
 impl Count {
-    /// Nothing counted yet.
     pub fn new(run: RunName) -> Self {
         Self::by(run, Accounts::default())
     }

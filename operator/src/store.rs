@@ -37,26 +37,15 @@ pub enum StoreError {
     Aws(#[from] AwsError),
     /// Something else than the record it should be.
     #[error("{address}: {cause}")]
-    Record {
-        /// Where.
-        address: S3Address,
-        /// What is wrong.
-        cause: Arc<RecordError>,
-    },
+    Record { address: S3Address, cause: Arc<RecordError> },
     /// A manifest.json that is none.
     #[error("{address} is not the manifest of an S3 Inventory: {problem}")]
-    Manifest {
-        /// Where.
-        address: S3Address,
-        /// What is wrong.
-        problem: String,
-    },
+    Manifest { address: S3Address, problem: String },
 }
 
 /// What there is of an inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InventoryState {
-    /// Finished.
     Finished(InventoryRef),
     /// manifest.json is not there.
     Missing,
@@ -64,18 +53,12 @@ pub enum InventoryState {
     Unfinished,
 }
 
-/// Whose claim there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimState {
     /// Ours, written now or before, for this inventory.
     Ours(InventoryRef),
     /// That of another run: how it differs, and who made it.
-    Taken {
-        /// In what it differs.
-        difference: &'static str,
-        /// Who made it.
-        owner: String,
-    },
+    Taken { difference: &'static str, owner: String },
 }
 
 /// A bucket in a region, with the account that must own it.
@@ -92,7 +75,6 @@ struct ManifestHead {
 }
 
 impl Store {
-    /// S3 in a region.
     pub fn new(aws: &Aws, region: &str, expected_owner: Option<String>) -> Self {
         Self { client: aws.clients(region).s3, expected_owner }
     }
@@ -297,7 +279,6 @@ impl Store {
     }
 }
 
-/// The value of `Content-MD5`.
 fn content_md5(bytes: &[u8]) -> String {
     data_encoding::BASE64.encode(&Md5::digest(bytes))
 }
@@ -305,7 +286,6 @@ fn content_md5(bytes: &[u8]) -> String {
 /// What the operator puts before the name of the resource in a claim.
 pub const OWNER: &str = "ArchiveRun ";
 
-/// Whose claim was found.
 fn compare(ours: &RunClaim, found: RunClaim, latest: Option<&S3Address>) -> ClaimState {
     let mut ours = ours.clone();
     if latest.is_some_and(|latest| is_under(&found.inventory, latest)) {

@@ -4,29 +4,27 @@ use crate::queues::Depth;
 
 /// What scaling goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     /// Whether the run is done, failed or suspended: no worker has anything to do.
-    pub at_rest: bool,
+    pub(crate) at_rest: bool,
     /// Whether groups are known to be without receipt, or grouping goes on.
-    pub work_left: bool,
+    pub(crate) work_left: bool,
     /// The queue's depth; `None` where it could not be read.
-    pub depth: Option<Depth>,
+    pub(crate) depth: Option<Depth>,
     /// Groups a worker is to have.
-    pub groups_per_worker: u32,
-    /// `spec.workers.scaling.minReplicas`.
-    pub min: u32,
-    /// `spec.workers.scaling.maxReplicas`.
-    pub max: u32,
+    pub(crate) groups_per_worker: u32,
+    pub(crate) min: u32,
+    pub(crate) max: u32,
     /// Workers that the operator may still give, over all runs.
-    pub cap: u32,
+    pub(crate) cap: u32,
     /// Replicas asked for now.
-    pub current: u32,
+    pub(crate) current: u32,
     /// Workers that hold a group.
-    pub busy: u32,
+    pub(crate) busy: u32,
 }
 
 /// Replicas to ask for.
-pub fn replicas(inputs: Inputs) -> u32 {
+pub(crate) fn replicas(inputs: Inputs) -> u32 {
     if inputs.at_rest {
         return 0;
     }
@@ -45,7 +43,7 @@ pub fn replicas(inputs: Inputs) -> u32 {
 }
 
 /// Replicas that somebody else may ask for, who scales the run: no busy worker is taken away by a maximum that was lowered.
-pub fn most(inputs: Inputs) -> u32 {
+pub(crate) fn most(inputs: Inputs) -> u32 {
     if inputs.at_rest { 0 } else { inputs.max.min(inputs.cap).max(inputs.busy.min(inputs.current)) }
 }
 

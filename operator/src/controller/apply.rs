@@ -33,24 +33,24 @@ const MANAGER: &str = "s3bundler-operator";
 
 /// What came of it, as far as the status has to say so.
 #[derive(Debug, Default)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// Whose claim the name has, where it was claimed now.
-    pub claim: Option<ClaimState>,
+    pub(crate) claim: Option<ClaimState>,
     /// The queues, where they were made now.
-    pub queues: Option<QueuePair>,
+    pub(crate) queues: Option<QueuePair>,
     /// Whether the queues were deleted now.
-    pub queues_deleted: bool,
+    pub(crate) queues_deleted: bool,
     /// The request for a redrive that was carried out now, or why it was not.
-    pub redriven: Option<Result<String, AwsError>>,
+    pub(crate) redriven: Option<Result<String, AwsError>>,
     /// The resource's version, where something was written into it.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
     /// What ended it early, with what the status says of it.
-    pub failed: Option<(ReconcileError, Failure)>,
+    pub(crate) failed: Option<(ReconcileError, Failure)>,
 }
 
 /// Carries out what was decided, up to the first failure; so many were before it, in a row. Fails with one that the status
 /// does not show, because it may pass by itself.
-pub async fn apply(
+pub(crate) async fn apply(
     context: &Context,
     resource: &ArchiveRun,
     run: &Run,
@@ -167,7 +167,7 @@ async fn carry_out(
 }
 
 /// Deletes what was made for a run in Kubernetes.
-pub async fn delete_workloads(context: &Context, run: &Run) -> Result<(), ReconcileError> {
+pub(crate) async fn delete_workloads(context: &Context, run: &Run) -> Result<(), ReconcileError> {
     if run.mode == ScalingMode::Keda {
         match delete_own(run, &scaled_objects(context, run), &workers_name(run)).await {
             // Without leave to write ScaledObjects there has never been one.
@@ -188,7 +188,7 @@ pub async fn delete_workloads(context: &Context, run: &Run) -> Result<(), Reconc
 }
 
 /// Deletes the queues that were made for a run, by their names too: one may have been made and not be known yet.
-pub async fn delete_queues(queues: &Queues, run: &Run, known: Option<QueuePair>) -> Result<(), ReconcileError> {
+pub(crate) async fn delete_queues(queues: &Queues, run: &Run, known: Option<QueuePair>) -> Result<(), ReconcileError> {
     let QueuePlan::Managed(name) = &run.queue else { return Ok(()) };
     let mut urls = queues.find(name).await?;
     let known = known.into_iter().flat_map(|pair| [Some(pair.url), pair.dead_letter_url]).flatten();
@@ -213,7 +213,7 @@ fn tags(context: &Context, run: &Run) -> HashMap<String, String> {
 }
 
 /// KEDA's objects in the run's namespace.
-pub fn scaled_objects(context: &Context, run: &Run) -> Api<DynamicObject> {
+pub(crate) fn scaled_objects(context: &Context, run: &Run) -> Api<DynamicObject> {
     let (group, version, kind, plural) = SCALED_OBJECT;
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     Api::namespaced_with(context.client.clone(), &run.namespace, &resource)

@@ -5,16 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// After an error: 5 s, 10 s, … 5 min.
-pub const FIRST_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// How often runs failed in a row.
 #[derive(Debug, Default)]
-pub struct Backoff(Mutex<HashMap<String, u32>>);
+pub(crate) struct Backoff(Mutex<HashMap<String, u32>>);
 
 impl Backoff {
     /// Records that a run failed once more; returns how long to wait.
-    pub fn record_failure(&self, uid: &str) -> Duration {
+    pub(crate) fn record_failure(&self, uid: &str) -> Duration {
         let mut failures = self.lock();
         let times = failures.entry(uid.to_owned()).or_default();
         *times = times.saturating_add(1);
@@ -22,17 +22,17 @@ impl Backoff {
     }
 
     /// Failures of a run in a row, so far.
-    pub fn failures(&self, uid: &str) -> u32 {
+    pub(crate) fn failures(&self, uid: &str) -> u32 {
         self.lock().get(uid).copied().unwrap_or(0)
     }
 
     /// Records that a run did not fail.
-    pub fn reset(&self, uid: &str) {
+    pub(crate) fn reset(&self, uid: &str) {
         self.lock().remove(uid);
     }
 
     /// Forgets all runs but these.
-    pub fn retain(&self, uids: &HashSet<String>) {
+    pub(crate) fn retain(&self, uids: &HashSet<String>) {
         self.lock().retain(|uid, _| uids.contains(uid));
     }
 

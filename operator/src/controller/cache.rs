@@ -24,54 +24,51 @@ const LONGEST_RECOUNT_PERIOD: Duration = Duration::from_mins(15);
 
 /// A run as it was seen last.
 #[derive(Debug)]
-pub struct RunCache {
+pub(crate) struct RunCache {
     /// The counting of its receipts.
-    pub count: Count,
+    pub(crate) count: Count,
     /// What it has come to, by the last sweep that came to its end.
-    pub counted: Option<Counted>,
+    pub(crate) counted: Option<Counted>,
     /// When receipts were listed last.
-    pub counted_at: Option<Instant>,
+    pub(crate) counted_at: Option<Instant>,
     /// The depth as it was read last, and when.
-    pub depths: Option<(Instant, Depths)>,
+    pub(crate) depths: Option<(Instant, Depths)>,
     /// When the dead letters in it were counted.
-    pub dead_letters_at: Option<Instant>,
+    pub(crate) dead_letters_at: Option<Instant>,
     /// Since when the queue has been empty with nothing in flight, and nobody about to send to it.
-    pub empty_since: Option<Instant>,
+    pub(crate) empty_since: Option<Instant>,
     /// Whether the run was at rest, and no group has been on its queue since.
-    pub idle_since_suspend: bool,
+    pub(crate) idle_since_suspend: bool,
     /// The pass whose lost groups were sent again last.
-    pub sent_again: Option<u32>,
+    pub(crate) sent_again: Option<u32>,
     /// When receipts are counted from the first one again.
-    pub recounts: Recounts,
+    pub(crate) recounts: Recounts,
     /// What the last count of receipts failed with.
-    pub count_error: Option<StoreError>,
+    pub(crate) count_error: Option<StoreError>,
     /// When a summary was looked for last.
-    pub summaries_at: Option<Instant>,
-    /// What that failed with.
-    pub summary_error: Option<StoreError>,
+    pub(crate) summaries_at: Option<Instant>,
+    pub(crate) summary_error: Option<StoreError>,
     /// The look for the inventory, when it was, and of which generation of the run.
-    pub inventory: Option<(Instant, i64, InventoryCheck)>,
+    pub(crate) inventory: Option<(Instant, i64, InventoryCheck)>,
     /// Summaries, which never change.
-    pub summaries: HashMap<Stage, RunSummary>,
+    pub(crate) summaries: HashMap<Stage, RunSummary>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
-    pub workers: Option<AppliedWorkers>,
+    pub(crate) workers: Option<AppliedWorkers>,
 }
 
 /// A Deployment that the API server has.
 #[derive(Debug)]
-pub struct AppliedWorkers {
-    /// What was applied.
-    pub deployment: Deployment,
+pub(crate) struct AppliedWorkers {
+    pub(crate) deployment: Deployment,
     /// What the API server made of it.
-    pub generation: i64,
-    /// When.
-    pub at: Instant,
+    pub(crate) generation: i64,
+    pub(crate) at: Instant,
 }
 
 impl AppliedWorkers {
     /// Whether there is nothing to do where `deployment` is wanted. What no generation tells, such as a changed label or a
     /// missing disruption budget, is mended every [`APPLY_PERIOD`].
-    pub fn is_current(&self, deployment: &Deployment, now: Instant) -> bool {
+    pub(crate) fn is_current(&self, deployment: &Deployment, now: Instant) -> bool {
         self.deployment == *deployment && now.saturating_duration_since(self.at) < APPLY_PERIOD
     }
 }
@@ -98,12 +95,12 @@ impl RunCache {
     }
 
     /// Takes in the generation of the workers' Deployment: another than the applied one's is somebody else's.
-    pub fn observe_workers(&mut self, generation: Option<i64>) {
+    pub(crate) fn observe_workers(&mut self, generation: Option<i64>) {
         self.workers = self.workers.take().filter(|applied| Some(applied.generation) == generation);
     }
 
     /// Takes in a reading of the depth.
-    pub fn observe_depths(&mut self, depths: Depths, now: Instant) {
+    pub(crate) fn observe_depths(&mut self, depths: Depths, now: Instant) {
         let is_empty = depths.groups.as_ref().is_ok_and(Depth::is_empty);
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
         self.idle_since_suspend &= self.empty_since.is_some();
@@ -111,12 +108,12 @@ impl RunCache {
     }
 
     /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost them.
-    pub fn expect_groups(&mut self) {
+    pub(crate) fn expect_groups(&mut self) {
         (self.empty_since, self.idle_since_suspend) = (None, false);
     }
 
     /// Takes in that the run is at rest: depth and receipts are looked at anew once it goes on.
-    pub fn suspend(&mut self) {
+    pub(crate) fn suspend(&mut self) {
         (self.depths, self.counted_at) = (None, None);
         self.recounts = Recounts::default();
         self.expect_groups();
@@ -124,7 +121,7 @@ impl RunCache {
     }
 
     /// For how long the queue has been empty.
-    pub fn empty_for(&self, now: Instant) -> Duration {
+    pub(crate) fn empty_for(&self, now: Instant) -> Duration {
         self.empty_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 }
@@ -133,13 +130,13 @@ impl RunCache {
 /// so it does not see that a user deleted or replaced a receipt there. Only the receipts of a run whose figures do not add
 /// up are counted again, because only there a user repairs them.
 #[derive(Debug, Default)]
-pub struct Recounts {
+pub(crate) struct Recounts {
     last: Option<Instant>,
 }
 
 impl Recounts {
     /// Whether to count `groups` receipts again now, of a run whose figures do not add up, or do.
-    pub fn are_due(&mut self, is_mismatched: bool, groups: u64, now: Instant) -> bool {
+    pub(crate) fn are_due(&mut self, is_mismatched: bool, groups: u64, now: Instant) -> bool {
         let due = is_mismatched && is_due(self.last, recount_period(groups), now);
         self.last = if due { Some(now) } else { self.last.filter(|_| is_mismatched) };
         due
@@ -153,30 +150,29 @@ fn recount_period(groups: u64) -> Duration {
 }
 
 /// Whether what was seen at `then` is to be looked at again after a time.
-pub fn is_due(then: Option<Instant>, period: Duration, now: Instant) -> bool {
+pub(crate) fn is_due(then: Option<Instant>, period: Duration, now: Instant) -> bool {
     // A little early: a look that comes just before its time would otherwise wait for the next.
     then.is_none_or(|then| now.saturating_duration_since(then) + Duration::from_secs(1) >= period)
 }
 
 /// The caches of all runs, by UID. One reconcile of a run at a time holds its cache.
 #[derive(Debug, Default)]
-pub struct RunCaches(Mutex<HashMap<String, Arc<tokio::sync::Mutex<RunCache>>>>);
+pub(crate) struct RunCaches(Mutex<HashMap<String, Arc<tokio::sync::Mutex<RunCache>>>>);
 
 impl RunCaches {
     /// The cache of a run.
-    pub fn of(&self, uid: &str, run: &RunName) -> Arc<tokio::sync::Mutex<RunCache>> {
+    pub(crate) fn of(&self, uid: &str, run: &RunName) -> Arc<tokio::sync::Mutex<RunCache>> {
         let mut caches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cache = caches.entry(uid.to_owned());
         Arc::clone(cache.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(RunCache::new(run.clone())))))
     }
 
     /// Forgets all runs but these.
-    pub fn retain(&self, uids: &HashSet<String>) {
+    pub(crate) fn retain(&self, uids: &HashSet<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| uids.contains(uid));
     }
 
-    /// Forgets a run.
-    pub fn forget(&self, uid: &str) {
+    pub(crate) fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }

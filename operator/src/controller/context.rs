@@ -22,46 +22,35 @@ use crate::metrics::Metrics;
 
 /// What a controller is made of.
 pub struct Parts {
-    /// The cluster.
     pub client: Client,
-    /// S3 and SQS.
     pub aws: Aws,
-    /// The operator's own settings.
     pub defaults: Defaults,
     /// Workers of all runs together, at most.
     pub max_workers: u32,
-    /// Figures for Prometheus.
     pub metrics: Metrics,
-    /// Who writes events.
     pub recorder: Recorder,
 }
 
-/// What every reconcile needs.
-pub struct Context {
-    /// The cluster.
-    pub client: Client,
-    /// S3 and SQS.
-    pub aws: Aws,
-    /// The operator's own settings.
-    pub defaults: Defaults,
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) aws: Aws,
+    pub(crate) defaults: Defaults,
     /// Workers of all runs together.
-    pub worker_quota: WorkerQuota,
+    pub(crate) worker_quota: WorkerQuota,
     /// What was seen last.
-    pub caches: RunCaches,
+    pub(crate) caches: RunCaches,
     /// When runs may be looked at again.
-    pub throttle: Throttle,
+    pub(crate) throttle: Throttle,
     /// How long to wait after failures.
-    pub backoff: Backoff,
-    /// Figures for Prometheus.
-    pub metrics: Metrics,
-    /// Who writes events.
-    pub recorder: Recorder,
+    pub(crate) backoff: Backoff,
+    pub(crate) metrics: Metrics,
+    pub(crate) recorder: Recorder,
     runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
 }
 
 impl Context {
     /// Of these parts, where runs have these workers already and are listed in these stores.
-    pub fn new(
+    pub(crate) fn new(
         parts: Parts,
         workers: HashMap<String, u32>,
         runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
@@ -82,7 +71,7 @@ impl Context {
     }
 
     /// Forgets the runs that no store has any more. Those without finalizer go without a word.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let runs: Vec<_> = self.runs.iter().flat_map(Reflected::state).collect();
         let uids: HashSet<String> = runs.iter().filter_map(|run| run.uid()).collect();
         let names: HashSet<_> = runs.iter().map(|run| (run.namespace().unwrap_or_default(), run.name_any())).collect();
@@ -95,7 +84,7 @@ impl Context {
 }
 
 /// The workers that runs have, by the runs' UIDs, as the operator before left them.
-pub async fn workers_of_runs(deployments: &[Api<Deployment>]) -> Result<HashMap<String, u32>, kube::Error> {
+pub(crate) async fn workers_of_runs(deployments: &[Api<Deployment>]) -> Result<HashMap<String, u32>, kube::Error> {
     let listed = ListParams::default().labels(&format!("{RUN_LABEL},{COMPONENT_LABEL}={WORKER}"));
     let mut workers = HashMap::new();
     for api in deployments {

@@ -48,7 +48,7 @@ async fn report_blocked_deletion(
 
 /// A resource that cannot be read is being deleted. What runs in Kubernetes goes with it; its queues are left behind where
 /// the annotation asks for it, for nobody knows their region.
-pub async fn release_unreadable(metadata: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
+pub(crate) async fn release_unreadable(metadata: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
     let annotations = metadata.annotations.as_ref();
     let orphans = annotations.and_then(|annotations| annotations.get(ORPHAN_ANNOTATION));
     let name = metadata.name.clone().unwrap_or_default();
@@ -67,7 +67,7 @@ pub async fn release_unreadable(metadata: &ObjectMeta, context: &Context) -> Res
 }
 
 /// The resource is being deleted: pods first, then the queues that they hang on, then it may go.
-pub async fn clean_up(
+pub(crate) async fn clean_up(
     resource: &ArchiveRun,
     prior: &ArchiveRunStatus,
     context: &Context,

@@ -33,14 +33,14 @@ use crate::store::{InventoryState, Store, StoreError, age};
 const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
 
 /// Looks at everything that a decision about the run needs.
-pub async fn dereference(
+pub(crate) async fn dereference(
     context: &Context,
     run: &Run,
     prior: &ArchiveRunStatus,
     cache: &mut RunCache,
 ) -> Result<Observed, ReconcileError> {
     let client = &context.client;
-    let pass = prior.retry_pass.map_or(0, i32::unsigned_abs);
+    let pass = prior.pass();
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &run.namespace);
     let jobs: Api<Job> = Api::namespaced(client.clone(), &run.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &run.namespace);
@@ -133,7 +133,10 @@ pub async fn dereference(
 }
 
 /// The labels of a namespace, by which policies go.
-pub async fn namespace_labels(context: &Context, name: &str) -> Result<BTreeMap<String, String>, ReconcileError> {
+pub(crate) async fn namespace_labels(
+    context: &Context,
+    name: &str,
+) -> Result<BTreeMap<String, String>, ReconcileError> {
     let namespaces: Api<Namespace> = Api::all(context.client.clone());
     let found = namespaces.get_metadata(name).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
     Ok(found.metadata.labels.unwrap_or_default())

@@ -5,7 +5,7 @@ use crate::store::StoreError;
 
 /// Why a reconcile did not come to its end. The class is the metric's label.
 #[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
+pub(crate) enum ReconcileError {
     /// Kubernetes could not be read.
     #[error("cannot read from Kubernetes: {0}")]
     Read(#[source] Box<kube::Error>),
@@ -34,19 +34,18 @@ impl From<StoreError> for ReconcileError {
 
 impl ReconcileError {
     /// The class of what AWS did not do.
-    pub const AWS: &'static str = "aws";
+    pub(crate) const AWS: &'static str = "aws";
     const RECORD: &'static str = "record";
 
     /// The class of an error of S3, or of what is in it.
-    pub const fn class_of_store(error: &StoreError) -> &'static str {
+    pub(crate) const fn class_of_store(error: &StoreError) -> &'static str {
         match error {
             StoreError::Aws(_) => Self::AWS,
             StoreError::Record { .. } | StoreError::Manifest { .. } => Self::RECORD,
         }
     }
 
-    /// The metric's label.
-    pub const fn class(&self) -> &'static str {
+    pub(crate) const fn class(&self) -> &'static str {
         match self {
             Self::Read(_) => "kubernetes_read",
             Self::Write(_) => "kubernetes_write",
@@ -59,7 +58,7 @@ impl ReconcileError {
 
 /// Whether a write named another object, or another state of it, than the one that is there: 409, and of a uid 422 too,
 /// because it cannot be changed.
-pub fn is_of_another(error: &kube::Error) -> bool {
+pub(crate) fn is_of_another(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     let causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 409 || (status.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid"))

@@ -12,7 +12,12 @@ const REPORTED: [&str; 6] = ["Accepted", "QueueReady", "Grouped", "Ready", "Stal
 const MAX_NOTE: usize = 1024;
 
 /// Tells what changed. An event that is lost is no reason to stop.
-pub async fn publish(recorder: &Recorder, resource: &ArchiveRun, prior: &ArchiveRunStatus, next: &ArchiveRunStatus) {
+pub(crate) async fn publish(
+    recorder: &Recorder,
+    resource: &ArchiveRun,
+    prior: &ArchiveRunStatus,
+    next: &ArchiveRunStatus,
+) {
     for (kind, changed) in changes(prior, next) {
         let event = Event {
             type_: kind,

@@ -12,7 +12,7 @@ const WRITE_FAILED: &str = "WriteFailed";
 
 /// The condition that tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The run asks for what cannot be.
     Refused(Explanation),
     /// Nothing moves until a person acts.
@@ -22,7 +22,7 @@ pub enum Failure {
 }
 
 /// What is told of a write that failed, `times` in a row with this one; `None` where it may pass by itself.
-pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Failure> {
+pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Failure> {
     let message = error.to_string();
     let degraded = |message| Some(Failure::Degraded(Explanation::new(WRITE_FAILED, message)));
     let may_pass = |message| if times >= PERSISTENT { degraded(message) } else { None };
@@ -59,7 +59,7 @@ pub fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Fai
 }
 
 /// What is told of a read that failed, where somebody has to act: the operator's own role lacks something.
-pub fn of_read(error: &ReconcileError) -> Option<Explanation> {
+pub(crate) fn of_read(error: &ReconcileError) -> Option<Explanation> {
     match error {
         ReconcileError::Read(cause) if code(cause) == Some(403) => {
             Some(Explanation::new("AccessDenied", error.to_string()))

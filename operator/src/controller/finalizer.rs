@@ -9,17 +9,16 @@ use super::context::Context;
 use super::error::{ReconcileError, is_of_another};
 use crate::crd::ArchiveRun;
 
-/// Its name.
-pub const FINALIZER: &str = "archive.s3bundler.dev/queues";
+pub(crate) const FINALIZER: &str = "archive.s3bundler.dev/queues";
 
 /// Whether something outside of Kubernetes may be left.
-pub fn is_present(resource: &ObjectMeta) -> bool {
+pub(crate) fn is_present(resource: &ObjectMeta) -> bool {
     resource.finalizers.iter().flatten().any(|known| known == FINALIZER)
 }
 
 /// Puts it on before there is anything outside of Kubernetes, so that nobody deletes the resource and leaves that behind.
 /// Gives the version that it made.
-pub async fn add(resource: &ArchiveRun, context: &Context) -> Result<Option<String>, ReconcileError> {
+pub(crate) async fn add(resource: &ArchiveRun, context: &Context) -> Result<Option<String>, ReconcileError> {
     if is_present(&resource.metadata) {
         return Ok(None);
     }
@@ -31,7 +30,7 @@ pub async fn add(resource: &ArchiveRun, context: &Context) -> Result<Option<Stri
 
 /// Whether the resource is gone although it was put on: the API server deletes what had none when it looked, also where one
 /// was put on since ("Delete" of its generic registry).
-pub async fn came_too_late(resource: &ArchiveRun, context: &Context) -> Result<bool, ReconcileError> {
+pub(crate) async fn came_too_late(resource: &ArchiveRun, context: &Context) -> Result<bool, ReconcileError> {
     let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let found = runs.get_metadata_opt(&resource.name_any()).await;
     let found = found.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
@@ -39,7 +38,7 @@ pub async fn came_too_late(resource: &ArchiveRun, context: &Context) -> Result<b
 }
 
 /// Takes it away, of a resource that cannot be read too.
-pub async fn remove(resource: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
+pub(crate) async fn remove(resource: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
     let left = resource.finalizers.iter().flatten().map(String::as_str).filter(|known| *known != FINALIZER).collect();
     match patch_finalizers(resource, left, context).await {
         // It is gone already.

@@ -16,10 +16,10 @@ use crate::queues::{Depth, Depths};
 use crate::receipts::{Count, Counted};
 
 /// The time of every decision.
-pub const NOW: &str = "2026-11-23T12:00:00Z";
+pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
 
 /// A small run; `spec` is merged over it.
-pub fn archive_run(spec: Value) -> ArchiveRun {
+pub(crate) fn archive_run(spec: Value) -> ArchiveRun {
     let mut run = json!({
         "apiVersion": "archive.s3bundler.dev/v1alpha1",
         "kind": "ArchiveRun",
@@ -37,7 +37,7 @@ pub fn archive_run(spec: Value) -> ArchiveRun {
 }
 
 /// Merges JSON into other JSON.
-pub fn merge(into: &mut Value, from: Value) {
+pub(crate) fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
@@ -49,7 +49,7 @@ pub fn merge(into: &mut Value, from: Value) {
 }
 
 /// An operator's settings.
-pub fn defaults() -> Defaults {
+pub(crate) fn defaults() -> Defaults {
     let resources = || serde_json::from_value(json!({"requests": {"cpu": "1"}})).expect("resources");
     Defaults {
         image: "worker:1".to_owned(),
@@ -69,12 +69,12 @@ pub fn defaults() -> Defaults {
 }
 
 /// Nothing is wrong, nothing is there.
-pub fn seen() -> Observed {
+pub(crate) fn seen() -> Observed {
     Observed { service_account: true, counted: Some(Counted::default()), ..Observed::default() }
 }
 
 /// The receipts of these names.
-pub fn counted(names: &[&str]) -> Counted {
+pub(crate) fn counted(names: &[&str]) -> Counted {
     let mut count = Count::new("logs".parse().expect("a name"));
     count.begin();
     count.page(names.iter().copied());
@@ -82,22 +82,22 @@ pub fn counted(names: &[&str]) -> Counted {
 }
 
 /// [`NOW`], as a time.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     NOW.parse().expect("a time")
 }
 
 /// A small run as it can be carried out; `spec` is merged over it.
-pub fn run(spec: Value) -> Run {
+pub(crate) fn run(spec: Value) -> Run {
     validate(&archive_run(spec), &defaults()).expect("a run")
 }
 
 /// The depths of a queue and of its dead-letter queue.
-pub fn depths(visible: u64, in_flight: u64, dead_lettered: u64) -> Depths {
+pub(crate) fn depths(visible: u64, in_flight: u64, dead_lettered: u64) -> Depths {
     Depths { groups: Ok(Depth { visible, in_flight }), dead_lettered: Ok(dead_lettered) }
 }
 
 /// A run that has its queue, with the grouper done and this many groups of ten objects.
-pub fn working(groups: u64) -> Observed {
+pub(crate) fn working(groups: u64) -> Observed {
     let (objects, run) = (10 * groups, "logs".parse().expect("a name"));
     let summary = RunSummary { groups, objects, rows: objects, ..RunSummary::empty(run) };
     Observed {
@@ -111,7 +111,7 @@ pub fn working(groups: u64) -> Observed {
 }
 
 /// The status of a run that has its queue since an hour.
-pub fn claimed() -> ArchiveRunStatus {
+pub(crate) fn claimed() -> ArchiveRunStatus {
     ArchiveRunStatus {
         queue: Some(QueueStatus { url: Some("https://sqs/q".to_owned()), ..QueueStatus::default() }),
         start_time: Some(Time("2026-11-23T11:00:00Z".parse().expect("a time"))),
@@ -121,7 +121,7 @@ pub fn claimed() -> ArchiveRunStatus {
 }
 
 /// A condition that has been true since a time.
-pub fn condition(name: &str, reason: &str, since: &str) -> Condition {
+pub(crate) fn condition(name: &str, reason: &str, since: &str) -> Condition {
     Condition {
         type_: name.to_owned(),
         status: "True".to_owned(),
@@ -133,7 +133,7 @@ pub fn condition(name: &str, reason: &str, since: &str) -> Condition {
 }
 
 /// A request to S3 that was denied.
-pub fn denied() -> AwsError {
+pub(crate) fn denied() -> AwsError {
     AwsError {
         action: "GetObject",
         target: "s3://inv/x".to_owned(),
@@ -143,16 +143,16 @@ pub fn denied() -> AwsError {
 }
 
 /// The decision at [`NOW`], with workers enough for every run.
-pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
+pub(crate) fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
     decide_at(run, prior, seen, now())
 }
 
 /// The decision at another time.
-pub fn decide_at(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+pub(crate) fn decide_at(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
     decide::decide(run, prior, seen, 1000, now)
 }
 
 /// The decision where other runs leave no more workers than `cap`.
-pub fn decide_with_cap(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32) -> Decision {
+pub(crate) fn decide_with_cap(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32) -> Decision {
     decide::decide(run, prior, seen, cap, now())
 }

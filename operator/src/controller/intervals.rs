@@ -3,6 +3,6 @@
 use std::time::Duration;
 
 /// Between reconciles of a run that has begun and not ended.
-pub const POLL_PERIOD: Duration = Duration::from_secs(15);
+pub(crate) const POLL_PERIOD: Duration = Duration::from_secs(15);
 /// Between reconciles of a run that is refused: what refuses it is not watched.
-pub const REFUSED_PERIOD: Duration = Duration::from_mins(1);
+pub(crate) const REFUSED_PERIOD: Duration = Duration::from_mins(1);

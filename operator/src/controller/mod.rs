@@ -13,28 +13,28 @@
 
 mod apply;
 mod backoff;
-pub mod build;
-pub mod cache;
+mod build;
+mod cache;
 mod context;
-pub mod decide;
+mod decide;
 mod deletion;
 mod dereference;
 mod error;
 mod events;
 mod explanation;
-pub mod failure;
+mod failure;
 mod finalizer;
 #[cfg(test)]
-pub(crate) mod fixtures;
+mod fixtures;
 mod intervals;
-pub mod observed;
-pub mod ownership;
-pub mod problem;
+mod observed;
+mod ownership;
+mod problem;
 mod report;
-pub mod run;
-pub mod status;
+mod run;
+mod status;
 mod throttle;
-pub mod validate;
+mod validate;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use crate::store::{InventoryState, StoreError};
 
 /// The grouper of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum GrouperState {
+pub(crate) enum GrouperState {
     /// There is no Job.
     #[default]
     Absent,
@@ -25,36 +25,35 @@ pub enum GrouperState {
     Failed {
         /// What its last container exited with.
         exit_code: Option<i32>,
-        /// What it said.
         message: String,
     },
 }
 
 /// The Deployment of the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkersState {
+pub(crate) struct WorkersState {
     /// Replicas asked for.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
 }
 
 /// The pods of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pods {
+pub(crate) struct Pods {
     /// All that are not finished, grouper's included.
-    pub present: u32,
+    pub(crate) present: u32,
     /// Workers that run.
-    pub running: u32,
+    pub(crate) running: u32,
     /// Workers that hold a group: the ready ones.
-    pub busy: u32,
+    pub(crate) busy: u32,
     /// What is wrong with workers, worst first.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// What is wrong with the grouper, worst first.
-    pub grouper_problems: Vec<Problem>,
+    pub(crate) grouper_problems: Vec<Problem>,
 }
 
 /// The inventory or the given manifests, where they had to be looked for.
 #[derive(Debug, Clone)]
-pub enum InventoryCheck {
+pub(crate) enum InventoryCheck {
     /// That of `latest`, or the one that was named.
     State(InventoryState),
     /// There is no finished inventory under the prefix.
@@ -62,10 +61,7 @@ pub enum InventoryCheck {
     /// There is no group manifest under the prefix.
     NoManifests,
     /// The newest one is older than the run wants.
-    TooOld {
-        /// Its age.
-        age: Duration,
-    },
+    TooOld { age: Duration },
     /// It could not be looked for.
     Failed(StoreError),
     /// Nor could what an earlier run of this name began with, at the destination.
@@ -74,42 +70,40 @@ pub enum InventoryCheck {
 
 /// What there is; by default nothing, and nothing is known.
 #[derive(Debug, Default)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// Whether the pods' service account is there.
-    pub service_account: bool,
+    pub(crate) service_account: bool,
     /// The inventory; `None` where it is known already, or there is none to be known.
-    pub inventory: Option<InventoryCheck>,
+    pub(crate) inventory: Option<InventoryCheck>,
     /// The grouper of the pass at hand.
-    pub grouper: GrouperState,
+    pub(crate) grouper: GrouperState,
     /// When its Job was made, or failed.
-    pub grouper_at: Option<Timestamp>,
-    /// The workers.
-    pub workers: Option<WorkersState>,
-    /// The pods.
-    pub pods: Pods,
+    pub(crate) grouper_at: Option<Timestamp>,
+    pub(crate) workers: Option<WorkersState>,
+    pub(crate) pods: Pods,
     /// Depth of the queues; `None` where it was not read, because nothing hangs on it.
-    pub depths: Option<Depths>,
+    pub(crate) depths: Option<Depths>,
     /// For how long the queue has been empty with nothing in flight, and nobody about to send to it.
-    pub empty_for: Duration,
+    pub(crate) empty_for: Duration,
     /// Whether nobody has been at work since the run was at rest.
-    pub idle_since_suspend: bool,
+    pub(crate) idle_since_suspend: bool,
     /// Whether this operator has had the lost groups of the pass sent again already.
-    pub sent_again: bool,
+    pub(crate) sent_again: bool,
     /// What the grouper of the inventory made; `None` before.
-    pub summary: Option<RunSummary>,
+    pub(crate) summary: Option<RunSummary>,
     /// What the grouper of the pass at hand made, the inventory's own in pass 0.
-    pub pass_summary: Option<RunSummary>,
+    pub(crate) pass_summary: Option<RunSummary>,
     /// Receipts, as the last LIST that came to its end showed them; `None` before the first.
-    pub counted: Option<Counted>,
+    pub(crate) counted: Option<Counted>,
     /// Why S3 could not be read, where it could not.
-    pub store_error: Option<StoreError>,
+    pub(crate) store_error: Option<StoreError>,
     /// What is not the run's and has a name that it needs.
-    pub name_conflict: Option<NameConflict>,
+    pub(crate) name_conflict: Option<NameConflict>,
 }
 
 impl Observed {
     /// Replicas of the workers that are asked for now.
-    pub fn replicas(&self) -> u32 {
+    pub(crate) fn replicas(&self) -> u32 {
         self.workers.map_or(0, |workers| workers.replicas)
     }
 }

@@ -6,10 +6,8 @@ use kube::Resource;
 use super::run::Run;
 use crate::crd::ArchiveRun;
 
-/// Whose an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    /// This run's.
+pub(crate) enum Owner {
     Run,
     /// A deleted run's of the same name: it goes with its run.
     Former,
@@ -18,7 +16,7 @@ pub enum Owner {
 }
 
 /// Whose an object is that has a name of the run's.
-pub fn owner(run: &Run, object: &ObjectMeta) -> Owner {
+pub(crate) fn owner(run: &Run, object: &ObjectMeta) -> Owner {
     match controlling_run(object) {
         Some(owner) if owner.uid == run.uid => Owner::Run,
         Some(owner) if owner.name == run.name.as_str() => Owner::Former,
@@ -27,7 +25,7 @@ pub fn owner(run: &Run, object: &ObjectMeta) -> Owner {
 }
 
 /// The run that an object belongs to.
-pub fn controlling_run(object: &ObjectMeta) -> Option<&OwnerReference> {
+pub(crate) fn controlling_run(object: &ObjectMeta) -> Option<&OwnerReference> {
     let controller = object.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     let is_a_run = controller.api_version == ArchiveRun::api_version(&()) && controller.kind == ArchiveRun::kind(&());
     is_a_run.then_some(controller)
@@ -35,16 +33,16 @@ pub fn controlling_run(object: &ObjectMeta) -> Option<&OwnerReference> {
 
 /// What has a name that the run needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NameConflict {
+pub(crate) struct NameConflict {
     /// Kind and name.
-    pub object: String,
+    pub(crate) object: String,
     /// Whether it goes by itself.
-    pub is_temporary: bool,
+    pub(crate) is_temporary: bool,
 }
 
 impl NameConflict {
     /// The object as one that is in the run's way, unless it is the run's.
-    pub fn of(run: &Run, kind: &str, object: Option<&ObjectMeta>) -> Option<Self> {
+    pub(crate) fn of(run: &Run, kind: &str, object: Option<&ObjectMeta>) -> Option<Self> {
         let object = object?;
         let name = format!("{kind} {}", object.name.as_deref().unwrap_or_default());
         match owner(run, object) {
@@ -56,7 +54,7 @@ impl NameConflict {
 }
 
 /// The object if it is the run's.
-pub fn owned<K: Resource>(run: &Run, object: Option<K>) -> Option<K> {
+pub(crate) fn owned<K: Resource>(run: &Run, object: Option<K>) -> Option<K> {
     object.filter(|object| owner(run, object.meta()) == Owner::Run)
 }
 

@@ -17,7 +17,7 @@ const LAST_WORDS: usize = 300;
 
 /// What is wrong, worst first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// A container ended because S3, SQS or KMS denied it something.
     Denied(String),
     /// The image cannot be had.
@@ -34,7 +34,7 @@ pub enum Problem {
 
 impl Problem {
     /// The reason in a condition.
-    pub const fn reason(&self) -> &'static str {
+    pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Denied(_) => "AccessDenied",
             Self::ImagePull(_) => "ImagePull",
@@ -45,8 +45,7 @@ impl Problem {
         }
     }
 
-    /// For people.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         let (Self::Denied(text)
         | Self::ImagePull(text)
         | Self::FailedCreate(text)
@@ -58,7 +57,7 @@ impl Problem {
 
     /// Whether nothing moves until a person acts, where so many others are at work: what one is denied all are denied, but
     /// pods that cannot be had do not keep others from their work.
-    pub const fn stalls(&self, at_work: u32) -> bool {
+    pub(crate) const fn stalls(&self, at_work: u32) -> bool {
         match self {
             Self::Denied(_) => true,
             Self::ImagePull(_) | Self::FailedCreate(_) => at_work == 0,
@@ -68,7 +67,7 @@ impl Problem {
 }
 
 /// What is wrong with a pod.
-pub fn of_pod(pod: &Pod, now: Timestamp) -> Option<Problem> {
+pub(crate) fn of_pod(pod: &Pod, now: Timestamp) -> Option<Problem> {
     let name = pod.metadata.name.as_deref().unwrap_or("pod");
     let status = pod.status.as_ref()?;
     let unscheduled = status.conditions.iter().flatten().find(|condition| {
@@ -116,14 +115,14 @@ fn running_for(container: &ContainerStatus, now: Timestamp) -> SignedDuration {
 }
 
 /// What keeps a Deployment from having its pods.
-pub fn of_deployment(deployment: &Deployment) -> Option<Problem> {
+pub(crate) fn of_deployment(deployment: &Deployment) -> Option<Problem> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
     let failure = conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
     Some(Problem::FailedCreate(failure.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
 }
 
 /// Who holds a Job back: never the operator, which deletes it instead.
-pub fn of_job(job: &Job) -> Option<Problem> {
+pub(crate) fn of_job(job: &Job) -> Option<Problem> {
     let is_suspended = job.metadata.deletion_timestamp.is_none() && job.spec.as_ref()?.suspend == Some(true);
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let message = || format!("Job {name} is suspended: kueue has not admitted it yet, or somebody holds it");
@@ -131,14 +130,14 @@ pub fn of_job(job: &Job) -> Option<Problem> {
 }
 
 /// What keeps a Job from having its pod, from the events of refused pods: it has no condition for that.
-pub fn of_events(events: &[Event], last_made: Option<Timestamp>) -> Option<Problem> {
+pub(crate) fn of_events(events: &[Event], last_made: Option<Timestamp>) -> Option<Problem> {
     let at = |event: &Event| event.last_timestamp.as_ref().map(|time| time.0);
     let newest = events.iter().max_by_key(|event| at(event)).filter(|newest| at(newest) > last_made)?;
     Some(Problem::FailedCreate(newest.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
 }
 
 /// When a Job failed, where it did.
-pub fn failed_at(job: &Job) -> Option<Timestamp> {
+pub(crate) fn failed_at(job: &Job) -> Option<Timestamp> {
     failed_condition(job)?.last_transition_time.as_ref().map(|time| time.0)
 }
 
@@ -148,14 +147,14 @@ fn failed_condition(job: &Job) -> Option<&JobCondition> {
 }
 
 /// Why a Job failed, where it did: its own words.
-pub fn failure_of_job(job: &Job) -> Option<String> {
+pub(crate) fn failure_of_job(job: &Job) -> Option<String> {
     let failed = failed_condition(job)?;
     let reason = failed.reason.as_deref().unwrap_or("Failed");
     Some(failed.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}")))
 }
 
 /// What a pod's container exited with, and its last words.
-pub fn exit_of_pod(pod: &Pod) -> Option<(i32, String)> {
+pub(crate) fn exit_of_pod(pod: &Pod) -> Option<(i32, String)> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let ended =
         statuses.iter().find_map(|it| terminated(it.state.as_ref()).or_else(|| terminated(it.last_state.as_ref())))?;

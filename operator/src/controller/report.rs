@@ -18,7 +18,7 @@ use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::store::ClaimState;
 
 /// Writes the status where it changed, and events of what changed.
-pub async fn report(
+pub(crate) async fn report(
     resource: &ArchiveRun,
     prior: &ArchiveRunStatus,
     outcome: &Outcome<'_>,
@@ -45,7 +45,7 @@ pub async fn report(
 }
 
 /// Says that nothing can be said of a run that is under way, where somebody has to act on it.
-pub async fn report_unreadable(
+pub(crate) async fn report_unreadable(
     resource: &ArchiveRun,
     error: &ReconcileError,
     context: &Context,
@@ -62,7 +62,7 @@ pub async fn report_unreadable(
 
 /// Writes a status over the one that was looked at, and no other: where somebody wrote meanwhile it is looked at again.
 /// `version` is the resource's where this look has written into it. Gives the version that it made.
-pub async fn write_status(
+pub(crate) async fn write_status(
     resource: &ArchiveRun,
     version: Option<&str>,
     prior: &ArchiveRunStatus,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
 use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, SelectOptions};
@@ -17,7 +16,7 @@ use crate::store::{OWNER, Store};
 
 /// Where the groups come from and go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueuePlan {
+pub(crate) enum QueuePlan {
     /// A queue of this name, which the operator makes and deletes.
     Managed(String),
     /// A queue that was there before and stays.
@@ -26,120 +25,103 @@ pub enum QueuePlan {
 
 /// A run as it can be carried out.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub(crate) struct Run {
     /// The resource's name, which names the run everywhere.
-    pub name: RunName,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its UID.
-    pub uid: String,
+    pub(crate) name: RunName,
+    pub(crate) namespace: String,
+    pub(crate) uid: String,
     /// The generation that this was read from.
-    pub generation: i64,
-    /// When the resource was made.
-    pub created: Option<Timestamp>,
+    pub(crate) generation: i64,
     /// Where the rows come from.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Region of what names none, the run's queue included.
-    pub region: String,
-    /// Region of the source.
-    pub source_region: String,
+    pub(crate) region: String,
+    pub(crate) source_region: String,
     /// Account that must own the source's buckets.
-    pub source_owner: Option<String>,
-    /// Bucket of the destination.
-    pub bucket: String,
-    /// Keys of the destination.
-    pub layout: Layout,
-    /// Region of the destination.
-    pub destination_region: String,
+    pub(crate) source_owner: Option<String>,
+    pub(crate) bucket: String,
+    pub(crate) layout: Layout,
+    pub(crate) destination_region: String,
     /// Account that must own the destination.
-    pub destination_owner: Option<String>,
+    pub(crate) destination_owner: Option<String>,
     /// How what is written is encrypted.
-    pub encryption: Encryption,
+    pub(crate) encryption: Encryption,
     /// Tags of archives, indexes and copies.
-    pub tags: Vec<(String, String)>,
-    /// Which rows.
-    pub select: SelectOptions,
-    /// Where groups end.
-    pub group: GroupOptions,
-    /// How archives are written.
-    pub archive: ArchiveOptions,
-    /// The queue.
-    pub queue: QueuePlan,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) select: SelectOptions,
+    pub(crate) group: GroupOptions,
+    pub(crate) archive: ArchiveOptions,
+    pub(crate) queue: QueuePlan,
     /// Who puts messages on it.
-    pub delivery: Delivery,
+    pub(crate) delivery: Delivery,
     /// Service account of the pods.
-    pub service_account: String,
+    pub(crate) service_account: String,
     /// Secret with keys of AWS.
-    pub secret: Option<String>,
-    /// Image of the pods.
-    pub image: String,
-    /// Grouper's resources.
-    pub grouper_resources: ResourceRequirements,
+    pub(crate) secret: Option<String>,
+    pub(crate) image: String,
+    pub(crate) grouper_resources: ResourceRequirements,
     /// Grouper's labels and placement.
-    pub grouper_template: PodTemplate,
+    pub(crate) grouper_template: PodTemplate,
     /// The grouper's directory for what it verifies.
-    pub grouper_scratch: GrouperScratch,
+    pub(crate) grouper_scratch: GrouperScratch,
     /// Its size.
-    pub grouper_scratch_size: ByteSize,
-    /// Workers' resources.
-    pub worker_resources: ResourceRequirements,
+    pub(crate) grouper_scratch_size: ByteSize,
+    pub(crate) worker_resources: ResourceRequirements,
     /// Workers' labels and placement.
-    pub worker_template: PodTemplate,
-    /// Who scales.
-    pub mode: ScalingMode,
+    pub(crate) worker_template: PodTemplate,
+    pub(crate) mode: ScalingMode,
     /// What KEDA is told.
-    pub keda: Option<Keda>,
+    pub(crate) keda: Option<Keda>,
     /// Fewest workers while work is left.
-    pub min_replicas: u32,
-    /// Most workers.
-    pub max_replicas: u32,
+    pub(crate) min_replicas: u32,
+    pub(crate) max_replicas: u32,
     /// Groups a worker is to have.
-    pub groups_per_worker: u32,
+    pub(crate) groups_per_worker: u32,
     /// How long groups may go on after SIGTERM.
-    pub drain: Duration,
+    pub(crate) drain: Duration,
     /// Groups after which a worker starts over.
-    pub recycle_after: Option<u32>,
+    pub(crate) recycle_after: Option<u32>,
     /// Whether the requester pays for reads of sources.
-    pub requester_pays: bool,
+    pub(crate) requester_pays: bool,
     /// Seconds until the first byte of an object.
-    pub first_byte_timeout: Option<u32>,
+    pub(crate) first_byte_timeout: Option<u32>,
     /// Seconds that an outage is waited for.
-    pub outage_budget: Option<u32>,
+    pub(crate) outage_budget: Option<u32>,
     /// Whether catalogs have the SHA-256 of each object.
     pub sha256: bool,
     /// Requests a second to each source bucket, for one worker.
-    pub requests_per_second: Option<u32>,
+    pub(crate) requests_per_second: Option<u32>,
     /// The workers' directory for large objects.
-    pub scratch: Scratch,
+    pub(crate) scratch: Scratch,
     /// Its size.
-    pub scratch_size: ByteSize,
+    pub(crate) scratch_size: ByteSize,
     /// Retry passes, at most.
-    pub max_passes: u32,
+    pub(crate) max_passes: u32,
     /// The reasons of failed objects that a retry pass takes.
-    pub retry_reasons: Vec<Reason>,
+    pub(crate) retry_reasons: Vec<Reason>,
     /// Failed objects that are too many.
-    pub max_failed_objects: Option<u64>,
+    pub(crate) max_failed_objects: Option<u64>,
     /// How long the run may take, suspension not counted.
-    pub deadline: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
     /// Whether it is to rest.
-    pub suspend: bool,
+    pub(crate) suspend: bool,
     /// How long a finished run is kept.
-    pub ttl: Option<Duration>,
+    pub(crate) ttl: Option<Duration>,
     /// Labels that kueue reads.
-    pub kueue_labels: BTreeMap<String, String>,
+    pub(crate) kueue_labels: BTreeMap<String, String>,
     /// When somebody last asked for dead-lettered groups to be put back.
-    pub redrive_requested: Option<String>,
+    pub(crate) redrive_requested: Option<String>,
 }
 
 impl Run {
     /// The destination, with the account that must own it.
-    pub fn destination(&self, aws: &Aws) -> Store {
+    pub(crate) fn destination(&self, aws: &Aws) -> Store {
         Store::new(aws, &self.destination_region, self.destination_owner.clone())
     }
 
     /// The bucket of the inventory or of the existing manifests. If it is the destination's, it has that owner and nobody
     /// else pays, as for the pods.
-    pub fn source(&self, aws: &Aws) -> Store {
+    pub(crate) fn source(&self, aws: &Aws) -> Store {
         let is_destination = self.origin.address().bucket == self.bucket;
         let owner = if is_destination { &self.destination_owner } else { &self.source_owner };
         let store = if self.requester_pays && !is_destination { Store::paid_by_requester } else { Store::new };
@@ -147,7 +129,7 @@ impl Run {
     }
 
     /// The claim of the run's name for an inventory.
-    pub fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
+    pub(crate) fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
         let owner = format!("{OWNER}{}/{} in cluster {cluster}", self.namespace, self.name);
         let (select, group) = (self.select.clone(), self.group.clone());
         RunClaim::new(self.name.clone(), inventory.clone(), select, group, self.archive.clone(), owner)

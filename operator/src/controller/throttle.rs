@@ -28,11 +28,11 @@ struct Throttled {
 
 /// The looks at all runs, by UID.
 #[derive(Debug, Default)]
-pub struct Throttle(Mutex<HashMap<String, Throttled>>);
+pub(crate) struct Throttle(Mutex<HashMap<String, Throttled>>);
 
 impl Throttle {
     /// How long a look at this version of a run has to wait; `None`: it is to be looked at now, and that is taken in.
-    pub fn delay(&self, uid: &str, version: &str, now: Instant) -> Option<Duration> {
+    pub(crate) fn delay(&self, uid: &str, version: &str, now: Instant) -> Option<Duration> {
         let mut looks = self.lock();
         let looked = looks.entry(uid.to_owned()).or_default();
         if looked.replaced.iter().any(|replaced| replaced == version) {
@@ -51,12 +51,12 @@ impl Throttle {
     }
 
     /// Takes in that this look has made a version of a run, which is no reason to look at once.
-    pub fn wrote(&self, uid: &str, version: String, now: Instant) {
+    pub(crate) fn wrote(&self, uid: &str, version: String, now: Instant) {
         self.lock().entry(uid.to_owned()).or_default().last = Some((version, now));
     }
 
     /// Takes in that a version of a run was written over.
-    pub fn replaced(&self, uid: &str, version: String) {
+    pub(crate) fn replaced(&self, uid: &str, version: String) {
         let mut looks = self.lock();
         let replaced = &mut looks.entry(uid.to_owned()).or_default().replaced;
         replaced.push_back(version);
@@ -66,7 +66,7 @@ impl Throttle {
     }
 
     /// Forgets all runs but these.
-    pub fn retain(&self, uids: &HashSet<String>) {
+    pub(crate) fn retain(&self, uids: &HashSet<String>) {
         self.lock().retain(|uid, _| uids.contains(uid));
     }
 

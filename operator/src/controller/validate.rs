@@ -17,15 +17,15 @@ use crate::policy::{Asked, PolicyFile, check};
 use crate::queues::{QueuePair, is_managed, queue_name};
 
 /// While a run is retried, an annotation with this key asks for its dead-lettered groups to be put back on the queue.
-pub const REDRIVE_ANNOTATION: &str = "archive.s3bundler.dev/redrive-requested-at";
+pub(crate) const REDRIVE_ANNOTATION: &str = "archive.s3bundler.dev/redrive-requested-at";
 /// Characters of its value that count: the status has to hold them.
 const REDRIVE_LENGTH: usize = 256;
 /// An annotation with this key and the value `true` lets a run go whose queues cannot be deleted.
-pub const ORPHAN_ANNOTATION: &str = "archive.s3bundler.dev/orphan-queues";
+pub(crate) const ORPHAN_ANNOTATION: &str = "archive.s3bundler.dev/orphan-queues";
 
 /// Why a run is not carried out. It is looked at again when it, or the operator's settings, change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The spec says something that cannot be.
     #[error(transparent)]
     Invalid(#[from] SpecError),
@@ -45,7 +45,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The reason in the condition `Accepted`.
-    pub const fn reason(&self) -> &'static str {
+    pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) | Self::Name(_) | Self::OwnManifests(_) => "Invalid",
             Self::NotAllowed(_) => "NotAllowed",
@@ -60,7 +60,7 @@ impl From<Refusal> for Explanation {
 }
 
 /// Reads a resource strictly, and refuses what cannot be meant.
-pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
+pub(crate) fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     let run = read(run, defaults)?;
     if let Origin::Manifests(prefix) = &run.origin
         && GivenManifests::are_own(prefix, &run.bucket, &run.layout, &run.name)
@@ -86,7 +86,7 @@ pub fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
 
 /// How far a run has come, as far as a refusal goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Nothing is made for it.
     New,
     /// It has queues and may have pods.
@@ -97,7 +97,7 @@ pub enum Stage {
 
 /// A run that may be carried out. What was carried out is not taken back by a policy, or a rule, that came later: a run
 /// that has ended is only read, and one under way rests, with the refusal to be told, until it is allowed again.
-pub fn accept(
+pub(crate) fn accept(
     resource: &ArchiveRun,
     defaults: &Defaults,
     stage: Stage,
@@ -118,7 +118,7 @@ pub fn accept(
 }
 
 /// Asks the policy whether a run may be carried out in a namespace with these labels.
-pub fn authorize(
+pub(crate) fn authorize(
     run: &Run,
     policy: Option<&PolicyFile>,
     namespace_labels: &BTreeMap<String, String>,
@@ -143,7 +143,7 @@ pub fn authorize(
 }
 
 /// Reads a resource strictly, allowed or not: what was made for it has to be found again.
-pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
+pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     let spec = &run.spec;
     let name: RunName = run
         .name_any()
@@ -173,7 +173,6 @@ pub fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
     Ok(Run {
         generation: run.meta().generation.unwrap_or(0),
-        created: run.creation_timestamp().map(|time| time.0),
         source_region: spec.source.region.clone().unwrap_or_else(|| region.clone()),
         source_owner: spec.source.expected_bucket_owner.clone(),
         bucket: spec.destination.bucket.clone(),

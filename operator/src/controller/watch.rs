@@ -107,7 +107,7 @@ fn is_changed(deployment: &Deployment) -> bool {
 
 /// Whether a pod may change what a run is told of, or waited for. Pods that run become ready and not ready with every group,
 /// which the next look is early enough for.
-pub fn has_news(pod: &Pod) -> bool {
+pub(crate) fn has_news(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let containers = pod.status.iter().filter_map(|status| status.container_statuses.as_ref()).flatten();
     let mut states = containers.map(|container| container.state.as_ref());

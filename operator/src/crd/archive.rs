@@ -43,7 +43,6 @@ impl Archive {
 
 /// Format of an archive.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum ArchiveFormat {
     #[default]
     Tar,

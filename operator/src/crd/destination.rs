@@ -85,7 +85,6 @@ pub struct Encryption {
 
 /// Who encrypts with which key.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of S3's documentation")]
 pub enum EncryptionType {
     #[default]
     BucketDefault,
@@ -99,7 +98,6 @@ pub enum EncryptionType {
 
 /// How keys of archives and copied objects begin.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum KeyLayout {
     #[default]
     Hashed,

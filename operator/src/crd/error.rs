@@ -12,41 +12,20 @@ pub enum SpecError {
     NotOne {
         /// Path of the object with the fields.
         field: &'static str,
-        /// The fields.
         of: &'static str,
     },
     /// Not an S3 address.
     #[error("{field}: {cause}")]
-    Address {
-        /// Path of the field.
-        field: &'static str,
-        /// What is wrong with it.
-        cause: AddressError,
-    },
+    Address { field: &'static str, cause: AddressError },
     /// An address of a prefix where one of an object is needed.
     #[error("{field}: {address} names no object")]
-    NoObject {
-        /// Path of the field.
-        field: &'static str,
-        /// What it says.
-        address: S3Address,
-    },
+    NoObject { field: &'static str, address: S3Address },
     /// Not a number of bytes.
     #[error("{field}: {cause}")]
-    Size {
-        /// Path of the field.
-        field: &'static str,
-        /// What is wrong with it.
-        cause: QuantityError,
-    },
+    Size { field: &'static str, cause: QuantityError },
     /// Not a prefix, or not a run's name.
     #[error("{field}: {cause}")]
-    Layout {
-        /// Path of the field.
-        field: &'static str,
-        /// What is wrong with it.
-        cause: LayoutError,
-    },
+    Layout { field: &'static str, cause: LayoutError },
 }
 
 /// Why a quantity is not a size.

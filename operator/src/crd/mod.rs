@@ -8,25 +8,25 @@
 //! The types are permissive, as the API server hands them out; [`Source::origin`], [`Source::select`],
 //! [`Group::options`] and [`Archive::options`] read them strictly, in the words of the contract. Doc comments of fields
 //! are their descriptions in the CustomResourceDefinition, which [`crd`] makes: rules that look at one object stand at its
-//! type, those that compare with the object's former self in [`mod@rule`]. Whatever the schema accepts, these types can
+//! type, those that compare with the object's former self in `rule.rs`. Whatever the schema accepts, these types can
 //! read, or one strange object would blind the operator to all others.
 
-pub mod archive;
-pub mod definition;
-pub mod destination;
-pub mod error;
-pub mod group;
-pub mod grouper;
-pub mod pod_template;
-pub mod quantity;
-pub mod queue;
-pub mod rule;
-pub mod run;
-pub mod schema;
-pub mod scratch;
-pub mod source;
-pub mod status;
-pub mod workers;
+mod archive;
+mod definition;
+mod destination;
+mod error;
+mod group;
+mod grouper;
+mod pod_template;
+mod quantity;
+mod queue;
+mod rule;
+mod run;
+mod schema;
+mod scratch;
+mod source;
+mod status;
+mod workers;
 
 pub use archive::{Archive, ArchiveFormat};
 pub use definition::crd;
@@ -36,7 +36,6 @@ pub use group::Group;
 pub use grouper::{Grouper, GrouperScratch};
 pub use pod_template::{PodMetadata, PodPlacement, PodTemplate};
 pub use queue::{Delivery, ExistingQueue, Queue, QueueType};
-pub use rule::Rule;
 pub use run::{ArchiveRun, ArchiveRunSpec, FailurePolicy, Retry, SecretRef};
 pub use scratch::{EphemeralScratch, HostPathScratch, Scratch, ScratchType};
 pub use source::{GlacierObjects, Inventory, LatestInventory, Manifests, Origin, RequestPayer, Source, Versions};

@@ -11,7 +11,7 @@ use super::rule::Rule;
 const MAX_LENGTH: usize = 32;
 
 /// The schema of a size: a quantity above zero, as text or as a number.
-pub fn schema(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
         "maxLength": MAX_LENGTH,
@@ -24,7 +24,7 @@ pub fn schema(_: &mut SchemaGenerator) -> Schema {
 
 /// The bytes of a quantity, a fraction of a byte counting as one ("Quantity", Kubernetes API reference). A plain number
 /// is bytes; `k`, `M`, … are powers of 1,000, `Ki`, `Mi`, … of 1,024, `e3` is 10³.
-pub fn bytes(quantity: &Quantity) -> Result<ByteSize, QuantityError> {
+pub(super) fn bytes(quantity: &Quantity) -> Result<ByteSize, QuantityError> {
     let text = quantity.0.as_str();
     let malformed = || QuantityError::Malformed(text.chars().take(MAX_LENGTH).collect());
     if text.len() > MAX_LENGTH {

@@ -29,7 +29,6 @@ pub struct Queue {
 
 /// Whose queue it is.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum QueueType {
     #[default]
     Managed,
@@ -38,7 +37,6 @@ pub enum QueueType {
 
 /// Who sends the messages.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum Delivery {
     #[default]
     Direct,

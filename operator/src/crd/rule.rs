@@ -6,20 +6,21 @@ use serde::Serialize;
 /// One entry of `x-kubernetes-validations`.
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct Rule {
+pub(super) struct Rule {
     /// The CEL expression that has to be true.
-    pub rule: String,
+    #[serde(rename = "rule")]
+    pub(super) expression: String,
     /// What a person is told when it is not.
-    pub message: String,
+    pub(super) message: String,
     /// The field to blame, where it is not the one that the rule stands at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub field_path: Option<String>,
+    pub(super) field_path: Option<String>,
 }
 
 impl Rule {
     /// A rule about the field that it stands at.
-    pub fn new(rule: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { rule: rule.into(), message: message.into(), field_path: None }
+    pub(super) fn new(expression: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { expression: expression.into(), message: message.into(), field_path: None }
     }
 
     fn at(self, field_path: &str) -> Self {
@@ -34,7 +35,7 @@ const IMMUTABLE: [&str; 8] =
 const IMMUTABLE_OPTIONAL: [&str; 2] = ["serviceAccountName", "credentialsSecretRef"];
 
 /// The rules at the root of an ArchiveRun.
-pub fn of_the_run() -> Vec<Rule> {
+pub(super) fn of_the_run() -> Vec<Rule> {
     let name = Rule::new(
         "size(self.metadata.name) <= 48 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
         "the name of an ArchiveRun is a DNS label of up to 48 characters, without dots: it names the run in S3 and SQS",

@@ -47,7 +47,6 @@ impl Scratch {
 
 /// What the directory lies on.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum ScratchType {
     #[default]
     EmptyDir,

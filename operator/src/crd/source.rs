@@ -85,7 +85,6 @@ pub struct Source {
 
 /// Who pays for reads.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what it means, as the schema has no place for it here")]
 pub enum RequestPayer {
     Requester,
 }
@@ -129,7 +128,6 @@ pub struct Manifests {
 
 /// Which versions of an object are taken.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum Versions {
     #[default]
     Current,
@@ -138,7 +136,6 @@ pub enum Versions {
 
 /// What becomes of objects that cannot be read at once.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum GlacierObjects {
     #[default]
     Skip,

@@ -78,6 +78,11 @@ impl ArchiveRunStatus {
         self.conditions.iter().find(|it| it.type_ == name)
     }
 
+    /// The retry pass at hand, 0 before the first.
+    pub fn pass(&self) -> u32 {
+        self.retry_pass.map_or(0, i32::unsigned_abs)
+    }
+
     /// Whether a condition is true.
     pub fn is_true(&self, name: &str) -> bool {
         self.condition(name).is_some_and(|it| it.status == "True")

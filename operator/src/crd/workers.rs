@@ -79,7 +79,6 @@ impl Default for Scaling {
 
 /// Who scales the workers.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the field says what they mean, as the schema has no place for it here")]
 pub enum ScalingMode {
     #[default]
     Builtin,
@@ -119,7 +118,6 @@ pub struct AuthenticationRef {
 
 /// KEDA's kinds of authentication.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are KEDA's")]
 pub enum AuthenticationKind {
     #[default]
     TriggerAuthentication,

@@ -5,7 +5,6 @@ use crate::aws::AwsError;
 /// Messages of a queue, as SQS counts them: approximate and late ("GetQueueAttributes", SQS API reference).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages that wait.
     pub visible: u64,
     /// Messages that somebody works on.
     pub in_flight: u64,

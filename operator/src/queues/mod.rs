@@ -36,7 +36,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The queues of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuePair {
-    /// Groups to archive.
     pub url: String,
     /// Groups that nobody could archive; absent where a given queue has none.
     pub dead_letter_url: Option<String>,

@@ -66,9 +66,9 @@ pub enum DemoError {
     /// A file could not be read.
     #[error("{path}: {cause}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         cause: io::Error,
     },
     /// What came back is not what was sent.

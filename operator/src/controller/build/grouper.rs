@@ -19,19 +19,19 @@ const BACKOFF_LIMIT: i32 = 6;
 const GRACE_SECONDS: i64 = 30;
 
 /// The name of the Job of a pass: 63 characters at most, because it is a label of its pods.
-pub fn grouper_name(run: &Run, pass: u32) -> String {
+pub(crate) fn grouper_name(run: &Run, pass: u32) -> String {
     if pass == 0 { format!("{}-grouper", run.name) } else { format!("{}-grouper-{pass}", run.name) }
 }
 
 /// Whether the grouper sends messages itself. Groups that are there already make no events of S3: whoever comes again has
 /// to send them. Two messages for a group do no harm.
-pub fn sends(run: &Run, are_made: bool) -> bool {
+pub(crate) fn sends(run: &Run, are_made: bool) -> bool {
     run.delivery == Delivery::Direct || are_made
 }
 
 /// The Job of a pass. `inventory` is what the run has claimed its name for: a manifest.json, or the prefix of given group
 /// manifests; `queue` where its messages go, none where events of S3 tell of the groups that it makes.
-pub fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Job {
+pub(crate) fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Job {
     let pod = Pod {
         run,
         defaults,

@@ -20,26 +20,26 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 
-pub use grouper::{grouper, grouper_name, sends};
-pub use scaled_object::{SCALED_OBJECT, scaled_object};
-pub use workers::{disruption_budget, workers, workers_name};
+pub(crate) use grouper::{grouper, grouper_name, sends};
+pub(crate) use scaled_object::{SCALED_OBJECT, scaled_object};
+pub(crate) use workers::{disruption_budget, workers, workers_name};
 
 use super::run::Run;
 use crate::crd::ArchiveRun;
 
 /// The label with the run's name, on everything that is made for it.
-pub const RUN_LABEL: &str = "archive.s3bundler.dev/run";
+pub(crate) const RUN_LABEL: &str = "archive.s3bundler.dev/run";
 /// The label with what a pod is: `grouper` or `worker`.
-pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+pub(crate) const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// What groupers are labelled.
-pub const GROUPER: &str = "grouper";
+pub(crate) const GROUPER: &str = "grouper";
 /// What workers are labelled.
-pub const WORKER: &str = "worker";
+pub(crate) const WORKER: &str = "worker";
 /// The name of the only container.
-pub const CONTAINER: &str = "s3bundler";
+pub(crate) const CONTAINER: &str = "s3bundler";
 
 /// Selects everything of a run.
-pub fn run_selector(run: &Run) -> String {
+pub(crate) fn run_selector(run: &Run) -> String {
     format!("{RUN_LABEL}={}", run.name)
 }
 
@@ -74,7 +74,7 @@ fn metadata(run: &Run, name: String, component: &str) -> ObjectMeta {
 }
 
 /// Of a resource's labels those that kueue reads.
-pub fn kueue_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn kueue_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     KUEUE_LABELS.iter().filter_map(|name| Some(((*name).to_owned(), labels.get(*name)?.clone()))).collect()
 }
 

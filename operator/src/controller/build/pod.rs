@@ -18,7 +18,7 @@ use crate::crd::PodTemplate;
 use crate::defaults::{CaBundle, Defaults};
 
 /// Where the writable directory is.
-pub const SCRATCH: &str = "/scratch";
+pub(crate) const SCRATCH: &str = "/scratch";
 /// The node's disk, as a resource.
 const DISK: &str = "ephemeral-storage";
 const SCRATCH_VOLUME: &str = "scratch";
@@ -28,23 +28,23 @@ const CERTIFICATES_VOLUME: &str = "certificates";
 const CERTIFICATES_FILE: &str = "ca.crt";
 
 /// A pod of a component.
-pub struct Pod<'a> {
-    pub run: &'a Run,
-    pub defaults: &'a Defaults,
-    pub component: &'static str,
-    pub template: &'a PodTemplate,
-    pub resources: &'a ResourceRequirements,
-    pub args: Vec<String>,
-    pub scratch: Volume,
-    pub scratch_sub_path: Option<String>,
+pub(crate) struct Pod<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) defaults: &'a Defaults,
+    pub(crate) component: &'static str,
+    pub(crate) template: &'a PodTemplate,
+    pub(crate) resources: &'a ResourceRequirements,
+    pub(crate) args: Vec<String>,
+    pub(crate) scratch: Volume,
+    pub(crate) scratch_sub_path: Option<String>,
     /// Who owns volumes that are made for the pod.
-    pub fs_group: Option<i64>,
-    pub grace_seconds: i64,
-    pub restart_policy: &'static str,
+    pub(crate) fs_group: Option<i64>,
+    pub(crate) grace_seconds: i64,
+    pub(crate) restart_policy: &'static str,
 }
 
 /// A directory of this size on the node's disk.
-pub fn empty_dir(size: &Quantity) -> Volume {
+pub(crate) fn empty_dir(size: &Quantity) -> Volume {
     let empty_dir = EmptyDirVolumeSource { size_limit: Some(size.clone()), medium: None };
     Volume { empty_dir: Some(empty_dir), ..Volume::default() }
 }
@@ -52,7 +52,7 @@ pub fn empty_dir(size: &Quantity) -> Volume {
 /// What a container with such a directory requests: its room too, unless the resources name another amount, so that a node
 /// that has room for it is found or created. No limit goes with it: the volume has its own
 /// (docs/decisions/scratch-is-asked-for.md).
-pub fn with_disk(resources: &ResourceRequirements, size: &Quantity) -> ResourceRequirements {
+pub(crate) fn with_disk(resources: &ResourceRequirements, size: &Quantity) -> ResourceRequirements {
     let mut resources = resources.clone();
     let is_named = [&resources.requests, &resources.limits].into_iter().flatten().any(|list| list.contains_key(DISK));
     if !is_named {
@@ -63,13 +63,13 @@ pub fn with_disk(resources: &ResourceRequirements, size: &Quantity) -> ResourceR
 
 /// The part of a directory of this size for the files that the options of the program limit. The rest is for what they do
 /// not count, such as catalogs and group manifests.
-pub const fn scratch_size(size: ByteSize) -> u64 {
+pub(crate) const fn scratch_size(size: ByteSize) -> u64 {
     size.bytes() / 10 * 9
 }
 
 impl Pod<'_> {
     /// The template; `more` adds to its container.
-    pub fn template(self, more: impl FnOnce(&mut Container)) -> PodTemplateSpec {
+    pub(crate) fn template(self, more: impl FnOnce(&mut Container)) -> PodTemplateSpec {
         let Self { run, template, .. } = self;
         let mut labels = labels(run, self.component);
         labels.extend(template.metadata.labels.clone());

@@ -9,10 +9,10 @@ use crate::controller::run::Run;
 use crate::crd::AuthenticationKind;
 
 /// KEDA's resource: group, version, kind, plural.
-pub const SCALED_OBJECT: (&str, &str, &str, &str) = ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
+pub(crate) const SCALED_OBJECT: (&str, &str, &str, &str) = ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
 
 /// The ScaledObject of the workers: so many at most, held at zero with 0.
-pub fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject {
+pub(crate) fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject {
     let (group, version, kind, plural) = SCALED_OBJECT;
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     let keda = run.keda.clone().unwrap_or_default();

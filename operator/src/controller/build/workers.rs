@@ -26,12 +26,12 @@ const MOST_GROUPS: u32 = 64;
 const AFTER_DRAIN: i64 = 30;
 
 /// The name of Deployment, budget and ScaledObject.
-pub fn workers_name(run: &Run) -> String {
+pub(crate) fn workers_name(run: &Run) -> String {
     format!("{}-worker", run.name)
 }
 
 /// The Deployment, without its replicas.
-pub fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment {
+pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment {
     let (scratch, scratch_sub_path) = scratch(run);
     let resources = resources(run);
     let pod = Pod {
@@ -78,7 +78,7 @@ pub fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment {
 }
 
 /// The budget of the workers' pods: a quarter may be drained at a time, those that do not run any time.
-pub fn disruption_budget(run: &Run) -> PodDisruptionBudget {
+pub(crate) fn disruption_budget(run: &Run) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: metadata(run, workers_name(run), WORKER),
         spec: Some(PodDisruptionBudgetSpec {
@@ -167,7 +167,6 @@ fn scratch(run: &Run) -> (Volume, Option<String>) {
     }
 }
 
-/// What the container requests.
 fn resources(run: &Run) -> ResourceRequirements {
     match run.scratch.kind {
         ScratchType::EmptyDir => with_disk(&run.worker_resources, &run.scratch.size_limit),

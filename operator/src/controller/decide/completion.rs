@@ -6,7 +6,6 @@ use s3bundler_contract::accounts::Mismatch;
 use s3bundler_contract::{Figures, RunSummary};
 
 use super::decision::{Decision, Phase, Write};
-use super::finished::pass_of;
 use super::problems::problems;
 use super::workers::{scale_to_zero, workers};
 use crate::controller::explanation::Explanation;
@@ -18,14 +17,14 @@ use crate::queues::Depth;
 use crate::receipts::Counted;
 
 /// Why a run that has all its receipts is stalled, if they do not add up to its inventory.
-pub const ACCOUNTING_MISMATCH: &str = "AccountingMismatch";
+pub(crate) const ACCOUNTING_MISMATCH: &str = "AccountingMismatch";
 
 /// Whether every group of every pass has its receipt, and no pass is left to be made.
 pub(super) fn is_done(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> bool {
     let (Some(counted), Some(summary), Some(_)) = (&seen.counted, &seen.pass_summary, &seen.summary) else {
         return false;
     };
-    counted.is_whole(summary) && (retryable(run, counted) == 0 || pass_of(prior) >= run.max_passes)
+    counted.is_whole(summary) && (retryable(run, counted) == 0 || prior.pass() >= run.max_passes)
 }
 
 /// Objects that another pass may bring.

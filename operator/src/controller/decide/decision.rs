@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use s3bundler_contract::record::InventoryRef;
 
-use super::finished::pass_of;
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
 use crate::crd::ArchiveRunStatus;
@@ -12,7 +11,7 @@ use crate::queues::QueuePair;
 
 /// What a run is doing: the reason of its condition `Ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Nothing has begun.
     Pending,
     /// There is no finished inventory yet.
@@ -36,8 +35,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The reason.
-    pub const fn reason(self) -> &'static str {
+    pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
             Self::InventoryPending => "InventoryPending",
@@ -53,14 +51,14 @@ impl Phase {
     }
 
     /// Whether it never changes again.
-    pub const fn is_final(self) -> bool {
+    pub(crate) const fn is_final(self) -> bool {
         matches!(self, Self::Complete | Self::CompleteWithFailures | Self::Failed)
     }
 }
 
 /// Something to do. Each can be done again without harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
+pub(crate) enum Write {
     /// Claim the run's name for an inventory. What follows is done only if it is ours.
     ClaimName(InventoryRef),
     /// Make the queue and its dead-letter queue.
@@ -89,34 +87,32 @@ pub enum Write {
     DeleteRun,
 }
 
-/// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// What the run is doing.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// That, for people.
-    pub message: String,
+    pub(crate) message: String,
     /// Why it failed, with phase `Failed`.
-    pub failed: Option<Explanation>,
+    pub(crate) failed: Option<Explanation>,
     /// Why the run is not accepted.
-    pub refused: Option<Explanation>,
+    pub(crate) refused: Option<Explanation>,
     /// Why nothing moves until a person acts.
-    pub stalled: Option<Explanation>,
+    pub(crate) stalled: Option<Explanation>,
     /// What is wrong while it moves.
-    pub degraded: Option<Explanation>,
-    /// The retry pass at hand.
-    pub pass: u32,
+    pub(crate) degraded: Option<Explanation>,
+    pub(crate) pass: u32,
     /// Workers asked for.
-    pub workers: u32,
+    pub(crate) workers: u32,
     /// What to do, in this order.
-    pub writes: Vec<Write>,
+    pub(crate) writes: Vec<Write>,
     /// When to look again; `None`: only when something changes.
-    pub requeue_after: Option<Duration>,
+    pub(crate) requeue_after: Option<Duration>,
 }
 
 impl Decision {
     /// A run that is doing this, with nothing to be done about it.
-    pub fn new(phase: Phase, message: impl Into<String>) -> Self {
+    pub(crate) fn new(phase: Phase, message: impl Into<String>) -> Self {
         Self {
             phase,
             message: message.into(),
@@ -132,7 +128,7 @@ impl Decision {
     }
 
     /// A run that is not carried out.
-    pub fn refused(explanation: Explanation) -> Self {
+    pub(crate) fn refused(explanation: Explanation) -> Self {
         Self {
             refused: Some(explanation.clone()),
             requeue_after: Some(4 * POLL_PERIOD),
@@ -141,7 +137,7 @@ impl Decision {
     }
 
     /// Workers that the run may have once this is carried out, of `current` replicas.
-    pub fn holds(&self, current: u32) -> u32 {
+    pub(crate) fn holds(&self, current: u32) -> u32 {
         self.writes.iter().fold(current, |holds, write| match write {
             Write::Scale(replicas) | Write::ApplyScaledObject(replicas) => *replicas,
             Write::DeleteWorkloads => 0,
@@ -151,7 +147,7 @@ impl Decision {
 
     pub(super) fn failed(prior: &ArchiveRunStatus, explanation: Explanation) -> Self {
         let writes = vec![Write::DeleteWorkloads];
-        let (message, pass) = (explanation.message.clone(), pass_of(prior));
+        let (message, pass) = (explanation.message.clone(), prior.pass());
         Self {
             failed: Some(explanation.clone()),
             stalled: Some(explanation),

@@ -11,11 +11,10 @@ use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::crd::ArchiveRunStatus;
 
-/// Reasons of `Failed`.
 const FAILURES: [&str; 4] = ["DeadlineExceeded", "TooManyFailedObjects", "GrouperFailed", "GroupsDeadLettered"];
 
 /// The last phase, where there was one.
-pub fn finished(status: &ArchiveRunStatus) -> Option<Phase> {
+pub(crate) fn finished(status: &ArchiveRunStatus) -> Option<Phase> {
     let reason = status.condition("Ready").map(|ready| ready.reason.as_str());
     if status.is_true("Failed") {
         Some(Phase::Failed)
@@ -28,13 +27,8 @@ pub fn finished(status: &ArchiveRunStatus) -> Option<Phase> {
 }
 
 /// Whether there are no queues, or none any more.
-pub fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
+pub(crate) fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
     status.queue.is_none() || status.condition("QueueReady").is_some_and(|it| it.reason == "Deleted")
-}
-
-/// The retry pass that a status is in.
-pub(super) fn pass_of(status: &ArchiveRunStatus) -> u32 {
-    status.retry_pass.map_or(0, i32::unsigned_abs)
 }
 
 pub(super) fn after_the_end(
@@ -46,7 +40,7 @@ pub(super) fn after_the_end(
 ) -> Decision {
     let ready = prior.condition("Ready");
     let mut decision = Decision::new(phase, ready.map(|it| it.message.clone()).unwrap_or_default());
-    (decision.pass, decision.requeue_after) = (pass_of(prior), None);
+    (decision.pass, decision.requeue_after) = (prior.pass(), None);
     if phase == Phase::Failed {
         let failed = prior.condition("Failed");
         let reason = failed.map(|it| it.reason.as_str()).unwrap_or_default();

@@ -23,9 +23,9 @@ mod workers;
 
 use k8s_openapi::jiff::Timestamp;
 
-pub use self::completion::ACCOUNTING_MISMATCH;
-pub use self::decision::{Decision, Phase, Write};
-pub use self::finished::{finished, queues_are_gone};
+pub(crate) use self::completion::ACCOUNTING_MISMATCH;
+pub(crate) use self::decision::{Decision, Phase, Write};
+pub(crate) use self::finished::{finished, queues_are_gone};
 
 use self::begin::begin;
 use self::completion::is_done;
@@ -41,7 +41,7 @@ use super::run::Run;
 use crate::crd::ArchiveRunStatus;
 
 /// Decides what to do about a run that is not being deleted, and may have so many workers as far as others go.
-pub fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
+pub(crate) fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
     if let Some(phase) = finished(prior) {
         return after_the_end(run, prior, seen, phase, now);
     }
@@ -73,7 +73,7 @@ fn no_service_account(run: &Run, seen: &Observed) -> Option<Explanation> {
 }
 
 /// What is done about an object that has a name of the run's and is not its own: nothing.
-pub fn name_conflict(it: &NameConflict) -> Decision {
+pub(crate) fn name_conflict(it: &NameConflict) -> Decision {
     let object = &it.object;
     if it.is_temporary {
         let message = format!("waiting for {object} to go, of a run of this name that was deleted");

@@ -6,7 +6,6 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::completion::{end, failed_words, retryable, still_to_be_had, too_many_failed};
 use super::decision::{Decision, Phase};
-use super::finished::pass_of;
 use super::grouper::grouper;
 use super::missing_groups::{self, Missing};
 use super::problems::problems;
@@ -19,7 +18,7 @@ use crate::receipts::Counted;
 
 /// The next step of a run that has its queue.
 pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
-    let pass = pass_of(prior);
+    let pass = prior.pass();
     let mut decision = Decision { pass, ..Decision::new(Phase::Grouping, "") };
     // Of a retry pass the rows are among those of the inventory.
     let own_is_missing = pass > 0 && seen.summary.is_none();

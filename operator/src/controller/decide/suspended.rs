@@ -1,7 +1,6 @@
 //! A suspended run: it keeps its queue, and no pods.
 
 use super::decision::{Decision, Phase, Write};
-use super::finished::pass_of;
 use super::workers::scale_to_zero;
 use crate::controller::intervals::POLL_PERIOD;
 use crate::controller::observed::{GrouperState, Observed};
@@ -9,7 +8,7 @@ use crate::controller::run::Run;
 use crate::crd::ArchiveRunStatus;
 
 pub(super) fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
-    let pass = pass_of(prior);
+    let pass = prior.pass();
     let left = seen.pods.present;
     let message = if left == 0 { "suspended".to_owned() } else { format!("suspending: {left} pods are still there") };
     let mut decision = Decision { pass, ..Decision::new(Phase::Suspended, message) };

@@ -115,7 +115,7 @@ pub(super) fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, r
 }
 
 /// The status of a run that somebody has to help before anything else can be said of it.
-pub fn stalled_status(
+pub(crate) fn stalled_status(
     prior: &ArchiveRunStatus,
     why: &Explanation,
     generation: Option<i64>,
@@ -134,7 +134,6 @@ pub fn stalled_status(
     status
 }
 
-/// Sets a condition.
 fn set(
     status: &mut ArchiveRunStatus,
     name: &str,

@@ -17,11 +17,10 @@ use self::counts::{counts, depth, int32};
 use self::start::start;
 use crate::crd::{ArchiveRunStatus, WorkerStatus};
 
-pub use self::conditions::stalled_status;
-pub use self::outcome::Outcome;
+pub(crate) use self::conditions::stalled_status;
+pub(crate) use self::outcome::Outcome;
 
-/// The next status.
-pub fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus {
+pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus {
     let Outcome { run, seen, decision, applied, generation, now } = *outcome;
     let mut status = prior.clone();
     status.observed_generation = Some(generation);

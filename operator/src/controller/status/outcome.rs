@@ -8,17 +8,12 @@ use crate::controller::observed::Observed;
 use crate::controller::run::Run;
 
 /// What a look at a run came to.
-pub struct Outcome<'a> {
+pub(crate) struct Outcome<'a> {
     /// The run; absent where it was refused before it could be read.
-    pub run: Option<&'a Run>,
-    /// What there was.
-    pub seen: Option<&'a Observed>,
-    /// What was decided.
-    pub decision: &'a Decision,
-    /// What was done.
-    pub applied: &'a Applied,
-    /// The generation that was looked at.
-    pub generation: i64,
-    /// The time.
-    pub now: Timestamp,
+    pub(crate) run: Option<&'a Run>,
+    pub(crate) seen: Option<&'a Observed>,
+    pub(crate) decision: &'a Decision,
+    pub(crate) applied: &'a Applied,
+    pub(crate) generation: i64,
+    pub(crate) now: Timestamp,
 }
