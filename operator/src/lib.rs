@@ -4,7 +4,7 @@
 //! ```text
 //! crd: ArchiveRun ──► controller ──► Job, Deployment, PodDisruptionBudget, ScaledObject
 //!                       │   └──────► queues (SQS), autoscale (how many workers)
-//!                       └──────────► store, receipts (S3: what it has come to)
+//!                       └──────────► records, receipts (S3: what it has come to)
 //! ```
 //!
 //! [`crd`] is the API: what an `ArchiveRun` says, and what the operator says back. [`controller`] carries it out.
@@ -25,7 +25,7 @@ pub mod metrics;
 pub mod policy;
 pub mod queues;
 pub mod receipts;
-pub mod store;
+pub mod records;
 
 /// A text from outside with its control characters escaped: in a message they would make lines of their own.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {

@@ -5,7 +5,7 @@
 mod common;
 
 use s3bundler_contract::S3Address;
-use s3bundler_operator::store::{InventoryState, Store};
+use s3bundler_operator::records::{InventoryState, Records};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Moto, VersityGw};
@@ -25,7 +25,7 @@ async fn unfinished(server: &Access) -> Proxy {
 
 async fn state(proxy: &Proxy) -> InventoryState {
     let aws = aws(proxy.access());
-    Store::new(&aws, aws.region(), None).inventory(&S3Address::new(BUCKET, MANIFEST)).await.unwrap()
+    Records::new(&aws, aws.region(), None).inventory(&S3Address::new(BUCKET, MANIFEST)).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use s3bundler_contract::{
     ArchiveOptions, GroupOptions, InventoryRef, KeyLayout, Layout, RunClaim, S3Address, SelectOptions,
 };
 use s3bundler_operator::crd::Encryption;
-use s3bundler_operator::store::{ClaimState, Store};
+use s3bundler_operator::records::{ClaimState, Records};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::VersityGw;
@@ -44,8 +44,8 @@ async fn a_claim_carries_content_md5() {
         "the test".to_owned(),
     );
     let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
-    let store = Store::new(&aws, aws.region(), None);
-    let claimed = store.claim("archive", &layout, &claim, &Encryption::default(), None).await.unwrap();
+    let records = Records::new(&aws, aws.region(), None);
+    let claimed = records.claim("archive", &layout, &claim, &Encryption::default(), None).await.unwrap();
     assert_eq!(claimed, ClaimState::Ours(claim.inventory.clone()));
     assert_eq!(proxy.count(Operation::PutObject), 1);
 }

@@ -17,7 +17,7 @@ use s3bundler_operator::aws::Aws;
 use s3bundler_operator::crd::Encryption;
 use s3bundler_operator::queues::{Queues, queue_name};
 use s3bundler_operator::receipts::Count;
-use s3bundler_operator::store::{ClaimState, InventoryState, Store};
+use s3bundler_operator::records::{ClaimState, InventoryState, Records};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Checksum, Inventory, Synthetic};
 use s3bundler_testbed::servers::{Moto, Policy};
@@ -41,20 +41,20 @@ fn policy(prefix: &str) -> Policy {
 
 /// Everything of a run's life that the operator has to do with, under this prefix of the destination.
 async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws, manifest: &str, prefix: &str) {
-    let (store, queues) = (Store::new(aws, aws.region(), None), Queues::new(aws, aws.region()));
+    let (records, queues) = (Records::new(aws, aws.region(), None), Queues::new(aws, aws.region()));
     let (run, layout): (RunName, _) = ("logs".parse().unwrap(), Layout::new(prefix, KeyLayout::Hashed).unwrap());
 
     let manifest: S3Address = manifest.parse().unwrap();
     let latest = manifest.key.rsplitn(3, '/').last().unwrap().to_owned();
     let missing = S3Address::new(INVENTORIES, "logs/weekly/2026-01-01T01-00Z/manifest.json");
-    assert_eq!(store.inventory(&missing).await.unwrap(), InventoryState::Missing);
-    let InventoryState::Finished(inventory) = store.inventory(&manifest).await.unwrap() else { panic!("{manifest}") };
-    let found = store.latest_inventory(&S3Address::new(INVENTORIES, latest)).await.unwrap();
+    assert_eq!(records.inventory(&missing).await.unwrap(), InventoryState::Missing);
+    let InventoryState::Finished(inventory) = records.inventory(&manifest).await.unwrap() else { panic!("{manifest}") };
+    let found = records.latest_inventory(&S3Address::new(INVENTORIES, latest)).await.unwrap();
     assert_eq!(found.as_ref(), Some(&inventory), "the unfinished one is passed over");
 
-    let nowhere = store.inventory(&S3Address::new("no-such-bucket", "manifest.json")).await.unwrap();
+    let nowhere = records.inventory(&S3Address::new("no-such-bucket", "manifest.json")).await.unwrap();
     assert_eq!(nowhere, InventoryState::Missing, "a bucket that is not there is no denied one");
-    let given = store.manifests(&S3Address::new(INVENTORIES, "seed/")).await.unwrap();
+    let given = records.manifests(&S3Address::new(INVENTORIES, "seed/")).await.unwrap();
     assert!(given.is_some(), "group manifests are a source too");
 
     let claim = RunClaim::new(
@@ -66,18 +66,18 @@ async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws
         "the test".to_owned(),
     );
     for _ in 0..2 {
-        let claimed = store.claim(VAULT, &layout, &claim, &Encryption::default(), None).await.unwrap();
+        let claimed = records.claim(VAULT, &layout, &claim, &Encryption::default(), None).await.unwrap();
         assert_eq!(claimed, ClaimState::Ours(claim.inventory.clone()));
     }
-    assert_eq!(store.summary(VAULT, &layout, &run, Stage::OWN).await.unwrap(), None, "nobody has grouped yet");
+    assert_eq!(records.summary(VAULT, &layout, &run, Stage::OWN).await.unwrap(), None, "nobody has grouped yet");
     let summary = RunSummary { groups: 1, ..RunSummary::of_pass(run.clone(), 0) };
     client::put_object(root, VAULT, &layout.summary(&run), summary.to_json()).await.unwrap();
-    assert_eq!(store.summary(VAULT, &layout, &run, Stage::OWN).await.unwrap(), Some(summary));
+    assert_eq!(records.summary(VAULT, &layout, &run, Stage::OWN).await.unwrap(), Some(summary));
     let mut receipt = Receipt::empty("logs.000000".parse().unwrap());
     receipt.figures.archived = 5;
     client::put_object(root, VAULT, &receipt.key(&layout, &run), "").await.unwrap();
     let mut count = Count::new(run.clone());
-    store.count(VAULT, &layout, &run, &mut count).await.unwrap();
+    records.count(VAULT, &layout, &run, &mut count).await.unwrap();
     assert_eq!(count.counted().pass(0).groups, 1);
 
     let name = queue_name("team-a", &run, &format!("{:0>36}", prefix.len()));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use s3bundler_contract::S3Address;
 use s3bundler_operator::aws::Aws;
-use s3bundler_operator::store::Store;
+use s3bundler_operator::records::Records;
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Proxy};
@@ -26,7 +26,7 @@ async fn what_the_operator_sees() {
     let Ok(address) = std::env::var(ASKED_FOR) else { return };
     let address: S3Address = address.parse().unwrap();
     match Aws::load(None).await {
-        Ok(aws) => println!("the operator sees {:?}", Store::new(&aws, aws.region(), None).inventory(&address).await),
+        Ok(aws) => println!("the operator sees {:?}", Records::new(&aws, aws.region(), None).inventory(&address).await),
         Err(error) => println!("the operator does not start: {error}"),
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use s3bundler_contract::layout::{GroupName, RunName};
 use s3bundler_contract::{KeyLayout, Layout, Reason, Receipt};
 use s3bundler_operator::receipts::{Count, Sums};
-use s3bundler_operator::store::Store;
+use s3bundler_operator::records::Records;
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Operation, Proxy};
 use s3bundler_testbed::servers::{VersityGw, VersityGwOptions};
@@ -30,7 +30,7 @@ async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
     client::create_bucket(&client::s3(server.access()), BUCKET).await.unwrap();
     let proxy = Proxy::start(server.access()).unwrap();
     let aws = aws(proxy.access());
-    let store = Store::new(&aws, aws.region(), None);
+    let records = Records::new(&aws, aws.region(), None);
     let run: RunName = "large".parse().unwrap();
     let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
     let put = |number| put(&folder.path().join(BUCKET), &receipt(&run, number).key(&layout, &run));
@@ -39,18 +39,18 @@ async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
     let mut count = Count::new(run.clone());
     forget_peak_memory();
     let before = memory("VmRSS:");
-    store.count(BUCKET, &layout, &run, &mut count).await.unwrap();
+    records.count(BUCKET, &layout, &run, &mut count).await.unwrap();
     let grown = memory("VmHWM:").saturating_sub(before);
     assert_eq!(count.counted().pass(0), sums(&run, RECEIPTS));
     assert_eq!(lists(&proxy), 50);
     assert!(grown < MEMORY, "counting took {grown} bytes");
 
-    store.count(BUCKET, &layout, &run, &mut count).await.unwrap();
+    records.count(BUCKET, &layout, &run, &mut count).await.unwrap();
     assert_eq!(lists(&proxy), 1, "nothing is new");
     assert_eq!(count.counted().pass(0), sums(&run, RECEIPTS));
 
     (RECEIPTS..RECEIPTS + 1500).for_each(put);
-    store.count(BUCKET, &layout, &run, &mut count).await.unwrap();
+    records.count(BUCKET, &layout, &run, &mut count).await.unwrap();
     assert_eq!(lists(&proxy), 2, "what is new and nothing else");
     assert_eq!(count.counted().pass(0), sums(&run, RECEIPTS + 1500));
 }

@@ -7,7 +7,7 @@ mod common;
 use s3bundler_contract::{KeyLayout, Layout, S3Address};
 use s3bundler_operator::aws::AwsErrorKind;
 use s3bundler_operator::receipts::Count;
-use s3bundler_operator::store::{InventoryState, Store, StoreError};
+use s3bundler_operator::records::{InventoryState, Records, RecordsError};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
@@ -19,11 +19,11 @@ const BUCKET: &str = "inventories";
 const PAYER: &str = "x-amz-request-payer";
 
 /// Reads all that the operator reads of a source, and tells whether everything was there.
-async fn read(store: &Store, manifest: &S3Address) -> bool {
+async fn read(records: &Records, manifest: &S3Address) -> bool {
     let prefix = manifest.key.rsplitn(3, '/').last().unwrap();
-    let inventory = store.inventory(manifest).await;
-    let latest = store.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
-    let given = store.manifests(&S3Address::new(BUCKET, "seed/")).await;
+    let inventory = records.inventory(manifest).await;
+    let latest = records.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
+    let given = records.manifests(&S3Address::new(BUCKET, "seed/")).await;
     matches!(
         (inventory, latest, given),
         (Ok(InventoryState::Finished(named)), Ok(Some(latest)), Ok(Some(_))) if named == latest
@@ -50,11 +50,11 @@ async fn the_requester_pays_for_inventories_and_existing_manifests() {
         _ => Fault::FailBefore { status: 403, code: "AccessDenied" },
     });
     let aws = aws(proxy.access());
-    assert!(read(&Store::paid_by_requester(&aws, aws.region(), None), &manifest).await);
+    assert!(read(&Records::paid_by_requester(&aws, aws.region(), None), &manifest).await);
     for operation in [Operation::GetObject, Operation::HeadObject, Operation::ListObjectsV2] {
         assert!(proxy.count(operation) > 0, "{operation:?}");
     }
-    assert!(!read(&Store::new(&aws, aws.region(), None), &manifest).await, "no header that was not asked for");
+    assert!(!read(&Records::new(&aws, aws.region(), None), &manifest).await, "no header that was not asked for");
 }
 
 /// S3 returns metadata as it was written, Latin-1 included.
@@ -68,17 +68,17 @@ async fn an_inventory_with_latin1_metadata_is_read() {
         _ => Fault::Forward,
     });
     let aws = aws(proxy.access());
-    assert!(read(&Store::new(&aws, aws.region(), None), &manifest).await);
+    assert!(read(&Records::new(&aws, aws.region(), None), &manifest).await);
 }
 
 /// Everything that the operator lists: an inventory's folders, existing manifests, receipts.
-async fn list(store: &Store, manifest: &S3Address) -> [Result<(), StoreError>; 3] {
+async fn list(records: &Records, manifest: &S3Address) -> [Result<(), RecordsError>; 3] {
     let prefix = manifest.key.rsplitn(3, '/').last().unwrap();
-    let latest = store.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
-    let given = store.manifests(&S3Address::new(BUCKET, "seed/")).await;
+    let latest = records.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
+    let given = records.manifests(&S3Address::new(BUCKET, "seed/")).await;
     let run = "logs".parse().unwrap();
     let mut count = Count::new("logs".parse().unwrap());
-    let counted = store.count(BUCKET, &Layout::new("p", KeyLayout::Hashed).unwrap(), &run, &mut count).await;
+    let counted = records.count(BUCKET, &Layout::new("p", KeyLayout::Hashed).unwrap(), &run, &mut count).await;
     [latest.map(|_| ()), given.map(|_| ()), counted]
 }
 
@@ -88,8 +88,8 @@ async fn a_listing_that_is_not_whole_or_not_of_its_prefix_is_an_error() {
     const FOLDER: &str = "<CommonPrefixes><Prefix>other/2026-11-22T01-00Z/</Prefix></CommonPrefixes>";
     let (_server, proxy, manifest) = source().await;
     let aws = aws(proxy.access());
-    let store = Store::new(&aws, aws.region(), None);
-    assert!(list(&store, &manifest).await.iter().all(Result::is_ok));
+    let records = Records::new(&aws, aws.region(), None);
+    assert!(list(&records, &manifest).await.iter().all(Result::is_ok));
     for (inside, end, words) in [
         ("<IsTruncated>true</IsTruncated>", "</ListBucketResult>", "no NextContinuationToken to go on with"),
         (OBJECT, "</ListBucketResult>", "keys that do not begin with the prefix"),
@@ -105,8 +105,8 @@ async fn a_listing_that_is_not_whole_or_not_of_its_prefix_is_an_error() {
             },
             _ => Fault::Forward,
         });
-        for listed in list(&store, &manifest).await {
-            let Err(StoreError::Aws(error)) = listed else { panic!("{inside}: {listed:?}") };
+        for listed in list(&records, &manifest).await {
+            let Err(RecordsError::Aws(error)) = listed else { panic!("{inside}: {listed:?}") };
             assert!(error.kind == AwsErrorKind::Transient && error.detail.contains(words), "{inside}: {error:?}");
         }
     }

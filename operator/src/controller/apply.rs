@@ -26,7 +26,7 @@ use super::run::{QueuePlan, Run};
 use crate::aws::AwsError;
 use crate::crd::{ArchiveRun, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
-use crate::store::ClaimState;
+use crate::records::ClaimState;
 
 /// The field manager of everything that is applied.
 const MANAGER: &str = "s3bundler-operator";
@@ -89,13 +89,13 @@ async fn carry_out(
     tracing::debug!(?write, "applying");
     match write {
         Write::ClaimName(inventory) => {
-            let store = run.destination(&context.aws);
+            let records = run.destination(&context.aws);
             let claim = run.claim(inventory, &context.defaults.cluster);
             let latest = match &run.origin {
                 Origin::Latest { prefix, .. } => Some(prefix),
                 Origin::Inventory(_) | Origin::Manifests(_) => None,
             };
-            let claimed = store.claim(&run.bucket, &run.layout, &claim, &run.encryption, latest).await?;
+            let claimed = records.claim(&run.bucket, &run.layout, &claim, &run.encryption, latest).await?;
             applied.claim = Some(claimed);
         }
         Write::MakeQueues(name) => {

@@ -13,7 +13,7 @@ use super::intervals::POLL_PERIOD;
 use super::observed::InventoryCheck;
 use crate::queues::{Depth, Depths};
 use crate::receipts::{Count, Counted};
-use crate::store::StoreError;
+use crate::records::RecordsError;
 
 /// Between two applies of workers that are as they should be.
 const APPLY_PERIOD: Duration = Duration::from_mins(10);
@@ -44,10 +44,10 @@ pub(crate) struct RunCache {
     /// When receipts are counted from the first one again.
     pub(crate) recounts: Recounts,
     /// What the last count of receipts failed with.
-    pub(crate) count_error: Option<StoreError>,
+    pub(crate) count_error: Option<RecordsError>,
     /// When a summary was looked for last.
     pub(crate) summaries_at: Option<Instant>,
-    pub(crate) summary_error: Option<StoreError>,
+    pub(crate) summary_error: Option<RecordsError>,
     /// The look for the inventory, when it was, and of which generation of the run.
     pub(crate) inventory: Option<(Instant, i64, InventoryCheck)>,
     /// Summaries, which never change.

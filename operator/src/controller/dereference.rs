@@ -27,7 +27,7 @@ use super::{apply, problem};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{Depths, QueuePair, Queues};
 use crate::receipts::MOST_STAGES;
-use crate::store::{InventoryState, Store, StoreError, age};
+use crate::records::{InventoryState, Records, RecordsError, age};
 
 /// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
 const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
@@ -117,7 +117,7 @@ pub(crate) async fn dereference(
             } else {
                 let look = inventory(context, run).await;
                 if let InventoryCheck::Failed(error) | InventoryCheck::ClaimFailed(error) = &look {
-                    context.metrics.failed(ReconcileError::class_of_store(error));
+                    context.metrics.failed(ReconcileError::class_of_record(error));
                 }
                 (now, run.generation, look)
             };
@@ -143,14 +143,14 @@ pub(crate) async fn namespace_labels(
 }
 
 async fn inventory(context: &Context, run: &Run) -> InventoryCheck {
-    let store = run.source(&context.aws);
+    let records = run.source(&context.aws);
     let look = match &run.origin {
-        Origin::Inventory(manifest) => store.inventory(manifest).await.map(InventoryCheck::State),
-        Origin::Manifests(prefix) => store.manifests(prefix).await.map(|found| match found {
+        Origin::Inventory(manifest) => records.inventory(manifest).await.map(InventoryCheck::State),
+        Origin::Manifests(prefix) => records.manifests(prefix).await.map(|found| match found {
             None => InventoryCheck::NoManifests,
             Some(manifests) => InventoryCheck::State(InventoryState::Finished(manifests)),
         }),
-        Origin::Latest { prefix, max_age } => latest(context, run, &store, prefix, *max_age).await,
+        Origin::Latest { prefix, max_age } => latest(context, run, &records, prefix, *max_age).await,
     };
     look.unwrap_or_else(InventoryCheck::Failed)
 }
@@ -159,10 +159,10 @@ async fn inventory(context: &Context, run: &Run) -> InventoryCheck {
 async fn latest(
     context: &Context,
     run: &Run,
-    source: &Store,
+    source: &Records,
     prefix: &S3Address,
     max_age: Option<Duration>,
-) -> Result<InventoryCheck, StoreError> {
+) -> Result<InventoryCheck, RecordsError> {
     let destination = run.destination(&context.aws);
     match destination.claimed(&run.bucket, &run.layout, &run.name, prefix).await {
         Ok(Some(claimed)) => return Ok(InventoryCheck::State(InventoryState::Finished(claimed))),
@@ -187,7 +187,7 @@ async fn progress(
     cache: &mut RunCache,
     seen: &mut Observed,
 ) {
-    let store = run.destination(&context.aws);
+    let records = run.destination(&context.aws);
     let now = Instant::now();
     if is_due(cache.depths.as_ref().map(|(then, _)| *then), POLL_PERIOD, now) {
         let queues = Queues::of(&context.aws, &queue.url, &run.region);
@@ -216,17 +216,17 @@ async fn progress(
     // A grouper that ended well has made its summary just now.
     let is_made = seen.grouper == GrouperState::Succeeded && cache.summary_error.is_none();
     if is_made || is_due(cache.summaries_at, POLL_PERIOD, now) {
-        cache.summary_error = summaries(&store, run, pass, cache, now).await.err();
-        cache.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_store(error)));
+        cache.summary_error = summaries(&records, run, pass, cache, now).await.err();
+        cache.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_record(error)));
     }
     // A redo that is found has its groups count in place of others.
-    while count(context, &store, run, is_mismatched, cache, now).await {
-        let find = |stage| store.summary(&run.bucket, &run.layout, &run.name, stage);
+    while count(context, &records, run, is_mismatched, cache, now).await {
+        let find = |stage| records.summary(&run.bucket, &run.layout, &run.name, stage);
         match redos(cache, pass, find).await {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
-                context.metrics.failed(ReconcileError::class_of_store(&error));
+                context.metrics.failed(ReconcileError::class_of_record(&error));
                 // Whether the run is whole depends on it.
                 (cache.count_error, cache.counted) = (Some(error), None);
                 break;
@@ -235,14 +235,14 @@ async fn progress(
     }
     seen.summary = cache.summaries.get(&Stage::OWN).cloned();
     seen.pass_summary = cache.summaries.get(&Stage::Pass(pass)).cloned();
-    seen.store_error = cache.count_error.clone().or_else(|| cache.summary_error.clone());
+    seen.records_error = cache.count_error.clone().or_else(|| cache.summary_error.clone());
     seen.counted.clone_from(&cache.counted);
 }
 
 /// Counts the receipts if they were not counted just now by the summaries that are known. Tells whether it did.
 async fn count(
     context: &Context,
-    store: &Store,
+    records: &Records,
     run: &Run,
     is_mismatched: bool,
     cache: &mut RunCache,
@@ -261,10 +261,10 @@ async fn count(
     if cache.recounts.are_due(is_mismatched, cache.count.counted().groups(), now) {
         cache.count.begin_anew();
     }
-    cache.count_error = store.count(&run.bucket, &run.layout, &run.name, &mut cache.count).await.err();
+    cache.count_error = records.count(&run.bucket, &run.layout, &run.name, &mut cache.count).await.err();
     if let Some(error) = &cache.count_error {
         // What was counted half is not shown.
-        context.metrics.failed(ReconcileError::class_of_store(error));
+        context.metrics.failed(ReconcileError::class_of_record(error));
         return false;
     }
     cache.counted = Some(cache.count.counted().clone());
@@ -272,7 +272,13 @@ async fn count(
 }
 
 /// Looks for the summaries of the passes so far that are not known yet.
-async fn summaries(store: &Store, run: &Run, pass: u32, cache: &mut RunCache, now: Instant) -> Result<(), StoreError> {
+async fn summaries(
+    records: &Records,
+    run: &Run,
+    pass: u32,
+    cache: &mut RunCache,
+    now: Instant,
+) -> Result<(), RecordsError> {
     let mut looked = Ok(());
     for stage in (0..=pass).map(Stage::Pass) {
         if cache.summaries.contains_key(&stage) {
@@ -280,16 +286,16 @@ async fn summaries(store: &Store, run: &Run, pass: u32, cache: &mut RunCache, no
         }
         cache.summaries_at = Some(now);
         // One may be told without the other.
-        looked = summary(store, run, stage, cache).await.map(|_| ()).and(looked);
+        looked = summary(records, run, stage, cache).await.map(|_| ()).and(looked);
     }
     looked
 }
 
 /// Looks for the summaries of redos that are not known yet, with `find`. Tells whether it found one. A user may plan a redo at
 /// any time, so before the run ends it is asked whether there is one. They are numbered from 1, one after the other.
-async fn redos<F>(cache: &mut RunCache, pass: u32, mut find: impl FnMut(Stage) -> F) -> Result<bool, StoreError>
+async fn redos<F>(cache: &mut RunCache, pass: u32, mut find: impl FnMut(Stage) -> F) -> Result<bool, RecordsError>
 where
-    F: Future<Output = Result<Option<RunSummary>, StoreError>>,
+    F: Future<Output = Result<Option<RunSummary>, RecordsError>>,
 {
     let Some(counted) = &cache.counted else { return Ok(false) };
     let unknown = |redo: &u32| !cache.summaries.contains_key(&Stage::Redo(*redo));
@@ -307,8 +313,8 @@ where
 }
 
 /// Reads the summary of a stage. Tells whether it is there.
-async fn summary(store: &Store, run: &Run, stage: Stage, cache: &mut RunCache) -> Result<bool, StoreError> {
-    let found = store.summary(&run.bucket, &run.layout, &run.name, stage).await?;
+async fn summary(records: &Records, run: &Run, stage: Stage, cache: &mut RunCache) -> Result<bool, RecordsError> {
+    let found = records.summary(&run.bucket, &run.layout, &run.name, stage).await?;
     let is_there = found.is_some();
     cache.summaries.extend(found.map(|summary| (stage, summary)));
     Ok(is_there)
@@ -494,7 +500,7 @@ mod tests {
         let mut cache = cache(&[own], &[RECEIPT]);
         let failed = redos(&mut cache, 0, |stage| match stage {
             Stage::Redo(1) => ready(Ok(Some(redo(1)))),
-            _ => ready(Err(StoreError::Manifest { address: S3Address::new("b", "k"), problem: "one".to_owned() })),
+            _ => ready(Err(RecordsError::Manifest { address: S3Address::new("b", "k"), problem: "one".to_owned() })),
         });
         assert!(failed.await.is_err());
         assert_eq!(look(&mut cache, 1..=1).await, (false, vec![2]), "the first one is known by now");

@@ -1,7 +1,7 @@
 //! Why a reconcile did not come to its end.
 
 use crate::aws::AwsError;
-use crate::store::StoreError;
+use crate::records::RecordsError;
 
 /// Why a reconcile did not come to its end. The class is the metric's label.
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +20,14 @@ pub(crate) enum ReconcileError {
     Aws(#[from] AwsError),
     /// A record in S3 cannot be used.
     #[error(transparent)]
-    Store(StoreError),
+    Records(RecordsError),
 }
 
-impl From<StoreError> for ReconcileError {
-    fn from(error: StoreError) -> Self {
+impl From<RecordsError> for ReconcileError {
+    fn from(error: RecordsError) -> Self {
         match error {
-            StoreError::Aws(error) => Self::Aws(error),
-            other => Self::Store(other),
+            RecordsError::Aws(error) => Self::Aws(error),
+            other => Self::Records(other),
         }
     }
 }
@@ -38,10 +38,10 @@ impl ReconcileError {
     const RECORD: &'static str = "record";
 
     /// The class of an error of S3, or of what is in it.
-    pub(crate) const fn class_of_store(error: &StoreError) -> &'static str {
+    pub(crate) const fn class_of_record(error: &RecordsError) -> &'static str {
         match error {
-            StoreError::Aws(_) => Self::AWS,
-            StoreError::Record { .. } | StoreError::Manifest { .. } => Self::RECORD,
+            RecordsError::Aws(_) => Self::AWS,
+            RecordsError::Record { .. } | RecordsError::Manifest { .. } => Self::RECORD,
         }
     }
 
@@ -51,7 +51,7 @@ impl ReconcileError {
             Self::Write(_) => "kubernetes_write",
             Self::Changed => "changed",
             Self::Aws(_) => Self::AWS,
-            Self::Store(_) => Self::RECORD,
+            Self::Records(_) => Self::RECORD,
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Opt
             AwsErrorKind::Rejected | AwsErrorKind::NotFound | AwsErrorKind::OtherRegion => degraded(message),
             AwsErrorKind::Precondition | AwsErrorKind::NameInUse | AwsErrorKind::Transient => may_pass(message),
         },
-        ReconcileError::Store(_) => degraded(message),
+        ReconcileError::Records(_) => degraded(message),
         ReconcileError::Read(_) | ReconcileError::Changed => may_pass(message),
     }
 }

@@ -9,7 +9,7 @@ use super::ownership::NameConflict;
 use super::problem::Problem;
 use crate::queues::Depths;
 use crate::receipts::Counted;
-use crate::store::{InventoryState, StoreError};
+use crate::records::{InventoryState, RecordsError};
 
 /// The grouper of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,9 +63,9 @@ pub(crate) enum InventoryCheck {
     /// The newest one is older than the run wants.
     TooOld { age: Duration },
     /// It could not be looked for.
-    Failed(StoreError),
+    Failed(RecordsError),
     /// Nor could what an earlier run of this name began with, at the destination.
-    ClaimFailed(StoreError),
+    ClaimFailed(RecordsError),
 }
 
 /// What there is; by default nothing, and nothing is known.
@@ -96,7 +96,7 @@ pub(crate) struct Observed {
     /// Receipts, as the last LIST that came to its end showed them; `None` before the first.
     pub(crate) counted: Option<Counted>,
     /// Why S3 could not be read, where it could not.
-    pub(crate) store_error: Option<StoreError>,
+    pub(crate) records_error: Option<RecordsError>,
     /// What is not the run's and has a name that it needs.
     pub(crate) name_conflict: Option<NameConflict>,
 }

@@ -15,7 +15,7 @@ use super::intervals::REFUSED_PERIOD;
 use super::status::{self, Outcome};
 use super::{events, failure};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
-use crate::store::ClaimState;
+use crate::records::ClaimState;
 
 /// Writes the status where it changed, and events of what changed.
 pub(crate) async fn report(

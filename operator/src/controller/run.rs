@@ -12,7 +12,7 @@ use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason,
 use crate::aws::Aws;
 use crate::crd::{Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch};
 use crate::queues::QueuePair;
-use crate::store::{OWNER, Store};
+use crate::records::{OWNER, Records};
 
 /// Where the groups come from and go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,17 +115,17 @@ pub(crate) struct Run {
 
 impl Run {
     /// The destination, with the account that must own it.
-    pub(crate) fn destination(&self, aws: &Aws) -> Store {
-        Store::new(aws, &self.destination_region, self.destination_owner.clone())
+    pub(crate) fn destination(&self, aws: &Aws) -> Records {
+        Records::new(aws, &self.destination_region, self.destination_owner.clone())
     }
 
     /// The bucket of the inventory or of the existing manifests. If it is the destination's, it has that owner and nobody
     /// else pays, as for the pods.
-    pub(crate) fn source(&self, aws: &Aws) -> Store {
+    pub(crate) fn source(&self, aws: &Aws) -> Records {
         let is_destination = self.origin.address().bucket == self.bucket;
         let owner = if is_destination { &self.destination_owner } else { &self.source_owner };
-        let store = if self.requester_pays && !is_destination { Store::paid_by_requester } else { Store::new };
-        store(aws, &self.source_region, owner.clone())
+        let connect = if self.requester_pays && !is_destination { Records::paid_by_requester } else { Records::new };
+        connect(aws, &self.source_region, owner.clone())
     }
 
     /// The claim of the run's name for an inventory.

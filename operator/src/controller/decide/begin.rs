@@ -8,7 +8,7 @@ use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::explanation::Explanation;
 use crate::controller::observed::{InventoryCheck, Observed};
 use crate::controller::run::{QueuePlan, Run};
-use crate::store::{InventoryState, StoreError};
+use crate::records::{InventoryState, RecordsError};
 
 /// Between looks at an inventory that is not there yet.
 const INVENTORY_PERIOD: Duration = Duration::from_secs(30);
@@ -50,13 +50,13 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
             ));
         }
         // Whoever lists is told of a bucket that is not there.
-        Some(InventoryCheck::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
+        Some(InventoryCheck::Failed(RecordsError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
             return missing(error.to_string());
         }
-        Some(InventoryCheck::Failed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+        Some(InventoryCheck::Failed(RecordsError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
             return elsewhere(error, "spec.source.region");
         }
-        Some(InventoryCheck::ClaimFailed(StoreError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+        Some(InventoryCheck::ClaimFailed(RecordsError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
             return elsewhere(error, "spec.destination.region");
         }
         Some(InventoryCheck::Failed(error) | InventoryCheck::ClaimFailed(error)) => {
@@ -91,7 +91,7 @@ mod tests {
     use crate::controller::fixtures::{decide, denied, run, seen};
     use crate::controller::observed::{InventoryCheck, Observed};
     use crate::crd::ArchiveRunStatus;
-    use crate::store::{InventoryState, StoreError};
+    use crate::records::{InventoryState, RecordsError};
 
     fn inventory() -> InventoryRef {
         let manifest = S3Address::new("inv", "src/daily/2026-11-22T01-00Z/manifest.json");
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
-        let failed = |error| InventoryCheck::Failed(StoreError::Aws(error));
+        let failed = |error| InventoryCheck::Failed(RecordsError::Aws(error));
         for (look, stalled, words) in [
             (InventoryCheck::State(InventoryState::Missing), Some("InventoryMissing"), "there is no s3://inv/"),
             (InventoryCheck::State(InventoryState::Unfinished), None, "manifest.checksum"),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_bucket_of_another_region_is_for_the_spec_to_name() {
-        let elsewhere = || StoreError::Aws(AwsError { kind: AwsErrorKind::OtherRegion, ..denied() });
+        let elsewhere = || RecordsError::Aws(AwsError { kind: AwsErrorKind::OtherRegion, ..denied() });
         for (look, field) in [
             (InventoryCheck::Failed(elsewhere()), "spec.source.region"),
             (InventoryCheck::ClaimFailed(elsewhere()), "spec.destination.region"),

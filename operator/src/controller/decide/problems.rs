@@ -4,7 +4,7 @@ use super::decision::Decision;
 use crate::aws::AwsErrorKind;
 use crate::controller::explanation::Explanation;
 use crate::controller::observed::Observed;
-use crate::store::StoreError;
+use crate::records::RecordsError;
 
 /// What is wrong with pods, the destination and the queue.
 pub(super) fn problems(decision: &mut Decision, seen: &Observed) {
@@ -16,7 +16,7 @@ pub(super) fn problems(decision: &mut Decision, seen: &Observed) {
         let place = if problem.stalls(at_work) { &mut decision.stalled } else { &mut decision.degraded };
         place.get_or_insert(explanation);
     }
-    if let Some(error) = &seen.store_error {
+    if let Some(error) = &seen.records_error {
         match trouble(error) {
             Some(explanation) => decision.stalled = decision.stalled.take().or(Some(explanation)),
             None => {
@@ -39,13 +39,13 @@ pub(super) fn problems(decision: &mut Decision, seen: &Observed) {
 }
 
 /// What of S3's errors a person has to act on.
-pub(super) fn trouble(error: &StoreError) -> Option<Explanation> {
+pub(super) fn trouble(error: &RecordsError) -> Option<Explanation> {
     match error {
-        StoreError::Aws(error) if error.kind == AwsErrorKind::Denied => {
+        RecordsError::Aws(error) if error.kind == AwsErrorKind::Denied => {
             Some(Explanation::new("AccessDenied", error.to_string()))
         }
-        StoreError::Aws(_) => None,
-        StoreError::Record { .. } | StoreError::Manifest { .. } => {
+        RecordsError::Aws(_) => None,
+        RecordsError::Record { .. } | RecordsError::Manifest { .. } => {
             Some(Explanation::new("InventoryMissing", error.to_string()))
         }
     }

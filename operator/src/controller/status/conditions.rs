@@ -9,7 +9,7 @@ use crate::controller::explanation::Explanation;
 use crate::controller::failure::Failure;
 use crate::controller::run::QueuePlan;
 use crate::crd::ArchiveRunStatus;
-use crate::store::ClaimState;
+use crate::records::ClaimState;
 
 /// Longest message of a condition ("Condition" of meta/v1).
 const MAX_MESSAGE: usize = 32_768;

@@ -7,7 +7,7 @@ use s3bundler_contract::record::InventoryRef;
 use super::outcome::Outcome;
 use crate::controller::run::Run;
 use crate::crd::{ArchiveRunStatus, InventoryStatus};
-use crate::store::ClaimState;
+use crate::records::ClaimState;
 
 /// Records what was claimed and created just now.
 pub(super) fn start(status: &mut ArchiveRunStatus, run: &Run, outcome: &Outcome<'_>) {

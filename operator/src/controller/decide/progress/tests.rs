@@ -7,7 +7,7 @@ use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::decide::Write;
 use crate::controller::fixtures::{claimed, decide, denied, depths, run, seen, working};
 use crate::controller::observed::{GrouperState, Observed, WorkersState};
-use crate::store::StoreError;
+use crate::records::RecordsError;
 
 #[test]
 fn groups_are_made_and_archived_side_by_side() {
@@ -29,8 +29,8 @@ fn groups_are_made_and_archived_side_by_side() {
 
 #[test]
 fn what_is_not_counted_is_not_missing() {
-    let error = StoreError::Aws(AwsError { kind: AwsErrorKind::Transient, ..denied() });
-    let seen = Observed { counted: None, store_error: Some(error), empty_for: Duration::from_hours(1), ..working(2) };
+    let error = RecordsError::Aws(AwsError { kind: AwsErrorKind::Transient, ..denied() });
+    let seen = Observed { counted: None, records_error: Some(error), empty_for: Duration::from_hours(1), ..working(2) };
     let decision = decide(&run(json!({})), &claimed(), &seen);
     assert_eq!((decision.phase, decision.writes.len(), decision.workers), (Phase::Bundling, 0, 2));
     assert_eq!(decision.degraded.unwrap().reason, "DepthUnknown");

@@ -31,7 +31,7 @@ const FOLDERS: usize = 50;
 
 /// Why a record could not be had.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
+pub enum RecordsError {
     /// S3 did not do as asked.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -63,7 +63,7 @@ pub enum ClaimState {
 
 /// A bucket in a region, with the account that must own it.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct Records {
     client: Client,
     expected_owner: Option<String>,
 }
@@ -74,7 +74,7 @@ struct ManifestHead {
     creation_timestamp: Option<String>,
 }
 
-impl Store {
+impl Records {
     pub fn new(aws: &Aws, region: &str, expected_owner: Option<String>) -> Self {
         Self { client: aws.clients(region).s3, expected_owner }
     }
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Whether the inventory of this manifest.json is finished, and which one it is.
-    pub async fn inventory(&self, manifest: &S3Address) -> Result<InventoryState, StoreError> {
+    pub async fn inventory(&self, manifest: &S3Address) -> Result<InventoryState, RecordsError> {
         let stem = manifest.key.strip_suffix("json").unwrap_or(&manifest.key);
         let checksum = S3Address::new(&manifest.bucket, format!("{stem}checksum"));
         // Never closed; held until the bytes are gone.
@@ -94,7 +94,7 @@ impl Store {
         if !self.exists(&checksum).await? {
             return Ok(InventoryState::Unfinished);
         }
-        let unusable = |problem: String| StoreError::Manifest { address: manifest.clone(), problem };
+        let unusable = |problem: String| RecordsError::Manifest { address: manifest.clone(), problem };
         let head: ManifestHead = serde_json::from_slice(&json).map_err(|error| unusable(error.to_string()))?;
         let creation_timestamp = head.creation_timestamp.map(|text| text.parse::<u64>()).transpose();
         let creation_timestamp = creation_timestamp.map_err(|error| unusable(format!("creationTimestamp: {error}")))?;
@@ -102,7 +102,7 @@ impl Store {
     }
 
     /// The newest finished inventory under a prefix; those unfinished are passed over. `None` where there is none.
-    pub async fn latest_inventory(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, StoreError> {
+    pub async fn latest_inventory(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, RecordsError> {
         let folder = format!("{}/", prefix.key.trim_end_matches('/'));
         let mut folders = Vec::new();
         let request = self.client.list_objects_v2().bucket(&prefix.bucket).prefix(&folder).delimiter("/");
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// The group manifests under a prefix, as a claim names them; `None` where there are none.
-    pub async fn manifests(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, StoreError> {
+    pub async fn manifests(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, RecordsError> {
         let mut given = GivenManifests::under(prefix.clone());
         let request = self.client.list_objects_v2().bucket(&prefix.bucket).prefix(&prefix.key);
         self.list(request, prefix, |page| {
@@ -143,11 +143,11 @@ impl Store {
         layout: &Layout,
         run: &RunName,
         latest: &S3Address,
-    ) -> Result<Option<InventoryRef>, StoreError> {
+    ) -> Result<Option<InventoryRef>, RecordsError> {
         let address = S3Address::new(bucket, layout.claim(run));
         let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
         let found =
-            RunClaim::parse_of(&found, run).map_err(|cause| StoreError::Record { address, cause: cause.into() })?;
+            RunClaim::parse_of(&found, run).map_err(|cause| RecordsError::Record { address, cause: cause.into() })?;
         Ok(is_under(&found.inventory, latest).then_some(found.inventory))
     }
 
@@ -160,7 +160,7 @@ impl Store {
         claim: &RunClaim,
         encryption: &Encryption,
         latest: Option<&S3Address>,
-    ) -> Result<ClaimState, StoreError> {
+    ) -> Result<ClaimState, RecordsError> {
         let address = S3Address::new(bucket, layout.claim(&claim.run));
         let json = claim.to_json();
         let put = self
@@ -181,9 +181,9 @@ impl Store {
             .map_err(|error| AwsError::s3("PutObject", address.to_string(), &error));
         // Whatever the answer: a 412 may be for our own PUT, sent twice.
         let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else {
-            return Err(put.err().map_or_else(|| not_there(&address), StoreError::from));
+            return Err(put.err().map_or_else(|| not_there(&address), RecordsError::from));
         };
-        let found = RunClaim::parse(&found).map_err(|cause| StoreError::Record { address, cause: cause.into() })?;
+        let found = RunClaim::parse(&found).map_err(|cause| RecordsError::Record { address, cause: cause.into() })?;
         Ok(compare(claim, found, latest))
     }
 
@@ -194,12 +194,12 @@ impl Store {
         layout: &Layout,
         run: &RunName,
         stage: Stage,
-    ) -> Result<Option<RunSummary>, StoreError> {
+    ) -> Result<Option<RunSummary>, RecordsError> {
         let address = S3Address::new(bucket, layout.stage_summary(run, stage));
         let Some((bytes, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
         RunSummary::parse_of(&bytes, run, stage)
             .map(Some)
-            .map_err(|cause| StoreError::Record { address, cause: cause.into() })
+            .map_err(|cause| RecordsError::Record { address, cause: cause.into() })
     }
 
     /// Counts the receipts of a run: one LIST for every 1,000 that are not settled.
@@ -209,7 +209,7 @@ impl Store {
         layout: &Layout,
         run: &RunName,
         count: &mut Count,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), RecordsError> {
         let prefix = layout.receipts(run);
         let after = count.begin().map(|name| format!("{prefix}{name}"));
         let request = self.client.list_objects_v2().bucket(bucket).prefix(&prefix).set_start_after(after);
@@ -319,8 +319,8 @@ pub fn age(inventory: &InventoryRef, now: Duration) -> Option<Duration> {
     inventory.creation_timestamp.map(|created| now.saturating_sub(Duration::from_millis(created)))
 }
 
-fn not_there(address: &S3Address) -> StoreError {
-    StoreError::Aws(AwsError {
+fn not_there(address: &S3Address) -> RecordsError {
+    RecordsError::Aws(AwsError {
         action: "GetObject",
         target: address.to_string(),
         kind: AwsErrorKind::Transient,
