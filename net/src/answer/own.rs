@@ -1,6 +1,8 @@
 //! Whether an answer is the service's own. Proxies, load balancers and gateways answer too, with pages or with nothing.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use quick_xml::Reader;
+use quick_xml::events::Event;
 
 use super::retry::Asked;
 use super::{Origin, Service};
@@ -63,62 +65,46 @@ fn names_region(response: &HttpResponse) -> bool {
 
 /// Whether a body is a whole document with a code under one of these roots ("Error responses", S3 API reference).
 fn is_document(body: &[u8], roots: &[&str]) -> bool {
-    let Some(text) = document(body) else { return false };
+    let Ok(text) = std::str::from_utf8(body) else { return false };
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
-    root_of_whole(text).is_some_and(|root| roots.contains(&root))
+    root_of_whole(text).is_some_and(|root| roots.contains(&root.as_str()))
         && code.is_some_and(|(code, _)| !code.trim().is_empty())
 }
 
 /// Whether a body is an XML document without its end, or with an element that ends under another name. The SDK parses such
 /// a document as if it were a shorter one: it skips elements whose names it does not know.
 pub(super) fn is_damaged(body: &[u8]) -> bool {
-    let begins = body.trim_ascii_start().starts_with(b"<");
-    begins && document(body).and_then(root_of_whole).is_none()
+    let begins = body.strip_prefix(BOM.as_bytes()).unwrap_or(body).trim_ascii_start().starts_with(b"<");
+    begins && std::str::from_utf8(body).ok().and_then(root_of_whole).is_none()
 }
 
-/// The text of a document from its root on, without declarations and comments before it.
-fn document(body: &[u8]) -> Option<&str> {
-    let mut text = std::str::from_utf8(body).ok()?.trim_start_matches('\u{feff}').trim();
-    while text.starts_with("<?") || text.starts_with("<!--") {
-        let end = if text.starts_with("<?") { "?>" } else { "-->" };
-        text = text.split_once(end)?.1.trim_start();
-    }
-    Some(text)
-}
+const BOM: &str = "\u{feff}";
 
-/// The name of the root element, if every element ends under its own name.
-fn root_of_whole(document: &str) -> Option<&str> {
-    let (mut root, mut open, mut rest) = (None, Vec::new(), document);
-    while let Some((text, markup)) = rest.split_once('<') {
-        if open.is_empty() && !text.trim().is_empty() {
-            return None;
-        }
-        let end = match markup {
-            it if it.starts_with("!--") => "-->",
-            it if it.starts_with("![CDATA[") => "]]>",
-            it if it.starts_with('?') => "?>",
-            _ => ">",
-        };
-        let (tag, after) = markup.split_once(end)?;
-        rest = after;
-        if tag.starts_with(['!', '?']) {
-            continue;
-        }
-        if let Some(name) = tag.strip_prefix('/') {
-            if open.pop() != Some(name.trim_end()) {
-                return None;
+/// The name of a document's root element, if every element ends under its own name and nothing is beside the root.
+fn root_of_whole(document: &str) -> Option<String> {
+    let mut reader = Reader::from_str(document.trim_start_matches(BOM));
+    let (mut root, mut depth) = (None, 0_usize);
+    loop {
+        let event = reader.read_event().ok()?;
+        match &event {
+            Event::Start(tag) | Event::Empty(tag) if depth == 0 => {
+                let name = tag.name().as_ref().to_owned();
+                if root.replace(name).is_some() {
+                    return None;
+                }
             }
-            continue;
+            Event::Text(text) if depth == 0 && !text.trim().is_empty() => return None,
+            Event::CData(_) | Event::GeneralRef(_) if depth == 0 => return None,
+            Event::Eof => return root.filter(|root| depth == 0 && !root.is_empty()),
+            _ => {}
         }
-        let name = tag.split(|c: char| c == '/' || c.is_whitespace()).next().filter(|name| !name.is_empty())?;
-        if open.is_empty() && root.replace(name).is_some() {
-            return None;
-        }
-        if !tag.ends_with('/') {
-            open.push(name);
+        match event {
+            Event::Start(_) => depth += 1,
+            // The reader compares the names, and refuses an end without a start.
+            Event::End(_) => depth -= 1,
+            _ => {}
         }
     }
-    root.filter(|_| open.is_empty() && rest.trim().is_empty())
 }
 
 /// Whether a body is a JSON object with a `__type` ("Common errors", SQS API reference). It is parsed by the SDK; here it
