@@ -418,14 +418,24 @@ async fn tags_that_cannot_be_had_are_recorded_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_whose_tags_cannot_be_asked_for_may_have_some() {
-    let bench = Bench::new().await;
-    bench.proxy.fault_every(Operation::GetObjectTagging, Fault::FailBefore { status: 500, code: "InternalError" });
-    bench.run_whole().await;
-    let entries: Vec<_> = catalog(&bench).await.entries().unwrap().map(Result::unwrap).collect();
-    let archived = entries.iter().filter(|it| matches!(it.outcome, s3bundler::catalog::Outcome::Archived(_)));
-    let missing: Vec<_> = archived.map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str)).collect();
-    assert_eq!(missing, [Some("InternalError"); 4]);
+async fn an_object_whose_tags_cannot_be_asked_for_may_have_some_unless_the_store_has_none() {
+    let fail = |status, code| Fault::FailBefore { status, code };
+    let no_key = "<Tagging><TagSet><Tag><Kex>a</Kex><Value>b</Value></Tag></TagSet></Tagging>";
+    for (fault, expected) in [
+        (fail(500, "InternalError"), Some("InternalError")),
+        (fail(400, "InvalidRequest"), Some("InvalidRequest")),
+        (respond(200, &[("content-type", "application/xml")], no_key), Some("Foreign")),
+        (fail(405, "MethodNotAllowed"), None),
+        (fail(501, "NotImplemented"), None),
+    ] {
+        let bench = Bench::new().await;
+        bench.proxy.fault_every(Operation::GetObjectTagging, fault);
+        bench.run_whole().await;
+        let entries: Vec<_> = catalog(&bench).await.entries().unwrap().map(Result::unwrap).collect();
+        let archived = entries.iter().filter(|it| matches!(it.outcome, s3bundler::catalog::Outcome::Archived(_)));
+        let missing: Vec<_> = archived.map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str)).collect();
+        assert_eq!(missing, [expected; 4]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

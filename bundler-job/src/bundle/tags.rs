@@ -41,7 +41,8 @@ const ABSENT_TRIES: u32 = 2;
 const QUESTION_TRIES: u32 = 4;
 /// A question that failed is not asked again before this time.
 const NO_ANSWER: Duration = Duration::from_mins(1);
-/// Tries at tags of which an answer without a code says that the store has none: it may be the page of a proxy.
+/// Tries at tags if an answer without a code says that the store has none, which may be a proxy's page, or if the request is
+/// refused for a reason that says nothing of tags.
 const UNSAID_TRIES: u32 = 3;
 
 /// Reads tags, and reports each trouble once for a bucket. Cheap to clone.
@@ -80,7 +81,11 @@ impl Tagged<'_> {
     /// Whether these tags are not as many as the GET showed, or one has no key, which no tag lacks.
     fn contradicts(&self, tags: &GetObjectTaggingOutput) -> bool {
         let shown = self.count.filter(|count| *count > 0).map(usize::try_from);
-        shown.is_some_and(|shown| shown != Ok(tags.tag_set.len())) || tags.tag_set.iter().any(|tag| tag.key.is_empty())
+        shown.is_some_and(|shown| shown != Ok(tags.tag_set.len())) || Self::lacks_key(tags)
+    }
+
+    fn lacks_key(tags: &GetObjectTaggingOutput) -> bool {
+        tags.tag_set.iter().any(|tag| tag.key.is_empty())
     }
 }
 
@@ -126,7 +131,8 @@ fn answer(error: &S3Error) -> Answer {
         ErrorKind::NotFound => Answer::Missing { tries: ABSENT_TRIES },
         ErrorKind::Unsupported if error.code.starts_with("HTTP ") => Answer::Missing { tries: UNSAID_TRIES },
         _ if reason(error) == Verdict::Group => Answer::Judge,
-        _ => Answer::Missing { tries: 1 },
+        _ if error.is_unimplemented() => Answer::Missing { tries: 1 },
+        _ => Answer::Missing { tries: UNSAID_TRIES },
     }
 }
 
@@ -231,8 +237,8 @@ impl Tags {
                 }
                 None
             }
-            // Of a store without tags.
-            Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Rejected) => None,
+            // A store without tags.
+            Err(error) if error.is_unimplemented() => None,
             Err(error) => {
                 // Others may be of this object alone.
                 *failed = error.kind.is_transient().then(|| (Instant::now(), error.clone()));
@@ -264,6 +270,10 @@ impl Tags {
                 Ok(output) if !contradicted && object.contradicts(&output) => {
                     contradicted = true;
                     continue;
+                }
+                Ok(output) if Tagged::lacks_key(&output) => {
+                    let address = S3Address::new(&object.row.bucket, &object.row.key);
+                    S3Error::local("GetObjectTagging", address, ErrorKind::Foreign, "a tag has no key")
                 }
                 Ok(output) => return Ok(output),
                 Err(error) => error,
@@ -316,7 +326,7 @@ mod tests {
             (ErrorKind::Rejected, "MethodNotAllowed", missing(1)),
             (ErrorKind::Unsupported, "NotImplemented", missing(1)),
             (ErrorKind::Unsupported, "HTTP 501", missing(3)),
-            (ErrorKind::Rejected, "InvalidRequest", missing(1)),
+            (ErrorKind::Rejected, "InvalidRequest", missing(3)),
             (ErrorKind::Denied, "AccessDenied", missing(2)),
             (ErrorKind::Credentials, "ExpiredToken", Answer::Judge),
             (ErrorKind::NoBucket, "NoSuchBucket", Answer::Judge),

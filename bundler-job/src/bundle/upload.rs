@@ -167,7 +167,8 @@ impl OpenUploads {
 pub async fn open_uploads(s3: &S3, under: &S3Address) -> Result<OpenUploads, S3Error> {
     match list_uploads(s3, under).await {
         Ok(uploads) => Ok(OpenUploads::Listed(uploads)),
-        Err(error) if is_unsupported(&error) => {
+        // Stores answer so without a body, too.
+        Err(error) if error.is_unimplemented() || error.code == "HTTP 405" => {
             static WARNED: Once = Once::new();
             WARNED.call_once(|| {
                 tracing::warn!(
@@ -180,11 +181,6 @@ pub async fn open_uploads(s3: &S3, under: &S3Address) -> Result<OpenUploads, S3E
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether the store does not know a request, as opposed to refusing this one.
-fn is_unsupported(error: &S3Error) -> bool {
-    ["NotImplemented", "HTTP 501", "MethodNotAllowed", "HTTP 405"].contains(&error.code.as_str())
 }
 
 async fn list_uploads(s3: &S3, under: &S3Address) -> Result<Vec<OpenUpload>, S3Error> {

@@ -64,6 +64,11 @@ impl S3Error {
         Self { action, address, kind, code: format!("{kind:?}"), detail: detail.into(), retry_after: None }
     }
 
+    /// Whether the store says that it does not know such requests, as opposed to refusing this one.
+    pub fn is_unimplemented(&self) -> bool {
+        self.kind == ErrorKind::Unsupported || self.code == "MethodNotAllowed"
+    }
+
     /// The same error of a request that carried a CRC64NVME, with the option to use if the answer names the checksum.
     #[must_use]
     pub fn with_crc64nvme(mut self, carried: bool) -> Self {
