@@ -14,8 +14,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use s3bundler_common::http_pages::{self, Page};
 use s3bundler_contract::{ExitCode, Receipt};
-use s3bundler_net::pages::{self, Page};
 
 use crate::failure::Failure;
 use crate::s3::S3;
@@ -100,10 +100,10 @@ impl Activity {
     /// Answers at this address for as long as the process lives.
     pub async fn listen(&self, address: SocketAddr) -> Result<SocketAddr, Failure> {
         let fail = |error| Failure::new(ExitCode::Local, format!("--listen {address}: {error}"));
-        let listener = pages::listen(address).await.map_err(fail)?;
+        let listener = http_pages::listen(address).await.map_err(fail)?;
         let bound = listener.local_addr().map_err(fail)?;
         let activity = self.clone();
-        tokio::spawn(pages::serve(listener, move |path| activity.page(path)));
+        tokio::spawn(http_pages::serve(listener, move |path| activity.page(path)));
         Ok(bound)
     }
 
@@ -129,7 +129,7 @@ impl Activity {
             "/busy" => (StatusCode::SERVICE_UNAVAILABLE, "idle\n".to_owned()),
             "/metrics" => {
                 self.count_outages();
-                pages::metrics(&self.registry)
+                http_pages::metrics(&self.registry)
             }
             _ => (StatusCode::NOT_FOUND, "busy, healthz, metrics\n".to_owned()),
         }

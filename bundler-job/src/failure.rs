@@ -24,8 +24,8 @@ impl Failure {
     }
 }
 
-impl From<s3bundler_net::outbound::OutboundError> for Failure {
-    fn from(error: s3bundler_net::outbound::OutboundError) -> Self {
+impl From<s3bundler_common::http_client::HttpClientError> for Failure {
+    fn from(error: s3bundler_common::http_client::HttpClientError) -> Self {
         Self::new(ExitCode::Usage, error)
     }
 }

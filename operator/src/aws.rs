@@ -10,10 +10,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use s3bundler_net::answer::{self, ErrorKind, Regions, Service};
-use s3bundler_net::latin1::Latin1ToUtf8;
-use s3bundler_net::outbound::{self, OutboundError};
-use s3bundler_net::payer::RequesterPays;
+use s3bundler_common::answer::{self, ErrorKind, Regions, Service};
+use s3bundler_common::http_client::{self, HttpClientError};
+use s3bundler_common::latin1::Latin1ToUtf8;
+use s3bundler_common::payer::RequesterPays;
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -166,11 +166,11 @@ pub struct Aws {
 impl Aws {
     /// Loads region, credentials, endpoints, proxies and certificates as every AWS tool does. `region` wins over what the
     /// environment names.
-    pub async fn load(region: Option<String>) -> Result<Self, OutboundError> {
+    pub async fn load(region: Option<String>) -> Result<Self, HttpClientError> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(OPERATION_TIMEOUT);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(outbound::http_client()?)
+            .http_client(http_client::new()?)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts.build());
         if let Some(region) = region {

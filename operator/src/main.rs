@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use s3bundler_net::pages;
+use s3bundler_common::http_pages;
 use s3bundler_operator::args::Args;
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::controller::{self, Parts};
@@ -43,9 +43,10 @@ fn fail(error: &str) -> ExitCode {
 
 async fn run(args: Args) -> Result<(), String> {
     let metrics = Metrics::default();
-    let listening = pages::listen(args.listen).await.map_err(|error| format!("--listen {}: {error}", args.listen))?;
+    let listening =
+        http_pages::listen(args.listen).await.map_err(|error| format!("--listen {}: {error}", args.listen))?;
     let page_metrics = metrics.clone();
-    tokio::spawn(pages::serve(listening, move |path| page_metrics.page(path)));
+    tokio::spawn(http_pages::serve(listening, move |path| page_metrics.page(path)));
     let client = Client::try_default().await.map_err(|error| format!("cannot reach a cluster: {error}"))?;
     let aws = Aws::load(args.region.clone()).await.map_err(|error| error.to_string())?;
     let defaults = defaults(&args, &aws)?;

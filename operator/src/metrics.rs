@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use s3bundler_net::pages::{self, Page};
+use s3bundler_common::http_pages::{self, Page};
 
 use crate::crd::ArchiveRunStatus;
 
@@ -167,7 +167,7 @@ impl Metrics {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" if self.is_ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
-            "/metrics" => pages::metrics(&self.registry),
+            "/metrics" => http_pages::metrics(&self.registry),
             _ => (StatusCode::NOT_FOUND, "metrics, healthz, readyz\n".to_owned()),
         }
     }

@@ -10,9 +10,9 @@ use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
 use md5::{Digest as _, Md5};
+use s3bundler_common::listing::problem_of_page;
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
 use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address, Stage};
-use s3bundler_net::listing::problem_of_page;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Once};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass};
+use s3bundler_common::listing::{UploadMarkers, problem_of_uploads};
 use s3bundler_contract::S3Address;
-use s3bundler_net::listing::{UploadMarkers, problem_of_uploads};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 

@@ -14,8 +14,10 @@ use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, SendMessageBatchRequestEntry};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use s3bundler_common::answer::{
+    Answer, ErrorKind, Origin, Service, classify, code_and_message, kind_of, retry_foreign,
+};
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_net::answer::{Answer, ErrorKind, Origin, Service, classify, code_and_message, kind_of, retry_foreign};
 use tokio::time::Instant;
 
 use name::Name;

@@ -10,9 +10,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
-use s3bundler_net::answer::{Service, retry_foreign};
-use s3bundler_net::latin1::Latin1ToUtf8;
-use s3bundler_net::outbound::{self, OutboundError};
+use s3bundler_common::answer::{Service, retry_foreign};
+use s3bundler_common::http_client::{self, HttpClientError};
+use s3bundler_common::latin1::Latin1ToUtf8;
 
 use super::credentials::{OnlySignedAgain, RenewedCredentials};
 use super::outage::{Outages, Silence};
@@ -59,10 +59,10 @@ pub struct S3Options {
 }
 
 /// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
-pub async fn load_config(options: &S3Options) -> Result<SdkConfig, OutboundError> {
+pub async fn load_config(options: &S3Options) -> Result<SdkConfig, HttpClientError> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(outbound::http_client()?)
+        .http_client(http_client::new()?)
         .identity_cache(RenewedCredentials::new())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         // Bodies have a reader with a limit of its own, and the protection breaks slow copies.

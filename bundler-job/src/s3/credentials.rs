@@ -10,7 +10,7 @@ use aws_sdk_s3::config::{
 use aws_smithy_runtime_api::client::identity::{Identity, IdentityFuture, SharedIdentityResolver};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
-use s3bundler_net::answer::ExpiredToken;
+use s3bundler_common::answer::ExpiredToken;
 
 /// The cache of all clients of a process.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! A failed request to S3, as the program reports it. The kinds of errors and their table are in `s3bundler_net::answer`.
+//! A failed request to S3, as the program reports it. The kinds of errors and their table are in `s3bundler_common::answer`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+pub use s3bundler_common::answer::ErrorKind;
+use s3bundler_common::answer::{Regions, Service, code_and_message, kind_of};
 use s3bundler_contract::{ExitCode, S3Address};
-pub use s3bundler_net::answer::ErrorKind;
-use s3bundler_net::answer::{Regions, Service, code_and_message, kind_of};
 
 use super::patience::retry_after;
 

@@ -13,8 +13,8 @@ use aws_sdk_s3::types::ChecksumMode;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::{Request, Response};
 use bytes::Bytes;
+use s3bundler_common::listing::problem_of_page;
 use s3bundler_contract::S3Address;
-use s3bundler_net::listing::problem_of_page;
 use tokio::io::AsyncWriteExt as _;
 
 use super::length::bare_etag;

@@ -13,7 +13,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
-use s3bundler_net::payer::{RequesterPays, copied_from};
+use s3bundler_common::payer::{RequesterPays, copied_from};
 
 /// Tags of an object, at most ("Categorizing your objects using tags", S3 user guide).
 const MAX_TAGS: usize = 10;

@@ -29,7 +29,7 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
-use s3bundler_net::payer::copied_from;
+use s3bundler_common::payer::copied_from;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{is_distrust, is_misconfigured, with_causes};

@@ -17,7 +17,7 @@ const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_pr
 
 /// What in the environment cannot be followed.
 #[derive(Debug, thiserror::Error)]
-pub enum OutboundError {
+pub enum HttpClientError {
     /// AWS_CA_BUNDLE names a file that cannot be read.
     #[error("cannot read the certificates of AWS_CA_BUNDLE at {path}: {cause}")]
     CaBundle {
@@ -43,12 +43,12 @@ pub enum OutboundError {
 }
 
 /// The client. It talks to nobody yet.
-pub fn http_client() -> Result<SharedHttpClient, OutboundError> {
+pub fn new() -> Result<SharedHttpClient, HttpClientError> {
     check_proxies()?;
     let context = TlsContext::builder()
         .with_trust_store(trust_store()?)
         .build()
-        .map_err(|error| OutboundError::Tls(error.to_string()))?;
+        .map_err(|error| HttpClientError::Tls(error.to_string()))?;
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder()
             .proxy_config(ProxyConfig::from_env())
@@ -61,9 +61,9 @@ pub fn http_client() -> Result<SharedHttpClient, OutboundError> {
 }
 
 /// The client goes without a proxy where it does not understand its address, which is not what was wanted.
-fn check_proxies() -> Result<(), OutboundError> {
+fn check_proxies() -> Result<(), HttpClientError> {
     let set = |name: &&str| std::env::var(*name).is_ok_and(|value| !value.is_empty() && !is_proxy(&value));
-    PROXIES.into_iter().find(|name| set(name)).map_or(Ok(()), |name| Err(OutboundError::Proxy(name)))
+    PROXIES.into_iter().find(|name| set(name)).map_or(Ok(()), |name| Err(HttpClientError::Proxy(name)))
 }
 
 /// `host:port` is that of an http proxy.
@@ -72,13 +72,13 @@ fn is_proxy(value: &str) -> bool {
     uri.authority().is_some() && matches!(uri.scheme_str(), None | Some("http" | "https"))
 }
 
-fn trust_store() -> Result<TrustStore, OutboundError> {
+fn trust_store() -> Result<TrustStore, HttpClientError> {
     let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) else {
         return Ok(TrustStore::default());
     };
     let shown = || path.to_string_lossy().into_owned();
-    let pem = std::fs::read(&path).map_err(|cause| OutboundError::CaBundle { path: shown(), cause })?;
-    check_certificates(&pem).map_err(|cause| OutboundError::NoCertificates { path: shown(), cause })?;
+    let pem = std::fs::read(&path).map_err(|cause| HttpClientError::CaBundle { path: shown(), cause })?;
+    check_certificates(&pem).map_err(|cause| HttpClientError::NoCertificates { path: shown(), cause })?;
     Ok(TrustStore::empty().with_pem_certificate(pem))
 }
 

@@ -15,7 +15,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
 use super::expired::{self, ExpiredToken};
 use super::region::signed_for;
-use super::{Answer, ErrorKind, Origin, Service, classify, own};
+use super::{Answer, ErrorKind, Origin, Service, classify, origin};
 
 /// The two parts of a client that have the SDK try a request again whose answer is not the service's, or was cut off. They
 /// come together because neither works alone: the SDK takes the request away before it judges the answer, and an answer
@@ -45,7 +45,7 @@ impl ClassifyRetry for RetryForeign {
         if expired::says_so(*is_head, response) {
             return RetryAction::server_error();
         }
-        let origin = own::origin(self.0, *is_head, response);
+        let origin = origin::origin(self.0, *is_head, response);
         let answer = Answer { operation: "", status, code: "", message: "", origin };
         // Also if it says that there is no such operation: a page may say so once. S3 gives to HEAD no answer of this kind.
         if origin == Origin::Foreign || (*is_head && classify(&answer) == ErrorKind::Foreign) {
@@ -77,7 +77,7 @@ pub(super) struct Asked {
     pub(super) region: Option<String>,
     /// The token of the credentials that it was signed with.
     pub(super) token: Option<ExpiredToken>,
-    /// Whether the answer is one of success that tells of no object ([`own::lacks_object`]).
+    /// Whether the answer is one of success that tells of no object ([`origin::lacks_object`]).
     pub(super) lacks_object: bool,
 }
 
@@ -116,7 +116,7 @@ impl Intercept for NoteRequest {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
-        let lacks_object = own::lacks_object(operation, context.response());
+        let lacks_object = origin::lacks_object(operation, context.response());
         if let Some(asked) = config.load::<Asked>() {
             context.response_mut().add_extension(Asked { lacks_object, ..asked.clone() });
         }
@@ -136,7 +136,7 @@ impl Intercept for NoteRequest {
             config.interceptor_state().store_put(token);
         }
         // The bytes of an object are read as they come, and are not here.
-        let is_damaged = context.response().body().bytes().is_some_and(own::is_damaged);
+        let is_damaged = context.response().body().bytes().is_some_and(origin::is_damaged);
         if context.output_or_error().is_ok() && is_damaged { Err(Damaged.into()) } else { Ok(()) }
     }
 }

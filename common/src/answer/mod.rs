@@ -8,7 +8,7 @@
 //! ```
 
 mod expired;
-mod own;
+mod origin;
 mod region;
 mod retry;
 mod table;
@@ -101,7 +101,7 @@ where
 {
     if let Some(response) = error.raw_response() {
         let (code, message) = code_and_message(error);
-        let origin = own::origin(service, is_head(operation), response);
+        let origin = origin::origin(service, is_head(operation), response);
         return classify(&Answer { operation, status: response.status().as_u16(), code, message, origin });
     }
     match error {

@@ -1,16 +1,16 @@
-//! What the command line and the operator both do on the network.
+//! What the command line and the operator do the same way.
 //!
 //! ```text
-//! AWS clients ──► outbound: whom to trust (AWS_CA_BUNDLE), which proxy to take (HTTPS_PROXY) ──► S3, SQS, STS
+//! AWS clients ──► http_client: whom to trust (AWS_CA_BUNDLE), which proxy to take (HTTPS_PROXY) ──► S3, SQS, STS
 //!      └── requests to S3 ──► payer: who pays for them
 //! their answers ──► latin1: headers that are not UTF-8 ──► answer: whose they are, and what kind of error
 //! their listings ──► listing: whether a page can be counted on
-//! probes, Prometheus ──► pages: /healthz, /metrics and whatever else a program has to say
+//! probes, Prometheus ──► http_pages: /healthz, /metrics and whatever else a program has to say
 //! ```
 
 pub mod answer;
+pub mod http_client;
+pub mod http_pages;
 pub mod latin1;
 pub mod listing;
-pub mod outbound;
-pub mod pages;
 pub mod payer;
