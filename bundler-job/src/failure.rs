@@ -1,8 +1,7 @@
 //! How a command ends when it does not end well: one message for people, one code for scripts.
 
+use s3bundler_common::text::printable;
 use s3bundler_contract::ExitCode;
-
-use crate::s3::printable;
 
 /// The end of a command. Every step's error knows its [`ExitCode`] and becomes one of these in the command that ran it.
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,5 @@ pub mod progress;
 pub mod queue;
 pub mod run_totals;
 pub mod s3;
-pub mod signals;
 pub mod stdout;
 pub mod verify;

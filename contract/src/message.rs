@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::address::S3Address;
+use crate::etag;
 use crate::group_manifest::Recorded;
 
 /// A group manifest to work on.
@@ -240,7 +241,7 @@ impl RecordS3 {
     fn manifest(self) -> Option<ManifestRef> {
         let Self { bucket, object } = self;
         let whole = !bucket.name.is_empty() && !object.key.is_empty();
-        let etag = object.etag.map(|it| it.trim_matches('"').to_owned()).filter(|it| !it.is_empty());
+        let etag = Some(etag::unquoted(object.etag.as_deref()).to_owned()).filter(|etag| !etag.is_empty());
         whole.then(|| ManifestRef { etag, ..ManifestRef::new(S3Address::new(bucket.name, object.key), None) })
     }
 }

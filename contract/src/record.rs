@@ -36,7 +36,7 @@ pub enum RecordError {
     OtherStage(Stage),
 }
 
-/// The inventory a run reads, or the group manifests it was [given](crate::given).
+/// The inventory a run reads, or the group manifests it was [given](crate::existing_manifests).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryRef {

@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_common::answer::{self, ErrorKind, Regions, Service};
-use s3bundler_common::http_client::{self, HttpClientError};
+use s3bundler_common::causes::with_causes;
+use s3bundler_common::config;
+use s3bundler_common::http_client::HttpClientError;
 use s3bundler_common::latin1::Latin1ToUtf8;
 use s3bundler_common::payer::RequesterPays;
+use s3bundler_common::text::printable;
 
 /// A request that takes longer is tried again; a reconcile must not hang on one.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -92,7 +95,7 @@ impl AwsError {
             }
             ("", _, Some(403)) => "HTTP 403 (access denied)".to_owned(),
             ("", _, Some(status)) => format!("HTTP {status}"),
-            ("", _, None) => brief(&causes(error)),
+            ("", _, None) => brief(&with_causes(error)),
             (code, "", _) => code.to_owned(),
             (code, message, _) => brief(&format!("{code}: {message}")),
         };
@@ -126,24 +129,9 @@ impl From<ErrorKind> for AwsErrorKind {
     }
 }
 
-/// An error and its causes. Not with what they are made of: request ids in a status would be news with every request.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// A message for a status: one line without control characters, not longer than a person reads.
+/// A message for a status: one line, not longer than a person reads.
 fn brief(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+    printable(text).chars().take(300).collect()
 }
 
 /// The clients of one region.
@@ -169,20 +157,15 @@ impl Aws {
     pub async fn load(region: Option<String>) -> Result<Self, HttpClientError> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(OPERATION_TIMEOUT);
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client::new()?)
+        let loader = config::loader(region)?
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts.build());
-        if let Some(region) = region {
-            loader = loader.region(Region::new(region));
-        }
-        Ok(Self::new(loader.load().await))
+        Ok(Self::new(config::load(loader).await))
     }
 
     /// Over a configuration that is there.
     pub fn new(config: SdkConfig) -> Self {
-        // Other stores than Amazon's have no bucket host names.
-        let path_style = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let path_style = config::s3_endpoint(&config).is_some();
         Self { config, path_style, clients: Arc::default() }
     }
 

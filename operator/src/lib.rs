@@ -12,8 +12,6 @@
 #![allow(missing_docs, reason = "a program: only its tests and the testbed use the library")]
 #![warn(unreachable_pub)]
 
-use std::borrow::Cow;
-
 pub mod args;
 mod autoscale;
 pub mod aws;
@@ -26,11 +24,3 @@ pub mod policy;
 pub mod queues;
 pub mod receipts;
 pub mod records;
-
-/// A text from outside with its control characters escaped: in a message they would make lines of their own.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-}

@@ -1,5 +1,6 @@
 //! `s3bundler-operator`: one of its replicas holds the Lease and reconciles ArchiveRuns, the others wait.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -8,26 +9,23 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use s3bundler_common::http_pages;
+use s3bundler_common::logging::{self, LogFormat};
+use s3bundler_common::shutdown::Shutdown;
 use s3bundler_operator::args::Args;
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::controller::{self, Parts};
 use s3bundler_operator::defaults::Defaults;
 use s3bundler_operator::lease::Candidate;
 use s3bundler_operator::metrics::Metrics;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = match EnvFilter::try_new(&args.log) {
-        Ok(filter) => filter,
-        Err(error) => return fail(&format!("--log: {error}")),
+    let format = match args.log_format.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text { coloured: std::io::stderr().is_terminal() },
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if args.log_format == "json" {
-        log.json().init();
-    } else {
-        log.init();
+    if let Err(error) = logging::init(&args.log, format, std::io::stderr) {
+        return fail(&error.to_string());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
     match runtime.expect("threads and an event queue can be had").block_on(run(args)) {
@@ -50,7 +48,8 @@ async fn run(args: Args) -> Result<(), String> {
     let client = Client::try_default().await.map_err(|error| format!("cannot reach a cluster: {error}"))?;
     let aws = Aws::load(args.region.clone()).await.map_err(|error| error.to_string())?;
     let defaults = defaults(&args, &aws)?;
-    let shutdown = shutdown()?;
+    let shutdown = Shutdown::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    let shutdown = shutdown.token().clone().cancelled_owned().boxed().shared();
     metrics.ready();
 
     let candidate = args
@@ -114,21 +113,4 @@ fn defaults(args: &Args, aws: &Aws) -> Result<Defaults, String> {
         ca_bundle: args.worker_ca_bundle.clone(),
         queue_hosts: endpoints.filter_map(host).collect(),
     })
-}
-
-/// Ends with SIGTERM or SIGINT.
-fn shutdown() -> Result<impl Future<Output = ()> + Clone + Send + Sync + 'static, String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen to signals: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let token = tokio_util::sync::CancellationToken::new();
-    let on_signal = token.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("ending: reconciles under way are finished");
-        on_signal.cancel();
-    });
-    Ok(async move { token.cancelled().await }.boxed().shared())
 }

@@ -12,7 +12,7 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use md5::{Digest as _, Md5};
 use s3bundler_common::listing::problem_of_page;
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
-use s3bundler_contract::{GivenManifests, Layout, RunName, S3Address, Stage};
+use s3bundler_contract::{ExistingManifests, Layout, RunName, S3Address, Stage, etag};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
@@ -124,11 +124,11 @@ impl Records {
 
     /// The group manifests under a prefix, as a claim names them; `None` where there are none.
     pub async fn manifests(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, RecordsError> {
-        let mut given = GivenManifests::under(prefix.clone());
+        let mut given = ExistingManifests::under(prefix.clone());
         let request = self.client.list_objects_v2().bucket(&prefix.bucket).prefix(&prefix.key);
         self.list(request, prefix, |page| {
             for object in page.contents() {
-                let etag = object.e_tag().unwrap_or_default().trim_matches('"');
+                let etag = etag::unquoted(object.e_tag());
                 given.add(object.key().unwrap_or_default(), etag);
             }
         })
@@ -267,7 +267,7 @@ impl Records {
         {
             return Err(failed(AwsErrorKind::Rejected, format!("it has more than {limit} bytes")));
         }
-        let etag = output.e_tag().unwrap_or_default().trim_matches('"').to_owned();
+        let etag = etag::unquoted(output.e_tag()).to_owned();
         let mut bytes = Vec::new();
         while let Some(chunk) = output.body.next().await {
             bytes.extend_from_slice(&chunk.map_err(|error| failed(AwsErrorKind::Transient, error.to_string()))?);

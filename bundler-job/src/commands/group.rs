@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, LeftOut};
 use serde::Serialize;
 
@@ -12,7 +13,6 @@ use crate::failure::Failure;
 use crate::group::{self, GroupRequest, Grouped, Origin, RedoRequest, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
-use crate::signals::Shutdown;
 use crate::stdout;
 
 /// What the arguments ask for.

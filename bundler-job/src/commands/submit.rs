@@ -12,10 +12,11 @@
 use std::io::BufRead;
 
 use futures_util::{StreamExt, stream};
+use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::group_manifest::Recorded;
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{ExitCode, RunName, S3Address};
+use s3bundler_contract::{ExitCode, RunName, S3Address, etag};
 use serde::Serialize;
 
 use super::failures::Failures;
@@ -24,7 +25,6 @@ use crate::failure::Failure;
 use crate::group::{GroupRequest, Origin, group};
 use crate::queue::{Queue, SqsQueue};
 use crate::s3::{S3, load_config};
-use crate::signals::Shutdown;
 use crate::stdout;
 
 /// HEAD requests at a time.
@@ -231,7 +231,7 @@ async fn find(s3: &S3, address: S3Address) -> Result<ManifestRef, Failure> {
     if head.content_length() == Some(0) {
         return Err(Failure::new(ExitCode::Unreadable, format!("{address} is empty, and so is no group manifest")));
     }
-    let etag = head.e_tag().map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
+    let etag = Some(etag::unquoted(head.e_tag()).to_owned()).filter(|etag| !etag.is_empty());
     let kind = if address.key.ends_with(DEAD_LETTERS_SUFFIX) { "dead letters" } else { "group manifest" };
     tracing::debug!(manifest = %address, kind, "manifest found");
     let manifest = ManifestRef::new(address, etag);

@@ -1,12 +1,12 @@
 //! `s3bundler verify`: proves a run from S3 alone, prints the report, and ends in 8 where something was found.
 
+use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, KeyLayout};
 
 use crate::args::{GlobalArgs, OutputFormat, VerifyArgs};
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
-use crate::signals::Shutdown;
 use crate::stdout;
 use crate::verify::{ORPHAN_AGE, Report, VerifyRequest, verify as verify_run};
 

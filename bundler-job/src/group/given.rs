@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowError, RowProblem};
-use s3bundler_contract::{GivenManifests, InventoryRef, S3Address, SelectOptions};
+use s3bundler_contract::{ExistingManifests, InventoryRef, S3Address, SelectOptions};
 use tokio::task::spawn_blocking;
 
 use super::batch::{BATCH_BYTES, Batch};
@@ -54,10 +54,10 @@ impl Given {
     /// Lists the manifests whose address begins with `prefix`.
     pub(super) async fn open(s3: &S3, prefix: &S3Address, request: &GroupRequest) -> Result<Self, GroupError> {
         let destination = &request.destination;
-        if GivenManifests::are_own(prefix, &destination.bucket, &destination.layout, &request.run) {
+        if ExistingManifests::are_own(prefix, &destination.bucket, &destination.layout, &request.run) {
             return Err(GroupError::OwnManifests { prefix: prefix.clone(), run: request.run.clone() });
         }
-        let mut given = GivenManifests::under(prefix.clone());
+        let mut given = ExistingManifests::under(prefix.clone());
         let mut manifests = Vec::new();
         let listing = s3.list(&prefix.bucket, &prefix.key, |page| {
             for object in page {

@@ -45,7 +45,7 @@ use s3bundler_contract::group_manifest::Column;
 use s3bundler_contract::record::FORMAT_2;
 use s3bundler_contract::{
     ArchiveOptions, GroupName, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
-    Stage,
+    Stage, etag,
 };
 
 pub use barrier::Unplanned;
@@ -265,7 +265,7 @@ async fn reference(s3: &S3, request: &GroupRequest, named: InventoryRef) -> Resu
     match &request.origin {
         Origin::Inventory(address) => match s3.head(address).await {
             Ok(Some(head)) => {
-                let etag = head.e_tag().map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
+                let etag = Some(etag::unquoted(head.e_tag()).to_owned()).filter(|etag| !etag.is_empty());
                 Ok(InventoryRef { etag: etag.unwrap_or(named.etag), ..named })
             }
             Ok(None) => {

@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, MD5_METADATA, ROWS_METADATA};
 use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::message::ManifestRef;
-use s3bundler_contract::{GroupOptions, RunSummary, S3Address};
+use s3bundler_contract::{GroupOptions, RunSummary, S3Address, etag};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -241,7 +241,7 @@ async fn find_same(s3: &S3, address: &S3Address, manifest: &Content<'_>) -> Resu
     if size != Some(manifest.bytes.len()) || !(columns && rows && md5) {
         return Err(foreign());
     }
-    let etag = head.e_tag().unwrap_or_default().trim_matches('"').to_owned();
+    let etag = etag::unquoted(head.e_tag()).to_owned();
     if manifest.md5 == etag {
         return Ok(Some(etag));
     }

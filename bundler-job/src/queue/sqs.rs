@@ -17,13 +17,13 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use s3bundler_common::answer::{
     Answer, ErrorKind, Origin, Service, classify, code_and_message, kind_of, retry_foreign,
 };
+use s3bundler_common::causes::with_causes;
 use s3bundler_contract::message::ManifestRef;
 use tokio::time::Instant;
 
 use name::Name;
 
 use super::{Delivery, Queue, QueueError, QueueErrorKind};
-use crate::s3::with_causes;
 
 /// Messages in a request, at most ("Message quotas", SQS developer guide).
 const BATCH: usize = 10;

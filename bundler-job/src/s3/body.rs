@@ -15,13 +15,11 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::builders::HeadObjectFluentBuilder;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use bytes::Bytes;
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{S3Address, etag};
 
 use super::digest::{BodyDigest, md5_of_etag};
 use super::error::{ErrorKind, S3Error};
-use super::length::{
-    Length, Rest, bare_etag, content_length, is_encoded, is_weak, known_etag, opaque_etag, rest, total_of_range,
-};
+use super::length::{Length, Rest, content_length, is_encoded, known_etag, rest, total_of_range};
 use super::pace::{Pace, WINDOW};
 
 /// Breaks in a row, with no byte between them, before a body is given up.
@@ -167,7 +165,7 @@ impl Body {
     /// The size that the listing has, if it is of an object with the same ETag.
     fn expected_size(&self) -> Option<u64> {
         let Expected { etag: Some(listed), size } = self.listed.as_ref()? else { return None };
-        size.filter(|_| !listed.is_empty() && listed == opaque_etag(self.etag.as_deref()))
+        size.filter(|_| !listed.is_empty() && listed == etag::opaque(self.etag.as_deref()))
     }
 
     /// Whether the only thing that speaks for a length is the answer, and something speaks against it.
@@ -184,7 +182,7 @@ impl Body {
 
     /// The ETag without quotes; empty if the store gave none.
     pub fn etag(&self) -> String {
-        bare_etag(self.etag.as_deref())
+        etag::unquoted(self.etag.as_deref()).to_owned()
     }
 
     /// What was read. An error before [`Body::next`] has come to the end.
@@ -372,11 +370,11 @@ impl Body {
     }
 
     fn strong_etag(&self) -> Option<&str> {
-        self.etag.as_deref().filter(|etag| !is_weak(etag))
+        self.etag.as_deref().filter(|etag| !etag::is_weak(etag))
     }
 
     fn same(&self, etag: Option<&str>) -> Result<(), S3Error> {
-        if opaque_etag(etag) == opaque_etag(self.etag.as_deref()) { Ok(()) } else { Err(self.replaced()) }
+        if etag::opaque(etag) == etag::opaque(self.etag.as_deref()) { Ok(()) } else { Err(self.replaced()) }
     }
 
     fn replaced(&self) -> S3Error {

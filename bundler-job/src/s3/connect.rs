@@ -5,13 +5,14 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
 use s3bundler_common::answer::{Service, retry_foreign};
-use s3bundler_common::http_client::{self, HttpClientError};
+use s3bundler_common::config;
+use s3bundler_common::http_client::HttpClientError;
 use s3bundler_common::latin1::Latin1ToUtf8;
 
 use super::credentials::{OnlySignedAgain, RenewedCredentials};
@@ -61,22 +62,13 @@ pub struct S3Options {
 /// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
 pub async fn load_config(options: &S3Options) -> Result<SdkConfig, HttpClientError> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client::new()?)
+    let loader = config::loader(options.region.clone())?
         .identity_cache(RenewedCredentials::new())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         // Bodies have a reader with a limit of its own, and the protection breaks slow copies.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(timeouts);
-    if let Some(region) = &options.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    let config = loader.load().await;
-    if config.region().is_some() {
-        return Ok(config);
-    }
-    // S3 tells a bucket's true region from any other.
-    Ok(config.into_builder().region(Region::from_static("us-east-1")).build())
+    Ok(config::load(loader).await)
 }
 
 /// The clients of one region, for the destination or for all other buckets.
@@ -118,8 +110,7 @@ struct Inner {
 impl S3 {
     /// Sets up clients; talks to nobody yet.
     pub fn new(config: SdkConfig, options: &S3Options) -> Self {
-        let of_s3 = std::env::var_os("AWS_ENDPOINT_URL_S3").map(|url| url.to_string_lossy().into_owned());
-        let url = of_s3.or_else(|| config.endpoint_url().map(str::to_owned));
+        let url = config::s3_endpoint(&config);
         let endpoint = url.is_some();
         let path_style = match options.path_style {
             PathStyle::Auto => endpoint,

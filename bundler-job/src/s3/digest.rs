@@ -6,8 +6,7 @@ use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
 use crc_fast::CrcAlgorithm;
 use data_encoding::{BASE64, HEXLOWER};
 use md5::{Digest, Md5};
-
-use super::length::opaque_etag;
+use s3bundler_contract::etag;
 
 /// The MD5 of a body as it arrives, and the store's own checksum if the ETag is no MD5.
 #[derive(Debug, Default)]
@@ -86,7 +85,7 @@ impl BodyDigest {
 /// An ETag is the MD5 of the object's bytes when it is not multipart (no `-`) and not under SSE-KMS or SSE-C
 /// ("Common response headers", S3 API reference). A weak one was that of the object before a gateway changed its bytes.
 fn plain_md5(headers: &GetObjectOutput) -> Option<String> {
-    let etag = headers.e_tag().map(|etag| opaque_etag(Some(etag)));
+    let etag = headers.e_tag().map(|etag| etag::opaque(Some(etag)));
     md5_of_etag(etag, headers.server_side_encryption(), headers.sse_customer_algorithm())
 }
 
@@ -98,9 +97,7 @@ pub fn md5_of_etag(
 ) -> Option<String> {
     use ServerSideEncryption::{AwsKms, AwsKmsDsse};
     let keyed = matches!(encryption, Some(AwsKms | AwsKmsDsse));
-    let etag = etag?.trim_matches('"');
-    let hex = etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit());
-    (hex && !keyed && customer_algorithm.is_none()).then(|| etag.to_ascii_lowercase())
+    if keyed || customer_algorithm.is_some() { None } else { etag::md5(etag?) }
 }
 
 /// The strongest full-object checksum that we can compute. COMPOSITE ones are of the parts, not of the bytes.

@@ -1,6 +1,5 @@
 //! A failed request to S3, as the program reports it. The kinds of errors and their table are in `s3bundler_common::answer`.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -8,6 +7,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 pub use s3bundler_common::answer::ErrorKind;
 use s3bundler_common::answer::{Regions, Service, code_and_message, kind_of};
+use s3bundler_common::causes::with_causes;
+use s3bundler_common::text::printable;
 use s3bundler_contract::{ExitCode, S3Address};
 
 use super::patience::retry_after;
@@ -103,125 +104,13 @@ fn in_region(detail: &str, regions: &Regions) -> String {
     }
 }
 
-/// What the SDK wraps causes in, and says nothing with.
-const WRAPPERS: [&str; 3] = ["dispatch failure", "io error", "other"];
-
-/// An error and all its causes on one line, with what to do where it is always the same. The SDK's own
-/// `DisplayErrorContext` goes on with everything it knows, such as raw answers of credential services.
-pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        cause = error.source();
-        let next = error.to_string();
-        // Wrappers often say what they wrap.
-        if (cause.is_some() && WRAPPERS.contains(&next.as_str())) || text.ends_with(&next) {
-            continue;
-        }
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&next);
-    }
-    if is_distrust(error) {
-        text.push_str("; AWS_CA_BUNDLE names a PEM file with the authority to trust");
-    }
-    if is_unknown_host(error) {
-        text.push_str("; check the host of the endpoint URL (or of the proxy) and the region");
-    }
-    text
-}
-
-/// Whether a server's certificate is not trusted, which rustls tells in these words.
-pub(super) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
-    mentions(error, "invalid peer certificate")
-}
-
-/// Whether a host does not exist, or a proxy wants a password: if nothing has answered before, nothing will.
-pub(super) fn is_misconfigured(error: &(dyn std::error::Error + 'static)) -> bool {
-    is_unknown_host(error) || mentions(error, "proxy authorization required")
-}
-
-/// Whether a host name does not exist. A resolver that does not answer, which may pass, is reported in other words. Those of
-/// getaddrinfo are all there is: "gai_strerror(3)" of glibc, musl and macOS.
-fn is_unknown_host(error: &(dyn std::error::Error + 'static)) -> bool {
-    [
-        "name or service not known",
-        "no address associated with hostname",
-        "name does not resolve",
-        "nodename nor servname",
-    ]
-    .iter()
-    .any(|words| mentions(error, words))
-}
-
-/// A text from outside, such as a key, with its control characters escaped: on a terminal they would be obeyed, in a log
-/// they would make lines of their own.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    Cow::Owned(shown)
-}
-
-fn mentions(error: &(dyn std::error::Error + 'static), words: &str) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().to_ascii_lowercase().contains(words) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use aws_sdk_s3::operation::get_object::GetObjectError;
     use aws_smithy_types::body::SdkBody;
     use aws_smithy_types::error::ErrorMetadata;
 
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("{text}")]
-    struct Wrapped {
-        text: &'static str,
-        #[source]
-        cause: io::Error,
-        answer: &'static str,
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes_once_and_without_what_was_answered() {
-        let wrapped = |text, cause: io::Error| Wrapped { text, cause, answer: "<SecretAccessKey>" };
-        for (error, told) in [
-            (wrapped("dispatch failure", io::Error::other("connection refused")), "connection refused"),
-            (wrapped("a: b", io::Error::other(wrapped("b", io::Error::other("c")))), "a: b: c"),
-            (
-                wrapped(
-                    "dns error",
-                    io::Error::other("failed to lookup address information: Name or service not known"),
-                ),
-                "dns error: failed to lookup address information: Name or service not known; check the host of the \
-                 endpoint URL (or of the proxy) and the region",
-            ),
-            (
-                wrapped("connect", io::Error::other("invalid peer certificate: UnknownIssuer")),
-                "connect: invalid peer certificate: UnknownIssuer; AWS_CA_BUNDLE names a PEM file with the authority \
-                 to trust",
-            ),
-        ] {
-            assert_eq!(with_causes(&error), told);
-            assert!(format!("{error:?}").contains(error.answer));
-        }
-    }
 
     #[test]
     fn control_characters_of_keys_and_answers_are_escaped() {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use s3bundler_contract::etag;
+
 /// How long something is: known, or not. There is no number in place of an unknown one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
@@ -25,25 +27,9 @@ pub fn content_length(value: Option<i64>) -> Length {
     value.and_then(|bytes| u64::try_from(bytes).ok()).map_or(Length::Unknown, Length::Known)
 }
 
-/// An ETag as it is compared and stored: without quotes.
-pub(super) fn bare_etag(etag: Option<&str>) -> String {
-    etag.unwrap_or_default().trim_matches('"').to_owned()
-}
-
 /// An ETag as the store wrote it; `None` if the answer has none, or an empty one.
 pub(super) fn known_etag(etag: Option<&str>) -> Option<String> {
-    etag.filter(|etag| !opaque_etag(Some(etag)).is_empty()).map(str::to_owned)
-}
-
-/// Whether an ETag is weak (RFC 9110, section 8.8.3). S3 has none: gateways make them of strong ones when they change bytes.
-pub(super) fn is_weak(etag: &str) -> bool {
-    etag.trim_matches('"').starts_with("W/")
-}
-
-/// An ETag for a weak comparison (RFC 9110, section 8.8.3.2): without quotes, and without what makes it weak.
-pub(crate) fn opaque_etag(etag: Option<&str>) -> &str {
-    let bare = etag.unwrap_or_default().trim_matches('"');
-    bare.strip_prefix("W/").unwrap_or(bare).trim_matches('"')
+    etag.filter(|etag| !etag::opaque(Some(etag)).is_empty()).map(str::to_owned)
 }
 
 /// Whether a Content-Encoding stands for other bytes than the object's, if it was added on the way.
@@ -66,7 +52,7 @@ pub(super) enum Rest {
 /// Judges an answer to a request for the bytes from `at` up to `end`, exclusive, of the object with `etag`: stores may
 /// ignore If-Match, Range or both.
 pub(super) fn rest(etag: &str, at: u64, end: u64, found: Option<&str>, range: Option<&str>) -> Rest {
-    if bare_etag(found) != bare_etag(Some(etag)) {
+    if etag::unquoted(found) != etag::unquoted(Some(etag)) {
         return Rest::Changed;
     }
     let asked = format!("bytes {at}-{}/{end}", end.saturating_sub(1));
@@ -115,22 +101,6 @@ mod tests {
             assert_eq!(rest("\"a\"", 3, 10, etag, Some("bytes 3-9/10")), Rest::Changed, "{etag:?}");
         }
         assert_eq!(rest("\"a\"", 3, 10, Some("a"), Some("bytes 3-9/10")), Rest::Same);
-    }
-
-    #[test]
-    fn weak_etags_are_compared_without_what_makes_them_weak() {
-        for (etag, weak, opaque) in [
-            (r#""a-2""#, false, "a-2"),
-            ("a-2", false, "a-2"),
-            (r#"W/"a-2""#, true, "a-2"),
-            ("W/a-2", true, "a-2"),
-            (r#"W/"""#, true, ""),
-            (r#""""#, false, ""),
-        ] {
-            assert_eq!((is_weak(etag), opaque_etag(Some(etag))), (weak, opaque), "{etag}");
-            assert_eq!(known_etag(Some(etag)).is_some(), !opaque.is_empty(), "{etag}");
-        }
-        assert_eq!((opaque_etag(None), known_etag(None)), ("", None));
     }
 
     #[test]

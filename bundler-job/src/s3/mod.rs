@@ -33,8 +33,6 @@ pub use body::{Body, Expected, Whole};
 pub use connect::{PathStyle, S3, S3Options, load_config};
 pub(crate) use digest::md5_of_etag;
 pub use error::{ErrorKind, S3Error};
-pub(crate) use error::{printable, with_causes};
-pub(crate) use length::opaque_etag;
 pub use length::{Length, content_length};
 pub use objects::{Listed, Opened, SpoolError, Spooled};
 pub use put::{Put, PutBody};

@@ -14,10 +14,9 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::{Request, Response};
 use bytes::Bytes;
 use s3bundler_common::listing::problem_of_page;
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{S3Address, etag};
 use tokio::io::AsyncWriteExt as _;
 
-use super::length::bare_etag;
 use super::{Body, ErrorKind, Length, S3, S3Error, Whole, content_length};
 
 /// The code of an error of ours: an object has more bytes than its reader takes.
@@ -112,7 +111,7 @@ impl S3 {
             let output = self.send_get(request).await;
             let mut output = output.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
             // Not every store knows If-Match.
-            if if_match.is_some_and(|wanted| wanted != bare_etag(output.e_tag())) {
+            if if_match.is_some_and(|wanted| wanted != etag::unquoted(output.e_tag())) {
                 let detail = "it has another ETag than the one that was asked for";
                 return Err(S3Error::local("GetObject", address.clone(), ErrorKind::Precondition, detail));
             }
@@ -272,7 +271,7 @@ impl S3 {
                 return Err(unusable(problem));
             }
             let page = page.contents.unwrap_or_default().into_iter().map(|object| {
-                let etag = bare_etag(object.e_tag());
+                let etag = etag::unquoted(object.e_tag()).to_owned();
                 let modified = object.last_modified().and_then(|at| (*at).try_into().ok());
                 match (content_length(object.size()), object.key) {
                     (Length::Known(size), Some(key)) => Ok(Listed { key, size, etag, modified }),

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use data_encoding::{BASE64, HEXLOWER};
 use md5::{Digest as _, Md5};
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{S3Address, etag};
 
 use super::digest::md5_of_etag;
 use super::file_body::{self, CHUNK, FromStart};
-use super::length::{bare_etag, known_etag};
+use super::length::known_etag;
 use super::{Checksum, ErrorKind, Length, S3, S3Error, content_length};
 use crate::catalog::crc64nvme_to_base64;
 
@@ -137,7 +137,7 @@ impl S3 {
                 .await
                 .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
             let Some(etag) = known_etag(output.e_tag()) else { return self.written(address, size).await };
-            let etag = bare_etag(Some(&etag));
+            let etag = etag::unquoted(Some(&etag)).to_owned();
             let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
             let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
             if stored.is_of(&checksum, &body).await.map_err(local)? {
@@ -152,7 +152,7 @@ impl S3 {
     async fn written(&self, address: &S3Address, size: u64) -> Result<String, Unwritten> {
         let head = self.head(address).await?;
         match head.filter(|head| content_length(head.content_length()) == Length::Known(size)) {
-            Some(head) => Ok(bare_etag(head.e_tag())),
+            Some(head) => Ok(etag::unquoted(head.e_tag()).to_owned()),
             None => Err(Unwritten::NotThere(S3Error::local(
                 "PutObject",
                 address.clone(),
@@ -203,7 +203,7 @@ impl S3 {
                 if puts == PUTS {
                     return Err(damaged_write(ACTION, address));
                 }
-                let etag = bare_etag(output.e_tag());
+                let etag = etag::unquoted(output.e_tag()).to_owned();
                 tracing::warn!(object = %address, number, etag, "other bytes were stored than those that were sent, sending the part again");
                 puts += 1;
             }

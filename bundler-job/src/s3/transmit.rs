@@ -29,10 +29,10 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use s3bundler_common::causes::{is_distrust, is_misconfigured, with_causes};
 use s3bundler_common::payer::copied_from;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::error::{is_distrust, is_misconfigured, with_causes};
 use super::outage::{Failing, Outages, Silence};
 use super::patience::{self, Task};
 use super::rate::Rates;

@@ -6,7 +6,7 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
-use s3bundler_contract::{GroupName, S3Address};
+use s3bundler_contract::{GroupName, S3Address, etag};
 
 use super::bytes::{self, Sums};
 use super::finding::{Finding, Findings};
@@ -137,8 +137,7 @@ impl Found {
 }
 
 fn plain_md5(etag: &str, keyed: bool) -> Option<String> {
-    let etag = etag.trim_matches('"');
-    (!keyed && etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit())).then(|| etag.to_ascii_lowercase())
+    if keyed { None } else { etag::md5(etag) }
 }
 
 /// The checksums that are of all bytes. Those of the parts carry their number after a hyphen.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::layout::index_of;
-use s3bundler_contract::{GroupName, Reason, Receipt, RowDigest, S3Address};
+use s3bundler_contract::{GroupName, Reason, Receipt, RowDigest, S3Address, etag};
 use tokio::sync::mpsc;
 
 use super::archive::{self, Reading, ReadingError};
@@ -272,7 +272,7 @@ impl Group<'_> {
             None if matches!(self.task.role, Role::Own(_)) => return Ok(Findings::default()),
             None => {
                 let head = self.scope.s3.head(&manifest).await?;
-                head.map(|head| head.e_tag().unwrap_or_default().trim_matches('"').to_owned())
+                head.map(|head| etag::unquoted(head.e_tag()).to_owned())
             }
         };
         let mut findings = Findings::default();

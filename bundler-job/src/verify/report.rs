@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use s3bundler_common::text::printable;
 use s3bundler_contract::figures::sum;
 use s3bundler_contract::{Figures, GroupName, LeftOut, Reason, RunName, S3Address};
 use serde::Serialize;
@@ -146,17 +147,11 @@ impl fmt::Display for Report {
         writeln!(f, "{} found:", self.findings.len())?;
         for finding in self.findings.iter().take(SHOWN) {
             // Keys may hold newlines and what a terminal would obey.
-            let text: String = finding.to_string().chars().flat_map(visible).collect();
-            writeln!(f, "  {text}")?;
+            writeln!(f, "  {}", printable(&finding.to_string()))?;
         }
         match self.findings.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => writeln!(f, "  and {more} more; --output json has all"),
         }
     }
-}
-
-fn visible(c: char) -> impl Iterator<Item = char> {
-    let (escaped, plain) = if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
-    escaped.into_iter().flatten().chain(plain)
 }

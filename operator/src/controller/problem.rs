@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use s3bundler_common::text::printable;
 use s3bundler_contract::ExitCode;
 
 /// Restarts after which a container counts as crash looping, before the kubelet calls it so.
@@ -175,7 +176,7 @@ fn last_words(ended: &ContainerStateTerminated) -> String {
     let lines = || message.lines().rev().filter(|line| !line.trim().is_empty());
     let line = lines().find(|line| line.starts_with(SAYS)).or_else(|| lines().next());
     let line = line.or(ended.reason.as_deref().filter(|reason| *reason != "Error"));
-    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).take(LAST_WORDS).collect::<String>();
+    let clean = |line: &str| printable(line).chars().take(LAST_WORDS).collect::<String>();
     line.map(|line| format!(": {}", clean(line.trim()))).unwrap_or_default()
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{Resource as _, ResourceExt as _};
+use s3bundler_common::queue_url::QueueUrl;
 use s3bundler_contract::layout::RunName;
-use s3bundler_contract::{GivenManifests, QueueUrl, S3Address};
+use s3bundler_contract::{ExistingManifests, S3Address};
 
 use super::explanation::Explanation;
 use super::run::{QueuePlan, Run};
@@ -63,7 +64,7 @@ impl From<Refusal> for Explanation {
 pub(crate) fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal> {
     let run = read(run, defaults)?;
     if let Origin::Manifests(prefix) = &run.origin
-        && GivenManifests::are_own(prefix, &run.bucket, &run.layout, &run.name)
+        && ExistingManifests::are_own(prefix, &run.bucket, &run.layout, &run.name)
     {
         return Err(Refusal::OwnManifests(prefix.clone()));
     }

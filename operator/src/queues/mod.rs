@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use s3bundler_contract::QueueUrl;
+use s3bundler_common::queue_url::QueueUrl;
 use s3bundler_contract::layout::RunName;
 
 use crate::aws::{Aws, AwsError, AwsErrorKind};

@@ -7,13 +7,13 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use aws_smithy_types::date_time::Format;
-use s3bundler_contract::{Layout, Row, S3Address};
+use s3bundler_contract::{Layout, Row, S3Address, etag};
 
 use super::Trouble;
 use crate::bundle::facts::{Facts, facts};
 use crate::bundle::tags::{Known, TagTrouble, Tagged, Tags};
 use crate::catalog::Map;
-use crate::s3::{ErrorKind, S3, S3Error, md5_of_etag, opaque_etag};
+use crate::s3::{ErrorKind, S3, S3Error, md5_of_etag};
 
 /// Seconds of age from which an object has settled, whatever the clocks (RFC 9110, section 8.8.2.2).
 const YOUNG: i64 = 60;
@@ -54,8 +54,8 @@ pub(super) enum Pin {
 impl Pin {
     /// Weak ETags are never equal for If-Match (RFC 9110, section 13.1.1). `None`: the object cannot be pinned.
     pub(super) fn of(etag: Option<&str>, last_modified: Option<&DateTime>) -> Option<Self> {
-        match etag.map(|etag| etag.trim_matches('"')) {
-            Some(bare) if !bare.is_empty() && !bare.starts_with("W/") => Some(Self::ETag(format!("\"{bare}\""))),
+        match etag::unquoted(etag) {
+            bare if !bare.is_empty() && !etag::is_weak(bare) => Some(Self::ETag(format!("\"{bare}\""))),
             _ => last_modified.copied().map(Self::UnmodifiedSince),
         }
     }
@@ -63,8 +63,8 @@ impl Pin {
     /// Whether an answer with these headers is of the pinned object, which was read with that Last-Modified; `None` if nothing
     /// tells.
     fn is_of(&self, read: Option<&DateTime>, etag: Option<&str>, last_modified: Option<&DateTime>) -> Option<bool> {
-        match (self, opaque_etag(etag)) {
-            (Self::ETag(pinned), found) if !found.is_empty() => Some(opaque_etag(Some(pinned.as_str())) == found),
+        match (self, etag::opaque(etag)) {
+            (Self::ETag(pinned), found) if !found.is_empty() => Some(etag::opaque(Some(pinned.as_str())) == found),
             _ => Some(read?.secs() == last_modified?.secs()),
         }
     }
@@ -145,7 +145,7 @@ impl Source {
             address: address.clone(),
             listed_version: listed_version.map(str::to_owned),
             version: output.version_id().map(str::to_owned),
-            etag: output.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
+            etag: etag::unquoted(output.e_tag()).to_owned(),
             md5: md5_of_etag(output.e_tag(), encryption.0, encryption.1),
             size: 0,
             pin,

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use futures_util::future::BoxFuture;
+use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::ExitCode;
 use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::message::ManifestRef;
@@ -29,7 +30,6 @@ use crate::process::start_over;
 use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
 use crate::s3::{S3, load_config};
-use crate::signals::Shutdown;
 
 use summary::Figures;
 

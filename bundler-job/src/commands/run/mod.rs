@@ -15,6 +15,7 @@ mod verdict;
 
 use std::time::Instant;
 
+use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ByteSize, ExitCode};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,6 @@ use crate::failure::Failure;
 use crate::group::{GroupRequest, Origin};
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
-use crate::signals::Shutdown;
 
 use report::report;
 use stages::{RetryPolicy, Scene, Worked};

@@ -1,6 +1,6 @@
 //! What a user calls a queue: a name with or without its account, an ARN, or a URL that may say where the queue is.
 
-use s3bundler_contract::QueueUrl;
+use s3bundler_common::queue_url::QueueUrl;
 
 use crate::queue::{QueueError, QueueErrorKind};
 

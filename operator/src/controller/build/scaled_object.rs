@@ -1,7 +1,7 @@
 //! What KEDA is told: scale the workers by the queue's depth, messages in flight included.
 
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use s3bundler_contract::QueueUrl;
+use s3bundler_common::queue_url::QueueUrl;
 use serde_json::json;
 
 use super::{WORKER, metadata, workers_name};

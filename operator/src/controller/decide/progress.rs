@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use s3bundler_common::text::printable;
 
 use super::completion::{end, failed_words, retryable, still_to_be_had, too_many_failed};
 use super::decision::{Decision, Phase};
@@ -95,7 +96,7 @@ fn describe(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Count
     decision.message.push_str(&failed_words(&outcome));
     problems(decision, seen);
     if let Some(name) = counted.defects.first() {
-        let message = format!("{} should not be among the receipts of this run", crate::printable(name));
+        let message = format!("{} should not be among the receipts of this run", printable(name));
         decision.degraded.get_or_insert_with(|| Explanation::new("UnexpectedReceipts", message));
     }
     if let Some(total) = total.filter(|total| sums.beyond > *total) {

@@ -12,13 +12,13 @@ use crate::record::InventoryRef;
 
 /// The group manifests under a prefix, added as a LIST shows them.
 #[derive(Debug, Clone)]
-pub struct GivenManifests {
+pub struct ExistingManifests {
     prefix: S3Address,
     digest: Md5,
     count: u64,
 }
 
-impl GivenManifests {
+impl ExistingManifests {
     /// None yet of those whose address begins with `prefix`.
     pub fn under(prefix: S3Address) -> Self {
         Self { prefix, digest: Md5::new(), count: 0 }
@@ -55,7 +55,7 @@ mod tests {
     use crate::options::KeyLayout;
 
     fn reference(manifests: &[(&str, &str)]) -> Option<InventoryRef> {
-        let mut given = GivenManifests::under(S3Address::new("b", "seed/"));
+        let mut given = ExistingManifests::under(S3Address::new("b", "seed/"));
         for (key, etag) in manifests {
             given.add(key, etag);
         }
@@ -87,7 +87,7 @@ mod tests {
             ("s3://other/arch/groups/", false),
         ] {
             let prefix = prefix.parse().expect("an address");
-            assert_eq!(GivenManifests::are_own(&prefix, "dst", &layout, &run), own, "{prefix}");
+            assert_eq!(ExistingManifests::are_own(&prefix, "dst", &layout, &run), own, "{prefix}");
         }
     }
 }

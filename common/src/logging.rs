@@ -1,0 +1,110 @@
+//! The log of a program, as text or JSON.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What speaks below its warnings of every request: silent unless the user names it.
+const QUIET: &str = "aws_config=warn,aws_credential_types=warn,aws_runtime=warn,aws_sdk_s3=warn,aws_sdk_sqs=warn,\
+                     aws_sdk_sso=warn,aws_sdk_ssooidc=warn,aws_sdk_sts=warn,aws_sigv4=warn,aws_smithy_http_client=warn,\
+                     aws_smithy_runtime=warn,aws_smithy_runtime_api=warn,h2=warn,hyper=warn,hyper_util=warn,rustls=warn";
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people, in colours or without.
+    Text {
+        /// Whether whoever reads them shows colours.
+        coloured: bool,
+    },
+    /// An object each.
+    Json,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Directives that are none.
+    #[error("--log {directives:?} cannot be used: {cause}")]
+    Directives {
+        /// What the user wrote.
+        directives: String,
+        /// What is wrong with it.
+        cause: tracing_subscriber::filter::ParseError,
+    },
+    /// There is one already.
+    #[error("cannot start the log: {0}")]
+    Started(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Starts the log. To be called once, before anything is logged.
+pub fn init<W>(directives: &str, format: LogFormat, writer: W) -> Result<(), LogError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = filter(directives)?;
+    // A line that cannot be written is lost: the subscriber would report it on standard error, and panic there.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(writer);
+    match format {
+        LogFormat::Text { coloured } => log.with_ansi(coloured).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_ansi(false).try_init(),
+    }
+    .map_err(LogError::Started)
+}
+
+/// The user's directives; where they do not name a crate of the SDK's, it only warns.
+fn filter(directives: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(format!("{QUIET},{directives}"))
+        .map_err(|cause| LogError::Directives { directives: directives.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("whole").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged of one event each from us and from the SDK.
+    fn logged(directives: &str) -> (bool, bool) {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let filter = filter(directives).expect("good directives");
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(log, || {
+            tracing::debug!(target: "s3bundler::queue", "ours");
+            tracing::debug!(target: "aws_smithy_runtime::client", "theirs");
+        });
+        let text = String::from_utf8(captured.0.lock().expect("whole").clone()).expect("text");
+        (text.contains("ours"), text.contains("theirs"))
+    }
+
+    #[test]
+    fn the_sdk_is_quiet_unless_named() {
+        assert_eq!(logged("info"), (false, false));
+        assert_eq!(logged("debug"), (true, false));
+        assert_eq!(logged("warn,s3bundler=debug"), (true, false));
+        assert_eq!(logged("info,aws_smithy_runtime=debug"), (false, true));
+    }
+
+    #[test]
+    fn directives_that_are_none_are_named() {
+        let error = filter("s3bundler=loud").expect_err("no level");
+        assert!(
+            matches!(error, LogError::Directives { .. }) && error.to_string().contains("s3bundler=loud"),
+            "{error}"
+        );
+    }
+}
