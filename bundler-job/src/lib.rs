@@ -9,7 +9,6 @@
 //!
 //! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a command.
 
-pub mod activity;
 pub mod args;
 pub mod bundle;
 pub mod catalog;
@@ -19,10 +18,11 @@ pub mod failure;
 pub mod group;
 pub mod inventory;
 pub mod logging;
-pub mod process;
 pub mod progress;
 pub mod queue;
+pub mod reexec;
 pub mod run_totals;
 pub mod s3;
 pub mod stdout;
 pub mod verify;
+pub mod worker_status;

@@ -117,8 +117,8 @@ impl Progress {
             bar,
         });
         match style {
-            ProgressStyle::Bar => drop(tokio::spawn(tell(Arc::downgrade(&shared), REDRAW, draw))),
-            ProgressStyle::Lines => drop(tokio::spawn(tell(Arc::downgrade(&shared), LINES, log))),
+            ProgressStyle::Bar => drop(tokio::spawn(show_regularly(Arc::downgrade(&shared), REDRAW, draw))),
+            ProgressStyle::Lines => drop(tokio::spawn(show_regularly(Arc::downgrade(&shared), LINES, log))),
             ProgressStyle::Silent => {}
         }
         Self(shared)
@@ -172,7 +172,7 @@ impl Drop for Shared {
 }
 
 /// Tells of the work until it is finished or nobody counts any more.
-async fn tell(shared: Weak<Shared>, every: Duration, show: impl Fn(&Shared, &Snapshot, Rates)) {
+async fn show_regularly(shared: Weak<Shared>, every: Duration, show: impl Fn(&Shared, &Snapshot, Rates)) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks.tick().await;
@@ -347,7 +347,7 @@ mod tests {
     async fn telling_ends_when_finished_and_when_nobody_counts_any_more() {
         for finishes in [true, false] {
             let progress = Progress::start(ProgressStyle::Silent);
-            let task = tokio::spawn(tell(Arc::downgrade(&progress.0), LINES, |_, _, _| {}));
+            let task = tokio::spawn(show_regularly(Arc::downgrade(&progress.0), LINES, |_, _, _| {}));
             tokio::time::sleep(3 * LINES).await;
             assert!(!task.is_finished());
             if finishes {

@@ -172,7 +172,7 @@ impl Copier {
         listed_version: Option<&str>,
         facts: &mut Facts,
     ) -> Result<Copied, Trouble> {
-        let Some(source) = Source::look((&self.s3, &self.tags_of_sources), row, listed_version, facts).await? else {
+        let Some(source) = Source::read((&self.s3, &self.tags_of_sources), row, listed_version, facts).await? else {
             return Ok(Copied::Small);
         };
         if !self.takes(source.size) {

@@ -3,7 +3,7 @@
 use s3bundler_contract::{RunClaim, RunName};
 
 use super::GroupError;
-use super::put::{find_record, put_record, unreadable};
+use super::conditional_put::{find_record, put_record, unreadable};
 use crate::args::Destination;
 use crate::s3::S3;
 

@@ -13,8 +13,8 @@ use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{GroupName, Reason, S3Address};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::barrier::Source;
 use super::batch::{BATCH_BYTES, Batch};
+use super::pass_complete::Source;
 use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
 use crate::bundle::budget::Permit;

@@ -4,9 +4,9 @@ use s3bundler_contract::record::RecordError;
 use s3bundler_contract::{ExitCode, GroupName, RunName, S3Address};
 
 use super::SelectError;
-use super::barrier::Unplanned;
 use super::dead_letters::DeadLettersProblem;
-use super::given::GivenProblem;
+use super::existing_manifests::ManifestProblem;
+use super::pass_complete::Unplanned;
 use super::redo::RedoProblem;
 use crate::inventory::InventoryError;
 use crate::queue::QueueError;
@@ -167,10 +167,10 @@ pub enum GroupError {
         /// What is wrong.
         problem: DeadLettersProblem,
     },
-    /// No group manifest is where they should be given.
+    /// No group manifest is under the prefix.
     #[error("there is no group manifest under {0}: no key there ends in .index")]
     NoManifests(S3Address),
-    /// The bucket of given group manifests is not there.
+    /// The bucket of existing group manifests is not there.
     #[error("there is no bucket {bucket}, where the group manifests {0} should be", bucket = .0.bucket)]
     NoBucket(S3Address),
     /// What the run is to read is what it writes.
@@ -184,15 +184,15 @@ pub enum GroupError {
         /// The run.
         run: RunName,
     },
-    /// A given group manifest cannot be used.
+    /// An existing group manifest cannot be used.
     #[error("the group manifest {manifest} {problem}")]
-    Given {
+    Manifest {
         /// Which.
         manifest: S3Address,
         /// Why not.
-        problem: GivenProblem,
+        problem: ManifestProblem,
     },
-    /// Given manifests or dead letters could not be listed or read.
+    /// Existing manifests or dead letters could not be listed or read.
     #[error(transparent)]
     Read(S3Error),
     /// S3 did not take something into the destination, or did not show what is there.
@@ -219,15 +219,16 @@ impl GroupError {
             | Self::ForeignManifest(_)
             | Self::ForeignSummary(_)
             | Self::OwnManifests { .. }
-            | Self::Given { problem: GivenProblem::Select(_), .. }
+            | Self::Manifest { problem: ManifestProblem::Select(_), .. }
             | Self::NoClaim { .. } => ExitCode::Usage,
             Self::MissingManifest { .. }
             | Self::DeadLetters { .. }
             | Self::NoGroupManifest { .. }
             | Self::NoManifests(_)
             | Self::NoBucket(_)
-            | Self::Given {
-                problem: GivenProblem::Columns(_) | GivenProblem::Row(_) | GivenProblem::Content(_), ..
+            | Self::Manifest {
+                problem: ManifestProblem::Columns(_) | ManifestProblem::Row(_) | ManifestProblem::Content(_),
+                ..
             } => ExitCode::Unreadable,
             // What is to be read is not there yet: the same command succeeds later, so a Job may try again.
             Self::Ungrouped { .. } | Self::RedoUnfinished { .. } => ExitCode::Download,

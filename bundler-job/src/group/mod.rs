@@ -13,22 +13,22 @@
 //! does the same again: what exists is compared instead of written, groups with a receipt get no second message, and
 //! with the summary there the inventory is not even read. Dropping the future stops everything.
 //!
-//! Given group manifests take the inventory's place where somebody grouped already: [`Origin`].
+//! Existing group manifests take the inventory's place where somebody grouped already: [`Origin`].
 //!
 //! [`retry`] does the same with rows that failed: once a pass is whole, those of the chosen reasons become the groups of
 //! the next pass, cut, published, announced and summarised by the same code. [`redo`] does it with the rows of chosen
 //! groups.
 
 mod announce;
-mod barrier;
 mod batch;
 mod claim;
+mod conditional_put;
 mod cut;
 mod dead_letters;
 mod error;
-mod given;
+mod existing_manifests;
+mod pass_complete;
 mod publish;
-mod put;
 mod receipts;
 mod redo;
 mod redone;
@@ -48,18 +48,18 @@ use s3bundler_contract::{
     Stage, etag,
 };
 
-pub use barrier::Unplanned;
-pub(crate) use barrier::reasons_of;
 pub use dead_letters::{DeadLettersCount, DeadLettersProblem};
 pub use error::GroupError;
-pub use given::GivenProblem;
+pub use existing_manifests::ManifestProblem;
+pub use pass_complete::Unplanned;
+pub(crate) use pass_complete::reasons_of;
 pub use redo::{RedoProblem, RedoRequest, redo};
 pub use retry::{RetryRequest, retry};
 pub use select::{OwnOutput, SelectError, Selection};
 pub(crate) use stages::{Begun, accounts, begun};
 
 use batch::Batch;
-use given::Given;
+use existing_manifests::Manifests;
 use publish::Earlier;
 
 use crate::args::{Destination, OriginArgs};
@@ -199,7 +199,7 @@ impl GroupRequest {
     }
 }
 
-/// Groups the inventory or the given manifests, sends one message a group to the queue where there is one, and writes the summary. `on_group`
+/// Groups the inventory or the existing manifests, sends one message a group to the queue where there is one, and writes the summary. `on_group`
 /// sees every group once its manifest is in S3.
 pub async fn group<Q: Queue>(
     s3: &S3,
@@ -277,8 +277,8 @@ async fn reference(s3: &S3, request: &GroupRequest, named: InventoryRef) -> Resu
                 Ok(named)
             }
         },
-        Origin::Manifests(prefix) => match Given::open(s3, prefix, request).await {
-            Ok(given) => Ok(given.reference()),
+        Origin::Manifests(prefix) => match Manifests::open(s3, prefix, request).await {
+            Ok(found) => Ok(found.reference()),
             Err(error @ (GroupError::Read(_) | GroupError::NoBucket(_) | GroupError::NoManifests(_))) => {
                 gone(&error);
                 Ok(named)
@@ -291,14 +291,14 @@ async fn reference(s3: &S3, request: &GroupRequest, named: InventoryRef) -> Resu
 /// An origin that was found.
 enum OpenOrigin {
     Inventory(Box<Inventory>, Selection),
-    Manifests(Given),
+    Manifests(Manifests),
 }
 
 impl OpenOrigin {
     async fn open(s3: &S3, request: &GroupRequest) -> Result<Self, GroupError> {
         let address = match &request.origin {
             Origin::Inventory(address) => address,
-            Origin::Manifests(prefix) => return Given::open(s3, prefix, request).await.map(Self::Manifests),
+            Origin::Manifests(prefix) => return Manifests::open(s3, prefix, request).await.map(Self::Manifests),
         };
         let inventory = Inventory::open(s3, address).await?;
         let own = OwnOutput::new(&request.destination, inventory.own_files());
@@ -319,7 +319,7 @@ impl OpenOrigin {
     fn reference(&self) -> InventoryRef {
         match self {
             Self::Inventory(inventory, _) => inventory.reference(),
-            Self::Manifests(given) => given.reference(),
+            Self::Manifests(found) => found.reference(),
         }
     }
 
@@ -338,7 +338,7 @@ impl OpenOrigin {
                 let mut batches = inventory.batches(s3, scratch, move |rows| Batch::of(rows, &selection));
                 Box::new(move || Ok(batches.next_batch()?))
             }
-            Self::Manifests(given) => Box::new(given.batches(s3, scratch)),
+            Self::Manifests(found) => Box::new(found.batches(s3, scratch)),
         }
     }
 }

@@ -19,8 +19,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::announce::Announcer;
 use super::batch::Batch;
+use super::conditional_put::{PutOnce, lost, put_once};
 use super::cut::{CutGroup, Cutter};
-use super::put::{PutOnce, lost, put_once};
 use super::receipts::Archived;
 use super::resume::manifests;
 use super::{GroupError, GroupMade, Pass};

@@ -16,7 +16,7 @@ use s3bundler_contract::{
     Accounts, ExitCode, GroupName, Reason, Receipt, Replaced, RunName, RunSummary, S3Address, Stage,
 };
 
-use super::barrier::{position, reasons_of};
+use super::pass_complete::{position, reasons_of};
 use super::publish::{Earlier, publish};
 use super::receipts::Archived;
 use super::redone::{self, Chosen, Redone};

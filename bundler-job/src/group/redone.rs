@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::batch::{BATCH_BYTES, Batch};
 use super::dead_letters::{self, DeadLettersCount, DeadLettersProblem};
-use super::given::GivenProblem;
+use super::existing_manifests::ManifestProblem;
 use super::spool::{self, Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
 use crate::bundle::Unproven;
@@ -159,10 +159,10 @@ async fn check(spooler: &Spooler, wanted: Wanted, room: Permit) -> Result<Checke
             return Err(GroupError::NoGroupManifest { group: chosen.group, manifest: address });
         }
         Err(Unproven::Spool(error)) => return Err(spooler.failed(error)),
-        Err(Unproven::Content(problem)) => return Err(given(&address, GivenProblem::Content(problem))),
+        Err(Unproven::Content(problem)) => return Err(unusable(&address, ManifestProblem::Content(problem))),
     };
     let columns = manifest.columns_or(Columns::full());
-    let columns = columns.map_err(|cause| given(&manifest.address, GivenProblem::Columns(cause)))?;
+    let columns = columns.map_err(|cause| unusable(&manifest.address, ManifestProblem::Columns(cause)))?;
     let manifest = (manifest, columns);
     let dead_letters = match dead_letters {
         None => None,
@@ -174,8 +174,8 @@ async fn check(spooler: &Spooler, wanted: Wanted, room: Permit) -> Result<Checke
     checking.await.map_err(|_| GroupError::Stopped)?
 }
 
-fn given(manifest: &S3Address, problem: GivenProblem) -> GroupError {
-    GroupError::Given { manifest: manifest.clone(), problem }
+fn unusable(manifest: &S3Address, problem: ManifestProblem) -> GroupError {
+    GroupError::Manifest { manifest: manifest.clone(), problem }
 }
 
 type Rows = RowReader<BufReader<File>>;
@@ -219,7 +219,8 @@ impl Reading {
                 Some(letters)
             }
         };
-        let bytes = manifest.bytes().map_err(|error| given(&manifest.address, GivenProblem::Row(unread(error))))?;
+        let bytes =
+            manifest.bytes().map_err(|error| unusable(&manifest.address, ManifestProblem::Row(unread(error))))?;
         let rows = RowReader::new(bytes, columns.clone(), KeyEncoding::Literal);
         Ok(Self { checked, rows, letters, count: 0, digest: RowDigest::default(), taken: BTreeMap::new() })
     }
@@ -234,7 +235,7 @@ impl Reading {
     fn next_batch(&mut self) -> Result<(Batch, bool), GroupError> {
         let mut batch = Batch::default();
         let chosen = &self.checked.chosen;
-        let failed = |error| given(&self.checked.manifest.0.address, GivenProblem::Row(error));
+        let failed = |error| unusable(&self.checked.manifest.0.address, ManifestProblem::Row(error));
         while batch.text.len() < BATCH_BYTES {
             let line = self.rows.line();
             let Some((row, _)) = self.rows.next_ref().map_err(failed)? else {
@@ -263,7 +264,7 @@ impl Reading {
     fn compare(&self) -> Result<(), GroupError> {
         let Checked { chosen, manifest: (manifest, _), .. } = &self.checked;
         let compared = manifest.compare(self.count);
-        compared.map_err(|problem| given(&manifest.address, GivenProblem::Content(problem)))?;
+        compared.map_err(|problem| unusable(&manifest.address, ManifestProblem::Content(problem)))?;
         let Some(letters) = &self.letters else { return Ok(()) };
         let found = sum(self.taken.values());
         let expected = chosen.expected.as_ref().map_or(found, |expected| sum(expected.values()));

@@ -16,8 +16,8 @@ use s3bundler_contract::figures::add_all;
 use s3bundler_contract::record::FORMAT_2;
 use s3bundler_contract::{Reason, RunName, S3Address, Stage};
 
-use super::barrier::{Source, sources};
 use super::dead_letters::{self, DeadLetters, DeadLettersProblem};
+use super::pass_complete::{Source, sources};
 use super::publish::{Earlier, publish};
 use super::stages::{self, Begun, begun, last_planned};
 use super::{GroupError, GroupMade, Grouped, Pass, claim, receipts, resume, spool, summary};

@@ -14,11 +14,11 @@ use super::{GroupError, Pass};
 use crate::bundle::budget::Permit;
 use crate::bundle::{ContentProblem, Known, Unproven, spool};
 use crate::inventory::InventoryError;
-use crate::inventory::ahead::{Ahead, Stopped};
+use crate::inventory::prefetch::{Prefetch, Stopped};
 use crate::s3::{S3, SpoolError};
 
 /// Objects on scratch, in order.
-pub(super) type Objects<T> = Ahead<T, GroupError>;
+pub(super) type Objects<T> = Prefetch<T, GroupError>;
 
 impl From<Stopped> for GroupError {
     fn from(_: Stopped) -> Self {

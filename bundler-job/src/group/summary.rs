@@ -2,7 +2,7 @@
 
 use s3bundler_contract::RunSummary;
 
-use super::put::{find_record, put_record, unreadable};
+use super::conditional_put::{find_record, put_record, unreadable};
 use super::{GroupError, Pass};
 use crate::s3::S3;
 

@@ -7,7 +7,7 @@ use s3bundler_contract::group_manifest::RowError;
 use s3bundler_contract::{ExitCode, S3Address};
 
 use super::ManifestProblem;
-use super::ahead::Stopped;
+use super::prefetch::Stopped;
 use super::spool::DOWNLOADS;
 use crate::s3::{ErrorKind, S3Error};
 

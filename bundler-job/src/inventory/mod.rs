@@ -17,12 +17,12 @@
 //! downloaded again, so it fails the reader only if it stays so. Rows of earlier files may be out by then: the reader must
 //! not call a run whole before the end came without an error.
 
-pub(crate) mod ahead;
 mod block;
 mod decode;
 mod error;
 mod manifest;
 mod open;
+pub(crate) mod prefetch;
 mod rows;
 mod spool;
 

@@ -13,7 +13,7 @@ use s3bundler_contract::{ByteSize, S3Address};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::ahead::Ahead;
+use super::prefetch::Prefetch;
 use super::{DataFile, Inventory, InventoryError};
 use crate::bundle::budget::Permit;
 use crate::s3::{ErrorKind, Opened, S3, S3Error};
@@ -66,14 +66,14 @@ pub(super) struct Spooled {
 }
 
 /// The data files, in order.
-pub(super) type Files = Ahead<Spooled, InventoryError>;
+pub(super) type Files = Prefetch<Spooled, InventoryError>;
 
 /// Starts to download the data files in order. Dropping the set stops it.
 pub(super) fn start(s3: &S3, inventory: &Inventory, scratch: &Scratch) -> (JoinSet<()>, Files) {
     let files = inventory.manifest().files.iter();
     let files = files.map(|file| ((file.clone(), inventory.file_address(file)), file.size.bytes())).collect();
     let (s3, directory) = (s3.clone(), scratch.directory().to_owned());
-    Ahead::start(files, scratch.size().bytes(), move |(file, address), room| {
+    Prefetch::start(files, scratch.size().bytes(), move |(file, address), room| {
         let (s3, directory) = (s3.clone(), directory.clone());
         async move {
             let bytes = spool(&s3, &file, &address, &directory).await?;

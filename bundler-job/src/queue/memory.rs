@@ -262,7 +262,7 @@ mod tests {
             two.iter().map(|it| it.body.as_str()).collect::<Vec<_>>(),
             ["1", "2"].map(|k| manifest(k).to_json())
         );
-        assert!(one(&queue).await.body.contains("\"3\""));
+        assert!(receive_one(&queue).await.body.contains("\"3\""));
     }
 
     #[tokio::test(start_paused = true)]
@@ -281,10 +281,10 @@ mod tests {
     async fn a_released_message_comes_back_with_another_handle_and_count() {
         let queue = MemoryQueue::new(3);
         queue.send_body("x");
-        let first = one(&queue).await;
+        let first = receive_one(&queue).await;
         none(&queue).await;
         queue.release(&first, Duration::ZERO).await.expect("released");
-        let second = one(&queue).await;
+        let second = receive_one(&queue).await;
         assert_eq!((first.receive_count, second.receive_count), (1, 2));
         assert_ne!(first.receipt_handle, second.receipt_handle);
         let error = queue.extend(&first, MINUTE).await.expect_err("a stale handle");
@@ -297,20 +297,20 @@ mod tests {
     async fn a_message_that_nobody_extends_is_visible_when_its_time_is_up() {
         let queue = MemoryQueue::new(3);
         queue.send_body("x");
-        let first = one(&queue).await;
+        let first = receive_one(&queue).await;
         tokio::time::advance(MINUTE / 2).await;
         queue.extend(&first, MINUTE).await.expect("in flight");
         tokio::time::advance(MINUTE / 2 + MINUTE / 4).await;
         none(&queue).await;
         tokio::time::advance(MINUTE / 4).await;
-        assert_eq!(one(&queue).await.receive_count, 2);
+        assert_eq!(receive_one(&queue).await.receive_count, 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_finished_when_closed_and_empty_with_nothing_in_flight() {
         let queue = MemoryQueue::new(3);
         queue.send_body("x");
-        let delivery = one(&queue).await;
+        let delivery = receive_one(&queue).await;
         assert!(!queue.is_finished());
         queue.close();
         assert!(!queue.is_finished(), "it may come back");
@@ -328,7 +328,7 @@ mod tests {
         queue.close();
         for _ in 0..2 {
             assert!(queue.given_up().is_empty());
-            let delivery = one(&queue).await;
+            let delivery = receive_one(&queue).await;
             queue.release(&delivery, Duration::ZERO).await.expect("released");
         }
         assert_eq!(queue.given_up(), [manifest("x")]);
@@ -340,10 +340,10 @@ mod tests {
         let queue = MemoryQueue::new(2);
         queue.send_body("x");
         queue.close();
-        queue.release(&one(&queue).await, MINUTE).await.expect("released");
+        queue.release(&receive_one(&queue).await, MINUTE).await.expect("released");
         none(&queue).await;
         tokio::time::advance(MINUTE).await;
-        let last = one(&queue).await;
+        let last = receive_one(&queue).await;
         queue.release(&last, MINUTE).await.expect("released");
         assert!(queue.is_finished(), "nobody would see it again, so nobody waits for it");
     }
@@ -353,7 +353,7 @@ mod tests {
         let queue = MemoryQueue::new(9);
         queue.send(&[manifest("x")]).await.expect("sent");
         queue.close();
-        let delivery = one(&queue).await;
+        let delivery = receive_one(&queue).await;
         queue.set_aside(&delivery).await.expect("set aside");
         assert_eq!(queue.given_up(), [manifest("x")]);
         assert!(queue.is_finished());

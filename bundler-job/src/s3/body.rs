@@ -19,8 +19,8 @@ use s3bundler_contract::{S3Address, etag};
 
 use super::digest::{BodyDigest, md5_of_etag};
 use super::error::{ErrorKind, S3Error};
-use super::length::{Length, Rest, content_length, is_encoded, known_etag, rest, total_of_range};
-use super::pace::{Pace, WINDOW};
+use super::length::{Length, Rest, content_length, is_encoded, judge_rest, known_etag, total_of_range};
+use super::min_rate::{MinRate, WINDOW};
 
 /// Breaks in a row, with no byte between them, before a body is given up.
 const MAX_BREAKS: u32 = 5;
@@ -73,7 +73,7 @@ pub struct Body {
     announced: bool,
     /// The answer's Content-Encoding, until it is proven that the bytes of the object are meant.
     encoding: Option<String>,
-    pace: Pace,
+    rate: MinRate,
     breaks: u32,
     slow: u32,
     whole: Option<Whole>,
@@ -105,7 +105,7 @@ impl Body {
             length,
             announced: matches!(length, Length::Known(_)),
             encoding,
-            pace: Pace::default(),
+            rate: MinRate::default(),
             breaks: 0,
             slow: 0,
             whole: None,
@@ -204,14 +204,14 @@ impl Body {
                 self.prove().await?;
                 continue;
             }
-            if let Some(came) = self.pace.too_slow() {
+            if let Some(came) = self.rate.too_slow() {
                 self.slow += 1;
                 self.resume(format!("{came} bytes came in {} s", WINDOW.as_secs())).await?;
                 continue;
             }
             let begun = Instant::now();
-            let read = tokio::time::timeout(self.pace.patience(), self.stream.next()).await;
-            self.pace.waited(begun.elapsed());
+            let read = tokio::time::timeout(self.rate.patience(), self.stream.next()).await;
+            self.rate.waited(begun.elapsed());
             match read {
                 Ok(Some(Ok(chunk))) if chunk.is_empty() => {}
                 Ok(Some(Ok(chunk))) => {
@@ -222,7 +222,7 @@ impl Body {
                     }
                     self.digest.update(&chunk);
                     self.breaks = 0;
-                    if self.pace.came(length) {
+                    if self.rate.came(length) {
                         self.slow = 0;
                     }
                     return Ok(Some(chunk));
@@ -236,7 +236,7 @@ impl Body {
                 },
                 Ok(Some(Err(_))) if self.length == Length::Known(self.at) => self.prove().await?,
                 Ok(Some(Err(error))) => self.resume(error.to_string()).await?,
-                // The pace says whether that was too slow.
+                // The rate says whether that was too slow.
                 Err(_) => {}
             }
         }
@@ -309,11 +309,11 @@ impl Body {
             .send()
             .await;
         match output {
-            Ok(output) => match rest(&etag, self.at, end, output.e_tag(), output.content_range()) {
+            Ok(output) => match judge_rest(&etag, self.at, end, output.e_tag(), output.content_range()) {
                 Rest::Same => {
                     self.stream = output.body;
                     self.announced = true;
-                    self.pace = Pace::default();
+                    self.rate = MinRate::default();
                     Ok(())
                 }
                 Rest::Changed => Err(self.replaced()),

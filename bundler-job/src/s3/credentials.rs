@@ -34,7 +34,7 @@ impl RenewedCredentials {
 /// Whether these are the credentials whose token has expired.
 fn has_expired(identity: &Identity, config: &ConfigBag) -> bool {
     let token = identity.data::<Credentials>().and_then(Credentials::session_token);
-    config.load::<ExpiredToken>().is_some_and(|expired| expired.is(token))
+    config.load::<ExpiredToken>().is_some_and(|expired| expired.matches(token))
 }
 
 impl ResolveCachedIdentity for RenewedCredentials {

@@ -51,7 +51,7 @@ pub(super) enum Rest {
 
 /// Judges an answer to a request for the bytes from `at` up to `end`, exclusive, of the object with `etag`: stores may
 /// ignore If-Match, Range or both.
-pub(super) fn rest(etag: &str, at: u64, end: u64, found: Option<&str>, range: Option<&str>) -> Rest {
+pub(super) fn judge_rest(etag: &str, at: u64, end: u64, found: Option<&str>, range: Option<&str>) -> Rest {
     if etag::unquoted(found) != etag::unquoted(Some(etag)) {
         return Rest::Changed;
     }
@@ -94,13 +94,13 @@ mod tests {
             (Some("\"a\""), Some("bytes 3-9/*")),
             (Some("\"a\""), None),
         ] {
-            let rest = rest("\"a\"", 3, 10, etag, range);
+            let rest = judge_rest("\"a\"", 3, 10, etag, range);
             assert!(other(&rest), "{etag:?} {range:?}: {rest:?}");
         }
         for etag in [Some("\"b\""), Some("W/\"a\""), None] {
-            assert_eq!(rest("\"a\"", 3, 10, etag, Some("bytes 3-9/10")), Rest::Changed, "{etag:?}");
+            assert_eq!(judge_rest("\"a\"", 3, 10, etag, Some("bytes 3-9/10")), Rest::Changed, "{etag:?}");
         }
-        assert_eq!(rest("\"a\"", 3, 10, Some("a"), Some("bytes 3-9/10")), Rest::Same);
+        assert_eq!(judge_rest("\"a\"", 3, 10, Some("a"), Some("bytes 3-9/10")), Rest::Same);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!              ├──► put: objects and parts, each with a checksum
 //!              ├──► transmit: the way of every request; a bucket that does not answer is waited for ([`outage`]), an answer
 //!              │              not without end ([`patience`], [`sending`])
-//!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`pace`])
+//!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`min_rate`])
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
 
@@ -19,9 +19,9 @@ mod digest;
 mod error;
 mod file_body;
 mod length;
+mod min_rate;
 mod objects;
 mod outage;
-mod pace;
 mod patience;
 mod put;
 mod rate;

@@ -56,14 +56,16 @@ impl Task {
         match self {
             Self::Find => first_byte,
             Self::Record => RECORDS.max(first_byte),
-            Self::Store(bytes) => RECORDS.max(first_byte) + rest(bytes, sent_in) + Duration::from_secs(bytes / STORED),
+            Self::Store(bytes) => {
+                RECORDS.max(first_byte) + time_left(bytes, sent_in) + Duration::from_secs(bytes / STORED)
+            }
             Self::Work => WORK.max(first_byte),
         }
     }
 }
 
 /// How long the bytes of a body need that are still in buffers: twice as long as those before them.
-fn rest(bytes: u64, sent_in: Duration) -> Duration {
+fn time_left(bytes: u64, sent_in: Duration) -> Duration {
     let left = bytes.min(BUFFERED);
     let measured = if bytes > BUFFERED {
         sent_in * 2 / u32::try_from(bytes / BUFFERED).unwrap_or(u32::MAX)

@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::pace::{Pace, WINDOW};
+use super::min_rate::{MinRate, WINDOW};
 
 /// Bytes that a connection is given at once. A whole part at once would look as if it were sent.
 const PIECE: usize = 64 * 1024;
@@ -51,15 +51,15 @@ impl Sending {
 
     /// Returns how long it took until all of the body was taken, or why it is given up: less than 1 KiB/s was taken.
     pub(super) async fn sent(&self) -> Result<Duration, String> {
-        let (begun, mut pace, mut before) = (Instant::now(), Pace::default(), 0);
+        let (begun, mut rate, mut before) = (Instant::now(), MinRate::default(), 0);
         while self.taken() < self.bytes {
             let waited = Instant::now();
             let _ = timeout(TICK, self.all.notified()).await;
-            pace.waited(waited.elapsed());
+            rate.waited(waited.elapsed());
             let taken = self.taken();
-            pace.came(taken - before);
+            rate.came(taken - before);
             before = taken;
-            if let Some(taken) = pace.too_slow() {
+            if let Some(taken) = rate.too_slow() {
                 return Err(format!("the server took {taken} bytes in {} s", WINDOW.as_secs()));
             }
         }

@@ -4,7 +4,7 @@
 
 mod command;
 mod damaged;
-mod given;
+mod existing_manifests;
 mod grouping;
 mod resuming;
 mod retrying;

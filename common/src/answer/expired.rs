@@ -19,7 +19,7 @@ impl ExpiredToken {
     }
 
     /// Whether this is the token.
-    pub fn is(&self, token: Option<&str>) -> bool {
+    pub fn matches(&self, token: Option<&str>) -> bool {
         token == Some(&self.0)
     }
 }

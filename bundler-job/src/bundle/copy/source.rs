@@ -95,7 +95,7 @@ impl Pin {
 
 impl Source {
     /// Looks at the source, and once more if it is too young to be pinned. `None`: the object is empty.
-    pub(super) async fn look(
+    pub(super) async fn read(
         by: (&S3, &Tags),
         row: &mut Row,
         listed_version: Option<&str>,

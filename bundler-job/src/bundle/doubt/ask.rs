@@ -154,7 +154,7 @@ impl Asker {
         }
         let own = scope.sample.iter().filter(|row| row.bucket == bucket).map(Object::of);
         for object in known.into_iter().chain(own) {
-            if let Some(answer) = heard.hear(self.look(bucket, &object).await) {
+            if let Some(answer) = heard.hear(self.probe(bucket, &object).await) {
                 return answer;
             }
         }
@@ -171,7 +171,7 @@ impl Asker {
             let objects = self.rows(bucket, &key, scope).await;
             of_bucket += usize::from(!objects.is_empty());
             for object in objects {
-                if let Some(answer) = heard.hear(self.look(bucket, &object).await) {
+                if let Some(answer) = heard.hear(self.probe(bucket, &object).await) {
                     return answer;
                 }
             }
@@ -254,7 +254,7 @@ impl Asker {
         // The manifest was read to its end before: a row that cannot be read is not there.
         let denied = rows.filter_map(|(_, row)| row.ok());
         let mut words = stream::iter(denied)
-            .map(|row| async move { self.look(&row.bucket, &Object::of(&row)).await })
+            .map(|row| async move { self.probe(&row.bucket, &Object::of(&row)).await })
             .buffer_unordered(RECHECKED);
         while let Some(word) = words.next().await {
             match word {
@@ -269,7 +269,7 @@ impl Asker {
     }
 
     /// GETs one byte of an object.
-    async fn look(&self, bucket: &str, object: &Object) -> Word {
+    async fn probe(&self, bucket: &str, object: &Object) -> Word {
         let limiter = self.limiters.of(bucket);
         let turn = limiter.turn();
         let address = S3Address::new(bucket, &object.key);

@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{BundleArgs, Destination, GlobalArgs};
 use crate::bundle::{BundleError, Bundler, GroupReport, Settings};
 use crate::failure::Failure;
-use crate::process::start_over;
 use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
+use crate::reexec::start_over;
 use crate::s3::{S3, load_config};
 
 use summary::Figures;
@@ -60,7 +60,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     let ended = match worker.start(&config).await? {
         Start::Queue(queue) => worker.work_on(&queue).await,
         Start::Manifests => from_manifests(&args, &shutdown, &figures, worker.archive()).await,
-        Start::Told => Ok(Ended::Shutdown),
+        Start::AskedToEnd => Ok(Ended::Shutdown),
     };
     progress.finish();
     if matches!(ended, Ok(Ended::Recycle)) && !shutdown.token().is_cancelled() {
@@ -86,7 +86,7 @@ enum Start {
     Queue(SqsQueue),
     Manifests,
     /// The process is to end before that.
-    Told,
+    AskedToEnd,
 }
 
 impl Worker<'_> {
@@ -100,7 +100,7 @@ impl Worker<'_> {
         if start::is_ready(s3, bundler, destination, shutdown.token()).await? {
             Ok(Start::Queue(SqsQueue::connect(config, name).await?))
         } else {
-            Ok(Start::Told)
+            Ok(Start::AskedToEnd)
         }
     }
 

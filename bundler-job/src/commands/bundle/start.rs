@@ -34,7 +34,7 @@ pub(super) async fn is_ready(
     tokio::select! {
         biased;
         ready = ready => ready.map_err(|error| Failure::new(error.exit(), error)),
-        () = told(s3, shutdown) => Ok(false),
+        () = asked_to_end(s3, shutdown) => Ok(false),
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn can_be_written(
 ) -> Result<bool, Failure> {
     tokio::select! {
         biased;
-        () = told(s3, shutdown) => Ok(false),
+        () = asked_to_end(s3, shutdown) => Ok(false),
         probed = conditional_writes(s3, destination) => {
             probed.map(|()| true).map_err(|error| Failure::new(error.exit(), error))
         }
@@ -67,7 +67,7 @@ async fn probed(s3: &S3, destination: &Destination) -> Result<(), ProbeError> {
 }
 
 /// Returns when the process is to end. A probe in progress has some time to remove its key, unless it waits.
-async fn told(s3: &S3, shutdown: &CancellationToken) {
+async fn asked_to_end(s3: &S3, shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     if s3.outages().is_clear() {
         sleep(ABORT_GRACE).await;

@@ -7,19 +7,19 @@ use s3bundler_contract::ExitCode;
 use serde::Serialize;
 
 use super::Archived;
-use crate::activity::Activity;
 use crate::args::OutputFormat;
 use crate::bundle::GroupReport;
 use crate::commands::failures::Failures;
 use crate::commands::figures::{Listed, figures_lines, line};
 use crate::failure::Failure;
 use crate::stdout;
+use crate::worker_status::WorkerStatus;
 
 /// What the groups of this process add up to, shared by their tasks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Figures {
     counted: Arc<Mutex<Counted>>,
-    pub(super) activity: Activity,
+    pub(super) activity: WorkerStatus,
 }
 
 #[derive(Debug, Default)]

@@ -8,16 +8,16 @@ pub(super) const WINDOW: Duration = Duration::from_secs(30);
 /// Bytes of a window, at least: 1 KiB/s.
 const LEAST: u64 = 30 * 1024;
 
-/// The pace of one connection.
+/// The rate of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct MinRate {
     waited: Duration,
     came: u64,
     /// Bytes of this connection.
     all: u64,
 }
 
-impl Pace {
+impl MinRate {
     /// How long to wait for the next bytes, at most.
     pub(super) fn patience(&self) -> Duration {
         WINDOW.saturating_sub(self.waited)
@@ -55,37 +55,37 @@ mod tests {
     #[test]
     fn a_body_below_a_kibibyte_a_second_is_too_slow_and_one_above_is_not() {
         for (bytes, slow) in [(1, true), (1023, true), (1024, false), (1 << 20, false)] {
-            let mut pace = Pace::default();
+            let mut rate = MinRate::default();
             for _ in 0..30 {
-                assert_eq!(pace.too_slow(), None);
-                pace.came(bytes);
-                pace.waited(SECOND);
+                assert_eq!(rate.too_slow(), None);
+                rate.came(bytes);
+                rate.waited(SECOND);
             }
-            assert_eq!(pace.too_slow().is_some(), slow, "{bytes} B/s");
-            assert_eq!(pace.patience(), WINDOW, "a new window begins");
+            assert_eq!(rate.too_slow().is_some(), slow, "{bytes} B/s");
+            assert_eq!(rate.patience(), WINDOW, "a new window begins");
         }
     }
 
     #[test]
     fn a_silent_body_is_waited_for_no_longer_than_a_window() {
-        let mut pace = Pace::default();
-        pace.came(10 << 20);
-        pace.waited(SECOND * 10);
-        assert_eq!(pace.patience(), SECOND * 20);
-        pace.waited(SECOND * 20);
-        assert_eq!(pace.too_slow(), None, "fast before it fell silent");
-        pace.waited(WINDOW);
-        assert_eq!(pace.too_slow(), Some(0));
+        let mut rate = MinRate::default();
+        rate.came(10 << 20);
+        rate.waited(SECOND * 10);
+        assert_eq!(rate.patience(), SECOND * 20);
+        rate.waited(SECOND * 20);
+        assert_eq!(rate.too_slow(), None, "fast before it fell silent");
+        rate.waited(WINDOW);
+        assert_eq!(rate.too_slow(), Some(0));
     }
 
     #[test]
     fn only_reading_counts() {
-        let mut pace = Pace::default();
+        let mut rate = MinRate::default();
         // However long the reader does something else.
         for _ in 0..1000 {
-            pace.came(1);
-            pace.waited(Duration::from_millis(1));
+            rate.came(1);
+            rate.waited(Duration::from_millis(1));
         }
-        assert_eq!(pace.too_slow(), None);
+        assert_eq!(rate.too_slow(), None);
     }
 }

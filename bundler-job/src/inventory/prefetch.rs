@@ -15,13 +15,13 @@ const OBJECTS_AHEAD: usize = 8;
 pub(crate) struct Stopped;
 
 /// What arrives, in order.
-pub(crate) struct Ahead<T, E> {
+pub(crate) struct Prefetch<T, E> {
     coming: mpsc::Receiver<oneshot::Receiver<Result<T, E>>>,
     /// Those that did not arrive yet.
     left: usize,
 }
 
-impl<T, E> Ahead<T, E>
+impl<T, E> Prefetch<T, E>
 where
     T: Send + 'static,
     E: From<Stopped> + Send + 'static,
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    type Arrivals = Ahead<(usize, Permit), Stopped>;
+    type Arrivals = Prefetch<(usize, Permit), Stopped>;
 
     /// Reads objects of these bytes; returns how many were on scratch together, at most.
     async fn together(bytes: &[u64], room: u64) -> usize {
@@ -90,7 +90,7 @@ mod tests {
         let wanted: Vec<_> = (0..).zip(bytes.iter().copied()).collect();
         let count = wanted.len();
         let counted = (Arc::clone(&there), Arc::clone(&most));
-        let (downloads, mut ahead): (_, Arrivals) = Ahead::start(wanted, room, move |number, permit| {
+        let (downloads, mut ahead): (_, Arrivals) = Prefetch::start(wanted, room, move |number, permit| {
             let (there, most) = (Arc::clone(&counted.0), Arc::clone(&counted.1));
             async move {
                 most.fetch_max(there.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -129,8 +129,8 @@ mod tests {
     #[tokio::test]
     async fn downloads_that_end_early_are_not_the_end() {
         let wanted = vec![((), 1), ((), 1)];
-        let (downloads, mut ahead): (_, Ahead<(), Stopped>) =
-            Ahead::start(wanted, 0, |(), _permit| std::future::pending());
+        let (downloads, mut ahead): (_, Prefetch<(), Stopped>) =
+            Prefetch::start(wanted, 0, |(), _permit| std::future::pending());
         drop(downloads);
         let next = tokio::task::spawn_blocking(move || ahead.next());
         assert_eq!(next.await.expect("read"), Err(Stopped));

@@ -17,9 +17,9 @@ use crate::bundle::{ContentProblem, Unproven, inflated};
 use crate::inventory::{OwnFiles, Rows, Scratch};
 use crate::s3::{ErrorKind, S3};
 
-/// What is wrong with a given manifest.
+/// What is wrong with an existing manifest.
 #[derive(Debug, thiserror::Error)]
-pub enum GivenProblem {
+pub enum ManifestProblem {
     /// Its `columns` metadata is no list of columns.
     #[error("says which columns it has, but {0}")]
     Columns(ColumnsError),
@@ -36,7 +36,7 @@ pub enum GivenProblem {
 
 /// The manifests under a prefix, listed.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(super) struct Manifests {
     manifests: Vec<Listed>,
     reference: InventoryRef,
     select: SelectOptions,
@@ -50,18 +50,18 @@ struct Listed {
     size: u64,
 }
 
-impl Given {
+impl Manifests {
     /// Lists the manifests whose address begins with `prefix`.
     pub(super) async fn open(s3: &S3, prefix: &S3Address, request: &GroupRequest) -> Result<Self, GroupError> {
         let destination = &request.destination;
         if ExistingManifests::are_own(prefix, &destination.bucket, &destination.layout, &request.run) {
             return Err(GroupError::OwnManifests { prefix: prefix.clone(), run: request.run.clone() });
         }
-        let mut given = ExistingManifests::under(prefix.clone());
+        let mut found = ExistingManifests::under(prefix.clone());
         let mut manifests = Vec::new();
         let listing = s3.list(&prefix.bucket, &prefix.key, |page| {
             for object in page {
-                if given.add(&object.key, &object.etag) {
+                if found.add(&object.key, &object.etag) {
                     let address = S3Address::new(&prefix.bucket, object.key);
                     manifests.push(Listed { address, etag: object.etag, size: object.size });
                 }
@@ -72,7 +72,7 @@ impl Given {
             ErrorKind::NoBucket => GroupError::NoBucket(prefix.clone()),
             _ => GroupError::Read(error),
         })?;
-        let reference = given.reference().ok_or_else(|| GroupError::NoManifests(prefix.clone()))?;
+        let reference = found.reference().ok_or_else(|| GroupError::NoManifests(prefix.clone()))?;
         let own = OwnOutput::new(destination, OwnFiles::default());
         Ok(Self { manifests, reference, select: request.select.clone(), own })
     }
@@ -133,13 +133,13 @@ async fn check(
     let spooled = spooler.spool(address.clone(), etag, size, room).await;
     let spooled = spooled.map_err(|error| match error {
         Unproven::Spool(error) => spooler.failed(error),
-        Unproven::Content(problem) => wrong(&address, GivenProblem::Content(problem)),
+        Unproven::Content(problem) => wrong(&address, ManifestProblem::Content(problem)),
     })?;
     let columns = spooled.metadata.get(COLUMNS_METADATA).map(String::as_str);
     let columns = Columns::of_manifest(columns);
-    let (columns, keys) = columns.map_err(|cause| wrong(&spooled.address, GivenProblem::Columns(cause)))?;
+    let (columns, keys) = columns.map_err(|cause| wrong(&spooled.address, ManifestProblem::Columns(cause)))?;
     let selection = Selection::new(&select, &columns, own);
-    let selection = selection.map_err(|cause| wrong(&spooled.address, GivenProblem::Select(cause)))?;
+    let selection = selection.map_err(|cause| wrong(&spooled.address, ManifestProblem::Select(cause)))?;
     let checking = spawn_blocking(move || Reading::new(Checked { spooled, columns, keys, selection })?.check());
     checking.await.map_err(|_| GroupError::Stopped)?
 }
@@ -163,7 +163,7 @@ impl Reading {
         let Checked { spooled, columns, keys, .. } = &checked;
         let bytes = spooled.bytes().and_then(inflated);
         let bytes = bytes.map_err(|error| {
-            wrong(&spooled.address, GivenProblem::Row(RowError { line: 1, problem: RowProblem::Io(error) }))
+            wrong(&spooled.address, ManifestProblem::Row(RowError { line: 1, problem: RowProblem::Io(error) }))
         })?;
         let rows = Rows::new(bytes, columns, *keys, 1);
         Ok(Self { checked, rows })
@@ -173,7 +173,7 @@ impl Reading {
     fn next_batch(&mut self) -> Result<Batch, GroupError> {
         let mut batch = Batch::default();
         let filled = batch.fill(&mut self.rows, &self.checked.selection, BATCH_BYTES);
-        batch.closes = filled.map_err(|error| wrong(&self.checked.spooled.address, GivenProblem::Row(error)))?;
+        batch.closes = filled.map_err(|error| wrong(&self.checked.spooled.address, ManifestProblem::Row(error)))?;
         Ok(batch)
     }
 
@@ -188,7 +188,7 @@ impl Reading {
             }
         }
         let spooled = &self.checked.spooled;
-        spooled.compare(rows).map_err(|problem| wrong(&spooled.address, GivenProblem::Content(problem)))?;
+        spooled.compare(rows).map_err(|problem| wrong(&spooled.address, ManifestProblem::Content(problem)))?;
         if rows == 0 {
             tracing::warn!(manifest = %spooled.address, "the group manifest is empty, skipping it");
             return Ok(None);
@@ -197,6 +197,6 @@ impl Reading {
     }
 }
 
-fn wrong(manifest: &S3Address, problem: GivenProblem) -> GroupError {
-    GroupError::Given { manifest: manifest.clone(), problem }
+fn wrong(manifest: &S3Address, problem: ManifestProblem) -> GroupError {
+    GroupError::Manifest { manifest: manifest.clone(), problem }
 }

@@ -32,7 +32,7 @@ struct Side {
 
 /// What a worker is doing and has done. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Activity {
+pub struct WorkerStatus {
     registry: Arc<Registry>,
     held: Gauge,
     groups: Family<Outcome, Counter>,
@@ -42,7 +42,7 @@ pub struct Activity {
     s3: Arc<OnceLock<S3>>,
 }
 
-impl Default for Activity {
+impl Default for WorkerStatus {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("s3bundler");
         let held = Gauge::default();
@@ -71,7 +71,7 @@ impl Drop for Holding {
     }
 }
 
-impl Activity {
+impl WorkerStatus {
     /// A group is held from now on.
     pub fn hold(&self) -> Holding {
         self.held.inc();
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn busy_is_for_as_long_as_a_group_is_held() {
-        let activity = Activity::default();
+        let activity = WorkerStatus::default();
         let busy = || activity.page("/busy").0;
         assert_eq!(busy(), StatusCode::SERVICE_UNAVAILABLE);
         let (first, second) = (activity.hold(), activity.hold());
