@@ -244,7 +244,7 @@ mod tests {
         ManifestRef::new(S3Address::new("b", key), None)
     }
 
-    async fn one(queue: &MemoryQueue) -> Delivery {
+    async fn receive_one(queue: &MemoryQueue) -> Delivery {
         let mut deliveries = queue.receive(1, Duration::ZERO, MINUTE).await.expect("an answer");
         deliveries.pop().expect("a message")
     }
