@@ -29,9 +29,9 @@ checkout:
 	fi; \
 	mkdir -p $(CARGO_TARGET_DIR); echo "$(CURDIR)" > $$mark
 
-# One set of features for everything (--workspace), or cargo would build the dependencies twice.
+# Without the fuzz targets and tests, whose features cargo would turn on in the programs, too: images are built without.
 PROGRAMS := s3bundler s3bundler-operator s3bundler-testbed
-BUILD := cargo build --quiet --workspace $(PROGRAMS:%=--bin %)
+BUILD := cargo build --quiet $(PROGRAMS:%=--package %)
 DEBUG := $(CARGO_TARGET_DIR)/debug
 RELEASE := $(CARGO_TARGET_DIR)/release
 
@@ -98,7 +98,7 @@ fuzz: checkout ## Every fuzz target for a minute
 	fuzz/run 60
 
 bench: tools checkout ## Speed and memory against a peer, and of the operator as root on Linux: the tables of docs/performance.md
-	cargo build --release --workspace $(PROGRAMS:%=--bin %)
+	cargo build --release $(PROGRAMS:%=--package %)
 	$(RELEASE)/s3bundler-testbed bench --s3bundler $(RELEASE)/s3bundler
 	$(RELEASE)/s3bundler-testbed bench-operator --operator $(RELEASE)/s3bundler-operator --s3bundler $(RELEASE)/s3bundler
 
