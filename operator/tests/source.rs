@@ -94,8 +94,8 @@ async fn a_listing_that_is_not_whole_or_not_of_its_prefix_is_an_error() {
         ("<IsTruncated>true</IsTruncated>", "</ListBucketResult>", "no NextContinuationToken to go on with"),
         (OBJECT, "</ListBucketResult>", "keys that do not begin with the prefix"),
         (FOLDER, "</ListBucketResult>", "keys that do not begin with the prefix"),
-        ("<IsTruncated>false</IsTruncated>", "", "cut off or damaged"),
-        ("<Contentx><Key>a</Key></Contents>", "</ListBucketResult>", "cut off or damaged"),
+        ("<IsTruncated>false</IsTruncated>", "", "not that of AWS"),
+        ("<Contentx><Key>a</Key></Contents>", "</ListBucketResult>", "not that of AWS"),
     ] {
         let body = format!("<?xml version=\"1.0\"?><ListBucketResult>{inside}{end}");
         proxy.rule(move |seen| match seen.operation {
