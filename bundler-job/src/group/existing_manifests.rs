@@ -37,7 +37,7 @@ pub enum ManifestProblem {
 /// The manifests under a prefix, listed.
 #[derive(Debug)]
 pub(super) struct Manifests {
-    manifests: Vec<Listed>,
+    listed: Vec<Listed>,
     reference: InventoryRef,
     select: SelectOptions,
     own: OwnOutput,
@@ -58,12 +58,12 @@ impl Manifests {
             return Err(GroupError::OwnManifests { prefix: prefix.clone(), run: request.run.clone() });
         }
         let mut found = ExistingManifests::under(prefix.clone());
-        let mut manifests = Vec::new();
+        let mut listed = Vec::new();
         let listing = s3.list(&prefix.bucket, &prefix.key, |page| {
             for object in page {
                 if found.add(&object.key, &object.etag) {
                     let address = S3Address::new(&prefix.bucket, object.key);
-                    manifests.push(Listed { address, etag: object.etag, size: object.size });
+                    listed.push(Listed { address, etag: object.etag, size: object.size });
                 }
             }
             true
@@ -74,7 +74,7 @@ impl Manifests {
         })?;
         let reference = found.reference().ok_or_else(|| GroupError::NoManifests(prefix.clone()))?;
         let own = OwnOutput::new(destination, OwnFiles::default());
-        Ok(Self { manifests, reference, select: request.select.clone(), own })
+        Ok(Self { listed, reference, select: request.select.clone(), own })
     }
 
     /// How the run's claim names them.
@@ -89,9 +89,9 @@ impl Manifests {
         s3: &S3,
         scratch: &Scratch,
     ) -> impl FnMut() -> Result<Option<Batch>, GroupError> + Send + 'static {
-        let Self { manifests, select, own, .. } = self;
+        let Self { listed, select, own, .. } = self;
         let spooler = Spooler { s3: s3.clone(), directory: scratch.directory().to_owned() };
-        let wanted = manifests.into_iter().map(|listed| {
+        let wanted = listed.into_iter().map(|listed| {
             let size = listed.size;
             (listed, size)
         });

@@ -463,7 +463,7 @@ mod tests {
             assert!(outages.before("other", &never).await.is_ok());
             outages.answered("a");
         };
-        let (_, other, ()) =
+        let ((), other, ()) =
             tokio::join!(outages.after("a", Failing::Broken, &never), outages.before("b", &never), answer);
         assert!(other.is_ok());
         assert_eq!(begun.elapsed().as_millis(), 4_500);

@@ -132,7 +132,7 @@ async fn given_manifests_are_selected_from_like_an_inventory() {
     request.run = "classes".parse().unwrap();
     request.select.storage_classes = vec!["STANDARD".to_owned()];
     let refused = world.refuse(&request).await;
-    assert!(matches!(&refused, GroupError::Given { problem: ManifestProblem::Select(_), .. }), "{refused}");
+    assert!(matches!(&refused, GroupError::Manifest { problem: ManifestProblem::Select(_), .. }), "{refused}");
     assert_eq!(refused.exit(), ExitCode::Usage);
     assert!(refused.to_string().starts_with("the group manifest s3://inventories/seed/a.0.index"), "{refused}");
 }
