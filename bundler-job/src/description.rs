@@ -87,7 +87,7 @@ pub(crate) async fn read(s3: &S3, address: &S3Address, of: Identity<'_>) -> Resu
             Err(Problem::Later(format)) => Found::Later(format),
         }),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(Found::Absent),
-        Err(error) if error.is_too_large() => Ok(Found::Wrong(error.detail)),
+        Err(error) if error.is_too_large() || error.is_mismatch() => Ok(Found::Wrong(error.detail)),
         Err(error) if error.kind == ErrorKind::Archived => {
             let Some(head) = s3.head(address).await? else { return Ok(Found::Absent) };
             match content_length(head.content_length()) {

@@ -24,6 +24,9 @@ pub enum ContentProblem {
         /// Of what was written.
         expected: String,
     },
+    /// Other bytes than the store itself says.
+    #[error("was damaged: {0}")]
+    Store(String),
     /// Another number of rows.
     #[error("has {found} rows, but its writer recorded {expected}: it was damaged or replaced")]
     Rows {
@@ -101,7 +104,11 @@ pub(crate) async fn spool(
 ) -> Result<(Spooled, Recorded), Unproven> {
     let mut downloads = 0;
     loop {
-        let spooled = s3.spool(address, known.etag, directory).await?;
+        // It was read three times.
+        let spooled = s3.spool(address, known.etag, directory).await.map_err(|error| match error {
+            SpoolError::S3(error) if error.is_mismatch() => Unproven::Content(ContentProblem::Store(error.detail)),
+            error => error.into(),
+        })?;
         let recorded = Recorded::in_metadata(&spooled.metadata);
         let Err(problem) = known.compare(address, &spooled.whole, &recorded) else { return Ok((spooled, recorded)) };
         downloads += 1;

@@ -198,8 +198,7 @@ async fn read(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<O
     }
     let Sums { size, md5: found_md5, crc64nvme: found_crc64nvme } = match bytes::sums(scope, object).await {
         Ok(sums) => sums,
-        Err(VerifyError::Read(error)) if error.is_mismatch() => return Ok(Some(Verdict::Bytes(error.detail))),
-        Err(error) => return Err(error),
+        Err(error) => return error.damage().map(|problem| Some(Verdict::Bytes(problem))),
     };
     if size != copied.size {
         return Ok(Some(Verdict::Size(size)));

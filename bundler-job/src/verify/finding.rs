@@ -307,6 +307,7 @@ impl Finding {
             Self::Missing { part, .. }
             | Self::OtherChecksum { part, .. }
             | Self::WrongSize { part, .. }
+            | Self::WrongBytes { part, .. }
             | Self::WrongChecksum { part, .. } => {
                 matches!(part, Part::Index | Part::DeadLetters)
             }
@@ -467,7 +468,7 @@ impl fmt::Display for Finding {
             ),
             Self::WrongBytes { group, part, object, problem } => {
                 let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
-                write!(f, "{object}, the {part} of group {group}, is not the source's: {problem}; {remedy}")
+                write!(f, "{object}, the {part} of group {group}, is wrong: {problem}; {remedy}")
             }
             Self::LostAttempt { object, catalog } => write!(
                 f,

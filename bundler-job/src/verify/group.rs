@@ -198,6 +198,7 @@ impl Group<'_> {
             Ok(Some(committed)) => Ok(Arc::new(committed)),
             Ok(None) => Err(unreadable("it disappeared after it was listed".to_owned())),
             Err(ReadError::Foreign { address: catalog, problem }) => Err(Finding::ForeignCatalog { catalog, problem }),
+            Err(ReadError::S3(error)) if error.is_mismatch() => Err(unreadable(error.detail)),
             Err(ReadError::S3(error)) => return Err(error.into()),
             Err(ReadError::Scratch { cause, .. } | ReadError::Catalog { cause: CatalogError::Io(cause), .. }) => {
                 return Err(VerifyError::Scratch { object: self.address.clone(), cause: cause.into() });
@@ -351,7 +352,15 @@ impl Group<'_> {
             Verdict::Proved => {}
             // An archive is read member by member.
             Verdict::Unproven if self.scope.request.full && part != Part::Archive => {
-                let (found, group) = (bytes::sums(self.scope, &object).await?, self.task.group.clone());
+                let group = self.task.group.clone();
+                let found = match self.sums(&object).await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        let problem = error.damage()?;
+                        findings.push(Finding::WrongBytes { group, part, object, problem });
+                        return Ok(());
+                    }
+                };
                 if found.size != size {
                     findings.push(Finding::WrongSize { group, part, object, expected: size, found: found.size });
                 } else if found.crc64nvme != crc64nvme {
@@ -363,6 +372,14 @@ impl Group<'_> {
             Verdict::OtherChecksum => findings.push(Finding::OtherChecksum { part, object }),
         }
         Ok(())
+    }
+
+    /// Reads an object, once more if that fails: it may be damage of the way.
+    async fn sums(&self, object: &S3Address) -> Result<bytes::Sums, VerifyError> {
+        match bytes::sums(self.scope, object).await {
+            Err(error) if error.is_transient() => bytes::sums(self.scope, object).await,
+            read => read,
+        }
     }
 
     /// Compares an object with its HEAD. One answer alone is not believed if it says that the object is wrong.
@@ -423,11 +440,21 @@ impl Group<'_> {
         }
     }
 
-    /// GETs the archive, in sequence, into a thread that compares it.
+    /// GETs the archive, in sequence, into a thread that compares it. Bytes that the store itself contradicts are compared
+    /// as far as they came: that tells which objects are lost.
     async fn read_archive_once(&self, catalog: Arc<Committed>) -> Result<Reading, VerifyError> {
         let Some(record) = catalog.record().archive.clone() else { return Ok(Reading::default()) };
         let address = self.scope.request.destination.address(&record.key);
-        let mut body = bytes::open(self.scope, &address).await?;
+        let (group, object) = (self.task.group.clone(), address.clone());
+        let wrong = |problem| Finding::WrongBytes { group, part: Part::Archive, object, problem };
+        let mut body = match bytes::open(self.scope, &address).await {
+            Ok(body) => body,
+            Err(error) => {
+                let mut reading = Reading::default();
+                reading.findings.push(wrong(error.damage()?));
+                return Ok(reading);
+            }
+        };
         let (sender, receiver) = mpsc::channel(CHUNKS);
         let (archive, progress) = (address.clone(), self.scope.progress.clone());
         let comparing = tokio::task::spawn_blocking(move || {
@@ -442,18 +469,25 @@ impl Group<'_> {
             }
             Ok::<_, S3Error>(())
         };
-        let sent = sending.await;
+        let sent = match sending.await {
+            Err(error) if error.is_mismatch() => Ok(Some(error.detail)),
+            sent => sent.map(|()| None),
+        };
         if sent.is_err() {
             // So that an end of the bytes that is not theirs is no damage of theirs.
             let _ = sender.send(Err(std::io::ErrorKind::ConnectionAborted.into())).await;
         }
         drop(sender);
         let compared = comparing.await.map_err(|cause| VerifyError::Stopped { address, cause })?;
-        sent?;
-        compared.map_err(|error| match error {
+        let contradicted = sent?;
+        let mut reading = compared.map_err(|error| match error {
             ReadingError::Catalog(cause) => VerifyError::Scratch { object: self.address.clone(), cause },
             ReadingError::Source(cause) => VerifyError::Scratch { object: self.address.clone(), cause: cause.into() },
-        })
+        })?;
+        if let Some(problem) = contradicted.filter(|_| reading.findings.is_empty()) {
+            reading.findings.push(wrong(problem));
+        }
+        Ok(reading)
     }
 
     fn publication(&self) -> Publication {

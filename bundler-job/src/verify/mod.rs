@@ -92,6 +92,14 @@ pub enum VerifyError {
         /// Why.
         cause: RecordError,
     },
+    /// The claim or the summary has other bytes than the store itself says.
+    #[error("{address} is damaged: {problem}")]
+    Damaged {
+        /// The record.
+        address: S3Address,
+        /// What contradicts its bytes.
+        problem: String,
+    },
     /// S3 could not be read.
     #[error(transparent)]
     Read(#[from] S3Error),
@@ -128,11 +136,19 @@ impl VerifyError {
         matches!(self, Self::Read(error) if error.kind.is_transient())
     }
 
+    /// What contradicts the bytes of an object that was read, if that is the error.
+    fn damage(self) -> Result<String, Self> {
+        match self {
+            Self::Read(error) if error.is_mismatch() => Ok(error.detail),
+            error => Err(error),
+        }
+    }
+
     /// What the process exits with.
     pub const fn exit(&self) -> ExitCode {
         match self {
             Self::NoSuchRun { .. } => ExitCode::Usage,
-            Self::Record { .. } => ExitCode::Unreadable,
+            Self::Record { .. } | Self::Damaged { .. } => ExitCode::Unreadable,
             Self::Read(error) => error.reading(),
             Self::Archived { .. } => ExitCode::Download,
             Self::Scratch { cause, .. } => cause.exit(),
@@ -215,6 +231,9 @@ async fn record<T>(
     let bytes = match s3.get_bytes(address, None, RECORD_BYTES).await {
         Ok((bytes, _)) => bytes,
         Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.is_mismatch() => {
+            return Err(VerifyError::Damaged { address: address.clone(), problem: error.detail });
+        }
         Err(error) => return Err(error.into()),
     };
     parse(&bytes).map(Some).map_err(|cause| VerifyError::Record { address: address.clone(), cause })

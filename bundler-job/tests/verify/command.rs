@@ -1,10 +1,11 @@
 //! The command on runs that `s3bundler run` made: what it prints, and how it ends.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use s3bundler_testbed::cli::{Outcome, Program, Signal};
 use s3bundler_testbed::client;
-use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 
 use super::world::{PREFIX, RUN, World, gets, key};
 
@@ -201,4 +202,73 @@ async fn a_member_larger_than_memory_is_read_all_the_same() {
     assert_eq!(done.code, Some(0), "{done}");
     assert_eq!(json(&done)["membersRead"], 1);
     assert!(done.peak_memory < 96 << 20, "{} bytes", done.peak_memory);
+}
+
+/// Objects that rotted in the store: ETag and checksum are those of the bytes that were written.
+#[tokio::test]
+async fn bytes_that_the_store_itself_contradicts_are_findings() {
+    let mut world = World::of_groups(2).await;
+    world.max_object_size = Some(50_000);
+    for options in [&[][..], &["--no-crc64nvme"]] {
+        let bucket = world.destination(&format!("rotten-{}", options.len())).await;
+        let run = world.program(&bucket).args(["--format", "tar.zst"]).args(options).run().await.unwrap();
+        assert_eq!(run.code, Some(0), "{run}");
+        for (kind, ending, full, code, found) in [
+            ("archives", ".tar.zst", true, 8, Some("archive")),
+            ("objects", "", true, 8, Some("copy")),
+            ("objects", ".metadata", false, 8, Some("copyMetadata")),
+            ("catalog", ".parquet", false, 8, None),
+            ("runs", "26.json", false, 3, None),
+            ("runs", "done.json", false, 3, None),
+        ] {
+            let rotten = world.keys_of(&bucket, kind).await.into_iter().find(|key| key.ends_with(ending)).unwrap();
+            let proxy = Proxy::start(world.access()).unwrap();
+            let key = rotten.clone();
+            let reads = move |seen: &Seen| seen.operation == Operation::GetObject && seen.key() == key;
+            proxy.rule(move |seen| if reads(seen) { Fault::CorruptBody(20) } else { Fault::Forward });
+            let args = [&["--output", "json"][..], options, if full { &["--full"][..] } else { &[] }].concat();
+            let done = verify(&world, &bucket, &args).access(proxy.access()).run().await.unwrap();
+            assert_eq!(done.code, Some(code), "{rotten}: {done}");
+            if code == 3 {
+                assert!(done.stderr.contains(&format!("{rotten} is damaged")), "{done}");
+                continue;
+            }
+            let findings = json(&done)["findings"].clone();
+            let of = findings.as_array().unwrap().iter().find(|it| it["message"].as_str().unwrap().contains(&rotten));
+            let of = of.unwrap_or_else(|| panic!("{rotten}: {done}"));
+            match found {
+                Some(part) => assert_eq!(of["part"], part, "{rotten}: {done}"),
+                None => assert_eq!(of["finding"], "unreadableCatalog", "{rotten}: {done}"),
+            }
+        }
+    }
+}
+
+/// What a store keeps of an index without a checksum is its ETag.
+#[tokio::test]
+async fn an_index_that_rotted_in_the_store_is_found_by_reading_it_and_written_again() {
+    let world = World::of_groups(1).await;
+    let bucket = world.destination("rotten-index").await;
+    let options = ["--no-crc64nvme"];
+    let run = world.program(&bucket).args(options).run().await.unwrap();
+    assert_eq!(run.code, Some(0), "{run}");
+    let index = one_of(&world, &bucket, "archives", ".index").await;
+    let proxy = Proxy::start(world.access()).unwrap();
+    let (key, written) = (index.clone(), Arc::new(AtomicBool::new(false)));
+    proxy.rule(move |seen| match seen.operation {
+        Operation::PutObject if seen.key() == key => {
+            written.store(true, Ordering::Relaxed);
+            Fault::Forward
+        }
+        Operation::GetObject if seen.key() == key && !written.load(Ordering::Relaxed) => Fault::CorruptBody(20),
+        _ => Fault::Forward,
+    });
+    let full = [&options[..], &["--full", "--output", "json"]].concat();
+    let done = verify(&world, &bucket, &full).access(proxy.access()).run().await.unwrap();
+    assert_eq!(done.code, Some(8), "{done}");
+    let finding = &json(&done)["findings"][0];
+    assert_eq!((&finding["finding"], &finding["part"]), (&"wrongBytes".into(), &"index".into()), "{done}");
+    let repair = [&full[..], &["--repair"]].concat();
+    let done = verify(&world, &bucket, &repair).access(proxy.access()).run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
 }
