@@ -380,7 +380,7 @@ async fn a_worker_that_starts_during_an_outage_of_the_destination_is_healthy_and
         begun_during_an_outage("begun", "", 2),
         begun_during_an_outage("begun-single", "--single-writer", 2),
         // Long after the budget is spent.
-        begun_during_an_outage("begun-spent", "--outage-budget 1", 9),
+        begun_during_an_outage("begun-spent", "--outage-budget 1", 3),
         begun_without_a_connection("refused", ""),
         begun_without_a_connection("refused-single", "--single-writer"),
     );
