@@ -276,7 +276,7 @@ async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
     let broken = respond(&headers, twelve.replace("source,k07,7", "source;k07;7"));
     client::put_object(&world.client, INVENTORIES, "bad/x.index", twelve.clone()).await.unwrap();
     for (prefix, fault, exit) in [
-        ("seed", Fault::CorruptBody(100), ExitCode::Download),
+        ("seed", Fault::CorruptBody(100), ExitCode::Unreadable),
         ("parts", short, ExitCode::Download),
         ("kms", other, ExitCode::Unreadable),
         ("bad", broken, ExitCode::Unreadable),

@@ -317,7 +317,7 @@ async fn of_dead_letters_that_are_damaged_no_row_is_used() {
         Operation::GetObject if seen.key().ends_with(".dlq") => Fault::CorruptBody(700),
         _ => Fault::Forward,
     });
-    let told = world.refuse_pass(1, ExitCode::Download).await;
+    let told = world.refuse_pass(1, ExitCode::Unreadable).await;
     assert!(told.contains(&dead_letters(&group)), "{told}");
     assert_eq!(world.retried().await, [""; 0]);
 
