@@ -275,6 +275,82 @@ async fn a_wrong_region_fails_the_group_and_names_bucket_regions_and_option() {
     }
 }
 
+/// The SDK tries a copy again after 5xx only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_one_answer_failed_is_made_again() {
+    const CONFLICT: &str = "<Error><Code>ConditionalRequestConflict</Code><Message>another writer</Message></Error>";
+    const NO_UPLOAD: &str = "<Error><Code>NoSuchUpload</Code><Message>no upload</Message></Error>";
+    let mut world = World::of_groups(1).await;
+    world.max_object_size = Some(50_000);
+    for (n, fault) in
+        [answer(409, CONFLICT), answer(404, NO_UPLOAD), answer(400, UNKNOWN), answer(200, UNKNOWN), answer(200, "")]
+            .into_iter()
+            .enumerate()
+    {
+        let bucket = world.destination(&format!("copy-{n}")).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        proxy.rule(once_each(|seen| seen.operation == Operation::CopyObject, vec![fault.clone()]));
+        let program = world.program(&bucket).args(["--retry-passes", "0"]);
+        let done = program.access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{fault:?}: {done}");
+        assert_whole(&world, &bucket).await;
+        proxy.fault_every(Operation::CopyObject, fault.clone());
+        let bucket = world.destination(&format!("no-copy-{n}")).await;
+        let program = world.program(&bucket).args(["--retry-passes", "0"]);
+        let done = program.access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{fault:?}: {done}");
+        Whole::of(&world, &bucket).failed(&world.listed[4], "Retry").check().await;
+    }
+}
+
+/// What S3 answers if it compares a checksum, and the bytes were damaged on their way or broke off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_bytes_arrived_damaged_is_sent_again() {
+    const DIGEST: &str = "<Error><Code>BadDigest</Code><Message>other bytes</Message></Error>";
+    const INCOMPLETE: &str = "<Error><Code>IncompleteBody</Code><Message>fewer bytes</Message></Error>";
+    let world = World::of_groups(1).await;
+    for (name, body) in [("digest", DIGEST), ("incomplete", INCOMPLETE)] {
+        let bucket = world.destination(name).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        let writes = |seen: &Seen| matches!(seen.operation, Operation::PutObject | Operation::UploadPart);
+        proxy.rule(once_each(writes, vec![answer(400, body)]));
+        let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{name}: {done}");
+        assert_whole(&world, &bucket).await;
+    }
+}
+
+/// S3 answers a copy with 200 before it knows how it ends, and KMS refuses with 400.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_any_status_are_sent_again() {
+    const SLOW_DOWN: &str = "<?xml version=\"1.0\"?>\n<Error><Code>SlowDown</Code><Message>slow down</Message></Error>";
+    const KMS: &str = "<Error><Code>KMS.ThrottlingException</Code><Message>rate exceeded</Message></Error>";
+    // One more than the tries of the SDK.
+    const REFUSALS: u64 = 7;
+    let mut world = World::of_groups(1).await;
+    world.max_object_size = Some(50_000);
+    let works = [Operation::CopyObject, Operation::CompleteMultipartUpload];
+    let writes = [Operation::PutObject, Operation::CreateMultipartUpload, Operation::UploadPart];
+    for (name, fault, operations) in [
+        ("slow-down", answer(200, SLOW_DOWN), works.to_vec()),
+        ("kms", answer(400, KMS), [&works[..], &writes].concat()),
+    ] {
+        let bucket = world.destination(name).await;
+        let proxy = Proxy::start(world.access()).unwrap();
+        let refused = operations.clone();
+        proxy.rule(move |seen| {
+            if refused.contains(&seen.operation) && seen.nth <= REFUSALS { fault.clone() } else { Fault::Forward }
+        });
+        let program = world.program(&bucket).args(["--retry-passes", "0"]);
+        let done = program.access(proxy.access()).run().await.unwrap();
+        assert_eq!(done.code, Some(0), "{name}: {done}");
+        assert_whole(&world, &bucket).await;
+        for operation in operations {
+            assert!(proxy.count(operation) > REFUSALS, "{name}: {operation:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_cannot_be_used_denies_its_object_alone() {
     let world = World::of_groups(1).await;

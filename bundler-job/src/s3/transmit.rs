@@ -29,6 +29,7 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use s3bundler_common::answer::is_refusal;
 use s3bundler_common::causes::{is_distrust, is_misconfigured, with_causes};
 use s3bundler_common::payer::copied_from;
 use tokio::time::{Instant, sleep, timeout};
@@ -314,6 +315,7 @@ pub(super) async fn ask(asker: &Client, bucket: &str) -> Result<(), Silence> {
 /// Whether this may be an outage: no answer, or one that says nothing of the request.
 fn failing(answer: &Result<HttpResponse, ConnectorError>) -> Option<Failing> {
     match answer {
+        Ok(response) if is_refusal(response) => Some(Failing::Refused),
         Ok(response) => of_status(response.status().as_u16()),
         // Not of a server that another minute makes trustworthy.
         Err(error) if error.is_user() || is_distrust(error) => None,

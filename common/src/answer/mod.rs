@@ -114,6 +114,20 @@ where
     }
 }
 
+/// Whether S3 refuses a request because there are too many, whatever the HTTP status says: it answers a copy with 200 before it
+/// knows how the copy ends ("CopyObject", "CompleteMultipartUpload", S3 API reference), and KMS refuses through S3 with 400.
+/// The body has to be there.
+pub fn is_refusal(response: &HttpResponse) -> bool {
+    let status = response.status().as_u16();
+    if matches!(status, 429 | 503) {
+        return true;
+    }
+    origin::code_of_error(response).is_some_and(|code| {
+        let answer = Answer { operation: "", status, code, message: "", origin: Origin::Service };
+        classify(&answer) == ErrorKind::Throttled
+    })
+}
+
 fn is_head(operation: &str) -> bool {
     operation.starts_with("Head")
 }

@@ -7,6 +7,10 @@ use quick_xml::events::Event;
 use super::retry::Asked;
 use super::{Origin, Service};
 
+/// The root of S3's error documents, and where it begins at the latest.
+const ERROR: &[u8] = b"<Error";
+const DECLARATION: usize = 256;
+
 /// Tells an answer of the service from that of something in between.
 pub(super) fn origin(service: Service, is_head: bool, response: &HttpResponse) -> Origin {
     let header = |name: &str| response.headers().get(name);
@@ -65,10 +69,24 @@ fn names_region(response: &HttpResponse) -> bool {
 
 /// Whether a body is a whole document with a code under one of these roots ("Error responses", S3 API reference).
 fn is_document(body: &[u8], roots: &[&str]) -> bool {
-    let Ok(text) = std::str::from_utf8(body) else { return false };
-    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
-    root_of_whole(text).is_some_and(|root| roots.contains(&root.as_str()))
-        && code.is_some_and(|(code, _)| !code.trim().is_empty())
+    code_of_document(body, roots).is_some()
+}
+
+/// The code of S3's error document, whatever the HTTP status; `None` if the answer is not one. The body has to be there.
+pub(super) fn code_of_error(response: &HttpResponse) -> Option<&str> {
+    let body = response.body().bytes()?;
+    // Listings are long, and are no errors.
+    let start = &body[..body.len().min(DECLARATION)];
+    if start.windows(ERROR.len()).any(|it| it == ERROR) { code_of_document(body, &["Error"]) } else { None }
+}
+
+/// The code of such a document.
+pub(super) fn code_of_document<'a>(body: &'a [u8], roots: &[&str]) -> Option<&'a str> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (code, _) = text.split_once("<Code>")?.1.split_once("</Code>")?;
+    let code = code.trim();
+    let is_one = !code.is_empty() && root_of_whole(text).is_some_and(|root| roots.contains(&root.as_str()));
+    is_one.then_some(code)
 }
 
 /// Whether a body is an XML document without its end, or with an element that ends under another name. The SDK parses such

@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
     AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
     BeforeTransmitInterceptorContextRef, InterceptorContext,
 };
-use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
@@ -45,6 +45,9 @@ impl ClassifyRetry for RetryForeign {
         if expired::says_so(*is_head, response) {
             return RetryAction::server_error();
         }
+        if let (Service::S3, Some(action)) = (self.0, of_document(response)) {
+            return action;
+        }
         let origin = origin::origin(self.0, *is_head, response);
         let answer = Answer { operation: "", status, code: "", message: "", origin };
         // Also if it says that there is no such operation: a page may say so once. S3 gives to HEAD no answer of this kind.
@@ -55,7 +58,22 @@ impl ClassifyRetry for RetryForeign {
     }
 
     fn name(&self) -> &'static str {
-        "too many requests, an expired token, or an answer that is not the service's"
+        "too many requests, damaged bytes, an expired token, or an answer that is not the service's"
+    }
+}
+
+/// What S3's own error document says of another try, if it says so in a way that the SDK does not know.
+fn of_document(response: &HttpResponse) -> Option<RetryAction> {
+    let status = response.status().as_u16();
+    let code = origin::code_of_error(response)?;
+    // The bytes were damaged on their way to S3.
+    if matches!(code, "BadDigest" | "XAmzContentSHA256Mismatch") {
+        return Some(RetryAction::transient_error());
+    }
+    match classify(&Answer { operation: "", status, code, message: "", origin: Origin::Service }) {
+        ErrorKind::Throttled => Some(RetryAction::throttling_error()),
+        ErrorKind::Transient => Some(RetryAction::server_error()),
+        _ => None,
     }
 }
 

@@ -1,8 +1,10 @@
 use std::io;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
 
-use super::{Answer, ErrorKind, Origin, classify, of_connection};
+use super::{Answer, ErrorKind, Origin, classify, is_refusal, of_connection};
 
 fn of(operation: &str, status: u16, code: &str, message: &str, origin: Origin) -> ErrorKind {
     classify(&Answer { operation, status, code, message, origin })
@@ -215,4 +217,26 @@ fn a_connection_that_breaks_is_not_an_endpoint_that_is_down() {
     assert_eq!(of_connection(&io(io::ErrorKind::ConnectionReset)), ErrorKind::Transient);
     assert_eq!(of_connection(&ConnectorError::timeout("late".into())), ErrorKind::Transient);
     assert_eq!(of_connection(&ConnectorError::other("odd".into(), None)), ErrorKind::Transient);
+}
+
+#[test]
+fn a_refusal_is_told_by_its_status_or_by_its_document() {
+    let document = |code: &str| format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message/></Error>");
+    let result = "<CopyObjectResult><ETag>e</ETag><Code>SlowDown</Code></CopyObjectResult>";
+    for (status, body, refused) in [
+        (503, String::new(), true),
+        (429, "<html>too many</html>".to_owned(), true),
+        (200, document("SlowDown"), true),
+        (400, document("KMS.ThrottlingException"), true),
+        (400, document("RequestLimitExceeded"), true),
+        (200, document("InternalError"), false),
+        (200, document("SlowDown").replace("</Error>", ""), false),
+        (200, result.to_owned(), false),
+        (400, document("InvalidRequest"), false),
+        (200, String::new(), false),
+        (500, document("InternalError"), false),
+    ] {
+        let response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body.clone()));
+        assert_eq!(is_refusal(&response), refused, "{status} {body}");
+    }
 }
