@@ -192,6 +192,58 @@ async fn a_claim_or_a_summary_that_the_store_lost_ends_the_run() {
     }
 }
 
+/// A PUT that was answered as done, of which nothing was stored.
+fn lost() -> Fault {
+    Fault::Respond { status: 200, headers: vec![("etag".into(), "\"0\"".into())], body: Bytes::new() }
+}
+
+/// What nothing else would read before the process ends.
+const DERIVED: [(&str, &str); 4] =
+    [("archives", ".index"), ("groups", ".dlq"), ("objects", ".metadata"), ("receipts", "")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn derived_objects_that_the_store_lost_are_written_again() {
+    let scene = Scene::new().await;
+    let asked = Mutex::new(BTreeSet::new());
+    scene.proxy.rule(move |seen| {
+        let is_one = |(kind, ending): &(&str, &str)| puts(seen, kind) && seen.key().ends_with(ending);
+        let first = DERIVED.iter().any(is_one) && asked.lock().unwrap().insert(seen.key());
+        if first { lost() } else { Fault::Forward }
+    });
+    let done = scene.run().run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_whole(&scene.world, &scene.bucket).await;
+    let seen = scene.seen();
+    for (kind, ending) in DERIVED {
+        let put = seen.iter().filter(|seen| puts(seen, kind) && seen.key().ends_with(ending)).count();
+        assert_eq!(put, 2, "{kind} {ending}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_group_ends_well_whose_derived_objects_the_store_keeps_losing() {
+    for (kind, ending) in DERIVED {
+        let scene = Scene::new().await;
+        let size = scene.world.max_object_size.unwrap().to_string();
+        let group = ["group", "--inventory", &scene.world.inventory, "--max-object-size", &size];
+        let grouped = scene.world.command(&scene.bucket, &group).run().await.unwrap();
+        assert_eq!(grouped.code, Some(0), "{grouped}");
+        scene
+            .proxy
+            .rule(move |seen| if puts(seen, kind) && seen.key().ends_with(ending) { lost() } else { Fault::Forward });
+        let manifest = scene.world.only_group(&scene.bucket).await.address().to_string();
+        let bundle = ["bundle", "--manifest", &manifest];
+        let bundle = || scene.world.command(&scene.bucket, &bundle).access(scene.proxy.access()).run();
+        let done = bundle().await.unwrap();
+        assert_eq!(done.code, Some(4), "{kind}: {done}");
+        assert_eq!(scene.world.keys_of(&scene.bucket, "receipts").await, [""; 0], "{kind}: {done}");
+        scene.proxy.forward_all();
+        let done = bundle().await.unwrap();
+        assert_eq!(done.code, Some(0), "{kind}: {done}");
+        assert_whole(&scene.world, &scene.bucket).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_a_page_answers_is_sent_again() {
     const KINDS: [&str; 6] = ["runs", "groups", "catalog", "archives", "objects", "receipts"];

@@ -145,6 +145,7 @@ pub(crate) async fn publish_derived(
             content_type: Some(CSV),
             crc64nvme: Some(index.crc64nvme),
             tagged: true,
+            looked_for: true,
             ..Put::default()
         };
         put_file(s3, &destination.address(index_of(&archive.key)), index, &put).await?;
@@ -156,12 +157,13 @@ pub(crate) async fn publish_derived(
             metadata: &[(COLUMNS_METADATA, &columns)],
             content_type: Some(CSV),
             crc64nvme: Some(dead_letters.crc64nvme),
+            looked_for: true,
             ..Put::default()
         };
         put_file(s3, &publication.dead_letters(), dead_letters, &put).await?;
     }
     let receipt = derived.totals.receipt(run, group.clone());
-    let put = Put { storage_class: Some(StorageClass::Standard.as_str()), ..Put::default() };
+    let put = Put { storage_class: Some(StorageClass::Standard.as_str()), looked_for: true, ..Put::default() };
     s3.put(&destination.address(receipt.key(&destination.layout, run)), PutBody::Bytes(Bytes::new()), &put).await?;
     Ok(receipt)
 }

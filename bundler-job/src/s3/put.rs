@@ -61,6 +61,8 @@ pub struct Put<'a> {
     pub crc64nvme: Option<u64>,
     /// Whether the object gets the run's tags.
     pub tagged: bool,
+    /// Whether a HEAD has to find the object before the answer is believed. For what nothing reads afterwards.
+    pub looked_for: bool,
 }
 
 /// The checksum of a body as the headers of its request.
@@ -72,7 +74,8 @@ struct BodyChecksum {
 
 impl S3 {
     /// PUTs an object with a checksum; returns its ETag without quotes. An answer without an ETag is believed only if a HEAD
-    /// finds the object: it may be the page of a proxy. If the ETag is the MD5 of other bytes, the PUT is repeated, and
+    /// finds the object: it may be the page of a proxy. So is the answer to what is to be looked for, which is written again
+    /// if the store lost it. If the ETag is the MD5 of other bytes, the PUT is repeated, and
     /// replaces nothing but the object with that ETag.
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
@@ -136,11 +139,18 @@ impl S3 {
                 .send()
                 .await
                 .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
-            let Some(etag) = known_etag(output.e_tag()) else { return self.written(address, size).await };
+            let Some(etag) = known_etag(output.e_tag()) else {
+                let absent = (ErrorKind::Foreign, "the answer has no ETag, and the object was not written");
+                return self.written(address, size, absent).await;
+            };
             let etag = etag::unquoted(Some(&etag)).to_owned();
             let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
             let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
             if stored.is_of(&checksum, &body).await.map_err(local)? {
+                if put.looked_for {
+                    let lost = (ErrorKind::Transient, "the store answered that it was written, but it does not exist");
+                    self.written(address, size, lost).await?;
+                }
                 return Ok(etag);
             }
             Err(Unwritten::Damaged { error: damaged_write(ACTION, address), etag })
@@ -148,17 +158,17 @@ impl S3 {
         .await
     }
 
-    /// The ETag of an object that a PUT wrote, if it exists with this size.
-    async fn written(&self, address: &S3Address, size: u64) -> Result<String, Unwritten> {
+    /// The ETag of an object that a PUT wrote, if it exists with this size. Otherwise the error is `absent`.
+    async fn written(
+        &self,
+        address: &S3Address,
+        size: u64,
+        (kind, absent): (ErrorKind, &'static str),
+    ) -> Result<String, Unwritten> {
         let head = self.head(address).await?;
         match head.filter(|head| content_length(head.content_length()) == Length::Known(size)) {
             Some(head) => Ok(etag::unquoted(head.e_tag()).to_owned()),
-            None => Err(Unwritten::NotThere(S3Error::local(
-                "PutObject",
-                address.clone(),
-                ErrorKind::Foreign,
-                "the answer has no ETag, and the object was not written",
-            ))),
+            None => Err(Unwritten::NotThere(S3Error::local("PutObject", address.clone(), kind, absent))),
         }
     }
 
@@ -214,7 +224,7 @@ impl S3 {
 
 /// Why an object is not written.
 enum Unwritten {
-    /// The answer has no ETag, and nothing was written.
+    /// The answer proves nothing, and nothing was written.
     NotThere(S3Error),
     /// Other bytes were stored. The object with this ETag has them.
     Damaged { error: S3Error, etag: String },

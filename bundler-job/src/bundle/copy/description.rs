@@ -48,7 +48,7 @@ impl Copier {
         let version_id = row.version_id.as_deref();
         let identity = Identity { source: &source.address, version_id, size: source.size, etag: &source.etag };
         let json = Description::of(identity, row, facts).to_json();
-        let put = Put { if_none_match: true, content_type: Some(CONTENT_TYPE), ..Put::default() };
+        let put = Put { if_none_match: true, content_type: Some(CONTENT_TYPE), looked_for: true, ..Put::default() };
         match self.s3.put(&address, PutBody::Bytes(json.clone().into()), &put).await {
             Ok(_) => return Ok(()),
             Err(error) if error.kind == ErrorKind::Precondition => {}
