@@ -1,7 +1,9 @@
 //! How a command ends when it does not end well: one message for people, one code for scripts.
 
+use std::fmt::Display;
+
 use s3bundler_common::text::printable;
-use s3bundler_contract::ExitCode;
+use s3bundler_contract::{ExitCode, HasExitCode};
 
 /// The end of a command. Every step's error knows its [`ExitCode`] and becomes one of these in the command that ran it.
 #[derive(Debug, thiserror::Error)]
@@ -16,21 +18,15 @@ pub struct Failure {
 impl Failure {
     /// A failure with this code and message. Errors quote what comes from outside; none of it reaches the terminal as
     /// anything but text.
-    pub fn new(exit: ExitCode, message: impl std::fmt::Display) -> Self {
+    pub fn new(exit: ExitCode, message: impl Display) -> Self {
         let message = message.to_string();
         let lines: Vec<_> = message.split('\n').map(printable).collect();
         Self { exit, message: lines.join("\n") }
     }
 }
 
-impl From<s3bundler_common::http_client::HttpClientError> for Failure {
-    fn from(error: s3bundler_common::http_client::HttpClientError) -> Self {
-        Self::new(ExitCode::Usage, error)
-    }
-}
-
-impl From<crate::bundle::BundleError> for Failure {
-    fn from(error: crate::bundle::BundleError) -> Self {
-        Self::new(error.exit(), error)
+impl<E: HasExitCode + Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error.exit_code(), error)
     }
 }

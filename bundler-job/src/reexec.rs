@@ -1,22 +1,19 @@
 //! A process that starts over: what awslabs/s3bundler did after every two groups, so that whatever a library leaks is
 //! bounded.
 
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use s3bundler_contract::ExitCode;
-
-use crate::failure::Failure;
-
 /// Replaces this process by a new one of the same program with the same arguments and environment ("execve(2)"). It
-/// keeps its process id, so nobody who watches it sees an end. Gives why it could not.
+/// keeps its process id, so nobody who watches it sees an end. Returns the error if it could not.
 ///
 /// The program is found where it was started from: one that was replaced on disk meanwhile is not found. Signals that
 /// came before are forgotten, so the caller looks for them last.
-pub fn start_over() -> Failure {
+pub fn start_over() -> io::Error {
     let mut arguments = std::env::args_os();
     let name = arguments.next();
-    let error = match std::env::current_exe() {
+    match std::env::current_exe() {
         Ok(program) => {
             let mut command = Command::new(program);
             if let Some(name) = name {
@@ -25,6 +22,5 @@ pub fn start_over() -> Failure {
             command.args(arguments).exec()
         }
         Err(error) => error,
-    };
-    Failure::new(ExitCode::Local, format!("cannot start the process over: {error}"))
+    }
 }

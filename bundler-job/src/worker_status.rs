@@ -5,6 +5,7 @@
 //! - `/healthz` is 200.
 //! - `/metrics` has what this process has archived.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -15,9 +16,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use s3bundler_common::http_pages::{self, Page};
-use s3bundler_contract::{ExitCode, Receipt};
+use s3bundler_contract::Receipt;
 
-use crate::failure::Failure;
 use crate::s3::S3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -98,10 +98,9 @@ impl WorkerStatus {
     }
 
     /// Answers at this address for as long as the process lives.
-    pub async fn listen(&self, address: SocketAddr) -> Result<SocketAddr, Failure> {
-        let fail = |error| Failure::new(ExitCode::Local, format!("--listen {address}: {error}"));
-        let listener = http_pages::listen(address).await.map_err(fail)?;
-        let bound = listener.local_addr().map_err(fail)?;
+    pub async fn listen(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let listener = http_pages::listen(address).await?;
+        let bound = listener.local_addr()?;
         let activity = self.clone();
         tokio::spawn(http_pages::serve(listener, move |path| activity.page(path)));
         Ok(bound)

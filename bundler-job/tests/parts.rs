@@ -9,7 +9,7 @@ use bytes::Bytes;
 use s3bundler::bundle::parts::PartLimits;
 use s3bundler::bundle::{BundleError, GroupReport};
 use s3bundler::queue::Disposition;
-use s3bundler_contract::ExitCode;
+use s3bundler_contract::{ExitCode, HasExitCode};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::Column;
 use s3bundler_testbed::proxy::{Operation, Proxy};
@@ -202,7 +202,7 @@ async fn an_archive_of_too_many_parts_fails_with_the_option_to_change_and_leaves
         let error = bench.bundle(limits, scratch_size).await.unwrap_err();
         assert!(matches!(error, BundleError::TooManyParts(_)), "{bucket}: {error}");
         assert!(error.to_string().contains(option), "{error}");
-        assert_eq!((error.exit(), error.disposition()), (ExitCode::Usage, Disposition::LeaveForRedrive));
+        assert_eq!((error.exit_code(), error.disposition()), (ExitCode::Usage, Disposition::LeaveForRedrive));
         assert_eq!(bench.parts().len(), limits.most as usize, "{bucket}");
         assert_eq!(world.open_uploads(bucket).await, [], "{bucket}");
         let left = client::list_keys(&world.s3, bucket, &format!("{PREFIX}/archives/")).await.unwrap();

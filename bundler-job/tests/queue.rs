@@ -16,7 +16,7 @@ use s3bundler::queue::{
     Delivery, Disposition, Ended, GroupFailure, Queue, QueueErrorKind, SqsQueue, WorkError, WorkerOptions, work,
 };
 use s3bundler_contract::message::{self, ManifestRef};
-use s3bundler_contract::{ExitCode, S3Address};
+use s3bundler_contract::{ExitCode, HasExitCode, S3Address};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, ElasticMq, Moto};
@@ -160,7 +160,7 @@ async fn a_message_that_the_queue_refuses_is_named_and_the_others_are_sent(acces
     let mut sent = manifests(12);
     sent[3] = manifest("bad");
     let error = queue.send(&sent).await.expect_err("one is refused");
-    assert_eq!((error.kind, error.exit()), (QueueErrorKind::Rejected, ExitCode::Upload));
+    assert_eq!((error.kind, error.exit_code()), (QueueErrorKind::Rejected, ExitCode::Upload));
     assert!(error.to_string().contains("s3://b/bad"), "{error}");
     assert_eq!(keys(&direct).await.len(), 11);
 }
@@ -259,7 +259,7 @@ async fn a_message_nobody_can_use_goes_to_the_dead_letter_queue(access: &Access)
 async fn a_queue_that_does_not_exist_is_told_by_its_name(access: &Access) {
     let config = config(access);
     let by_name = SqsQueue::connect(&config, "no-such-queue").await.unwrap_err();
-    assert_eq!((by_name.kind, by_name.exit()), (QueueErrorKind::Missing, ExitCode::Usage), "{by_name}");
+    assert_eq!((by_name.kind, by_name.exit_code()), (QueueErrorKind::Missing, ExitCode::Usage), "{by_name}");
     assert!(by_name.to_string().contains("no-such-queue"), "{by_name}");
 
     client::create_queue(&client::sqs(access), "by-name").await.unwrap();
@@ -361,7 +361,7 @@ async fn a_queue_that_is_denied_is_a_matter_of_permission_by_name_and_by_url() {
     let user = moto.user_with_policy("stranger", policy).await.unwrap();
     moto.enforce_iam().await.unwrap();
     let by_name = SqsQueue::connect(&config(&user), "secret").await.unwrap_err();
-    assert_eq!((by_name.kind, by_name.exit()), (QueueErrorKind::Denied, ExitCode::Permission), "{by_name}");
+    assert_eq!((by_name.kind, by_name.exit_code()), (QueueErrorKind::Denied, ExitCode::Permission), "{by_name}");
     let queue = SqsQueue::connect(&config(&user), &url).await.unwrap();
     let (sent, received) = (queue.send(&manifests(1)).await, queue.receive(1, SECOND, LONG).await.map(|_| ()));
     for error in [sent.unwrap_err(), received.unwrap_err()] {

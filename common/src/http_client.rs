@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use http::Uri;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use s3bundler_contract::{ExitCode, HasExitCode};
 
 /// Variables that name a proxy.
 const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
@@ -40,6 +41,12 @@ pub enum HttpClientError {
     /// The TLS library does not start.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
+}
+
+impl HasExitCode for HttpClientError {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
 }
 
 /// The client. It talks to nobody yet.

@@ -76,6 +76,12 @@ impl ExitCode {
     }
 }
 
+/// An error that ends a process, if nothing handles it before.
+pub trait HasExitCode {
+    /// What the process exits with.
+    fn exit_code(&self) -> ExitCode;
+}
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         code.code().into()

@@ -32,7 +32,7 @@ pub use accounts::{Accounts, Counted};
 pub use address::S3Address;
 pub use attempt::{Attempt, Group};
 pub use existing_manifests::ExistingManifests;
-pub use exit::ExitCode;
+pub use exit::{ExitCode, HasExitCode};
 pub use figures::Figures;
 pub use layout::{GroupName, Layout, RunName, Stage};
 pub use options::{ArchiveFormat, ArchiveOptions, GroupOptions, KeyLayout, SelectOptions};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use s3bundler_contract::group_manifest::RowError;
 use s3bundler_contract::record::RecordError;
-use s3bundler_contract::{ExitCode, GroupName, S3Address};
+use s3bundler_contract::{ExitCode, GroupName, HasExitCode, S3Address};
 
 use super::budget::TooSmall;
 use super::fetch::FetchError;
@@ -192,7 +192,7 @@ impl BundleError {
                 | ErrorKind::Unreachable => Disposition::Fatal,
                 _ => Disposition::GiveBack,
             },
-            Self::Publish(error) if error.exit() == ExitCode::Permission => Disposition::Fatal,
+            Self::Publish(error) if error.exit_code() == ExitCode::Permission => Disposition::Fatal,
             Self::Publish(_) | Self::SourceDenied { .. } | Self::Unsettled | Self::Undecided(_) | Self::Cancelled => {
                 Disposition::GiveBack
             }
@@ -209,11 +209,12 @@ impl BundleError {
             | Self::ReadBack(error) => error.kind == ErrorKind::WrongRegion,
             _ => false,
         };
-        is_elsewhere || self.exit() == ExitCode::Permission
+        is_elsewhere || self.exit_code() == ExitCode::Permission
     }
+}
 
-    /// What the process exits with when this ends it.
-    pub fn exit(&self) -> ExitCode {
+impl HasExitCode for BundleError {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Manifest(ManifestError::S3(error)) | Self::ReadBack(error) => error.reading(),
             Self::Manifest(ManifestError::Scratch(_))
@@ -227,10 +228,10 @@ impl BundleError {
             | Self::ArchiveMissing { .. }
             | Self::Catalog { .. } => ExitCode::Unreadable,
             Self::Memory(_) | Self::TooManyParts(_) | Self::NameTaken { .. } => ExitCode::Usage,
-            Self::Fetch(error) => error.exit(),
+            Self::Fetch(error) => error.exit_code(),
             Self::SourceDenied { .. } | Self::Unsettled => ExitCode::Permission,
             Self::Upload(error) => error.writing(),
-            Self::Publish(error) => error.exit(),
+            Self::Publish(error) => error.exit_code(),
             Self::Undecided(_) => ExitCode::Upload,
             Self::Cancelled => ExitCode::Terminated,
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use s3bundler_contract::{ExitCode, Reason, Row};
+use s3bundler_contract::{ExitCode, HasExitCode, Reason, Row};
 
 use super::budget::{Budget, Held};
 use super::copy::{Copied, Copier};
@@ -94,9 +94,8 @@ pub enum FetchError {
     Destination(S3Error),
 }
 
-impl FetchError {
-    /// What the process exits with when this ends it.
-    pub const fn exit(&self) -> ExitCode {
+impl HasExitCode for FetchError {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Scratch { .. } => ExitCode::Local,
             Self::Source(error) => error.reading(),

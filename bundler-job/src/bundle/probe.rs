@@ -4,7 +4,7 @@
 //! A single writer needs no conditions and sends none: for it the probe is one PUT.
 
 use bytes::Bytes;
-use s3bundler_contract::{ExitCode, S3Address};
+use s3bundler_contract::{ExitCode, HasExitCode, S3Address};
 
 use crate::args::Destination;
 use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error};
@@ -31,9 +31,8 @@ pub enum ProbeError {
     RefusesConditions(S3Error),
 }
 
-impl ProbeError {
-    /// What the process exits with.
-    pub const fn exit(&self) -> ExitCode {
+impl HasExitCode for ProbeError {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Write(error) => error.writing(),
             Self::NoConditions(_) | Self::RefusesConditions(_) => ExitCode::Usage,

@@ -3,7 +3,7 @@
 use std::io;
 
 use parquet::errors::ParquetError;
-use s3bundler_contract::ExitCode;
+use s3bundler_contract::{ExitCode, HasExitCode};
 
 /// A catalog that cannot be written or read, and why.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +59,8 @@ pub enum CatalogError {
     },
 }
 
-impl CatalogError {
-    /// What the process exits with where this ends it.
-    pub const fn exit(&self) -> ExitCode {
+impl HasExitCode for CatalogError {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Io(_) => ExitCode::Local,
             _ => ExitCode::Unreadable,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use s3bundler_contract::attempt::run_folder;
 use s3bundler_contract::group_manifest::COLUMNS_METADATA;
 use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
-use s3bundler_contract::{ExitCode, Group, GroupName, Receipt, RunName, S3Address};
+use s3bundler_contract::{ExitCode, Group, GroupName, HasExitCode, Receipt, RunName, S3Address};
 
 use super::{CatalogError, Committed, Derived, DerivedFile, GroupRecord, derive};
 use crate::args::Destination;
@@ -56,11 +56,10 @@ pub enum PublishError {
     },
 }
 
-impl PublishError {
-    /// What the process exits with where this ends it.
-    pub const fn exit(&self) -> ExitCode {
+impl HasExitCode for PublishError {
+    fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Catalog { cause, .. } => cause.exit(),
+            Self::Catalog { cause, .. } => cause.exit_code(),
             Self::S3(error) => error.writing(),
             Self::Stopped { .. } => ExitCode::Unexpected,
         }

@@ -48,7 +48,7 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
             let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
             return Err(Failure::new(exit, "ended by a signal; the same command goes on where this one stopped"));
         }
-        grouped = grouping => grouped.map_err(|error| Failure::new(error.exit(), error))?,
+        grouped = grouping => grouped?,
     };
     let report = Report::of(&request, &grouped);
     match global.output {

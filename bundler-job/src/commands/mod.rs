@@ -17,5 +17,5 @@ use crate::inventory::Scratch;
 
 /// Where data files of an inventory are kept.
 fn scratch(directory: Option<PathBuf>, size: Option<ByteSize>) -> Result<Scratch, Failure> {
-    Scratch::new(directory, size).map_err(|error| Failure::new(error.exit(), error))
+    Ok(Scratch::new(directory, size)?)
 }

@@ -265,8 +265,7 @@ async fn submit_inventory<Q: Queue>(
         scratch: super::scratch(None, None)?,
     };
     tracing::info!(inventory = %address, run = %request.run, "grouping an inventory");
-    let grouped = group(s3, &request, Some(queue), |_| {}).await;
-    let grouped = grouped.map_err(|error| Failure::new(error.exit(), error))?;
+    let grouped = group(s3, &request, Some(queue), |_| {}).await?;
     Ok(SubmittedInventory {
         inventory: address.to_string(),
         run: request.run.to_string(),

@@ -35,7 +35,7 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
         }
     };
     progress.finish();
-    let report = verified.map_err(|error| Failure::new(error.exit(), error))?;
+    let report = verified?;
     // The report is all that the command is for: where it cannot be written, nothing is proved.
     stdout::write(&text(&report, global.output))
         .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))?;

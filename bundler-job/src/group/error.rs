@@ -1,7 +1,7 @@
 //! Why an inventory was not grouped, or a retry pass not planned.
 
 use s3bundler_contract::record::RecordError;
-use s3bundler_contract::{ExitCode, GroupName, RunName, S3Address};
+use s3bundler_contract::{ExitCode, GroupName, HasExitCode, RunName, S3Address};
 
 use super::SelectError;
 use super::dead_letters::DeadLettersProblem;
@@ -206,12 +206,11 @@ pub enum GroupError {
     Stopped,
 }
 
-impl GroupError {
-    /// What the process exits with.
-    pub fn exit(&self) -> ExitCode {
+impl HasExitCode for GroupError {
+    fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Inventory(error) => error.exit(),
-            Self::Unfinished { cause, .. } => cause.exit(),
+            Self::Inventory(error) => error.exit_code(),
+            Self::Unfinished { cause, .. } => cause.exit_code(),
             Self::Select(_)
             | Self::DestinationIsSource { .. }
             | Self::NameTaken { .. }
@@ -232,11 +231,11 @@ impl GroupError {
             } => ExitCode::Unreadable,
             // What is to be read is not there yet: the same command succeeds later, so a Job may try again.
             Self::Ungrouped { .. } | Self::RedoUnfinished { .. } => ExitCode::Download,
-            Self::Unplanned { cause, .. } => cause.exit(),
-            Self::Redo { cause, .. } => cause.exit(),
+            Self::Unplanned { cause, .. } => cause.exit_code(),
+            Self::Redo { cause, .. } => cause.exit_code(),
             Self::Read(error) => error.reading(),
             Self::Destination(error) => error.writing(),
-            Self::Queue(error) => error.exit(),
+            Self::Queue(error) => error.exit_code(),
             Self::Stopped => ExitCode::Unexpected,
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3bundler_contract::layout::GroupName;
-use s3bundler_contract::{Accounts, ExitCode, Reason, RunName, RunSummary, Stage};
+use s3bundler_contract::{Accounts, ExitCode, HasExitCode, Reason, RunName, RunSummary, Stage};
 
 use super::receipts::Archived;
 
@@ -44,9 +44,9 @@ pub enum Unplanned {
     Uncounted(GroupName),
 }
 
-impl Unplanned {
-    /// Time heals a missing receipt, so a Job may try again; of receipts too many a person has to think.
-    pub(super) const fn exit(&self) -> ExitCode {
+impl HasExitCode for Unplanned {
+    // Time heals a missing receipt, so a Job may try again; of receipts too many a person has to think.
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } => ExitCode::Download,
             Self::SeveralReceipts(_) | Self::Uncounted(_) => ExitCode::Unreadable,

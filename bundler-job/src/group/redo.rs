@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use s3bundler_contract::{
-    Accounts, ExitCode, GroupName, Reason, Receipt, Replaced, RunName, RunSummary, S3Address, Stage,
+    Accounts, ExitCode, GroupName, HasExitCode, Reason, Receipt, Replaced, RunName, RunSummary, S3Address, Stage,
 };
 
 use super::pass_complete::{position, reasons_of};
@@ -87,9 +87,9 @@ pub enum RedoProblem {
     PassUnfinished(u32),
 }
 
-impl RedoProblem {
-    /// Only an unfinished pass is finished by time.
-    pub(super) const fn exit(&self) -> ExitCode {
+impl HasExitCode for RedoProblem {
+    // Only an unfinished pass is finished by time.
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::PassUnfinished(_) => ExitCode::Download,
             Self::Unknown(_) | Self::Existing { .. } | Self::Replaced { .. } | Self::OtherGroups(_) | Self::Gap(_) => {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use s3bundler_contract::group_manifest::RowError;
-use s3bundler_contract::{ExitCode, S3Address};
+use s3bundler_contract::{ExitCode, HasExitCode, S3Address};
 
 use super::ManifestProblem;
 use super::prefetch::Stopped;
@@ -148,9 +148,8 @@ impl From<Stopped> for InventoryError {
     }
 }
 
-impl InventoryError {
-    /// What the process exits with.
-    pub const fn exit(&self) -> ExitCode {
+impl HasExitCode for InventoryError {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::NotAManifest(_) => ExitCode::Usage,
             Self::Read(error) | Self::Damaged(error) => error.reading(),

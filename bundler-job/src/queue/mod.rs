@@ -20,8 +20,8 @@ pub mod worker;
 use std::future::Future;
 use std::time::Duration;
 
-use s3bundler_contract::ExitCode;
 use s3bundler_contract::message::ManifestRef;
+use s3bundler_contract::{ExitCode, HasExitCode};
 use tokio::time::Instant;
 
 pub use memory::MemoryQueue;
@@ -75,9 +75,8 @@ pub enum QueueErrorKind {
     Transient,
 }
 
-impl QueueError {
-    /// The exit code where this error ends the process.
-    pub fn exit(&self) -> ExitCode {
+impl HasExitCode for QueueError {
+    fn exit_code(&self) -> ExitCode {
         match self.kind {
             QueueErrorKind::Denied => ExitCode::Permission,
             // No retry makes a queue of that name.
@@ -85,12 +84,6 @@ impl QueueError {
             _ if self.action.starts_with("SendMessage") => ExitCode::Upload,
             _ => ExitCode::Download,
         }
-    }
-}
-
-impl From<QueueError> for crate::failure::Failure {
-    fn from(error: QueueError) -> Self {
-        Self::new(error.exit(), error)
     }
 }
 

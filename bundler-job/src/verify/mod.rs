@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use s3bundler_contract::record::RecordError;
-use s3bundler_contract::{Accounts, ExitCode, Figures, RunClaim, RunName, RunSummary, S3Address, Stage};
+use s3bundler_contract::{Accounts, ExitCode, Figures, HasExitCode, RunClaim, RunName, RunSummary, S3Address, Stage};
 
 use crate::args::Destination;
 use crate::catalog::{CatalogError, PublishError};
@@ -143,16 +143,17 @@ impl VerifyError {
             error => Err(error),
         }
     }
+}
 
-    /// What the process exits with.
-    pub const fn exit(&self) -> ExitCode {
+impl HasExitCode for VerifyError {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::NoSuchRun { .. } => ExitCode::Usage,
             Self::Record { .. } | Self::Damaged { .. } => ExitCode::Unreadable,
             Self::Read(error) => error.reading(),
             Self::Archived { .. } => ExitCode::Download,
-            Self::Scratch { cause, .. } => cause.exit(),
-            Self::Repair(error) => error.exit(),
+            Self::Scratch { cause, .. } => cause.exit_code(),
+            Self::Repair(error) => error.exit_code(),
             Self::Stopped { .. } => ExitCode::Unexpected,
         }
     }

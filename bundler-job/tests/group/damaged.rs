@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use s3bundler::group::{GroupError, Origin};
-use s3bundler_contract::ExitCode;
+use s3bundler_contract::{ExitCode, HasExitCode};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Published, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation, Seen};
@@ -43,7 +43,7 @@ async fn of_a_data_file_that_stays_damaged_no_row_is_used() {
     world.proxy.rule(fault_of_data(&published, Fault::CorruptBody(20), usize::MAX));
     let error = world.refuse(&request).await;
     assert!(error.to_string().contains(&published.files[0].key), "{error}");
-    assert_eq!(error.exit(), ExitCode::Download, "{error}");
+    assert_eq!(error.exit_code(), ExitCode::Download, "{error}");
     let groups = client::list_keys(&world.client, ARCHIVE, "logs/groups/").await.unwrap();
     assert!(groups.is_empty(), "{groups:?}");
 
@@ -77,7 +77,7 @@ async fn a_run_that_is_grouped_goes_on_without_its_inventory() {
     request.origin = Origin::Inventory(published.manifest.parse().unwrap());
     let error = world.refuse(&request).await;
     assert!(matches!(error, GroupError::Unfinished { .. }), "{error}");
-    assert_eq!(error.exit(), ExitCode::Unreadable);
+    assert_eq!(error.exit_code(), ExitCode::Unreadable);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use s3bundler::group::{GroupError, GroupRequest, ManifestProblem, Origin};
-use s3bundler_contract::{ByteSize, ExitCode, LeftOut};
+use s3bundler_contract::{ByteSize, ExitCode, HasExitCode, LeftOut};
 use s3bundler_testbed::cli::Program;
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Seen};
@@ -113,7 +113,7 @@ async fn a_listing_that_is_not_whole_or_not_of_the_prefix_is_no_source() {
         });
         let refused = world.refuse(&request_given("s3://inventories/seed/")).await;
         assert!(refused.to_string().contains(words), "{refused}");
-        assert_eq!(refused.exit(), ExitCode::Download);
+        assert_eq!(refused.exit_code(), ExitCode::Download);
         assert_eq!(client::list_keys(&world.client, ARCHIVE, "").await.unwrap(), [""; 0]);
     }
 }
@@ -133,7 +133,7 @@ async fn given_manifests_are_selected_from_like_an_inventory() {
     request.select.storage_classes = vec!["STANDARD".to_owned()];
     let refused = world.refuse(&request).await;
     assert!(matches!(&refused, GroupError::Manifest { problem: ManifestProblem::Select(_), .. }), "{refused}");
-    assert_eq!(refused.exit(), ExitCode::Usage);
+    assert_eq!(refused.exit_code(), ExitCode::Usage);
     assert!(refused.to_string().starts_with("the group manifest s3://inventories/seed/a.0.index"), "{refused}");
 }
 
@@ -146,7 +146,7 @@ async fn manifests_that_are_not_there_or_are_none_are_told() {
         ("s3://archive/", ExitCode::Usage, "those that run run writes itself"),
     ] {
         let refused = world.refuse(&request_given(prefix)).await;
-        assert_eq!(refused.exit(), code, "{refused}");
+        assert_eq!(refused.exit_code(), code, "{refused}");
         assert!(refused.to_string().contains(words), "{refused}");
     }
     let bad: [(&str, Vec<u8>, &str); 3] = [
@@ -160,7 +160,7 @@ async fn manifests_that_are_not_there_or_are_none_are_told() {
         let mut request = request_given(&format!("s3://inventories/bad/{name}/"));
         request.run = name.parse().unwrap();
         let refused = world.refuse(&request).await;
-        assert_eq!(refused.exit(), ExitCode::Unreadable, "{refused}");
+        assert_eq!(refused.exit_code(), ExitCode::Unreadable, "{refused}");
         assert!(refused.to_string().contains(&key) && refused.to_string().contains(words), "{refused}");
         let summary = request.destination.layout.summary(&request.run);
         assert!(client::get_bytes(&world.client, ARCHIVE, &summary).await.is_err(), "it is not called whole");
@@ -246,7 +246,7 @@ async fn of_an_existing_manifest_that_is_damaged_no_row_is_used() {
         let request =
             GroupRequest { run: name.parse().unwrap(), ..one_by_one(&format!("s3://inventories/bad/{name}/")) };
         let refused = world.refuse(&request).await;
-        assert_eq!(refused.exit(), ExitCode::Unreadable, "{refused}");
+        assert_eq!(refused.exit_code(), ExitCode::Unreadable, "{refused}");
         assert!(refused.to_string().contains(&key) && refused.to_string().contains(words), "{refused}");
         assert_eq!(world.manifests(ARCHIVE, "logs/").await, [""; 0], "{name}");
     }
@@ -294,7 +294,7 @@ async fn an_existing_manifest_that_is_damaged_on_the_way_is_downloaded_again() {
             GroupRequest { run: prefix.parse().unwrap(), ..one_by_one(&format!("s3://inventories/{prefix}/")) };
         world.proxy.rule(of_manifest(usize::MAX));
         let refused = world.refuse(&request).await;
-        assert_eq!(refused.exit(), exit, "{refused}");
+        assert_eq!(refused.exit_code(), exit, "{refused}");
         assert!(refused.to_string().contains(&format!("{prefix}/x.index")), "{refused}");
         assert!(!refused.to_string().contains("line "), "{refused}");
         let groups = world.manifests(ARCHIVE, "logs/").await;
@@ -336,7 +336,7 @@ async fn a_listing_that_is_cut_short_is_not_a_smaller_run() {
             None => assert_eq!(world.group(&request).await.unwrap().0.summary.rows, 16, "{name}"),
             Some(words) => {
                 let refused = world.refuse(&request).await;
-                assert_eq!(refused.exit(), ExitCode::Download, "{refused}");
+                assert_eq!(refused.exit_code(), ExitCode::Download, "{refused}");
                 assert!(refused.to_string().contains(words), "{refused}");
             }
         }

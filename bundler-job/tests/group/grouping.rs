@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3bundler::group::{GroupMade, Origin, group};
-use s3bundler_contract::{ByteSize, ExitCode, GroupOptions, LeftOut, Row, RowDigest, RunClaim, SelectOptions};
+use s3bundler_contract::{
+    ByteSize, ExitCode, GroupOptions, HasExitCode, LeftOut, Row, RowDigest, RunClaim, SelectOptions,
+};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Column, Inventory, Synthetic, inventory_of_bucket, rows_of_bucket};
 use s3bundler_testbed::proxy::{Fault, Operation};
@@ -213,7 +215,7 @@ async fn the_runs_own_output_is_left_out_where_all_share_a_bucket() {
     let mut everything = request.clone();
     everything.destination = destination("s3://source");
     let error = world.refuse(&everything).await;
-    assert_eq!(error.exit(), ExitCode::Usage);
+    assert_eq!(error.exit_code(), ExitCode::Usage);
     assert!(error.to_string().contains("the destination s3://source/ is the inventory's source bucket"), "{error}");
 }
 

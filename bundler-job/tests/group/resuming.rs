@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use s3bundler::group::{GroupError, GroupMade, GroupRequest, Origin, group};
-use s3bundler_contract::{ByteSize, ExitCode};
+use s3bundler_contract::{ByteSize, ExitCode, HasExitCode};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Published, Synthetic};
 use s3bundler_testbed::proxy::{Fault, Operation};
@@ -83,7 +83,7 @@ async fn a_grouping_that_died_half_way_is_finished() {
     let refused = "logs/groups/run/run.000006.index";
     world.refuse_put(refused);
     let error = world.refuse(&request).await;
-    assert_eq!(error.exit(), ExitCode::Permission);
+    assert_eq!(error.exit_code(), ExitCode::Permission);
     assert!(error.to_string().contains(&format!("PutObject of s3://archive/{refused} failed")), "{error}");
     let before = etags(&world).await;
     let keys: Vec<_> = before.iter().map(|(key, _)| key.clone()).collect();
@@ -148,7 +148,7 @@ async fn a_name_that_is_taken_says_how_it_differs() {
         let mut other = taken.clone();
         edit(&mut other);
         let error = world.refuse(&other).await;
-        assert_eq!(error.exit(), ExitCode::Usage);
+        assert_eq!(error.exit_code(), ExitCode::Usage);
         let message = format!(
             "the name run is taken: s3://archive/logs/runs/run.json is the claim of {difference}, made by \"the first\""
         );
@@ -167,7 +167,7 @@ async fn another_runs_manifest_under_our_key_is_an_error() {
     client::put_object(&world.client, ARCHIVE, "logs/groups/run/run.000001.index", "source,x,1\n").await.unwrap();
     let error = world.refuse(&request).await;
     assert!(matches!(error, GroupError::ForeignManifest(_)), "{error}");
-    assert_eq!(error.exit(), ExitCode::Usage);
+    assert_eq!(error.exit_code(), ExitCode::Usage);
     assert!(error.to_string().starts_with("s3://archive/logs/groups/run/run.000001.index is there already"), "{error}");
     let summary = world.client.head_object().bucket(ARCHIVE).key("logs/runs/run.done.json").send().await;
     assert!(summary.is_err(), "a run that failed has no summary");
@@ -179,7 +179,7 @@ async fn a_record_that_cannot_be_read_is_not_overwritten() {
     let request = request(&publish(&world, 5).await);
     client::put_object(&world.client, ARCHIVE, "logs/runs/run.json", "{\"format\": 2}").await.unwrap();
     let error = world.refuse(&request).await;
-    assert_eq!(error.exit(), ExitCode::Usage);
+    assert_eq!(error.exit_code(), ExitCode::Usage);
     assert!(error.to_string().starts_with("s3://archive/logs/runs/run.json cannot be used"), "{error}");
 }
 
@@ -190,7 +190,7 @@ async fn a_manifest_that_was_deleted_after_the_summary_is_named() {
     world.group(&request).await.unwrap();
     world.client.delete_object().bucket(ARCHIVE).key("logs/groups/run/run.000002.index").send().await.unwrap();
     let error = world.refuse(&request).await;
-    assert_eq!(error.exit(), ExitCode::Unreadable);
+    assert_eq!(error.exit_code(), ExitCode::Unreadable);
     assert!(
         error.to_string().contains("counts 4 groups, but the manifest s3://archive/logs/groups/run/run.000002.index")
     );

@@ -9,7 +9,7 @@ use s3bundler::inventory::Scratch;
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{
-    ExitCode, Figures, GroupName, Reason, Receipt, Row, RowDigest, RunClaim, RunName, RunSummary,
+    ExitCode, Figures, GroupName, HasExitCode, Reason, Receipt, Row, RowDigest, RunClaim, RunName, RunSummary,
 };
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
@@ -83,7 +83,7 @@ impl World {
 
     async fn refuse_pass(&self, pass: u32, exit: ExitCode) -> String {
         let error = self.plan(pass).await.map(|(planned, _)| planned).unwrap_err();
-        assert_eq!(error.exit(), exit, "{error}");
+        assert_eq!(error.exit_code(), exit, "{error}");
         assert_eq!(self.summary_of(pass).await, None, "a pass that failed has no summary");
         error.to_string()
     }

@@ -2,7 +2,7 @@
 //! the run's name free.
 
 use s3bundler::group::Origin;
-use s3bundler_contract::ExitCode;
+use s3bundler_contract::{ExitCode, HasExitCode};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Checksum, Column, Inventory, Published, RawShard, Row, Synthetic, gzip, shard_of};
 use s3bundler_testbed::proxy::{Fault, Operation};
@@ -37,7 +37,7 @@ async fn assert_refused(world: &World, published: &Published, exit: ExitCode, wa
     request.group.max_objects = 10_000;
     let error = world.refuse(&request).await;
     let message = error.to_string();
-    assert_eq!(error.exit(), exit, "{message}");
+    assert_eq!(error.exit_code(), exit, "{message}");
     for part in wanted {
         assert!(message.contains(part), "{part:?} in {message}");
     }
@@ -179,7 +179,7 @@ async fn a_server_that_does_not_answer_or_denies_is_not_the_inventorys_fault() {
     let mut elsewhere = request(&published);
     elsewhere.destination = destination("s3://no-such-bucket/x");
     let error = world.refuse(&elsewhere).await;
-    assert_eq!(error.exit(), ExitCode::Upload, "{error}");
+    assert_eq!(error.exit_code(), ExitCode::Upload, "{error}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use made::{Fate, MadeRun, object, s3_of, server, silent, usual};
 use s3bundler::verify::{Finding, Part, Report, VerifyError, VerifyRequest};
 use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::layout::index_of;
-use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, Group, GroupName, Reason};
+use s3bundler_contract::{ArchiveFormat, Attempt, ExitCode, Group, GroupName, HasExitCode, Reason};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 
@@ -358,7 +358,7 @@ async fn a_record_of_another_run_or_of_other_groups_is_none_of_this_run() {
         assert_ne!(wrong.as_bytes(), if key.contains("retry") { &[][..] } else { right }, "{key}");
         run.put(key, wrong.into_bytes()).await;
         let error = run.verify_error().await;
-        assert!(error.exit() == ExitCode::Unreadable && error.to_string().contains(words), "{key}: {error}");
+        assert!(error.exit_code() == ExitCode::Unreadable && error.to_string().contains(words), "{key}: {error}");
         run.put(key, right.clone()).await;
     }
 }
@@ -573,16 +573,16 @@ async fn what_keeps_verify_from_verifying_has_its_own_exit_code() {
     let run = MadeRun::of(ArchiveFormat::Tar, &usual()).await;
     let error = run.try_verify(|request| request.run = "other".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, VerifyError::NoSuchRun { .. }), "{error}");
-    assert_eq!(error.exit(), ExitCode::Usage);
+    assert_eq!(error.exit_code(), ExitCode::Usage);
     let error = run.try_verify(|request| request.scratch = "/nowhere".into()).await.unwrap_err();
-    assert_eq!(error.exit(), ExitCode::Local, "{error}");
+    assert_eq!(error.exit_code(), ExitCode::Local, "{error}");
     let mut access = server().await.clone();
     access.secret_key = "wrong".to_owned();
     let denied = s3_of(&access).await;
     let error = Box::pin(s3bundler::verify::verify(&denied, &run.request, &silent())).await.unwrap_err();
-    assert_eq!(error.exit(), ExitCode::Permission, "{error}");
+    assert_eq!(error.exit_code(), ExitCode::Permission, "{error}");
     run.put("p/runs/run.json", b"{}".to_vec()).await;
-    assert_eq!(run.verify_error().await.exit(), ExitCode::Unreadable);
+    assert_eq!(run.verify_error().await.exit_code(), ExitCode::Unreadable);
 }
 
 impl MadeRun {

@@ -52,7 +52,8 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     let figures = Figures::default();
     figures.activity.watch(s3.clone());
     if let Some(address) = args.listen {
-        figures.activity.listen(address).await?;
+        let listening = figures.activity.listen(address).await;
+        listening.map_err(|error| Failure::new(ExitCode::Local, format!("--listen {address}: {error}")))?;
     }
     let progress = Progress::start(ProgressStyle::for_stderr());
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());
@@ -65,7 +66,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     progress.finish();
     if matches!(ended, Ok(Ended::Recycle)) && !shutdown.token().is_cancelled() {
         tracing::info!(groups = args.recycle_after, "enough groups for one process, starting over");
-        return Err(start_over());
+        return Err(Failure::new(ExitCode::Local, format!("cannot start the process over: {}", start_over())));
     }
     figures.lock().summary.print(begun.elapsed(), global.output);
     ended.map(|_| ())

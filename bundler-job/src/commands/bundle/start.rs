@@ -33,7 +33,7 @@ pub(super) async fn is_ready(
     };
     tokio::select! {
         biased;
-        ready = ready => ready.map_err(|error| Failure::new(error.exit(), error)),
+        ready = ready => Ok(ready?),
         () = asked_to_end(s3, shutdown) => Ok(false),
     }
 }
@@ -47,9 +47,7 @@ pub(super) async fn can_be_written(
     tokio::select! {
         biased;
         () = asked_to_end(s3, shutdown) => Ok(false),
-        probed = conditional_writes(s3, destination) => {
-            probed.map(|()| true).map_err(|error| Failure::new(error.exit(), error))
-        }
+        probed = conditional_writes(s3, destination) => Ok(probed.map(|()| true)?),
     }
 }
 

@@ -86,7 +86,7 @@ async fn archive_all(
     policy: &RetryPolicy,
     shutdown: &CancellationToken,
 ) -> Result<Worked, Failure> {
-    probe::conditional_writes(s3, &request.destination).await.map_err(|error| Failure::new(error.exit(), error))?;
+    probe::conditional_writes(s3, &request.destination).await?;
     let groups = usize::try_from(settings.groups).unwrap_or(usize::MAX);
     let progress = Progress::start(ProgressStyle::for_stderr());
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());

@@ -99,14 +99,14 @@ impl Scene<'_> {
 
     async fn count(&self) -> Result<(RunTotals, Accounts), Failure> {
         let counted = RunTotals::count(self.s3, &self.request.destination, &self.request.run).await;
-        counted.map_err(|error| Failure::new(error.exit(), error))
+        Ok(counted?)
     }
 
     /// Whether an earlier start began to plan a retry pass.
     async fn is_begun(&self, pass: u32, accounts: &Accounts) -> Result<bool, Failure> {
         let GroupRequest { run, destination, .. } = self.request;
         let begun = group::begun(self.s3, destination, run, accounts, Stage::Pass(pass)).await;
-        Ok(begun.map_err(|error| Failure::new(error.exit(), error))? != Begun::No)
+        Ok(begun? != Begun::No)
     }
 
     /// Makes the run's own groups, or those of a later stage, and archives them meanwhile.
@@ -127,7 +127,7 @@ impl Scene<'_> {
                 }
             };
             let grouped = tokio::select! {
-                grouped = grouping => grouped.map_err(|error| Failure::new(error.exit(), error)),
+                grouped = grouping => grouped.map_err(Failure::from),
                 () = shutdown.cancelled() => Err(Failure::new(ExitCode::Terminated, "ended by a signal")),
             };
             queue.close();

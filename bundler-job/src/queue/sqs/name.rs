@@ -66,6 +66,8 @@ fn named(text: &str) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
+    use s3bundler_contract::{ExitCode, HasExitCode as _};
+
     use super::*;
 
     #[test]
@@ -125,7 +127,7 @@ mod tests {
             &long,
         ] {
             let error = Name::parse(text).expect_err(text);
-            assert_eq!((error.kind, error.exit()), (QueueErrorKind::Unsupported, s3bundler_contract::ExitCode::Usage));
+            assert_eq!((error.kind, error.exit_code()), (QueueErrorKind::Unsupported, ExitCode::Usage));
         }
         let error = Name::parse("https://me:hunter2@host/1/q").expect_err("credentials");
         assert!(!error.to_string().contains("hunter2"), "{error}");
