@@ -14,6 +14,7 @@ pub mod bundle;
 pub mod catalog;
 pub mod commands;
 mod description;
+pub mod destination;
 pub mod failure;
 pub mod group;
 pub mod inventory;

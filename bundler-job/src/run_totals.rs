@@ -7,7 +7,7 @@ use s3bundler_contract::accounts::{Accounts, Counted, Mismatch};
 use s3bundler_contract::{Figures, GroupName, Receipt, RunName, Stage};
 use serde::Serialize;
 
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::group::{GroupError, accounts};
 use crate::s3::S3;
 

@@ -16,7 +16,7 @@ use s3bundler_contract::S3Address;
 
 pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
 pub use commands::{AddressOrStdin, BundleArgs, GroupArgs, RetryArgs, RunArgs, SubmitArgs, VerifyArgs};
-pub use destination::{Destination, DestinationArgs};
+pub use destination::DestinationArgs;
 pub use max_failed::MaxFailed;
 pub use outage::OutageArgs;
 pub use requests::{EncryptionType, RequestArgs, RequestPayer};
@@ -78,7 +78,7 @@ pub struct GlobalArgs {
     pub region: Option<String>,
     /// Address objects as endpoint/bucket/key instead of bucket.endpoint/key. auto: when an endpoint URL is set.
     #[arg(long, global = true, env = "S3BUNDLER_PATH_STYLE", default_value = "auto", help_heading = "Connection")]
-    pub path_style: PathStyle,
+    pub path_style: PathStyleArg,
     /// What goes with requests.
     #[command(flatten)]
     pub requests: RequestArgs,
@@ -99,7 +99,11 @@ impl GlobalArgs {
         let destination = destination.map(|destination| destination.bucket.clone());
         let requests = self.requests.options(destination)?;
         Ok(S3Options {
-            path_style: self.path_style,
+            path_style: match self.path_style {
+                PathStyleArg::Auto => PathStyle::Auto,
+                PathStyleArg::Always => PathStyle::Always,
+                PathStyleArg::Never => PathStyle::Never,
+            },
             region: self.region.clone(),
             requests,
             first_byte_timeout: None,
@@ -107,6 +111,17 @@ impl GlobalArgs {
             requests_per_second: None,
         })
     }
+}
+
+/// [`PathStyle`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PathStyleArg {
+    /// Path style where an endpoint URL is set, virtual hosts otherwise.
+    Auto,
+    /// `endpoint/bucket/key`.
+    Always,
+    /// `bucket.endpoint/key`.
+    Never,
 }
 
 /// A form of output.

@@ -15,8 +15,8 @@ use s3bundler_contract::{Group, Receipt, S3Address};
 
 use super::BundleError;
 use super::sweep::Sweeper;
-use crate::args::Destination;
 use crate::catalog::{Committed, Publication, publish};
+use crate::destination::Destination;
 use crate::s3::{ErrorKind, Put, PutBody, S3};
 
 /// PUTs of the catalog before the group is given back. Each has the SDK's own retries inside.

@@ -30,7 +30,7 @@ use super::fetch::{FetchError, ObjectFailure};
 use super::tags::{self, Known};
 use super::upload::{abort, open_uploads};
 use super::verdict::{Verdict, reason};
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::{ErrorKind, S3, S3Error, Tags};
 use denial::Side;
 use proof::{Proof, prove};

@@ -54,8 +54,8 @@ pub(crate) use content::{ContentProblem, Known, Unproven, spool};
 pub use error::BundleError;
 pub(crate) use manifest::inflated;
 
-use crate::args::{Destination, WorkArgs};
 use crate::catalog::{ArchiveRecord, GroupRecord};
+use crate::destination::Destination;
 use crate::progress::Progress;
 use crate::s3::{ErrorKind, S3};
 use attempt::{Outline, Work, new_attempt};
@@ -100,33 +100,6 @@ pub struct Settings {
     pub parts: PartLimits,
     /// Whether catalogs have the SHA-256 of each object.
     pub sha256: bool,
-}
-
-impl Settings {
-    /// Settings from the command line. The scratch directory is made if it is not there.
-    pub fn new(
-        destination: Destination,
-        fallback_run: RunName,
-        archive: ArchiveOptions,
-        fieldnames: Option<Columns>,
-        work: &WorkArgs,
-    ) -> Result<Self, BundleError> {
-        let scratch = work.scratch.clone().unwrap_or_else(std::env::temp_dir);
-        std::fs::create_dir_all(&scratch).map_err(|cause| BundleError::Scratch { path: scratch.clone(), cause })?;
-        Ok(Self {
-            destination,
-            fallback_run,
-            archive,
-            fieldnames,
-            groups: work.groups.into(),
-            limits: Limits { concurrency: work.concurrency.map(usize::from) },
-            memory: budget::budget(work.memory),
-            scratch,
-            scratch_size: work.scratch_size,
-            parts: PartLimits::default(),
-            sha256: work.sha256,
-        })
-    }
 }
 
 /// Archives groups. Cheap to clone.

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use s3bundler_contract::{ExitCode, HasExitCode, S3Address};
 
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error};
 
 /// Why a destination cannot be used.

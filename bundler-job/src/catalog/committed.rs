@@ -14,7 +14,7 @@ use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{Attempt, Group, GroupName, RunName, S3Address};
 
 use super::{ArchiveRecord, Catalog, CatalogError, GroupRecord};
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::{ErrorKind, Length, S3, S3Error, SpoolError, content_length};
 
 /// Why a catalog could not be read.

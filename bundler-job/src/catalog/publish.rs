@@ -13,7 +13,7 @@ use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
 use s3bundler_contract::{ExitCode, Group, GroupName, HasExitCode, Receipt, RunName, S3Address};
 
 use super::{CatalogError, Committed, Derived, DerivedFile, GroupRecord, derive};
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::{Put, PutBody, S3, S3Error};
 
 /// The MIME type of indexes and dead letters (RFC 7111).

@@ -7,10 +7,11 @@ use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, LeftOut};
 use serde::Serialize;
 
-use super::scratch;
-use crate::args::{Destination, GlobalArgs, GroupArgs, OutputFormat};
+use super::{origin, scratch};
+use crate::args::{GlobalArgs, GroupArgs, OutputFormat};
+use crate::destination::Destination;
 use crate::failure::Failure;
-use crate::group::{self, GroupRequest, Grouped, Origin, RedoRequest, RetryRequest};
+use crate::group::{self, GroupRequest, Grouped, RedoRequest, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
 use crate::stdout;
@@ -70,7 +71,7 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
         let groups = args.groups.iter().cloned().collect();
         return Ok(Request::Redo(RedoRequest { run, destination, redo, groups, manifest_storage_class, scratch }));
     }
-    match (args.retry_pass, Origin::of(&args.origin)) {
+    match (args.retry_pass, origin(&args.origin)) {
         (Some(pass), _) => {
             let reasons = args.retry.reasons();
             Ok(Request::Retry(RetryRequest { run, destination, pass, reasons, manifest_storage_class, scratch }))

@@ -4,7 +4,7 @@ use s3bundler_contract::{RunClaim, RunName};
 
 use super::GroupError;
 use super::conditional_put::{find_record, put_record, unreadable};
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::S3;
 
 /// The claim of a run, where there is one.

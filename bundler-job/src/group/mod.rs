@@ -62,7 +62,7 @@ use batch::Batch;
 use existing_manifests::Manifests;
 use publish::Earlier;
 
-use crate::args::{Destination, OriginArgs};
+use crate::destination::Destination;
 use crate::inventory::{Inventory, Scratch};
 use crate::queue::Queue;
 use crate::s3::S3;
@@ -74,14 +74,6 @@ pub enum Origin {
     Inventory(S3Address),
     /// Group manifests that are there already, as awslabs/s3bundler wrote them: those whose address begins so.
     Manifests(S3Address),
-}
-
-impl Origin {
-    /// The one that was named, if one was.
-    pub fn of(args: &OriginArgs) -> Option<Self> {
-        let inventory = args.inventory.clone().map(Self::Inventory);
-        inventory.or_else(|| args.manifests.clone().map(Self::Manifests))
-    }
 }
 
 impl Origin {

@@ -6,7 +6,7 @@ use s3bundler_contract::layout::GroupName;
 use s3bundler_contract::{Figures, Receipt, RunName};
 
 use super::GroupError;
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::S3;
 
 /// An archived group, by its receipt.

@@ -21,7 +21,7 @@ use super::pass_complete::{Source, sources};
 use super::publish::{Earlier, publish};
 use super::stages::{self, Begun, begun, last_planned};
 use super::{GroupError, GroupMade, Grouped, Pass, claim, receipts, resume, spool, summary};
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::inventory::Scratch;
 use crate::queue::Queue;
 use crate::s3::S3;

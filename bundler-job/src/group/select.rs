@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use s3bundler_contract::group_manifest::{Column, Columns, RowProblem};
 use s3bundler_contract::{ByteSize, LeftOut, SelectOptions};
 
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::inventory::{InventoryRow, OwnFiles};
 
 /// Why the options cannot be applied to this inventory.

@@ -3,7 +3,7 @@
 use s3bundler_contract::{Accounts, RunName, RunSummary, Stage};
 
 use super::{GroupError, Pass, resume, summary};
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::S3;
 
 /// All summaries of a run: a LIST, and a GET for each.

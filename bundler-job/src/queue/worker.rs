@@ -27,7 +27,7 @@ use s3bundler_contract::message::{self, ManifestRef, Message, MessageError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::S3;
 
 use super::settle::{self, GroupFailure, Settled};

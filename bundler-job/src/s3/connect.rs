@@ -32,7 +32,7 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 const GUESS: Duration = Duration::from_secs(30);
 
 /// How objects are addressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathStyle {
     /// Path style where an endpoint URL is set, virtual hosts otherwise.
     Auto,

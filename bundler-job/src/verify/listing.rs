@@ -7,7 +7,7 @@ use s3bundler_contract::{Accounts, GroupName, Receipt, RunName, Stage};
 
 use super::Finding;
 use super::orphan::{self, Trace, Traces};
-use crate::args::Destination;
+use crate::destination::Destination;
 use crate::s3::{Listed, S3, S3Error};
 
 /// Missing groups that are named one by one.

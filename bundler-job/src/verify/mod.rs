@@ -32,8 +32,8 @@ use std::time::Duration;
 use s3bundler_contract::record::RecordError;
 use s3bundler_contract::{Accounts, ExitCode, Figures, HasExitCode, RunClaim, RunName, RunSummary, S3Address, Stage};
 
-use crate::args::Destination;
 use crate::catalog::{CatalogError, PublishError};
+use crate::destination::Destination;
 use crate::progress::Progress;
 use crate::s3::{ErrorKind, S3, S3Error};
 

@@ -12,9 +12,9 @@ use s3bundler_contract::{GroupName, RunName, S3Address};
 
 use super::finding::{Finding, Findings};
 use super::group::Scope;
-use crate::args::Destination;
 use crate::bundle::upload::{OpenUpload, OpenUploads, abort, open_uploads};
 use crate::catalog::Committed;
+use crate::destination::Destination;
 use crate::s3::{Listed, S3, S3Error};
 
 /// Something under `archives/` that an attempt at a group of the run wrote.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
-use s3bundler::args::Destination;
+use s3bundler::destination::Destination;
 use s3bundler::group::{GroupError, GroupRequest, Grouped, Origin, group};
 use s3bundler::inventory::Scratch;
 use s3bundler::queue::{Delivery, Queue, QueueError};

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use md5::{Digest, Md5};
-use s3bundler::args::Destination;
 use s3bundler::catalog::{
     ArchiveRecord, CatalogWriter, Committed, Entry, GroupRecord, Map, Outcome, Place, Publication, publish,
 };
+use s3bundler::destination::Destination;
 use s3bundler::progress::{Progress, ProgressStyle};
 use s3bundler::s3::{PathStyle, Put, PutBody, RequestOptions, S3, S3Options};
 use s3bundler::verify::{ORPHAN_AGE, Report, VerifyError, VerifyRequest, verify};

@@ -2,10 +2,10 @@
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::config::Credentials;
-use s3bundler::args::Destination;
 use s3bundler::bundle::limiter::Limits;
 use s3bundler::bundle::parts::PartLimits;
 use s3bundler::bundle::{BundleError, Bundler, GroupReport, Settings};
+use s3bundler::destination::Destination;
 use s3bundler::progress::{Progress, ProgressStyle};
 use s3bundler::s3::{PathStyle, RequestOptions, S3, S3Options};
 use s3bundler_contract::message::ManifestRef;

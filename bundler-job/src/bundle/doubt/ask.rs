@@ -18,8 +18,8 @@ use super::super::limiter::{self, Limiters};
 use super::super::manifest::{Manifest, ManifestError};
 use super::super::verdict::{Verdict, reason};
 use super::Answer;
-use crate::args::Destination;
 use crate::catalog::{Committed, Outcome};
+use crate::destination::Destination;
 use crate::s3::{ErrorKind, S3, S3Error};
 
 /// Objects that were readable before and are asked for.

@@ -23,8 +23,9 @@ use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::message::ManifestRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{BundleArgs, Destination, GlobalArgs};
-use crate::bundle::{BundleError, Bundler, GroupReport, Settings};
+use crate::args::{BundleArgs, GlobalArgs};
+use crate::bundle::{BundleError, Bundler, GroupReport};
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
@@ -45,7 +46,7 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
         .map(str::parse)
         .transpose()
         .map_err(|error| Failure::new(ExitCode::Usage, format!("--fieldnames: {error}")))?;
-    let settings = Settings::new(destination.clone(), args.name.clone(), archive, fieldnames, &args.work)?;
+    let settings = super::settings(destination.clone(), args.name.clone(), archive, fieldnames, &args.work)?;
     let options = args.work.s3_options(global.s3_options(Some(&args.destination.destination))?);
     let config = load_config(&options).await?;
     let s3 = S3::new(config.clone(), &options);

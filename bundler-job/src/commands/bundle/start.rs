@@ -10,9 +10,9 @@
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Destination;
 use crate::bundle::Bundler;
 use crate::bundle::probe::{ProbeError, conditional_writes};
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::queue::visibility::ABORT_GRACE;
 use crate::s3::S3;

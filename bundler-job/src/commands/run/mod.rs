@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{GlobalArgs, RunArgs};
 use crate::bundle::{Bundler, Settings, probe};
 use crate::failure::Failure;
-use crate::group::{GroupRequest, Origin};
+use crate::group::GroupRequest;
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
 
@@ -40,7 +40,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let s3 = S3::new(load_config(&options).await?, &options);
     s3.outages().stop_with(shutdown.token());
     let request = GroupRequest {
-        origin: Origin::of(&args.origin)
+        origin: super::origin(&args.origin)
             .ok_or_else(|| Failure::new(ExitCode::Usage, "one of --inventory and --manifests is needed"))?,
         run: args.name.clone(),
         destination: destination.clone(),
@@ -52,7 +52,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         // Objects have the room while groups are made: one data file at a time.
         scratch: super::scratch(args.work.scratch.clone(), Some(ByteSize(0)))?,
     };
-    let settings = Settings::new(destination.clone(), args.name.clone(), archive, None, &args.work)?;
+    let settings = super::settings(destination.clone(), args.name.clone(), archive, None, &args.work)?;
     let retries = RetryPolicy { passes: args.retry_passes, reasons: args.retry.reasons() };
     let working = archive_all(&s3, &request, settings, &retries, shutdown.token());
     let worked = tokio::select! {

@@ -7,8 +7,9 @@ use s3bundler_contract::figures::sum;
 use s3bundler_contract::{ExitCode, LeftOut, RunSummary};
 use serde::Serialize;
 
-use crate::args::{Destination, OutputFormat};
+use crate::args::OutputFormat;
 use crate::commands::figures::{Listed, by_reason, figures_lines, line};
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::group::GroupRequest;
 use crate::run_totals::RunTotals;
