@@ -25,11 +25,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use s3bundler_contract::{ArchiveOptions, Reason, Row, S3Address};
 use tokio::sync::Mutex;
 
-use super::facts::Facts;
-use super::fetch::{FetchError, ObjectFailure};
+use super::source::{Facts, FetchError, ObjectFailure, Verdict, reason};
 use super::tags::{self, Known};
 use super::upload::{abort, open_uploads};
-use super::verdict::{Verdict, reason};
 use crate::destination::Destination;
 use crate::s3::{ErrorKind, S3, S3Error, Tags};
 use denial::Side;

@@ -4,108 +4,31 @@
 //! [`FetchError`] and fails the group. Retries are owned here, from the request to the last byte: the client tries once,
 //! so that every throttling is seen and slows the bucket down (docs/decisions/retries-of-source-gets.md).
 
-use std::io;
+mod receive;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use s3bundler_contract::{ExitCode, HasExitCode, Reason, Row};
+use s3bundler_contract::{Reason, Row};
 
 use super::budget::{Budget, Held};
 use super::copy::{Copied, Copier};
 use super::doubt::{self, Asker, Scope};
-use super::facts::Facts;
-use super::limiter::Limiters;
-use super::receive::{Done, InFlight, Room};
+use super::limiter::{InFlight, Limiters};
+use super::source::{Content, Facts, FetchError, Fetched, ObjectFailure, Verdict, reason};
 use super::tags::Tags;
 use super::tries::{self, Next, Tries};
-use super::verdict::{Verdict, reason};
 use crate::s3::{ErrorKind, S3, S3Error};
+use receive::{Done, Room};
 
 /// Held for a member beside its data: up to 2 KiB of user metadata, 10 tags, headers, the row, the task.
-pub const OVERHEAD: u64 = 6 * 1024;
+const OVERHEAD: u64 = 6 * 1024;
 /// Held for a member that goes to scratch: what is between socket and file.
 const SPILLING: u64 = 256 * 1024;
 
-/// An object on its way into the archive, or what became of it instead.
-#[derive(Debug)]
-pub struct Fetched {
-    /// The row, with what the GET said where there was one.
-    pub row: Row,
-    /// Whether the version came from the manifest.
-    pub listed_version: bool,
-    /// What the catalog keeps of the object.
-    pub facts: Facts,
-    /// Seconds since 1970.
-    pub mtime: u64,
-    /// Its bytes.
-    pub content: Content,
-    /// The memory and scratch that they take.
-    pub held: Held,
-}
-
-/// Where an object's bytes are.
-#[derive(Debug)]
-pub enum Content {
-    /// In memory.
-    Memory(Vec<u8>),
-    /// In a nameless file of the scratch directory, read from its start.
-    Scratch(std::fs::File),
-    /// Copied by the server to this key of the destination.
-    Copied(String),
-    /// Nowhere.
-    Failed(ObjectFailure),
-}
-
-/// Why an object is not archived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectFailure {
-    /// What the dead letter says.
-    pub reason: Reason,
-    /// S3's error code, or a word of ours if there was none.
-    pub detail: String,
-    /// Whether a GET of the object was answered, and only its copy is denied.
-    pub only_copy: bool,
-}
-
-impl ObjectFailure {
-    /// A failure for this reason, with S3's error code or a word of ours.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), only_copy: false }
-    }
-}
-
-/// Trouble that every object of the group would have.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The scratch directory cannot be written.
-    #[error("cannot write to the scratch directory {path}: {cause}; free space there or choose another with --scratch")]
-    Scratch {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// Nobody answers, the bucket is not there, or the credentials are not good.
-    #[error("cannot read source objects: {0}")]
-    Source(S3Error),
-    /// A large object could not be copied to the destination, or its copy not be described or compared there.
-    #[error("cannot copy to the destination: {0}")]
-    Destination(S3Error),
-}
-
-impl HasExitCode for FetchError {
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Scratch { .. } => ExitCode::Local,
-            Self::Source(error) => error.reading(),
-            Self::Destination(error) => error.writing(),
-        }
-    }
-}
-
 /// How one try at an object ended, when not well.
-pub(super) enum Trouble {
+enum Trouble {
     /// For good.
     Object(ObjectFailure),
     /// Perhaps not the next time.
@@ -294,7 +217,7 @@ impl Fetcher {
 }
 
 /// Whose trouble an answer of the source is.
-pub(super) fn trouble(error: S3Error) -> Trouble {
+fn trouble(error: S3Error) -> Trouble {
     if error.is_mismatch() {
         return Trouble::Mismatch;
     }

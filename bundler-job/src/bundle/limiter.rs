@@ -98,6 +98,27 @@ pub struct Slot {
     limiter: Option<Arc<Limiter>>,
 }
 
+/// The slot of a request and of its body.
+pub(super) struct InFlight<'a> {
+    pub(super) limiter: &'a Arc<Limiter>,
+    pub(super) turn: Turn,
+    pub(super) slot: Option<Slot>,
+}
+
+impl InFlight<'_> {
+    /// Lets others send requests for as long as this row waits.
+    pub(super) fn release(&mut self) {
+        self.slot = None;
+    }
+
+    /// Waits for a slot if it has none.
+    pub(super) async fn acquire(&mut self) {
+        if self.slot.is_none() {
+            self.slot = Some(self.limiter.slot(self.turn).await);
+        }
+    }
+}
+
 impl Limiter {
     fn new(limits: Limits) -> Self {
         let now = Instant::now();

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
-//! to be done, [`attempt`] the pipeline ([`fetch`], `receive`, [`tags`], [`copy`], [`pack`], [`part`], [`parts`], [`upload`] with [`budget`], [`scratch`] and [`limiter`]),
-//! [`verdict`] whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
+//! to be done, [`attempt`] the pipeline ([`fetch`], [`tags`], [`copy`], [`pack`], [`part`], [`parts`], [`upload`] with [`budget`], [`scratch`] and [`limiter`]),
+//! [`source`] what is kept of an object and whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
 //! trusted to.
 
 pub mod attempt;
@@ -20,7 +20,6 @@ mod content;
 pub mod copy;
 pub mod doubt;
 mod error;
-pub mod facts;
 pub mod fetch;
 mod header;
 pub mod limiter;
@@ -30,13 +29,12 @@ pub mod pack;
 pub mod part;
 pub mod parts;
 pub mod probe;
-mod receive;
 pub mod scratch;
+pub mod source;
 pub mod sweep;
 pub mod tags;
 mod tries;
 pub mod upload;
-pub mod verdict;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -63,11 +61,12 @@ use budget::Share;
 use commit::Committer;
 use copy::Copier;
 use doubt::{Answer, Asker, Decision, Scope, Tally, decide};
-use fetch::{FetchError, Fetcher};
+use fetch::Fetcher;
 use limiter::{Limiters, Limits};
 use manifest::{Manifest, ManifestError};
 use part::TooManyParts;
 use parts::PartLimits;
+use source::FetchError;
 use sweep::Sweeper;
 use tags::Tags;
 use upload::Upload;

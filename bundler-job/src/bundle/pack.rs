@@ -12,11 +12,10 @@ use std::io::{self, Read as _, Write as _};
 use s3bundler_contract::ArchiveFormat;
 
 use super::doubt::Tally;
-use super::facts::Facts;
-use super::fetch::{Content, Fetched};
 use super::header;
 use super::name::MemberNames;
 use super::part::{PartError, PartWriter};
+use super::source::{Content, Facts, Fetched};
 use crate::catalog::{CatalogError, CatalogWriter, Entry, Outcome, Place};
 
 /// A frame closes at the first member boundary after this many bytes: what a GET of one small object reads at most,

@@ -21,11 +21,9 @@ use s3bundler_contract::{Row, S3Address};
 use tokio::time::Instant;
 
 use self::shown::{Directory, Meaning, Shown};
-use super::facts::Facts;
-use super::limiter::Limiters;
-use super::receive::InFlight;
+use super::limiter::{InFlight, Limiters};
+use super::source::{Facts, Verdict, reason};
 use super::tries::{is_busy, pause};
-use super::verdict::{Verdict, reason};
 use crate::s3::{ErrorKind, S3, S3Error};
 
 /// Header of an object that is archived without its tags; its value is the error code (docs/formats.md).

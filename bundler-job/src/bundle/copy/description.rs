@@ -16,7 +16,7 @@ use s3bundler_contract::{Row, S3Address};
 
 use super::source::Source;
 use super::{Copier, Trouble};
-use crate::bundle::facts::Facts;
+use crate::bundle::source::Facts;
 use crate::description::{self, Description, Found, Identity};
 use crate::s3::{ErrorKind, Put, PutBody, S3Error};
 

@@ -10,7 +10,7 @@ use aws_smithy_types::date_time::Format;
 use s3bundler_contract::{Layout, Row, S3Address, etag};
 
 use super::Trouble;
-use crate::bundle::facts::{Facts, facts};
+use crate::bundle::source::{Facts, facts};
 use crate::bundle::tags::{Known, TagTrouble, Tagged, Tags};
 use crate::catalog::Map;
 use crate::s3::{ErrorKind, S3, S3Error, md5_of_etag};

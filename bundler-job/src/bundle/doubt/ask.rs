@@ -13,10 +13,9 @@ use s3bundler_contract::{Group, Reason, Row, S3Address};
 use tokio::time::Instant;
 
 use super::super::BundleError;
-use super::super::fetch::FetchError;
 use super::super::limiter::{self, Limiters};
 use super::super::manifest::{Manifest, ManifestError};
-use super::super::verdict::{Verdict, reason};
+use super::super::source::{FetchError, Verdict, reason};
 use super::Answer;
 use crate::catalog::{Committed, Outcome};
 use crate::destination::Destination;

@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::bundle::budget::{Budget, Held};
-use crate::bundle::fetch::ObjectFailure;
 use crate::bundle::part::{KeptSmall, Part};
 use crate::bundle::parts::{PartLimits, PartPlan};
+use crate::bundle::source::ObjectFailure;
 use crate::catalog::{ArchiveRecord, Catalog, GroupRecord};
 use crate::s3::PutBody;
 

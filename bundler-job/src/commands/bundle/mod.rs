@@ -249,8 +249,8 @@ mod tests {
     use super::summary::tests::report;
     use super::*;
     use crate::args::{Cli, Command};
-    use crate::bundle::fetch::FetchError;
     use crate::bundle::manifest::ManifestError;
+    use crate::bundle::source::FetchError;
     use crate::s3::{ErrorKind, S3Error};
 
     fn args(manifests: &[&str]) -> BundleArgs {

@@ -1,7 +1,6 @@
 //! One try at an object: a GET, its bytes to memory or scratch, its tags.
 
 use std::io::Seek as _;
-use std::sync::Arc;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use data_encoding::HEXLOWER;
@@ -9,11 +8,11 @@ use s3bundler_contract::{Row, S3Address};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use super::budget::Budget;
-use super::facts::facts;
-use super::fetch::{Content, FetchError, Fetched, Fetcher, OVERHEAD, Trouble, trouble};
-use super::limiter::{Limiter, Slot, Turn};
-use super::tags::{TagTrouble, Tagged};
+use super::{Fetcher, OVERHEAD, Trouble, trouble};
+use crate::bundle::budget::Budget;
+use crate::bundle::limiter::InFlight;
+use crate::bundle::source::{Content, FetchError, Fetched, facts};
+use crate::bundle::tags::{TagTrouble, Tagged};
 use crate::s3::{Body, ErrorKind, Expected, Length, S3Error, content_length};
 
 /// How a try went well.
@@ -33,27 +32,6 @@ pub(super) struct Room<'a> {
     pub(super) in_memory: u64,
     /// Where more memory comes from.
     pub(super) budget: &'a Budget,
-}
-
-/// The slot of a request and of its body.
-pub(super) struct InFlight<'a> {
-    pub(super) limiter: &'a Arc<Limiter>,
-    pub(super) turn: Turn,
-    pub(super) slot: Option<Slot>,
-}
-
-impl InFlight<'_> {
-    /// Lets others send requests for as long as this row waits.
-    pub(super) fn release(&mut self) {
-        self.slot = None;
-    }
-
-    /// Waits for a slot if it has none.
-    pub(super) async fn acquire(&mut self) {
-        if self.slot.is_none() {
-            self.slot = Some(self.limiter.slot(self.turn).await);
-        }
-    }
 }
 
 /// The SHA-256 of an object, if it is asked for.
