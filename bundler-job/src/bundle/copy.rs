@@ -45,6 +45,8 @@ const LOOKS: u32 = 2;
 /// More tries of a copy that failed in a way that the SDK does not try again: after 0.2, 0.8 and 3.2 s. One such answer alone
 /// says nothing.
 const TRIES: u32 = 3;
+/// The same of a copy in parts, of which every try may copy terabytes.
+const TRIES_IN_PARTS: u32 = 1;
 const PAUSE: Duration = Duration::from_millis(200);
 const CREATE: &str = "CreateMultipartUpload";
 
@@ -145,7 +147,7 @@ impl Copier {
                 Err(Trouble::Contradicted(failure)) if looks == LOOKS => return Ok(Copied::Failed(failure)),
                 Err(Trouble::Group(error)) => return Err(error),
                 Err(Trouble::Again(error)) if self.is_spent(&row.bucket) => return Err(FetchError::Source(error)),
-                Err(Trouble::Again(error)) if tries < TRIES && !was_sent_again(&error) => {
+                Err(Trouble::Again(error)) if tries < self.more_tries(row) && !was_sent_again(&error) => {
                     tracing::debug!(%error, "object was not copied yet");
                     tokio::time::sleep(PAUSE * 4_u32.pow(tries)).await;
                     tries += 1;
@@ -172,6 +174,11 @@ impl Copier {
                 }
             }
         }
+    }
+
+    /// How often a copy is tried again, by the size that the source had.
+    fn more_tries(&self, row: &Row) -> u32 {
+        if row.size.is_some_and(|size| size > self.max_copy) { TRIES_IN_PARTS } else { TRIES }
     }
 
     /// Whether source or destination was down for longer than is waited for, which is not this object's trouble.

@@ -82,7 +82,12 @@ pub(super) fn retry_after(response: &HttpResponse) -> Option<Duration> {
         let date = DateTime::from_str(value, Format::HttpDate).ok().and_then(|date| SystemTime::try_from(date).ok())?;
         Some(date.duration_since(SystemTime::now()).unwrap_or_default())
     };
-    let time = value.parse().map(Duration::from_secs).ok().or_else(at_date)?;
+    // So many seconds that no number holds them are some, too.
+    let in_seconds = || {
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| value.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs))
+    };
+    let time = in_seconds().or_else(at_date)?;
     Some(time.min(LONGEST_RETRY_AFTER))
 }
 
@@ -144,6 +149,7 @@ mod tests {
             ("0", Some(0)),
             (" 7 ", Some(7)),
             ("86400", Some(60)),
+            ("99999999999999999999999", Some(60)),
             (past, Some(0)),
             (future, Some(60)),
             ("-1", None),

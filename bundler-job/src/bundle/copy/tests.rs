@@ -259,6 +259,30 @@ async fn a_copy_that_was_answered_and_not_made_is_retried_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_is_tried_again_and_in_parts_only_once() {
+    let scene = Scene::new().await;
+    let expected = [(Operation::CompleteMultipartUpload, 2), (Operation::CopyObject, 4)];
+    for (copier, (operation, tries)) in scene.both_ways().await.into_iter().zip(expected) {
+        scene.proxy.clear_log();
+        scene.proxy.fault_every(operation, Fault::FailBefore { status: 409, code: "ConditionalRequestConflict" });
+        match scene.copy(&copier).await.expect("a destination") {
+            Copied::Failed(failure) => assert_eq!(failure.reason, Reason::Retry),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(scene.proxy.count(operation), tries, "{operation:?}");
+        assert_eq!(scene.open_uploads().await, 0);
+        scene.proxy.fault_nth(
+            operation,
+            tries + 1,
+            Fault::FailBefore { status: 409, code: "ConditionalRequestConflict" },
+        );
+        let key = scene.copied(&copier).await;
+        scene.assert_copied(&key).await;
+        scene.delete(&key).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_object_at_the_key_of_a_copy_is_neither_believed_nor_replaced() {
     let scene = Scene::new().await;
     let key = scene.key_of_copy().await;
