@@ -27,7 +27,6 @@ use tokio::sync::Mutex;
 
 use super::source::{Facts, FetchError, ObjectFailure, Verdict, reason};
 use super::tags::{self, Known};
-use super::upload::{abort, open_uploads};
 use crate::destination::Destination;
 use crate::s3::{ErrorKind, S3, S3Error, Tags};
 use denial::Side;
@@ -232,7 +231,7 @@ impl Copier {
     pub async fn abort(&self) {
         let open = self.open.lock().await.take().unwrap_or_default();
         for (key, upload_id) in open {
-            if let Err(error) = abort(&self.s3, &self.destination.address(key), &upload_id).await {
+            if let Err(error) = self.s3.abort_upload(&self.destination.address(key), &upload_id).await {
                 tracing::warn!(%error, upload_id, "upload is left open");
             }
         }
@@ -251,9 +250,9 @@ impl Copier {
     /// failure does not fail the group.
     async fn sweep(&self, copy: &S3Address) {
         let swept = async {
-            for (key, upload_id) in open_uploads(&self.s3, copy).await?.known() {
+            for (key, upload_id) in self.s3.open_uploads(copy).await?.known() {
                 if key == copy.key {
-                    abort(&self.s3, copy, &upload_id).await?;
+                    self.s3.abort_upload(copy, &upload_id).await?;
                 }
             }
             Ok::<_, S3Error>(())
@@ -390,7 +389,7 @@ impl Copier {
         let upload_id = opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         let copied = self.copy_ranges(source, copy, &upload_id).await;
         if copied.is_err()
-            && let Err(error) = abort(&self.s3, copy, &upload_id).await
+            && let Err(error) = self.s3.abort_upload(copy, &upload_id).await
         {
             tracing::warn!(%error, upload_id, "upload is left open");
             return copied;

@@ -5,9 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::upload::{OpenUploads, abort, open_uploads};
 use crate::catalog::{Committed, Unreferenced, Whole};
-use crate::s3::{S3, S3Error};
+use crate::s3::{OpenUploads, S3, S3Error};
 
 /// Removes what attempts that lost have left. Clones share what was reported already.
 #[derive(Debug, Clone)]
@@ -36,7 +35,7 @@ impl Sweeper {
             let attempt = layout.parse_attempt(&listed.key, source_bucket, committed.group());
             attempt.is_some_and(|attempt| attempt.as_str() != committed.attempt())
         });
-        let uploads = self.done(open_uploads(&self.s3, &destination.address(&stem)).await);
+        let uploads = self.done(self.s3.open_uploads(&destination.address(&stem)).await);
         let uploads = uploads.map(OpenUploads::known).unwrap_or_default();
         if archives.is_empty() && uploads.is_empty() {
             return;
@@ -58,7 +57,7 @@ impl Sweeper {
         }
         for (key, upload_id) in &uploads {
             if let Some(unreferenced) = whole.rules_out_upload(key) {
-                self.done(abort(&self.s3, unreferenced.address(), upload_id).await);
+                self.done(self.s3.abort_upload(unreferenced.address(), upload_id).await);
             }
         }
     }

@@ -6,6 +6,7 @@
 //! connect ──► S3 ──► client(bucket) ──► SDK ──► [`credentials`], which are renewed if they expire early
 //!              ├──► objects: get_bytes, spool, head, list, delete
 //!              ├──► put: objects and parts, each with a checksum
+//!              ├──► multipart: uploads that are open, listed and aborted
 //!              ├──► transmit: the way of every request; a bucket that does not answer is waited for ([`outage`]), an answer
 //!              │              not without end ([`patience`], [`sending`])
 //!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`min_rate`])
@@ -20,6 +21,7 @@ mod error;
 mod file_body;
 mod length;
 mod min_rate;
+mod multipart;
 mod objects;
 mod outage;
 mod patience;
@@ -34,6 +36,7 @@ pub use connect::{PathStyle, S3, S3Options, load_config};
 pub(crate) use digest::md5_of_etag;
 pub use error::{ErrorKind, S3Error};
 pub use length::{Length, content_length};
+pub use multipart::{OpenUpload, OpenUploads};
 pub use objects::{Listed, Opened, SpoolError, Spooled};
 pub use put::{Put, PutBody};
 pub use rate::Rates;

@@ -12,10 +12,9 @@ use s3bundler_contract::{GroupName, RunName, S3Address};
 
 use super::finding::{Finding, Findings};
 use super::group::Scope;
-use crate::bundle::upload::{OpenUpload, OpenUploads, abort, open_uploads};
 use crate::catalog::Committed;
 use crate::destination::Destination;
-use crate::s3::{Listed, S3, S3Error};
+use crate::s3::{Listed, OpenUpload, OpenUploads, S3, S3Error};
 
 /// Something under `archives/` that an attempt at a group of the run wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +46,7 @@ pub(super) async fn traces(s3: &S3, destination: &Destination, run: &RunName) ->
         true
     };
     s3.list(&destination.bucket, &prefix, each).await?;
-    match open_uploads(s3, &destination.address(&prefix)).await {
+    match s3.open_uploads(&destination.address(&prefix)).await {
         Ok(OpenUploads::Listed(uploads)) => {
             for OpenUpload { key, upload_id, initiated } in uploads {
                 take(key, Some(upload_id), initiated);
@@ -109,7 +108,7 @@ pub(super) async fn check(
             continue;
         };
         let deleted = match &trace.upload_id {
-            Some(upload_id) => abort(scope.s3, unreferenced.address(), upload_id).await,
+            Some(upload_id) => scope.s3.abort_upload(unreferenced.address(), upload_id).await,
             None => scope.s3.delete(unreferenced.address()).await,
         };
         match deleted {

@@ -3,7 +3,6 @@
 use s3bundler_contract::S3Address;
 
 use super::Copier;
-use crate::bundle::upload::abort;
 use crate::s3::{S3Error, Tags};
 
 /// A side of a copy.
@@ -43,7 +42,7 @@ impl Copier {
             "CopyObject" => match self.create_upload(copy).await.set_tagging(tags.header()).send().await {
                 Ok(upload) => {
                     let upload_id = upload.upload_id().unwrap_or_default();
-                    if let Err(error) = abort(&self.s3, copy, upload_id).await {
+                    if let Err(error) = self.s3.abort_upload(copy, upload_id).await {
                         tracing::warn!(%error, upload_id, "upload is left open");
                     }
                     Side::Source
