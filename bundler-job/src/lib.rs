@@ -10,6 +10,7 @@
 //! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a command.
 
 pub mod args;
+pub mod budget;
 pub mod bundle;
 pub mod catalog;
 pub mod commands;

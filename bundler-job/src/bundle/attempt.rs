@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::BundleError;
-use super::budget::{Budget, Held, Share};
 use super::doubt::Sample;
 use super::fetch::Fetcher;
 use super::manifest::{Manifest, ManifestError};
@@ -23,8 +22,9 @@ use super::pack::{Packed, Packer};
 use super::part::{KeptSmall, PARTS_AT_A_TIME, PartWriter};
 use super::parts::{PartLimits, PartPlan};
 use super::scratch::Scratch;
-use super::source::{FetchError, Fetched};
+use super::source::{FetchError, Fetched, Held};
 use super::upload::Upload;
+use crate::budget::{Budget, Share};
 use crate::catalog::CatalogWriter;
 use crate::progress::Progress;
 

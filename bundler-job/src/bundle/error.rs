@@ -7,11 +7,11 @@ use s3bundler_contract::group_manifest::RowError;
 use s3bundler_contract::record::RecordError;
 use s3bundler_contract::{ExitCode, GroupName, HasExitCode, S3Address};
 
-use super::budget::TooSmall;
 use super::manifest::ManifestError;
 use super::pack::PackError;
 use super::part::{PartError, TooManyParts};
 use super::source::FetchError;
+use crate::budget::TooSmall;
 use crate::catalog::{CatalogError, PublishError, ReadError};
 use crate::queue::Disposition;
 use crate::s3::{ErrorKind, S3Error};

@@ -12,13 +12,13 @@ use std::time::Instant;
 
 use s3bundler_contract::{Reason, Row};
 
-use super::budget::{Budget, Held};
 use super::copy::{Copied, Copier};
 use super::doubt::{self, Asker, Scope};
 use super::limiter::{InFlight, Limiters};
-use super::source::{Content, Facts, FetchError, Fetched, ObjectFailure, Verdict, reason};
+use super::source::{Content, Facts, FetchError, Fetched, Held, ObjectFailure, Verdict, reason};
 use super::tags::Tags;
 use super::tries::{self, Next, Tries};
+use crate::budget::Budget;
 use crate::s3::{ErrorKind, S3, S3Error};
 use receive::{Done, Room};
 

@@ -9,12 +9,11 @@
 //! ```
 //!
 //! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
-//! to be done, [`attempt`] the pipeline ([`fetch`], [`tags`], [`copy`], [`pack`], [`part`], [`parts`], [`upload`] with [`budget`], [`scratch`] and [`limiter`]),
+//! to be done, [`attempt`] the pipeline ([`fetch`], [`tags`], [`copy`], [`pack`], [`part`], [`parts`], [`upload`] with [`budget`](crate::budget), [`scratch`] and [`limiter`]),
 //! [`source`] what is kept of an object and whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
 //! trusted to.
 
 pub mod attempt;
-pub mod budget;
 pub mod commit;
 mod content;
 pub mod copy;
@@ -52,12 +51,12 @@ pub(crate) use content::{ContentProblem, Known, Unproven, spool};
 pub use error::BundleError;
 pub(crate) use manifest::inflated;
 
+use crate::budget::Share;
 use crate::catalog::{ArchiveRecord, GroupRecord};
 use crate::destination::Destination;
 use crate::progress::Progress;
 use crate::s3::{ErrorKind, S3};
 use attempt::{Outline, Work, new_attempt};
-use budget::Share;
 use commit::Committer;
 use copy::Copier;
 use doubt::{Answer, Asker, Decision, Scope, Tally, decide};

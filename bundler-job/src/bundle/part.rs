@@ -13,11 +13,10 @@ use crc_fast::CrcAlgorithm;
 use s3bundler_contract::ByteSize;
 use tokio::sync::mpsc;
 
-use super::budget::PARTS_IN_FLIGHT;
 use super::parts::PartPlan;
 use super::scratch::Aside;
-use crate::catalog::Crc64Writer;
-use crate::s3::PutBody;
+use crate::budget::PARTS_IN_FLIGHT;
+use crate::s3::{Crc64Writer, PutBody};
 
 /// Parts that there are at a time.
 pub const PARTS_AT_A_TIME: u64 = PARTS_IN_FLIGHT as u64 + 1;

@@ -9,10 +9,9 @@ use s3bundler_contract::S3Address;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use super::budget::PARTS_IN_FLIGHT;
 use super::part::Part;
-use crate::catalog::{crc64nvme_from_base64, crc64nvme_to_base64};
-use crate::s3::{ErrorKind, S3, S3Error};
+use crate::budget::PARTS_IN_FLIGHT;
+use crate::s3::{ErrorKind, S3, S3Error, crc64nvme_from_base64, crc64nvme_to_base64};
 
 /// The upload of one attempt's archive.
 #[derive(Debug)]

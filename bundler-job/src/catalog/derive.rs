@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use s3bundler_contract::group_manifest::{Columns, RowWriter};
 
-use super::{Catalog, CatalogError, Crc64Writer, Entry, IndexWriter, Outcome, Totals};
+use super::{Catalog, CatalogError, Entry, IndexWriter, Outcome, Totals};
+use crate::s3::Crc64Writer;
 
 /// What follows from a catalog.
 #[derive(Debug)]

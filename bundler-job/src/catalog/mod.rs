@@ -10,9 +10,9 @@
 //! of the commit, a loser, a redelivery, `verify --repair`) writes the same bytes.
 
 mod committed;
-mod crc64nvme;
 mod derive;
 mod error;
+mod footer;
 mod index;
 mod positioned;
 mod publish;
@@ -29,7 +29,6 @@ use std::collections::BTreeMap;
 use s3bundler_contract::{Reason, Row};
 
 pub use committed::{Committed, ReadError, Unreferenced, Whole};
-pub use crc64nvme::{Crc64Writer, crc64nvme_from_base64, crc64nvme_to_base64};
 pub use derive::{Derived, DerivedFile, derive};
 pub use error::CatalogError;
 pub use index::IndexWriter;

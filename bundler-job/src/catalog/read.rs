@@ -2,7 +2,6 @@
 //! read, every row is checked against the file's metadata, and a panic inside the Parquet reader is an error like any.
 
 use std::fs::File;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::Length;
 
+use super::footer::footer;
 use super::positioned::Positioned;
 use super::record::{from_file_metadata, recorded_sum};
 use super::rows::Batch;
@@ -23,10 +23,6 @@ use super::{CatalogError, Entry, GroupRecord, Outcome, Totals, schema, seal};
 const BATCH_ROWS: u64 = 1024;
 /// Bytes of a batch, about: wide rows come in smaller batches.
 const BATCH_BYTES: u64 = 8 << 20;
-/// Bytes of the footer, at most: a million row groups would not fill it.
-const FOOTER_BYTES: u64 = 64 << 20;
-/// The footer ends in its length, 4 bytes, and `PAR1`.
-const FOOTER_END: u64 = 8;
 
 /// A catalog, open for reading. Blocking.
 pub struct Catalog {
@@ -161,25 +157,6 @@ fn contained<T>(step: impl FnOnce() -> Result<T, CatalogError>) -> Result<T, Cat
             .unwrap_or("unknown cause");
         Err(CatalogError::Parquet(format!("damaged so that its reader gave up: {cause}")))
     })
-}
-
-/// The bytes of the footer, without its length and magic.
-pub(super) fn footer(file: &Positioned) -> Result<Range<u64>, CatalogError> {
-    let broken = |problem: &str| Err(CatalogError::Parquet(problem.to_owned()));
-    let Some(at) = file.size().checked_sub(FOOTER_END) else {
-        return broken("the file is shorter than any Parquet file");
-    };
-    let mut end = [0; 8];
-    file.read_exact(at, &mut end)?;
-    let [a, b, c, d, magic @ ..] = end;
-    if &magic != b"PAR1" {
-        return broken("the file does not end as a Parquet file does: it is another file, or cut off");
-    }
-    let footer = u64::from(u32::from_le_bytes([a, b, c, d]));
-    if footer > FOOTER_BYTES || footer > at {
-        return broken("its footer is longer than it can sensibly be");
-    }
-    Ok(at - footer..at)
 }
 
 fn check_schema(found: &Arc<Schema>) -> Result<(), CatalogError> {

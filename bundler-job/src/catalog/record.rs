@@ -7,9 +7,10 @@ use parquet::file::metadata::KeyValue;
 use s3bundler_contract::record::{FORMAT, FORMAT_2};
 use s3bundler_contract::{Figures, Reason};
 
-use super::{ArchiveRecord, CatalogError, GroupRecord, Totals, crc64nvme_from_base64, crc64nvme_to_base64, seal};
+use super::schema::PREFIX;
+use super::{ArchiveRecord, CatalogError, GroupRecord, Totals, seal};
+use crate::s3::{crc64nvme_from_base64, crc64nvme_to_base64};
 
-pub(super) const PREFIX: &str = "s3bundler.";
 const FAILED: &str = "failed.";
 
 /// As it is written, before the catalog is sealed.

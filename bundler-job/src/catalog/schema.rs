@@ -10,6 +10,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use s3bundler_contract::row::MAX_KEY_BYTES;
 
+/// What the keys of the file metadata begin with.
+pub(super) const PREFIX: &str = "s3bundler.";
 /// Rows of a row group, at most.
 pub(super) const ROW_GROUP_ROWS: usize = 65_536;
 /// A row group ends once its rows have this many bytes of text: what the writer holds of it is a fraction of that.

@@ -11,10 +11,11 @@ use std::os::unix::fs::FileExt as _;
 
 use crc_fast::{CrcAlgorithm, Digest};
 
+use super::CatalogError;
+use super::footer::footer;
 use super::positioned::Positioned;
-use super::read::footer;
-use super::record::PREFIX;
-use super::{CatalogError, crc64nvme_to_base64};
+use super::schema::PREFIX;
+use crate::s3::crc64nvme_to_base64;
 
 /// The key of the file metadata.
 pub(super) const KEY: &str = "crc64nvme";

@@ -14,7 +14,7 @@ use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::{ArchiveOptions, ByteSize, RunName};
 
 use crate::args::{OriginArgs, WorkArgs};
-use crate::bundle::budget::budget;
+use crate::budget::budget;
 use crate::bundle::limiter::Limits;
 use crate::bundle::parts::PartLimits;
 use crate::bundle::{BundleError, Settings};

@@ -17,7 +17,7 @@ use super::batch::{BATCH_BYTES, Batch};
 use super::pass_complete::Source;
 use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
-use crate::bundle::budget::Permit;
+use crate::budget::Permit;
 use crate::bundle::{ContentProblem, Unproven};
 use crate::inventory::Scratch;
 use crate::s3::{ErrorKind, S3, SpoolError};

@@ -12,7 +12,7 @@ use super::batch::{BATCH_BYTES, Batch};
 use super::select::{OwnOutput, SelectError, Selection};
 use super::spool::{Objects, Spooled, Spooler};
 use super::{GroupError, GroupRequest};
-use crate::bundle::budget::Permit;
+use crate::budget::Permit;
 use crate::bundle::{ContentProblem, Unproven, inflated};
 use crate::inventory::{OwnFiles, Rows, Scratch};
 use crate::s3::{ErrorKind, S3};

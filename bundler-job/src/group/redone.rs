@@ -18,8 +18,8 @@ use super::dead_letters::{self, DeadLettersCount, DeadLettersProblem};
 use super::existing_manifests::ManifestProblem;
 use super::spool::{self, Objects, Spooled, Spooler};
 use super::{GroupError, Pass};
+use crate::budget::Permit;
 use crate::bundle::Unproven;
-use crate::bundle::budget::Permit;
 use crate::inventory::Scratch;
 use crate::s3::{ErrorKind, S3, SpoolError};
 

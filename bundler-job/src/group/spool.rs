@@ -11,7 +11,7 @@ use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError
 use s3bundler_contract::{S3Address, Stage};
 
 use super::{GroupError, Pass};
-use crate::bundle::budget::Permit;
+use crate::budget::Permit;
 use crate::bundle::{ContentProblem, Known, Unproven, spool};
 use crate::inventory::InventoryError;
 use crate::inventory::prefetch::{Prefetch, Stopped};

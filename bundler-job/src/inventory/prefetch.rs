@@ -5,7 +5,7 @@
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::bundle::budget::{Budget, Permit};
+use crate::budget::{Budget, Permit};
 
 /// Objects that are downloaded ahead of the reader, at most: more save no time.
 const OBJECTS_AHEAD: usize = 8;

@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::prefetch::Prefetch;
 use super::{DataFile, Inventory, InventoryError};
-use crate::bundle::budget::Permit;
+use crate::budget::Permit;
 use crate::s3::{ErrorKind, Opened, S3, S3Error};
 
 /// Chunks between a GET and the thread that writes them: at some 16 to 64 KiB each, a megabyte at most.

@@ -15,6 +15,7 @@
 
 mod body;
 mod connect;
+mod crc64nvme;
 mod credentials;
 mod digest;
 mod error;
@@ -33,6 +34,7 @@ mod transmit;
 
 pub use body::{Body, Expected, Whole};
 pub use connect::{PathStyle, S3, S3Options, load_config};
+pub use crc64nvme::{Crc64Writer, crc64nvme_from_base64, crc64nvme_to_base64};
 pub(crate) use digest::md5_of_etag;
 pub use error::{ErrorKind, S3Error};
 pub use length::{Length, content_length};

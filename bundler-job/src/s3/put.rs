@@ -14,11 +14,11 @@ use data_encoding::{BASE64, HEXLOWER};
 use md5::{Digest as _, Md5};
 use s3bundler_contract::{S3Address, etag};
 
+use super::crc64nvme_to_base64;
 use super::digest::md5_of_etag;
 use super::file_body::{self, CHUNK, FromStart};
 use super::length::known_etag;
 use super::{Checksum, ErrorKind, Length, S3, S3Error, content_length};
-use crate::catalog::crc64nvme_to_base64;
 
 /// Code of an error: other bytes were stored than those that were sent.
 const DAMAGED: &str = "DamagedWrite";

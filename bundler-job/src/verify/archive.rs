@@ -16,7 +16,8 @@ use super::digest::RowDigest;
 use super::finding::{Finding, Findings};
 use super::part::Part;
 use super::tar::{Member, Walk};
-use crate::catalog::{ArchiveRecord, Catalog, CatalogError, Entries, Entry, Outcome, Place, crc64nvme_to_base64};
+use crate::catalog::{ArchiveRecord, Catalog, CatalogError, Entries, Entry, Outcome, Place};
+use crate::s3::crc64nvme_to_base64;
 
 /// Bytes that are looked at together.
 const BUFFER: usize = 128 << 10;

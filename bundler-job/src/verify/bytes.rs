@@ -6,7 +6,7 @@ use s3bundler_contract::S3Address;
 use tokio::sync::mpsc;
 
 use super::VerifyError;
-use super::group::Scope;
+use super::scope::Scope;
 use crate::s3::{Body, ErrorKind};
 
 /// What all bytes of an object add up to.

@@ -4,16 +4,19 @@
 //! response headers", S3 API reference). If both the source's and the copy's are one, they are equal or the bytes differ.
 //! What neither an ETag nor a checksum proves is counted as unproven; `--full` reads it if there is a sum to compare with.
 
+mod description;
+
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
 use s3bundler_contract::{GroupName, S3Address, etag};
 
+use super::VerifyError;
 use super::bytes::{self, Sums};
 use super::finding::{Finding, Findings};
-use super::group::Scope;
 use super::part::Part;
-use super::{VerifyError, description};
-use crate::catalog::{Entry, Map, crc64nvme_to_base64};
+use super::scope::Scope;
+use crate::catalog::{Entry, Map};
+use crate::s3::crc64nvme_to_base64;
 
 /// The header under which a row records that its source was under SSE-KMS, so that its ETag is not an MD5.
 pub(super) const ENCRYPTION: &str = "x-amz-server-side-encryption";

@@ -16,14 +16,13 @@ use super::finding::{Finding, Findings};
 use super::listing::{Role, Task};
 use super::orphan;
 use super::part::Part;
+use super::scope::Scope;
 use super::{VerifyError, VerifyRequest};
 use crate::bundle::tags::MISSING_TAGS;
 use crate::catalog::{
-    CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, crc64nvme_from_base64,
-    crc64nvme_to_base64, derive, publish_derived,
+    CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, derive, publish_derived,
 };
-use crate::progress::Progress;
-use crate::s3::{S3, S3Error};
+use crate::s3::{S3Error, crc64nvme_from_base64, crc64nvme_to_base64};
 
 /// HEADs in flight for the copied objects of a group.
 const HEADS: usize = 16;
@@ -31,14 +30,6 @@ const HEADS: usize = 16;
 const CHUNKS: usize = 16;
 /// Largest catalog: a million rows with 2 KiB of metadata each that no compressor makes smaller, twice.
 const CATALOG_BYTES: u64 = 4 << 30;
-
-/// The run at hand.
-#[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
-    pub(super) s3: &'a S3,
-    pub(super) request: &'a VerifyRequest,
-    pub(super) progress: &'a Progress,
-}
 
 /// What looking into a group showed.
 #[derive(Debug)]
@@ -493,21 +484,5 @@ impl Group<'_> {
     fn publication(&self) -> Publication {
         let VerifyRequest { destination, run, scratch, .. } = self.scope.request.clone();
         Publication { destination, run, group: self.task.group.clone(), scratch }
-    }
-}
-
-impl Scope<'_> {
-    /// Where a group's catalog is.
-    pub(super) fn catalog(&self, group: &GroupName) -> S3Address {
-        let destination = &self.request.destination;
-        destination.address(destination.layout.catalog(&self.request.run, group))
-    }
-
-    async fn receipts(&self, group: &GroupName) -> Result<Vec<Receipt>, S3Error> {
-        let VerifyRequest { destination, run, .. } = self.request;
-        let stem = Receipt::stem(&destination.layout, run, group);
-        let listed = self.s3.list_all(&destination.bucket, &stem).await?;
-        let names = listed.iter().filter_map(|object| object.key.strip_prefix(&destination.layout.receipts(run)));
-        Ok(names.filter_map(|name| Receipt::parse(name).ok()).collect())
     }
 }

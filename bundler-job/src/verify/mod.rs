@@ -13,7 +13,6 @@
 mod archive;
 mod bytes;
 mod copied;
-mod description;
 mod digest;
 mod finding;
 mod group;
@@ -22,6 +21,7 @@ mod orphan;
 mod part;
 mod report;
 mod rows;
+mod scope;
 mod tally;
 mod tar;
 
@@ -41,8 +41,8 @@ pub use finding::Finding;
 pub use part::Part;
 pub use report::{Inventory, Report};
 
-use group::Scope;
 use listing::{Listing, Plan};
+use scope::Scope;
 use tally::Tally;
 
 /// No claim or summary is larger; prefixes are what makes a claim grow.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use s3bundler_contract::{GroupName, RunName, S3Address};
 
 use super::finding::{Finding, Findings};
-use super::group::Scope;
+use super::scope::Scope;
 use crate::catalog::Committed;
 use crate::destination::Destination;
 use crate::s3::{Listed, OpenUpload, OpenUploads, S3, S3Error};

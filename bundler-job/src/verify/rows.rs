@@ -4,7 +4,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{GroupName, RowDigest, S3Address};
 
-use super::group::Scope;
+use super::scope::Scope;
 use super::{Finding, VerifyError};
 use crate::bundle::ContentProblem;
 use crate::bundle::manifest::{Manifest, ManifestError};

@@ -7,9 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use s3bundler_contract::figures::sum;
 use s3bundler_contract::{Accounts, Counted, Replaced, RunSummary, Stage};
 
-use super::group::{self, Checked, FailedRows, RowSum, Scope};
+use super::group::{self, Checked, FailedRows, RowSum};
 use super::listing::{Role, Task};
 use super::rows::{self, GroupDigest};
+use super::scope::Scope;
 use super::{Finding, Report, VerifyError};
 use crate::group::reasons_of;
 

@@ -81,7 +81,7 @@ async fn a_replaced_archive_of_the_same_size_is_found_by_its_checksum() {
     bytes[514] ^= 1;
     let put = run.client.put_object().bucket(run.bucket()).key(&archive).body(bytes.clone().into());
     let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
-    put.checksum_crc64_nvme(s3bundler::catalog::crc64nvme_to_base64(sum)).send().await.unwrap();
+    put.checksum_crc64_nvme(s3bundler::s3::crc64nvme_to_base64(sum)).send().await.unwrap();
     let report = run.verify().await;
     assert!(
         matches!(&report.findings[..], [Finding::WrongChecksum { part: Part::Archive, object, .. }] if object.key == archive),
@@ -258,7 +258,7 @@ async fn an_altered_index_of_the_same_size_is_found_where_its_checksum_is_kept()
     let index = run.key(&["archives/", "000000", ".index"]).await;
     let mut bytes = run.get(&index).await;
     bytes[200] ^= 1;
-    let sum = s3bundler::catalog::crc64nvme_to_base64(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes));
+    let sum = s3bundler::s3::crc64nvme_to_base64(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes));
     let put = run.client.put_object().bucket(run.bucket()).key(&index).body(bytes.into());
     put.checksum_crc64_nvme(sum).send().await.unwrap();
     let report = run.verify().await;

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{Fetcher, OVERHEAD, Trouble, trouble};
-use crate::bundle::budget::Budget;
+use crate::budget::Budget;
 use crate::bundle::limiter::InFlight;
 use crate::bundle::source::{Content, FetchError, Fetched, facts};
 use crate::bundle::tags::{TagTrouble, Tagged};

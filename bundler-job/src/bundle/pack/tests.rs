@@ -7,10 +7,10 @@ use s3bundler_contract::{Reason, Row};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::bundle::budget::{Budget, Held};
+use crate::budget::Budget;
 use crate::bundle::part::{KeptSmall, Part};
 use crate::bundle::parts::{PartLimits, PartPlan};
-use crate::bundle::source::ObjectFailure;
+use crate::bundle::source::{Held, ObjectFailure};
 use crate::catalog::{ArchiveRecord, Catalog, GroupRecord};
 use crate::s3::PutBody;
 

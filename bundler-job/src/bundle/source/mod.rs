@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use s3bundler_contract::{ExitCode, HasExitCode, Reason, Row};
 
-use super::budget::Held;
+use super::scratch::Place;
+use crate::budget::Permit;
 use crate::s3::S3Error;
 
 pub use facts::{Facts, facts};
@@ -30,6 +31,15 @@ pub struct Fetched {
     pub content: Content,
     /// The memory and scratch that they take.
     pub held: Held,
+}
+
+/// What an object holds from before its GET until its bytes are in a part.
+#[derive(Debug)]
+pub struct Held {
+    /// Its part of the memory.
+    pub memory: Permit,
+    /// Its place in the scratch directory, if room there is limited.
+    pub scratch: Option<Place>,
 }
 
 /// Where an object's bytes are.

@@ -6,10 +6,10 @@
 use s3bundler_contract::GroupName;
 use s3bundler_contract::layout::METADATA_SUFFIX;
 
-use super::copied::{Copied, Copies, ENCRYPTION};
-use super::finding::Finding;
-use super::group::Scope;
-use super::part::Part;
+use super::super::finding::Finding;
+use super::super::part::Part;
+use super::super::scope::Scope;
+use super::{Copied, Copies, ENCRYPTION};
 use crate::bundle::tags::MISSING_TAGS;
 use crate::catalog::Map;
 use crate::description::{self, Description, Found, Identity};

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use s3bundler_contract::ByteSize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::scratch::Place;
-
 /// Without a container limit and without `--memory`.
 const DEFAULT_BUDGET: ByteSize = ByteSize::mib(128);
 /// Members up to this size stay in memory; larger ones go to scratch.
@@ -115,15 +113,6 @@ impl Budget {
 
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
-}
-
-/// What an object holds from before its GET until its bytes are in a part.
-#[derive(Debug)]
-pub struct Held {
-    /// Its part of the memory.
-    pub memory: Permit,
-    /// Its place in the scratch directory, if room there is limited.
-    pub scratch: Option<Place>,
 }
 
 /// Bytes taken from a budget; given back on drop.
