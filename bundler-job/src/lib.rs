@@ -25,6 +25,5 @@ pub mod queue;
 pub mod reexec;
 pub mod run_totals;
 pub mod s3;
-pub mod stdout;
 pub mod verify;
 pub mod worker_status;

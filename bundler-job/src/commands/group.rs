@@ -7,14 +7,14 @@ use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, LeftOut};
 use serde::Serialize;
 
-use super::{origin, scratch};
-use crate::args::{GlobalArgs, GroupArgs, OutputFormat};
+use super::figures::{by_reason, line};
+use super::{origin, output, scratch};
+use crate::args::{GlobalArgs, GroupArgs};
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::group::{self, GroupRequest, Grouped, RedoRequest, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
-use crate::stdout;
 
 /// What the arguments ask for.
 enum Request {
@@ -52,13 +52,7 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
         grouped = grouping => grouped?,
     };
     let report = Report::of(&request, &grouped);
-    match global.output {
-        OutputFormat::Json => {
-            let json = serde_json::to_string_pretty(&report).expect("plain fields are JSON");
-            stdout::print(&format!("{json}\n"));
-        }
-        OutputFormat::Text => stdout::print(&report.text(queue.is_some())),
-    }
+    output::print(&report, || report.text(queue.is_some()), global.output);
     Ok(())
 }
 
@@ -162,23 +156,18 @@ impl<'a> Report<'a> {
             (None, Some(redo)) => vec![format!("redo {redo} of run {run} is grouped: {groups} groups{again}")],
             (None, None) => vec![format!("run {run} is grouped: {groups} groups{again}")],
         };
-        let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
+        let mut add = |name: &str, value: String| lines.push(line(name, &value));
         if let Some(InventoryReport { rows, .. }) = &self.inventory {
-            line("inventory", format!("{rows} rows"));
+            add("inventory", format!("{rows} rows"));
         }
-        line("in groups", format!("{objects} objects, {}", indicatif::BinaryBytes(*bytes)));
+        add("in groups", format!("{objects} objects, {}", indicatif::BinaryBytes(*bytes)));
         if let Some(InventoryReport { left_out, .. }) = &self.inventory {
-            line("left out", format!("{} rows{}", left_out.values().sum::<u64>(), by_reason(left_out)));
+            add("left out", format!("{} rows{}", left_out.values().sum::<u64>(), by_reason(left_out)));
         }
         if *already_archived > 0 {
-            line("archived", format!("{already_archived} groups have a receipt"));
+            add("archived", format!("{already_archived} groups have a receipt"));
         }
-        line("messages", if queue { format!("{sent} sent") } else { "none sent: no --queue was given".to_owned() });
+        add("messages", if queue { format!("{sent} sent") } else { "none sent: no --queue was given".to_owned() });
         lines.join("\n") + "\n"
     }
-}
-
-fn by_reason(counts: &BTreeMap<LeftOut, u64>) -> String {
-    let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
 }

@@ -4,6 +4,7 @@ pub mod bundle;
 mod failures;
 mod figures;
 pub mod group;
+mod output;
 pub mod run;
 pub mod submit;
 pub mod verify;

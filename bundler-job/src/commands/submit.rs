@@ -20,12 +20,12 @@ use s3bundler_contract::{ExitCode, RunName, S3Address, etag};
 use serde::Serialize;
 
 use super::failures::Failures;
-use crate::args::{AddressOrStdin, DestinationArgs, GlobalArgs, OutputFormat, SubmitArgs};
+use super::output;
+use crate::args::{AddressOrStdin, DestinationArgs, GlobalArgs, SubmitArgs};
 use crate::failure::Failure;
 use crate::group::{GroupRequest, Origin, group};
 use crate::queue::{Queue, SqsQueue};
 use crate::s3::{S3, load_config};
-use crate::stdout;
 
 /// HEAD requests at a time.
 const HEADS: usize = 16;
@@ -54,13 +54,7 @@ pub async fn submit(args: SubmitArgs, global: &GlobalArgs) -> Result<(), Failure
             return Err(Failure::new(exit, "ended by a signal; to submit again is harmless"));
         }
     };
-    match global.output {
-        OutputFormat::Json => {
-            let json = serde_json::to_string_pretty(&submitted.summary).expect("plain fields are JSON");
-            stdout::print(&format!("{json}\n"));
-        }
-        OutputFormat::Text => stdout::print(&submitted.summary.text()),
-    }
+    output::print(&submitted.summary, || submitted.summary.text(), global.output);
     submitted.into_result()
 }
 

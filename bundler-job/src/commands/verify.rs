@@ -3,12 +3,12 @@
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, KeyLayout};
 
-use crate::args::{GlobalArgs, OutputFormat, VerifyArgs};
+use super::output;
+use crate::args::{GlobalArgs, VerifyArgs};
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
-use crate::stdout;
-use crate::verify::{ORPHAN_AGE, Report, VerifyRequest, verify as verify_run};
+use crate::verify::{ORPHAN_AGE, VerifyRequest, verify as verify_run};
 
 /// Runs it.
 pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure> {
@@ -37,21 +37,11 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
     progress.finish();
     let report = verified?;
     // The report is all that the command is for: where it cannot be written, nothing is proved.
-    stdout::write(&text(&report, global.output))
+    output::write(&report, || report.to_string(), global.output)
         .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))?;
     match report.findings.len() {
         0 => Ok(()),
         1 => Err(Failure::new(ExitCode::Findings, format!("run {}: 1 finding", report.run))),
         count => Err(Failure::new(ExitCode::Findings, format!("run {}: {count} findings", report.run))),
-    }
-}
-
-fn text(report: &Report, output: OutputFormat) -> String {
-    match output {
-        OutputFormat::Text => report.to_string(),
-        OutputFormat::Json => {
-            let json = serde_json::to_string_pretty(report).expect("plain fields are JSON");
-            format!("{json}\n")
-        }
     }
 }

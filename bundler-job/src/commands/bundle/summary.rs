@@ -11,8 +11,8 @@ use crate::args::OutputFormat;
 use crate::bundle::GroupReport;
 use crate::commands::failures::Failures;
 use crate::commands::figures::{Listed, figures_lines, line};
+use crate::commands::output;
 use crate::failure::Failure;
-use crate::stdout;
 use crate::worker_status::WorkerStatus;
 
 /// What the groups of this process add up to, shared by their tasks.
@@ -94,14 +94,8 @@ impl Summary {
         self.figures.add(&report.receipt.figures);
     }
 
-    pub(super) fn print(&self, elapsed: Duration, output: OutputFormat) {
-        match output {
-            OutputFormat::Json => {
-                let json = serde_json::to_string_pretty(self).expect("plain fields are JSON");
-                stdout::print(&format!("{json}\n"));
-            }
-            OutputFormat::Text => stdout::print(&self.text(elapsed)),
-        }
+    pub(super) fn print(&self, elapsed: Duration, format: OutputFormat) {
+        output::print(self, || self.text(elapsed), format);
     }
 
     fn text(&self, elapsed: Duration) -> String {

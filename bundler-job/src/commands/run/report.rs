@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::args::OutputFormat;
 use crate::commands::figures::{Listed, by_reason, figures_lines, line};
+use crate::commands::output;
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::group::GroupRequest;
 use crate::run_totals::RunTotals;
-use crate::stdout;
 
 /// What `run` says at its end.
 #[derive(Debug, Serialize)]
@@ -41,7 +41,7 @@ pub(super) fn report(
     groups_before: u64,
     started: Instant,
     verdict: Option<&Failure>,
-    output: OutputFormat,
+    format: OutputFormat,
 ) {
     let Destination { bucket, layout } = &request.destination;
     let report = Report {
@@ -56,13 +56,7 @@ pub(super) fn report(
         totals,
         seconds: started.elapsed().as_secs_f64(),
     };
-    match output {
-        OutputFormat::Json => {
-            let json = serde_json::to_string_pretty(&report).expect("plain fields are JSON");
-            stdout::print(&format!("{json}\n"));
-        }
-        OutputFormat::Text => stdout::print(&text(&report, verdict)),
-    }
+    output::print(&report, || text(&report, verdict), format);
 }
 
 fn text(report: &Report<'_>, verdict: Option<&Failure>) -> String {
