@@ -396,5 +396,4 @@ fn zstd_decoder<R: io::BufRead>(source: R) -> io::Result<zstd::stream::read::Dec
 }
 
 #[cfg(test)]
-#[path = "archive_tests.rs"]
 mod tests;
