@@ -1,10 +1,10 @@
 //! One memory budget for object data. RSS does not grow with objects, group size or object size.
 //!
-//! Every group has an equal share, so that no group waits for the bytes of another. Of its share, three parts are set
-//! aside for the upload (one fills while two are in flight), and the rest is for members between GET and archive: a
-//! permit is taken before the GET and given back when the member's bytes are in a part. Permits are taken in manifest
-//! order and members packed in that order, so what the next member waits for is always on its way
-//! (docs/decisions/memory-shares.md).
+//! Every group has an equal share, so that no group waits for the bytes of another. Of its share,
+//! three parts are set aside for the upload (one fills while two are in flight), and the rest is
+//! for members between GET and archive: a permit is taken before the GET and given back when the
+//! member's bytes are in a part. Permits are taken in manifest order and members packed in that
+//! order, so what the next member waits for is always on its way (docs/decisions/memory-shares.md).
 
 use std::sync::Arc;
 
@@ -57,31 +57,46 @@ impl Share {
     pub fn plan(budget: ByteSize, groups: u64, archive: u64) -> Result<Self, TooSmall> {
         let share = budget.bytes() / groups.max(1);
         let needed_part = archive.div_ceil(PLANNED_PARTS).next_multiple_of(1 << 20);
-        let part = (share / 4).clamp(MIN_PART.bytes(), USUAL_PART.bytes()).max(needed_part);
+        let part = (share / 4)
+            .clamp(MIN_PART.bytes(), USUAL_PART.bytes())
+            .max(needed_part);
         let parts = part * (PARTS_IN_FLIGHT as u64 + 1);
         let members = share.saturating_sub(parts);
         if members < MIN_MEMBERS.bytes() {
             let needed = ByteSize(parts + MIN_MEMBERS.bytes());
-            return Err(TooSmall { share: ByteSize(share), archive, needed });
+            return Err(TooSmall {
+                share: ByteSize(share),
+                archive,
+                needed,
+            });
         }
         // Half, so that others can be read ahead of the largest.
-        Ok(Self { members, part, in_memory: (members / 2).min(MAX_IN_MEMORY.bytes()) })
+        Ok(Self {
+            members,
+            part,
+            in_memory: (members / 2).min(MAX_IN_MEMORY.bytes()),
+        })
     }
 }
 
 /// The budget that was asked for, or half of the container's memory limit, or 128 MiB.
 pub fn budget(asked: Option<ByteSize>) -> ByteSize {
-    asked.or_else(|| cgroup_limit().map(|limit| ByteSize(limit / 2))).unwrap_or(DEFAULT_BUDGET)
+    asked
+        .or_else(|| cgroup_limit().map(|limit| ByteSize(limit / 2)))
+        .unwrap_or(DEFAULT_BUDGET)
 }
 
 /// The memory limit of this process's container (cgroup v2, then v1); hosts without one give none.
 fn cgroup_limit() -> Option<u64> {
     /// Kernels say "no limit" in v1 with a number near the top of the address space.
     const NO_LIMIT: u64 = 1 << 60;
-    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .into_iter()
-        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
-        .filter(|limit| *limit < NO_LIMIT)
+    [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .into_iter()
+    .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
+    .filter(|limit| *limit < NO_LIMIT)
 }
 
 /// Permits for the bytes of one group.
@@ -92,22 +107,33 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of this many bytes, and of one permit at least: a request for no permits would not wait.
+    /// A budget of this many bytes, and of one permit at least: a request for no permits would not
+    /// wait.
     pub fn new(bytes: u64) -> Self {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
-        let permits = usize::try_from(units).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(permits)), units }
+        let permits = usize::try_from(units)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        Self {
+            permits: Arc::new(Semaphore::new(permits)),
+            units,
+        }
     }
 
     /// Waits for permits for this many bytes; for all there are where that is more.
     pub async fn take(&self, bytes: u64) -> Permit {
-        let permit = Arc::clone(&self.permits).acquire_many_owned(units(bytes).min(self.units)).await;
+        let permit = Arc::clone(&self.permits)
+            .acquire_many_owned(units(bytes).min(self.units))
+            .await;
         Permit(permit.expect("a budget is never closed"))
     }
 
     /// Permits for this many bytes if they are free.
     pub fn try_take(&self, bytes: u64) -> Option<Permit> {
-        Arc::clone(&self.permits).try_acquire_many_owned(units(bytes)).ok().map(Permit)
+        Arc::clone(&self.permits)
+            .try_acquire_many_owned(units(bytes))
+            .ok()
+            .map(Permit)
     }
 }
 
@@ -142,7 +168,11 @@ mod tests {
             (512, 2, 400 << 30, 46, 8),
         ] {
             let share = Share::plan(ByteSize::mib(budget), groups, archive).expect("enough");
-            assert_eq!((share.part >> 20, share.in_memory >> 20), (part, in_memory), "{budget} {groups}");
+            assert_eq!(
+                (share.part >> 20, share.in_memory >> 20),
+                (part, in_memory),
+                "{budget} {groups}"
+            );
             assert!(3 * share.part + share.members <= ByteSize::mib(budget / groups).bytes());
         }
     }
@@ -157,13 +187,18 @@ mod tests {
         assert!(budget.try_take(1).is_some());
         let none = Budget::new(0);
         let _alone = none.take(5).await;
-        assert!(none.try_take(5).is_none(), "a budget of nothing is one at a time");
+        assert!(
+            none.try_take(5).is_none(),
+            "a budget of nothing is one at a time"
+        );
     }
 
     #[test]
     fn a_share_too_small_is_refused_with_what_it_needs() {
         assert!(Share::plan(ByteSize::mib(16), 2, 1 << 30).is_err());
-        let error = Share::plan(ByteSize::mib(64), 2, 400 << 30).expect_err("parts of 46 MiB").to_string();
+        let error = Share::plan(ByteSize::mib(64), 2, 400 << 30)
+            .expect_err("parts of 46 MiB")
+            .to_string();
         assert!(error.contains("raise --memory"), "{error}");
     }
 }

@@ -1,12 +1,13 @@
-//! `.metadata`, the description beside a copy: what object was copied, for the day when nothing else is left.
+//! `.metadata`, the description beside a copy: what object was copied, for the day when nothing
+//! else is left.
 //!
 //! ```text
 //! GET ──► bytes ──► of the source: Same │ not: Wrong │ of another format: Later
 //!    └──► in an archive tier: HEAD ──► a size that a description can have: Archived │ not: Wrong
 //! ```
 //!
-//! The bundler writes descriptions and reuses existing ones, `verify` compares them with rows of catalogs. Both read them here,
-//! so that what one accepts the other accepts.
+//! The bundler writes descriptions and reuses existing ones, `verify` compares them with rows of
+//! catalogs. Both read them here, so that what one accepts the other accepts.
 
 use s3bundler_contract::S3Address;
 use s3bundler_contract::record::FORMAT;
@@ -15,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::Map;
 use crate::s3::{ErrorKind, Length, S3, S3Error, content_length};
 
-/// No description is larger: 2 KiB of user metadata, ten tags, headers of 8 KiB, each character escaped.
+/// No description is larger: 2 KiB of user metadata, ten tags, headers of 8 KiB, each character
+/// escaped.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What a description says.
@@ -89,12 +91,19 @@ pub(crate) async fn read(s3: &S3, address: &S3Address, of: Identity<'_>) -> Resu
         Err(error) if error.kind == ErrorKind::NotFound => Ok(Found::Absent),
         Err(error) if error.is_too_large() || error.is_mismatch() => Ok(Found::Wrong(error.detail)),
         Err(error) if error.kind == ErrorKind::Archived => {
-            let Some(head) = s3.head(address).await? else { return Ok(Found::Absent) };
+            let Some(head) = s3.head(address).await? else {
+                return Ok(Found::Absent);
+            };
             match content_length(head.content_length()) {
                 Length::Known(size) => Ok(of.judge(size)),
                 Length::Unknown => {
                     let detail = "the answer has no Content-Length, so that it proves nothing";
-                    Err(S3Error::local("HeadObject", address.clone(), ErrorKind::Transient, detail))
+                    Err(S3Error::local(
+                        "HeadObject",
+                        address.clone(),
+                        ErrorKind::Transient,
+                        detail,
+                    ))
                 }
             }
         }
@@ -121,14 +130,17 @@ impl Description {
         struct Head {
             format: u32,
         }
-        let broken = |error: serde_json::Error| Problem::Wrong(format!("it is not a description: {error}"));
+        let broken =
+            |error: serde_json::Error| Problem::Wrong(format!("it is not a description: {error}"));
         let Head { format } = serde_json::from_slice(json).map_err(broken)?;
         if format > FORMAT {
             return Err(Problem::Later(format));
         }
         let found: Self = serde_json::from_slice(json).map_err(broken)?;
         if found.last_modified.is_some() && found.written().is_none() {
-            return Err(Problem::Wrong("its lastModified is not an instant".to_owned()));
+            return Err(Problem::Wrong(
+                "its lastModified is not an instant".to_owned(),
+            ));
         }
         let text = |text: &str| format!("{text:?}");
         let version = |id: Option<&str>| text(id.filter(|id| *id != "null").unwrap_or_default());
@@ -136,27 +148,37 @@ impl Description {
             ("format", found.format.to_string(), FORMAT.to_string()),
             ("bucket", text(&found.bucket), text(&of.source.bucket)),
             ("key", text(&found.key), text(&of.source.key)),
-            ("versionId", version(found.version_id.as_deref()), version(of.version_id)),
+            (
+                "versionId",
+                version(found.version_id.as_deref()),
+                version(of.version_id),
+            ),
             ("size", found.size.to_string(), of.size.to_string()),
             ("etag", text(&found.etag), text(of.etag)),
         ];
-        match identity.into_iter().find(|(_, found, expected)| found != expected) {
-            Some((field, found, expected)) => {
-                Err(Problem::Wrong(format!("its {field} is {found} instead of {expected}")))
-            }
+        match identity
+            .into_iter()
+            .find(|(_, found, expected)| found != expected)
+        {
+            Some((field, found, expected)) => Err(Problem::Wrong(format!(
+                "its {field} is {found} instead of {expected}"
+            ))),
             None => Ok(found),
         }
     }
 }
 
 impl Identity<'_> {
-    /// Judges a description by its size alone: it has at least the text that it names the object with.
+    /// Judges a description by its size alone: it has at least the text that it names the object
+    /// with.
     fn judge(&self, size: u64) -> Found {
         let least = (self.source.bucket.len() + self.source.key.len() + self.etag.len()) as u64;
         if (least..=MAX_BYTES).contains(&size) {
             Found::Archived
         } else {
-            Found::Wrong(format!("it has {size} bytes, which no description of the object has"))
+            Found::Wrong(format!(
+                "it has {size} bytes, which no description of the object has"
+            ))
         }
     }
 }

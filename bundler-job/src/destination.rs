@@ -16,17 +16,23 @@ impl Destination {
     /// The bucket and prefix of an address, with this layout of keys.
     pub fn new(address: &S3Address, keys: KeyLayout) -> Result<Self, LayoutError> {
         let layout = Layout::new(address.key.trim_end_matches('/'), keys)?;
-        Ok(Self { bucket: address.bucket.clone(), layout })
+        Ok(Self {
+            bucket: address.bucket.clone(),
+            layout,
+        })
     }
 
     /// The same bucket and prefix with another layout of keys.
     #[must_use]
     pub fn with_keys(&self, keys: KeyLayout) -> Self {
-        Self { bucket: self.bucket.clone(), layout: self.layout.with_keys(keys) }
+        Self {
+            bucket: self.bucket.clone(),
+            layout: self.layout.with_keys(keys),
+        }
     }
 
-    /// Whether an object is one that this project's commands write there, other than group manifests and their dead
-    /// letters.
+    /// Whether an object is one that this project's commands write there, other than group
+    /// manifests and their dead letters.
     pub fn is_output(&self, object: &S3Address) -> bool {
         object.bucket == self.bucket && self.layout.is_output(&object.key)
     }

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use s3bundler_common::text::printable;
 use s3bundler_contract::{ExitCode, HasExitCode};
 
-/// The end of a command. Every step's error knows its [`ExitCode`] and becomes one of these in the command that ran it.
+/// The end of a command. Every step's error knows its [`ExitCode`] and becomes one of these in the
+/// command that ran it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -16,12 +17,15 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with this code and message. Errors quote what comes from outside; none of it reaches the terminal as
-    /// anything but text.
+    /// A failure with this code and message. Errors quote what comes from outside; none of it
+    /// reaches the terminal as anything but text.
     pub fn new(exit: ExitCode, message: impl Display) -> Self {
         let message = message.to_string();
         let lines: Vec<_> = message.split('\n').map(printable).collect();
-        Self { exit, message: lines.join("\n") }
+        Self {
+            exit,
+            message: lines.join("\n"),
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //!               objects    a group   commit        receipt from it
 //! ```
 //!
-//! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a command.
+//! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a
+//! command.
 
 pub mod args;
 pub mod budget;

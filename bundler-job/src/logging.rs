@@ -12,7 +12,8 @@ use crate::progress::SCREEN;
 
 /// Starts the log. To be called once, before anything is logged.
 pub fn init(global: &GlobalArgs) -> Result<(), Failure> {
-    let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let coloured =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let format = match global.log_format {
         OutputFormat::Text => LogFormat::Text { coloured },
         OutputFormat::Json => LogFormat::Json,

@@ -30,7 +30,9 @@ fn main() {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.expect("threads and an event queue can be had");
     runtime.block_on(async {
         match cli.command {

@@ -1,5 +1,5 @@
-//! How far the work is: counted with atomics by whoever does it, told by a task of its own as a bar on a terminal or as
-//! a log line now and then.
+//! How far the work is: counted with atomics by whoever does it, told by a task of its own as a bar
+//! on a terminal or as a log line now and then.
 //!
 //! ```text
 //! object(), group(), expect() ──► atomics ──► Snapshot ──► Meter (rates) ──► bar, or one info line every 10 s
@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-use indicatif::{BinaryBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressStyle as BarStyle};
+use indicatif::{
+    BinaryBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressStyle as BarStyle,
+};
 use tokio::time::{Instant, interval};
 
 /// Between two drawings of the bar.
@@ -24,8 +26,8 @@ const MEMORY: Duration = Duration::from_secs(15);
 /// No estimate is longer.
 const LONGEST_LEFT: Duration = Duration::from_hours(100 * 24);
 
-/// The terminal's last lines. Whoever else writes to standard error while a bar is drawn goes through
-/// [`MultiProgress::suspend`], as [`crate::logging`] does.
+/// The terminal's last lines. Whoever else writes to standard error while a bar is drawn goes
+/// through [`MultiProgress::suspend`], as [`crate::logging`] does.
 pub(crate) static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// How progress is told.
@@ -42,7 +44,11 @@ pub enum ProgressStyle {
 impl ProgressStyle {
     /// A bar where standard error is a terminal, lines otherwise.
     pub fn for_stderr() -> Self {
-        if SCREEN.is_hidden() { Self::Lines } else { Self::Bar }
+        if SCREEN.is_hidden() {
+            Self::Lines
+        } else {
+            Self::Bar
+        }
     }
 }
 
@@ -68,14 +74,22 @@ struct Counts {
 
 impl Counts {
     fn add(&self, groups: u64, objects: u64, bytes: u64) {
-        for (counter, n) in [(&self.groups, groups), (&self.objects, objects), (&self.bytes, bytes)] {
+        for (counter, n) in [
+            (&self.groups, groups),
+            (&self.objects, objects),
+            (&self.bytes, bytes),
+        ] {
             counter.fetch_add(n, Ordering::Relaxed);
         }
     }
 
     fn load(&self) -> Amount {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Amount { groups: load(&self.groups), objects: load(&self.objects), bytes: load(&self.bytes) }
+        Amount {
+            groups: load(&self.groups),
+            objects: load(&self.objects),
+            bytes: load(&self.bytes),
+        }
     }
 }
 
@@ -106,7 +120,8 @@ impl Progress {
     pub fn start(style: ProgressStyle) -> Self {
         let bar = (style == ProgressStyle::Bar).then(|| {
             // An invalid template would be caught by the test that draws it.
-            let style = BarStyle::with_template(TEMPLATE).unwrap_or_else(|_| BarStyle::default_bar());
+            let style =
+                BarStyle::with_template(TEMPLATE).unwrap_or_else(|_| BarStyle::default_bar());
             SCREEN.add(ProgressBar::new(1).with_style(style.progress_chars("=> ")))
         });
         let shared = Arc::new(Shared {
@@ -117,8 +132,16 @@ impl Progress {
             bar,
         });
         match style {
-            ProgressStyle::Bar => drop(tokio::spawn(show_regularly(Arc::downgrade(&shared), REDRAW, draw))),
-            ProgressStyle::Lines => drop(tokio::spawn(show_regularly(Arc::downgrade(&shared), LINES, log))),
+            ProgressStyle::Bar => drop(tokio::spawn(show_regularly(
+                Arc::downgrade(&shared),
+                REDRAW,
+                draw,
+            ))),
+            ProgressStyle::Lines => drop(tokio::spawn(show_regularly(
+                Arc::downgrade(&shared),
+                LINES,
+                log,
+            ))),
             ProgressStyle::Silent => {}
         }
         Self(shared)
@@ -153,7 +176,11 @@ impl Progress {
 
 impl Shared {
     fn snapshot(&self) -> Snapshot {
-        Snapshot { done: self.done.load(), expected: self.expected.load(), elapsed: self.started.elapsed() }
+        Snapshot {
+            done: self.done.load(),
+            expected: self.expected.load(),
+            elapsed: self.started.elapsed(),
+        }
     }
 
     fn finish(&self) {
@@ -172,14 +199,23 @@ impl Drop for Shared {
 }
 
 /// Tells of the work until it is finished or nobody counts any more.
-async fn show_regularly(shared: Weak<Shared>, every: Duration, show: impl Fn(&Shared, &Snapshot, Rates)) {
+async fn show_regularly(
+    shared: Weak<Shared>,
+    every: Duration,
+    show: impl Fn(&Shared, &Snapshot, Rates),
+) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks.tick().await;
     let mut meter = Meter::default();
     loop {
         ticks.tick().await;
-        let Some(shared) = shared.upgrade().filter(|it| !it.is_finished.load(Ordering::Relaxed)) else { return };
+        let Some(shared) = shared
+            .upgrade()
+            .filter(|it| !it.is_finished.load(Ordering::Relaxed))
+        else {
+            return;
+        };
         let snapshot = shared.snapshot();
         show(&shared, &snapshot, meter.read(&snapshot));
     }
@@ -191,7 +227,11 @@ fn draw(shared: &Shared, snapshot: &Snapshot, rates: Rates) {
         bar.update(|state| {
             state.set_len(expected.objects.max(done.objects).max(1));
             // With nothing known of, an empty bar rather than a full one.
-            state.set_pos(if expected.objects == 0 { 0 } else { done.objects });
+            state.set_pos(if expected.objects == 0 {
+                0
+            } else {
+                done.objects
+            });
         });
         bar.set_message(text(snapshot, rates));
     }
@@ -216,11 +256,28 @@ fn log(_: &Shared, snapshot: &Snapshot, rates: Rates) {
 /// What stands beside the bar.
 fn text(snapshot: &Snapshot, rates: Rates) -> String {
     let Snapshot { done, expected, .. } = snapshot;
-    let of =
-        |done: String, expected: String, is_known: bool| if is_known { format!("{done}/{expected}") } else { done };
-    let count = |done, expected| of(HumanCount(done).to_string(), HumanCount(expected).to_string(), expected > 0);
-    let bytes = of(BinaryBytes(done.bytes).to_string(), BinaryBytes(expected.bytes).to_string(), expected.bytes > 0);
-    let left = rates.left(snapshot).map(|left| format!("  {} left", HumanDuration(left)));
+    let of = |done: String, expected: String, is_known: bool| {
+        if is_known {
+            format!("{done}/{expected}")
+        } else {
+            done
+        }
+    };
+    let count = |done, expected| {
+        of(
+            HumanCount(done).to_string(),
+            HumanCount(expected).to_string(),
+            expected > 0,
+        )
+    };
+    let bytes = of(
+        BinaryBytes(done.bytes).to_string(),
+        BinaryBytes(expected.bytes).to_string(),
+        expected.bytes > 0,
+    );
+    let left = rates
+        .left(snapshot)
+        .map(|left| format!("  {} left", HumanDuration(left)));
     // A narrow terminal cuts off the end.
     format!(
         "{} objects  {}/s{}  {bytes}  {}/s  {} groups",
@@ -242,14 +299,19 @@ struct Rates {
 impl Rates {
     /// Until all that is known of is done.
     fn left(self, snapshot: &Snapshot) -> Option<Duration> {
-        let objects = snapshot.expected.objects.checked_sub(snapshot.done.objects).filter(|left| *left > 0)?;
+        let objects = snapshot
+            .expected
+            .objects
+            .checked_sub(snapshot.done.objects)
+            .filter(|left| *left > 0)?;
         let left = Duration::try_from_secs_f64((float(objects) / self.objects).round()).ok()?;
         // A rate that has almost faded says nothing of the future.
         (left < LONGEST_LEFT).then_some(left)
     }
 }
 
-/// Rates that follow changes within [`MEMORY`]: an average in which the past fades, exact for work that is even.
+/// Rates that follow changes within [`MEMORY`]: an average in which the past fades, exact for work
+/// that is even.
 #[derive(Debug, Default)]
 struct Meter {
     last: Option<Snapshot>,
@@ -267,7 +329,11 @@ impl Meter {
         }
         let seconds = since.as_secs_f64();
         let fresh = |now: u64, before: u64| float(now.saturating_sub(before)) / seconds;
-        let weight = if self.last.is_none() { 1.0 } else { 1.0 - (-seconds / MEMORY.as_secs_f64()).exp() };
+        let weight = if self.last.is_none() {
+            1.0
+        } else {
+            1.0 - (-seconds / MEMORY.as_secs_f64()).exp()
+        };
         let blend = |old: f64, new: f64| old + weight * (new - old);
         self.rates = Rates {
             objects: blend(self.rates.objects, fresh(now.done.objects, before.objects)),
@@ -278,7 +344,10 @@ impl Meter {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people, who do not read past the third digit")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "for people, who do not read past the third digit"
+)]
 fn float(n: u64) -> f64 {
     n as f64
 }
@@ -297,8 +366,16 @@ mod tests {
     use super::*;
 
     fn snapshot(seconds: u64, done: (u64, u64, u64), expected: (u64, u64, u64)) -> Snapshot {
-        let amount = |(groups, objects, bytes)| Amount { groups, objects, bytes };
-        Snapshot { done: amount(done), expected: amount(expected), elapsed: Duration::from_secs(seconds) }
+        let amount = |(groups, objects, bytes)| Amount {
+            groups,
+            objects,
+            bytes,
+        };
+        Snapshot {
+            done: amount(done),
+            expected: amount(expected),
+            elapsed: Duration::from_secs(seconds),
+        }
     }
 
     #[test]
@@ -313,33 +390,65 @@ mod tests {
         });
         progress.group();
         let Snapshot { done, expected, .. } = progress.snapshot();
-        assert_eq!(done, Amount { groups: 1, objects: 4_000, bytes: 40_000 });
-        assert_eq!(expected, Amount { groups: 2, objects: 4_000, bytes: 40_000 });
+        assert_eq!(
+            done,
+            Amount {
+                groups: 1,
+                objects: 4_000,
+                bytes: 40_000
+            }
+        );
+        assert_eq!(
+            expected,
+            Amount {
+                groups: 2,
+                objects: 4_000,
+                bytes: 40_000
+            }
+        );
     }
 
     #[test]
     fn the_rate_of_even_work_is_exact_and_follows_a_change() {
         let mut meter = Meter::default();
         for seconds in 1..=10 {
-            let rates = meter.read(&snapshot(seconds, (0, 100 * seconds, 1_000 * seconds), (0, 0, 0)));
-            assert_eq!((whole(rates.objects), whole(rates.bytes)), (100, 1_000), "after {seconds} s");
+            let rates = meter.read(&snapshot(
+                seconds,
+                (0, 100 * seconds, 1_000 * seconds),
+                (0, 0, 0),
+            ));
+            assert_eq!(
+                (whole(rates.objects), whole(rates.bytes)),
+                (100, 1_000),
+                "after {seconds} s"
+            );
         }
-        let stopped = (11..=100).map(|seconds| meter.read(&snapshot(seconds, (0, 1_000, 10_000), (0, 0, 0))));
+        let stopped =
+            (11..=100).map(|seconds| meter.read(&snapshot(seconds, (0, 1_000, 10_000), (0, 0, 0))));
         assert_eq!(stopped.last().map(|rates| whole(rates.objects)), Some(0));
     }
 
     #[test]
     fn the_line_says_what_is_known_and_no_more() {
-        let rates = Rates { objects: 1_250.4, bytes: 12.0 * 1024.0 * 1024.0 };
+        let rates = Rates {
+            objects: 1_250.4,
+            bytes: 12.0 * 1024.0 * 1024.0,
+        };
         let unknown = snapshot(60, (1, 75_000, 768 << 20), (0, 0, 0));
-        assert_eq!(text(&unknown, rates), "75,000 objects  1,250/s  768.00 MiB  12.00 MiB/s  1 groups");
+        assert_eq!(
+            text(&unknown, rates),
+            "75,000 objects  1,250/s  768.00 MiB  12.00 MiB/s  1 groups"
+        );
         let known = snapshot(60, (1, 75_000, 768 << 20), (3, 150_000, 2 << 30));
         assert_eq!(
             text(&known, rates),
             "75,000/150,000 objects  1,250/s  60 seconds left  768.00 MiB/2.00 GiB  12.00 MiB/s  1/3 groups"
         );
         assert_eq!(Rates::default().left(&known), None, "nothing moves");
-        let faded = Rates { objects: 75_000.0 / (200.0 * 365.0 * 86_400.0), bytes: 0.0 };
+        let faded = Rates {
+            objects: 75_000.0 / (200.0 * 365.0 * 86_400.0),
+            bytes: 0.0,
+        };
         assert_eq!(faded.left(&known), None, "200 years");
     }
 
@@ -347,7 +456,11 @@ mod tests {
     async fn telling_ends_when_finished_and_when_nobody_counts_any_more() {
         for finishes in [true, false] {
             let progress = Progress::start(ProgressStyle::Silent);
-            let task = tokio::spawn(show_regularly(Arc::downgrade(&progress.0), LINES, |_, _, _| {}));
+            let task = tokio::spawn(show_regularly(
+                Arc::downgrade(&progress.0),
+                LINES,
+                |_, _, _| {},
+            ));
             tokio::time::sleep(3 * LINES).await;
             assert!(!task.is_finished());
             if finishes {
@@ -367,7 +480,11 @@ mod tests {
         draw(&progress.0, &progress.snapshot(), Rates::default());
         let bar = progress.0.bar.as_ref().expect("a bar");
         assert_eq!((bar.position(), bar.length()), (1, Some(10)));
-        assert!(bar.message().starts_with("1/10 objects"), "{}", bar.message());
+        assert!(
+            bar.message().starts_with("1/10 objects"),
+            "{}",
+            bar.message()
+        );
         assert!(BarStyle::with_template(TEMPLATE).is_ok());
     }
 }

@@ -1,5 +1,6 @@
-//! The exact figures of a run, counted from its receipts: LIST alone tells them, 1,000 groups a request. The summaries of
-//! the run say which receipts count, and which rows another group has by now.
+//! The exact figures of a run, counted from its receipts: LIST alone tells them, 1,000 groups a
+//! request. The summaries of the run say which receipts count, and which rows another group has by
+//! now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,8 @@ use crate::s3::S3;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunTotals {
-    /// What became of the rows: each counts once, and the failed ones are those that no pass could archive.
+    /// What became of the rows: each counts once, and the failed ones are those that no pass could
+    /// archive.
     #[serde(flatten)]
     pub figures: Figures,
     /// Receipts that cannot be read, and second receipts of a group: defects, never summed.
@@ -39,7 +41,13 @@ struct Count<'a> {
 
 impl<'a> Count<'a> {
     fn new(run: &'a RunName, accounts: &'a Accounts) -> Self {
-        Self { run, accounts, seen: BTreeSet::new(), counted: BTreeMap::new(), defects: Vec::new() }
+        Self {
+            run,
+            accounts,
+            seen: BTreeSet::new(),
+            counted: BTreeMap::new(),
+            defects: Vec::new(),
+        }
     }
 
     fn add(&mut self, name: &str) {
@@ -51,32 +59,62 @@ impl<'a> Count<'a> {
             return;
         }
         // Rows of manifests from elsewhere are no rows of the inventory.
-        let Some((stage, number)) = receipt.group.stage_in(self.run) else { return };
-        let is_counted = self.accounts.get(stage).map(|summary| number < summary.groups);
+        let Some((stage, number)) = receipt.group.stage_in(self.run) else {
+            return;
+        };
+        let is_counted = self
+            .accounts
+            .get(stage)
+            .map(|summary| number < summary.groups);
         if receipt.group.may_be_foreign() && is_counted != Some(true) {
             return;
         }
         if !receipt.is_consistent(self.run) {
-            return self.defects.push(format!("{name} is not the receipt of such a group"));
+            return self
+                .defects
+                .push(format!("{name} is not the receipt of such a group"));
         }
         // No summary counts it: what its grouper has not finished is not a defect.
         if is_counted == Some(false) {
-            return self.defects.push(format!("group {} has a receipt, and no summary counts it", receipt.group));
+            return self.defects.push(format!(
+                "group {} has a receipt, and no summary counts it",
+                receipt.group
+            ));
         }
         if self.seen.insert(receipt.group.clone()) {
-            self.counted.entry(stage).or_default().add(number, &receipt.figures);
+            self.counted
+                .entry(stage)
+                .or_default()
+                .add(number, &receipt.figures);
         } else {
-            self.defects.push(format!("group {} has a second receipt {name}", receipt.group));
+            self.defects.push(format!(
+                "group {} has a second receipt {name}",
+                receipt.group
+            ));
         }
     }
 
     fn totals(self) -> RunTotals {
-        let Self { accounts, counted, defects, .. } = self;
-        let stages = accounts.summaries().map(s3bundler_contract::RunSummary::stage);
+        let Self {
+            accounts,
+            counted,
+            defects,
+            ..
+        } = self;
+        let stages = accounts
+            .summaries()
+            .map(s3bundler_contract::RunSummary::stage);
         let of_rows = stages.filter(|stage| matches!(*stage, Stage::OWN | Stage::Redo(_)));
-        let missing = of_rows.filter_map(|stage| accounts.missing(stage, &counted)).fold(0, u64::saturating_add);
+        let missing = of_rows
+            .filter_map(|stage| accounts.missing(stage, &counted))
+            .fold(0, u64::saturating_add);
         let (figures, mismatch) = (accounts.outcome(&counted), accounts.mismatch(&counted));
-        RunTotals { figures, defects, missing, mismatch }
+        RunTotals {
+            figures,
+            defects,
+            missing,
+            mismatch,
+        }
     }
 }
 
@@ -87,7 +125,11 @@ impl RunTotals {
     }
 
     /// Counts the receipts of a run; also returns the summaries by which they were counted.
-    pub async fn count(s3: &S3, destination: &Destination, run: &RunName) -> Result<(Self, Accounts), GroupError> {
+    pub async fn count(
+        s3: &S3,
+        destination: &Destination,
+        run: &RunName,
+    ) -> Result<(Self, Accounts), GroupError> {
         let accounts = accounts(s3, destination, run).await?;
         let prefix = destination.layout.receipts(run);
         let mut count = Count::new(run, &accounts);
@@ -114,7 +156,10 @@ mod tests {
     }
 
     fn totals(groups: u64, receipts: &[&str]) -> RunTotals {
-        let summary = RunSummary { groups, ..RunSummary::empty(run()) };
+        let summary = RunSummary {
+            groups,
+            ..RunSummary::empty(run())
+        };
         let (run, accounts) = (run(), Accounts::of([summary]));
         let mut count = Count::new(&run, &accounts);
         for name in receipts {
@@ -138,9 +183,17 @@ mod tests {
             ],
         );
         let figures = &totals.figures;
-        assert_eq!((figures.archived, figures.copied, figures.failed_objects()), (15, 1, 3));
+        assert_eq!(
+            (figures.archived, figures.copied, figures.failed_objects()),
+            (15, 1, 3)
+        );
         assert_eq!((figures.archived_bytes, figures.copied_bytes), (150, 7));
-        assert_eq!((totals.missing, totals.defects.len()), (0, 4), "{:?}", totals.defects);
+        assert_eq!(
+            (totals.missing, totals.defects.len()),
+            (0, 4),
+            "{:?}",
+            totals.defects
+        );
     }
 
     #[test]
@@ -153,29 +206,58 @@ mod tests {
         ];
         let tried = totals(2, &receipts).figures;
         assert_eq!((tried.archived, tried.copied), (18, 1));
-        assert_eq!(tried.failed, [(Reason::Retry, 1), (Reason::NoSuchKey, 1), (Reason::Changed, 1)].into());
-        assert_eq!((totals(2, &receipts).missing, totals(3, &receipts).missing), (0, 1));
+        assert_eq!(
+            tried.failed,
+            [
+                (Reason::Retry, 1),
+                (Reason::NoSuchKey, 1),
+                (Reason::Changed, 1)
+            ]
+            .into()
+        );
+        assert_eq!(
+            (totals(2, &receipts).missing, totals(3, &receipts).missing),
+            (0, 1)
+        );
         assert_eq!(totals(2, &receipts[..3]).missing, 1);
     }
 
     #[test]
     fn groups_of_existing_manifests_that_look_like_numbered_ones_are_no_rows_of_the_inventory() {
-        let receipts = ["r.000000~a3~c0~f0~b9", "r.a1234567~a5~c0~f0~b9", "r.retry1.a1234567~a5~c0~f0~b9"];
+        let receipts = [
+            "r.000000~a3~c0~f0~b9",
+            "r.a1234567~a5~c0~f0~b9",
+            "r.retry1.a1234567~a5~c0~f0~b9",
+        ];
         let redo = ["r.redo1.a1234567~redo~a5~c0~f0~b9"];
         let totals = totals(1, &[&receipts[..], &redo].concat());
-        assert_eq!((totals.figures.archived, totals.defects.len()), (3, 0), "{:?}", totals.defects);
+        assert_eq!(
+            (totals.figures.archived, totals.defects.len()),
+            (3, 0),
+            "{:?}",
+            totals.defects
+        );
     }
 
     #[test]
     fn hostile_figures_saturate() {
         let most = u64::MAX;
         let names: Vec<_> = (0..2)
-            .map(|n| format!("r.00000{n}~a{most}~c{most}~f{most}~b{most}~bc{most}~bf{most}~Retry{most}"))
+            .map(|n| {
+                format!("r.00000{n}~a{most}~c{most}~f{most}~b{most}~bc{most}~bf{most}~Retry{most}")
+            })
             .chain([format!("r.retry1.000000~a{most}~c{most}~f0~b{most}")])
             .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let totals = totals(2, &names);
-        assert_eq!((totals.figures.archived, totals.figures.rows(), totals.figures.bytes()), (most, most, most));
+        assert_eq!(
+            (
+                totals.figures.archived,
+                totals.figures.rows(),
+                totals.figures.bytes()
+            ),
+            (most, most, most)
+        );
         assert!(totals.mismatch.is_some());
     }
 }

@@ -1,7 +1,8 @@
 //! What a worker is doing, for whoever asks over HTTP: Kubernetes' probes and Prometheus.
 //!
-//! - `/busy` is 200 while at least one group is held, 503 otherwise. As a readiness probe it makes scaling in take idle
-//!   workers first: a ReplicaSet removes pods that are not ready before those that are.
+//! - `/busy` is 200 while at least one group is held, 503 otherwise. As a readiness probe it makes
+//!   scaling in take idle workers first: a ReplicaSet removes pods that are not ready before those
+//!   that are.
 //! - `/healthz` is 200.
 //! - `/metrics` has what this process has archived.
 
@@ -53,11 +54,26 @@ impl Default for WorkerStatus {
             family
         };
         let groups = family("worker_groups", "Groups, by what came of them here");
-        let objects = family("worker_objects", "Objects of groups archived here, by outcome");
+        let objects = family(
+            "worker_objects",
+            "Objects of groups archived here, by outcome",
+        );
         let bytes = family("worker_bytes", "Bytes of groups archived here, by outcome");
         let outage = Family::<Side, Gauge>::default();
-        registry.register("outage", "Buckets that do not answer and are waited for, by side", outage.clone());
-        Self { registry: Arc::new(registry), held, groups, objects, bytes, outage, s3: Arc::default() }
+        registry.register(
+            "outage",
+            "Buckets that do not answer and are waited for, by side",
+            outage.clone(),
+        );
+        Self {
+            registry: Arc::new(registry),
+            held,
+            groups,
+            objects,
+            bytes,
+            outage,
+            s3: Arc::default(),
+        }
     }
 }
 
@@ -82,12 +98,26 @@ impl WorkerStatus {
     pub fn archived(&self, receipt: &Receipt) {
         self.count("archived");
         let figures = [
-            ("archived", receipt.figures.archived, receipt.figures.archived_bytes),
-            ("copied", receipt.figures.copied, receipt.figures.copied_bytes),
-            ("failed", receipt.figures.failed_objects(), receipt.figures.failed_bytes),
+            (
+                "archived",
+                receipt.figures.archived,
+                receipt.figures.archived_bytes,
+            ),
+            (
+                "copied",
+                receipt.figures.copied,
+                receipt.figures.copied_bytes,
+            ),
+            (
+                "failed",
+                receipt.figures.failed_objects(),
+                receipt.figures.failed_bytes,
+            ),
         ];
         for (outcome, objects, bytes) in figures {
-            self.objects.get_or_create(&Outcome { outcome }).inc_by(objects);
+            self.objects
+                .get_or_create(&Outcome { outcome })
+                .inc_by(objects);
             self.bytes.get_or_create(&Outcome { outcome }).inc_by(bytes);
         }
     }
@@ -116,15 +146,22 @@ impl WorkerStatus {
         let down = self.s3.get().map(|s3| (s3, s3.outages().down())).unzip();
         let (Some(s3), Some(down)) = down else { return };
         for (side, is_destination) in [("source", false), ("destination", true)] {
-            let count = down.iter().filter(|bucket| s3.is_destination(bucket) == is_destination).count();
-            self.outage.get_or_create(&Side { side }).set(i64::try_from(count).unwrap_or(i64::MAX));
+            let count = down
+                .iter()
+                .filter(|bucket| s3.is_destination(bucket) == is_destination)
+                .count();
+            self.outage
+                .get_or_create(&Side { side })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
     fn page(&self, path: &str) -> Page {
         match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
-            "/busy" if self.held.get() > 0 => (StatusCode::OK, format!("{} groups\n", self.held.get())),
+            "/busy" if self.held.get() > 0 => {
+                (StatusCode::OK, format!("{} groups\n", self.held.get()))
+            }
             "/busy" => (StatusCode::SERVICE_UNAVAILABLE, "idle\n".to_owned()),
             "/metrics" => {
                 self.count_outages();

@@ -8,7 +8,8 @@ const ARCHIVE: &str = "archives/aa3c23/src/run.000001-aaaaaaaa.tar";
 const ROWS: u64 = 65_000;
 /// Bytes of user metadata that S3 allows an object ("Working with object metadata", S3 user guide).
 const METADATA_BYTES: usize = 2048;
-/// What the row group at hand may take: its compressed pages, a page of each column, zstd's windows.
+/// What the row group at hand may take: its compressed pages, a page of each column, zstd's
+/// windows.
 const ALLOWED_KIB: u64 = 30 << 10;
 
 #[test]
@@ -37,7 +38,11 @@ fn entry(n: u64, state: &mut u64) -> Entry {
             storage_class: Some("STANDARD".to_owned()),
         },
         listed_version: false,
-        outcome: Outcome::Archived(Place { offset: n * 11_264 + 1536, length: 10_240, skip: 0 }),
+        outcome: Outcome::Archived(Place {
+            offset: n * 11_264 + 1536,
+            length: 10_240,
+            skip: 0,
+        }),
         md5: Some(random(state, 32)),
         checksums: Map::new(),
         headers: Map::new(),
@@ -54,7 +59,11 @@ fn record() -> GroupRecord {
         manifest_key: "groups/run/run.000001.index".to_owned(),
         manifest_etag: "0123".to_owned(),
         attempt: "aaaaaaaa".to_owned(),
-        archive: Some(ArchiveRecord { key: ARCHIVE.to_owned(), size: ROWS * 11_264 + 1024, crc64nvme: 1 }),
+        archive: Some(ArchiveRecord {
+            key: ARCHIVE.to_owned(),
+            size: ROWS * 11_264 + 1024,
+            crc64nvme: 1,
+        }),
         storage_class: "STANDARD".to_owned(),
         program: "s3bundler".to_owned(),
         redo: false,
@@ -76,6 +85,12 @@ fn random(state: &mut u64, length: usize) -> String {
 
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .expect("a peak");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse().ok())
+        .expect("a number")
 }

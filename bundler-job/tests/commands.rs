@@ -21,26 +21,45 @@ use tokio::sync::OnceCell;
 use world::{page, until};
 
 fn s3bundler(access: &Access, arguments: &str) -> Program {
-    Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(access).args(arguments.split_whitespace())
+    Program::new(env!("CARGO_BIN_EXE_s3bundler"))
+        .access(access)
+        .args(arguments.split_whitespace())
 }
 
 /// One server for all tests of this process; it ends with the process.
 async fn moto() -> &'static Access {
     static SERVER: OnceCell<Moto> = OnceCell::const_new();
-    SERVER.get_or_init(async || Moto::start().await.unwrap()).await.access()
+    SERVER
+        .get_or_init(async || Moto::start().await.unwrap())
+        .await
+        .access()
 }
 
-/// Buckets of these names: objects, their manifests, and the archives. Every manifest names the one object of its name.
+/// Buckets of these names: objects, their manifests, and the archives. Every manifest names the one
+/// object of its name.
 async fn buckets(name: &str, manifests: &[&str]) -> Vec<ManifestRef> {
     let s3 = client::s3(moto().await);
     for bucket in ["objects", "manifests", "archives"] {
-        client::create_bucket(&s3, &format!("{name}-{bucket}")).await.unwrap();
+        client::create_bucket(&s3, &format!("{name}-{bucket}"))
+            .await
+            .unwrap();
     }
     let (objects, bucket) = (format!("{name}-objects"), format!("{name}-manifests"));
-    client::put_objects(&s3, &objects, manifests.iter().map(|key| (*key, "0123456789"))).await.unwrap();
-    let rows = manifests.iter().map(|key| (*key, format!("{objects},{key},10\n")));
+    client::put_objects(
+        &s3,
+        &objects,
+        manifests.iter().map(|key| (*key, "0123456789")),
+    )
+    .await
+    .unwrap();
+    let rows = manifests
+        .iter()
+        .map(|key| (*key, format!("{objects},{key},10\n")));
     client::put_objects(&s3, &bucket, rows).await.unwrap();
-    manifests.iter().map(|key| ManifestRef::new(S3Address::new(&bucket, *key), None)).collect()
+    manifests
+        .iter()
+        .map(|key| ManifestRef::new(S3Address::new(&bucket, *key), None))
+        .collect()
 }
 
 /// A new queue with messages for these manifests.
@@ -48,7 +67,12 @@ async fn queue(name: &str, manifests: &[ManifestRef]) -> String {
     let sqs = client::sqs(moto().await);
     let url = client::create_queue(&sqs, name).await.unwrap();
     for manifest in manifests {
-        sqs.send_message().queue_url(&url).message_body(manifest.to_json()).send().await.unwrap();
+        sqs.send_message()
+            .queue_url(&url)
+            .message_body(manifest.to_json())
+            .send()
+            .await
+            .unwrap();
     }
     url
 }
@@ -58,13 +82,24 @@ async fn visible(url: &str) -> BTreeMap<String, Option<String>> {
     let sqs = client::sqs(moto().await);
     let mut manifests = BTreeMap::new();
     loop {
-        let request = sqs.receive_message().queue_url(url).max_number_of_messages(10).visibility_timeout(60);
+        let request = sqs
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10)
+            .visibility_timeout(60);
         let messages = request.send().await.unwrap().messages.unwrap_or_default();
         if messages.is_empty() {
             return manifests;
         }
-        for it in messages.iter().flat_map(|it| message::parse(it.body().unwrap()).unwrap()) {
-            assert!(!manifests.contains_key(&it.key), "{} is there twice", it.key);
+        for it in messages
+            .iter()
+            .flat_map(|it| message::parse(it.body().unwrap()).unwrap())
+        {
+            assert!(
+                !manifests.contains_key(&it.key),
+                "{} is there twice",
+                it.key
+            );
             manifests.insert(it.key, it.etag);
         }
     }
@@ -75,7 +110,14 @@ fn keys(manifests: &BTreeMap<String, Option<String>>) -> Vec<&str> {
 }
 
 async fn receipts(name: &str) -> usize {
-    client::list_keys(&client::s3(moto().await), &format!("{name}-archives"), "p/receipts/").await.unwrap().len()
+    client::list_keys(
+        &client::s3(moto().await),
+        &format!("{name}-archives"),
+        "p/receipts/",
+    )
+    .await
+    .unwrap()
+    .len()
 }
 
 /// A proxy that never answers a GET of an object `stuck`.
@@ -126,7 +168,9 @@ async fn a_worker_told_to_end_drains_gives_back_and_exits_0() {
     let manifests = buckets("drained", &["stuck"]).await;
     let url = queue("drained", &manifests).await;
     let stuck = Stuck::start().await;
-    let arguments = format!("bundle --destination s3://drained-archives/p --queue {url} --drain 1 --output json");
+    let arguments = format!(
+        "bundle --destination s3://drained-archives/p --queue {url} --drain 1 --output json"
+    );
     let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
     stuck.reached().await;
     running.signal(Signal::Terminate).unwrap();
@@ -135,7 +179,12 @@ async fn a_worker_told_to_end_drains_gives_back_and_exits_0() {
     assert!(done.stdout.contains(r#""groupsStopped": 1"#), "{done}");
     assert_eq!(keys(&visible(&url).await), ["stuck"]);
     let s3 = client::s3(moto().await);
-    assert!(client::list_open_uploads(&s3, "drained-archives").await.unwrap().is_empty());
+    assert!(
+        client::list_open_uploads(&s3, "drained-archives")
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -153,12 +202,23 @@ async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
     until(async || receipts("listening").await > 0).await;
     until(async || page("/busy").await.unwrap().0 == "503").await;
     let sqs = client::sqs(moto().await);
-    sqs.send_message().queue_url(&url).message_body(manifests[1].to_json()).send().await.unwrap();
+    sqs.send_message()
+        .queue_url(&url)
+        .message_body(manifests[1].to_json())
+        .send()
+        .await
+        .unwrap();
     stuck.reached().await;
-    assert_eq!(page("/busy").await.unwrap(), ("200".to_owned(), "1 groups\n".to_owned()));
+    assert_eq!(
+        page("/busy").await.unwrap(),
+        ("200".to_owned(), "1 groups\n".to_owned())
+    );
     assert_eq!(page("/healthz").await.unwrap().0, "200");
     let (_, metrics) = page("/metrics").await.unwrap();
-    for line in [r#"s3bundler_worker_groups_total{outcome="archived"} 1"#, "s3bundler_groups_held 1"] {
+    for line in [
+        r#"s3bundler_worker_groups_total{outcome="archived"} 1"#,
+        "s3bundler_groups_held 1",
+    ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
     running.signal(Signal::Terminate).unwrap();
@@ -167,7 +227,9 @@ async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
 
 #[tokio::test]
 async fn a_worker_whose_first_group_is_in_another_region_ends_and_one_that_has_archived_goes_on() {
-    for (name, archived_before, exit, received) in [("elsewhere", 0, Some(5), 1), ("mostly-here", 1, Some(0), 2)] {
+    for (name, archived_before, exit, received) in
+        [("elsewhere", 0, Some(5), 1), ("mostly-here", 1, Some(0), 2)]
+    {
         let manifests = buckets(name, &["1", "away"]).await;
         let url = queue(name, &manifests[1 - archived_before..]).await;
         let proxy = Proxy::start(moto().await).unwrap();
@@ -179,14 +241,24 @@ async fn a_worker_whose_first_group_is_in_another_region_ends_and_one_that_has_a
             },
             _ => Fault::Forward,
         });
-        let arguments = format!("bundle --destination s3://{name}-archives/p --queue {url} --groups 1 --idle-exit 1");
+        let arguments = format!(
+            "bundle --destination s3://{name}-archives/p --queue {url} --groups 1 --idle-exit 1"
+        );
         let done = s3bundler(proxy.access(), &arguments).run().await.unwrap();
         assert_eq!(done.code, exit, "{done}");
         assert!(done.stderr.contains("set --region eu-central-1"), "{done}");
         assert_eq!(receipts(name).await, archived_before, "{done}");
-        assert_eq!(done.stderr.matches("group not archived").count(), 1, "{done}");
+        assert_eq!(
+            done.stderr.matches("group not archived").count(),
+            1,
+            "{done}"
+        );
         // A worker that ends releases the message at once, another one for a while.
-        let expected = if archived_before == 0 { vec!["away"] } else { vec![] };
+        let expected = if archived_before == 0 {
+            vec!["away"]
+        } else {
+            vec![]
+        };
         assert_eq!(keys(&visible(&url).await), expected, "{done}");
         assert!(proxy.count(Operation::DeleteMessage) < received, "{done}");
     }
@@ -197,12 +269,16 @@ async fn a_second_signal_ends_a_worker_at_once() {
     let manifests = buckets("impatient", &["stuck"]).await;
     let url = queue("impatient", &manifests).await;
     let stuck = Stuck::start().await;
-    let arguments = format!("bundle --destination s3://impatient-archives/p --queue {url} --drain 100");
+    let arguments =
+        format!("bundle --destination s3://impatient-archives/p --queue {url} --drain 100");
     let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
     stuck.reached().await;
     let told = Instant::now();
     running.signal(Signal::Interrupt).unwrap();
-    running.wait_for_output("once more to end at once").await.unwrap();
+    running
+        .wait_for_output("once more to end at once")
+        .await
+        .unwrap();
     running.signal(Signal::Terminate).unwrap();
     let done = running.wait().await.unwrap();
     assert_eq!(done.code, Some(143), "{done}");
@@ -214,45 +290,91 @@ async fn given_manifests_are_archived_without_a_queue_and_broken_off_by_a_signal
     buckets("given", &["1", "2", "stuck"]).await;
     let stuck = Stuck::start().await;
     let bundle = "bundle --destination s3://given-archives/p --manifest s3://given-manifests/";
-    let done =
-        s3bundler(stuck.proxy.access(), &format!("{bundle}1 --manifest s3://given-manifests/2")).run().await.unwrap();
+    let done = s3bundler(
+        stuck.proxy.access(),
+        &format!("{bundle}1 --manifest s3://given-manifests/2"),
+    )
+    .run()
+    .await
+    .unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert!(done.stdout.starts_with("2 groups archived\n  archived     2 objects, 20 B\n"), "{done}");
+    assert!(
+        done.stdout
+            .starts_with("2 groups archived\n  archived     2 objects, 20 B\n"),
+        "{done}"
+    );
     assert_eq!(receipts("given").await, 2);
-    let again = s3bundler(stuck.proxy.access(), &format!("{bundle}1")).run().await.unwrap();
-    assert!(again.stdout.starts_with("0 groups archived, 1 archived before\n"), "{again}");
+    let again = s3bundler(stuck.proxy.access(), &format!("{bundle}1"))
+        .run()
+        .await
+        .unwrap();
+    assert!(
+        again
+            .stdout
+            .starts_with("0 groups archived, 1 archived before\n"),
+        "{again}"
+    );
     for (signal, code) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
-        let running = s3bundler(stuck.proxy.access(), &format!("{bundle}stuck")).spawn().unwrap();
+        let running = s3bundler(stuck.proxy.access(), &format!("{bundle}stuck"))
+            .spawn()
+            .unwrap();
         stuck.reached().await;
         running.signal(signal).unwrap();
         let done = running.wait().await.unwrap();
         assert_eq!(done.code, Some(code), "{done}");
     }
-    let gone = s3bundler(stuck.proxy.access(), &format!("{bundle}gone --manifest s3://given-manifests/2"))
-        .run()
-        .await
-        .unwrap();
+    let gone = s3bundler(
+        stuck.proxy.access(),
+        &format!("{bundle}gone --manifest s3://given-manifests/2"),
+    )
+    .run()
+    .await
+    .unwrap();
     assert_eq!(gone.code, Some(5), "{gone}");
-    assert!(gone.stderr.contains("s3bundler: 1 of 2 groups were not archived"), "{gone}");
+    assert!(
+        gone.stderr
+            .contains("s3bundler: 1 of 2 groups were not archived"),
+        "{gone}"
+    );
 }
 
 #[tokio::test]
 async fn a_queue_that_is_not_there_is_one_clear_error() {
     let access = moto().await;
-    client::create_bucket(&client::s3(access), "reachable").await.unwrap();
+    client::create_bucket(&client::s3(access), "reachable")
+        .await
+        .unwrap();
     for (command, code) in [
-        ("bundle --destination s3://reachable/p --queue no-such-queue", 6),
-        ("bundle --destination s3://reachable/p --queue http://localhost/123456789012/no-such-queue", 6),
+        (
+            "bundle --destination s3://reachable/p --queue no-such-queue",
+            6,
+        ),
+        (
+            "bundle --destination s3://reachable/p --queue http://localhost/123456789012/no-such-queue",
+            6,
+        ),
         ("submit --queue no-such-queue s3://b/k", 6),
         ("submit --queue groups.fifo s3://b/k", 6),
     ] {
         let done = s3bundler(access, command).run().await.unwrap();
         assert_eq!(done.code, Some(code), "{command}\n{done}");
-        let told = done.stderr.lines().find(|line| line.starts_with("s3bundler: ")).unwrap();
-        assert!(told.contains("no-such-queue") || told.contains("groups.fifo"), "{done}");
+        let told = done
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("s3bundler: "))
+            .unwrap();
+        assert!(
+            told.contains("no-such-queue") || told.contains("groups.fifo"),
+            "{done}"
+        );
     }
     let keyless = s3bundler(access, "submit --queue groups s3://b/k");
-    let keyless = keyless.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").run().await.unwrap();
+    let keyless = keyless
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .run()
+        .await
+        .unwrap();
     assert_eq!(keyless.code, Some(7), "{keyless}");
 }
 
@@ -262,31 +384,65 @@ async fn everything_that_can_be_submitted_is_and_each_that_cannot_is_told() {
     let s3 = client::s3(access);
     client::create_bucket(&s3, "manifests").await.unwrap();
     let numbered = (0..12).map(|n| (format!("seed/x {n:02}.index"), "b,k,1\n"));
-    client::put_objects(&s3, "manifests", numbered).await.unwrap();
-    client::put_object(&s3, "manifests", "groups/r/r.000000.index.dlq", "b,k,1,Retry\n").await.unwrap();
-    client::put_object(&s3, "manifests", "mine.csv", "b,k,1\n").await.unwrap();
-    client::put_object(&s3, "manifests", "empty.csv", "").await.unwrap();
+    client::put_objects(&s3, "manifests", numbered)
+        .await
+        .unwrap();
+    client::put_object(
+        &s3,
+        "manifests",
+        "groups/r/r.000000.index.dlq",
+        "b,k,1,Retry\n",
+    )
+    .await
+    .unwrap();
+    client::put_object(&s3, "manifests", "mine.csv", "b,k,1\n")
+        .await
+        .unwrap();
+    client::put_object(&s3, "manifests", "empty.csv", "")
+        .await
+        .unwrap();
     let url = queue("submitted", &[]).await;
-    let listed: Vec<_> = (0..12).map(|n| format!("s3://manifests/seed/x {n:02}.index\n")).collect();
+    let listed: Vec<_> = (0..12)
+        .map(|n| format!("s3://manifests/seed/x {n:02}.index\n"))
+        .collect();
     let listed = listed.concat();
     let input = format!("# from a listing\n\n{listed}nonsense\ns3://manifests/gone.index\n");
     let arguments = format!(
         "submit --output json --queue {url} s3://manifests/groups/r/r.000000.index.dlq - s3://manifests/mine.csv \
          s3://manifests/empty.csv s3://manifests/i/src/all/2026-11-22T01-00Z/manifest.json"
     );
-    let done = s3bundler(access, &arguments).input(input).run().await.unwrap();
+    let done = s3bundler(access, &arguments)
+        .input(input)
+        .run()
+        .await
+        .unwrap();
     // The worst is the inventory that has no destination, and the line that is no address.
     assert_eq!(done.code, Some(6), "{done}");
-    assert!(done.stdout.contains(r#""messages": 14"#) && done.stdout.contains(r#""failed": 4"#), "{done}");
-    for told in
-        ["input, line 15: \"nonsense\"", "gone.index does not exist", "empty.csv is empty", "--destination s3://"]
-    {
+    assert!(
+        done.stdout.contains(r#""messages": 14"#) && done.stdout.contains(r#""failed": 4"#),
+        "{done}"
+    );
+    for told in [
+        "input, line 15: \"nonsense\"",
+        "gone.index does not exist",
+        "empty.csv is empty",
+        "--destination s3://",
+    ] {
         assert!(done.stderr.contains(told), "{told}\n{done}");
     }
     let submitted = visible(&url).await;
     assert_eq!(submitted.len(), 14);
-    let head = s3.head_object().bucket("manifests").key("mine.csv").send().await.unwrap();
-    assert_eq!(submitted["mine.csv"].as_deref(), Some(head.e_tag().unwrap().trim_matches('"')));
+    let head = s3
+        .head_object()
+        .bucket("manifests")
+        .key("mine.csv")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        submitted["mine.csv"].as_deref(),
+        Some(head.e_tag().unwrap().trim_matches('"'))
+    );
 }
 
 #[tokio::test]
@@ -296,17 +452,30 @@ async fn an_inventory_is_grouped_onto_the_queue_under_a_name_of_its_own() {
     for bucket in ["inventories", "archive"] {
         client::create_bucket(&s3, bucket).await.unwrap();
     }
-    let inventory = Inventory::new("source", "inventories").created("2026-11-22T01:00:00Z".parse().unwrap());
+    let inventory =
+        Inventory::new("source", "inventories").created("2026-11-22T01:00:00Z".parse().unwrap());
     let published = inventory.publish(&s3, Synthetic::rows(100)).await.unwrap();
     let url = queue("inventories", &[]).await;
-    let submit = format!("submit --queue {url} --destination s3://archive/p --max-objects 30 {}", published.manifest);
+    let submit = format!(
+        "submit --queue {url} --destination s3://archive/p --max-objects 30 {}",
+        published.manifest
+    );
     let done = s3bundler(access, &submit).run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert!(done.stdout.contains("run source-2026-11-22t01-00z: 4 groups of 100 objects"), "{done}");
-    let groups = (0..4).map(|n| format!("p/groups/source-2026-11-22t01-00z/source-2026-11-22t01-00z.{n:06}.index"));
+    assert!(
+        done.stdout
+            .contains("run source-2026-11-22t01-00z: 4 groups of 100 objects"),
+        "{done}"
+    );
+    let groups = (0..4).map(|n| {
+        format!("p/groups/source-2026-11-22t01-00z/source-2026-11-22t01-00z.{n:06}.index")
+    });
     assert_eq!(keys(&visible(&url).await), groups.collect::<Vec<_>>());
 
-    let named = s3bundler(access, &format!("{submit} --name a {}", published.manifest)).run().await.unwrap();
+    let named = s3bundler(access, &format!("{submit} --name a {}", published.manifest))
+        .run()
+        .await
+        .unwrap();
     assert_eq!(named.code, Some(6), "one name for two inventories\n{named}");
 }
 
@@ -328,7 +497,10 @@ async fn unread(access: &'static Access, output: bool, args: Vec<String>) -> std
     } else {
         command.stderr(writer);
     }
-    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+    tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -339,24 +511,49 @@ async fn a_closed_standard_output_or_standard_error_is_no_error() {
     let manifest = manifests[0].address().to_string();
     for output in [true, false] {
         let name = if output { "output" } else { "error" };
-        let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let command = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
         let to = ["--destination", destination, "--name", name];
         let bundle = command(&[&["bundle", "--manifest", &manifest][..], &to].concat());
         let verify = command(&[&["verify"][..], &to].concat());
         for (args, code) in [
             (bundle, 0),
             (verify.clone(), 0),
-            (command(&["verify", "--destination", destination, "--name", "none"]), 6),
+            (
+                command(&["verify", "--destination", destination, "--name", "none"]),
+                6,
+            ),
             (command(&["run", "--help"]), 0),
         ] {
             let done = unread(access, output, args.clone()).await;
-            assert_eq!(done.status.code(), Some(code), "{args:?} {}", String::from_utf8_lossy(&done.stderr));
+            assert_eq!(
+                done.status.code(),
+                Some(code),
+                "{args:?} {}",
+                String::from_utf8_lossy(&done.stderr)
+            );
         }
         let s3 = client::s3(access);
-        let receipts = client::list_keys(&s3, "closed-archives", &format!("p/receipts/{name}/")).await.unwrap();
+        let receipts = client::list_keys(&s3, "closed-archives", &format!("p/receipts/{name}/"))
+            .await
+            .unwrap();
         assert_eq!(receipts.len(), 1);
-        s3.delete_object().bucket("closed-archives").key(&receipts[0]).send().await.unwrap();
+        s3.delete_object()
+            .bucket("closed-archives")
+            .key(&receipts[0])
+            .send()
+            .await
+            .unwrap();
         let done = unread(access, output, verify).await;
-        assert_eq!(done.status.code(), Some(8), "{}", String::from_utf8_lossy(&done.stderr));
+        assert_eq!(
+            done.status.code(),
+            Some(8),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 }

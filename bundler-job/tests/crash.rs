@@ -1,5 +1,6 @@
-//! `s3bundler run` ended at every moment that can be told apart from outside, by a signal or by kill -9, and run again:
-//! the second run ends with everything archived exactly once and nothing left over.
+//! `s3bundler run` ended at every moment that can be told apart from outside, by a signal or by
+//! kill -9, and run again: the second run ends with everything archived exactly once and nothing
+//! left over.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -16,7 +17,8 @@ use world::{Freezer, Victim, World, assert_whole, puts, until};
 
 /// Runs side by side in a sweep.
 const LANES: usize = 2;
-/// Time for a program that has heard a signal to tell its parts, before it gets the answer it waits for.
+/// Time for a program that has heard a signal to tell its parts, before it gets the answer it waits
+/// for.
 const TELLING: Duration = Duration::from_millis(40);
 
 /// On which side of the server a request is when the program is ended.
@@ -32,7 +34,12 @@ enum Side {
 async fn requests_of_a_run(world: &World) -> u64 {
     let bucket = world.destination("undisturbed").await;
     let proxy = Proxy::start(world.access()).unwrap();
-    let done = world.program(&bucket).access(proxy.access()).run().await.unwrap();
+    let done = world
+        .program(&bucket)
+        .access(proxy.access())
+        .run()
+        .await
+        .unwrap();
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(world, &bucket).await;
     proxy.requests()
@@ -57,7 +64,11 @@ async fn killed(world: &World, bucket: &str, side: Side, k: u64) -> Outcome {
             }
         }),
     }
-    victim.spawn(world.program(bucket).access(proxy.access())).wait().await.unwrap()
+    victim
+        .spawn(world.program(bucket).access(proxy.access()))
+        .wait()
+        .await
+        .unwrap()
 }
 
 /// Kills a run at every request it makes, and runs again each time.
@@ -68,7 +79,10 @@ async fn kill_at_every_request(world: &World, side: Side) {
             let bucket = world.destination(&format!("killed-at-{k}")).await;
             let ended = killed(world, &bucket, side, k).await;
             // Requests run side by side, so another run may make fewer.
-            assert!(ended.signal == Some(9) || ended.code == Some(0), "{bucket}: {ended}");
+            assert!(
+                ended.signal == Some(9) || ended.code == Some(0),
+                "{bucket}: {ended}"
+            );
             assert_eq!(world.scratch_files(), [""; 0], "{bucket}: {ended}");
             world.run(&bucket).await;
             assert_whole(world, &bucket).await;
@@ -129,7 +143,11 @@ async fn a_killed_process_leaves_no_file_in_scratch_and_a_living_one_beside_it_k
     let (killed, _, _) = frozen_while_uploading(world, "killed").await;
     for running in [&living, &killed] {
         // The group's manifest and its unfinished catalog.
-        assert!(world.nameless_in_scratch(running.pid()) >= 2, "{}", running.stderr());
+        assert!(
+            world.nameless_in_scratch(running.pid()) >= 2,
+            "{}",
+            running.stderr()
+        );
     }
     assert_eq!(world.scratch_files(), [""; 0]);
     killed.signal(Signal::Kill).unwrap();
@@ -165,10 +183,15 @@ async fn told_to_end(world: &World, bucket: &str, signal: Signal, side: Side, k:
             }
         }),
     }
-    victim.spawn(world.program(bucket).access(proxy.access())).wait().await.unwrap()
+    victim
+        .spawn(world.program(bucket).access(proxy.access()))
+        .wait()
+        .await
+        .unwrap()
 }
 
-/// Tells a run to end at every request it makes: no upload is left open, and the next run does the rest.
+/// Tells a run to end at every request it makes: no upload is left open, and the next run does the
+/// rest.
 async fn end_at_every_request(signal: Signal, code: i32, side: Side) {
     let world = &World::of_groups(1).await;
     let requests = requests_of_a_run(world).await;
@@ -177,7 +200,10 @@ async fn end_at_every_request(signal: Signal, code: i32, side: Side) {
             let bucket = world.destination(&format!("ended-at-{k}")).await;
             let ended = told_to_end(world, &bucket, signal, side, k).await;
             // Once all is done there is nothing left to end but the counting of receipts.
-            assert!(ended.code == Some(code) || ended.code == Some(0) && k + 1 >= requests, "{bucket}: {ended}");
+            assert!(
+                ended.code == Some(code) || ended.code == Some(0) && k + 1 >= requests,
+                "{bucket}: {ended}"
+            );
             assert_eq!(world.open_uploads(&bucket).await, [], "{bucket}: {ended}");
             world.run(&bucket).await;
             assert_whole(world, &bucket).await;
@@ -197,7 +223,8 @@ async fn interrupted_after_any_request() {
     end_at_every_request(Signal::Interrupt, 130, Side::After).await;
 }
 
-/// Ends a run of four groups, one at a time, after `groups` of them: while the next one is uploaded.
+/// Ends a run of four groups, one at a time, after `groups` of them: while the next one is
+/// uploaded.
 async fn ended_after_groups(signal: Signal, code: Option<i32>) {
     let world = &World::of_groups(4).await;
     for groups in [0, 1, 2, 3] {
@@ -216,12 +243,27 @@ async fn ended_after_groups(signal: Signal, code: Option<i32>) {
             target.tell(signal);
             Fault::Delay(TELLING)
         });
-        let program = world.program(&bucket).access(proxy.access()).args(["--groups", "1"]);
+        let program = world
+            .program(&bucket)
+            .access(proxy.access())
+            .args(["--groups", "1"]);
         let ended = victim.spawn(program).wait().await.unwrap();
-        assert_eq!((ended.code, ended.signal.is_some()), (code, code.is_none()), "{bucket}: {ended}");
-        assert_eq!(world.keys_of(&bucket, "receipts").await.len() as u64, groups, "{bucket}: {ended}");
+        assert_eq!(
+            (ended.code, ended.signal.is_some()),
+            (code, code.is_none()),
+            "{bucket}: {ended}"
+        );
+        assert_eq!(
+            world.keys_of(&bucket, "receipts").await.len() as u64,
+            groups,
+            "{bucket}: {ended}"
+        );
         let open = world.open_uploads(&bucket).await;
-        assert_eq!(open.len(), usize::from(code.is_none()), "{bucket}: {open:?}");
+        assert_eq!(
+            open.len(),
+            usize::from(code.is_none()),
+            "{bucket}: {open:?}"
+        );
         world.run(&bucket).await;
         assert_whole(world, &bucket).await;
     }
@@ -259,9 +301,17 @@ async fn ended_with_two_groups_under_way() {
             }
             Fault::Hang
         });
-        let ended = victim.spawn(world.program(&bucket).access(proxy.access())).wait().await.unwrap();
+        let ended = victim
+            .spawn(world.program(&bucket).access(proxy.access()))
+            .wait()
+            .await
+            .unwrap();
         assert_eq!(ended.code, Some(code), "{bucket}: {ended}");
-        assert_eq!(proxy.count(Operation::AbortMultipartUpload), 2, "{bucket}: {ended}");
+        assert_eq!(
+            proxy.count(Operation::AbortMultipartUpload),
+            2,
+            "{bucket}: {ended}"
+        );
         assert_eq!(world.open_uploads(&bucket).await, [], "{bucket}: {ended}");
         world.run(&bucket).await;
         assert_whole(world, &bucket).await;
@@ -274,8 +324,18 @@ async fn a_second_signal_ends_it_at_once() {
     let bucket = world.destination("twice").await;
     let proxy = Proxy::start(world.access()).unwrap();
     // Nothing of S3 answers any more, the abort included.
-    proxy.rule(|seen| if seen.operation == Operation::UploadPart { Fault::Hang } else { Fault::Forward });
-    let running = world.program(&bucket).access(proxy.access()).spawn().unwrap();
+    proxy.rule(|seen| {
+        if seen.operation == Operation::UploadPart {
+            Fault::Hang
+        } else {
+            Fault::Forward
+        }
+    });
+    let running = world
+        .program(&bucket)
+        .access(proxy.access())
+        .spawn()
+        .unwrap();
     until(async || proxy.count(Operation::UploadPart) > 0).await;
     proxy.rule(|_| Fault::Hang);
     running.signal(Signal::Terminate).unwrap();
@@ -289,7 +349,8 @@ async fn a_second_signal_ends_it_at_once() {
     assert_whole(world, &bucket).await;
 }
 
-/// A run killed while it uploads, a second one killed at the nth request after its commit, a third one.
+/// A run killed while it uploads, a second one killed at the nth request after its commit, a third
+/// one.
 async fn killed_twice(world: &World, n: u64) {
     let bucket = world.destination(&format!("killed-twice-{n}")).await;
     let proxy = Proxy::start(world.access()).unwrap();
@@ -302,7 +363,11 @@ async fn killed_twice(world: &World, n: u64) {
         }
         Fault::Forward
     });
-    let ended = victim.spawn(world.program(&bucket).access(proxy.access())).wait().await.unwrap();
+    let ended = victim
+        .spawn(world.program(&bucket).access(proxy.access()))
+        .wait()
+        .await
+        .unwrap();
     assert_eq!(ended.signal, Some(9), "{bucket}: {ended}");
     assert_eq!(world.open_uploads(&bucket).await.len(), 1, "{bucket}");
 
@@ -315,8 +380,15 @@ async fn killed_twice(world: &World, n: u64) {
             target.kill();
         }
     });
-    let ended = victim.spawn(world.program(&bucket).access(proxy.access())).wait().await.unwrap();
-    assert!(ended.signal == Some(9) || ended.code == Some(0), "{bucket}: {ended}");
+    let ended = victim
+        .spawn(world.program(&bucket).access(proxy.access()))
+        .wait()
+        .await
+        .unwrap();
+    assert!(
+        ended.signal == Some(9) || ended.code == Some(0),
+        "{bucket}: {ended}"
+    );
     world.run(&bucket).await;
     assert_whole(world, &bucket).await;
 }
@@ -325,5 +397,9 @@ async fn killed_twice(world: &World, n: u64) {
 async fn killed_while_uploading_and_again_after_the_commit_of_the_next_run() {
     let world = &World::of_groups(1).await;
     // Catalog twice, index, dead letters, receipt, two listings, an abort, the receipts.
-    stream::iter(0..9).map(|n| killed_twice(world, n)).buffer_unordered(LANES).collect::<()>().await;
+    stream::iter(0..9)
+        .map(|n| killed_twice(world, n))
+        .buffer_unordered(LANES)
+        .collect::<()>()
+        .await;
 }

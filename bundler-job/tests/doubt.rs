@@ -1,5 +1,6 @@
-//! Whose trouble a failure is: objects that are denied in a bucket that is readable, buckets whose access is lost in the
-//! middle of a group, connections that are reset, requests that are throttled. Real server, faults by the proxy.
+//! Whose trouble a failure is: objects that are denied in a bucket that is readable, buckets whose
+//! access is lost in the middle of a group, connections that are reset, requests that are
+//! throttled. Real server, faults by the proxy.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -13,7 +14,10 @@ use s3bundler_testbed::cli::Outcome;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 use world::{Whole, World, assert_whole, gets_source, key};
 
-const DENIED: Fault = Fault::FailBefore { status: 403, code: "AccessDenied" };
+const DENIED: Fault = Fault::FailBefore {
+    status: 403,
+    code: "AccessDenied",
+};
 
 struct Bench {
     world: World,
@@ -24,21 +28,39 @@ struct Bench {
 impl Bench {
     /// So many small objects, in groups of so many.
     async fn of(objects: usize, group_rows: usize) -> Self {
-        let mut world = World::of_objects((0..objects).map(|n| (key(n), Bytes::from(format!("object {n}"))))).await;
+        let mut world =
+            World::of_objects((0..objects).map(|n| (key(n), Bytes::from(format!("object {n}")))))
+                .await;
         world.group_rows = group_rows;
         let bucket = world.destination("archive").await;
         let proxy = Proxy::start(world.access()).unwrap();
-        Self { world, bucket, proxy }
+        Self {
+            world,
+            bucket,
+            proxy,
+        }
     }
 
     /// What happens to GETs of source objects.
     fn of_source(&self, fault: impl Fn(&Seen) -> Fault + Send + Sync + 'static) {
-        self.proxy.rule(move |seen| if gets_source(seen) { fault(seen) } else { Fault::Forward });
+        self.proxy.rule(move |seen| {
+            if gets_source(seen) {
+                fault(seen)
+            } else {
+                Fault::Forward
+            }
+        });
     }
 
     fn fault_of(&self, objects: &[usize], fault: Fault) {
         let keys: BTreeSet<_> = objects.iter().map(|n| key(*n)).collect();
-        self.of_source(move |seen| if keys.contains(&seen.key()) { fault.clone() } else { Fault::Forward });
+        self.of_source(move |seen| {
+            if keys.contains(&seen.key()) {
+                fault.clone()
+            } else {
+                Fault::Forward
+            }
+        });
     }
 
     async fn run(&self, code: i32) -> Outcome {
@@ -46,7 +68,11 @@ impl Bench {
     }
 
     async fn run_with(&self, args: &[&str], code: i32) -> Outcome {
-        let program = self.world.program(&self.bucket).access(self.proxy.access()).args(args);
+        let program = self
+            .world
+            .program(&self.bucket)
+            .access(self.proxy.access())
+            .args(args);
         let done = program.run().await.unwrap();
         assert_eq!(done.code, Some(code), "{done}");
         done
@@ -57,8 +83,12 @@ impl Bench {
         for kind in ["catalog", "receipts", "archives"] {
             assert_eq!(self.world.keys_of(&self.bucket, kind).await, [""; 0]);
         }
-        let dead_letters =
-            self.world.keys_of(&self.bucket, "groups").await.into_iter().filter(|it| it.ends_with(".dlq"));
+        let dead_letters = self
+            .world
+            .keys_of(&self.bucket, "groups")
+            .await
+            .into_iter()
+            .filter(|it| it.ends_with(".dlq"));
         assert_eq!(dead_letters.count(), 0);
         assert_eq!(self.world.open_uploads(&self.bucket).await, []);
         self.proxy.forward_all();
@@ -74,21 +104,31 @@ async fn an_object_that_can_be_read_and_not_copied_is_a_dead_letter() {
         // Each object has 8 bytes.
         bench.world.max_object_size = Some(4);
         bench.proxy.rule(|seen| {
-            let denied = seen.operation == Operation::CopyObject && seen.key().contains("0002.json");
+            let denied =
+                seen.operation == Operation::CopyObject && seen.key().contains("0002.json");
             if denied { DENIED } else { Fault::Forward }
         });
         bench.run(0).await;
-        Whole::of(&bench.world, &bench.bucket).failed(&key(2), "AccessDenied").check().await;
+        Whole::of(&bench.world, &bench.bucket)
+            .failed(&key(2), "AccessDenied")
+            .check()
+            .await;
     }
 }
 
 /// A GET has read a byte of it just before.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_whose_copy_fails_once_for_a_reason_that_its_get_contradicts_is_copied() {
-    for (status, code) in [(403, "AccessDenied"), (404, "NoSuchKey"), (403, "InvalidObjectState")] {
+    for (status, code) in [
+        (403, "AccessDenied"),
+        (404, "NoSuchKey"),
+        (403, "InvalidObjectState"),
+    ] {
         let mut bench = Bench::of(2, 2).await;
         bench.world.max_object_size = Some(4);
-        bench.proxy.fault_nth(Operation::CopyObject, 1, Fault::FailBefore { status, code });
+        bench
+            .proxy
+            .fault_nth(Operation::CopyObject, 1, Fault::FailBefore { status, code });
         bench.run(0).await;
         assert_whole(&bench.world, &bench.bucket).await;
     }
@@ -104,18 +144,31 @@ async fn a_denied_object_alone_in_its_group_is_a_dead_letter() {
         let bench = Bench::of(3, 1).await;
         bench.fault_of(&[denied], DENIED);
         bench.run(0).await;
-        Whole::of(&bench.world, &bench.bucket).failed(&key(denied), "AccessDenied").check().await;
+        Whole::of(&bench.world, &bench.bucket)
+            .failed(&key(denied), "AccessDenied")
+            .check()
+            .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_object_is_a_dead_letter_wherever_it_is_in_its_group() {
-    for denied in [&[0][..], &[3], &[9], &[0, 1, 2, 3, 4, 5, 6, 7, 8], &[1, 2, 3, 4, 5, 6, 7, 8, 9]] {
+    for denied in [
+        &[0][..],
+        &[3],
+        &[9],
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
+    ] {
         let bench = Bench::of(10, 10).await;
         bench.fault_of(denied, DENIED);
         bench.run(0).await;
         let whole = Whole::of(&bench.world, &bench.bucket);
-        denied.iter().fold(whole, |whole, n| whole.failed(&key(*n), "AccessDenied")).check().await;
+        denied
+            .iter()
+            .fold(whole, |whole, n| whole.failed(&key(*n), "AccessDenied"))
+            .check()
+            .await;
     }
 }
 
@@ -124,7 +177,13 @@ async fn access_that_is_lost_in_the_middle_of_a_group_fails_the_group() {
     for read in [0, 1, 39] {
         let bench = Bench::of(40, 40).await;
         let gets = AtomicU64::new(0);
-        bench.of_source(move |_| if gets.fetch_add(1, Ordering::SeqCst) < read { Fault::Forward } else { DENIED });
+        bench.of_source(move |_| {
+            if gets.fetch_add(1, Ordering::SeqCst) < read {
+                Fault::Forward
+            } else {
+                DENIED
+            }
+        });
         let done = bench.run(7).await;
         assert!(done.stderr.contains("allow s3:GetObject"), "{done}");
         bench.nothing_is_committed_and_the_next_run_is_whole().await;
@@ -135,9 +194,13 @@ async fn access_that_is_lost_in_the_middle_of_a_group_fails_the_group() {
 async fn objects_that_are_denied_for_a_while_are_archived_in_the_manifests_order() {
     let bench = Bench::of(40, 40).await;
     let gets = AtomicU64::new(0);
-    bench.of_source(
-        move |_| if (10..20).contains(&gets.fetch_add(1, Ordering::SeqCst)) { DENIED } else { Fault::Forward },
-    );
+    bench.of_source(move |_| {
+        if (10..20).contains(&gets.fetch_add(1, Ordering::SeqCst)) {
+            DENIED
+        } else {
+            Fault::Forward
+        }
+    });
     bench.run(0).await;
     assert_whole(&bench.world, &bench.bucket).await;
 }
@@ -145,7 +208,13 @@ async fn objects_that_are_denied_for_a_while_are_archived_in_the_manifests_order
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_are_denied_in_every_attempt_and_readable_after_it_fail_the_group() {
     let bench = Bench::of(5, 5).await;
-    bench.of_source(|seen| if is_whole_get(seen) && seen.key() == key(3) { DENIED } else { Fault::Forward });
+    bench.of_source(|seen| {
+        if is_whole_get(seen) && seen.key() == key(3) {
+            DENIED
+        } else {
+            Fault::Forward
+        }
+    });
     bench.run(7).await;
     bench.nothing_is_committed_and_the_next_run_is_whole().await;
 }
@@ -163,7 +232,10 @@ async fn an_object_whose_connection_is_reset_is_its_own_trouble() {
     let bench = Bench::of(3, 1).await;
     bench.fault_of(&[0], Fault::DropBefore);
     bench.run_with(&["--retry-passes", "0"], 0).await;
-    Whole::of(&bench.world, &bench.bucket).failed(&key(0), "Retry").check().await;
+    Whole::of(&bench.world, &bench.bucket)
+        .failed(&key(0), "Retry")
+        .check()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,8 +252,15 @@ async fn a_bucket_that_refuses_four_of_five_requests_loses_no_object() {
     let gets = AtomicU64::new(0);
     bench.of_source(move |_| {
         // Not periodic: the golden ratio spreads them.
-        let n = gets.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        if n.is_multiple_of(5) { Fault::Forward } else { Fault::Throttle }
+        let n = gets
+            .fetch_add(1, Ordering::SeqCst)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            >> 32;
+        if n.is_multiple_of(5) {
+            Fault::Forward
+        } else {
+            Fault::Throttle
+        }
     });
     bench.run(0).await;
     assert_whole(&bench.world, &bench.bucket).await;
@@ -191,14 +270,38 @@ async fn a_bucket_that_refuses_four_of_five_requests_loses_no_object() {
 async fn objects_that_an_earlier_process_archived_tell_that_the_bucket_is_readable() {
     let bench = Bench::of(2, 1).await;
     // Nothing can be read but the first object, once.
-    bench.of_source(|seen| if is_whole_get(seen) && seen.key() == key(0) { Fault::Forward } else { DENIED });
+    bench.of_source(|seen| {
+        if is_whole_get(seen) && seen.key() == key(0) {
+            Fault::Forward
+        } else {
+            DENIED
+        }
+    });
     bench.run(7).await;
-    assert_eq!(bench.world.keys_of(&bench.bucket, "receipts").await.len(), 1);
+    assert_eq!(
+        bench.world.keys_of(&bench.bucket, "receipts").await.len(),
+        1
+    );
     bench.fault_of(&[1], DENIED);
     bench.proxy.clear_log();
     bench.run(0).await;
-    let of_first = bench.proxy.log().into_iter().filter(|it| gets_source(&it.request) && it.request.key() == key(0));
-    assert!(of_first.clone().count() >= 1, "the archived object is asked for");
-    assert!(of_first.map(|it| it.request).all(|seen| !is_whole_get(&seen)), "by one byte");
-    Whole::of(&bench.world, &bench.bucket).failed(&key(1), "AccessDenied").check().await;
+    let of_first = bench
+        .proxy
+        .log()
+        .into_iter()
+        .filter(|it| gets_source(&it.request) && it.request.key() == key(0));
+    assert!(
+        of_first.clone().count() >= 1,
+        "the archived object is asked for"
+    );
+    assert!(
+        of_first
+            .map(|it| it.request)
+            .all(|seen| !is_whole_get(&seen)),
+        "by one byte"
+    );
+    Whole::of(&bench.world, &bench.bucket)
+        .failed(&key(1), "AccessDenied")
+        .check()
+        .await;
 }

@@ -1,5 +1,6 @@
-//! Group manifests that arrive damaged, on a real server behind the fault proxy. Their answers look whole: the length is
-//! right and the ETag is not an MD5, as under SSE-KMS. So only what the grouper recorded of their content tells.
+//! Group manifests that arrive damaged, on a real server behind the fault proxy. Their answers look
+//! whole: the length is right and the ETag is not an MD5, as under SSE-KMS. So only what the
+//! grouper recorded of their content tells.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -41,13 +42,37 @@ impl Bench {
     /// A destination with the run's group in it, which no worker has seen.
     async fn grouped(&self, bucket: &str) -> (String, Written) {
         let bucket = self.world.destination(bucket).await;
-        let group = self.program("group", &bucket).args(["--inventory", &self.world.inventory]);
-        let done = group.arg("--max-objects").arg(world::ROWS.to_string()).run().await.unwrap();
+        let group = self
+            .program("group", &bucket)
+            .args(["--inventory", &self.world.inventory]);
+        let done = group
+            .arg("--max-objects")
+            .arg(world::ROWS.to_string())
+            .run()
+            .await
+            .unwrap();
         assert_eq!(done.code, Some(0), "{done}");
-        let head = self.world.s3.head_object().bucket(&bucket).key(manifest_key()).send().await.unwrap();
-        let body = client::get_bytes(&self.world.s3, &bucket, &manifest_key()).await.unwrap();
+        let head = self
+            .world
+            .s3
+            .head_object()
+            .bucket(&bucket)
+            .key(manifest_key())
+            .send()
+            .await
+            .unwrap();
+        let body = client::get_bytes(&self.world.s3, &bucket, &manifest_key())
+            .await
+            .unwrap();
         let metadata = head.metadata().unwrap().clone().into_iter().collect();
-        (bucket, Written { body, etag: head.e_tag().unwrap().to_owned(), metadata })
+        (
+            bucket,
+            Written {
+                body,
+                etag: head.e_tag().unwrap().to_owned(),
+                metadata,
+            },
+        )
     }
 
     /// A command on a run's place in a bucket, straight to the server.
@@ -57,16 +82,24 @@ impl Bench {
         program.args([command, "--name", RUN, "--destination", &destination])
     }
 
-    /// `bundle` of the manifest by its address, so that no message says anything of it, through the proxy.
+    /// `bundle` of the manifest by its address, so that no message says anything of it, through the
+    /// proxy.
     async fn bundle(&self, bucket: &str) -> Outcome {
         let manifest = format!("s3://{bucket}/{}", manifest_key());
-        let program = self.program("bundle", bucket).args(["--manifest", &manifest]);
+        let program = self
+            .program("bundle", bucket)
+            .args(["--manifest", &manifest]);
         program.access(self.proxy.access()).run().await.unwrap()
     }
 
     /// `run`, whose messages say what the manifest holds, through the proxy.
     async fn run(&self, bucket: &str) -> Outcome {
-        self.world.program(bucket).access(self.proxy.access()).run().await.unwrap()
+        self.world
+            .program(bucket)
+            .access(self.proxy.access())
+            .run()
+            .await
+            .unwrap()
     }
 
     /// From now on GETs of the manifest bring this body, with the metadata of these names alone.
@@ -78,25 +111,41 @@ impl Bench {
     fn answer_times(&self, written: &Written, body: &Bytes, names: &[&str], times: usize) {
         let mut headers = vec![
             ("etag".to_owned(), written.etag.clone()),
-            ("x-amz-server-side-encryption".to_owned(), "aws:kms".to_owned()),
+            (
+                "x-amz-server-side-encryption".to_owned(),
+                "aws:kms".to_owned(),
+            ),
         ];
-        let said = written.metadata.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        let said = written
+            .metadata
+            .iter()
+            .filter(|(name, _)| names.contains(&name.as_str()));
         headers.extend(said.map(|(name, value)| (format!("{METADATA}{name}"), value.clone())));
         assert_eq!(headers.len(), 2 + names.len(), "{:?}", written.metadata);
         let (body, answered) = (body.clone(), AtomicUsize::new(0));
         self.proxy.rule(move |seen| {
             let is_manifest = gets(seen, "groups") && seen.key().ends_with(".index");
             if is_manifest && answered.fetch_add(1, Ordering::SeqCst) < times {
-                return Fault::Respond { status: 200, headers: headers.clone(), body: body.clone() };
+                return Fault::Respond {
+                    status: 200,
+                    headers: headers.clone(),
+                    body: body.clone(),
+                };
             }
             Fault::Forward
         });
     }
 
-    /// Nothing of the group counts, and nothing of it is left: what is there is what the grouper wrote.
+    /// Nothing of the group counts, and nothing of it is left: what is there is what the grouper
+    /// wrote.
     async fn assert_nothing_committed(&self, bucket: &str, case: &str) {
-        let there = client::list_keys(&self.world.s3, bucket, &format!("{PREFIX}/")).await.unwrap();
-        let kinds: BTreeSet<_> = there.iter().map(|key| key[PREFIX.len() + 1..].split('/').next().unwrap()).collect();
+        let there = client::list_keys(&self.world.s3, bucket, &format!("{PREFIX}/"))
+            .await
+            .unwrap();
+        let kinds: BTreeSet<_> = there
+            .iter()
+            .map(|key| key[PREFIX.len() + 1..].split('/').next().unwrap())
+            .collect();
         assert_eq!(kinds, ["groups", "runs"].into(), "{case}: {there:?}");
         assert_eq!(self.world.open_uploads(bucket).await, [], "{case}");
     }
@@ -120,7 +169,9 @@ impl Written {
 
     /// As many rows of another object of each row's size.
     fn another(&self) -> Bytes {
-        let text = String::from_utf8(self.body.to_vec()).unwrap().replace(".json", ".jsom");
+        let text = String::from_utf8(self.body.to_vec())
+            .unwrap()
+            .replace(".json", ".jsom");
         assert_ne!(text.as_bytes(), self.body);
         text.into()
     }
@@ -134,24 +185,74 @@ async fn a_manifest_that_is_not_what_its_metadata_records_is_not_committed() {
     for (case, body, names, words) in [
         ("cut off", written.rows(3), &all[..], "has the MD5 "),
         ("another body", written.another(), &all, "has the MD5 "),
-        ("another body, by the MD5 alone", written.another(), &["columns", "md5"], "has the MD5 "),
+        (
+            "another body, by the MD5 alone",
+            written.another(),
+            &["columns", "md5"],
+            "has the MD5 ",
+        ),
         // What a row says of itself says nothing, since it is not the row that was written.
         ("a bad row", written.with(b"x\n"), &all, "has the MD5 "),
-        ("a row that is not UTF-8", written.with(b"source,\xff,1,,,,\n"), &["columns", "md5"], "has the MD5 "),
-        ("a row that cannot be an object", written.with(b",k,1,,,,\n"), &["md5"], "has the MD5 "),
-        ("a quote that never ends", written.with(b"\"source,k"), &all, "has the MD5 "),
-        ("a bad row, by the rows alone", written.with(b"x\n"), &["columns", "rows"], "line 6: 1 columns"),
-        ("cut off, by the rows alone", written.rows(3), &["columns", "rows"], "has 3 rows, but its writer recorded 5"),
-        ("empty, by the rows alone", Bytes::new(), &["columns", "rows"], "has 0 rows, but its writer recorded 5"),
+        (
+            "a row that is not UTF-8",
+            written.with(b"source,\xff,1,,,,\n"),
+            &["columns", "md5"],
+            "has the MD5 ",
+        ),
+        (
+            "a row that cannot be an object",
+            written.with(b",k,1,,,,\n"),
+            &["md5"],
+            "has the MD5 ",
+        ),
+        (
+            "a quote that never ends",
+            written.with(b"\"source,k"),
+            &all,
+            "has the MD5 ",
+        ),
+        (
+            "a bad row, by the rows alone",
+            written.with(b"x\n"),
+            &["columns", "rows"],
+            "line 6: 1 columns",
+        ),
+        (
+            "cut off, by the rows alone",
+            written.rows(3),
+            &["columns", "rows"],
+            "has 3 rows, but its writer recorded 5",
+        ),
+        (
+            "empty, by the rows alone",
+            Bytes::new(),
+            &["columns", "rows"],
+            "has 0 rows, but its writer recorded 5",
+        ),
         ("empty", Bytes::new(), &["columns"], "has no rows"),
     ] {
         bench.answer(&written, &body, names);
         bench.proxy.clear_log();
         let done = bench.bundle(&bucket).await;
-        assert_eq!(done.code, Some(i32::from(ExitCode::Unreadable.code())), "{case}: {done}");
-        let read = bench.proxy.log().iter().filter(|it| gets(&it.request, "groups")).count();
-        assert_eq!(read, if words.contains("MD5") { 3 } else { 1 }, "{case}: it may have been damaged on its way");
-        let named = done.stderr.contains(&format!("s3://{bucket}/{}", manifest_key()));
+        assert_eq!(
+            done.code,
+            Some(i32::from(ExitCode::Unreadable.code())),
+            "{case}: {done}"
+        );
+        let read = bench
+            .proxy
+            .log()
+            .iter()
+            .filter(|it| gets(&it.request, "groups"))
+            .count();
+        assert_eq!(
+            read,
+            if words.contains("MD5") { 3 } else { 1 },
+            "{case}: it may have been damaged on its way"
+        );
+        let named = done
+            .stderr
+            .contains(&format!("s3://{bucket}/{}", manifest_key()));
         assert!(named && done.stderr.contains(words), "{case}: {done}");
         bench.assert_nothing_committed(&bucket, case).await;
     }
@@ -165,7 +266,10 @@ async fn a_manifest_that_is_not_what_its_metadata_records_is_not_committed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_without_a_recorded_count_or_md5_is_committed() {
     let bench = Bench::new().await;
-    for (n, names) in [&["columns"][..], &["columns", "rows"], &["columns", "md5"]].into_iter().enumerate() {
+    for (n, names) in [&["columns"][..], &["columns", "rows"], &["columns", "md5"]]
+        .into_iter()
+        .enumerate()
+    {
         let (bucket, written) = bench.grouped(&format!("absent-{n}")).await;
         bench.answer(&written, &written.body, names);
         let done = bench.bundle(&bucket).await;
@@ -182,7 +286,11 @@ async fn a_manifest_that_is_not_what_its_message_records_is_not_committed() {
         ("cut off", written.rows(3), "has the MD5 "),
         ("another body", written.another(), "has the MD5 "),
         ("a bad row", written.with(b"x\n"), "has the MD5 "),
-        ("empty", Bytes::new(), "has the MD5 d41d8cd98f00b204e9800998ecf8427e"),
+        (
+            "empty",
+            Bytes::new(),
+            "has the MD5 d41d8cd98f00b204e9800998ecf8427e",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -193,7 +301,11 @@ async fn a_manifest_that_is_not_what_its_message_records_is_not_committed() {
         // The first start has the figures of what it cut, the second those of what is there.
         for start in ["first", "second"] {
             let done = bench.run(&bucket).await;
-            assert_eq!(done.code, Some(i32::from(ExitCode::Unreadable.code())), "{case}, {start}: {done}");
+            assert_eq!(
+                done.code,
+                Some(i32::from(ExitCode::Unreadable.code())),
+                "{case}, {start}: {done}"
+            );
             assert!(done.stderr.contains(words), "{case}, {start}: {done}");
             bench.assert_nothing_committed(&bucket, case).await;
         }
@@ -208,7 +320,12 @@ async fn a_manifest_that_is_not_what_its_message_records_is_not_committed() {
 async fn a_manifest_that_was_damaged_on_the_way_is_downloaded_again() {
     let bench = Bench::new().await;
     let (bucket, written) = bench.grouped("again").await;
-    bench.answer_times(&written, &written.with(b"x\n"), &["columns", "rows", "md5"], 2);
+    bench.answer_times(
+        &written,
+        &written.with(b"x\n"),
+        &["columns", "rows", "md5"],
+        2,
+    );
     let done = bench.bundle(&bucket).await;
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(&bench.world, &bucket).await;
@@ -224,11 +341,25 @@ async fn a_manifest_that_was_damaged_on_the_way_is_downloaded_again() {
 async fn an_empty_manifest_of_the_run_itself_is_no_group() {
     let bench = Bench::new().await;
     let (bucket, _) = bench.grouped("emptied").await;
-    let put = bench.world.s3.put_object().bucket(&bucket).key(manifest_key()).metadata("columns", "Bucket,Key,Size");
+    let put = bench
+        .world
+        .s3
+        .put_object()
+        .bucket(&bucket)
+        .key(manifest_key())
+        .metadata("columns", "Bucket,Key,Size");
     put.body(Vec::new().into()).send().await.unwrap();
     let done = bench.bundle(&bucket).await;
-    assert_eq!(done.code, Some(i32::from(ExitCode::Unreadable.code())), "{done}");
-    assert!(done.stderr.contains("has no rows: an empty manifest is not a group"), "{done}");
+    assert_eq!(
+        done.code,
+        Some(i32::from(ExitCode::Unreadable.code())),
+        "{done}"
+    );
+    assert!(
+        done.stderr
+            .contains("has no rows: an empty manifest is not a group"),
+        "{done}"
+    );
     bench.assert_nothing_committed(&bucket, "emptied").await;
 }
 
@@ -238,26 +369,49 @@ async fn a_catalog_that_was_damaged_on_the_way_is_downloaded_again() {
     let (bucket, _) = bench.grouped("cataloged").await;
     assert_eq!(bench.bundle(&bucket).await.code, Some(0));
     let key = format!("{PREFIX}/catalog/run={RUN}/{RUN}.000000.parquet");
-    let head = bench.world.s3.head_object().bucket(&bucket).key(&key).checksum_mode(ChecksumMode::Enabled);
+    let head = bench
+        .world
+        .s3
+        .head_object()
+        .bucket(&bucket)
+        .key(&key)
+        .checksum_mode(ChecksumMode::Enabled);
     let head = head.send().await.unwrap();
     // Under SSE-KMS only the store's own checksum tells, which is sent to those who ask.
     let headers = [
         ("etag", head.e_tag().unwrap()),
         ("x-amz-server-side-encryption", "aws:kms"),
-        ("x-amz-checksum-crc64nvme", head.checksum_crc64_nvme().unwrap()),
+        (
+            "x-amz-checksum-crc64nvme",
+            head.checksum_crc64_nvme().unwrap(),
+        ),
     ];
-    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let mut damaged = client::get_bytes(&bench.world.s3, &bucket, &key).await.unwrap().to_vec();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let mut damaged = client::get_bytes(&bench.world.s3, &bucket, &key)
+        .await
+        .unwrap()
+        .to_vec();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     for (times, code) in [(2, 0), (usize::MAX, i32::from(ExitCode::Download.code()))] {
-        let (headers, body, key, answered) =
-            (headers.clone(), Bytes::from(damaged.clone()), key.clone(), AtomicUsize::new(0));
+        let (headers, body, key, answered) = (
+            headers.clone(),
+            Bytes::from(damaged.clone()),
+            key.clone(),
+            AtomicUsize::new(0),
+        );
         bench.proxy.rule(move |seen| {
             let asks = seen.headers.contains_key("x-amz-checksum-mode");
             let is_catalog = gets(seen, "catalog") && seen.key() == key && asks;
             if is_catalog && answered.fetch_add(1, Ordering::SeqCst) < times {
-                return Fault::Respond { status: 200, headers: headers.clone(), body: body.clone() };
+                return Fault::Respond {
+                    status: 200,
+                    headers: headers.clone(),
+                    body: body.clone(),
+                };
             }
             Fault::Forward
         });

@@ -23,14 +23,31 @@ async fn memory_does_not_grow_with_parts() {
     let body = Bytes::from(vec![7; OBJECT]);
     let mut world = World::of_objects((0..OBJECTS).map(|n| (key(n), body.clone()))).await;
     world.group_rows = OBJECTS;
-    let world = world.listed_as(&[Column::Bucket, Column::Key], |row| row).await;
+    let world = world
+        .listed_as(&[Column::Bucket, Column::Key], |row| row)
+        .await;
     let bucket = world.destination("archive").await;
     world.group(&bucket).await;
 
     // 5.25, 5.25, 10.5, 21, 42, 84 and 88 MiB; in memory the last three would be 200.
-    let parts = PartLimits { most: 7, step: 1, largest: 168 * MIB };
+    let parts = PartLimits {
+        most: 7,
+        step: 1,
+        largest: 168 * MIB,
+    };
     let before = peak();
-    world.bundle_here(world.access(), &bucket, Limited { memory: MEMORY, parts, scratch_size: None }).await.unwrap();
+    world
+        .bundle_here(
+            world.access(),
+            &bucket,
+            Limited {
+                memory: MEMORY,
+                parts,
+                scratch_size: None,
+            },
+        )
+        .await
+        .unwrap();
     let held = peak() - before;
     assert!(held < MEMORY + BESIDE, "{} MiB", held / MIB);
     assert_whole(&world, &bucket).await;
@@ -38,6 +55,14 @@ async fn memory_does_not_grow_with_parts() {
 
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
 }

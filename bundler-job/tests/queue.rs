@@ -1,5 +1,5 @@
-//! SQS as two servers have it: moto, which has S3's events and IAM, and ElasticMQ, which has the limits of AWS. Every
-//! test is named by what it shows; those of `on_both` run on both.
+//! SQS as two servers have it: moto, which has S3's events and IAM, and ElasticMQ, which has the
+//! limits of AWS. Every test is named by what it shows; those of `on_both` run on both.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -13,7 +13,8 @@ use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::types::QueueAttributeName;
 use s3bundler::queue::visibility::{Held, keep_hidden};
 use s3bundler::queue::{
-    Delivery, Disposition, Ended, GroupFailure, Queue, QueueErrorKind, SqsQueue, WorkError, WorkerOptions, work,
+    Delivery, Disposition, Ended, GroupFailure, Queue, QueueErrorKind, SqsQueue, WorkError,
+    WorkerOptions, work,
 };
 use s3bundler_contract::message::{self, ManifestRef};
 use s3bundler_contract::{ExitCode, HasExitCode, S3Address};
@@ -30,12 +31,18 @@ const LONG: Duration = Duration::from_mins(1);
 /// One server for all tests of this process; it ends with the process.
 async fn moto() -> &'static Access {
     static SERVER: OnceCell<Moto> = OnceCell::const_new();
-    SERVER.get_or_init(async || Moto::start().await.unwrap()).await.access()
+    SERVER
+        .get_or_init(async || Moto::start().await.unwrap())
+        .await
+        .access()
 }
 
 async fn elasticmq() -> &'static Access {
     static SERVER: OnceCell<ElasticMq> = OnceCell::const_new();
-    SERVER.get_or_init(async || ElasticMq::start().await.unwrap()).await.access()
+    SERVER
+        .get_or_init(async || ElasticMq::start().await.unwrap())
+        .await
+        .access()
 }
 
 macro_rules! on_both {
@@ -71,12 +78,16 @@ fn config(access: &Access) -> SdkConfig {
 
 /// A new queue of this name.
 async fn queue(access: &Access, name: &str) -> SqsQueue {
-    let url = client::create_queue(&client::sqs(access), name).await.unwrap();
+    let url = client::create_queue(&client::sqs(access), name)
+        .await
+        .unwrap();
     SqsQueue::connect(&config(access), &url).await.unwrap()
 }
 
 fn manifests(count: usize) -> Vec<ManifestRef> {
-    (0..count).map(|n| manifest(&format!("groups/r/r.{n:06} ü+%.index"))).collect()
+    (0..count)
+        .map(|n| manifest(&format!("groups/r/r.{n:06} ü+%.index")))
+        .collect()
 }
 
 fn manifest(key: &str) -> ManifestRef {
@@ -101,12 +112,21 @@ async fn keys(queue: &SqsQueue) -> Vec<String> {
             keys.sort();
             return keys;
         }
-        keys.extend(deliveries.iter().flat_map(|it| message::parse(&it.body).unwrap()).map(|it| it.key));
+        keys.extend(
+            deliveries
+                .iter()
+                .flat_map(|it| message::parse(&it.body).unwrap())
+                .map(|it| it.key),
+        );
     }
 }
 
 fn options(groups: usize) -> WorkerOptions {
-    WorkerOptions { groups, idle_exit: Some(SECOND), ..WorkerOptions::default() }
+    WorkerOptions {
+        groups,
+        idle_exit: Some(SECOND),
+        ..WorkerOptions::default()
+    }
 }
 
 type Handled = Result<(), GroupFailure<String>>;
@@ -121,8 +141,11 @@ async fn messages_sent_in_several_batches_all_arrive_once(access: &Access) {
         assert!((1..=10).contains(&deliveries.len()), "{}", deliveries.len());
         received.extend(deliveries);
     }
-    let named: BTreeSet<String> =
-        received.iter().flat_map(|it| message::parse(&it.body).unwrap()).map(|it| it.key).collect();
+    let named: BTreeSet<String> = received
+        .iter()
+        .flat_map(|it| message::parse(&it.body).unwrap())
+        .map(|it| it.key)
+        .collect();
     assert_eq!(named, sent.into_iter().map(|it| it.key).collect());
     for delivery in &received {
         assert_eq!(delivery.receive_count, 1);
@@ -134,14 +157,30 @@ async fn messages_sent_in_several_batches_all_arrive_once(access: &Access) {
 async fn an_entry_that_failed_is_sent_again_and_only_that(access: &Access) {
     let direct = queue(access, "resent").await;
     let proxy = Proxy::start(access).unwrap();
-    let queue = SqsQueue::connect(&config(proxy.access()), direct.url()).await.unwrap();
+    let queue = SqsQueue::connect(&config(proxy.access()), direct.url())
+        .await
+        .unwrap();
     let body = r#"{
         "Successful": [{"Id":"0","MessageId":"x","MD5OfMessageBody":"x"},{"Id":"2","MessageId":"x","MD5OfMessageBody":"x"}],
         "Failed": [{"Id":"1","Code":"InternalError","Message":"later","SenderFault":false}]
     }"#;
-    let headers = vec![("content-type".to_owned(), "application/x-amz-json-1.0".to_owned())];
-    proxy.fault_nth(Operation::SendMessageBatch, 1, Fault::Respond { status: 200, headers, body: body.into() });
-    queue.send(&["0", "1", "2", "3"].map(manifest)).await.unwrap();
+    let headers = vec![(
+        "content-type".to_owned(),
+        "application/x-amz-json-1.0".to_owned(),
+    )];
+    proxy.fault_nth(
+        Operation::SendMessageBatch,
+        1,
+        Fault::Respond {
+            status: 200,
+            headers,
+            body: body.into(),
+        },
+    );
+    queue
+        .send(&["0", "1", "2", "3"].map(manifest))
+        .await
+        .unwrap();
     assert_eq!(proxy.count(Operation::SendMessageBatch), 2);
     // The proxy kept the first batch to itself; its answer says nothing of entry 3.
     assert_eq!(keys(&direct).await, ["1", "3"]);
@@ -150,24 +189,44 @@ async fn an_entry_that_failed_is_sent_again_and_only_that(access: &Access) {
 async fn a_message_that_the_queue_refuses_is_named_and_the_others_are_sent(access: &Access) {
     let direct = queue(access, "refused").await;
     let proxy = Proxy::start(access).unwrap();
-    let queue = SqsQueue::connect(&config(proxy.access()), direct.url()).await.unwrap();
+    let queue = SqsQueue::connect(&config(proxy.access()), direct.url())
+        .await
+        .unwrap();
     let body = r#"{
         "Successful": [],
         "Failed": [{"Id":"3","Code":"InvalidMessageContents","Message":"no","SenderFault":true}]
     }"#;
-    let headers = vec![("content-type".to_owned(), "application/x-amz-json-1.0".to_owned())];
-    proxy.fault_nth(Operation::SendMessageBatch, 1, Fault::Respond { status: 200, headers, body: body.into() });
+    let headers = vec![(
+        "content-type".to_owned(),
+        "application/x-amz-json-1.0".to_owned(),
+    )];
+    proxy.fault_nth(
+        Operation::SendMessageBatch,
+        1,
+        Fault::Respond {
+            status: 200,
+            headers,
+            body: body.into(),
+        },
+    );
     let mut sent = manifests(12);
     sent[3] = manifest("bad");
     let error = queue.send(&sent).await.expect_err("one is refused");
-    assert_eq!((error.kind, error.exit_code()), (QueueErrorKind::Rejected, ExitCode::Upload));
+    assert_eq!(
+        (error.kind, error.exit_code()),
+        (QueueErrorKind::Rejected, ExitCode::Upload)
+    );
     assert!(error.to_string().contains("s3://b/bad"), "{error}");
     assert_eq!(keys(&direct).await.len(), 11);
 }
 
 async fn keys_with_any_character_go_through(access: &Access) {
     let queue = queue(access, "characters").await;
-    let every: String = (0..0x2000).chain(0xfff0..0x1_0010).chain([0x10_ffff]).filter_map(char::from_u32).collect();
+    let every: String = (0..0x2000)
+        .chain(0xfff0..0x1_0010)
+        .chain([0x10_ffff])
+        .filter_map(char::from_u32)
+        .collect();
     // As long as a key can be, in UTF-8.
     let mut sent = Vec::new();
     let mut key = String::new();
@@ -199,19 +258,33 @@ async fn a_message_is_hidden_for_as_long_as_it_is_worked_on(access: &Access) {
     let queue = queue(access, "hidden").await;
     queue.send(&manifests(1)).await.unwrap();
     let visibility = 3 * SECOND;
-    let held = Held::new(queue.receive(1, SECOND, visibility).await.unwrap().remove(0));
+    let held = Held::new(
+        queue
+            .receive(1, SECOND, visibility)
+            .await
+            .unwrap()
+            .remove(0),
+    );
     let cancel = CancellationToken::new();
     let work = keep_hidden(&queue, &held, visibility, &cancel, sleep(9 * SECOND));
     let other = async {
         let begun = Instant::now();
         while begun.elapsed() < 8 * SECOND {
-            assert!(receive(&queue, 1).await.is_empty(), "visible after {:?}", begun.elapsed());
+            assert!(
+                receive(&queue, 1).await.is_empty(),
+                "visible after {:?}",
+                begun.elapsed()
+            );
         }
     };
     let (done, ()) = tokio::join!(work, other);
     done.unwrap();
     sleep(visibility).await;
-    assert_eq!(one(&queue).await.receive_count, 2, "nobody extends it any more");
+    assert_eq!(
+        one(&queue).await.receive_count,
+        2,
+        "nobody extends it any more"
+    );
 }
 
 async fn a_stale_receipt_handle_is_told_from_trouble(access: &Access) {
@@ -223,34 +296,65 @@ async fn a_stale_receipt_handle_is_told_from_trouble(access: &Access) {
     assert_eq!(first.id, second.id);
     assert_ne!(first.receipt_handle, second.receipt_handle);
     queue.delete(&second).await.unwrap();
-    let error = queue.extend(&second, LONG).await.expect_err("it is deleted");
+    let error = queue
+        .extend(&second, LONG)
+        .await
+        .expect_err("it is deleted");
     assert_eq!(error.kind, QueueErrorKind::Gone, "{error}");
-    queue.delete(&second).await.expect("deleting twice is no error");
-    let nonsense = Delivery { receipt_handle: "nonsense".into(), ..second };
-    assert_eq!(queue.extend(&nonsense, LONG).await.unwrap_err().kind, QueueErrorKind::Gone);
+    queue
+        .delete(&second)
+        .await
+        .expect("deleting twice is no error");
+    let nonsense = Delivery {
+        receipt_handle: "nonsense".into(),
+        ..second
+    };
+    assert_eq!(
+        queue.extend(&nonsense, LONG).await.unwrap_err().kind,
+        QueueErrorKind::Gone
+    );
 }
 
 async fn a_message_nobody_can_use_goes_to_the_dead_letter_queue(access: &Access) {
     let sqs = client::sqs(access);
     let dead = queue(access, "dead").await;
-    let attributes = sqs.get_queue_attributes().queue_url(dead.url()).attribute_names(QueueAttributeName::QueueArn);
+    let attributes = sqs
+        .get_queue_attributes()
+        .queue_url(dead.url())
+        .attribute_names(QueueAttributeName::QueueArn);
     let attributes = attributes.send().await.unwrap().attributes.unwrap();
-    let policy =
-        format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":"3"}}"#, attributes[&QueueAttributeName::QueueArn]);
-    let made = sqs.create_queue().queue_name("redriven").attributes(QueueAttributeName::RedrivePolicy, policy);
+    let policy = format!(
+        r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":"3"}}"#,
+        attributes[&QueueAttributeName::QueueArn]
+    );
+    let made = sqs
+        .create_queue()
+        .queue_name("redriven")
+        .attributes(QueueAttributeName::RedrivePolicy, policy);
     let url = made.send().await.unwrap().queue_url.unwrap();
-    sqs.send_message().queue_url(&url).message_body("lunch at noon?").send().await.unwrap();
+    sqs.send_message()
+        .queue_url(&url)
+        .message_body("lunch at noon?")
+        .send()
+        .await
+        .unwrap();
     let queue = SqsQueue::connect(&config(access), &url).await.unwrap();
     queue.send(&manifests(2)).await.unwrap();
 
-    let options = WorkerOptions { visibility: SECOND, idle_exit: Some(4 * SECOND), ..options(2) };
+    let options = WorkerOptions {
+        visibility: SECOND,
+        idle_exit: Some(4 * SECOND),
+        ..options(2)
+    };
     let done = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&done);
     let handler = move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
         std::future::ready(Handled::Ok(()))
     };
-    let ended = work(&queue, &options, CancellationToken::new(), handler).await.unwrap();
+    let ended = work(&queue, &options, CancellationToken::new(), handler)
+        .await
+        .unwrap();
     assert_eq!(ended, Ended::Idle);
     assert_eq!(done.load(Ordering::SeqCst), 2);
     assert_eq!(one(&dead).await.body, "lunch at noon?");
@@ -258,27 +362,55 @@ async fn a_message_nobody_can_use_goes_to_the_dead_letter_queue(access: &Access)
 
 async fn a_queue_that_does_not_exist_is_told_by_its_name(access: &Access) {
     let config = config(access);
-    let by_name = SqsQueue::connect(&config, "no-such-queue").await.unwrap_err();
-    assert_eq!((by_name.kind, by_name.exit_code()), (QueueErrorKind::Missing, ExitCode::Usage), "{by_name}");
+    let by_name = SqsQueue::connect(&config, "no-such-queue")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (by_name.kind, by_name.exit_code()),
+        (QueueErrorKind::Missing, ExitCode::Usage),
+        "{by_name}"
+    );
     assert!(by_name.to_string().contains("no-such-queue"), "{by_name}");
 
-    client::create_queue(&client::sqs(access), "by-name").await.unwrap();
+    client::create_queue(&client::sqs(access), "by-name")
+        .await
+        .unwrap();
     let found = SqsQueue::connect(&config, "by-name").await.unwrap();
-    let attributes = client::sqs(access).get_queue_attributes().queue_url(found.url());
-    let attributes = attributes.attribute_names(QueueAttributeName::QueueArn).send().await.unwrap().attributes.unwrap();
+    let attributes = client::sqs(access)
+        .get_queue_attributes()
+        .queue_url(found.url());
+    let attributes = attributes
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await
+        .unwrap()
+        .attributes
+        .unwrap();
     let arn = &attributes[&QueueAttributeName::QueueArn];
     let parts: Vec<&str> = arn.split(':').collect();
     for name in [arn.clone(), format!("{}/{}", parts[4], parts[5])] {
-        assert_eq!(SqsQueue::connect(&config, &name).await.unwrap().url(), found.url(), "{name}");
+        assert_eq!(
+            SqsQueue::connect(&config, &name).await.unwrap().url(),
+            found.url(),
+            "{name}"
+        );
     }
     let url = found.url().replace("by-name", "gone");
-    let queue = SqsQueue::connect(&config, &url).await.expect("a URL asks nobody");
-    let (sent, received) = (queue.send(&manifests(1)).await, queue.receive(1, SECOND, LONG).await.map(|_| ()));
+    let queue = SqsQueue::connect(&config, &url)
+        .await
+        .expect("a URL asks nobody");
+    let (sent, received) = (
+        queue.send(&manifests(1)).await,
+        queue.receive(1, SECOND, LONG).await.map(|_| ()),
+    );
     for error in [sent.unwrap_err(), received.unwrap_err()] {
         assert_eq!(error.kind, QueueErrorKind::Missing, "{error}");
         assert!(error.to_string().contains(&url), "{error}");
     }
-    let ended = work(&queue, &options(1), CancellationToken::new(), |_, _| std::future::ready(Handled::Ok(()))).await;
+    let ended = work(&queue, &options(1), CancellationToken::new(), |_, _| {
+        std::future::ready(Handled::Ok(()))
+    })
+    .await;
     assert!(matches!(ended, Err(WorkError::Queue(error)) if error.kind == QueueErrorKind::Missing));
 }
 
@@ -286,10 +418,17 @@ async fn a_shutdown_gives_back_what_runs_and_what_the_last_poll_brings(access: &
     let queue = queue(access, "shutdown").await;
     queue.send(&[manifest("runs")]).await.unwrap();
     let shutdown = CancellationToken::new();
-    let options = WorkerOptions { drain: SECOND, idle_exit: None, ..options(2) };
+    let options = WorkerOptions {
+        drain: SECOND,
+        idle_exit: None,
+        ..options(2)
+    };
     let handler = |_, cancel: CancellationToken| async move {
         cancel.cancelled().await;
-        Handled::Err(GroupFailure::new(Disposition::GiveBack, "stopped".to_owned()))
+        Handled::Err(GroupFailure::new(
+            Disposition::GiveBack,
+            "stopped".to_owned(),
+        ))
     };
     let others = async {
         sleep(SECOND).await;
@@ -299,10 +438,22 @@ async fn a_shutdown_gives_back_what_runs_and_what_the_last_poll_brings(access: &
     };
     let (ended, ()) = tokio::join!(work(&queue, &options, shutdown.clone(), handler), others);
     assert_eq!(ended.unwrap(), Ended::Shutdown);
-    let left = receive(&queue, 10).await.into_iter().chain(receive(&queue, 10).await);
-    let left: BTreeSet<_> =
-        left.map(|it| (message::parse(&it.body).unwrap()[0].key.clone(), it.receive_count)).collect();
-    assert_eq!(left, BTreeSet::from([("runs".to_owned(), 2), ("late".to_owned(), 2)]));
+    let left = receive(&queue, 10)
+        .await
+        .into_iter()
+        .chain(receive(&queue, 10).await);
+    let left: BTreeSet<_> = left
+        .map(|it| {
+            (
+                message::parse(&it.body).unwrap()[0].key.clone(),
+                it.receive_count,
+            )
+        })
+        .collect();
+    assert_eq!(
+        left,
+        BTreeSet::from([("runs".to_owned(), 2), ("late".to_owned(), 2)])
+    );
 }
 
 async fn a_worker_rides_out_an_outage(access: &Access) {
@@ -311,14 +462,25 @@ async fn a_worker_rides_out_an_outage(access: &Access) {
     let proxy = Proxy::start(access).unwrap();
     // Longer than the SDK tries by itself.
     proxy.rule(|seen| match seen.operation {
-        Operation::ReceiveMessage if seen.nth <= 4 => Fault::FailBefore { status: 500, code: "InternalError" },
+        Operation::ReceiveMessage if seen.nth <= 4 => Fault::FailBefore {
+            status: 500,
+            code: "InternalError",
+        },
         Operation::ReceiveMessage if seen.nth <= 7 => Fault::DropBefore,
         _ => Fault::Forward,
     });
-    let queue = SqsQueue::connect(&config(proxy.access()), direct.url()).await.unwrap();
-    let ended = work(&queue, &options(1), CancellationToken::new(), |_, _| std::future::ready(Handled::Ok(()))).await;
+    let queue = SqsQueue::connect(&config(proxy.access()), direct.url())
+        .await
+        .unwrap();
+    let ended = work(&queue, &options(1), CancellationToken::new(), |_, _| {
+        std::future::ready(Handled::Ok(()))
+    })
+    .await;
     assert_eq!(ended.unwrap(), Ended::Idle);
-    assert!(keys(&direct).await.is_empty(), "the message was worked on and deleted");
+    assert!(
+        keys(&direct).await.is_empty(),
+        "the message was worked on and deleted"
+    );
 }
 
 #[tokio::test]
@@ -327,16 +489,33 @@ async fn s3_events_of_moto_name_decoded_keys_and_its_test_event_is_discarded() {
     let access = moto().await;
     let (s3, sqs) = (client::s3(access), client::sqs(access));
     let queue = queue(access, "events").await;
-    let attributes = sqs.get_queue_attributes().queue_url(queue.url()).attribute_names(QueueAttributeName::QueueArn);
+    let attributes = sqs
+        .get_queue_attributes()
+        .queue_url(queue.url())
+        .attribute_names(QueueAttributeName::QueueArn);
     let attributes = attributes.send().await.unwrap().attributes.unwrap();
     let arn = &attributes[&QueueAttributeName::QueueArn];
     client::create_bucket(&s3, "announced").await.unwrap();
-    let created = QueueConfiguration::builder().queue_arn(arn).events(Event::S3ObjectCreated).build().unwrap();
-    let notifications = NotificationConfiguration::builder().queue_configurations(created).build();
-    let request = s3.put_bucket_notification_configuration().bucket("announced");
-    request.notification_configuration(notifications).send().await.unwrap();
+    let created = QueueConfiguration::builder()
+        .queue_arn(arn)
+        .events(Event::S3ObjectCreated)
+        .build()
+        .unwrap();
+    let notifications = NotificationConfiguration::builder()
+        .queue_configurations(created)
+        .build();
+    let request = s3
+        .put_bucket_notification_configuration()
+        .bucket("announced");
+    request
+        .notification_configuration(notifications)
+        .send()
+        .await
+        .unwrap();
     let key = "groups/r/a b+c%2B ü.index";
-    client::put_object(&s3, "announced", key, "rows").await.unwrap();
+    client::put_object(&s3, "announced", key, "rows")
+        .await
+        .unwrap();
 
     let named = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&named);
@@ -344,26 +523,51 @@ async fn s3_events_of_moto_name_decoded_keys_and_its_test_event_is_discarded() {
         log.lock().unwrap().push(manifest);
         std::future::ready(Handled::Ok(()))
     };
-    work(&queue, &options(1), CancellationToken::new(), handler).await.unwrap();
+    work(&queue, &options(1), CancellationToken::new(), handler)
+        .await
+        .unwrap();
     let named = named.lock().unwrap().clone();
     assert_eq!(named.len(), 1, "{named:?}");
-    assert_eq!((named[0].bucket.as_str(), named[0].key.as_str()), ("announced", key));
+    assert_eq!(
+        (named[0].bucket.as_str(), named[0].key.as_str()),
+        ("announced", key)
+    );
     // md5sum of "rows".
-    assert!(named[0].etag.as_deref().is_some_and(|etag| etag.len() == 32), "{named:?}");
-    assert!(keys(&queue).await.is_empty(), "the test event is deleted too");
+    assert!(
+        named[0]
+            .etag
+            .as_deref()
+            .is_some_and(|etag| etag.len() == 32),
+        "{named:?}"
+    );
+    assert!(
+        keys(&queue).await.is_empty(),
+        "the test event is deleted too"
+    );
 }
 
 #[tokio::test]
 async fn a_queue_that_is_denied_is_a_matter_of_permission_by_name_and_by_url() {
     let moto = Moto::start().await.unwrap();
-    let url = client::create_queue(&client::sqs(moto.access()), "secret").await.unwrap();
+    let url = client::create_queue(&client::sqs(moto.access()), "secret")
+        .await
+        .unwrap();
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
     let user = moto.user_with_policy("stranger", policy).await.unwrap();
     moto.enforce_iam().await.unwrap();
-    let by_name = SqsQueue::connect(&config(&user), "secret").await.unwrap_err();
-    assert_eq!((by_name.kind, by_name.exit_code()), (QueueErrorKind::Denied, ExitCode::Permission), "{by_name}");
+    let by_name = SqsQueue::connect(&config(&user), "secret")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (by_name.kind, by_name.exit_code()),
+        (QueueErrorKind::Denied, ExitCode::Permission),
+        "{by_name}"
+    );
     let queue = SqsQueue::connect(&config(&user), &url).await.unwrap();
-    let (sent, received) = (queue.send(&manifests(1)).await, queue.receive(1, SECOND, LONG).await.map(|_| ()));
+    let (sent, received) = (
+        queue.send(&manifests(1)).await,
+        queue.receive(1, SECOND, LONG).await.map(|_| ()),
+    );
     for error in [sent.unwrap_err(), received.unwrap_err()] {
         assert_eq!(error.kind, QueueErrorKind::Denied, "{error}");
     }
@@ -372,12 +576,16 @@ async fn a_queue_that_is_denied_is_a_matter_of_permission_by_name_and_by_url() {
 #[tokio::test]
 async fn no_credentials_are_a_matter_of_permission_and_nobody_listening_one_of_patience() {
     let nobody = Access::new("http://127.0.0.1:9", "k", "s");
-    let queue = SqsQueue::connect(&config(&nobody), "http://127.0.0.1:9/1/q").await.unwrap();
+    let queue = SqsQueue::connect(&config(&nobody), "http://127.0.0.1:9/1/q")
+        .await
+        .unwrap();
     let error = queue.receive(1, SECOND, LONG).await.unwrap_err();
     assert_eq!(error.kind, QueueErrorKind::Transient, "{error}");
     let mut keyless = config(&nobody).into_builder();
     keyless.set_credentials_provider(None);
-    let queue = SqsQueue::connect(&keyless.build(), "http://127.0.0.1:9/1/q").await.unwrap();
+    let queue = SqsQueue::connect(&keyless.build(), "http://127.0.0.1:9/1/q")
+        .await
+        .unwrap();
     let error = queue.receive(1, SECOND, LONG).await.unwrap_err();
     assert_eq!(error.kind, QueueErrorKind::Denied, "{error}");
 }

@@ -30,9 +30,20 @@ async fn scene(objects: u32) -> Moto {
         client::create_bucket(&s3, bucket).await.unwrap();
     }
     let keys: Vec<_> = (0..objects).map(|n| format!("k{n}")).collect();
-    client::put_objects(&s3, "objects", keys.iter().map(|key| (key.clone(), "0123456789"))).await.unwrap();
-    let rows: Vec<_> = keys.iter().map(|key| format!("objects,{key},10\n")).collect();
-    client::put_object(&s3, "archives", "manifests/1.index", rows.concat()).await.unwrap();
+    client::put_objects(
+        &s3,
+        "objects",
+        keys.iter().map(|key| (key.clone(), "0123456789")),
+    )
+    .await
+    .unwrap();
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| format!("objects,{key},10\n"))
+        .collect();
+    client::put_object(&s3, "archives", "manifests/1.index", rows.concat())
+        .await
+        .unwrap();
     moto
 }
 
@@ -41,7 +52,12 @@ async fn bundle(proxy: &Proxy, prefix: &str, options: &[&str]) -> Outcome {
     let destination = format!("s3://archives/{prefix}");
     let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(proxy.access());
     let program = program.args(["bundle", "--destination", &destination, "--manifest"]);
-    let done = program.arg("s3://archives/manifests/1.index").args(options).run().await.unwrap();
+    let done = program
+        .arg("s3://archives/manifests/1.index")
+        .args(options)
+        .run()
+        .await
+        .unwrap();
     assert_eq!(done.code, Some(0), "{done}");
     done
 }
@@ -50,7 +66,10 @@ async fn bundle(proxy: &Proxy, prefix: &str, options: &[&str]) -> Outcome {
 fn reads(proxy: &Proxy) -> u32 {
     let log = proxy.log();
     let reads = log.iter().filter(|it| {
-        let copies = matches!(it.request.operation, Operation::CopyObject | Operation::UploadPartCopy);
+        let copies = matches!(
+            it.request.operation,
+            Operation::CopyObject | Operation::UploadPartCopy
+        );
         it.request.bucket() == "objects" || copies
     });
     u32::try_from(reads.count()).unwrap()
@@ -73,13 +92,22 @@ async fn copies_and_their_reads_of_the_source_count_toward_the_requests_a_second
         }
         let begun = Instant::now();
         let rate = if large { PARTS_A_SECOND } else { RATE };
-        let options = ["--max-object-size", size, "--max-requests-per-second", &rate.to_string()];
+        let options = [
+            "--max-object-size",
+            size,
+            "--max-requests-per-second",
+            &rate.to_string(),
+        ];
         bundle(&proxy, prefix, &options).await;
         let reads = reads(&proxy);
         assert!(reads >= least, "{prefix}: {reads}");
         // However loaded the machine is, fewer seconds than this would be more requests a second.
         let seconds = f64::from(reads - 1) / f64::from(rate);
-        assert!(begun.elapsed().as_secs_f64() >= seconds, "{prefix}: {reads} in {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed().as_secs_f64() >= seconds,
+            "{prefix}: {reads} in {:?}",
+            begun.elapsed()
+        );
     }
 }
 
@@ -90,11 +118,19 @@ async fn parts_of_a_copy_that_are_refused_are_copied_in_the_same_upload() {
     let (large, refused) = (Large::of("objects"), AtomicU32::new(0));
     // The SDK tries a request six times.
     proxy.rule(move |seen| {
-        let is_part = seen.operation == Operation::UploadPartCopy && seen.query.contains("partNumber=3");
-        if is_part && refused.fetch_add(1, Ordering::Relaxed) < 7 { Fault::Throttle } else { large.fault(seen) }
+        let is_part =
+            seen.operation == Operation::UploadPartCopy && seen.query.contains("partNumber=3");
+        if is_part && refused.fetch_add(1, Ordering::Relaxed) < 7 {
+            Fault::Throttle
+        } else {
+            large.fault(seen)
+        }
     });
     let done = bundle(&proxy, "refused", &["--max-object-size", "1"]).await;
-    assert!(done.stdout.contains("copied       1 objects, 5.00 GiB"), "{done}");
+    assert!(
+        done.stdout.contains("copied       1 objects, 5.00 GiB"),
+        "{done}"
+    );
     assert!(done.stdout.contains("failed       0 objects"), "{done}");
     assert_eq!(proxy.count(Operation::CreateMultipartUpload), 1, "{done}");
     assert_eq!(proxy.count(Operation::UploadPartCopy), PARTS + 7, "{done}");

@@ -3,8 +3,9 @@
 /// What the SDK wraps causes in, and says nothing with.
 const WRAPPERS: [&str; 3] = ["dispatch failure", "io error", "other"];
 
-/// An error and all its causes on one line, with what to do where it is always the same. The SDK's own
-/// `DisplayErrorContext` goes on with everything it knows, such as raw answers of credential services.
+/// An error and all its causes on one line, with what to do where it is always the same. The SDK's
+/// own `DisplayErrorContext` goes on with everything it knows, such as raw answers of credential
+/// services.
 pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
@@ -34,13 +35,15 @@ pub fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     mentions(error, "invalid peer certificate")
 }
 
-/// Whether a host does not exist, or a proxy wants a password: if nothing has answered before, nothing will.
+/// Whether a host does not exist, or a proxy wants a password: if nothing has answered before,
+/// nothing will.
 pub fn is_misconfigured(error: &(dyn std::error::Error + 'static)) -> bool {
     is_unknown_host(error) || mentions(error, "proxy authorization required")
 }
 
-/// Whether a host name does not exist. A resolver that does not answer, which may pass, is reported in other words. Those of
-/// getaddrinfo are all there is: "gai_strerror(3)" of glibc, musl and macOS.
+/// Whether a host name does not exist. A resolver that does not answer, which may pass, is reported
+/// in other words. Those of getaddrinfo are all there is: "gai_strerror(3)" of glibc, musl and
+/// macOS.
 fn is_unknown_host(error: &(dyn std::error::Error + 'static)) -> bool {
     [
         "name or service not known",
@@ -80,20 +83,38 @@ mod tests {
 
     #[test]
     fn an_error_is_told_with_its_causes_once_and_without_what_was_answered() {
-        let wrapped = |text, cause: io::Error| Wrapped { text, cause, answer: "<SecretAccessKey>" };
+        let wrapped = |text, cause: io::Error| Wrapped {
+            text,
+            cause,
+            answer: "<SecretAccessKey>",
+        };
         for (error, told) in [
-            (wrapped("dispatch failure", io::Error::other("connection refused")), "connection refused"),
-            (wrapped("a: b", io::Error::other(wrapped("b", io::Error::other("c")))), "a: b: c"),
+            (
+                wrapped("dispatch failure", io::Error::other("connection refused")),
+                "connection refused",
+            ),
+            (
+                wrapped(
+                    "a: b",
+                    io::Error::other(wrapped("b", io::Error::other("c"))),
+                ),
+                "a: b: c",
+            ),
             (
                 wrapped(
                     "dns error",
-                    io::Error::other("failed to lookup address information: Name or service not known"),
+                    io::Error::other(
+                        "failed to lookup address information: Name or service not known",
+                    ),
                 ),
                 "dns error: failed to lookup address information: Name or service not known; check the host of the \
                  endpoint URL (or of the proxy) and the region",
             ),
             (
-                wrapped("connect", io::Error::other("invalid peer certificate: UnknownIssuer")),
+                wrapped(
+                    "connect",
+                    io::Error::other("invalid peer certificate: UnknownIssuer"),
+                ),
                 "connect: invalid peer certificate: UnknownIssuer; AWS_CA_BUNDLE names a PEM file with the authority \
                  to trust",
             ),

@@ -1,4 +1,5 @@
-//! The AWS configuration: region, credentials, endpoints, proxies and certificates, as every AWS tool has them.
+//! The AWS configuration: region, credentials, endpoints, proxies and certificates, as every AWS
+//! tool has them.
 
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 
@@ -22,11 +23,16 @@ pub async fn load(loader: ConfigLoader) -> SdkConfig {
     if config.region().is_some() {
         return config;
     }
-    config.into_builder().region(Region::from_static(REGION)).build()
+    config
+        .into_builder()
+        .region(Region::from_static(REGION))
+        .build()
 }
 
-/// The URL of the S3 endpoint, if it is set. Stores other than Amazon's have no host name for each bucket.
+/// The URL of the S3 endpoint, if it is set. Stores other than Amazon's have no host name for each
+/// bucket.
 pub fn s3_endpoint(config: &SdkConfig) -> Option<String> {
-    let of_s3 = std::env::var_os("AWS_ENDPOINT_URL_S3").map(|url| url.to_string_lossy().into_owned());
+    let of_s3 =
+        std::env::var_os("AWS_ENDPOINT_URL_S3").map(|url| url.to_string_lossy().into_owned());
     of_s3.or_else(|| config.endpoint_url().map(str::to_owned))
 }

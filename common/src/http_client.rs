@@ -1,6 +1,7 @@
-//! The HTTP client under the AWS clients, as the environment wants it: with the certificates of `AWS_CA_BUNDLE` instead of
-//! the system's, and through the proxies of `HTTPS_PROXY` and `HTTP_PROXY` (or `ALL_PROXY`) but to the hosts of `NO_PROXY`,
-//! as other AWS tools have it ("Use an HTTP proxy", AWS CLI user guide). Names are read in lower case too.
+//! The HTTP client under the AWS clients, as the environment wants it: with the certificates of
+//! `AWS_CA_BUNDLE` instead of the system's, and through the proxies of `HTTPS_PROXY` and
+//! `HTTP_PROXY` (or `ALL_PROXY`) but to the hosts of `NO_PROXY`, as other AWS tools have it ("Use
+//! an HTTP proxy", AWS CLI user guide). Names are read in lower case too.
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -14,7 +15,14 @@ use rustls::pki_types::pem::PemObject as _;
 use s3bundler_contract::{ExitCode, HasExitCode};
 
 /// Variables that name a proxy.
-const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+const PROXIES: [&str; 6] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
 
 /// What in the environment cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -56,26 +64,36 @@ pub fn new() -> Result<SharedHttpClient, HttpClientError> {
         .with_trust_store(trust_store()?)
         .build()
         .map_err(|error| HttpClientError::Tls(error.to_string()))?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder()
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context.clone());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        connector.build()
-    }))
+    Ok(
+        Builder::new().build_with_connector_fn(move |settings, components| {
+            let mut connector = Connector::builder()
+                .proxy_config(ProxyConfig::from_env())
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(context.clone());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+            connector.build()
+        }),
+    )
 }
 
-/// The client goes without a proxy where it does not understand its address, which is not what was wanted.
+/// The client goes without a proxy where it does not understand its address, which is not what was
+/// wanted.
 fn check_proxies() -> Result<(), HttpClientError> {
-    let set = |name: &&str| std::env::var(*name).is_ok_and(|value| !value.is_empty() && !is_proxy(&value));
-    PROXIES.into_iter().find(|name| set(name)).map_or(Ok(()), |name| Err(HttpClientError::Proxy(name)))
+    let set = |name: &&str| {
+        std::env::var(*name).is_ok_and(|value| !value.is_empty() && !is_proxy(&value))
+    };
+    PROXIES
+        .into_iter()
+        .find(|name| set(name))
+        .map_or(Ok(()), |name| Err(HttpClientError::Proxy(name)))
 }
 
 /// `host:port` is that of an http proxy.
 fn is_proxy(value: &str) -> bool {
-    let Ok(uri) = value.parse::<Uri>() else { return false };
+    let Ok(uri) = value.parse::<Uri>() else {
+        return false;
+    };
     uri.authority().is_some() && matches!(uri.scheme_str(), None | Some("http" | "https"))
 }
 
@@ -84,8 +102,14 @@ fn trust_store() -> Result<TrustStore, HttpClientError> {
         return Ok(TrustStore::default());
     };
     let shown = || path.to_string_lossy().into_owned();
-    let pem = std::fs::read(&path).map_err(|cause| HttpClientError::CaBundle { path: shown(), cause })?;
-    check_certificates(&pem).map_err(|cause| HttpClientError::NoCertificates { path: shown(), cause })?;
+    let pem = std::fs::read(&path).map_err(|cause| HttpClientError::CaBundle {
+        path: shown(),
+        cause,
+    })?;
+    check_certificates(&pem).map_err(|cause| HttpClientError::NoCertificates {
+        path: shown(),
+        cause,
+    })?;
     Ok(TrustStore::empty().with_pem_certificate(pem))
 }
 
@@ -96,7 +120,11 @@ fn check_certificates(pem: &[u8]) -> Result<(), String> {
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    if roots.is_empty() { Err("there is none in it".to_owned()) } else { Ok(()) }
+    if roots.is_empty() {
+        Err("there is none in it".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a page says.
 pub type Page = (StatusCode, String);
 
-/// Listens at an address. `[::]` is IPv6 and IPv4 alike (`net.ipv6.bindv6only` is 0 unless somebody changed it), and IPv4
-/// alone on a machine without IPv6.
+/// Listens at an address. `[::]` is IPv6 and IPv4 alike (`net.ipv6.bindv6only` is 0 unless somebody
+/// changed it), and IPv4 alone on a machine without IPv6.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
     if bound.is_err() && address.ip() == Ipv6Addr::UNSPECIFIED {
@@ -33,7 +33,10 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Answers every request with the page of its path, for as long as the program lives.
-pub async fn serve(listener: TcpListener, page: impl Fn(&str) -> Page + Clone + Send + Sync + 'static) {
+pub async fn serve(
+    listener: TcpListener,
+    page: impl Fn(&str) -> Page + Clone + Send + Sync + 'static,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(answer(stream, page.clone()))),
@@ -57,8 +60,11 @@ async fn answer(stream: TcpStream, page: impl Fn(&str) -> Page) {
         let (status, text) = page(request.uri().path());
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
-        let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        let kind =
+            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, kind);
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -77,15 +83,23 @@ mod tests {
     async fn get(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.expect("it listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("it reads");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("it answers");
+        stream
+            .read_to_string(&mut answer)
+            .await
+            .expect("it answers");
         answer
     }
 
     #[tokio::test]
     async fn the_unspecified_address_of_ipv6_answers_both_kinds() {
-        let listener = listen("[::]:0".parse().expect("an address")).await.expect("a port");
+        let listener = listen("[::]:0".parse().expect("an address"))
+            .await
+            .expect("a port");
         let port = listener.local_addr().expect("its address").port();
         tokio::spawn(serve(listener, |path: &str| match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
@@ -94,11 +108,21 @@ mod tests {
         let mut addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
         // A machine may have none.
         let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-        addresses.extend(std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok().then_some(v6));
+        addresses.extend(
+            std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0))
+                .is_ok()
+                .then_some(v6),
+        );
         for address in addresses {
             let found = get(address, "/healthz").await;
-            assert!(found.starts_with("HTTP/1.1 200 ") && found.ends_with("\r\n\r\nok\n"), "{address}: {found}");
-            assert!(get(address, "/").await.starts_with("HTTP/1.1 404 "), "{address}");
+            assert!(
+                found.starts_with("HTTP/1.1 200 ") && found.ends_with("\r\n\r\nok\n"),
+                "{address}: {found}"
+            );
+            assert!(
+                get(address, "/").await.starts_with("HTTP/1.1 404 "),
+                "{address}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Headers that are not UTF-8. S3 returns metadata and content headers as they were written, Latin-1 bytes included, and the
-//! SDK fails over them: their values are converted before it parses them.
+//! Headers that are not UTF-8. S3 returns metadata and content headers as they were written,
+//! Latin-1 bytes included, and the SDK fails over them: their values are converted before it parses
+//! them.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
@@ -25,14 +26,18 @@ impl Intercept for Latin1ToUtf8 {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let headers = context.response_mut().headers_mut();
-        if headers.iter_bytes().any(|(_, value)| std::str::from_utf8(value).is_err()) {
+        if headers
+            .iter_bytes()
+            .any(|(_, value)| std::str::from_utf8(value).is_err())
+        {
             *headers = converted(headers)?;
         }
         Ok(())
     }
 }
 
-/// The same headers, with values that are not UTF-8 taken for Latin-1, in which every byte is a character.
+/// The same headers, with values that are not UTF-8 taken for Latin-1, in which every byte is a
+/// character.
 fn converted(headers: &Headers) -> Result<Headers, BoxError> {
     let mut all = Headers::new();
     for (name, value) in headers.iter_bytes() {
@@ -54,13 +59,23 @@ mod tests {
     #[test]
     fn values_that_are_not_utf8_are_converted_from_latin1() {
         let mut answer = http::Response::new(());
-        let values = [("a", &b"Gr\xf6\xdfe"[..]), ("b", "Größe".as_bytes()), ("c", b"plain"), ("c", b"\xe4")];
+        let values = [
+            ("a", &b"Gr\xf6\xdfe"[..]),
+            ("b", "Größe".as_bytes()),
+            ("c", b"plain"),
+            ("c", b"\xe4"),
+        ];
         for (name, value) in values {
-            answer.headers_mut().append(name, http::HeaderValue::from_bytes(value).expect("a value"));
+            answer
+                .headers_mut()
+                .append(name, http::HeaderValue::from_bytes(value).expect("a value"));
         }
         let answer = Response::try_from(answer).expect("an answer");
         let headers = converted(answer.headers()).expect("headers");
         let found: Vec<_> = headers.iter().collect();
-        assert_eq!(found, [("a", "Größe"), ("b", "Größe"), ("c", "plain"), ("c", "ä")]);
+        assert_eq!(
+            found,
+            [("a", "Größe"), ("b", "Größe"), ("c", "plain"), ("c", "ä")]
+        );
     }
 }

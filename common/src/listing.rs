@@ -1,11 +1,11 @@
-//! Whether a page of a listing is one that can be counted on. A store that knows another version of the request than the
-//! one that was sent may ignore the prefix, or say that there is more and not how to go on: what such a listing lacks or
-//! adds would go unnoticed.
+//! Whether a page of a listing is one that can be counted on. A store that knows another version of
+//! the request than the one that was sent may ignore the prefix, or say that there is more and not
+//! how to go on: what such a listing lacks or adds would go unnoticed.
 
 /// What is wrong with a page of `ListObjectsV2`; `None` if nothing is. Pure.
 ///
-/// `keys` are its keys and common prefixes, `truncated` and `token` the parts of the answer that say whether another page
-/// follows ("ListObjectsV2", S3 API reference).
+/// `keys` are its keys and common prefixes, `truncated` and `token` the parts of the answer that
+/// say whether another page follows ("ListObjectsV2", S3 API reference).
 pub fn problem_of_page<'a>(
     prefix: &str,
     keys: impl IntoIterator<Item = &'a str>,
@@ -13,7 +13,9 @@ pub fn problem_of_page<'a>(
     token: Option<&str>,
 ) -> Option<&'static str> {
     if truncated == Some(true) && token.unwrap_or_default().is_empty() {
-        return Some("the listing is truncated, and there is no NextContinuationToken to go on with");
+        return Some(
+            "the listing is truncated, and there is no NextContinuationToken to go on with",
+        );
     }
     problem_of_keys(prefix, keys)
 }
@@ -29,7 +31,8 @@ pub struct UploadMarkers {
 
 /// What is wrong with a page of `ListMultipartUploads`; `None` if nothing is. Pure.
 ///
-/// `sent` are the markers of the request, `next` those of the answer ("ListMultipartUploads", S3 API reference).
+/// `sent` are the markers of the request, `next` those of the answer ("ListMultipartUploads", S3
+/// API reference).
 pub fn problem_of_uploads<'a>(
     prefix: &str,
     keys: impl IntoIterator<Item = &'a str>,
@@ -48,9 +51,13 @@ pub fn problem_of_uploads<'a>(
     problem_of_keys(prefix, keys)
 }
 
-fn problem_of_keys<'a>(prefix: &str, keys: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
+fn problem_of_keys<'a>(
+    prefix: &str,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Option<&'static str> {
     let mut keys = keys.into_iter();
-    keys.any(|key| !key.starts_with(prefix)).then_some("the listing has keys that do not begin with the prefix")
+    keys.any(|key| !key.starts_with(prefix))
+        .then_some("the listing has keys that do not begin with the prefix")
 }
 
 #[cfg(test)]
@@ -69,7 +76,11 @@ mod tests {
             (&["p"], Some(false), None, false),
         ] {
             let problem = problem_of_page("p/", keys.iter().copied(), truncated, token);
-            assert_eq!(problem.is_none(), is_good, "{keys:?} {truncated:?} {token:?}");
+            assert_eq!(
+                problem.is_none(),
+                is_good,
+                "{keys:?} {truncated:?} {token:?}"
+            );
         }
     }
     #[test]
@@ -91,12 +102,22 @@ mod tests {
             (&["p/a"], Some(true), &a1, &a2, true),
             (&["p/a"], Some(true), &none, &a, true),
             (&["p/a"], Some(true), &none, &none, false),
-            (&["p/a"], Some(true), &none, &markers(Some(""), Some("1")), false),
+            (
+                &["p/a"],
+                Some(true),
+                &none,
+                &markers(Some(""), Some("1")),
+                false,
+            ),
             (&["p/a"], Some(true), &a1, &a1, false),
             (&["q/a"], Some(false), &none, &none, false),
         ] {
             let problem = problem_of_uploads("p/", keys.iter().copied(), truncated, sent, next);
-            assert_eq!(problem.is_none(), is_good, "{keys:?} {truncated:?} {sent:?} {next:?}");
+            assert_eq!(
+                problem.is_none(),
+                is_good,
+                "{keys:?} {truncated:?} {sent:?} {next:?}"
+            );
         }
     }
 }

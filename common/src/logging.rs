@@ -42,8 +42,12 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = filter(directives)?;
-    // A line that cannot be written is lost: the subscriber would report it on standard error, and panic there.
-    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(writer);
+    // A line that cannot be written is lost: the subscriber would report it on standard error, and
+    // panic there.
+    let log = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_writer(writer);
     match format {
         LogFormat::Text { coloured } => log.with_ansi(coloured).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_ansi(false).try_init(),
@@ -53,8 +57,10 @@ where
 
 /// The user's directives; where they do not name a crate of the SDK's, it only warns.
 fn filter(directives: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(format!("{QUIET},{directives}"))
-        .map_err(|cause| LogError::Directives { directives: directives.to_owned(), cause })
+    EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(|cause| LogError::Directives {
+        directives: directives.to_owned(),
+        cause,
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +88,10 @@ mod tests {
         let captured = Captured::default();
         let writer = captured.clone();
         let filter = filter(directives).expect("good directives");
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone()).finish();
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(move || writer.clone())
+            .finish();
         tracing::subscriber::with_default(log, || {
             tracing::debug!(target: "s3bundler::queue", "ours");
             tracing::debug!(target: "aws_smithy_runtime::client", "theirs");
@@ -103,7 +112,8 @@ mod tests {
     fn directives_that_are_none_are_named() {
         let error = filter("s3bundler=loud").expect_err("no level");
         assert!(
-            matches!(error, LogError::Directives { .. }) && error.to_string().contains("s3bundler=loud"),
+            matches!(error, LogError::Directives { .. })
+                && error.to_string().contains("s3bundler=loud"),
             "{error}"
         );
     }

@@ -1,5 +1,5 @@
-//! Requester Pays: the header that accepts the cost of a read ("Using Requester Pays buckets", S3 user guide). A client
-//! adds it to all of its requests, so that no call can forget it.
+//! Requester Pays: the header that accepts the cost of a read ("Using Requester Pays buckets", S3
+//! user guide). A client adds it to all of its requests, so that no call can forget it.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
@@ -30,7 +30,8 @@ impl RequesterPays {
         Self(Payer::Asked)
     }
 
-    /// For a client that writes to `bucket`: copies from other buckets, because a copy is a read of its source.
+    /// For a client that writes to `bucket`: copies from other buckets, because a copy is a read of
+    /// its source.
     pub const fn for_destination(bucket: String) -> Self {
         Self(Payer::CopiedFromOthers(bucket))
     }
@@ -39,7 +40,9 @@ impl RequesterPays {
     fn pays(&self, headers: &Headers) -> bool {
         match &self.0 {
             Payer::Asked => true,
-            Payer::CopiedFromOthers(own) => copied_from(headers).is_some_and(|bucket| bucket != own),
+            Payer::CopiedFromOthers(own) => {
+                copied_from(headers).is_some_and(|bucket| bucket != own)
+            }
         }
     }
 }
@@ -75,7 +78,10 @@ mod tests {
 
     #[test]
     fn reads_of_sources_and_copies_from_them_are_paid_for() {
-        let (sources, destination) = (RequesterPays::for_sources(), RequesterPays::for_destination("dst".to_owned()));
+        let (sources, destination) = (
+            RequesterPays::for_sources(),
+            RequesterPays::for_destination("dst".to_owned()),
+        );
         for (client, copy_source, expected) in [
             (&sources, None, true),
             (&sources, Some("src/key"), true),
@@ -88,7 +94,11 @@ mod tests {
             if let Some(source) = copy_source {
                 headers.insert("x-amz-copy-source", source);
             }
-            assert_eq!(client.pays(&headers), expected, "{client:?} {copy_source:?}");
+            assert_eq!(
+                client.pays(&headers),
+                expected,
+                "{client:?} {copy_source:?}"
+            );
         }
     }
 }

@@ -3,8 +3,8 @@
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-/// The URL of a queue: `https://sqs.eu-west-1.amazonaws.com/111122223333/name` ("Queue and message identifiers", SQS
-/// developer guide), or that of another server.
+/// The URL of a queue: `https://sqs.eu-west-1.amazonaws.com/111122223333/name` ("Queue and message
+/// identifiers", SQS developer guide), or that of another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueUrl {
     scheme: Scheme,
@@ -18,8 +18,15 @@ impl QueueUrl {
         let parts = text.parse::<Uri>().ok()?.into_parts();
         let (scheme, authority) = (parts.scheme?, parts.authority?);
         let is_http = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
-        let path = parts.path_and_query.map(|it| it.path().to_owned()).unwrap_or_default();
-        (is_http && !authority.as_str().contains('@')).then_some(Self { scheme, authority, path })
+        let path = parts
+            .path_and_query
+            .map(|it| it.path().to_owned())
+            .unwrap_or_default();
+        (is_http && !authority.as_str().contains('@')).then_some(Self {
+            scheme,
+            authority,
+            path,
+        })
     }
 
     /// Whether nobody can listen.
@@ -37,33 +44,43 @@ impl QueueUrl {
         format!("{}://{}", self.scheme, self.authority)
     }
 
-    /// The region that a host of SQS names, in any of the forms that it has had ("Amazon SQS endpoints and quotas", AWS
-    /// General Reference). `None` elsewhere.
+    /// The region that a host of SQS names, in any of the forms that it has had ("Amazon SQS
+    /// endpoints and quotas", AWS General Reference). `None` elsewhere.
     pub fn region(&self) -> Option<&str> {
         let host = self.authority.host();
-        let of_aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|end| host.ends_with(end));
+        let of_aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"]
+            .iter()
+            .any(|end| host.ends_with(end));
         let labels: Vec<&str> = host.split('.').collect();
         match labels[..] {
             _ if !of_aws => None,
             // The first region's queues have had no region in their names.
             ["queue", "amazonaws", "com"] => Some("us-east-1"),
-            [region, "queue", ..] | ["sqs" | "sqs-fips", region, ..] | [_, "sqs", region, "vpce", ..] => Some(region),
+            [region, "queue", ..]
+            | ["sqs" | "sqs-fips", region, ..]
+            | [_, "sqs", region, "vpce", ..] => Some(region),
             _ => None,
         }
     }
 
-    /// Whether this is where everybody finds the queues of a region, not an endpoint of somebody's own network.
+    /// Whether this is where everybody finds the queues of a region, not an endpoint of somebody's
+    /// own network.
     pub fn is_public(&self) -> bool {
         self.region().is_some() && !self.authority.host().contains(".vpce.")
     }
 
     /// The queue's name.
     pub fn name(&self) -> &str {
-        self.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+        self.path
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
     }
 
-    /// The queue's ARN ("Actions, resources, and condition keys for Amazon SQS", service authorization reference): in this
-    /// region where the URL names none. `None` where it does not name account and queue.
+    /// The queue's ARN ("Actions, resources, and condition keys for Amazon SQS", service
+    /// authorization reference): in this region where the URL names none. `None` where it does not
+    /// name account and queue.
     pub fn arn(&self, region: &str) -> Option<String> {
         let region = self.region().unwrap_or(region);
         let partition = match region {
@@ -72,7 +89,9 @@ impl QueueUrl {
             _ => "aws",
         };
         let (account, name) = self.path.trim_matches('/').split_once('/')?;
-        let are_plain = [account, name].iter().all(|part| !part.is_empty() && !part.contains(['/', ':', '%']));
+        let are_plain = [account, name]
+            .iter()
+            .all(|part| !part.is_empty() && !part.contains(['/', ':', '%']));
         are_plain.then(|| format!("arn:{partition}:sqs:{region}:{account}:{name}"))
     }
 }
@@ -87,45 +106,106 @@ mod tests {
     #[test]
     fn a_url_says_where_its_queue_is_and_what_it_is_called() {
         let cases: [(&str, Told); 14] = [
-            ("https://sqs.eu-west-1.amazonaws.com/1/q", (Some("eu-west-1"), true, Some("arn:aws:sqs:eu-west-1:1:q"))),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/1/q",
+                (Some("eu-west-1"), true, Some("arn:aws:sqs:eu-west-1:1:q")),
+            ),
             (
                 "https://sqs-fips.us-gov-west-1.amazonaws.com/1/q/",
-                (Some("us-gov-west-1"), true, Some("arn:aws-us-gov:sqs:us-gov-west-1:1:q")),
+                (
+                    Some("us-gov-west-1"),
+                    true,
+                    Some("arn:aws-us-gov:sqs:us-gov-west-1:1:q"),
+                ),
             ),
             (
                 "https://sqs.cn-north-1.amazonaws.com.cn/1/q",
-                (Some("cn-north-1"), true, Some("arn:aws-cn:sqs:cn-north-1:1:q")),
+                (
+                    Some("cn-north-1"),
+                    true,
+                    Some("arn:aws-cn:sqs:cn-north-1:1:q"),
+                ),
             ),
-            ("https://sqs.eu-west-1.api.aws/1/q", (Some("eu-west-1"), true, Some("arn:aws:sqs:eu-west-1:1:q"))),
-            ("https://eu-west-1.queue.amazonaws.com/1/q", (Some("eu-west-1"), true, Some("arn:aws:sqs:eu-west-1:1:q"))),
-            ("https://queue.amazonaws.com/1/q", (Some("us-east-1"), true, Some("arn:aws:sqs:us-east-1:1:q"))),
+            (
+                "https://sqs.eu-west-1.api.aws/1/q",
+                (Some("eu-west-1"), true, Some("arn:aws:sqs:eu-west-1:1:q")),
+            ),
+            (
+                "https://eu-west-1.queue.amazonaws.com/1/q",
+                (Some("eu-west-1"), true, Some("arn:aws:sqs:eu-west-1:1:q")),
+            ),
+            (
+                "https://queue.amazonaws.com/1/q",
+                (Some("us-east-1"), true, Some("arn:aws:sqs:us-east-1:1:q")),
+            ),
             (
                 "https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com/1/q",
                 (Some("eu-west-1"), false, Some("arn:aws:sqs:eu-west-1:1:q")),
             ),
-            ("http://10.88.0.1:5000/1/q", (None, false, Some("arn:aws:sqs:here:1:q"))),
-            ("https://s3.eu-west-1.amazonaws.com/1/q", (None, false, Some("arn:aws:sqs:here:1:q"))),
-            ("https://sqs.eu-west-1.amazonaws.com.example/1/q", (None, false, Some("arn:aws:sqs:here:1:q"))),
-            ("https://sqs.eu-west-1.amazonaws.com", (Some("eu-west-1"), true, None)),
-            ("https://sqs.eu-west-1.amazonaws.com/q", (Some("eu-west-1"), true, None)),
-            ("https://sqs.eu-west-1.amazonaws.com/1/2/q", (Some("eu-west-1"), true, None)),
+            (
+                "http://10.88.0.1:5000/1/q",
+                (None, false, Some("arn:aws:sqs:here:1:q")),
+            ),
+            (
+                "https://s3.eu-west-1.amazonaws.com/1/q",
+                (None, false, Some("arn:aws:sqs:here:1:q")),
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com.example/1/q",
+                (None, false, Some("arn:aws:sqs:here:1:q")),
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com",
+                (Some("eu-west-1"), true, None),
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/q",
+                (Some("eu-west-1"), true, None),
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/1/2/q",
+                (Some("eu-west-1"), true, None),
+            ),
             // Another name than it looks like.
-            ("https://sqs.eu-west-1.amazonaws.com/1/a%2Fq", (Some("eu-west-1"), true, None)),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/1/a%2Fq",
+                (Some("eu-west-1"), true, None),
+            ),
         ];
         for (text, expected) in cases {
             let url = QueueUrl::parse(text).expect(text);
             let arn = url.arn("here");
-            assert_eq!((url.region(), url.is_public(), arn.as_deref()), expected, "{text}");
+            assert_eq!(
+                (url.region(), url.is_public(), arn.as_deref()),
+                expected,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_url_of_a_server_is_none() {
-        for text in ["", "q", "/1/q", "ftp://h/1/q", "https:///1/q", "https://me:hunter2@h/1/q", "https://h y/1/q"] {
+        for text in [
+            "",
+            "q",
+            "/1/q",
+            "ftp://h/1/q",
+            "https:///1/q",
+            "https://me:hunter2@h/1/q",
+            "https://h y/1/q",
+        ] {
             assert_eq!(QueueUrl::parse(text), None, "{text}");
         }
         let url = QueueUrl::parse("http://localhost:9324/000000000000/groups").expect("a URL");
         let told = (url.authority(), url.endpoint(), url.name(), url.is_https());
-        assert_eq!(told, ("localhost:9324", "http://localhost:9324".to_owned(), "groups", false));
+        assert_eq!(
+            told,
+            (
+                "localhost:9324",
+                "http://localhost:9324".to_owned(),
+                "groups",
+                false
+            )
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks every part to end cleanly, the second ends the process at once.
+//! SIGINT and SIGTERM: the first asks every part to end cleanly, the second ends the process at
+//! once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -17,8 +18,14 @@ pub struct Shutdown {
 impl Shutdown {
     /// Listens from now on. Must be called inside a runtime.
     pub fn listen() -> std::io::Result<Self> {
-        let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let shutdown = Self { token: CancellationToken::new(), by: Arc::default() };
+        let (mut int, mut term) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        let shutdown = Self {
+            token: CancellationToken::new(),
+            by: Arc::default(),
+        };
         let listening = shutdown.clone();
         tokio::spawn(async move {
             loop {

@@ -1,5 +1,6 @@
-//! What the receipts of a run add up to, by the summaries of its stages: which group counts, which rows another group has
-//! by now, and whether nothing is missing. Pure; `run` and the operator count with it.
+//! What the receipts of a run add up to, by the summaries of its stages: which group counts, which
+//! rows another group has by now, and whether nothing is missing. Pure; `run` and the operator
+//! count with it.
 //!
 //! ```text
 //! receipts ──► Counted: figures by stage ──┐
@@ -51,14 +52,23 @@ impl Mismatch {
     pub fn of(summary: &RunSummary, figures: Figures) -> Option<Self> {
         let left_out = summary.left_out_rows();
         let found = figures.rows().checked_add(left_out);
-        (found != Some(summary.rows)).then_some(Self { rows: summary.rows, left_out, figures })
+        (found != Some(summary.rows)).then_some(Self {
+            rows: summary.rows,
+            left_out,
+            figures,
+        })
     }
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, left_out, figures } = self;
-        let (archived, copied, failed) = (figures.archived, figures.copied, figures.failed_objects());
+        let Self {
+            rows,
+            left_out,
+            figures,
+        } = self;
+        let (archived, copied, failed) =
+            (figures.archived, figures.copied, figures.failed_objects());
         let found = figures.rows().saturating_add(*left_out);
         write!(
             f,
@@ -85,7 +95,8 @@ impl Accounts {
 
     /// Adds the summary of a stage.
     pub fn insert(&mut self, summary: RunSummary) {
-        self.replaced.extend(summary.replaces.iter().map(|it| it.group.clone()));
+        self.replaced
+            .extend(summary.replaces.iter().map(|it| it.group.clone()));
         self.summaries.insert(summary.stage(), summary);
     }
 
@@ -111,28 +122,43 @@ impl Accounts {
 
     /// Groups of a stage, of `total`, whose place others take.
     pub fn replaced_of(&self, run: &RunName, stage: Stage, total: u64) -> u64 {
-        let of_stage = |group: &&GroupName| group.stage_in(run).is_some_and(|(of, n)| of == stage && n < total);
+        let of_stage = |group: &&GroupName| {
+            group
+                .stage_in(run)
+                .is_some_and(|(of, n)| of == stage && n < total)
+        };
         self.replaced.iter().filter(of_stage).count() as u64
     }
 
-    /// Groups of a stage that have no receipt and are not replaced; `None` if the stage has no summary.
+    /// Groups of a stage that have no receipt and are not replaced; `None` if the stage has no
+    /// summary.
     pub fn missing(&self, stage: Stage, counted: &BTreeMap<Stage, Counted>) -> Option<u64> {
         let summary = self.get(stage)?;
         let replaced = self.replaced_of(&summary.run, stage, summary.groups);
         let there = counted.get(&stage).map_or(0, |counted| counted.groups);
-        Some(summary.groups.saturating_sub(replaced).saturating_sub(there))
+        Some(
+            summary
+                .groups
+                .saturating_sub(replaced)
+                .saturating_sub(there),
+        )
     }
 
-    /// Whether every group of a stage has a receipt or is replaced, and there is no receipt beyond those groups.
+    /// Whether every group of a stage has a receipt or is replaced, and there is no receipt beyond
+    /// those groups.
     pub fn is_whole(&self, stage: Stage, counted: &BTreeMap<Stage, Counted>) -> bool {
-        let Some(summary) = self.get(stage) else { return false };
+        let Some(summary) = self.get(stage) else {
+            return false;
+        };
         let nothing = Counted::default();
         let counted = counted.get(&stage).unwrap_or(&nothing);
         let replaced = self.replaced_of(&summary.run, stage, summary.groups);
-        counted.groups.saturating_add(replaced) == summary.groups && counted.beyond <= summary.groups
+        counted.groups.saturating_add(replaced) == summary.groups
+            && counted.beyond <= summary.groups
     }
 
-    /// What became of the rows of the run: each row counts once, as the last group that has it says.
+    /// What became of the rows of the run: each row counts once, as the last group that has it
+    /// says.
     pub fn outcome(&self, counted: &BTreeMap<Stage, Counted>) -> Figures {
         let mut outcome = Figures::default();
         for counted in counted.values() {
@@ -156,12 +182,20 @@ impl Accounts {
         // A pass that is whole because all its groups are replaced has no receipt.
         for summary in self.summaries.values() {
             let stage = summary.stage();
-            if !counted.contains_key(&stage) && matches!(stage, Stage::Pass(1..)) && self.is_whole(stage, counted) {
+            if !counted.contains_key(&stage)
+                && matches!(stage, Stage::Pass(1..))
+                && self.is_whole(stage, counted)
+            {
                 add_all(&mut retried, &summary.retried_rows());
             }
         }
-        // Rows that were taken from a group that does not count any more are not among the failed ones.
-        for replaced in self.summaries.values().flat_map(|summary| &summary.replaces) {
+        // Rows that were taken from a group that does not count any more are not among the failed
+        // ones.
+        for replaced in self
+            .summaries
+            .values()
+            .flat_map(|summary| &summary.replaces)
+        {
             for (reason, count) in &replaced.taken {
                 if let Some(retried) = retried.get_mut(reason) {
                     *retried = retried.saturating_sub(*count);
@@ -174,7 +208,8 @@ impl Accounts {
         outcome
     }
 
-    /// How the figures of the run contradict its summary; `None` if they do not, or if there is no summary.
+    /// How the figures of the run contradict its summary; `None` if they do not, or if there is no
+    /// summary.
     pub fn mismatch(&self, counted: &BTreeMap<Stage, Counted>) -> Option<Mismatch> {
         Mismatch::of(self.get(Stage::OWN)?, self.outcome(counted))
     }

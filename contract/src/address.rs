@@ -29,7 +29,10 @@ pub enum AddressError {
 impl S3Address {
     /// The address of `key` in `bucket`.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { bucket: bucket.into(), key: key.into() }
+        Self {
+            bucket: bucket.into(),
+            key: key.into(),
+        }
     }
 
     /// The last part of the key: what follows its last slash.
@@ -42,7 +45,9 @@ impl FromStr for S3Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let rest = text.strip_prefix("s3://").ok_or_else(|| AddressError::NotS3(text.to_owned()))?;
+        let rest = text
+            .strip_prefix("s3://")
+            .ok_or_else(|| AddressError::NotS3(text.to_owned()))?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err(AddressError::NoBucket(text.to_owned()));
@@ -83,7 +88,11 @@ mod tests {
             ("s3://b/", "b", ""),
             ("s3://b", "b", ""),
         ] {
-            assert_eq!(text.parse::<S3Address>(), Ok(S3Address::new(bucket, key)), "{text}");
+            assert_eq!(
+                text.parse::<S3Address>(),
+                Ok(S3Address::new(bucket, key)),
+                "{text}"
+            );
         }
     }
 

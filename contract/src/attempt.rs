@@ -1,6 +1,7 @@
-//! The attempts at a group and the keys of what they write. No two attempts share a key, and no two runs do: the group
-//! names of a run's own grouper begin with the run's name, and the keys of a group of an existing manifest have a folder
-//! `run=<run>`. A deletion can therefore be proved by one catalog, that of the run and group in the key.
+//! The attempts at a group and the keys of what they write. No two attempts share a key, and no two
+//! runs do: the group names of a run's own grouper begin with the run's name, and the keys of a
+//! group of an existing manifest have a folder `run=<run>`. A deletion can therefore be proved by
+//! one catalog, that of the run and group in the key.
 
 use std::str::FromStr;
 
@@ -21,7 +22,9 @@ pub struct Attempt(pub(crate) String);
 impl Attempt {
     /// An attempt from 40 random bits (the rest is ignored).
     pub fn from_bits(bits: u64) -> Self {
-        let letter = |n: usize| char::from(ATTEMPT_ALPHABET[usize::try_from((bits >> (5 * n)) & 31).unwrap_or(0)]);
+        let letter = |n: usize| {
+            char::from(ATTEMPT_ALPHABET[usize::try_from((bits >> (5 * n)) & 31).unwrap_or(0)])
+        };
         Self((0..ATTEMPT_LENGTH).map(letter).collect())
     }
 
@@ -54,13 +57,23 @@ pub struct Group {
 }
 
 impl Group {
-    /// The group of a manifest, for a destination of this bucket and layout: a manifest under its `groups/` is its run's;
-    /// any other is recorded under `fallback`.
+    /// The group of a manifest, for a destination of this bucket and layout: a manifest under its
+    /// `groups/` is its run's; any other is recorded under `fallback`.
     pub fn of(manifest: &S3Address, bucket: &str, layout: &Layout, fallback: &RunName) -> Self {
-        let own = (manifest.bucket == bucket).then(|| layout.parse_group_manifest(&manifest.key)).flatten();
+        let own = (manifest.bucket == bucket)
+            .then(|| layout.parse_group_manifest(&manifest.key))
+            .flatten();
         match own {
-            Some((run, name)) => Self { run, name, own: true },
-            None => Self { run: fallback.clone(), name: GroupName::foreign(manifest), own: false },
+            Some((run, name)) => Self {
+                run,
+                name,
+                own: true,
+            },
+            None => Self {
+                run: fallback.clone(),
+                name: GroupName::foreign(manifest),
+                own: false,
+            },
         }
     }
 
@@ -71,7 +84,11 @@ impl Group {
 
     /// What the key of its archives has between the source bucket and its name.
     fn folder(&self) -> String {
-        if self.own { String::new() } else { format!("{RUN_FOLDER}{}/", self.run) }
+        if self.own {
+            String::new()
+        } else {
+            format!("{RUN_FOLDER}{}/", self.run)
+        }
     }
 }
 
@@ -90,59 +107,87 @@ impl Layout {
 
     /// What the keys of all attempts' archives and indexes of a group begin with.
     pub fn archive_stem(&self, source_bucket: &str, group: &Group) -> String {
-        let (hash, folder, name) = (self.hash6(source_bucket, group.name.as_str()), group.folder(), &group.name);
+        let (hash, folder, name) = (
+            self.hash6(source_bucket, group.name.as_str()),
+            group.folder(),
+            &group.name,
+        );
         format!("{}{hash}{source_bucket}/{folder}{name}-", self.archives())
     }
 
     /// The archive of one attempt.
-    pub fn archive(&self, source_bucket: &str, group: &Group, attempt: &Attempt, format: ArchiveFormat) -> String {
-        format!("{}{attempt}.{format}", self.archive_stem(source_bucket, group))
+    pub fn archive(
+        &self,
+        source_bucket: &str,
+        group: &Group,
+        attempt: &Attempt,
+        format: ArchiveFormat,
+    ) -> String {
+        format!(
+            "{}{attempt}.{format}",
+            self.archive_stem(source_bucket, group)
+        )
     }
 
     /// The attempt that wrote `key`, if `key` is an archive or an index of exactly this group.
     pub fn parse_attempt(&self, key: &str, source_bucket: &str, group: &Group) -> Option<Attempt> {
-        let (name, attempt) = file_of_attempt(key.strip_prefix(&self.archive_stem(source_bucket, group))?)?;
+        let (name, attempt) =
+            file_of_attempt(key.strip_prefix(&self.archive_stem(source_bucket, group))?)?;
         name.is_empty().then_some(attempt)
     }
 
-    /// The group of `run` and the attempt that wrote `key`, if `key` is an archive or an index of such a group, in either
-    /// layout of keys. Keys of groups of existing manifests as earlier releases made them, without a run, are of no run.
+    /// The group of `run` and the attempt that wrote `key`, if `key` is an archive or an index of
+    /// such a group, in either layout of keys. Keys of groups of existing manifests as earlier
+    /// releases made them, without a run, are of no run.
     pub fn parse_archive(&self, key: &str, run: &RunName) -> Option<(Group, Attempt)> {
         let (folders, file) = key.strip_prefix(&self.archives())?.rsplit_once('/')?;
         let (folders, own) = match folders.rsplit_once('/') {
-            Some((folders, last)) if last.strip_prefix(RUN_FOLDER) == Some(run.as_str()) => (folders, false),
+            Some((folders, last)) if last.strip_prefix(RUN_FOLDER) == Some(run.as_str()) => {
+                (folders, false)
+            }
             _ => (folders, true),
         };
         let source_bucket = folders.rsplit('/').next()?;
         let (name, attempt) = file_of_attempt(file)?;
-        let group = Group { run: run.clone(), name: name.strip_suffix('-')?.parse().ok()?, own };
+        let group = Group {
+            run: run.clone(),
+            name: name.strip_suffix('-')?.parse().ok()?,
+            own,
+        };
         if own && !group.name.is_numbered_in(run) {
             return None;
         }
-        let is_stem = |keys| key.starts_with(&self.with_keys(keys).archive_stem(source_bucket, &group));
-        [KeyLayout::Hashed, KeyLayout::Plain].into_iter().any(is_stem).then_some((group, attempt))
+        let is_stem =
+            |keys| key.starts_with(&self.with_keys(keys).archive_stem(source_bucket, &group));
+        [KeyLayout::Hashed, KeyLayout::Plain]
+            .into_iter()
+            .any(is_stem)
+            .then_some((group, attempt))
     }
 }
 
 /// What is before the attempt in the name of an archive or an index, and the attempt.
 fn file_of_attempt(file: &str) -> Option<(&str, Attempt)> {
     let extensions = ArchiveFormat::ALL.iter().map(|format| format!(".{format}"));
-    let stem = extensions.chain([MANIFEST_SUFFIX.to_owned()]).find_map(|extension| file.strip_suffix(&extension))?;
+    let stem = extensions
+        .chain([MANIFEST_SUFFIX.to_owned()])
+        .find_map(|extension| file.strip_suffix(&extension))?;
     let (name, attempt) = stem.split_at_checked(stem.len().checked_sub(ATTEMPT_LENGTH)?)?;
     Some((name, attempt.parse().ok()?))
 }
 
 /// The key of the index beside an archive.
 pub fn index_of(archive: &str) -> String {
-    let stem = ArchiveFormat::ALL
-        .iter()
-        .rev()
-        .find_map(|format| archive.strip_suffix(format.extension()).and_then(|stem| stem.strip_suffix('.')));
+    let stem = ArchiveFormat::ALL.iter().rev().find_map(|format| {
+        archive
+            .strip_suffix(format.extension())
+            .and_then(|stem| stem.strip_suffix('.'))
+    });
     format!("{}{MANIFEST_SUFFIX}", stem.unwrap_or(archive))
 }
 
-/// The run that the key of an archive has as a folder; `None` for a group that the run's own grouper made, and for keys of
-/// earlier releases.
+/// The run that the key of an archive has as a folder; `None` for a group that the run's own
+/// grouper made, and for keys of earlier releases.
 pub fn run_folder(archive: &str) -> Option<&str> {
     archive.rsplit('/').nth(1)?.strip_prefix(RUN_FOLDER)
 }

@@ -1,4 +1,5 @@
-//! How a process ends: one table for every command, so that scripts, Jobs and pod failure policies can rely on it.
+//! How a process ends: one table for every command, so that scripts, Jobs and pod failure policies
+//! can rely on it.
 
 /// The exit code of `s3bundler`. Dead-lettered objects are an outcome (0), not a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,8 +15,8 @@ pub enum ExitCode {
     Unreadable = 3,
     /// Writing to the destination failed.
     Upload = 4,
-    /// Reading a source, an inventory or a queue failed, or what is to be read is not there yet: a retry pass before the
-    /// pass before is whole.
+    /// Reading a source, an inventory or a queue failed, or what is to be read is not there yet: a
+    /// retry pass before the pass before is whole.
     Download = 5,
     /// Wrong usage, or the run's name is taken.
     Usage = 6,
@@ -69,7 +70,9 @@ impl ExitCode {
             Self::Permission => "permission denied",
             Self::Findings => "verify found something",
             Self::TooManyFailed => "too many objects failed (`run --max-failed`), or all of them",
-            Self::AccountingMismatch => "archived + copied + failed + left out are not the rows of the inventory",
+            Self::AccountingMismatch => {
+                "archived + copied + failed + left out are not the rows of the inventory"
+            }
             Self::Interrupted => "ended by SIGINT",
             Self::Terminated => "ended by SIGTERM (bundle --queue drains and exits 0)",
         }

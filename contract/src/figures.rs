@@ -1,5 +1,6 @@
-//! The figures of one group, or of many: the one type in which receipts, catalogs, totals of a run and reports count.
-//! Every sum saturates: figures are read from names that anybody may have written.
+//! The figures of one group, or of many: the one type in which receipts, catalogs, totals of a run
+//! and reports count. Every sum saturates: figures are read from names that anybody may have
+//! written.
 
 use std::collections::BTreeMap;
 
@@ -38,17 +39,23 @@ impl Figures {
 
     /// Objects that failed for one of these reasons.
     pub fn failed_for_any(&self, reasons: &[Reason]) -> u64 {
-        reasons.iter().fold(0, |sum, reason| sum.saturating_add(self.failed_for(*reason)))
+        reasons.iter().fold(0, |sum, reason| {
+            sum.saturating_add(self.failed_for(*reason))
+        })
     }
 
     /// Every row: archived + copied + failed.
     pub fn rows(&self) -> u64 {
-        self.archived.saturating_add(self.copied).saturating_add(self.failed_objects())
+        self.archived
+            .saturating_add(self.copied)
+            .saturating_add(self.failed_objects())
     }
 
     /// Bytes of every row.
     pub fn bytes(&self) -> u64 {
-        self.archived_bytes.saturating_add(self.copied_bytes).saturating_add(self.failed_bytes)
+        self.archived_bytes
+            .saturating_add(self.copied_bytes)
+            .saturating_add(self.failed_bytes)
     }
 
     /// Adds other figures.
@@ -70,7 +77,8 @@ impl Figures {
         add_all(&mut self.failed, [(&reason, &count)]);
     }
 
-    /// Takes rows off the failed ones, because another group has them now. At most what there is; no zeros remain.
+    /// Takes rows off the failed ones, because another group has them now. At most what there is;
+    /// no zeros remain.
     pub fn take_failed(&mut self, rows: &BTreeMap<Reason, u64>) {
         for (reason, count) in rows {
             if let Some(failed) = self.failed.get_mut(reason) {
@@ -82,7 +90,10 @@ impl Figures {
 }
 
 /// Adds counts to sums that saturate; no zeros are added.
-pub fn add_all<'a>(sums: &mut BTreeMap<Reason, u64>, counts: impl IntoIterator<Item = (&'a Reason, &'a u64)>) {
+pub fn add_all<'a>(
+    sums: &mut BTreeMap<Reason, u64>,
+    counts: impl IntoIterator<Item = (&'a Reason, &'a u64)>,
+) {
     for (reason, count) in counts.into_iter().filter(|(_, count)| **count > 0) {
         let sum = sums.entry(*reason).or_default();
         *sum = sum.saturating_add(*count);
@@ -91,7 +102,9 @@ pub fn add_all<'a>(sums: &mut BTreeMap<Reason, u64>, counts: impl IntoIterator<I
 
 /// A sum that saturates.
 pub fn sum<'a>(counts: impl IntoIterator<Item = &'a u64>) -> u64 {
-    counts.into_iter().fold(0, |sum, count| sum.saturating_add(*count))
+    counts
+        .into_iter()
+        .fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 #[cfg(test)]
@@ -114,16 +127,28 @@ mod tests {
         sum.add(&most);
         assert_eq!(sum, most);
         sum.add(&most);
-        assert_eq!((sum.archived, sum.copied, sum.copied_bytes), (u64::MAX, 2, u64::MAX));
+        assert_eq!(
+            (sum.archived, sum.copied, sum.copied_bytes),
+            (u64::MAX, 2, u64::MAX)
+        );
         assert_eq!((sum.archived_bytes, sum.failed_bytes), (6, 10));
-        assert_eq!(sum.failed, [(Reason::Retry, u64::MAX), (Reason::Changed, 4)].into());
-        assert_eq!((sum.rows(), sum.bytes(), sum.failed_objects()), (u64::MAX, u64::MAX, u64::MAX));
+        assert_eq!(
+            sum.failed,
+            [(Reason::Retry, u64::MAX), (Reason::Changed, 4)].into()
+        );
+        assert_eq!(
+            (sum.rows(), sum.bytes(), sum.failed_objects()),
+            (u64::MAX, u64::MAX, u64::MAX)
+        );
         assert_eq!(sum.failed_for_any(&[Reason::Changed, Reason::SseC]), 4);
     }
 
     #[test]
     fn rows_that_another_group_has_are_taken_off_and_no_zeros_remain() {
-        let mut sum = Figures { failed: [(Reason::Retry, 3), (Reason::Changed, 2)].into(), ..Figures::default() };
+        let mut sum = Figures {
+            failed: [(Reason::Retry, 3), (Reason::Changed, 2)].into(),
+            ..Figures::default()
+        };
         sum.take_failed(&[(Reason::Retry, 9), (Reason::Changed, 1), (Reason::SseC, 1)].into());
         assert_eq!(sum.failed, [(Reason::Changed, 1)].into());
     }

@@ -1,8 +1,10 @@
-//! A group manifest: the rows of one group as RFC 4180 CSV without a header row, one LF-ended line a row.
+//! A group manifest: the rows of one group as RFC 4180 CSV without a header row, one LF-ended line
+//! a row.
 //!
-//! Its columns are in the object's metadata under `columns`, and keys are literal. Without that metadata it is a
-//! manifest of awslabs/s3bundler: `Bucket,Key,Size` with form-url-encoded keys. Dead letters are a group manifest with
-//! the columns `Reason` and `Detail` more, so that they can be fed back in.
+//! Its columns are in the object's metadata under `columns`, and keys are literal. Without that
+//! metadata it is a manifest of awslabs/s3bundler: `Bucket,Key,Size` with form-url-encoded keys.
+//! Dead letters are a group manifest with the columns `Reason` and `Detail` more, so that they can
+//! be fed back in.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -74,7 +76,8 @@ impl Column {
     }
 }
 
-/// The columns of a manifest or of a CSV inventory, in order. Always with `Bucket` and `Key`, each at most once.
+/// The columns of a manifest or of a CSV inventory, in order. Always with `Bucket` and `Key`, each
+/// at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns(Vec<Column>);
 
@@ -93,7 +96,15 @@ impl Columns {
     /// What the grouper writes.
     pub fn full() -> Self {
         use Column::{Bucket, ETag, Key, LastModifiedDate, Size, StorageClass, VersionId};
-        Self(vec![Bucket, Key, Size, VersionId, LastModifiedDate, ETag, StorageClass])
+        Self(vec![
+            Bucket,
+            Key,
+            Size,
+            VersionId,
+            LastModifiedDate,
+            ETag,
+            StorageClass,
+        ])
     }
 
     /// What awslabs/s3bundler wrote.
@@ -115,7 +126,8 @@ impl Columns {
         columns
     }
 
-    /// Those of a group manifest, and how its keys stand, by the object's metadata under [`COLUMNS_METADATA`].
+    /// Those of a group manifest, and how its keys stand, by the object's metadata under
+    /// [`COLUMNS_METADATA`].
     pub fn of_manifest(metadata: Option<&str>) -> Result<(Self, KeyEncoding), ColumnsError> {
         match metadata {
             // Keys are literal exactly where this project wrote the manifest and said so.
@@ -139,7 +151,10 @@ impl FromStr for Columns {
     type Err = ColumnsError;
 
     fn from_str(text: &str) -> Result<Self, ColumnsError> {
-        use Column::{Bucket, Detail, ETag, Key, LastModifiedDate, Other, Reason, Size, StorageClass, VersionId};
+        use Column::{
+            Bucket, Detail, ETag, Key, LastModifiedDate, Other, Reason, Size, StorageClass,
+            VersionId,
+        };
         use Column::{IntelligentTieringAccessTier, IsDeleteMarker, IsLatest};
         let known = [
             Bucket,
@@ -253,7 +268,11 @@ fn decode_into(text: &str, scratch: &mut String) -> Result<Decoded, RowProblem> 
         return Ok(Decoded::AsItStands);
     }
     let escape = || RowProblem::Escape(text.to_owned());
-    let hex = |digit: Option<u8>| digit.and_then(|it| char::from(it).to_digit(16)).and_then(|it| u8::try_from(it).ok());
+    let hex = |digit: Option<u8>| {
+        digit
+            .and_then(|it| char::from(it).to_digit(16))
+            .and_then(|it| u8::try_from(it).ok())
+    };
     let mut bytes = std::mem::take(scratch).into_bytes();
     bytes.clear();
     let mut rest = text.bytes();
@@ -313,11 +332,22 @@ impl<R: Read> RowReader<R> {
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(64 * 1024)
-            .from_reader(Bounded { source, since_row: 0 });
-        Self { csv, record: csv::StringRecord::new(), key: String::new(), columns, at: positions, encoding }
+            .from_reader(Bounded {
+                source,
+                since_row: 0,
+            });
+        Self {
+            csv,
+            record: csv::StringRecord::new(),
+            key: String::new(),
+            columns,
+            at: positions,
+            encoding,
+        }
     }
 
-    /// The next row, borrowed from the reader, with the raw fields for whoever needs other columns; `None` at the end.
+    /// The next row, borrowed from the reader, with the raw fields for whoever needs other columns;
+    /// `None` at the end.
     pub fn next_ref(&mut self) -> Result<Option<(RowRef<'_>, &csv::StringRecord)>, RowError> {
         self.csv.get_mut().since_row = 0;
         let line = self.csv.position().line();
@@ -337,13 +367,18 @@ impl<R: Read> RowReader<R> {
         let text = |at: Option<usize>| at.map(field).filter(|it| !it.is_empty());
         let key = match self.encoding {
             KeyEncoding::Literal => field(self.at.key),
-            KeyEncoding::FormUrl => match decode_into(field(self.at.key), &mut self.key).map_err(fail)? {
-                Decoded::AsItStands => field(self.at.key),
-                Decoded::Written => &self.key,
-            },
+            KeyEncoding::FormUrl => {
+                match decode_into(field(self.at.key), &mut self.key).map_err(fail)? {
+                    Decoded::AsItStands => field(self.at.key),
+                    Decoded::Written => &self.key,
+                }
+            }
         };
         let size = match text(self.at.size) {
-            Some(size) => Some(size.parse().map_err(|_| fail(RowProblem::Size(size.to_owned())))?),
+            Some(size) => Some(
+                size.parse()
+                    .map_err(|_| fail(RowProblem::Size(size.to_owned())))?,
+            ),
             None => None,
         };
         let row = RowRef {
@@ -380,7 +415,9 @@ impl<R: Read> Iterator for RowReader<R> {
 fn problem(error: csv::Error) -> RowProblem {
     match error.into_kind() {
         csv::ErrorKind::Io(error)
-            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<TooLong>) =>
+            if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<TooLong>) =>
         {
             RowProblem::TooLong
         }

@@ -1,5 +1,5 @@
-//! Where everything of a run lies under the destination prefix. The kind comes first, so that lifecycle rules, event
-//! filters and queries can name it.
+//! Where everything of a run lies under the destination prefix. The kind comes first, so that
+//! lifecycle rules, event filters and queries can name it.
 //!
 //! ```text
 //! <prefix>/runs/<run>.json                                        claim of the run's name
@@ -14,13 +14,14 @@
 //! <prefix>/receipts/<run>/<group>~a…~c…~f…~b…                     the proof that all of the above is whole
 //! ```
 //!
-//! A number has six digits up to 999999. A larger one has a letter for its length before its digits, `a1000000` (7),
-//! `b10000000` (8), so that names sort like their numbers ([`number_text`]).
+//! A number has six digits up to 999999. A larger one has a letter for its length before its
+//! digits, `a1000000` (7), `b10000000` (8), so that names sort like their numbers
+//! ([`number_text`]).
 //!
-//! Groups are made in passes. Pass 0 is the run's own groups, made of the inventory: `<run>.<number>`. Pass n is made of
-//! the rows that earlier passes dead-lettered for its reasons: `<run>.retry<n>.<number>`. Each has
-//! a summary of its own; claim, claimed options and all prefixes are those of the run. A redo archives chosen groups
-//! again: `<run>.redo<n>.<number>`.
+//! Groups are made in passes. Pass 0 is the run's own groups, made of the inventory:
+//! `<run>.<number>`. Pass n is made of the rows that earlier passes dead-lettered for its reasons:
+//! `<run>.retry<n>.<number>`. Each has a summary of its own; claim, claimed options and all
+//! prefixes are those of the run. A redo archives chosen groups again: `<run>.redo<n>.<number>`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,7 +41,8 @@ const RETRY: &str = "retry";
 const REDO: &str = "redo";
 /// Longest name of a run: it also names Kubernetes objects and SQS queues.
 const MAX_RUN_NAME: usize = 48;
-/// Longest name of a group: leaves room in 1,024 bytes for a prefix, a receipt's figures and every kind of key.
+/// Longest name of a group: leaves room in 1,024 bytes for a prefix, a receipt's figures and every
+/// kind of key.
 const MAX_GROUP_NAME: usize = 200;
 /// Hex digits that tell foreign manifests of one name apart.
 const FOREIGN_HASH: usize = 8;
@@ -54,7 +56,9 @@ pub enum LayoutError {
     #[error("{0:?} cannot name a run: lower-case letters, digits and inner hyphens, 48 at most")]
     RunName(String),
     /// Not a group's name.
-    #[error("{0:?} cannot name a group: letters, digits, dots, hyphens and underscores, 200 at most")]
+    #[error(
+        "{0:?} cannot name a group: letters, digits, dots, hyphens and underscores, 200 at most"
+    )]
     GroupName(String),
     /// Not an attempt.
     #[error("{0:?} is not an attempt: 8 characters of a-z and 2-7")]
@@ -66,7 +70,8 @@ pub enum LayoutError {
     Prefix(String),
 }
 
-/// A run's name: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, up to 48. No dots, so that `x` and `x.retry1` never meet.
+/// A run's name: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, up to 48. No dots, so that `x` and `x.retry1`
+/// never meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunName(String);
@@ -82,7 +87,9 @@ impl FromStr for RunName {
     type Err = LayoutError;
 
     fn from_str(text: &str) -> Result<Self, LayoutError> {
-        let alphabet = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let alphabet = text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let ends = !text.starts_with('-') && !text.ends_with('-');
         if text.is_empty() || text.len() > MAX_RUN_NAME || !alphabet || !ends {
             return Err(LayoutError::RunName(text.to_owned()));
@@ -123,8 +130,9 @@ impl fmt::Display for Stage {
     }
 }
 
-/// A group's name, unique within its run: `<run>.<number>`, in a retry pass `<run>.retry<pass>.<number>`, in a redo
-/// `<run>.redo<n>.<number>`, or for a foreign manifest its stem and a hash of its address.
+/// A group's name, unique within its run: `<run>.<number>`, in a retry pass
+/// `<run>.retry<pass>.<number>`, in a redo `<run>.redo<n>.<number>`, or for a foreign manifest its
+/// stem and a hash of its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GroupName(String);
@@ -142,16 +150,23 @@ impl GroupName {
 
     /// Group `number`, counted from 0, of a stage of `run`.
     pub fn of_stage(run: &RunName, stage: Stage, number: u64) -> Self {
-        Self(format!("{}.{}", stage_name(run, stage), number_text(number)))
+        Self(format!(
+            "{}.{}",
+            stage_name(run, stage),
+            number_text(number)
+        ))
     }
 
-    /// Which group of `run` it is, where it is one that [`GroupName::numbered`] makes: not a retry's, nor a foreign one.
+    /// Which group of `run` it is, where it is one that [`GroupName::numbered`] makes: not a
+    /// retry's, nor a foreign one.
     pub fn number_in(&self, run: &RunName) -> Option<u64> {
-        self.pass_in(run).filter(|(pass, _)| *pass == 0).map(|(_, number)| number)
+        self.pass_in(run)
+            .filter(|(pass, _)| *pass == 0)
+            .map(|(_, number)| number)
     }
 
-    /// The pass and number of a group of `run`, where it is one that [`GroupName::retry`] makes: not a redo's, nor a
-    /// foreign one, nor one with its numbers written in another way.
+    /// The pass and number of a group of `run`, where it is one that [`GroupName::retry`] makes:
+    /// not a redo's, nor a foreign one, nor one with its numbers written in another way.
     pub fn pass_in(&self, run: &RunName) -> Option<(u32, u64)> {
         let (stage, number) = self.stage_in(run)?;
         Some((stage.pass()?, number))
@@ -162,7 +177,8 @@ impl GroupName {
         matches!(self.stage_in(run), Some((Stage::Redo(_), _)))
     }
 
-    /// The stage and number of a group of `run`, where it is one that [`GroupName::of_stage`] makes.
+    /// The stage and number of a group of `run`, where it is one that [`GroupName::of_stage`]
+    /// makes.
     pub fn stage_in(&self, run: &RunName) -> Option<(Stage, u64)> {
         let rest = self.0.strip_prefix(run.as_str())?.strip_prefix('.')?;
         let (stage, number) = if let Some(retry) = rest.strip_prefix(RETRY) {
@@ -180,23 +196,35 @@ impl GroupName {
         is_one.then_some((stage, number))
     }
 
-    /// Whether [`GroupName::foreign`] may have made this name: its last part is 8 hex digits. Of the numbers only those of
-    /// seven digits look so; such a group is the run's own if and only if the run's summary counts its number.
+    /// Whether [`GroupName::foreign`] may have made this name: its last part is 8 hex digits. Of
+    /// the numbers only those of seven digits look so; such a group is the run's own if and only if
+    /// the run's summary counts its number.
     pub fn may_be_foreign(&self) -> bool {
         let hash = self.0.rsplit_once('.').map(|(_, hash)| hash);
-        hash.is_some_and(|it| it.len() == FOREIGN_HASH && it.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        hash.is_some_and(|it| {
+            it.len() == FOREIGN_HASH && it.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
     }
 
-    /// The group of a manifest that no grouper of this project wrote under the run's own prefix. The hash tells
-    /// `a/x.index` from `b/x.index`.
+    /// The group of a manifest that no grouper of this project wrote under the run's own prefix.
+    /// The hash tells `a/x.index` from `b/x.index`.
     pub fn foreign(manifest: &S3Address) -> Self {
         let stem = manifest.file_name().trim_end_matches(MANIFEST_SUFFIX);
         let safe: String = stem
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .take(100)
             .collect();
-        Self(format!("{safe}.{}", &hex(&Md5::digest(manifest.to_string()))[..FOREIGN_HASH]))
+        Self(format!(
+            "{safe}.{}",
+            &hex(&Md5::digest(manifest.to_string()))[..FOREIGN_HASH]
+        ))
     }
 
     /// The name as text.
@@ -209,7 +237,9 @@ impl FromStr for GroupName {
     type Err = LayoutError;
 
     fn from_str(text: &str) -> Result<Self, LayoutError> {
-        let alphabet = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        let alphabet = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if text.is_empty() || text.len() > MAX_GROUP_NAME || !alphabet {
             return Err(LayoutError::GroupName(text.to_owned()));
         }
@@ -249,18 +279,26 @@ pub struct Layout {
 impl Layout {
     /// The layout under `prefix`, which may be empty and has no slash at either end.
     pub fn new(prefix: &str, keys: KeyLayout) -> Result<Self, LayoutError> {
-        let broken = prefix.len() > 512 || (!prefix.is_empty() && prefix.split('/').any(str::is_empty));
+        let broken =
+            prefix.len() > 512 || (!prefix.is_empty() && prefix.split('/').any(str::is_empty));
         if broken {
             return Err(LayoutError::Prefix(prefix.to_owned()));
         }
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let prefix = if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}/")
+        };
         Ok(Self { prefix, keys })
     }
 
     /// The same prefix with another layout of keys.
     #[must_use]
     pub fn with_keys(&self, keys: KeyLayout) -> Self {
-        Self { prefix: self.prefix.clone(), keys }
+        Self {
+            prefix: self.prefix.clone(),
+            keys,
+        }
     }
 
     /// What every key begins with: empty, or the prefix and a slash.
@@ -268,11 +306,12 @@ impl Layout {
         &self.prefix
     }
 
-    /// Whether a key is one of those that this project's commands write, other than group manifests and their dead
-    /// letters.
+    /// Whether a key is one of those that this project's commands write, other than group manifests
+    /// and their dead letters.
     pub fn is_output(&self, key: &str) -> bool {
         const FOLDERS: [&str; 5] = ["archives/", "catalog/", "receipts/", "runs/", "objects/"];
-        key.strip_prefix(self.root()).is_some_and(|rest| FOLDERS.iter().any(|folder| rest.starts_with(folder)))
+        key.strip_prefix(self.root())
+            .is_some_and(|rest| FOLDERS.iter().any(|folder| rest.starts_with(folder)))
     }
 
     /// The claim of the run's name.
@@ -302,12 +341,15 @@ impl Layout {
 
     /// The retry pass or redo of `run` that a key is the summary of.
     pub fn parse_stage_summary(&self, key: &str, run: &RunName) -> Option<Stage> {
-        let rest = key.strip_prefix(&format!("{}runs/{run}.", self.prefix))?.strip_suffix(".done.json")?;
+        let rest = key
+            .strip_prefix(&format!("{}runs/{run}.", self.prefix))?
+            .strip_suffix(".done.json")?;
         let stage = match rest.strip_prefix(RETRY) {
             Some(pass) => Stage::Pass(pass.parse().ok()?),
             None => Stage::Redo(rest.strip_prefix(REDO)?.parse().ok()?),
         };
-        let is_one = !matches!(stage, Stage::OWN | Stage::Redo(0)) && self.stage_summary(run, stage) == key;
+        let is_one =
+            !matches!(stage, Stage::OWN | Stage::Redo(0)) && self.stage_summary(run, stage) == key;
         is_one.then_some(stage)
     }
 
@@ -316,7 +358,8 @@ impl Layout {
         format!("{}groups/{run}/", self.prefix)
     }
 
-    /// What the keys of the group manifests of a stage begin with. The run's own share it with all other stages.
+    /// What the keys of the group manifests of a stage begin with. The run's own share it with all
+    /// other stages.
     pub fn stage_groups(&self, run: &RunName, stage: Stage) -> String {
         format!("{}{}.", self.groups(run), stage_name(run, stage))
     }
@@ -328,14 +371,22 @@ impl Layout {
 
     /// The run and group of a group manifest's key, where the key is one this layout makes.
     pub fn parse_group_manifest(&self, key: &str) -> Option<(RunName, GroupName)> {
-        let (run, file) = key.strip_prefix(&self.prefix)?.strip_prefix("groups/")?.split_once('/')?;
+        let (run, file) = key
+            .strip_prefix(&self.prefix)?
+            .strip_prefix("groups/")?
+            .split_once('/')?;
         let run: RunName = run.parse().ok()?;
         let group: GroupName = file.strip_suffix(MANIFEST_SUFFIX)?.parse().ok()?;
-        group.as_str().strip_prefix(run.as_str())?.starts_with('.').then_some((run, group))
+        group
+            .as_str()
+            .strip_prefix(run.as_str())?
+            .starts_with('.')
+            .then_some((run, group))
     }
 
-    /// Where the dead letters of a group are: beside its manifest if the run's grouper wrote that, and at the same key,
-    /// which then has no manifest before the suffix, if it is a manifest from elsewhere.
+    /// Where the dead letters of a group are: beside its manifest if the run's grouper wrote that,
+    /// and at the same key, which then has no manifest before the suffix, if it is a manifest from
+    /// elsewhere.
     pub fn dead_letters(&self, run: &RunName, group: &GroupName) -> String {
         format!("{}{DEAD_LETTERS_SUFFIX}", self.group_manifest(run, group))
     }
@@ -343,7 +394,10 @@ impl Layout {
     /// The group of `run` that a key is the dead letters of.
     pub fn parse_dead_letters(&self, key: &str, run: &RunName) -> Option<GroupName> {
         let file = key.strip_prefix(&self.groups(run))?;
-        file.strip_suffix(DEAD_LETTERS_SUFFIX)?.strip_suffix(MANIFEST_SUFFIX)?.parse().ok()
+        file.strip_suffix(DEAD_LETTERS_SUFFIX)?
+            .strip_suffix(MANIFEST_SUFFIX)?
+            .parse()
+            .ok()
     }
 
     /// What the keys of the run's catalogs begin with.
@@ -366,14 +420,20 @@ impl Layout {
         format!("{}runs/probe-{nonce}", self.prefix)
     }
 
-    /// The copy of an object too large for an archive. Another version, or another object under the same key, gets
-    /// another name; the same one is found again.
-    pub fn copied_object(&self, bucket: &str, key: &str, version_id: Option<&str>, etag: &str) -> String {
+    /// The copy of an object too large for an archive. Another version, or another object under the
+    /// same key, gets another name; the same one is found again.
+    pub fn copied_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+        etag: &str,
+    ) -> String {
         self.copy(bucket, key, &[version_id.unwrap_or_default(), etag])
     }
 
-    /// Where a large object without an ETag, or with a weak one, is copied to: `last_modified` as S3 sends it in RFC 3339,
-    /// and the size in bytes, tell it from others under its key.
+    /// Where a large object without an ETag, or with a weak one, is copied to: `last_modified` as
+    /// S3 sends it in RFC 3339, and the size in bytes, tell it from others under its key.
     pub fn copied_object_without_etag(
         &self,
         bucket: &str,
@@ -384,21 +444,35 @@ impl Layout {
         size: u64,
     ) -> String {
         let size = size.to_string();
-        self.copy(bucket, key, &[version_id.unwrap_or_default(), weak_etag, last_modified, &size])
+        self.copy(
+            bucket,
+            key,
+            &[
+                version_id.unwrap_or_default(),
+                weak_etag,
+                last_modified,
+                &size,
+            ],
+        )
     }
 
     /// Where a copy of the object with this identity is, `/objects/{hash6}/{bucket}/{key}~{hash8}`.
     fn copy(&self, bucket: &str, key: &str, identity: &[&str]) -> String {
         let identity = Md5::digest(identity.join("\0"));
         let hash = &hex(&identity)[..8];
-        let root = format!("{}objects/{}{bucket}/", self.prefix, self.hash6(bucket, key));
+        let root = format!(
+            "{}objects/{}{bucket}/",
+            self.prefix,
+            self.hash6(bucket, key)
+        );
         let whole = format!("{root}{key}~{hash}");
         // `.metadata` has to fit after it.
         if whole.len() + METADATA_SUFFIX.len() <= MAX_KEY_BYTES {
             return whole;
         }
         let key_hash = hex(&Md5::digest(key));
-        let room = MAX_KEY_BYTES - METADATA_SUFFIX.len() - root.len() - key_hash.len() - hash.len() - 2;
+        let room =
+            MAX_KEY_BYTES - METADATA_SUFFIX.len() - root.len() - key_hash.len() - hash.len() - 2;
         let mut end = room.min(key.len());
         while !key.is_char_boundary(end) {
             end -= 1;
@@ -406,10 +480,13 @@ impl Layout {
         format!("{root}{}~{key_hash}~{hash}", &key[..end])
     }
 
-    /// First 6 hex digits of md5(bucket/name), as awslabs/s3bundler, with a slash; nothing in a plain layout.
+    /// First 6 hex digits of md5(bucket/name), as awslabs/s3bundler, with a slash; nothing in a
+    /// plain layout.
     pub(crate) fn hash6(&self, bucket: &str, name: &str) -> String {
         match self.keys {
-            KeyLayout::Hashed => format!("{}/", &hex(&Md5::digest(format!("{bucket}/{name}")))[..6]),
+            KeyLayout::Hashed => {
+                format!("{}/", &hex(&Md5::digest(format!("{bucket}/{name}")))[..6])
+            }
             KeyLayout::Plain => String::new(),
         }
     }
@@ -431,17 +508,23 @@ fn stage_name(run: &RunName, stage: Stage) -> String {
     }
 }
 
-/// A group's number in its name: six digits, or the letter of its length and all of its digits. Texts sort like numbers.
+/// A group's number in its name: six digits, or the letter of its length and all of its digits.
+/// Texts sort like numbers.
 pub fn number_text(number: u64) -> String {
     let digits = format!("{number:0NUMBER_DIGITS$}");
     // `a` for seven digits; 20 at most, so the letters end at `n`.
-    let letter = (digits.len() - NUMBER_DIGITS).checked_sub(1).and_then(|n| ('a'..='z').nth(n));
+    let letter = (digits.len() - NUMBER_DIGITS)
+        .checked_sub(1)
+        .and_then(|n| ('a'..='z').nth(n));
     letter.map_or_else(|| digits.clone(), |letter| format!("{letter}{digits}"))
 }
 
 /// The number of such a text; none if the number is written in another way.
 pub fn parse_number(text: &str) -> Option<u64> {
-    let number = text.trim_start_matches(|c: char| c.is_ascii_lowercase()).parse().ok()?;
+    let number = text
+        .trim_start_matches(|c: char| c.is_ascii_lowercase())
+        .parse()
+        .ok()?;
     // Signs, missing zeros and missing or wrong letters.
     (number_text(number) == text).then_some(number)
 }

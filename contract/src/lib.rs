@@ -6,9 +6,9 @@
 //!                                           bundler-job)
 //! ```
 //!
-//! [`layout`] says under which key each of them lies, [`reason`] why an object may be missing from an archive, and
-//! [`exit`] how a process tells its end. Everything parses from untrusted bytes without panicking and without
-//! allocating more than a small multiple of its input.
+//! [`layout`] says under which key each of them lies, [`reason`] why an object may be missing from
+//! an archive, and [`exit`] how a process tells its end. Everything parses from untrusted bytes
+//! without panicking and without allocating more than a small multiple of its input.
 
 pub mod accounts;
 pub mod address;

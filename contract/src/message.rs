@@ -1,5 +1,5 @@
-//! A message of the queue: "archive the group of this manifest". Ours, an S3 event (as it is, of EventBridge, or through
-//! SNS), or S3's test event.
+//! A message of the queue: "archive the group of this manifest". Ours, an S3 event (as it is, of
+//! EventBridge, or through SNS), or S3's test event.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -20,7 +20,8 @@ pub struct ManifestRef {
     /// Its ETag without quotes, to read it with If-Match; absent in messages of older writers.
     #[serde(rename = "ETag", default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// The rows that its writer put into it; absent in messages of older writers and in events of S3.
+    /// The rows that its writer put into it; absent in messages of older writers and in events of
+    /// S3.
     #[serde(rename = "Rows", default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// MD5 of its stored bytes, 32 hex digits; absent as above.
@@ -51,13 +52,23 @@ pub enum MessageError {
 impl ManifestRef {
     /// The manifest at `address` with the ETag known or not.
     pub fn new(address: S3Address, etag: Option<String>) -> Self {
-        Self { bucket: address.bucket, key: address.key, etag, rows: None, md5: None }
+        Self {
+            bucket: address.bucket,
+            key: address.key,
+            etag,
+            rows: None,
+            md5: None,
+        }
     }
 
     /// The same with what its writer knows of its content.
     #[must_use]
     pub fn with_content(self, rows: u64, md5: String) -> Self {
-        Self { rows: Some(rows), md5: Some(md5), ..self }
+        Self {
+            rows: Some(rows),
+            md5: Some(md5),
+            ..self
+        }
     }
 
     /// The same with what its writer recorded of its content.
@@ -68,7 +79,10 @@ impl ManifestRef {
 
     /// What it says of the manifest's content.
     pub fn recorded(&self) -> Recorded {
-        Recorded { rows: self.rows, md5: self.md5.clone() }
+        Recorded {
+            rows: self.rows,
+            md5: self.md5.clone(),
+        }
     }
 
     /// Where it is.
@@ -85,19 +99,22 @@ impl ManifestRef {
 /// What a message's body says.
 #[derive(Debug, Default)]
 pub struct Message {
-    /// The manifests that it names: none for S3's test event, several for an S3 event of several records. Events that are
-    /// not `ObjectCreated` name nothing.
+    /// The manifests that it names: none for S3's test event, several for an S3 event of several
+    /// records. Events that are not `ObjectCreated` name nothing.
     pub manifests: Vec<ManifestRef>,
-    /// Whether S3 sent it because of an object that was created, as opposed to a program that names a manifest.
+    /// Whether S3 sent it because of an object that was created, as opposed to a program that names
+    /// a manifest.
     pub is_event: bool,
-    /// Records that are not S3 events or name no object. The message must not be deleted because of what else it names.
+    /// Records that are not S3 events or name no object. The message must not be deleted because of
+    /// what else it names.
     pub unusable: Vec<MessageError>,
 }
 
 /// Wrappers inside each other, at most: an event of EventBridge through SNS.
 const DEPTH: usize = 2;
 
-/// Reads a message: ours, an S3 event, an S3 event of EventBridge, or one of them as a notification of SNS.
+/// Reads a message: ours, an S3 event, an S3 event of EventBridge, or one of them as a notification
+/// of SNS.
 pub fn read(body: &str) -> Result<Message, MessageError> {
     read_inside(body, DEPTH)
 }
@@ -105,7 +122,11 @@ pub fn read(body: &str) -> Result<Message, MessageError> {
 /// The manifests of a message of which every part can be used.
 pub fn parse(body: &str) -> Result<Vec<ManifestRef>, MessageError> {
     let message = read(body)?;
-    message.unusable.into_iter().next().map_or(Ok(message.manifests), Err)
+    message
+        .unusable
+        .into_iter()
+        .next()
+        .map_or(Ok(message.manifests), Err)
 }
 
 fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
@@ -115,11 +136,20 @@ fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
         return Err(MessageError::Foreign);
     }
     if message.event.as_deref() == Some("s3:TestEvent") {
-        return Ok(Message { is_event: true, ..Message::default() });
+        return Ok(Message {
+            is_event: true,
+            ..Message::default()
+        });
     }
     match message {
-        Body { records: Some(records), .. } => {
-            let mut read = Message { is_event: true, ..Message::default() };
+        Body {
+            records: Some(records),
+            ..
+        } => {
+            let mut read = Message {
+                is_event: true,
+                ..Message::default()
+            };
             for (n, record) in records.into_iter().enumerate() {
                 match Record::read(record, n) {
                     Ok(manifest) => read.manifests.extend(manifest),
@@ -128,26 +158,58 @@ fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
             }
             Ok(read)
         }
-        Body { bucket: Some(bucket), key: Some(key), .. } if bucket.is_empty() || key.is_empty() => {
-            Err(MessageError::Empty)
-        }
-        Body { bucket: Some(bucket), key: Some(key), etag, rows, md5, .. } => {
+        Body {
+            bucket: Some(bucket),
+            key: Some(key),
+            ..
+        } if bucket.is_empty() || key.is_empty() => Err(MessageError::Empty),
+        Body {
+            bucket: Some(bucket),
+            key: Some(key),
+            etag,
+            rows,
+            md5,
+            ..
+        } => {
             let filled = |text: Option<String>| text.filter(|it| !it.is_empty());
-            let manifest = ManifestRef { bucket, key, etag: filled(etag), rows, md5: filled(md5) };
-            Ok(Message { manifests: vec![manifest], ..Message::default() })
+            let manifest = ManifestRef {
+                bucket,
+                key,
+                etag: filled(etag),
+                rows,
+                md5: filled(md5),
+            };
+            Ok(Message {
+                manifests: vec![manifest],
+                ..Message::default()
+            })
         }
         // "Parsing Amazon SNS message formats", SNS developer guide.
-        Body { kind: Some(kind), notification: Some(inner), .. } if kind == "Notification" && wrappers > 0 => {
-            read_inside(&inner, wrappers - 1)
-        }
-        // "Using EventBridge", S3 user guide: keys are not encoded there. CloudTrail has events of the same source.
-        Body { source: Some(source), detail_type: Some(kind), detail, .. }
-            if source == "aws.s3" && kind.starts_with("Object ") =>
-        {
-            let mut read = Message { is_event: true, ..Message::default() };
+        Body {
+            kind: Some(kind),
+            notification: Some(inner),
+            ..
+        } if kind == "Notification" && wrappers > 0 => read_inside(&inner, wrappers - 1),
+        // "Using EventBridge", S3 user guide: keys are not encoded there. CloudTrail has events of
+        // the same source.
+        Body {
+            source: Some(source),
+            detail_type: Some(kind),
+            detail,
+            ..
+        } if source == "aws.s3" && kind.starts_with("Object ") => {
+            let mut read = Message {
+                is_event: true,
+                ..Message::default()
+            };
             if kind == "Object Created" {
-                let detail = detail.and_then(|detail| serde_json::from_value::<RecordS3>(detail).ok());
-                read.manifests.push(detail.and_then(RecordS3::manifest).ok_or(MessageError::Record(0))?);
+                let detail =
+                    detail.and_then(|detail| serde_json::from_value::<RecordS3>(detail).ok());
+                read.manifests.push(
+                    detail
+                        .and_then(RecordS3::manifest)
+                        .ok_or(MessageError::Record(0))?,
+                );
             }
             Ok(read)
         }
@@ -155,8 +217,8 @@ fn read_inside(body: &str, wrappers: usize) -> Result<Message, MessageError> {
     }
 }
 
-/// The fields of all messages. Those of events and notifications may be other programs' in a message of ours, so that one
-/// which is not a text is ignored.
+/// The fields of all messages. Those of events and notifications may be other programs' in a
+/// message of ours, so that one which is not a text is ignored.
 #[derive(Deserialize)]
 struct Body {
     #[serde(rename = "Bucket")]
@@ -223,16 +285,24 @@ struct RecordObject {
 impl Record {
     /// The manifest of an S3 event; none if it is of something else than an object's creation.
     fn read(record: Value, n: usize) -> Result<Option<ManifestRef>, MessageError> {
-        let Record { event_source, event_name, mut s3 } =
-            serde_json::from_value(record).map_err(|_| MessageError::ForeignRecord(n))?;
+        let Record {
+            event_source,
+            event_name,
+            mut s3,
+        } = serde_json::from_value(record).map_err(|_| MessageError::ForeignRecord(n))?;
         // `aws:s3`; other stores name themselves there, such as `minio:s3`.
         if !event_source.is_empty() && !event_source.ends_with(":s3") {
             return Err(MessageError::ForeignRecord(n));
         }
-        if !event_name.strip_prefix("s3:").unwrap_or(&event_name).starts_with("ObjectCreated:") {
+        if !event_name
+            .strip_prefix("s3:")
+            .unwrap_or(&event_name)
+            .starts_with("ObjectCreated:")
+        {
             return Ok(None);
         }
-        s3.object.key = crate::group_manifest::decode_key(&s3.object.key).map_err(|_| MessageError::Record(n))?;
+        s3.object.key = crate::group_manifest::decode_key(&s3.object.key)
+            .map_err(|_| MessageError::Record(n))?;
         s3.manifest().map(Some).ok_or(MessageError::Record(n))
     }
 }
@@ -241,8 +311,12 @@ impl RecordS3 {
     fn manifest(self) -> Option<ManifestRef> {
         let Self { bucket, object } = self;
         let whole = !bucket.name.is_empty() && !object.key.is_empty();
-        let etag = Some(etag::unquoted(object.etag.as_deref()).to_owned()).filter(|etag| !etag.is_empty());
-        whole.then(|| ManifestRef { etag, ..ManifestRef::new(S3Address::new(bucket.name, object.key), None) })
+        let etag =
+            Some(etag::unquoted(object.etag.as_deref()).to_owned()).filter(|etag| !etag.is_empty());
+        whole.then(|| ManifestRef {
+            etag,
+            ..ManifestRef::new(S3Address::new(bucket.name, object.key), None)
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a run was asked to do, as far as it decides which objects end up in which bytes. Part of the run's claim.
+//! What a run was asked to do, as far as it decides which objects end up in which bytes. Part of
+//! the run's claim.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,7 +42,10 @@ pub struct GroupOptions {
 
 impl Default for GroupOptions {
     fn default() -> Self {
-        Self { max_objects: 65_000, max_size: ByteSize::gib(4) }
+        Self {
+            max_objects: 65_000,
+            max_size: ByteSize::gib(4),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Why a row of the inventory is not in an archive: left out by the grouper, or failed in the bundler.
+//! Why a row of the inventory is not in an archive: left out by the grouper, or failed in the
+//! bundler.
 
 use std::fmt;
 use std::str::FromStr;
@@ -105,7 +106,11 @@ mod tests {
             assert_eq!(reason.as_str().parse(), Ok(*reason));
         }
         let error = "retry".parse::<Reason>().expect_err("names are exact");
-        let names = "Retry, NoSuchKey, Glacier, AccessDenied, Changed, ChecksumMismatch, SseC, Invalid";
-        assert_eq!(error.to_string(), format!("\"retry\" is not one of {names}"));
+        let names =
+            "Retry, NoSuchKey, Glacier, AccessDenied, Changed, ChecksumMismatch, SseC, Invalid";
+        assert_eq!(
+            error.to_string(),
+            format!("\"retry\" is not one of {names}")
+        );
     }
 }

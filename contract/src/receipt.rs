@@ -1,5 +1,5 @@
-//! The receipt of a group: an empty object whose name carries the figures, so that LIST alone gives exact totals of a
-//! run, 1,000 groups a request (docs/decisions/receipt-bytes.md).
+//! The receipt of a group: an empty object whose name carries the figures, so that LIST alone gives
+//! exact totals of a run, 1,000 groups a request (docs/decisions/receipt-bytes.md).
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,8 @@ use crate::figures::Figures;
 use crate::layout::{GroupName, Layout, RunName};
 use crate::reason::Reason;
 
-/// The field of a redo group. It has no number, so that a reader of format 1 reports the receipt instead of adding it.
+/// The field of a redo group. It has no number, so that a reader of format 1 reports the receipt
+/// instead of adding it.
 const REDO: &str = "redo";
 
 /// The figures of one committed group.
@@ -15,7 +16,8 @@ const REDO: &str = "redo";
 pub struct Receipt {
     /// The group.
     pub group: GroupName,
-    /// Whether its group takes the place of others: then its name has a field `redo`, which readers of format 1 refuse.
+    /// Whether its group takes the place of others: then its name has a field `redo`, which readers
+    /// of format 1 refuse.
     pub redo: bool,
     /// What became of its rows.
     pub figures: Figures,
@@ -33,12 +35,20 @@ impl Receipt {
     /// The receipt of a group of `run` with these figures.
     pub fn new(run: &RunName, group: GroupName, figures: Figures) -> Self {
         let redo = group.is_redo_in(run);
-        Self { group, redo, figures }
+        Self {
+            group,
+            redo,
+            figures,
+        }
     }
 
     /// The receipt of a group in which nothing is counted yet, and which takes no other's place.
     pub fn empty(group: GroupName) -> Self {
-        Self { group, redo: false, figures: Figures::default() }
+        Self {
+            group,
+            redo: false,
+            figures: Figures::default(),
+        }
     }
 
     /// Whether its name tells of a redo group if and only if its group is one of `run`.
@@ -48,8 +58,16 @@ impl Receipt {
 
     /// The last part of its key: `<group>[~redo]~a…~c…~f…~b…[~bc…][~bf…][~<Reason>…]`.
     pub fn name(&self) -> String {
-        let Self { group, redo, figures } = self;
-        let redo = if *redo { format!("~{REDO}") } else { String::new() };
+        let Self {
+            group,
+            redo,
+            figures,
+        } = self;
+        let redo = if *redo {
+            format!("~{REDO}")
+        } else {
+            String::new()
+        };
         let mut name = format!(
             "{group}{redo}~a{}~c{}~f{}~b{}",
             figures.archived,
@@ -73,17 +91,23 @@ impl Receipt {
         format!("{}{}", layout.receipts(run), self.name())
     }
 
-    /// What the keys of every receipt of `group` begin with. One receipt is right; two are a defect to report.
+    /// What the keys of every receipt of `group` begin with. One receipt is right; two are a defect
+    /// to report.
     pub fn stem(layout: &Layout, run: &RunName, group: &GroupName) -> String {
         format!("{}{group}~", layout.receipts(run))
     }
 
     /// Reads a receipt from the last part of its key. Fields of later releases are skipped.
     pub fn parse(name: &str) -> Result<Self, ReceiptError> {
-        let error = |problem| ReceiptError { name: name.to_owned(), problem };
+        let error = |problem| ReceiptError {
+            name: name.to_owned(),
+            problem,
+        };
         let mut parts = name.split('~');
         let group = parts.next().unwrap_or_default();
-        let group = group.parse().map_err(|_| error("it does not begin with a group's name"))?;
+        let group = group
+            .parse()
+            .map_err(|_| error("it does not begin with a group's name"))?;
         let (mut redo, mut figures) = (false, Figures::default());
         let mut failed = None;
         let mut seen = (false, false, false);
@@ -115,7 +139,11 @@ impl Receipt {
         if failed != Some(figures.failed_objects()) {
             return Err(error("f is not the sum of the reasons"));
         }
-        Ok(Self { group, redo, figures })
+        Ok(Self {
+            group,
+            redo,
+            figures,
+        })
     }
 }
 
@@ -132,7 +160,10 @@ mod tests {
         receipt.figures.archived_bytes = 665_497_600;
         receipt.figures.copied_bytes = 7;
         receipt.figures.failed = [(Reason::NoSuchKey, 7), (Reason::Retry, 1)].into();
-        assert_eq!(receipt.name(), "run.000001~a64990~c2~f8~b665497600~bc7~Retry1~NoSuchKey7");
+        assert_eq!(
+            receipt.name(),
+            "run.000001~a64990~c2~f8~b665497600~bc7~Retry1~NoSuchKey7"
+        );
         assert_eq!(Receipt::parse(&receipt.name()), Ok(receipt));
     }
 
@@ -155,8 +186,16 @@ mod tests {
     #[test]
     fn the_receipt_of_a_redo_group_is_told_apart_by_its_name() {
         let run = "run".parse().expect("a name");
-        let figures = Figures { archived: 3, archived_bytes: 9, ..Figures::default() };
-        let receipt = Receipt::new(&run, "run.redo1.000000".parse().expect("a name"), figures.clone());
+        let figures = Figures {
+            archived: 3,
+            archived_bytes: 9,
+            ..Figures::default()
+        };
+        let receipt = Receipt::new(
+            &run,
+            "run.redo1.000000".parse().expect("a name"),
+            figures.clone(),
+        );
         assert_eq!(receipt.name(), "run.redo1.000000~redo~a3~c0~f0~b9");
         assert_eq!(Receipt::parse(&receipt.name()), Ok(receipt.clone()));
         assert!(receipt.is_consistent(&run));
@@ -168,7 +207,11 @@ mod tests {
             ("run.redo1.000000~a3~c0~f0~b9", false),
             ("run.retry1.000000~a3~c0~f0~b9", true),
         ] {
-            assert_eq!(Receipt::parse(name).expect(name).is_consistent(&run), consistent, "{name}");
+            assert_eq!(
+                Receipt::parse(name).expect(name).is_consistent(&run),
+                consistent,
+                "{name}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! The JSON records of a run: its claim, written first, and its summary, written last by the grouper. Every retry pass
-//! has a summary too.
+//! The JSON records of a run: its claim, written first, and its summary, written last by the
+//! grouper. Every retry pass has a summary too.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::row::RowDigest;
 
 /// The format of records, catalogs and manifests that this release writes.
 pub const FORMAT: u32 = 1;
-/// The format of what a reader of format 1 would count wrong: retry passes of other reasons than Retry, and redos
-/// (docs/decisions/names-and-fields.md).
+/// The format of what a reader of format 1 would count wrong: retry passes of other reasons than
+/// Retry, and redos (docs/decisions/names-and-fields.md).
 pub const FORMAT_2: u32 = 2;
 
 /// Why a record cannot be used.
@@ -82,10 +82,20 @@ impl RunClaim {
     ) -> Self {
         let options = serde_json::to_vec(&(&select, &group, &archive)).unwrap_or_default();
         let options_digest = data_encoding::HEXLOWER.encode(&Md5::digest(options));
-        Self { format: FORMAT, run, inventory, select, group, archive, options_digest, owner }
+        Self {
+            format: FORMAT,
+            run,
+            inventory,
+            select,
+            group,
+            archive,
+            options_digest,
+            owner,
+        }
     }
 
-    /// How `other`, found under the same name, differs: `None` where it is the same run, to be resumed.
+    /// How `other`, found under the same name, differs: `None` where it is the same run, to be
+    /// resumed.
     pub fn difference(&self, other: &Self) -> Option<&'static str> {
         if self.run != other.run {
             Some("another run")
@@ -105,13 +115,21 @@ impl RunClaim {
     /// Reads a claim.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let claim: Self = serde_json::from_slice(bytes)?;
-        if claim.format == FORMAT { Ok(claim) } else { Err(RecordError::Format(claim.format)) }
+        if claim.format == FORMAT {
+            Ok(claim)
+        } else {
+            Err(RecordError::Format(claim.format))
+        }
     }
 
     /// Reads the claim of a run.
     pub fn parse_of(bytes: &[u8], run: &RunName) -> Result<Self, RecordError> {
         let claim = Self::parse(bytes)?;
-        if claim.run == *run { Ok(claim) } else { Err(RecordError::OtherRun(claim.run)) }
+        if claim.run == *run {
+            Ok(claim)
+        } else {
+            Err(RecordError::OtherRun(claim.run))
+        }
     }
 
     /// The bytes to put.
@@ -132,8 +150,8 @@ pub struct Replaced {
     pub rows: u64,
     /// Digest of those rows.
     pub digest: RowDigest,
-    /// Its rows that retry passes took before the redo, by the reason for which they had failed: they are in no group of
-    /// the redo.
+    /// Its rows that retry passes took before the redo, by the reason for which they had failed:
+    /// they are in no group of the redo.
     pub taken: BTreeMap<Reason, u64>,
 }
 
@@ -145,8 +163,8 @@ pub struct RunSummary {
     pub format: u32,
     /// The run.
     pub run: RunName,
-    /// The retry pass; 0 and left out if it is the run's own summary. Of a redo the last pass that was planned before it:
-    /// the next one takes what the redo leaves.
+    /// The retry pass; 0 and left out if it is the run's own summary. Of a redo the last pass that
+    /// was planned before it: the next one takes what the redo leaves.
     #[serde(default, skip_serializing_if = "is_none")]
     pub pass: u32,
     /// The redo, from 1; 0 and left out of every other summary.
@@ -158,8 +176,8 @@ pub struct RunSummary {
     pub objects: u64,
     /// Bytes of those rows, by the inventory.
     pub bytes: u64,
-    /// Rows of the inventory: objects + left out. Of a retry pass the rows that were to be tried again, all of them
-    /// objects.
+    /// Rows of the inventory: objects + left out. Of a retry pass the rows that were to be tried
+    /// again, all of them objects.
     pub rows: u64,
     /// Rows in no group, by reason; no zeros. Of a retry pass none.
     pub left_out: BTreeMap<LeftOut, u64>,
@@ -203,10 +221,15 @@ impl RunSummary {
 
     /// Which groups it is the summary of.
     pub const fn stage(&self) -> Stage {
-        if self.redo > 0 { Stage::Redo(self.redo) } else { Stage::Pass(self.pass) }
+        if self.redo > 0 {
+            Stage::Redo(self.redo)
+        } else {
+            Stage::Pass(self.pass)
+        }
     }
 
-    /// The reasons for which the rows of this retry pass had failed; none of the run's own groups and of redos.
+    /// The reasons for which the rows of this retry pass had failed; none of the run's own groups
+    /// and of redos.
     pub fn retried_reasons(&self) -> &[Reason] {
         match self.stage() {
             Stage::OWN | Stage::Redo(_) => &[],
@@ -223,8 +246,8 @@ impl RunSummary {
         self.rows_by_reason.clone()
     }
 
-    /// The first so many of these rows, reason by reason in the order of the list: what is known of the reasons while the
-    /// pass is not whole.
+    /// The first so many of these rows, reason by reason in the order of the list: what is known of
+    /// the reasons while the pass is not whole.
     pub fn first_retried_rows(&self, rows: u64) -> BTreeMap<Reason, u64> {
         let mut left = rows;
         let of_reason = |(reason, count): (Reason, u64)| {
@@ -232,7 +255,10 @@ impl RunSummary {
             left -= taken;
             (taken > 0).then_some((reason, taken))
         };
-        self.retried_rows().into_iter().filter_map(of_reason).collect()
+        self.retried_rows()
+            .into_iter()
+            .filter_map(of_reason)
+            .collect()
     }
 
     /// Rows in no group, for any reason.
@@ -243,7 +269,11 @@ impl RunSummary {
     /// Reads a summary.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let summary: Self = serde_json::from_slice(bytes)?;
-        if matches!(summary.format, FORMAT | FORMAT_2) { Ok(summary) } else { Err(RecordError::Format(summary.format)) }
+        if matches!(summary.format, FORMAT | FORMAT_2) {
+            Ok(summary)
+        } else {
+            Err(RecordError::Format(summary.format))
+        }
     }
 
     /// Reads the summary of a stage of a run.
@@ -252,7 +282,11 @@ impl RunSummary {
         if summary.run != *run {
             return Err(RecordError::OtherRun(summary.run));
         }
-        if summary.stage() == stage { Ok(summary) } else { Err(RecordError::OtherStage(summary.stage())) }
+        if summary.stage() == stage {
+            Ok(summary)
+        } else {
+            Err(RecordError::OtherStage(summary.stage()))
+        }
     }
 
     /// The bytes to put.

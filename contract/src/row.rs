@@ -18,8 +18,9 @@ pub struct Row {
     pub key: String,
     /// Bytes; absent in delete markers and in inventories without the column.
     pub size: Option<u64>,
-    /// Absent where the inventory has no versions or where the object is the current null version; `null` for a null
-    /// version that is not current, which only a request for that version can read.
+    /// Absent where the inventory has no versions or where the object is the current null version;
+    /// `null` for a null version that is not current, which only a request for that version can
+    /// read.
     pub version_id: Option<String>,
     /// ISO 8601, as the inventory wrote it.
     pub last_modified: Option<String>,
@@ -92,7 +93,8 @@ impl Row {
     }
 }
 
-/// Whether no bucket can have this name; if so, what is wrong with it. Bucket names become parts of keys.
+/// Whether no bucket can have this name; if so, what is wrong with it. Bucket names become parts of
+/// keys.
 pub fn impossible_bucket(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it names no bucket")
@@ -103,7 +105,8 @@ pub fn impossible_bucket(name: &str) -> Option<&'static str> {
     }
 }
 
-/// An order-independent digest of a set of rows: the sum modulo 2^128 of a hash of bucket, key and version.
+/// An order-independent digest of a set of rows: the sum modulo 2^128 of a hash of bucket, key and
+/// version.
 ///
 /// One row lost and another doubled cannot balance, as they could in a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -119,7 +122,9 @@ impl RowDigest {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        self.0 = self.0.wrapping_add(u128::from_be_bytes(hash.finalize().into()));
+        self.0 = self
+            .0
+            .wrapping_add(u128::from_be_bytes(hash.finalize().into()));
     }
 
     /// Adds all the rows of another digest.
@@ -141,7 +146,9 @@ impl FromStr for RowDigest {
         if text.len() != 32 {
             return Err(format!("{text:?} is not a row digest: 32 hex digits"));
         }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| format!("{text:?} is not a row digest: 32 hex digits"))
+        u128::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not a row digest: 32 hex digits"))
     }
 }
 
@@ -175,7 +182,11 @@ mod tests {
     fn order_does_not_matter_and_multiplicity_does() {
         let (a, b, c) = (("b", "a", None), ("b", "b", None), ("b", "c", Some("v")));
         assert_eq!(digest(&[a, b, c]), digest(&[c, a, b]));
-        assert_ne!(digest(&[a, b, c]), digest(&[a, b, b]), "one lost and another doubled");
+        assert_ne!(
+            digest(&[a, b, c]),
+            digest(&[a, b, b]),
+            "one lost and another doubled"
+        );
         assert_ne!(digest(&[("ab", "c", None)]), digest(&[("a", "bc", None)]));
     }
 

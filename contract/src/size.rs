@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A number of bytes. Written `64MiB`, `2GB`, `4Gi` or `1048576`; every unit is a power of 1,024, as in awslabs/s3bundler.
+/// A number of bytes. Written `64MiB`, `2GB`, `4Gi` or `1048576`; every unit is a power of 1,024,
+/// as in awslabs/s3bundler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ByteSize(pub u64);
@@ -52,7 +53,10 @@ impl FromStr for ByteSize {
             "t" | "tb" | "ti" | "tib" => 4,
             _ => return Err(error()),
         };
-        number.checked_mul(1024_u64.pow(power)).map(Self).ok_or_else(error)
+        number
+            .checked_mul(1024_u64.pow(power))
+            .map(Self)
+            .ok_or_else(error)
     }
 }
 
@@ -87,7 +91,15 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
-        for text in ["", "-1", "1.5G", "MiB", "1x", "99999999999999999999", "99999999999T"] {
+        for text in [
+            "",
+            "-1",
+            "1.5G",
+            "MiB",
+            "1x",
+            "99999999999999999999",
+            "99999999999T",
+        ] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }
@@ -95,7 +107,12 @@ mod tests {
     #[test]
     fn a_size_is_shown_exactly() {
         for text in ["0", "17", "1025", "1KiB", "64MiB", "4GiB", "3TiB"] {
-            assert_eq!(text.parse::<ByteSize>().map(|size| size.to_string()).as_deref(), Ok(text));
+            assert_eq!(
+                text.parse::<ByteSize>()
+                    .map(|size| size.to_string())
+                    .as_deref(),
+                Ok(text)
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Rows of a group manifest, as this project and as awslabs/s3bundler write them. What reads back must write back.
+//! Rows of a group manifest, as this project and as awslabs/s3bundler write them. What reads back
+//! must write back.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,6 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         rows.push(row);
     }
     let written = writer.finish().expect("memory takes everything");
-    let read: Result<Vec<_>, _> = RowReader::new(written.as_slice(), Columns::full(), KeyEncoding::Literal).collect();
+    let read: Result<Vec<_>, _> =
+        RowReader::new(written.as_slice(), Columns::full(), KeyEncoding::Literal).collect();
     assert_eq!(read.expect("what was written reads back"), rows);
 });

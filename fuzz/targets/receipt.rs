@@ -1,4 +1,5 @@
-//! Names of receipts, and keys of group manifests and attempts: anybody may put an object under these prefixes.
+//! Names of receipts, and keys of group manifests and attempts: anybody may put an object under
+//! these prefixes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -6,9 +6,15 @@ use s3bundler_contract::{RunClaim, RunSummary};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(claim) = RunClaim::parse(bytes) {
-        assert_eq!(RunClaim::parse(&claim.to_json()).expect("reads back"), claim);
+        assert_eq!(
+            RunClaim::parse(&claim.to_json()).expect("reads back"),
+            claim
+        );
     }
     if let Ok(summary) = RunSummary::parse(bytes) {
-        assert_eq!(RunSummary::parse(&summary.to_json()).expect("reads back"), summary);
+        assert_eq!(
+            RunSummary::parse(&summary.to_json()).expect("reads back"),
+            summary
+        );
     }
 });

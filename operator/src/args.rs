@@ -7,7 +7,8 @@ use clap::Parser;
 use crate::defaults::CaBundle;
 use crate::policy::PolicyFile;
 
-/// Runs ArchiveRuns: makes their queues, groupers and workers, and says in their status what they have come to.
+/// Runs ArchiveRuns: makes their queues, groupers and workers, and says in their status what they
+/// have come to.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "s3bundler-operator", version, max_term_width = 110)]
 #[command(after_help = "\
@@ -18,17 +19,25 @@ pub struct Args {
     #[arg(long, env = "S3BUNDLER_WORKER_IMAGE")]
     pub worker_image: String,
     /// Pull policy of that image: Always, IfNotPresent or Never.
-    #[arg(long, env = "S3BUNDLER_WORKER_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_WORKER_IMAGE_PULL_POLICY",
+        default_value = "IfNotPresent"
+    )]
     pub worker_image_pull_policy: String,
     /// Service account of the pods of runs that name none; it must exist in their namespace.
-    #[arg(long, env = "S3BUNDLER_WORKER_SERVICE_ACCOUNT", default_value = "s3bundler-worker")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_WORKER_SERVICE_ACCOUNT",
+        default_value = "s3bundler-worker"
+    )]
     pub worker_service_account: String,
-    /// Variable for grouper and workers, such as AWS_ENDPOINT_URL; may be repeated. No secrets: they can be
-    /// read in the pods' specs.
+    /// Variable for grouper and workers, such as AWS_ENDPOINT_URL; may be repeated. No secrets:
+    /// they can be read in the pods' specs.
     #[arg(long = "worker-env", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub worker_env: Vec<(String, String)>,
-    /// ConfigMap of the namespaces of runs, and its key, with the certificates (PEM) that grouper and workers trust instead
-    /// of the system's.
+    /// ConfigMap of the namespaces of runs, and its key, with the certificates (PEM) that grouper
+    /// and workers trust instead of the system's.
     #[arg(long, env = "S3BUNDLER_WORKER_CA_BUNDLE", value_name = "CONFIGMAP/KEY", value_parser = ca_bundle)]
     pub worker_ca_bundle: Option<CaBundle>,
     /// Resources of workers that ask for none, as JSON of a container's `resources`.
@@ -45,8 +54,8 @@ pub struct Args {
         default_value = r#"{"requests":{"cpu":"2","memory":"2Gi"},"limits":{"memory":"2Gi"}}"#
     )]
     pub grouper_resources: String,
-    /// Group that owns the volumes of workers with scratch of type Ephemeral, which are root's otherwise. Default: none,
-    /// for clusters that give one of their own, as OpenShift does.
+    /// Group that owns the volumes of workers with scratch of type Ephemeral, which are root's
+    /// otherwise. Default: none, for clusters that give one of their own, as OpenShift does.
     #[arg(long, env = "S3BUNDLER_WORKER_FS_GROUP", value_name = "GID")]
     pub worker_fs_group: Option<i64>,
     /// Workers of all runs together, at most.
@@ -60,14 +69,16 @@ pub struct Args {
         value_name = "NAMESPACE"
     )]
     pub watch_namespaces: Vec<String>,
-    /// KEDA is installed, and the operator may write ScaledObjects: runs may have the scaling mode Keda.
+    /// KEDA is installed, and the operator may write ScaledObjects: runs may have the scaling mode
+    /// Keda.
     #[arg(long, env = "S3BUNDLER_KEDA")]
     pub keda: bool,
-    /// What names this cluster in claims and queue tags. Two clusters that write to one bucket need two names.
+    /// What names this cluster in claims and queue tags. Two clusters that write to one bucket need
+    /// two names.
     #[arg(long, env = "S3BUNDLER_CLUSTER_NAME", default_value = "kubernetes")]
     pub cluster_name: String,
-    /// AWS region of queues and of buckets of runs that name none; a run keeps the one it began with. Default: what the
-    /// environment or the profile names.
+    /// AWS region of queues and of buckets of runs that name none; a run keeps the one it began
+    /// with. Default: what the environment or the profile names.
     #[arg(long, env = "S3BUNDLER_REGION")]
     pub region: Option<String>,
     /// What runs may do, by namespace: a JSON file of rules. Default: everything but host paths.
@@ -77,7 +88,11 @@ pub struct Args {
     #[arg(long, env = "S3BUNDLER_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,
     /// Name of the Lease that one of several replicas holds.
-    #[arg(long, env = "S3BUNDLER_LEASE_NAME", default_value = "s3bundler-operator")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_LEASE_NAME",
+        default_value = "s3bundler-operator"
+    )]
     pub lease_name: String,
     /// Namespace of the Lease: the operator's own. Without it no Lease is taken.
     #[arg(long, env = "S3BUNDLER_LEASE_NAMESPACE")]
@@ -95,9 +110,10 @@ pub struct Args {
 
 fn ca_bundle(text: &str) -> Result<CaBundle, String> {
     match text.split_once('/') {
-        Some((config_map, key)) if !config_map.is_empty() && !key.is_empty() => {
-            Ok(CaBundle { config_map: config_map.to_owned(), key: key.to_owned() })
-        }
+        Some((config_map, key)) if !config_map.is_empty() && !key.is_empty() => Ok(CaBundle {
+            config_map: config_map.to_owned(),
+            key: key.to_owned(),
+        }),
         _ => Err("not CONFIGMAP/KEY".to_owned()),
     }
 }

@@ -59,7 +59,11 @@ pub struct AwsError {
 
 impl AwsError {
     /// A failed request to S3.
-    pub(crate) fn s3<E>(action: &'static str, target: impl Into<String>, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn s3<E>(
+        action: &'static str,
+        target: impl Into<String>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -67,7 +71,11 @@ impl AwsError {
     }
 
     /// A failed request to SQS.
-    pub(crate) fn sqs<E>(action: &'static str, target: impl Into<String>, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn sqs<E>(
+        action: &'static str,
+        target: impl Into<String>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -83,7 +91,9 @@ impl AwsError {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let status = error.raw_response().map(|response| response.status().as_u16());
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
         let kind = answer::kind_of(service, action, error);
         let (code, message) = match kind {
             ErrorKind::Foreign => ("", ""),
@@ -99,9 +109,22 @@ impl AwsError {
             (code, "", _) => code.to_owned(),
             (code, message, _) => brief(&format!("{code}: {message}")),
         };
-        let regions = if kind == ErrorKind::WrongRegion { Regions::of(error).sentence() } else { None };
-        let detail = [Some(detail), regions].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        Self { action, target: target.into(), kind: kind.into(), detail }
+        let regions = if kind == ErrorKind::WrongRegion {
+            Regions::of(error).sentence()
+        } else {
+            None
+        };
+        let detail = [Some(detail), regions]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; ");
+        Self {
+            action,
+            target: target.into(),
+            kind: kind.into(),
+            detail,
+        }
     }
 }
 
@@ -152,11 +175,12 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Loads region, credentials, endpoints, proxies and certificates as every AWS tool does. `region` wins over what the
-    /// environment names.
+    /// Loads region, credentials, endpoints, proxies and certificates as every AWS tool does.
+    /// `region` wins over what the environment names.
     pub async fn load(region: Option<String>) -> Result<Self, HttpClientError> {
-        let timeouts =
-            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(OPERATION_TIMEOUT);
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(OPERATION_TIMEOUT);
         let loader = config::loader(region)?
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts.build());
@@ -166,7 +190,11 @@ impl Aws {
     /// Over a configuration that is there.
     pub fn new(config: SdkConfig) -> Self {
         let path_style = config::s3_endpoint(&config).is_some();
-        Self { config, path_style, clients: Arc::default() }
+        Self {
+            config,
+            path_style,
+            clients: Arc::default(),
+        }
     }
 
     /// The region for whatever names none of its own.
@@ -214,12 +242,17 @@ mod tests {
     #[test]
     fn a_redirect_is_to_another_region_if_it_names_one() {
         let kind = |region: Option<&'static str>| {
-            let mut response = HttpResponse::new(301.try_into().expect("a status"), SdkBody::empty());
+            let mut response =
+                HttpResponse::new(301.try_into().expect("a status"), SdkBody::empty());
             if let Some(region) = region {
                 response.headers_mut().insert("x-amz-bucket-region", region);
             }
             let error = GetObjectError::generic(ErrorMetadata::builder().build());
-            let error = AwsError::s3("GetObject", "s3://b/k", &SdkError::service_error(error, response));
+            let error = AwsError::s3(
+                "GetObject",
+                "s3://b/k",
+                &SdkError::service_error(error, response),
+            );
             (error.kind, error.detail)
         };
         let detail = "HTTP 301; the bucket is in eu-west-1".to_owned();
@@ -241,13 +274,33 @@ mod tests {
             ("SignatureDoesNotMatch", "", 403, AwsErrorKind::Denied),
             ("TokenRefreshRequired", "", 400, AwsErrorKind::Denied),
             ("KMS.DisabledException", "", 400, AwsErrorKind::Denied),
-            ("KMS.KMSInvalidStateException", "", 400, AwsErrorKind::Denied),
+            (
+                "KMS.KMSInvalidStateException",
+                "",
+                400,
+                AwsErrorKind::Denied,
+            ),
             ("KMS.NotFoundException", "", 400, AwsErrorKind::Denied),
             ("KMS.ThrottlingException", "", 400, AwsErrorKind::Transient),
-            ("KMS.KeyUnavailableException", "", 400, AwsErrorKind::Transient),
-            ("AWS.SimpleQueueService.NonExistentQueue", "", 400, AwsErrorKind::NotFound),
+            (
+                "KMS.KeyUnavailableException",
+                "",
+                400,
+                AwsErrorKind::Transient,
+            ),
+            (
+                "AWS.SimpleQueueService.NonExistentQueue",
+                "",
+                400,
+                AwsErrorKind::NotFound,
+            ),
             ("QueueDoesNotExist", "", 400, AwsErrorKind::NotFound),
-            ("AWS.SimpleQueueService.QueueDeletedRecently", "", 400, AwsErrorKind::NameInUse),
+            (
+                "AWS.SimpleQueueService.QueueDeletedRecently",
+                "",
+                400,
+                AwsErrorKind::NameInUse,
+            ),
             ("NoSuchKey", "", 404, AwsErrorKind::NotFound),
             ("NoSuchBucket", "", 404, AwsErrorKind::NotFound),
             ("PreconditionFailed", "", 412, AwsErrorKind::Precondition),
@@ -263,27 +316,57 @@ mod tests {
             ("InternalError", "", 500, AwsErrorKind::Transient),
             ("PermanentRedirect", "", 301, AwsErrorKind::OtherRegion),
             ("TemporaryRedirect", "", 307, AwsErrorKind::OtherRegion),
-            ("AuthorizationHeaderMalformed", region, 400, AwsErrorKind::OtherRegion),
-            ("AuthorizationHeaderMalformed", "", 400, AwsErrorKind::Denied),
+            (
+                "AuthorizationHeaderMalformed",
+                region,
+                400,
+                AwsErrorKind::OtherRegion,
+            ),
+            (
+                "AuthorizationHeaderMalformed",
+                "",
+                400,
+                AwsErrorKind::Denied,
+            ),
         ] {
             let body = SdkBody::from("<Error><Code>A</Code></Error>");
             let response = HttpResponse::new(status.try_into().expect("a status"), body);
-            let error = GetObjectError::generic(ErrorMetadata::builder().code(code).message(message).build());
-            let error = AwsError::s3("GetObject", "s3://b/k", &SdkError::service_error(error, response));
+            let error = GetObjectError::generic(
+                ErrorMetadata::builder().code(code).message(message).build(),
+            );
+            let error = AwsError::s3(
+                "GetObject",
+                "s3://b/k",
+                &SdkError::service_error(error, response),
+            );
             assert_eq!(error.kind, kind, "{code} {status:?}");
         }
     }
 
     #[test]
     fn an_answer_that_is_not_that_of_aws_may_pass() {
-        for (status, body) in
-            [(404, "<html>no</html>"), (403, "<html>no</html>"), (405, ""), (404, ""), (403, "Forbidden")]
-        {
-            let response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
-            let error = SdkError::service_error(GetObjectError::generic(ErrorMetadata::builder().build()), response);
-            for error in [AwsError::s3("GetObject", "s3://b/k", &error), AwsError::sqs("ReceiveMessage", "q", &error)] {
+        for (status, body) in [
+            (404, "<html>no</html>"),
+            (403, "<html>no</html>"),
+            (405, ""),
+            (404, ""),
+            (403, "Forbidden"),
+        ] {
+            let response =
+                HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
+            let error = SdkError::service_error(
+                GetObjectError::generic(ErrorMetadata::builder().build()),
+                response,
+            );
+            for error in [
+                AwsError::s3("GetObject", "s3://b/k", &error),
+                AwsError::sqs("ReceiveMessage", "q", &error),
+            ] {
                 assert_eq!(error.kind, AwsErrorKind::Transient, "{status} {body}");
-                assert!(error.detail.ends_with("an answer that is not that of AWS"), "{error}");
+                assert!(
+                    error.detail.ends_with("an answer that is not that of AWS"),
+                    "{error}"
+                );
             }
         }
     }

@@ -1,8 +1,8 @@
-//! One of several replicas works, the others wait: a Lease held by compare-and-swap. Whoever loses it must end at once,
-//! for another one may be working already.
+//! One of several replicas works, the others wait: a Lease held by compare-and-swap. Whoever loses
+//! it must end at once, for another one may be working already.
 //!
-//! A holder is believed alive for as long as its renewals are seen to change, by this process's own clock: clocks of two
-//! nodes are never compared (as client-go's leader election does it).
+//! A holder is believed alive for as long as its renewals are seen to change, by this process's own
+//! clock: clocks of two nodes are never compared (as client-go's leader election does it).
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,10 @@ pub enum LeaseError {
     Lost { lease: String, holder: String },
     /// It could not be renewed in time.
     #[error("the lease {lease} could not be renewed for {DEADLINE:?}: {cause}")]
-    Expired { lease: String, cause: Box<kube::Error> },
+    Expired {
+        lease: String,
+        cause: Box<kube::Error>,
+    },
 }
 
 /// A candidate for a Lease.
@@ -56,17 +59,25 @@ enum Step {
 /// Whether a Lease may be taken: nobody's, our own, or that of a holder who has not been heard of.
 fn step(identity: &str, found: &Seen, now: Instant) -> Step {
     let silent = now.saturating_duration_since(found.since) >= DURATION;
-    if found.holder.is_empty() || found.holder == identity || silent { Step::Take } else { Step::Wait }
+    if found.holder.is_empty() || found.holder == identity || silent {
+        Step::Take
+    } else {
+        Step::Wait
+    }
 }
 
 impl Candidate {
     /// A candidate called `identity` for the Lease `name` of a namespace.
     pub fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity: identity.to_owned() }
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+        }
     }
 
-    /// Waits until the Lease is ours; gives since when at least. Errors are logged and tried again: there is nothing better
-    /// to do.
+    /// Waits until the Lease is ours; gives since when at least. Errors are logged and tried again:
+    /// there is nothing better to do.
     pub async fn acquire(&self) -> Instant {
         let mut seen: Option<Seen> = None;
         loop {
@@ -74,7 +85,9 @@ impl Candidate {
             match self.try_acquire(&mut seen).await {
                 Ok(true) => return sent,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(lease = self.name, %error, "lease cannot be had, trying again"),
+                Err(error) => {
+                    tracing::warn!(lease = self.name, %error, "lease cannot be had, trying again")
+                }
             }
             tokio::time::sleep(PERIOD).await;
         }
@@ -85,20 +98,36 @@ impl Candidate {
         let mut renewed = since;
         loop {
             tokio::time::sleep(PERIOD).await;
-            // Others count from when the API server took it, which is after it was sent and may be long before it is answered.
+            // Others count from when the API server took it, which is after it was sent and may be
+            // long before it is answered.
             let sent = Instant::now();
-            let left = DEADLINE.saturating_sub(renewed.elapsed()).max(Duration::from_millis(1));
+            let left = DEADLINE
+                .saturating_sub(renewed.elapsed())
+                .max(Duration::from_millis(1));
             let tried = tokio::time::timeout(left, self.renew()).await;
             match tried {
                 Ok(Ok(None)) => renewed = sent,
-                Ok(Ok(Some(holder))) => return LeaseError::Lost { lease: self.name.clone(), holder },
-                Ok(Err(cause)) if renewed.elapsed() >= DEADLINE => {
-                    return LeaseError::Expired { lease: self.name.clone(), cause: Box::new(cause) };
+                Ok(Ok(Some(holder))) => {
+                    return LeaseError::Lost {
+                        lease: self.name.clone(),
+                        holder,
+                    };
                 }
-                Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "lease was not renewed, trying again"),
+                Ok(Err(cause)) if renewed.elapsed() >= DEADLINE => {
+                    return LeaseError::Expired {
+                        lease: self.name.clone(),
+                        cause: Box::new(cause),
+                    };
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(lease = self.name, %error, "lease was not renewed, trying again")
+                }
                 Err(_) => {
                     let cause = Box::new(kube::Error::Service("no answer in time".into()));
-                    return LeaseError::Expired { lease: self.name.clone(), cause };
+                    return LeaseError::Expired {
+                        lease: self.name.clone(),
+                        cause,
+                    };
                 }
             }
         }
@@ -107,7 +136,9 @@ impl Candidate {
     /// Gives the Lease back, so that another one need not wait for its end.
     pub async fn release(&self) {
         let released = async {
-            let Some(lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+            let Some(lease) = self.api.get_opt(&self.name).await? else {
+                return Ok(());
+            };
             if holder(&lease) != self.identity {
                 return Ok(());
             }
@@ -120,16 +151,31 @@ impl Candidate {
 
     async fn try_acquire(&self, seen: &mut Option<Seen>) -> Result<bool, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
-            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-            let lease = Lease { metadata, spec: Some(Self::spec(&self.identity, 0)) };
-            return conflict_is_no(self.api.create(&PostParams::default(), &lease).await.map(|_| ()));
+            let metadata = ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            };
+            let lease = Lease {
+                metadata,
+                spec: Some(Self::spec(&self.identity, 0)),
+            };
+            return conflict_is_no(
+                self.api
+                    .create(&PostParams::default(), &lease)
+                    .await
+                    .map(|_| ()),
+            );
         };
         let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
         let holder = holder(&lease).to_owned();
         let now = Instant::now();
         let found = match seen.take() {
             Some(known) if known.holder == holder && known.renewed == renewed => known,
-            _ => Seen { holder, renewed, since: now },
+            _ => Seen {
+                holder,
+                renewed,
+                since: now,
+            },
         };
         let step = step(&self.identity, &found, now);
         *seen = Some(found);
@@ -149,18 +195,29 @@ impl Candidate {
         self.put(lease, &self.identity).await.map(|()| None)
     }
 
-    /// Replaces the Lease that was read; fails with a conflict where somebody else did so meanwhile.
+    /// Replaces the Lease that was read; fails with a conflict where somebody else did so
+    /// meanwhile.
     async fn put(&self, mut lease: Lease, holder: &str) -> Result<(), kube::Error> {
         let before = lease.spec.take().unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or(0);
         let ours = before.holder_identity.as_deref() == Some(holder);
-        let mut spec = Self::spec(holder, if ours { transitions } else { transitions.saturating_add(1) });
+        let mut spec = Self::spec(
+            holder,
+            if ours {
+                transitions
+            } else {
+                transitions.saturating_add(1)
+            },
+        );
         if ours {
             spec.acquire_time = before.acquire_time;
         }
         lease.spec = Some(spec);
         lease.metadata.managed_fields = None;
-        self.api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
+        self.api
+            .replace(&self.name, &PostParams::default(), &lease)
+            .await
+            .map(|_| ())
     }
 
     fn spec(holder: &str, transitions: i32) -> LeaseSpec {
@@ -177,7 +234,11 @@ impl Candidate {
 }
 
 fn holder(lease: &Lease) -> &str {
-    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+    lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.holder_identity.as_deref())
+        .unwrap_or_default()
 }
 
 /// 409: somebody was faster.
@@ -196,14 +257,22 @@ mod tests {
     #[test]
     fn a_lease_is_taken_from_nobody_and_from_whoever_was_not_heard_of() {
         let start = Instant::now();
-        let seen = |holder: &str| Seen { holder: holder.to_owned(), renewed: None, since: start };
+        let seen = |holder: &str| Seen {
+            holder: holder.to_owned(),
+            renewed: None,
+            since: start,
+        };
         for (holder, later, expected) in [
             ("", Duration::ZERO, Step::Take),
             ("me", Duration::ZERO, Step::Take),
             ("other", Duration::from_secs(14), Step::Wait),
             ("other", Duration::from_secs(15), Step::Take),
         ] {
-            assert_eq!(step("me", &seen(holder), start + later), expected, "{holder:?} after {later:?}");
+            assert_eq!(
+                step("me", &seen(holder), start + later),
+                expected,
+                "{holder:?} after {later:?}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The Kubernetes side of S3 Bundler. It talks to Kubernetes, and to SQS and S3 for queues, depth and receipts; it never
-//! moves object data.
+//! The Kubernetes side of S3 Bundler. It talks to Kubernetes, and to SQS and S3 for queues, depth
+//! and receipts; it never moves object data.
 //!
 //! ```text
 //! crd: ArchiveRun ──► controller ──► Job, Deployment, PodDisruptionBudget, ScaledObject
@@ -7,9 +7,13 @@
 //!                       └──────────► records, receipts (S3: what it has come to)
 //! ```
 //!
-//! [`crd`] is the API: what an `ArchiveRun` says, and what the operator says back. [`controller`] carries it out.
+//! [`crd`] is the API: what an `ArchiveRun` says, and what the operator says back. [`controller`]
+//! carries it out.
 
-#![allow(missing_docs, reason = "a program: only its tests and the testbed use the library")]
+#![allow(
+    missing_docs,
+    reason = "a program: only its tests and the testbed use the library"
+)]
 #![warn(unreachable_pub)]
 
 pub mod args;

@@ -1,4 +1,5 @@
-//! `s3bundler-operator`: one of its replicas holds the Lease and reconciles ArchiveRuns, the others wait.
+//! `s3bundler-operator`: one of its replicas holds the Lease and reconciles ArchiveRuns, the others
+//! wait.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -22,13 +23,21 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let format = match args.log_format.as_str() {
         "json" => LogFormat::Json,
-        _ => LogFormat::Text { coloured: std::io::stderr().is_terminal() },
+        _ => LogFormat::Text {
+            coloured: std::io::stderr().is_terminal(),
+        },
     };
     if let Err(error) = logging::init(&args.log, format, std::io::stderr) {
         return fail(&error.to_string());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
-    match runtime.expect("threads and an event queue can be had").block_on(run(args)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .build();
+    match runtime
+        .expect("threads and an event queue can be had")
+        .block_on(run(args))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
@@ -41,32 +50,50 @@ fn fail(error: &str) -> ExitCode {
 
 async fn run(args: Args) -> Result<(), String> {
     let metrics = Metrics::default();
-    let listening =
-        http_pages::listen(args.listen).await.map_err(|error| format!("--listen {}: {error}", args.listen))?;
+    let listening = http_pages::listen(args.listen)
+        .await
+        .map_err(|error| format!("--listen {}: {error}", args.listen))?;
     let page_metrics = metrics.clone();
-    tokio::spawn(http_pages::serve(listening, move |path| page_metrics.page(path)));
-    let client = Client::try_default().await.map_err(|error| format!("cannot reach a cluster: {error}"))?;
-    let aws = Aws::load(args.region.clone()).await.map_err(|error| error.to_string())?;
+    tokio::spawn(http_pages::serve(listening, move |path| {
+        page_metrics.page(path)
+    }));
+    let client = Client::try_default()
+        .await
+        .map_err(|error| format!("cannot reach a cluster: {error}"))?;
+    let aws = Aws::load(args.region.clone())
+        .await
+        .map_err(|error| error.to_string())?;
     let defaults = defaults(&args, &aws)?;
-    let shutdown = Shutdown::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    let shutdown =
+        Shutdown::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
     let shutdown = shutdown.token().clone().cancelled_owned().boxed().shared();
     metrics.ready();
 
-    let candidate = args
-        .lease_namespace
-        .as_ref()
-        .map(|namespace| Candidate::new(client.clone(), namespace, &args.lease_name, &args.identity));
+    let candidate = args.lease_namespace.as_ref().map(|namespace| {
+        Candidate::new(client.clone(), namespace, &args.lease_name, &args.identity)
+    });
     let mut leader = None;
     if let Some(candidate) = &candidate {
-        tracing::info!(lease = args.lease_name, identity = args.identity, "waiting for the lease");
+        tracing::info!(
+            lease = args.lease_name,
+            identity = args.identity,
+            "waiting for the lease"
+        );
         tokio::select! {
             since = candidate.acquire() => leader = Some((candidate, since)),
             () = shutdown.clone() => return Ok(()),
         }
     }
     metrics.leads();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), image = args.worker_image, "reconciling ArchiveRuns");
-    let reporter = Reporter { controller: "s3bundler-operator".to_owned(), instance: Some(args.identity.clone()) };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        image = args.worker_image,
+        "reconciling ArchiveRuns"
+    );
+    let reporter = Reporter {
+        controller: "s3bundler-operator".to_owned(),
+        instance: Some(args.identity.clone()),
+    };
     let parts = Parts {
         recorder: Recorder::new(client.clone(), reporter),
         client,
@@ -94,9 +121,12 @@ async fn run(args: Args) -> Result<(), String> {
 
 fn defaults(args: &Args, aws: &Aws) -> Result<Defaults, String> {
     let resources = |name: &str, json: &str| {
-        serde_json::from_str::<ResourceRequirements>(json).map_err(|error| format!("--{name}: {error}"))
+        serde_json::from_str::<ResourceRequirements>(json)
+            .map_err(|error| format!("--{name}: {error}"))
     };
-    let endpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"].iter().filter_map(|name| std::env::var(name).ok());
+    let endpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok());
     let host = |url: String| Some(url.parse::<http::Uri>().ok()?.authority()?.to_string());
     Ok(Defaults {
         image: args.worker_image.clone(),

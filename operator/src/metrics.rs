@@ -49,11 +49,27 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("s3bundler");
-        let (reconciles, errors) = (Counter::default(), Family::<ErrorLabels, Counter>::default());
+        let (reconciles, errors) = (
+            Counter::default(),
+            Family::<ErrorLabels, Counter>::default(),
+        );
         let duration = Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0]);
-        registry.register("reconciles", "Reconciles of ArchiveRuns", reconciles.clone());
-        registry.register("reconcile_errors", "What failed in reconciles, by class of error", errors.clone());
-        registry.register_with_unit("reconcile_duration", "Time of a reconcile", Unit::Seconds, duration.clone());
+        registry.register(
+            "reconciles",
+            "Reconciles of ArchiveRuns",
+            reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_errors",
+            "What failed in reconciles, by class of error",
+            errors.clone(),
+        );
+        registry.register_with_unit(
+            "reconcile_duration",
+            "Time of a reconcile",
+            Unit::Seconds,
+            duration.clone(),
+        );
         let mut family = |name: &str, help: &str| {
             let family = Family::<RunLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -63,10 +79,17 @@ impl Default for Metrics {
         let in_flight = family("queue_in_flight", "Groups that are worked on");
         let desired = family("workers_desired", "Workers that a run is to have");
         let ready = family("workers_ready", "Workers that hold a group");
-        let committed = family("groups_committed", "Groups that are archived, by their receipts");
+        let committed = family(
+            "groups_committed",
+            "Groups that are archived, by their receipts",
+        );
         let total = family("groups", "Groups of a run");
         let leader = Gauge::default();
-        registry.register("leader", "Whether this replica is the one that works", leader.clone());
+        registry.register(
+            "leader",
+            "Whether this replica is the one that works",
+            leader.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             reconciles,
@@ -101,8 +124,14 @@ impl Metrics {
 
     /// Takes over what the status of a run says.
     pub fn observe(&self, namespace: &str, run: &str, status: &ArchiveRunStatus) {
-        let labels = RunLabels { namespace: namespace.to_owned(), run: run.to_owned() };
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner).insert(labels.clone());
+        let labels = RunLabels {
+            namespace: namespace.to_owned(),
+            run: run.to_owned(),
+        };
+        self.observed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(labels.clone());
         let set = |family: &Family<RunLabels, Gauge>, value: Option<i64>| {
             if let Some(value) = value {
                 family.get_or_create(&labels).set(value);
@@ -120,16 +149,31 @@ impl Metrics {
             }
             set(family, value);
         }
-        set(&self.desired, status.workers.map(|workers| workers.desired.into()));
-        set(&self.ready, status.workers.map(|workers| workers.busy.into()));
-        set(&self.committed, status.groups.map(|groups| groups.committed));
+        set(
+            &self.desired,
+            status.workers.map(|workers| workers.desired.into()),
+        );
+        set(
+            &self.ready,
+            status.workers.map(|workers| workers.busy.into()),
+        );
+        set(
+            &self.committed,
+            status.groups.map(|groups| groups.committed),
+        );
         set(&self.total, status.groups.and_then(|groups| groups.total));
     }
 
     /// Forgets a run that is gone.
     pub fn forget(&self, namespace: &str, run: &str) {
-        let labels = RunLabels { namespace: namespace.to_owned(), run: run.to_owned() };
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner).remove(&labels);
+        let labels = RunLabels {
+            namespace: namespace.to_owned(),
+            run: run.to_owned(),
+        };
+        self.observed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&labels);
         self.remove(&labels);
     }
 
@@ -146,7 +190,14 @@ impl Metrics {
     }
 
     fn remove(&self, labels: &RunLabels) {
-        for family in [&self.visible, &self.in_flight, &self.desired, &self.ready, &self.committed, &self.total] {
+        for family in [
+            &self.visible,
+            &self.in_flight,
+            &self.desired,
+            &self.ready,
+            &self.committed,
+            &self.total,
+        ] {
             family.remove(labels);
         }
     }
@@ -165,10 +216,15 @@ impl Metrics {
     pub fn page(&self, path: &str) -> Page {
         match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" if self.is_ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" if self.is_ready.load(Ordering::Relaxed) => {
+                (StatusCode::OK, "ok\n".to_owned())
+            }
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
             "/metrics" => http_pages::metrics(&self.registry),
-            _ => (StatusCode::NOT_FOUND, "metrics, healthz, readyz\n".to_owned()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                "metrics, healthz, readyz\n".to_owned(),
+            ),
         }
     }
 }
@@ -189,7 +245,11 @@ mod tests {
             "workers": {"desired": 2, "running": 2, "busy": 1},
             "groups": {"total": 10, "committed": 6, "deadLettered": 0},
         });
-        metrics.observe("team-a", "logs", &serde_json::from_value(status).expect("a status"));
+        metrics.observe(
+            "team-a",
+            "logs",
+            &serde_json::from_value(status).expect("a status"),
+        );
         metrics.reconciled(Duration::from_millis(3), Some("aws"));
         metrics.leads();
         let page = metrics.page("/metrics").1;
@@ -214,10 +274,19 @@ mod tests {
         let metrics = Metrics::default();
         let shown = || {
             let page = metrics.page("/metrics").1;
-            page.lines().filter(|line| line.starts_with("s3bundler_queue_") && line.contains("logs")).count()
+            page.lines()
+                .filter(|line| line.starts_with("s3bundler_queue_") && line.contains("logs"))
+                .count()
         };
-        let queue = QueueStatus { visible: Some(3), in_flight: Some(1), ..QueueStatus::default() };
-        let mut status = ArchiveRunStatus { queue: Some(queue), ..ArchiveRunStatus::default() };
+        let queue = QueueStatus {
+            visible: Some(3),
+            in_flight: Some(1),
+            ..QueueStatus::default()
+        };
+        let mut status = ArchiveRunStatus {
+            queue: Some(queue),
+            ..ArchiveRunStatus::default()
+        };
         metrics.observe("team-a", "logs", &status);
         assert_eq!(shown(), 2);
         status.completion_time = Some(Time("2026-11-23T12:00:00Z".parse().expect("a time")));
@@ -228,7 +297,10 @@ mod tests {
     #[test]
     fn runs_that_are_gone_leave_no_figures() {
         let metrics = Metrics::default();
-        let status = ArchiveRunStatus { workers: Some(WorkerStatus::default()), ..ArchiveRunStatus::default() };
+        let status = ArchiveRunStatus {
+            workers: Some(WorkerStatus::default()),
+            ..ArchiveRunStatus::default()
+        };
         let is_shown = || metrics.page("/metrics").1.contains(r#"run="logs""#);
         metrics.observe("team-a", "logs", &status);
         metrics.retain(&[("team-a".to_owned(), "logs".to_owned())].into());

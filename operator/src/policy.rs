@@ -1,6 +1,6 @@
-//! What runs of a namespace may do, where the operator's owner says so: a list of rules, of which a run needs one that
-//! allows it. Tenancy does not hang on this alone: the operator's own AWS role and those of the workers' service accounts
-//! are the wall, this is the sign on it.
+//! What runs of a namespace may do, where the operator's owner says so: a list of rules, of which a
+//! run needs one that allows it. Tenancy does not hang on this alone: the operator's own AWS role
+//! and those of the workers' service accounts are the wall, this is the sign on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,12 +16,13 @@ pub struct PolicyFile {
     pub rules: Vec<PolicyRule>,
 }
 
-/// What runs of some namespaces may do. Patterns may end in `*`; a list that is left out allows everything, and an empty one,
-/// which could be meant to allow nothing, is refused.
+/// What runs of some namespaces may do. Patterns may end in `*`; a list that is left out allows
+/// everything, and an empty one, which could be meant to allow nothing, is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PolicyRule {
-    /// By labels of namespaces, of which `kubernetes.io/metadata.name` is the name; all where it is left out.
+    /// By labels of namespaces, of which `kubernetes.io/metadata.name` is the name; all where it is
+    /// left out.
     #[serde(deserialize_with = "selector")]
     pub namespace_selector: Selector,
     /// Buckets to read inventories and manifests from.
@@ -37,7 +38,8 @@ pub struct PolicyRule {
     pub service_accounts: Vec<String>,
     /// Workers of a run, at most.
     pub max_replicas: Option<u32>,
-    /// Kinds of scratch: EmptyDir, Ephemeral, HostPath. Left out: all but HostPath, which has to be named.
+    /// Kinds of scratch: EmptyDir, Ephemeral, HostPath. Left out: all but HostPath, which has to be
+    /// named.
     #[serde(deserialize_with = "non_empty_list")]
     pub scratch_types: Vec<String>,
 }
@@ -62,7 +64,8 @@ const HOST_PATH: &str = "HostPath";
 
 impl PolicyFile {
     pub fn read(path: &str) -> Result<Self, String> {
-        let text = std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
+        let text =
+            std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
         serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
     }
 }
@@ -71,17 +74,26 @@ impl PolicyFile {
 pub fn check(policy: Option<&PolicyFile>, asked: &Asked<'_>) -> Result<(), String> {
     let Some(policy) = policy else {
         let open = PolicyRule::default();
-        return open.objection(asked).map_or(Ok(()), |objection| Err(format!("{objection}, which no policy allows")));
+        return open.objection(asked).map_or(Ok(()), |objection| {
+            Err(format!("{objection}, which no policy allows"))
+        });
     };
     let mut objections = Vec::new();
-    for rule in policy.rules.iter().filter(|rule| rule.namespace_selector.matches(asked.namespace_labels)) {
+    for rule in policy
+        .rules
+        .iter()
+        .filter(|rule| rule.namespace_selector.matches(asked.namespace_labels))
+    {
         match rule.objection(asked) {
             None => return Ok(()),
             Some(objection) => objections.push(objection),
         }
     }
     if objections.is_empty() {
-        return Err(format!("no policy of the operator is for namespace {}", asked.namespace));
+        return Err(format!(
+            "no policy of the operator is for namespace {}",
+            asked.namespace
+        ));
     }
     objections.dedup();
     Err(format!(
@@ -94,11 +106,19 @@ pub fn check(policy: Option<&PolicyFile>, asked: &Asked<'_>) -> Result<(), Strin
 impl PolicyRule {
     fn objection(&self, asked: &Asked<'_>) -> Option<String> {
         let lists = [
-            ("source bucket", &self.source_buckets, Some(asked.source_bucket)),
+            (
+                "source bucket",
+                &self.source_buckets,
+                Some(asked.source_bucket),
+            ),
             ("destination", &self.destinations, Some(asked.destination)),
             ("queue", &self.queues, asked.queues[0]),
             ("queue", &self.queues, asked.queues[1]),
-            ("service account", &self.service_accounts, Some(asked.service_account)),
+            (
+                "service account",
+                &self.service_accounts,
+                Some(asked.service_account),
+            ),
         ];
         for (what, patterns, name) in lists {
             if let Some(name) = name
@@ -110,18 +130,25 @@ impl PolicyRule {
         let scratch = if self.scratch_types.is_empty() {
             asked.scratch_type != HOST_PATH
         } else {
-            self.scratch_types.iter().any(|kind| kind == asked.scratch_type)
+            self.scratch_types
+                .iter()
+                .any(|kind| kind == asked.scratch_type)
         };
         if !scratch {
             return Some(format!("scratch of type {}", asked.scratch_type));
         }
-        let most = self.max_replicas.filter(|most| asked.max_replicas > *most)?;
-        Some(format!("{} workers where {most} are the most", asked.max_replicas))
+        let most = self
+            .max_replicas
+            .filter(|most| asked.max_replicas > *most)?;
+        Some(format!(
+            "{} workers where {most} are the most",
+            asked.max_replicas
+        ))
     }
 }
 
-/// A selector as Kubernetes spells it ("LabelSelector" of meta/v1). Unlike there an unknown word is refused: without it the
-/// rule would be for more namespaces than its author meant.
+/// A selector as Kubernetes spells it ("LabelSelector" of meta/v1). Unlike there an unknown word is
+/// refused: without it the rule would be for more namespaces than its author meant.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct LabelSelector {
@@ -147,19 +174,31 @@ enum Operator {
 }
 
 fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Selector, D::Error> {
-    let LabelSelector { match_labels, match_expressions } = LabelSelector::deserialize(deserializer)?;
+    let LabelSelector {
+        match_labels,
+        match_expressions,
+    } = LabelSelector::deserialize(deserializer)?;
     let mut selector: Selector = match_labels.into_iter().collect();
-    for Requirement { key, operator, values } in match_expressions {
+    for Requirement {
+        key,
+        operator,
+        values,
+    } in match_expressions
+    {
         selector.extend(match (operator, values.is_empty()) {
             (Operator::In, false) => Expression::In(key, values),
             (Operator::NotIn, false) => Expression::NotIn(key, values),
             (Operator::Exists, true) => Expression::Exists(key),
             (Operator::DoesNotExist, true) => Expression::DoesNotExist(key),
             (Operator::In | Operator::NotIn, true) => {
-                return Err(serde::de::Error::custom(format!("{key}: {operator:?} needs values")));
+                return Err(serde::de::Error::custom(format!(
+                    "{key}: {operator:?} needs values"
+                )));
             }
             (Operator::Exists | Operator::DoesNotExist, false) => {
-                return Err(serde::de::Error::custom(format!("{key}: {operator:?} takes no values")));
+                return Err(serde::de::Error::custom(format!(
+                    "{key}: {operator:?} takes no values"
+                )));
             }
         });
     }
@@ -180,7 +219,9 @@ fn non_empty_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
 fn arns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let queues = non_empty_list(deserializer)?;
     match queues.iter().find(|queue| !queue.starts_with("arn:")) {
-        Some(other) => Err(serde::de::Error::custom(format!("queue {other} is not arn:aws:sqs:REGION:ACCOUNT:NAME"))),
+        Some(other) => Err(serde::de::Error::custom(format!(
+            "queue {other} is not arn:aws:sqs:REGION:ACCOUNT:NAME"
+        ))),
         None => Ok(queues),
     }
 }
@@ -203,7 +244,10 @@ mod tests {
     type Labels<'a> = &'a [(&'a str, &'a str)];
 
     fn labels(pairs: Labels<'_>) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn asked(namespace_labels: &BTreeMap<String, String>) -> Asked<'_> {
@@ -227,7 +271,14 @@ mod tests {
     fn without_a_policy_everything_goes_but_the_nodes_own_disks() {
         let none = BTreeMap::new();
         assert_eq!(check(None, &asked(&none)), Ok(()));
-        let refused = check(None, &Asked { scratch_type: "HostPath", ..asked(&none) }).expect_err("refused");
+        let refused = check(
+            None,
+            &Asked {
+                scratch_type: "HostPath",
+                ..asked(&none)
+            },
+        )
+        .expect_err("refused");
         assert_eq!(refused, "scratch of type HostPath, which no policy allows");
     }
 
@@ -241,20 +292,59 @@ mod tests {
         let policy = policy.expect("a policy");
         let (team, other) = (labels(&[("tenant", "a")]), labels(&[("tenant", "b")]));
         let ops = labels(&[("kubernetes.io/metadata.name", "ops")]);
-        let (ops, other) = (asked(&ops), Asked { namespace: "other", ..asked(&other) });
+        let (ops, other) = (
+            asked(&ops),
+            Asked {
+                namespace: "other",
+                ..asked(&other)
+            },
+        );
         for (asked, refused) in [
             (asked(&team), None),
-            (Asked { destination: "team-b-archive/logs", ..asked(&team) }, Some("destination team-b-archive/logs")),
-            (Asked { max_replicas: 21, ..asked(&team) }, Some("21 workers where 20 are the most")),
-            (Asked { scratch_type: "HostPath", ..asked(&team) }, Some("scratch of type HostPath")),
-            (other, Some("no policy of the operator is for namespace other")),
-            (Asked { scratch_type: "HostPath", ..ops }, None),
             (
-                Asked { queues: [Some("arn:aws:sqs:eu-west-1:2:x"), None], ..ops },
+                Asked {
+                    destination: "team-b-archive/logs",
+                    ..asked(&team)
+                },
+                Some("destination team-b-archive/logs"),
+            ),
+            (
+                Asked {
+                    max_replicas: 21,
+                    ..asked(&team)
+                },
+                Some("21 workers where 20 are the most"),
+            ),
+            (
+                Asked {
+                    scratch_type: "HostPath",
+                    ..asked(&team)
+                },
+                Some("scratch of type HostPath"),
+            ),
+            (
+                other,
+                Some("no policy of the operator is for namespace other"),
+            ),
+            (
+                Asked {
+                    scratch_type: "HostPath",
+                    ..ops
+                },
+                None,
+            ),
+            (
+                Asked {
+                    queues: [Some("arn:aws:sqs:eu-west-1:2:x"), None],
+                    ..ops
+                },
                 Some("queue arn:aws:sqs:eu-west-1:2:x"),
             ),
             (
-                Asked { queues: [None, Some("arn:aws:sqs:eu-west-1:2:x")], ..ops },
+                Asked {
+                    queues: [None, Some("arn:aws:sqs:eu-west-1:2:x")],
+                    ..ops
+                },
                 Some("queue arn:aws:sqs:eu-west-1:2:x"),
             ),
         ] {
@@ -281,15 +371,23 @@ mod tests {
             ("vault/team-a", "vault/team-a/logs", false),
         ] {
             let policy = policy(&json!([{"destinations": [pattern]}])).expect("a policy");
-            let asked = Asked { destination, ..asked(&none) };
-            assert_eq!(check(Some(&policy), &asked).is_ok(), expected, "{destination} by {pattern}");
+            let asked = Asked {
+                destination,
+                ..asked(&none)
+            };
+            assert_eq!(
+                check(Some(&policy), &asked).is_ok(),
+                expected,
+                "{destination} by {pattern}"
+            );
         }
     }
 
     #[test]
     fn namespaces_are_selected_as_kubernetes_does() {
         let tenants = json!({"matchExpressions": [{"key": "tenant", "operator": "In", "values": ["a", "b"]}]});
-        let outsiders = json!({"matchExpressions": [{"key": "tenant", "operator": "NotIn", "values": ["a"]}]});
+        let outsiders =
+            json!({"matchExpressions": [{"key": "tenant", "operator": "NotIn", "values": ["a"]}]});
         let labelled = json!({"matchExpressions": [{"key": "tenant", "operator": "Exists"}]});
         let bare = json!({"matchExpressions": [{"key": "tenant", "operator": "DoesNotExist"}]});
         let both = json!({
@@ -297,9 +395,21 @@ mod tests {
         });
         let cases: [(Value, Labels<'_>, bool); 15] = [
             (json!({}), &[], true),
-            (json!({"matchLabels": {"tenant": "a"}}), &[("tenant", "a"), ("stage", "live")], true),
-            (json!({"matchLabels": {"tenant": "a", "stage": "live"}}), &[("tenant", "a")], false),
-            (json!({"matchLabels": {"tenant": "a"}}), &[("tenant", "ab")], false),
+            (
+                json!({"matchLabels": {"tenant": "a"}}),
+                &[("tenant", "a"), ("stage", "live")],
+                true,
+            ),
+            (
+                json!({"matchLabels": {"tenant": "a", "stage": "live"}}),
+                &[("tenant", "a")],
+                false,
+            ),
+            (
+                json!({"matchLabels": {"tenant": "a"}}),
+                &[("tenant", "ab")],
+                false,
+            ),
             (tenants.clone(), &[("tenant", "b")], true),
             (tenants.clone(), &[("tenant", "c")], false),
             (tenants, &[], false),
@@ -315,13 +425,18 @@ mod tests {
         for (selector, namespace, expected) in cases {
             let policy = policy(&json!([{"namespaceSelector": selector}])).expect("a policy");
             let labels = labels(namespace);
-            assert_eq!(check(Some(&policy), &asked(&labels)).is_ok(), expected, "{selector} {namespace:?}");
+            assert_eq!(
+                check(Some(&policy), &asked(&labels)).is_ok(),
+                expected,
+                "{selector} {namespace:?}"
+            );
         }
     }
 
     #[test]
     fn what_could_be_meant_otherwise_is_refused() {
-        let expression = |expression: Value| json!({"namespaceSelector": {"matchExpressions": [expression]}});
+        let expression =
+            |expression: Value| json!({"namespaceSelector": {"matchExpressions": [expression]}});
         for rule in [
             json!({"namespace": ["a"]}),
             json!({"namespaceSelector": {"matchLabel": {"a": "b"}}}),

@@ -1,12 +1,12 @@
-//! What a run has come to, counted from the names of its receipts: one LIST for every 1,000 of them, and fewer once the
-//! beginning of the run is whole.
+//! What a run has come to, counted from the names of its receipts: one LIST for every 1,000 of
+//! them, and fewer once the beginning of the run is whole.
 //!
 //! ```text
 //! LIST receipts/<run>/, after the whole beginning ──► Count::page ──► Counted: groups, objects, bytes, failures, defects
 //! ```
 //!
-//! Groups are counted by name and not by number: a receipt stands for its own group only, and two receipts of one group
-//! are a defect to report, never summed.
+//! Groups are counted by name and not by number: a receipt stands for its own group only, and two
+//! receipts of one group are a defect to report, never summed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,8 @@ pub use s3bundler_contract::accounts::Counted as Sums;
 /// What a run has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// By stage: the inventory's own groups, retry passes, redos. Groups that a redo replaced are left out.
+    /// By stage: the inventory's own groups, retry passes, redos. Groups that a redo replaced are
+    /// left out.
     pub stages: BTreeMap<Stage, Sums>,
     /// The summaries by which they were counted.
     pub accounts: Accounts,
@@ -29,28 +30,34 @@ pub struct Counted {
 
 /// Names of defects that are kept: enough to see what they are.
 const DEFECTS: usize = 10;
-/// Retry passes, and redos, that are counted. Anyone who may write to the destination can name billions of them in
-/// receipts, and the operator keeps the sums of each.
+/// Retry passes, and redos, that are counted. Anyone who may write to the destination can name
+/// billions of them in receipts, and the operator keeps the sums of each.
 pub const MOST_STAGES: u32 = 1000;
 
 impl Counted {
     /// The sums of a pass.
     pub fn pass(&self, pass: u32) -> Sums {
-        self.stages.get(&Stage::Pass(pass)).cloned().unwrap_or_default()
+        self.stages
+            .get(&Stage::Pass(pass))
+            .cloned()
+            .unwrap_or_default()
     }
 
-    /// What became of the objects in the end: rows that a retry took up again failed only for the time being, and rows of a
-    /// group that a redo replaced are what the redo made of them.
+    /// What became of the objects in the end: rows that a retry took up again failed only for the
+    /// time being, and rows of a group that a redo replaced are what the redo made of them.
     pub fn outcome(&self) -> Figures {
         self.accounts.outcome(&self.stages)
     }
 
     /// Groups of all stages.
     pub fn groups(&self) -> u64 {
-        self.stages.values().fold(0, |sum, counted| sum.saturating_add(counted.groups))
+        self.stages
+            .values()
+            .fold(0, |sum, counted| sum.saturating_add(counted.groups))
     }
 
-    /// Whether every group of a pass has a receipt or is replaced by a redo, and every redo has all of its receipts.
+    /// Whether every group of a pass has a receipt or is replaced by a redo, and every redo has all
+    /// of its receipts.
     pub fn is_whole(&self, summary: &RunSummary) -> bool {
         self.is_pass_whole(summary) && self.unfinished_redo().is_none()
     }
@@ -70,7 +77,8 @@ impl Counted {
 
     /// The first redo of which a group has no receipt, or the summary is not known.
     pub fn unfinished_redo(&self) -> Option<u32> {
-        self.redos().find(|redo| !self.accounts.is_whole(Stage::Redo(*redo), &self.stages))
+        self.redos()
+            .find(|redo| !self.accounts.is_whole(Stage::Redo(*redo), &self.stages))
     }
 
     /// The redos of which there is a receipt or a summary.
@@ -80,7 +88,11 @@ impl Counted {
             Stage::Redo(redo) => *redo,
             Stage::Pass(_) => 0,
         });
-        known.chain(seen).filter(|redo| *redo > 0).collect::<BTreeSet<_>>().into_iter()
+        known
+            .chain(seen)
+            .filter(|redo| *redo > 0)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
     }
 
     fn defect(&mut self, name: &str) {
@@ -90,8 +102,9 @@ impl Counted {
     }
 }
 
-/// Counts the receipts of one run over and over, and remembers its whole beginning: receipts are named after their
-/// groups, which are numbered, so where all groups up to one have a receipt no LIST has to look there again.
+/// Counts the receipts of one run over and over, and remembers its whole beginning: receipts are
+/// named after their groups, which are numbered, so where all groups up to one have a receipt no
+/// LIST has to look there again.
 #[derive(Debug, Clone)]
 pub struct Count {
     run: RunName,
@@ -118,7 +131,10 @@ impl Count {
     pub fn by(run: RunName, accounts: Accounts) -> Self {
         Self {
             run,
-            settled: Counted { accounts, ..Counted::default() },
+            settled: Counted {
+                accounts,
+                ..Counted::default()
+            },
             next: 0,
             last: None,
             sweep: Counted::default(),
@@ -131,7 +147,10 @@ impl Count {
     pub fn begin(&mut self) -> Option<&str> {
         self.sweep = self.settled.clone();
         self.contiguous = true;
-        self.previous = self.next.checked_sub(1).map(|number| GroupName::numbered(&self.run, number));
+        self.previous = self
+            .next
+            .checked_sub(1)
+            .map(|number| GroupName::numbered(&self.run, number));
         self.last.as_deref()
     }
 
@@ -142,7 +161,8 @@ impl Count {
         }
     }
 
-    /// Takes in the summaries that are there now. If other groups count than before, the count begins anew.
+    /// Takes in the summaries that are there now. If other groups count than before, the count
+    /// begins anew.
     pub fn know(&mut self, accounts: Accounts) {
         if self.settled.accounts.replaced() == accounts.replaced() {
             self.settled.accounts = accounts;
@@ -166,9 +186,10 @@ impl Count {
         &self.sweep
     }
 
-    /// Whether a grouper of the run made a group with this name. A group of an existing manifest may have such a name, too:
-    /// then the summary of the stage decides, and before it is known only a group that continues the whole beginning is
-    /// the run's own. `None` if that is not known yet.
+    /// Whether a grouper of the run made a group with this name. A group of an existing manifest
+    /// may have such a name, too: then the summary of the stage decides, and before it is known
+    /// only a group that continues the whole beginning is the run's own. `None` if that is not
+    /// known yet.
     fn is_own(&self, group: &GroupName, stage: Stage, number: u64) -> Option<bool> {
         if !group.may_be_foreign() {
             return Some(true);
@@ -180,15 +201,22 @@ impl Count {
     }
 
     fn name(&mut self, name: &str) {
-        let receipt = Receipt::parse(name).ok().filter(|receipt| receipt.is_consistent(&self.run));
+        let receipt = Receipt::parse(name)
+            .ok()
+            .filter(|receipt| receipt.is_consistent(&self.run));
         let known = receipt.and_then(|receipt| Some((receipt.group.stage_in(&self.run)?, receipt)));
         let known = known.filter(|((stage, _), _)| is_counted(*stage));
-        let Some(((stage, number), receipt)) = known else { return self.unexpected(name) };
+        let Some(((stage, number), receipt)) = known else {
+            return self.unexpected(name);
+        };
         match self.is_own(&receipt.group, stage, number) {
-            Some(true) if self.previous.as_ref() != Some(&receipt.group) => self.add(name, stage, number, receipt),
+            Some(true) if self.previous.as_ref() != Some(&receipt.group) => {
+                self.add(name, stage, number, receipt)
+            }
             // Counted once the summary is there.
             None => self.contiguous = false,
-            // Not a group of the run, or the second receipt of one: names of one group stand side by side.
+            // Not a group of the run, or the second receipt of one: names of one group stand side
+            // by side.
             Some(_) => self.unexpected(name),
         }
     }
@@ -201,12 +229,20 @@ impl Count {
     fn add(&mut self, name: &str, stage: Stage, number: u64, receipt: Receipt) {
         let counts = !self.sweep.accounts.is_replaced(&receipt.group);
         if counts {
-            self.sweep.stages.entry(stage).or_default().add(number, &receipt.figures);
+            self.sweep
+                .stages
+                .entry(stage)
+                .or_default()
+                .add(number, &receipt.figures);
         }
         self.contiguous &= stage == Stage::OWN && number == self.next;
         if self.contiguous {
             if counts {
-                self.settled.stages.entry(stage).or_default().add(number, &receipt.figures);
+                self.settled
+                    .stages
+                    .entry(stage)
+                    .or_default()
+                    .add(number, &receipt.figures);
             }
             self.next += 1;
             self.last = Some(name.to_owned());
@@ -240,7 +276,12 @@ mod tests {
     fn names(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
         numbers
             .into_iter()
-            .map(|number| format!("{}~a2~c1~f1~b20~bc5~bf3~NoSuchKey1", GroupName::numbered(&run(), number)))
+            .map(|number| {
+                format!(
+                    "{}~a2~c1~f1~b20~bc5~bf3~NoSuchKey1",
+                    GroupName::numbered(&run(), number)
+                )
+            })
             .collect()
     }
 
@@ -253,42 +294,100 @@ mod tests {
         assert!(shown.is_sorted(), "{shown:?}");
         count.begin();
         count.page(shown.iter().map(String::as_str));
-        assert_eq!((count.next, count.counted().pass(0).groups, count.counted().pass(1).groups), (1_000_003, 5, 1));
-        assert_eq!(count.begin(), Some("r.a1000002~a2~c1~f1~b20~bc5~bf3~NoSuchKey1"));
+        assert_eq!(
+            (
+                count.next,
+                count.counted().pass(0).groups,
+                count.counted().pass(1).groups
+            ),
+            (1_000_003, 5, 1)
+        );
+        assert_eq!(
+            count.begin(),
+            Some("r.a1000002~a2~c1~f1~b20~bc5~bf3~NoSuchKey1")
+        );
     }
 
     /// `r.index` and `r.retry1.index`, archived under the name of the run `r`.
     #[test]
     fn groups_of_existing_manifests_are_not_groups_of_the_run_beyond_a_million() {
-        let own = RunSummary { groups: 2, objects: 8, rows: 8, ..RunSummary::empty(run()) };
+        let own = RunSummary {
+            groups: 2,
+            objects: 8,
+            rows: 8,
+            ..RunSummary::empty(run())
+        };
         let mut shown = names([0, 1, 1_234_567]);
-        shown.extend(["r.redo1.a1234567~redo~a9~c0~f0~b9", "r.retry1.a1234567~a9~c0~f0~b9"].map(str::to_owned));
+        shown.extend(
+            [
+                "r.redo1.a1234567~redo~a9~c0~f0~b9",
+                "r.retry1.a1234567~a9~c0~f0~b9",
+            ]
+            .map(str::to_owned),
+        );
         for (accounts, defects) in [(Accounts::default(), 0), (Accounts::of([own.clone()]), 1)] {
             let mut count = Count::by(run(), accounts);
             count.begin();
             count.page(shown.iter().map(String::as_str));
             let counted = count.counted();
-            assert_eq!((counted.groups(), counted.pass(0).beyond, counted.redos().count()), (2, 2, 0));
-            assert!(counted.is_whole(&own) && counted.outcome().rows() == own.rows, "{counted:?}");
+            assert_eq!(
+                (
+                    counted.groups(),
+                    counted.pass(0).beyond,
+                    counted.redos().count()
+                ),
+                (2, 2, 0)
+            );
+            assert!(
+                counted.is_whole(&own) && counted.outcome().rows() == own.rows,
+                "{counted:?}"
+            );
             assert_eq!(counted.defects.len(), defects, "{:?}", counted.defects);
         }
         // Own groups of that number count as soon as the summary is known.
         let mut count = Count::new(run());
         count.next = 1_000_000;
         let gap = names([1_000_001]);
-        for (accounts, groups) in [(None, 0), (Some(RunSummary { groups: 1_000_002, ..RunSummary::empty(run()) }), 1)] {
+        for (accounts, groups) in [
+            (None, 0),
+            (
+                Some(RunSummary {
+                    groups: 1_000_002,
+                    ..RunSummary::empty(run())
+                }),
+                1,
+            ),
+        ] {
             count.know(Accounts::of(accounts));
             count.begin();
             count.page(gap.iter().map(String::as_str));
-            assert_eq!((count.counted().groups(), count.counted().defects.len()), (groups, 0));
+            assert_eq!(
+                (count.counted().groups(), count.counted().defects.len()),
+                (groups, 0)
+            );
         }
     }
 
     #[test]
     fn receipts_add_up() {
         let sums = count(&names(0..3)).pass(0);
-        assert_eq!((sums.groups, sums.figures.archived, sums.figures.copied, sums.figures.rows()), (3, 6, 3, 12));
-        assert_eq!((sums.figures.archived_bytes, sums.figures.copied_bytes, sums.figures.failed_bytes), (60, 15, 9));
+        assert_eq!(
+            (
+                sums.groups,
+                sums.figures.archived,
+                sums.figures.copied,
+                sums.figures.rows()
+            ),
+            (3, 6, 3, 12)
+        );
+        assert_eq!(
+            (
+                sums.figures.archived_bytes,
+                sums.figures.copied_bytes,
+                sums.figures.failed_bytes
+            ),
+            (60, 15, 9)
+        );
         assert_eq!(sums.figures.failed, [(Reason::NoSuchKey, 3)].into());
     }
 
@@ -302,11 +401,18 @@ mod tests {
             shown.extend(names([number]));
             shown.sort();
             let after = incremental.begin().map(str::to_owned);
-            let listed: Vec<_> = shown.iter().filter(|name| after.as_ref().is_none_or(|after| *name > after)).collect();
+            let listed: Vec<_> = shown
+                .iter()
+                .filter(|name| after.as_ref().is_none_or(|after| *name > after))
+                .collect();
             incremental.page(listed.iter().map(|name| name.as_str()));
             assert_eq!(incremental.counted(), &count(&shown));
         }
-        assert_eq!(incremental.begin(), Some(all[2].as_str()), "0 to 2 are the whole beginning");
+        assert_eq!(
+            incremental.begin(),
+            Some(all[2].as_str()),
+            "0 to 2 are the whole beginning"
+        );
         assert_eq!(shown, all);
     }
 
@@ -317,18 +423,33 @@ mod tests {
         let mut incremental = Count::new(run());
         for _ in 0..2 {
             let after = incremental.begin().map(str::to_owned);
-            let listed = shown.iter().filter(|name| after.as_ref().is_none_or(|after| *name > after));
+            let listed = shown
+                .iter()
+                .filter(|name| after.as_ref().is_none_or(|after| *name > after));
             incremental.page(listed.map(String::as_str));
             assert_eq!(incremental.counted().pass(0).groups, 2);
-            assert_eq!(incremental.counted().defects, ["r.000000~a9~c0~f0~b20"], "it is told in every sweep");
+            assert_eq!(
+                incremental.counted().defects,
+                ["r.000000~a9~c0~f0~b20"],
+                "it is told in every sweep"
+            );
         }
     }
 
     #[test]
     fn foreign_names_are_defects() {
-        let shown = ["nonsense", "r.000000", "q.000000~a1~c0~f0~b1", "r.retry0.000000~a1~c0~f0~b1", "r.x~a1~c0~f0~b1"];
+        let shown = [
+            "nonsense",
+            "r.000000",
+            "q.000000~a1~c0~f0~b1",
+            "r.retry0.000000~a1~c0~f0~b1",
+            "r.x~a1~c0~f0~b1",
+        ];
         let counted = count(&shown.map(str::to_owned));
-        assert_eq!((counted.stages.len(), counted.defects.len()), (0, shown.len()));
+        assert_eq!(
+            (counted.stages.len(), counted.defects.len()),
+            (0, shown.len())
+        );
     }
 
     #[test]
@@ -340,8 +461,18 @@ mod tests {
         ];
         let counted = count(&shown.map(str::to_owned));
         let outcome = counted.outcome();
-        assert_eq!((outcome.archived, outcome.copied, outcome.failed_objects()), (3, 1, 1));
-        assert_eq!((outcome.archived_bytes, outcome.copied_bytes, outcome.failed_bytes), (30, 10, 10));
+        assert_eq!(
+            (outcome.archived, outcome.copied, outcome.failed_objects()),
+            (3, 1, 1)
+        );
+        assert_eq!(
+            (
+                outcome.archived_bytes,
+                outcome.copied_bytes,
+                outcome.failed_bytes
+            ),
+            (30, 10, 10)
+        );
         assert_eq!(outcome.failed, [(Reason::NoSuchKey, 1)].into());
         assert_eq!(counted.pass(1).figures.failed_for(Reason::Retry), 1);
     }
@@ -355,8 +486,19 @@ mod tests {
             digest: s3bundler_contract::RowDigest::default(),
             taken: BTreeMap::new(),
         };
-        let own = RunSummary { groups: 3, objects: 12, rows: 12, ..RunSummary::empty(run()) };
-        let redo = RunSummary { redo: 1, groups: 1, objects: 4, replaces: vec![replaced], ..RunSummary::empty(run()) };
+        let own = RunSummary {
+            groups: 3,
+            objects: 12,
+            rows: 12,
+            ..RunSummary::empty(run())
+        };
+        let redo = RunSummary {
+            redo: 1,
+            groups: 1,
+            objects: 4,
+            replaces: vec![replaced],
+            ..RunSummary::empty(run())
+        };
         let mut shown = names(0..3);
         let mut incremental = Count::by(run(), Accounts::of([own.clone()]));
         let mut sweep = |shown: &[String], accounts: Option<Accounts>| {
@@ -364,43 +506,73 @@ mod tests {
                 incremental.know(accounts);
             }
             let after = incremental.begin().map(str::to_owned);
-            let listed = shown.iter().filter(|name| after.as_ref().is_none_or(|after| *name > after));
+            let listed = shown
+                .iter()
+                .filter(|name| after.as_ref().is_none_or(|after| *name > after));
             incremental.page(listed.map(String::as_str));
             incremental.counted().clone()
         };
         assert!(sweep(&shown, None).is_whole(&own));
         shown.push("r.redo1.000000~redo~a4~c0~f0~b40".to_owned());
         let unknown = sweep(&shown, None);
-        assert_eq!((unknown.redos().collect::<Vec<_>>(), unknown.is_whole(&own)), (vec![1], false));
+        assert_eq!(
+            (unknown.redos().collect::<Vec<_>>(), unknown.is_whole(&own)),
+            (vec![1], false)
+        );
         let known = sweep(&shown, Some(Accounts::of([own.clone(), redo.clone()])));
         let outcome = known.outcome();
-        assert_eq!((outcome.archived, outcome.copied, outcome.failed_objects()), (8, 2, 2));
-        assert_eq!((known.is_whole(&own), known.committed(&run(), 0, 3)), (true, 3));
+        assert_eq!(
+            (outcome.archived, outcome.copied, outcome.failed_objects()),
+            (8, 2, 2)
+        );
+        assert_eq!(
+            (known.is_whole(&own), known.committed(&run(), 0, 3)),
+            (true, 3)
+        );
         // The receipt of the replaced group is not needed.
         shown.remove(1);
         let mut fresh = Count::by(run(), Accounts::of([own.clone(), redo]));
         fresh.begin();
         fresh.page(shown.iter().map(String::as_str));
-        assert_eq!((fresh.counted().is_whole(&own), fresh.counted().outcome()), (true, outcome));
+        assert_eq!(
+            (fresh.counted().is_whole(&own), fresh.counted().outcome()),
+            (true, outcome)
+        );
         // The field and the name have to agree.
-        let strange = ["r.redo1.000000~a4~c0~f0~b40", "r.000000~redo~a4~c0~f0~b40"].map(str::to_owned);
+        let strange =
+            ["r.redo1.000000~a4~c0~f0~b40", "r.000000~redo~a4~c0~f0~b40"].map(str::to_owned);
         assert_eq!(count(&strange).defects, strange);
     }
 
     #[test]
     fn receipts_of_more_stages_than_a_run_can_have_are_defects_and_take_no_memory() {
-        let hostile =
-            |stage: Stage, field: &str| format!("{}{field}~a1~c0~f0~b1", GroupName::of_stage(&run(), stage, 0));
+        let hostile = |stage: Stage, field: &str| {
+            format!(
+                "{}{field}~a1~c0~f0~b1",
+                GroupName::of_stage(&run(), stage, 0)
+            )
+        };
         let stages = (1..=5_000).chain([u32::MAX]);
-        let shown = stages.flat_map(|n| [hostile(Stage::Redo(n), "~redo"), hostile(Stage::Pass(n), "")]);
+        let shown = stages.flat_map(|n| {
+            [
+                hostile(Stage::Redo(n), "~redo"),
+                hostile(Stage::Pass(n), ""),
+            ]
+        });
         let counted = count(&shown.collect::<Vec<_>>());
-        assert_eq!((counted.stages.len(), counted.defects.len()), (2_000, DEFECTS));
+        assert_eq!(
+            (counted.stages.len(), counted.defects.len()),
+            (2_000, DEFECTS)
+        );
         assert_eq!(counted.redos().max(), Some(MOST_STAGES));
     }
 
     #[test]
     fn fifty_thousand_receipts_are_counted() {
         let counted = count(&names(0..50_000));
-        assert_eq!((counted.pass(0).groups, counted.pass(0).figures.rows()), (50_000, 200_000));
+        assert_eq!(
+            (counted.pass(0).groups, counted.pass(0).figures.rows()),
+            (50_000, 200_000)
+        );
     }
 }

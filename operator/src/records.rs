@@ -1,5 +1,5 @@
-//! S3 as the operator sees it: records of runs, the names of receipts, and whether an inventory is finished. It never
-//! reads data, and it writes one thing: the claim of a run's name.
+//! S3 as the operator sees it: records of runs, the names of receipts, and whether an inventory is
+//! finished. It never reads data, and it writes one thing: the claim of a run's name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,10 @@ pub enum RecordsError {
     Aws(#[from] AwsError),
     /// Something else than the record it should be.
     #[error("{address}: {cause}")]
-    Record { address: S3Address, cause: Arc<RecordError> },
+    Record {
+        address: S3Address,
+        cause: Arc<RecordError>,
+    },
     /// A manifest.json that is none.
     #[error("{address} is not the manifest of an S3 Inventory: {problem}")]
     Manifest { address: S3Address, problem: String },
@@ -49,7 +52,8 @@ pub enum InventoryState {
     Finished(InventoryRef),
     /// manifest.json is not there.
     Missing,
-    /// manifest.checksum, which S3 writes last, is not there ("Amazon S3 Inventory", S3 user guide).
+    /// manifest.checksum, which S3 writes last, is not there ("Amazon S3 Inventory", S3 user
+    /// guide).
     Unfinished,
 }
 
@@ -58,7 +62,10 @@ pub enum ClaimState {
     /// Ours, written now or before, for this inventory.
     Ours(InventoryRef),
     /// That of another run: how it differs, and who made it.
-    Taken { difference: &'static str, owner: String },
+    Taken {
+        difference: &'static str,
+        owner: String,
+    },
 }
 
 /// A bucket in a region, with the account that must own it.
@@ -76,12 +83,18 @@ struct ManifestHead {
 
 impl Records {
     pub fn new(aws: &Aws, region: &str, expected_owner: Option<String>) -> Self {
-        Self { client: aws.clients(region).s3, expected_owner }
+        Self {
+            client: aws.clients(region).s3,
+            expected_owner,
+        }
     }
 
     /// The same, for buckets that the requester pays for.
     pub fn paid_by_requester(aws: &Aws, region: &str, expected_owner: Option<String>) -> Self {
-        Self { client: aws.clients(region).paying_s3, expected_owner }
+        Self {
+            client: aws.clients(region).paying_s3,
+            expected_owner,
+        }
     }
 
     /// Whether the inventory of this manifest.json is finished, and which one it is.
@@ -90,25 +103,52 @@ impl Records {
         let checksum = S3Address::new(&manifest.bucket, format!("{stem}checksum"));
         // Never closed; held until the bytes are gone.
         let _one = MANIFESTS.acquire().await;
-        let Some((json, etag)) = self.get(manifest, MANIFEST_BYTES).await? else { return Ok(InventoryState::Missing) };
+        let Some((json, etag)) = self.get(manifest, MANIFEST_BYTES).await? else {
+            return Ok(InventoryState::Missing);
+        };
         if !self.exists(&checksum).await? {
             return Ok(InventoryState::Unfinished);
         }
-        let unusable = |problem: String| RecordsError::Manifest { address: manifest.clone(), problem };
-        let head: ManifestHead = serde_json::from_slice(&json).map_err(|error| unusable(error.to_string()))?;
-        let creation_timestamp = head.creation_timestamp.map(|text| text.parse::<u64>()).transpose();
-        let creation_timestamp = creation_timestamp.map_err(|error| unusable(format!("creationTimestamp: {error}")))?;
-        Ok(InventoryState::Finished(InventoryRef { manifest: manifest.clone(), etag, creation_timestamp }))
+        let unusable = |problem: String| RecordsError::Manifest {
+            address: manifest.clone(),
+            problem,
+        };
+        let head: ManifestHead =
+            serde_json::from_slice(&json).map_err(|error| unusable(error.to_string()))?;
+        let creation_timestamp = head
+            .creation_timestamp
+            .map(|text| text.parse::<u64>())
+            .transpose();
+        let creation_timestamp =
+            creation_timestamp.map_err(|error| unusable(format!("creationTimestamp: {error}")))?;
+        Ok(InventoryState::Finished(InventoryRef {
+            manifest: manifest.clone(),
+            etag,
+            creation_timestamp,
+        }))
     }
 
-    /// The newest finished inventory under a prefix; those unfinished are passed over. `None` where there is none.
-    pub async fn latest_inventory(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, RecordsError> {
+    /// The newest finished inventory under a prefix; those unfinished are passed over. `None` where
+    /// there is none.
+    pub async fn latest_inventory(
+        &self,
+        prefix: &S3Address,
+    ) -> Result<Option<InventoryRef>, RecordsError> {
         let folder = format!("{}/", prefix.key.trim_end_matches('/'));
         let mut folders = Vec::new();
-        let request = self.client.list_objects_v2().bucket(&prefix.bucket).prefix(&folder).delimiter("/");
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&prefix.bucket)
+            .prefix(&folder)
+            .delimiter("/");
         self.list(request, prefix, |page| {
             // S3 names them 2026-11-22T01-00Z: the newest is the last.
-            let dated = page.common_prefixes().iter().filter_map(|it| it.prefix()).filter(|name| is_dated(name));
+            let dated = page
+                .common_prefixes()
+                .iter()
+                .filter_map(|it| it.prefix())
+                .filter(|name| is_dated(name));
             folders.extend(dated.map(str::to_owned));
         })
         .await?;
@@ -123,9 +163,16 @@ impl Records {
     }
 
     /// The group manifests under a prefix, as a claim names them; `None` where there are none.
-    pub async fn manifests(&self, prefix: &S3Address) -> Result<Option<InventoryRef>, RecordsError> {
+    pub async fn manifests(
+        &self,
+        prefix: &S3Address,
+    ) -> Result<Option<InventoryRef>, RecordsError> {
         let mut given = ExistingManifests::under(prefix.clone());
-        let request = self.client.list_objects_v2().bucket(&prefix.bucket).prefix(&prefix.key);
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&prefix.bucket)
+            .prefix(&prefix.key);
         self.list(request, prefix, |page| {
             for object in page.contents() {
                 let etag = etag::unquoted(object.e_tag());
@@ -136,7 +183,8 @@ impl Records {
         Ok(given.reference())
     }
 
-    /// The inventory that the run's name is claimed for already, where it was the newest under this prefix.
+    /// The inventory that the run's name is claimed for already, where it was the newest under this
+    /// prefix.
     pub async fn claimed(
         &self,
         bucket: &str,
@@ -145,14 +193,19 @@ impl Records {
         latest: &S3Address,
     ) -> Result<Option<InventoryRef>, RecordsError> {
         let address = S3Address::new(bucket, layout.claim(run));
-        let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
-        let found =
-            RunClaim::parse_of(&found, run).map_err(|cause| RecordsError::Record { address, cause: cause.into() })?;
+        let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else {
+            return Ok(None);
+        };
+        let found = RunClaim::parse_of(&found, run).map_err(|cause| RecordsError::Record {
+            address,
+            cause: cause.into(),
+        })?;
         Ok(is_under(&found.inventory, latest).then_some(found.inventory))
     }
 
-    /// Claims the run's name, or finds whose it is. `latest` is the prefix that the inventory was the newest of, where it
-    /// was: what was claimed before stays the run's inventory, however many came since.
+    /// Claims the run's name, or finds whose it is. `latest` is the prefix that the inventory was
+    /// the newest of, where it was: what was claimed before stays the run's inventory, however many
+    /// came since.
     pub async fn claim(
         &self,
         bucket: &str,
@@ -173,7 +226,8 @@ impl Records {
             .set_expected_bucket_owner(self.expected_owner.clone())
             .set_server_side_encryption(server_side(encryption.kind))
             .set_ssekms_key_id(encryption.kms_key_id.clone())
-            // Buckets with a default retention refuse a PUT without a checksum; this one is known to every store.
+            // Buckets with a default retention refuse a PUT without a checksum; this one is known
+            // to every store.
             .content_md5(content_md5(&json))
             .body(ByteStream::from(json))
             .send()
@@ -181,9 +235,14 @@ impl Records {
             .map_err(|error| AwsError::s3("PutObject", address.to_string(), &error));
         // Whatever the answer: a 412 may be for our own PUT, sent twice.
         let Some((found, _)) = self.get(&address, RECORD_BYTES).await? else {
-            return Err(put.err().map_or_else(|| not_there(&address), RecordsError::from));
+            return Err(put
+                .err()
+                .map_or_else(|| not_there(&address), RecordsError::from));
         };
-        let found = RunClaim::parse(&found).map_err(|cause| RecordsError::Record { address, cause: cause.into() })?;
+        let found = RunClaim::parse(&found).map_err(|cause| RecordsError::Record {
+            address,
+            cause: cause.into(),
+        })?;
         Ok(compare(claim, found, latest))
     }
 
@@ -196,10 +255,15 @@ impl Records {
         stage: Stage,
     ) -> Result<Option<RunSummary>, RecordsError> {
         let address = S3Address::new(bucket, layout.stage_summary(run, stage));
-        let Some((bytes, _)) = self.get(&address, RECORD_BYTES).await? else { return Ok(None) };
+        let Some((bytes, _)) = self.get(&address, RECORD_BYTES).await? else {
+            return Ok(None);
+        };
         RunSummary::parse_of(&bytes, run, stage)
             .map(Some)
-            .map_err(|cause| RecordsError::Record { address, cause: cause.into() })
+            .map_err(|cause| RecordsError::Record {
+                address,
+                cause: cause.into(),
+            })
     }
 
     /// Counts the receipts of a run: one LIST for every 1,000 that are not settled.
@@ -212,9 +276,18 @@ impl Records {
     ) -> Result<(), RecordsError> {
         let prefix = layout.receipts(run);
         let after = count.begin().map(|name| format!("{prefix}{name}"));
-        let request = self.client.list_objects_v2().bucket(bucket).prefix(&prefix).set_start_after(after);
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(&prefix)
+            .set_start_after(after);
         self.list(request, &S3Address::new(bucket, &prefix), |page| {
-            count.page(page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix)));
+            count.page(
+                page.contents()
+                    .iter()
+                    .filter_map(|object| object.key()?.strip_prefix(&prefix)),
+            );
         })
         .await?;
         Ok(())
@@ -230,13 +303,31 @@ impl Records {
         let request = request.set_expected_bucket_owner(self.expected_owner.clone());
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| AwsError::s3("ListObjectsV2", prefix.to_string(), &error))?;
-            let folders = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
-            let keys = page.contents().iter().filter_map(|object| object.key()).chain(folders);
-            let problem = problem_of_page(&prefix.key, keys, page.is_truncated(), page.next_continuation_token());
+            let page =
+                page.map_err(|error| AwsError::s3("ListObjectsV2", prefix.to_string(), &error))?;
+            let folders = page
+                .common_prefixes()
+                .iter()
+                .filter_map(|folder| folder.prefix());
+            let keys = page
+                .contents()
+                .iter()
+                .filter_map(|object| object.key())
+                .chain(folders);
+            let problem = problem_of_page(
+                &prefix.key,
+                keys,
+                page.is_truncated(),
+                page.next_continuation_token(),
+            );
             if let Some(problem) = problem {
                 let (target, detail) = (prefix.to_string(), problem.to_owned());
-                return Err(AwsError { action: "ListObjectsV2", target, kind: AwsErrorKind::Transient, detail });
+                return Err(AwsError {
+                    action: "ListObjectsV2",
+                    target,
+                    kind: AwsErrorKind::Transient,
+                    detail,
+                });
             }
             each(&page);
         }
@@ -244,8 +335,15 @@ impl Records {
     }
 
     async fn exists(&self, address: &S3Address) -> Result<bool, AwsError> {
-        let request = self.client.head_object().bucket(&address.bucket).key(&address.key);
-        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
+        let request = self
+            .client
+            .head_object()
+            .bucket(&address.bucket)
+            .key(&address.key);
+        let answer = request
+            .set_expected_bucket_owner(self.expected_owner.clone())
+            .send()
+            .await;
         match answer.map_err(|error| AwsError::s3("HeadObject", address.to_string(), &error)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == AwsErrorKind::NotFound => Ok(false),
@@ -254,25 +352,53 @@ impl Records {
     }
 
     /// The bytes of a small object and its ETag; `None` where it is not there.
-    async fn get(&self, address: &S3Address, limit: usize) -> Result<Option<(Vec<u8>, String)>, AwsError> {
-        let request = self.client.get_object().bucket(&address.bucket).key(&address.key);
-        let answer = request.set_expected_bucket_owner(self.expected_owner.clone()).send().await;
-        let mut output = match answer.map_err(|error| AwsError::s3("GetObject", address.to_string(), &error)) {
-            Ok(output) => output,
-            Err(error) if error.kind == AwsErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+    async fn get(
+        &self,
+        address: &S3Address,
+        limit: usize,
+    ) -> Result<Option<(Vec<u8>, String)>, AwsError> {
+        let request = self
+            .client
+            .get_object()
+            .bucket(&address.bucket)
+            .key(&address.key);
+        let answer = request
+            .set_expected_bucket_owner(self.expected_owner.clone())
+            .send()
+            .await;
+        let mut output =
+            match answer.map_err(|error| AwsError::s3("GetObject", address.to_string(), &error)) {
+                Ok(output) => output,
+                Err(error) if error.kind == AwsErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+        let failed = |kind, detail: String| AwsError {
+            action: "GetObject",
+            target: address.to_string(),
+            kind,
+            detail,
         };
-        let failed = |kind, detail: String| AwsError { action: "GetObject", target: address.to_string(), kind, detail };
-        if output.content_length().and_then(|length| usize::try_from(length).ok()).is_some_and(|length| length > limit)
+        if output
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok())
+            .is_some_and(|length| length > limit)
         {
-            return Err(failed(AwsErrorKind::Rejected, format!("it has more than {limit} bytes")));
+            return Err(failed(
+                AwsErrorKind::Rejected,
+                format!("it has more than {limit} bytes"),
+            ));
         }
         let etag = etag::unquoted(output.e_tag()).to_owned();
         let mut bytes = Vec::new();
         while let Some(chunk) = output.body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(|error| failed(AwsErrorKind::Transient, error.to_string()))?);
+            bytes.extend_from_slice(
+                &chunk.map_err(|error| failed(AwsErrorKind::Transient, error.to_string()))?,
+            );
             if bytes.len() > limit {
-                return Err(failed(AwsErrorKind::Rejected, format!("it has more than {limit} bytes")));
+                return Err(failed(
+                    AwsErrorKind::Rejected,
+                    format!("it has more than {limit} bytes"),
+                ));
             }
         }
         Ok(Some((bytes, etag)))
@@ -291,17 +417,27 @@ fn compare(ours: &RunClaim, found: RunClaim, latest: Option<&S3Address>) -> Clai
     if latest.is_some_and(|latest| is_under(&found.inventory, latest)) {
         ours.inventory = found.inventory.clone();
     }
-    // Two operators at one run would count each other's receipts. The command line resumes whatever it finds.
+    // Two operators at one run would count each other's receipts. The command line resumes whatever
+    // it finds.
     let elsewhere = found.owner.starts_with(OWNER) && found.owner != ours.owner;
-    match ours.difference(&found).or_else(|| elsewhere.then_some("another resource")) {
+    match ours
+        .difference(&found)
+        .or_else(|| elsewhere.then_some("another resource"))
+    {
         None => ClaimState::Ours(found.inventory),
-        Some(difference) => ClaimState::Taken { difference, owner: found.owner },
+        Some(difference) => ClaimState::Taken {
+            difference,
+            owner: found.owner,
+        },
     }
 }
 
 /// Whether an inventory is one of those under a prefix.
 fn is_under(inventory: &InventoryRef, prefix: &S3Address) -> bool {
-    let (manifest, folder) = (&inventory.manifest, format!("{}/", prefix.key.trim_end_matches('/')));
+    let (manifest, folder) = (
+        &inventory.manifest,
+        format!("{}/", prefix.key.trim_end_matches('/')),
+    );
     manifest.bucket == prefix.bucket && manifest.key.starts_with(&folder)
 }
 
@@ -316,7 +452,9 @@ fn server_side(kind: EncryptionType) -> Option<ServerSideEncryption> {
 
 /// How old an inventory is, where it says when it was begun.
 pub fn age(inventory: &InventoryRef, now: Duration) -> Option<Duration> {
-    inventory.creation_timestamp.map(|created| now.saturating_sub(Duration::from_millis(created)))
+    inventory
+        .creation_timestamp
+        .map(|created| now.saturating_sub(Duration::from_millis(created)))
 }
 
 fn not_there(address: &S3Address) -> RecordsError {
@@ -330,13 +468,20 @@ fn not_there(address: &S3Address) -> RecordsError {
 
 /// Whether a folder is one of S3's deliveries, `…/2026-11-22T01-00Z/`.
 fn is_dated(folder: &str) -> bool {
-    let name = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let name = folder
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
     let shape = b"dddd-dd-ddTdd-ddZ";
     name.len() == shape.len()
-        && name
-            .bytes()
-            .zip(shape)
-            .all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == *shape })
+        && name.bytes().zip(shape).all(|(byte, shape)| {
+            if *shape == b'd' {
+                byte.is_ascii_digit()
+            } else {
+                byte == *shape
+            }
+        })
 }
 
 #[cfg(test)]
@@ -364,20 +509,37 @@ mod tests {
         };
         let own = "ArchiveRun team-a/logs in cluster test";
         let today = claim("2026-11-23", own);
-        let (daily, other) = (S3Address::new("inv", "src/daily/"), S3Address::new("inv", "src/dai"));
+        let (daily, other) = (
+            S3Address::new("inv", "src/daily/"),
+            S3Address::new("inv", "src/dai"),
+        );
         for (found, latest, difference) in [
             (claim("2026-11-23", own), None, None),
             (claim("2026-11-22", own), Some(&daily), None),
-            (claim("2026-11-22", own), Some(&other), Some("another inventory")),
+            (
+                claim("2026-11-22", own),
+                Some(&other),
+                Some("another inventory"),
+            ),
             (claim("2026-11-22", own), None, Some("another inventory")),
-            (claim("2026-11-23", "ArchiveRun team-b/logs in cluster test"), None, Some("another resource")),
-            (claim("2026-11-23", "ArchiveRun team-a/logs in cluster two"), None, Some("another resource")),
+            (
+                claim("2026-11-23", "ArchiveRun team-b/logs in cluster test"),
+                None,
+                Some("another resource"),
+            ),
+            (
+                claim("2026-11-23", "ArchiveRun team-a/logs in cluster two"),
+                None,
+                Some("another resource"),
+            ),
             (claim("2026-11-23", "s3bundler group"), None, None),
         ] {
             let claimed = found.inventory.clone();
             match (compare(&today, found.clone(), latest), difference) {
                 (ClaimState::Ours(inventory), None) => assert_eq!(inventory, claimed),
-                (ClaimState::Taken { difference, .. }, Some(expected)) => assert_eq!(difference, expected),
+                (ClaimState::Taken { difference, .. }, Some(expected)) => {
+                    assert_eq!(difference, expected)
+                }
                 other => panic!("{found:?}: {other:?}"),
             }
         }

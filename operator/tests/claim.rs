@@ -5,7 +5,8 @@
 mod common;
 
 use s3bundler_contract::{
-    ArchiveOptions, GroupOptions, InventoryRef, KeyLayout, Layout, RunClaim, S3Address, SelectOptions,
+    ArchiveOptions, GroupOptions, InventoryRef, KeyLayout, Layout, RunClaim, S3Address,
+    SelectOptions,
 };
 use s3bundler_operator::crd::Encryption;
 use s3bundler_operator::records::{ClaimState, Records};
@@ -15,16 +16,21 @@ use s3bundler_testbed::servers::VersityGw;
 
 use common::aws;
 
-/// Buckets with a default retention refuse a PUT without one ("Using S3 Object Lock", S3 user guide). Content-MD5 is known
-/// to every store, and no setting of the SDK turns it off.
+/// Buckets with a default retention refuse a PUT without one ("Using S3 Object Lock", S3 user
+/// guide). Content-MD5 is known to every store, and no setting of the SDK turns it off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_carries_content_md5() {
     let server = VersityGw::start().await.unwrap();
-    client::create_bucket(&client::s3(server.access()), "archive").await.unwrap();
+    client::create_bucket(&client::s3(server.access()), "archive")
+        .await
+        .unwrap();
     let proxy = Proxy::start(server.access()).unwrap();
     proxy.rule(|seen| {
         if seen.operation == Operation::PutObject && !seen.headers.contains_key("content-md5") {
-            Fault::FailBefore { status: 400, code: "InvalidRequest" }
+            Fault::FailBefore {
+                status: 400,
+                code: "InvalidRequest",
+            }
         } else {
             Fault::Forward
         }
@@ -45,7 +51,10 @@ async fn a_claim_carries_content_md5() {
     );
     let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
     let records = Records::new(&aws, aws.region(), None);
-    let claimed = records.claim("archive", &layout, &claim, &Encryption::default(), None).await.unwrap();
+    let claimed = records
+        .claim("archive", &layout, &claim, &Encryption::default(), None)
+        .await
+        .unwrap();
     assert_eq!(claimed, ClaimState::Ours(claim.inventory.clone()));
     assert_eq!(proxy.count(Operation::PutObject), 1);
 }

@@ -24,7 +24,9 @@ fn read(example: &Value) -> Value {
 fn holds(whole: &Value, part: &Value, path: &str) {
     match part {
         Value::Object(fields) => {
-            fields.iter().for_each(|(name, part)| holds(&whole[name], part, &format!("{path}.{name}")));
+            fields
+                .iter()
+                .for_each(|(name, part)| holds(&whole[name], part, &format!("{path}.{name}")));
         }
         other => assert_eq!(whole, other, "{path}"),
     }
@@ -45,7 +47,10 @@ fn a_minimal_run_is_all_defaults() {
     let spec = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     for (name, field) in spec.as_object().unwrap() {
         if !field["default"].is_null() {
-            assert_eq!(run["spec"][name], field["default"], "{name}: the program's default is the schema's");
+            assert_eq!(
+                run["spec"][name], field["default"],
+                "{name}: the program's default is the schema's"
+            );
         }
     }
 }
@@ -80,11 +85,17 @@ fn the_full_example_has_every_field() {
 
     let missing: Vec<&String> = all.difference(&found).collect();
     // Those that exclude another one of the example, and what the grouper has as the workers do.
-    let (left_out, forgotten): (Vec<&String>, Vec<&String>) = missing.into_iter().partition(|path| {
-        ["source.inventory.manifest", "source.manifests", "workers.scratch.hostPath", "grouper.podTemplate."]
+    let (left_out, forgotten): (Vec<&String>, Vec<&String>) =
+        missing.into_iter().partition(|path| {
+            [
+                "source.inventory.manifest",
+                "source.manifests",
+                "workers.scratch.hostPath",
+                "grouper.podTemplate.",
+            ]
             .iter()
             .any(|start| path.starts_with(start))
-    });
+        });
     assert!(forgotten.is_empty(), "{forgotten:#?}");
     assert!(left_out.len() > 3, "{left_out:#?}");
 }

@@ -1,4 +1,5 @@
-//! Queues of a run on a real SQS server, behind a proxy that is as slow to know of a new queue as SQS may be.
+//! Queues of a run on a real SQS server, behind a proxy that is as slow to know of a new queue as
+//! SQS may be.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -31,8 +32,27 @@ async fn queues_that_were_made_can_be_used() {
     });
     let aws = aws(proxy.access());
     let queues = Queues::new(&aws, aws.region());
-    let made = queues.ensure("s3bundler-team-a-logs-0a1b2c3d4e5f", &HashMap::new()).await.unwrap();
-    assert_eq!(proxy.count(Operation::GetQueueAttributes), 2 * (UNKNOWN + 1));
-    assert_eq!(queues.depth(&made.url).await.unwrap(), Depth { visible: 0, in_flight: 0 });
-    assert_eq!(queues.find("s3bundler-team-a-logs-0a1b2c3d4e5f").await.unwrap().len(), 2);
+    let made = queues
+        .ensure("s3bundler-team-a-logs-0a1b2c3d4e5f", &HashMap::new())
+        .await
+        .unwrap();
+    assert_eq!(
+        proxy.count(Operation::GetQueueAttributes),
+        2 * (UNKNOWN + 1)
+    );
+    assert_eq!(
+        queues.depth(&made.url).await.unwrap(),
+        Depth {
+            visible: 0,
+            in_flight: 0
+        }
+    );
+    assert_eq!(
+        queues
+            .find("s3bundler-team-a-logs-0a1b2c3d4e5f")
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }

@@ -1,4 +1,5 @@
-//! How the operator reads inventories and existing manifests, on a real server behind a proxy that plays stricter stores.
+//! How the operator reads inventories and existing manifests, on a real server behind a proxy that
+//! plays stricter stores.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -22,7 +23,9 @@ const PAYER: &str = "x-amz-request-payer";
 async fn read(records: &Records, manifest: &S3Address) -> bool {
     let prefix = manifest.key.rsplitn(3, '/').last().unwrap();
     let inventory = records.inventory(manifest).await;
-    let latest = records.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
+    let latest = records
+        .latest_inventory(&S3Address::new(BUCKET, prefix))
+        .await;
     let given = records.manifests(&S3Address::new(BUCKET, "seed/")).await;
     matches!(
         (inventory, latest, given),
@@ -35,8 +38,14 @@ async fn source() -> (VersityGw, Proxy, S3Address) {
     let server = VersityGw::start().await.unwrap();
     let s3 = client::s3(server.access());
     client::create_bucket(&s3, BUCKET).await.unwrap();
-    let manifest = Inventory::new("logs", BUCKET).publish(&s3, Synthetic::rows(3)).await.unwrap().manifest;
-    client::put_object(&s3, BUCKET, "seed/key.0.index", "rows").await.unwrap();
+    let manifest = Inventory::new("logs", BUCKET)
+        .publish(&s3, Synthetic::rows(3))
+        .await
+        .unwrap()
+        .manifest;
+    client::put_object(&s3, BUCKET, "seed/key.0.index", "rows")
+        .await
+        .unwrap();
     let proxy = Proxy::start(server.access()).unwrap();
     (server, proxy, manifest.parse().unwrap())
 }
@@ -47,14 +56,30 @@ async fn the_requester_pays_for_inventories_and_existing_manifests() {
     // As a Requester Pays bucket ("Using Requester Pays buckets", S3 user guide).
     proxy.rule(|seen| match seen.headers.get(PAYER) {
         Some(payer) if payer == "requester" => Fault::Forward,
-        _ => Fault::FailBefore { status: 403, code: "AccessDenied" },
+        _ => Fault::FailBefore {
+            status: 403,
+            code: "AccessDenied",
+        },
     });
     let aws = aws(proxy.access());
-    assert!(read(&Records::paid_by_requester(&aws, aws.region(), None), &manifest).await);
-    for operation in [Operation::GetObject, Operation::HeadObject, Operation::ListObjectsV2] {
+    assert!(
+        read(
+            &Records::paid_by_requester(&aws, aws.region(), None),
+            &manifest
+        )
+        .await
+    );
+    for operation in [
+        Operation::GetObject,
+        Operation::HeadObject,
+        Operation::ListObjectsV2,
+    ] {
         assert!(proxy.count(operation) > 0, "{operation:?}");
     }
-    assert!(!read(&Records::new(&aws, aws.region(), None), &manifest).await, "no header that was not asked for");
+    assert!(
+        !read(&Records::new(&aws, aws.region(), None), &manifest).await,
+        "no header that was not asked for"
+    );
 }
 
 /// S3 returns metadata as it was written, Latin-1 included.
@@ -62,9 +87,10 @@ async fn the_requester_pays_for_inventories_and_existing_manifests() {
 async fn an_inventory_with_latin1_metadata_is_read() {
     let (_server, proxy, manifest) = source().await;
     proxy.rule(|seen| match seen.operation {
-        Operation::GetObject | Operation::HeadObject => {
-            Fault::SetHeader { name: "x-amz-meta-name", value: b"JULI\xc1N" }
-        }
+        Operation::GetObject | Operation::HeadObject => Fault::SetHeader {
+            name: "x-amz-meta-name",
+            value: b"JULI\xc1N",
+        },
         _ => Fault::Forward,
     });
     let aws = aws(proxy.access());
@@ -74,28 +100,54 @@ async fn an_inventory_with_latin1_metadata_is_read() {
 /// Everything that the operator lists: an inventory's folders, existing manifests, receipts.
 async fn list(records: &Records, manifest: &S3Address) -> [Result<(), RecordsError>; 3] {
     let prefix = manifest.key.rsplitn(3, '/').last().unwrap();
-    let latest = records.latest_inventory(&S3Address::new(BUCKET, prefix)).await;
+    let latest = records
+        .latest_inventory(&S3Address::new(BUCKET, prefix))
+        .await;
     let given = records.manifests(&S3Address::new(BUCKET, "seed/")).await;
     let run = "logs".parse().unwrap();
     let mut count = Count::new("logs".parse().unwrap());
-    let counted = records.count(BUCKET, &Layout::new("p", KeyLayout::Hashed).unwrap(), &run, &mut count).await;
+    let counted = records
+        .count(
+            BUCKET,
+            &Layout::new("p", KeyLayout::Hashed).unwrap(),
+            &run,
+            &mut count,
+        )
+        .await;
     [latest.map(|_| ()), given.map(|_| ()), counted]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_is_not_whole_or_not_of_its_prefix_is_an_error() {
     const OBJECT: &str = "<Contents><Key>other/a</Key><Size>1</Size><ETag>\"e\"</ETag></Contents>";
-    const FOLDER: &str = "<CommonPrefixes><Prefix>other/2026-11-22T01-00Z/</Prefix></CommonPrefixes>";
+    const FOLDER: &str =
+        "<CommonPrefixes><Prefix>other/2026-11-22T01-00Z/</Prefix></CommonPrefixes>";
     let (_server, proxy, manifest) = source().await;
     let aws = aws(proxy.access());
     let records = Records::new(&aws, aws.region(), None);
     assert!(list(&records, &manifest).await.iter().all(Result::is_ok));
     for (inside, end, words) in [
-        ("<IsTruncated>true</IsTruncated>", "</ListBucketResult>", "no NextContinuationToken to go on with"),
-        (OBJECT, "</ListBucketResult>", "keys that do not begin with the prefix"),
-        (FOLDER, "</ListBucketResult>", "keys that do not begin with the prefix"),
+        (
+            "<IsTruncated>true</IsTruncated>",
+            "</ListBucketResult>",
+            "no NextContinuationToken to go on with",
+        ),
+        (
+            OBJECT,
+            "</ListBucketResult>",
+            "keys that do not begin with the prefix",
+        ),
+        (
+            FOLDER,
+            "</ListBucketResult>",
+            "keys that do not begin with the prefix",
+        ),
         ("<IsTruncated>false</IsTruncated>", "", "not that of AWS"),
-        ("<Contentx><Key>a</Key></Contents>", "</ListBucketResult>", "not that of AWS"),
+        (
+            "<Contentx><Key>a</Key></Contents>",
+            "</ListBucketResult>",
+            "not that of AWS",
+        ),
     ] {
         let body = format!("<?xml version=\"1.0\"?><ListBucketResult>{inside}{end}");
         proxy.rule(move |seen| match seen.operation {
@@ -107,8 +159,13 @@ async fn a_listing_that_is_not_whole_or_not_of_its_prefix_is_an_error() {
             _ => Fault::Forward,
         });
         for listed in list(&records, &manifest).await {
-            let Err(RecordsError::Aws(error)) = listed else { panic!("{inside}: {listed:?}") };
-            assert!(error.kind == AwsErrorKind::Transient && error.detail.contains(words), "{inside}: {error:?}");
+            let Err(RecordsError::Aws(error)) = listed else {
+                panic!("{inside}: {listed:?}")
+            };
+            assert!(
+                error.kind == AwsErrorKind::Transient && error.detail.contains(words),
+                "{inside}: {error:?}"
+            );
         }
     }
 }

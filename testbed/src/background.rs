@@ -1,4 +1,5 @@
-//! The cluster that `up` boots, `exec` uses and `down` ends: kept by a process of this same program in the background.
+//! The cluster that `up` boots, `exec` uses and `down` ends: kept by a process of this same program
+//! in the background.
 //!
 //! ```text
 //! up ──► keep (in the background) ──► Cluster, its folder's path in <cache>/kube-up ──► SIGTERM ──► gone
@@ -6,8 +7,9 @@
 //!                                                         exec ┘                     down ┘
 //! ```
 //!
-//! The keeper has the lock of `<cache>/kube-up.lock` for as long as it lives, and its number is in that file, so one that
-//! still boots is found too: a second `up` waits with the first, and `down` ends it.
+//! The keeper has the lock of `<cache>/kube-up.lock` for as long as it lives, and its number is in
+//! that file, so one that still boots is found too: a second `up` waits with the first, and `down`
+//! ends it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -66,8 +68,8 @@ fn running() -> Result<Option<Cluster>, BackgroundError> {
     }
 }
 
-/// The variable KUBECONFIG, unless none of its files is there: a shell that has evaluated what `up` printed still names the
-/// cluster that `down` has ended since.
+/// The variable KUBECONFIG, unless none of its files is there: a shell that has evaluated what `up`
+/// printed still names the cluster that `down` has ended since.
 fn given() -> Option<OsString> {
     std::env::var_os("KUBECONFIG").filter(|given| names_a_file(given))
 }
@@ -87,8 +89,13 @@ impl FromStr for NamedProgram {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, program) = text.split_once('=').ok_or("it should look like localhost/app:dev=path/to/app")?;
-        Ok(Self { name: name.to_owned(), program: program.into() })
+        let (name, program) = text
+            .split_once('=')
+            .ok_or("it should look like localhost/app:dev=path/to/app")?;
+        Ok(Self {
+            name: name.to_owned(),
+            program: program.into(),
+        })
     }
 }
 
@@ -96,7 +103,9 @@ impl FromStr for NamedProgram {
 pub async fn up(images: &[NamedProgram]) -> Result<(), BackgroundError> {
     let running = running()?;
     if let Some(given) = given()
-        && running.as_ref().is_none_or(|cluster| Path::new(&given) != cluster.kubeconfig())
+        && running
+            .as_ref()
+            .is_none_or(|cluster| Path::new(&given) != cluster.kubeconfig())
     {
         // Somebody's own: their S3 and SQS are theirs, too.
         println!("export KUBECONFIG={}", given.display());
@@ -107,7 +116,9 @@ pub async fn up(images: &[NamedProgram]) -> Result<(), BackgroundError> {
         None => boot().await?,
     };
     for NamedProgram { name, program } in images {
-        cluster.load(&Image::of_program(name.clone(), program)?).await?;
+        cluster
+            .load(&Image::of_program(name.clone(), program)?)
+            .await?;
         // For whoever reads it; a shell that evaluates the rest passes over it.
         println!("# image {name}");
     }
@@ -128,7 +139,10 @@ async fn boot() -> Result<Cluster, BackgroundError> {
             let keeper: &mut Child = keeper;
             if let Some(status) = keeper.try_wait().map_err(at(&cache))? {
                 let said = fs::read_to_string(cache.join(LOG)).unwrap_or_default();
-                return Err(BackgroundError::NotStarted(format!("{status}\n{}", said.trim())));
+                return Err(BackgroundError::NotStarted(format!(
+                    "{status}\n{}",
+                    said.trim()
+                )));
             }
         } else if lock.try_lock().is_ok() {
             keeper = Some(start_keeper(&cache, &lock)?);
@@ -145,7 +159,13 @@ async fn boot() -> Result<Cluster, BackgroundError> {
 fn lock_file(cache: &Path) -> Result<File, BackgroundError> {
     let path = cache.join(LOCK);
     // Not emptied: the number in it is that of who holds the lock now.
-    File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(at(&path))
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(at(&path))
 }
 
 fn start_keeper(cache: &Path, mut lock: &File) -> Result<Child, BackgroundError> {
@@ -163,13 +183,18 @@ fn start_keeper(cache: &Path, mut lock: &File) -> Result<Child, BackgroundError>
         .process_group(0)
         .spawn()
         .map_err(at(&program))?;
-    lock.set_len(0).and_then(|()| write!(lock, "{}", keeper.id())).map_err(at(&cache.join(LOCK)))?;
+    lock.set_len(0)
+        .and_then(|()| write!(lock, "{}", keeper.id()))
+        .map_err(at(&cache.join(LOCK)))?;
     Ok(keeper)
 }
 
 /// Boots a cluster, makes it known, and keeps it until a signal.
 pub async fn keep() -> Result<(), BackgroundError> {
-    let failed = |source| BackgroundError::File { path: PathBuf::from("signals"), source };
+    let failed = |source| BackgroundError::File {
+        path: PathBuf::from("signals"),
+        source,
+    };
     // Listened for before anything starts, so that an early signal still ends what was started.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -193,8 +218,8 @@ pub async fn keep() -> Result<(), BackgroundError> {
     Ok(())
 }
 
-/// Ends the cluster that `up` booted or still boots, and returns when nothing of it is left. One that is not there is
-/// ended.
+/// Ends the cluster that `up` booted or still boots, and returns when nothing of it is left. One
+/// that is not there is ended.
 pub async fn down() -> Result<(), BackgroundError> {
     if let Some(cluster) = running()? {
         cluster.stop().await?;
@@ -207,7 +232,9 @@ pub async fn down() -> Result<(), BackgroundError> {
     let begun = Instant::now();
     let mut told = None;
     while lock.try_lock().is_err() {
-        let keeper = fs::read_to_string(cache.join(LOCK)).ok().and_then(|text| text.parse::<u32>().ok());
+        let keeper = fs::read_to_string(cache.join(LOCK))
+            .ok()
+            .and_then(|text| text.parse::<u32>().ok());
         if let Some(keeper) = keeper
             && told != Some(keeper)
         {
@@ -223,7 +250,8 @@ pub async fn down() -> Result<(), BackgroundError> {
     Ok(())
 }
 
-/// Runs a command, as itself: its exit code is ours. Without a cluster of `up` it gets that of KUBECONFIG.
+/// Runs a command, as itself: its exit code is ours. Without a cluster of `up` it gets that of
+/// KUBECONFIG.
 pub fn exec(command: &[OsString]) -> Result<ExitCode, BackgroundError> {
     let environment = match running()? {
         Some(cluster) => cluster.environment(),
@@ -232,18 +260,25 @@ pub fn exec(command: &[OsString]) -> Result<ExitCode, BackgroundError> {
     };
     let (program, arguments) = command.split_first().ok_or(BackgroundError::NotUp)?;
     // Only returns if it could not.
-    let error = Command::new(program).args(arguments).envs(environment).exec();
+    let error = Command::new(program)
+        .args(arguments)
+        .envs(environment)
+        .exec();
     Err(at(Path::new(program))(error))
 }
 
-/// What somebody's own cluster lacks: kubectl and helm, as far as they are installed, after those that fit it better.
+/// What somebody's own cluster lacks: kubectl and helm, as far as they are installed, after those
+/// that fit it better.
 fn somebodys_own() -> Result<Vec<(&'static str, OsString)>, BackgroundError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
     for recipe in [Recipe::Kubernetes, Recipe::Helm] {
         folders.extend(install::found(recipe)?);
     }
-    Ok(std::env::join_paths(folders).map(|path| ("PATH", path)).into_iter().collect())
+    Ok(std::env::join_paths(folders)
+        .map(|path| ("PATH", path))
+        .into_iter()
+        .collect())
 }
 
 #[cfg(test)]
@@ -252,8 +287,13 @@ mod tests {
 
     #[test]
     fn an_image_is_named_before_the_program_that_it_is_made_of() {
-        let image: NamedProgram = "localhost/app:dev=/a=b/app".parse().expect("a name and a path");
-        assert_eq!((image.name.as_str(), image.program), ("localhost/app:dev", PathBuf::from("/a=b/app")));
+        let image: NamedProgram = "localhost/app:dev=/a=b/app"
+            .parse()
+            .expect("a name and a path");
+        assert_eq!(
+            (image.name.as_str(), image.program),
+            ("localhost/app:dev", PathBuf::from("/a=b/app"))
+        );
         assert!("localhost/app:dev".parse::<NamedProgram>().is_err());
     }
 
@@ -263,9 +303,12 @@ mod tests {
         let there = file.path().as_os_str();
         let mut list = OsString::from("/gone/admin.kubeconfig:");
         list.push(there);
-        for (kubeconfig, names) in
-            [(there, true), (&list, true), (OsStr::new("/gone/admin.kubeconfig"), false), (OsStr::new(""), false)]
-        {
+        for (kubeconfig, names) in [
+            (there, true),
+            (&list, true),
+            (OsStr::new("/gone/admin.kubeconfig"), false),
+            (OsStr::new(""), false),
+        ] {
             assert_eq!(names_a_file(kubeconfig), names, "{}", kubeconfig.display());
         }
     }

@@ -1,5 +1,5 @@
-//! SDK clients for the servers, and the handful of S3 calls that every test makes: fill a bucket, list it, read an object,
-//! look for uploads that nobody finished.
+//! SDK clients for the servers, and the handful of S3 calls that every test makes: fill a bucket,
+//! list it, read an object, look for uploads that nobody finished.
 
 use std::time::Duration;
 
@@ -30,8 +30,16 @@ pub struct ClientError {
 }
 
 impl ClientError {
-    fn new(operation: &'static str, target: impl Into<String>, cause: impl std::error::Error) -> Self {
-        Self { operation, target: target.into(), cause: DisplayErrorContext(cause).to_string() }
+    fn new(
+        operation: &'static str,
+        target: impl Into<String>,
+        cause: impl std::error::Error,
+    ) -> Self {
+        Self {
+            operation,
+            target: target.into(),
+            cause: DisplayErrorContext(cause).to_string(),
+        }
     }
 }
 
@@ -65,15 +73,23 @@ pub fn sqs(access: &Access) -> aws_sdk_sqs::Client {
 }
 
 fn credentials(access: &Access) -> Credentials {
-    Credentials::new(&access.access_key, &access.secret_key, access.session_token.clone(), None, "testbed")
+    Credentials::new(
+        &access.access_key,
+        &access.secret_key,
+        access.session_token.clone(),
+        None,
+        "testbed",
+    )
 }
 
 fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50))
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(50))
 }
 
-/// A client that trusts the access's own authority; none if the endpoint needs none. An unreadable file trusts nobody, which
-/// the first request then says.
+/// A client that trusts the access's own authority; none if the endpoint needs none. An unreadable
+/// file trusts nobody, which the first request then says.
 fn https(access: &Access) -> Option<SharedHttpClient> {
     let file = access.certificate_authority.as_ref()?;
     let store = TrustStore::empty().with_pem_certificate(std::fs::read(file).unwrap_or_default());
@@ -98,10 +114,15 @@ pub async fn create_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Result<
 }
 
 /// Makes a bucket that keeps all versions.
-pub async fn create_versioned_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Result<(), ClientError> {
+pub async fn create_versioned_bucket(
+    client: &aws_sdk_s3::Client,
+    bucket: &str,
+) -> Result<(), ClientError> {
     use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
     create_bucket(client, bucket).await?;
-    let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let enabled = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Enabled)
+        .build();
     client
         .put_bucket_versioning()
         .bucket(bucket)
@@ -130,7 +151,8 @@ pub async fn put_object(
         .map_err(|error| ClientError::new("PutObject", format!("{bucket}/{key}"), error))
 }
 
-/// Writes any number of objects, several at a time. The iterator is pulled only as fast as they are written.
+/// Writes any number of objects, several at a time. The iterator is pulled only as fast as they are
+/// written.
 pub async fn put_objects<K, B>(
     client: &aws_sdk_s3::Client,
     bucket: &str,
@@ -151,12 +173,28 @@ where
 }
 
 /// All keys under a prefix, in the server's order.
-pub async fn list_keys(client: &aws_sdk_s3::Client, bucket: &str, prefix: &str) -> Result<Vec<String>, ClientError> {
-    let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+pub async fn list_keys(
+    client: &aws_sdk_s3::Client,
+    bucket: &str,
+    prefix: &str,
+) -> Result<Vec<String>, ClientError> {
+    let mut pages = client
+        .list_objects_v2()
+        .bucket(bucket)
+        .prefix(prefix)
+        .into_paginator()
+        .send();
     let mut keys = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| ClientError::new("ListObjectsV2", format!("{bucket}/{prefix}"), error))?;
-        keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+        let page = page.map_err(|error| {
+            ClientError::new("ListObjectsV2", format!("{bucket}/{prefix}"), error)
+        })?;
+        keys.extend(
+            page.contents
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|object| object.key),
+        );
     }
     Ok(keys)
 }
@@ -178,8 +216,10 @@ pub async fn list_open_uploads(
             .await
             .map_err(|error| ClientError::new("ListMultipartUploads", bucket, error))?;
         for upload in page.uploads() {
-            uploads
-                .push((upload.key().unwrap_or_default().to_owned(), upload.upload_id().unwrap_or_default().to_owned()));
+            uploads.push((
+                upload.key().unwrap_or_default().to_owned(),
+                upload.upload_id().unwrap_or_default().to_owned(),
+            ));
         }
         if page.is_truncated() != Some(true) || page.next_key_marker().is_none() {
             return Ok(uploads);
@@ -190,7 +230,11 @@ pub async fn list_open_uploads(
 }
 
 /// The body of an object.
-pub async fn get_bytes(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result<Bytes, ClientError> {
+pub async fn get_bytes(
+    client: &aws_sdk_s3::Client,
+    bucket: &str,
+    key: &str,
+) -> Result<Bytes, ClientError> {
     let target = || format!("{bucket}/{key}");
     let object = client
         .get_object()
@@ -199,7 +243,11 @@ pub async fn get_bytes(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> 
         .send()
         .await
         .map_err(|error| ClientError::new("GetObject", target(), error))?;
-    let body = object.body.collect().await.map_err(|error| ClientError::new("GetObject", target(), error))?;
+    let body = object
+        .body
+        .collect()
+        .await
+        .map_err(|error| ClientError::new("GetObject", target(), error))?;
     Ok(body.into_bytes())
 }
 

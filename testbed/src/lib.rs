@@ -5,8 +5,8 @@
 //!         └───► kube (a Kubernetes of one node, with moto in it)            └──► cli (run the program under test)
 //! ```
 //!
-//! Everything is real but the cloud: real S3 servers, real processes, real sockets. Faults that a server cannot produce
-//! are made by the [`proxy`] in front of it.
+//! Everything is real but the cloud: real S3 servers, real processes, real sockets. Faults that a
+//! server cannot produce are made by the [`proxy`] in front of it.
 
 pub mod bench;
 pub mod cli;

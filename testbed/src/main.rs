@@ -48,14 +48,16 @@ enum Command {
         /// The program.
         #[arg(long)]
         s3bundler: PathBuf,
-        /// Where to take files from. Default: the sources that cargo keeps, or those of Python's standard library.
+        /// Where to take files from. Default: the sources that cargo keeps, or those of Python's
+        /// standard library.
         #[arg(long)]
         files: Option<PathBuf>,
         /// Leave the server up afterwards, until Ctrl-C.
         #[arg(long)]
         keep: bool,
     },
-    /// Boots a Kubernetes, installs the operator with Helm, archives real files with an ArchiveRun, and reads one back.
+    /// Boots a Kubernetes, installs the operator with Helm, archives real files with an ArchiveRun,
+    /// and reads one back.
     DemoKubernetes {
         /// The program, for the workers and to verify.
         #[arg(long)]
@@ -63,7 +65,8 @@ enum Command {
         /// The operator.
         #[arg(long)]
         operator: PathBuf,
-        /// Where to take files from. Default: the sources that cargo keeps, or those of Python's standard library.
+        /// Where to take files from. Default: the sources that cargo keeps, or those of Python's
+        /// standard library.
         #[arg(long)]
         files: Option<PathBuf>,
         /// Leave the cluster up afterwards, until Ctrl-C.
@@ -85,7 +88,8 @@ enum Command {
         #[arg(long, default_value_t = 10_000_000)]
         rows: u64,
     },
-    /// Measures what the operator takes at rest, beside a Kubernetes of its own, and prints a table in Markdown.
+    /// Measures what the operator takes at rest, beside a Kubernetes of its own, and prints a table
+    /// in Markdown.
     BenchOperator {
         /// The operator, built for release.
         #[arg(long)]
@@ -97,8 +101,8 @@ enum Command {
         #[arg(long, default_value_t = 120)]
         seconds: u64,
     },
-    /// Boots a Kubernetes with S3 and SQS in the background and prints what to export; uses the cluster of KUBECONFIG, and
-    /// boots nothing, where that is set.
+    /// Boots a Kubernetes with S3 and SQS in the background and prints what to export; uses the
+    /// cluster of KUBECONFIG, and boots nothing, where that is set.
     Up {
         /// Makes an image of a linked program and gives it to the cluster; may be repeated.
         #[arg(long, value_name = "NAME=PROGRAM")]
@@ -106,8 +110,8 @@ enum Command {
     },
     /// Ends what `up` booted and leaves nothing behind.
     Down,
-    /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its environment; where there
-    /// is none, the cluster of KUBECONFIG.
+    /// Runs a command with kubectl and helm in its PATH and the cluster, S3 and SQS of `up` in its
+    /// environment; where there is none, the cluster of KUBECONFIG.
     Exec {
         /// The command with its arguments.
         #[arg(required = true, trailing_var_arg = true)]
@@ -184,17 +188,42 @@ impl AnyServer {
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Install => install_all(),
-        Command::Bench { s3bundler, objects, group, rows } => {
-            bench::bench(&s3bundler, Scale { objects, group, rows }).await.map_err(Failure::from)
-        }
-        Command::BenchOperator { operator, s3bundler, seconds } => {
+        Command::Bench {
+            s3bundler,
+            objects,
+            group,
+            rows,
+        } => bench::bench(
+            &s3bundler,
+            Scale {
+                objects,
+                group,
+                rows,
+            },
+        )
+        .await
+        .map_err(Failure::from),
+        Command::BenchOperator {
+            operator,
+            s3bundler,
+            seconds,
+        } => {
             let time = Duration::from_secs(seconds);
-            bench::bench_operator(&operator, &s3bundler, time).await.map_err(Failure::from)
+            bench::bench_operator(&operator, &s3bundler, time)
+                .await
+                .map_err(Failure::from)
         }
-        Command::Demo { s3bundler, files, keep } => show(&s3bundler, files, keep).await,
-        Command::DemoKubernetes { s3bundler, operator, files, keep } => {
-            show_on_kubernetes(&s3bundler, &operator, files, keep).await
-        }
+        Command::Demo {
+            s3bundler,
+            files,
+            keep,
+        } => show(&s3bundler, files, keep).await,
+        Command::DemoKubernetes {
+            s3bundler,
+            operator,
+            files,
+            keep,
+        } => show_on_kubernetes(&s3bundler, &operator, files, keep).await,
         Command::Servers { s3, sqs } => servers(s3, sqs).await,
         Command::Up { image } => background::up(&image).await.map_err(Failure::from),
         Command::Down => background::down().await.map_err(Failure::from),
@@ -217,7 +246,12 @@ fn install_all() -> Result<(), Failure> {
     for recipe in Recipe::ALL {
         let begun = Instant::now();
         let folder = install::installed(recipe)?;
-        println!("{:<10} {:>6.1} s  {}", recipe.name(), begun.elapsed().as_secs_f32(), folder.display());
+        println!(
+            "{:<10} {:>6.1} s  {}",
+            recipe.name(),
+            begun.elapsed().as_secs_f32(),
+            folder.display()
+        );
     }
     Ok(())
 }
@@ -243,13 +277,19 @@ async fn show_on_kubernetes(
     keep: bool,
 ) -> Result<(), Failure> {
     let files = files.or_else(demo::real_files).ok_or(Failure::NoFiles)?;
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let cluster = tokio::select! {
         cluster = demo::on_kubernetes(s3bundler, operator, &files) => cluster?,
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    println!("{}", demo::where_to_look_on_kubernetes(&cluster, s3bundler, keep));
+    println!(
+        "{}",
+        demo::where_to_look_on_kubernetes(&cluster, s3bundler, keep)
+    );
     if keep {
         tokio::select! {
             _ = interrupt.recv() => (),
@@ -263,14 +303,23 @@ async fn show_on_kubernetes(
 
 async fn servers(s3: S3Server, sqs: Option<SqsServer>) -> Result<(), Failure> {
     // Listened for before anything starts, so that an early Ctrl-C still ends what was started.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let started = tokio::select! {
         started = start(s3, sqs) => started?,
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
     let mut output = io::stdout().lock();
-    output.write_all(exports(started.0.access(), started.1.as_ref().map(AnyServer::access)).as_bytes())?;
+    output.write_all(
+        exports(
+            started.0.access(),
+            started.1.as_ref().map(AnyServer::access),
+        )
+        .as_bytes(),
+    )?;
     output.flush()?;
     drop(output);
     tokio::select! {
@@ -281,14 +330,19 @@ async fn servers(s3: S3Server, sqs: Option<SqsServer>) -> Result<(), Failure> {
 }
 
 /// The server for S3 and, if it is another one, that for SQS.
-async fn start(s3: S3Server, sqs: Option<SqsServer>) -> Result<(AnyServer, Option<AnyServer>), ServerError> {
+async fn start(
+    s3: S3Server,
+    sqs: Option<SqsServer>,
+) -> Result<(AnyServer, Option<AnyServer>), ServerError> {
     let first = match s3 {
         S3Server::Moto => AnyServer::Moto(Moto::start().await?),
         S3Server::Versitygw => AnyServer::VersityGw(VersityGw::start().await?),
         S3Server::S3mock => AnyServer::S3Mock(S3Mock::start().await?),
     };
     let second = match sqs {
-        Some(SqsServer::Moto) if s3 != S3Server::Moto => Some(AnyServer::Moto(Moto::start().await?)),
+        Some(SqsServer::Moto) if s3 != S3Server::Moto => {
+            Some(AnyServer::Moto(Moto::start().await?))
+        }
         Some(SqsServer::Elasticmq) => Some(AnyServer::ElasticMq(ElasticMq::start().await?)),
         _ => None,
     };
@@ -318,11 +372,13 @@ mod tests {
     #[test]
     fn one_server_for_both_is_one_endpoint_and_two_are_two() {
         let s3 = Access::new("http://127.0.0.1:1", "key", "secret");
-        assert!(
-            exports(&s3, None).starts_with("export AWS_ENDPOINT_URL=http://127.0.0.1:1\nexport AWS_REGION=us-east-1\n")
-        );
+        assert!(exports(&s3, None).starts_with(
+            "export AWS_ENDPOINT_URL=http://127.0.0.1:1\nexport AWS_REGION=us-east-1\n"
+        ));
         assert!(!exports(&s3, None).contains("AWS_ENDPOINT_URL_SQS"));
         let sqs = Access::new("http://127.0.0.1:2", "key", "secret");
-        assert!(exports(&s3, Some(&sqs)).contains("export AWS_ENDPOINT_URL_SQS=http://127.0.0.1:2\n"));
+        assert!(
+            exports(&s3, Some(&sqs)).contains("export AWS_ENDPOINT_URL_SQS=http://127.0.0.1:2\n")
+        );
     }
 }

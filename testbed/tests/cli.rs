@@ -13,26 +13,50 @@ fn shell(script: &str) -> Program {
 
 #[tokio::test]
 async fn output_and_exit_code_are_captured() {
-    let done = shell("cat; echo error >&2; exit 3").input("from us").run().await.unwrap();
+    let done = shell("cat; echo error >&2; exit 3")
+        .input("from us")
+        .run()
+        .await
+        .unwrap();
     assert_eq!((done.code, done.signal), (Some(3), None));
-    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("from us", "error\n"));
+    assert_eq!(
+        (done.stdout.as_str(), done.stderr.as_str()),
+        ("from us", "error\n")
+    );
 }
 
 #[tokio::test]
 async fn the_environment_is_the_servers_and_nothing_else() {
     let access = Access::new("http://127.0.0.1:1", "key", "secret");
-    let done = shell("env").access(&access).env("EXTRA", "1").run().await.unwrap();
-    for line in
-        ["AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_ACCESS_KEY_ID=key", "AWS_EC2_METADATA_DISABLED=true", "EXTRA=1"]
-    {
-        assert!(done.stdout.lines().any(|printed| printed == line), "{line} is missing in {done}");
+    let done = shell("env")
+        .access(&access)
+        .env("EXTRA", "1")
+        .run()
+        .await
+        .unwrap();
+    for line in [
+        "AWS_ENDPOINT_URL=http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID=key",
+        "AWS_EC2_METADATA_DISABLED=true",
+        "EXTRA=1",
+    ] {
+        assert!(
+            done.stdout.lines().any(|printed| printed == line),
+            "{line} is missing in {done}"
+        );
     }
-    assert!(!done.stdout.contains("HOME=") && !done.stdout.contains("CARGO"), "{done}");
+    assert!(
+        !done.stdout.contains("HOME=") && !done.stdout.contains("CARGO"),
+        "{done}"
+    );
 }
 
 #[tokio::test]
 async fn signals_reach_a_program_in_the_background() {
-    let running = shell("trap 'echo drained; exit 0' TERM; echo ready; while :; do sleep 0.05; done").spawn().unwrap();
+    let running =
+        shell("trap 'echo drained; exit 0' TERM; echo ready; while :; do sleep 0.05; done")
+            .spawn()
+            .unwrap();
     running.wait_for_output("ready").await.unwrap();
     running.signal(Signal::Terminate).unwrap();
     let done = running.wait().await.unwrap();
@@ -51,8 +75,15 @@ async fn a_killed_program_ends_with_the_signal() {
 
 #[tokio::test]
 async fn a_program_that_hangs_is_killed_and_its_output_told() {
-    let error = shell("echo stuck here; exec sleep 60").timeout(Duration::from_millis(300)).run().await.unwrap_err();
-    assert!(matches!(&error, CliError::TimedOut { output, .. } if output.contains("stuck here")), "{error}");
+    let error = shell("echo stuck here; exec sleep 60")
+        .timeout(Duration::from_millis(300))
+        .run()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, CliError::TimedOut { output, .. } if output.contains("stuck here")),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,12 @@ use crate::s3::S3Options;
 #[derive(Debug, Args)]
 pub struct ArchiveArgs {
     /// Format of the archives: tar, tar.gz or tar.zst.
-    #[arg(long, env = "S3BUNDLER_FORMAT", default_value = "tar", help_heading = "Archives")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_FORMAT",
+        default_value = "tar",
+        help_heading = "Archives"
+    )]
     pub format: ArchiveFormat,
     /// Larger objects are copied by the server instead of packed.
     #[arg(
@@ -35,7 +40,12 @@ pub struct ArchiveArgs {
     )]
     pub archive_storage_class: String,
     /// Put six hex digits of a hash into keys, for S3's request-rate partitions, or not.
-    #[arg(long, env = "S3BUNDLER_KEY_LAYOUT", default_value = "hashed", help_heading = "Archives")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_KEY_LAYOUT",
+        default_value = "hashed",
+        help_heading = "Archives"
+    )]
     pub key_layout: KeyLayoutArg,
 }
 
@@ -73,33 +83,49 @@ pub struct WorkArgs {
     /// GETs in flight for each source bucket; found by itself unless given.
     #[arg(long, env = "S3BUNDLER_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Work")]
     pub concurrency: Option<u16>,
-    /// Maximum number of requests a second to each source bucket, of this process: GETs and HEADs of objects and of their
-    /// tags, copies, and all of their retries. Default: no limit, the process adapts to what the bucket accepts. Several
-    /// processes each have a limit of their own.
+    /// Maximum number of requests a second to each source bucket, of this process: GETs and HEADs
+    /// of objects and of their tags, copies, and all of their retries. Default: no limit, the
+    /// process adapts to what the bucket accepts. Several processes each have a limit of their own.
     /// Example: 500.
     #[arg(long, env = "S3BUNDLER_MAX_REQUESTS_PER_SECOND", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), help_heading = "Work")]
     pub max_requests_per_second: Option<u32>,
     /// Memory for object data. Default: half of the container's limit, or 128MiB without one.
-    #[arg(long, env = "S3BUNDLER_MEMORY", value_name = "SIZE", help_heading = "Work")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_MEMORY",
+        value_name = "SIZE",
+        help_heading = "Work"
+    )]
     pub memory: Option<ByteSize>,
-    /// Directory for objects over 8 MiB, unfinished catalogs and parts larger than planned. Files in it have no names.
-    /// Default: that of temporary files. Use a fast local disk, for example /mnt/nvme.
-    #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR", help_heading = "Work")]
+    /// Directory for objects over 8 MiB, unfinished catalogs and parts larger than planned. Files
+    /// in it have no names. Default: that of temporary files. Use a fast local disk, for example
+    /// /mnt/nvme.
+    #[arg(
+        long,
+        env = "S3BUNDLER_SCRATCH",
+        value_name = "DIR",
+        help_heading = "Work"
+    )]
     pub scratch: Option<PathBuf>,
     /// How long to wait for buckets.
     #[command(flatten)]
     pub outage: OutageArgs,
-    /// Room in that directory for objects of all groups together: one that does not fit waits for others to leave. Default:
-    /// as much as there is.
-    #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE", help_heading = "Work")]
+    /// Room in that directory for objects of all groups together: one that does not fit waits for
+    /// others to leave. Default: as much as there is.
+    #[arg(
+        long,
+        env = "S3BUNDLER_SCRATCH_SIZE",
+        value_name = "SIZE",
+        help_heading = "Work"
+    )]
     pub scratch_size: Option<ByteSize>,
-    /// Compute the SHA-256 of each archived object, for the column sha256 of catalog and index. Default: off, because it costs
-    /// CPU; archives for auditors turn it on.
+    /// Compute the SHA-256 of each archived object, for the column sha256 of catalog and index.
+    /// Default: off, because it costs CPU; archives for auditors turn it on.
     #[arg(long, env = "S3BUNDLER_SHA256", help_heading = "Work")]
     pub sha256: bool,
-    /// Seconds to wait for the first byte of an object before it is asked for on another connection. Default: 10. A store
-    /// that reads from slow disks may need 60.
+    /// Seconds to wait for the first byte of an object before it is asked for on another
+    /// connection. Default: 10. A store that reads from slow disks may need 60.
     #[arg(long, env = "S3BUNDLER_FIRST_BYTE_TIMEOUT", default_value_t = 10, value_name = "SECONDS",
           value_parser = clap::value_parser!(u16).range(1..=600), help_heading = "Work")]
     pub first_byte_timeout: u16,

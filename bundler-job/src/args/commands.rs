@@ -33,9 +33,9 @@ pub struct RunArgs {
     /// With how much.
     #[command(flatten)]
     pub work: WorkArgs,
-    /// Maximum number of passes over the rows that failed, once all groups are archived. Each pass takes the rows that failed for
-    /// one of --retry-reasons; there is none if no row did. Passes that an earlier start planned are finished, and do not count.
-    /// Default: 2. 0 is none.
+    /// Maximum number of passes over the rows that failed, once all groups are archived. Each pass
+    /// takes the rows that failed for one of --retry-reasons; there is none if no row did. Passes
+    /// that an earlier start planned are finished, and do not count. Default: 2. 0 is none.
     #[arg(
         long,
         env = "S3BUNDLER_RETRY_PASSES",
@@ -48,19 +48,25 @@ pub struct RunArgs {
     /// Which failed rows.
     #[command(flatten)]
     pub retry: RetryArgs,
-    /// Number of failed objects, or percentage of the objects in groups, above which the run ends with exit code 9. The
-    /// archives stay, and the same command resumes the run. Default: the run ends so if all objects failed. Example: 100, or
-    /// 0.5%.
-    #[arg(long, env = "S3BUNDLER_MAX_FAILED", value_name = "N|N%", help_heading = "Failures")]
+    /// Number of failed objects, or percentage of the objects in groups, above which the run ends
+    /// with exit code 9. The archives stay, and the same command resumes the run. Default: the run
+    /// ends so if all objects failed. Example: 100, or 0.5%.
+    #[arg(
+        long,
+        env = "S3BUNDLER_MAX_FAILED",
+        value_name = "N|N%",
+        help_heading = "Failures"
+    )]
     pub max_failed: Option<MaxFailed>,
 }
 
 /// Which failed rows a retry pass takes.
 #[derive(Debug, Args)]
 pub struct RetryArgs {
-    /// Reasons of the failed rows that a retry pass takes, comma-separated: rows of these reasons from all earlier passes that
-    /// no later pass took. Default: Retry, for objects that were throttled or whose server failed. Example: Retry,AccessDenied
-    /// after a permission was granted.
+    /// Reasons of the failed rows that a retry pass takes, comma-separated: rows of these reasons
+    /// from all earlier passes that no later pass took. Default: Retry, for objects that were
+    /// throttled or whose server failed. Example: Retry,AccessDenied after a permission was
+    /// granted.
     #[arg(
         long,
         env = "S3BUNDLER_RETRY_REASONS",
@@ -80,7 +86,8 @@ impl RetryArgs {
     }
 }
 
-/// What a retry pass or a redo takes from the run's claim, by the ids of the options that would say it again.
+/// What a retry pass or a redo takes from the run's claim, by the ids of the options that would say
+/// it again.
 const CLAIMED: [&str; 16] = [
     "inventory",
     "manifests",
@@ -110,8 +117,9 @@ pub struct GroupArgs {
     /// Name of the run: lower-case letters, digits and inner hyphens, 48 at most.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
     pub name: RunName,
-    /// Instead of an inventory's rows, group those that earlier passes dead-lettered for one of --retry-reasons: pass 1 those
-    /// of the run's own groups, pass 2 those of pass 1. That pass has to be whole. Everything else is in the run's claim.
+    /// Instead of an inventory's rows, group those that earlier passes dead-lettered for one of
+    /// --retry-reasons: pass 1 those of the run's own groups, pass 2 those of pass 1. That pass has
+    /// to be whole. Everything else is in the run's claim.
     #[arg(
         long,
         env = "S3BUNDLER_RETRY_PASS",
@@ -123,9 +131,9 @@ pub struct GroupArgs {
     /// Which failed rows.
     #[command(flatten)]
     pub retry: RetryArgs,
-    /// Archive the groups named by --groups again, because what is archived of them is damaged or wrong. Redos of a run are
-    /// numbered from 1. Every count of the run uses the new groups in place of the old ones, whose catalogs and archives stay.
-    /// The sources must still exist.
+    /// Archive the groups named by --groups again, because what is archived of them is damaged or
+    /// wrong. Redos of a run are numbered from 1. Every count of the run uses the new groups in
+    /// place of the old ones, whose catalogs and archives stay. The sources must still exist.
     #[arg(
         long,
         env = "S3BUNDLER_REDO",
@@ -135,8 +143,15 @@ pub struct GroupArgs {
         conflicts_with_all = CLAIMED
     )]
     pub redo: Option<u32>,
-    /// Groups to archive again with --redo, comma-separated, as `s3bundler verify` names them. Example: logs.000007.
-    #[arg(long, env = "S3BUNDLER_REDO_GROUPS", value_name = "GROUPS", value_delimiter = ',', requires = "redo")]
+    /// Groups to archive again with --redo, comma-separated, as `s3bundler verify` names them.
+    /// Example: logs.000007.
+    #[arg(
+        long,
+        env = "S3BUNDLER_REDO_GROUPS",
+        value_name = "GROUPS",
+        value_delimiter = ',',
+        requires = "redo"
+    )]
     pub groups: Vec<GroupName>,
     /// Which rows, and where groups end.
     #[command(flatten)]
@@ -147,16 +162,16 @@ pub struct GroupArgs {
     /// How workers are to write archives.
     #[command(flatten)]
     pub archive: ArchiveArgs,
-    /// URL, ARN, name or ACCOUNT/NAME of the SQS queue that gets one message a group. Without it only the manifests are written (S3
-    /// events can announce them).
+    /// URL, ARN, name or ACCOUNT/NAME of the SQS queue that gets one message a group. Without it
+    /// only the manifests are written (S3 events can announce them).
     #[arg(long, env = "S3BUNDLER_QUEUE", value_name = "QUEUE")]
     pub queue: Option<String>,
-    /// Directory for the data files of the inventory, for existing manifests and for dead letters, which are verified there
-    /// before they are used. Default: that of temporary files.
+    /// Directory for the data files of the inventory, for existing manifests and for dead letters,
+    /// which are verified there before they are used. Default: that of temporary files.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR")]
     pub scratch: Option<PathBuf>,
-    /// Room in that directory, for example 6GiB: files are downloaded ahead as far as they fit, and always one.
-    /// Default: 6GiB.
+    /// Room in that directory, for example 6GiB: files are downloaded ahead as far as they fit, and
+    /// always one. Default: 6GiB.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE")]
     pub scratch_size: Option<ByteSize>,
     /// How long to wait for buckets.
@@ -175,25 +190,58 @@ pub struct BundleArgs {
     #[arg(long, short = 'q', env = "S3BUNDLER_QUEUE", value_name = "QUEUE")]
     pub queue: Option<String>,
     /// A group manifest to archive, with no queue; may be repeated.
-    #[arg(long, short = 'm', env = "S3BUNDLER_MANIFEST", value_name = "s3://BUCKET/KEY", conflicts_with = "queue")]
+    #[arg(
+        long,
+        short = 'm',
+        env = "S3BUNDLER_MANIFEST",
+        value_name = "s3://BUCKET/KEY",
+        conflicts_with = "queue"
+    )]
     pub manifest: Vec<S3Address>,
-    /// The run that foreign manifests (those not under this destination's groups/) are recorded under.
+    /// The run that foreign manifests (those not under this destination's groups/) are recorded
+    /// under.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME", default_value = "manifests")]
     pub name: RunName,
     /// Columns of manifests, comma-separated, where their own metadata is missing or wrong.
-    #[arg(long, short = 'f', env = "S3BUNDLER_FIELDNAMES", value_name = "COLUMNS")]
+    #[arg(
+        long,
+        short = 'f',
+        env = "S3BUNDLER_FIELDNAMES",
+        value_name = "COLUMNS"
+    )]
     pub fieldnames: Option<String>,
     /// Re-execute the process after this many groups (awslabs/s3bundler: 2); 0 is never.
-    #[arg(long, env = "S3BUNDLER_RECYCLE_AFTER", default_value_t = 0, requires = "queue")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_RECYCLE_AFTER",
+        default_value_t = 0,
+        requires = "queue"
+    )]
     pub recycle_after: u64,
     /// End once the queue has given nothing for this many seconds, instead of waiting for ever.
-    #[arg(long, env = "S3BUNDLER_IDLE_EXIT", value_name = "SECONDS", requires = "queue")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_IDLE_EXIT",
+        value_name = "SECONDS",
+        requires = "queue"
+    )]
     pub idle_exit: Option<u64>,
     /// On SIGTERM, let groups finish for this many seconds before they are given back.
-    #[arg(long, env = "S3BUNDLER_DRAIN", value_name = "SECONDS", default_value_t = 90, requires = "queue")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_DRAIN",
+        value_name = "SECONDS",
+        default_value_t = 90,
+        requires = "queue"
+    )]
     pub drain: u64,
     /// Answer here to /busy (200 while a group is held), /healthz and /metrics.
-    #[arg(long, env = "S3BUNDLER_LISTEN", value_name = "ADDRESS:PORT", requires = "queue")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_LISTEN",
+        value_name = "ADDRESS:PORT",
+        requires = "queue"
+    )]
     pub listen: Option<SocketAddr>,
     /// How, for manifests of runs without a claim; a run's claim wins.
     #[command(flatten)]
@@ -216,15 +264,19 @@ impl FromStr for AddressOrStdin {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Address) }
+        if text == "-" {
+            Ok(Self::Stdin)
+        } else {
+            text.parse().map(Self::Address)
+        }
     }
 }
 
 /// `s3bundler submit`.
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// Inventory manifests, group manifests or dead letters (.dlq). Where - or none is given, they come from standard
-    /// input, one a line; blank lines and those that begin with # are skipped.
+    /// Inventory manifests, group manifests or dead letters (.dlq). Where - or none is given, they
+    /// come from standard input, one a line; blank lines and those that begin with # are skipped.
     #[arg(value_name = "s3://BUCKET/KEY")]
     pub manifests: Vec<AddressOrStdin>,
     /// URL, ARN, name or ACCOUNT/NAME of the SQS queue.
@@ -233,7 +285,8 @@ pub struct SubmitArgs {
     /// Where an inventory's groups go; needed for inventory manifests only.
     #[arg(long, env = "S3BUNDLER_DESTINATION", value_name = "s3://BUCKET/PREFIX")]
     pub destination: Option<S3Address>,
-    /// Name of the run, for a single inventory manifest. Default: made of the inventory's source bucket and date.
+    /// Name of the run, for a single inventory manifest. Default: made of the inventory's source
+    /// bucket and date.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
     pub name: Option<RunName>,
     /// Which rows of an inventory.
@@ -253,14 +306,16 @@ pub struct VerifyArgs {
     /// The run.
     #[arg(long, short = 'k', env = "S3BUNDLER_NAME")]
     pub name: RunName,
-    /// Read every archive, and every copy of which a sum is known, and compare every row with its bytes.
+    /// Read every archive, and every copy of which a sum is known, and compare every row with its
+    /// bytes.
     #[arg(long, env = "S3BUNDLER_FULL")]
     pub full: bool,
-    /// Finish what a dead worker left between commit and receipt, and rewrite what is derived and wrong.
+    /// Finish what a dead worker left between commit and receipt, and rewrite what is derived and
+    /// wrong.
     ///
-    /// Archives, indexes and open uploads of attempts that lost are removed if the catalog of their group names another
-    /// attempt, the archive that it names is intact, and they are older than an hour. Those of a group without a catalog
-    /// are reported and kept.
+    /// Archives, indexes and open uploads of attempts that lost are removed if the catalog of their
+    /// group names another attempt, the archive that it names is intact, and they are older than an
+    /// hour. Those of a group without a catalog are reported and kept.
     #[arg(long, env = "S3BUNDLER_REPAIR")]
     pub repair: bool,
     /// Groups to check at a time.
@@ -280,14 +335,40 @@ mod tests {
 
     #[test]
     fn a_retry_pass_takes_what_goes_with_requests() {
-        let given = ["--encryption", "sse-kms", "--kms-key-id", "k", "--tag", "a=b", "--source-owner", "111111111111"];
+        let given = [
+            "--encryption",
+            "sse-kms",
+            "--kms-key-id",
+            "k",
+            "--tag",
+            "a=b",
+            "--source-owner",
+            "111111111111",
+        ];
         assert!(Cli::try_parse_from(RETRY.iter().chain(&given)).is_ok());
-        for bad in [["--source-owner", "1"], ["--destination-owner", "x"], ["--tag", "a"], ["--encryption", "none"]] {
-            assert!(Cli::try_parse_from(RETRY.iter().chain(&bad)).is_err(), "{bad:?}");
+        for bad in [
+            ["--source-owner", "1"],
+            ["--destination-owner", "x"],
+            ["--tag", "a"],
+            ["--encryption", "none"],
+        ] {
+            assert!(
+                Cli::try_parse_from(RETRY.iter().chain(&bad)).is_err(),
+                "{bad:?}"
+            );
         }
     }
 
-    const RETRY: [&str; 8] = ["s3bundler", "group", "--name", "r", "--destination", "s3://b/p", "--retry-pass", "1"];
+    const RETRY: [&str; 8] = [
+        "s3bundler",
+        "group",
+        "--name",
+        "r",
+        "--destination",
+        "s3://b/p",
+        "--retry-pass",
+        "1",
+    ];
 
     #[test]
     fn a_retry_pass_needs_no_inventory_and_takes_nothing_that_the_claim_says() {
@@ -301,16 +382,27 @@ mod tests {
                 || matches!(heading, Some("Grouping" | "Selection" | "Archives"))
         };
         let mut asked = 0;
-        for arg in group.get_arguments().filter(of_claim).filter(|arg| arg.get_id() != "manifest_storage_class") {
+        for arg in group
+            .get_arguments()
+            .filter(of_claim)
+            .filter(|arg| arg.get_id() != "manifest_storage_class")
+        {
             let possible = arg.get_possible_values();
             let value = match arg.get_id().as_str() {
                 "inventory" | "manifests" => "s3://b/manifest.json".to_owned(),
                 "format" => "tar".to_owned(),
-                _ => possible.first().map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()),
+                _ => possible
+                    .first()
+                    .map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()),
             };
             let option = format!("--{}", arg.get_long().expect("a long name"));
-            let error = Cli::try_parse_from(RETRY.iter().copied().chain([option.as_str(), &value])).expect_err(&option);
-            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{error}");
+            let error = Cli::try_parse_from(RETRY.iter().copied().chain([option.as_str(), &value]))
+                .expect_err(&option);
+            assert_eq!(
+                error.kind(),
+                clap::error::ErrorKind::ArgumentConflict,
+                "{error}"
+            );
             assert!(error.to_string().contains(&option), "{error}");
             asked += 1;
         }

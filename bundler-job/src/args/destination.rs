@@ -17,6 +17,7 @@ pub struct DestinationArgs {
 impl DestinationArgs {
     /// The destination with this layout of keys.
     pub fn resolve(&self, keys: KeyLayout) -> Result<Destination, Failure> {
-        Destination::new(&self.destination, keys).map_err(|error| Failure::new(ExitCode::Usage, error))
+        Destination::new(&self.destination, keys)
+            .map_err(|error| Failure::new(ExitCode::Usage, error))
     }
 }

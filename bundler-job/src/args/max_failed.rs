@@ -17,7 +17,9 @@ pub enum MaxFailed {
 
 /// Not a number and not a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither a number of objects, such as 100, nor a percentage of 0% to 100%, such as 0.5%")]
+#[error(
+    "{0:?} is neither a number of objects, such as 100, nor a percentage of 0% to 100%, such as 0.5%"
+)]
 pub struct MaxFailedError(String);
 
 impl MaxFailed {
@@ -25,7 +27,9 @@ impl MaxFailed {
     pub fn is_exceeded(self, failed: u64, all: u64) -> bool {
         match self {
             Self::Objects(most) => failed > most,
-            Self::Share(most) => u128::from(failed) * 100 * u128::from(PARTS) > u128::from(most) * u128::from(all),
+            Self::Share(most) => {
+                u128::from(failed) * 100 * u128::from(PARTS) > u128::from(most) * u128::from(all)
+            }
         }
     }
 }
@@ -37,15 +41,28 @@ impl FromStr for MaxFailed {
         let error = || MaxFailedError(text.to_owned());
         let Some(percent) = text.strip_suffix('%') else {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            return digits.then(|| text.parse().ok()).flatten().map(Self::Objects).ok_or_else(error);
+            return digits
+                .then(|| text.parse().ok())
+                .flatten()
+                .map(Self::Objects)
+                .ok_or_else(error);
         };
         let (whole, part) = percent.split_once('.').unwrap_or((percent, "0"));
         let number = |text: &str| {
-            let digits = !text.is_empty() && text.len() <= 6 && text.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| text.parse::<u64>().ok()).flatten().ok_or_else(error)
+            let digits = !text.is_empty()
+                && text.len() <= 6
+                && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits
+                .then(|| text.parse::<u64>().ok())
+                .flatten()
+                .ok_or_else(error)
         };
         let share = number(whole)? * PARTS + number(&format!("{part:0<6}"))?;
-        if share > 100 * PARTS { Err(error()) } else { Ok(Self::Share(share)) }
+        if share > 100 * PARTS {
+            Err(error())
+        } else {
+            Ok(Self::Share(share))
+        }
     }
 }
 
@@ -56,7 +73,11 @@ impl fmt::Display for MaxFailed {
             Self::Share(most) => {
                 let (whole, part) = (most / PARTS, format!("{:06}", most % PARTS));
                 let part = part.trim_end_matches('0');
-                if part.is_empty() { write!(f, "{whole}%") } else { write!(f, "{whole}.{part}%") }
+                if part.is_empty() {
+                    write!(f, "{whole}%")
+                } else {
+                    write!(f, "{whole}.{part}%")
+                }
             }
         }
     }
@@ -85,11 +106,29 @@ mod tests {
             ("100.000000%", 7, 7, false),
         ] {
             let limit: MaxFailed = text.parse().expect(text);
-            assert_eq!(limit.is_exceeded(failed, all), exceeded, "{text}: {failed} of {all}");
+            assert_eq!(
+                limit.is_exceeded(failed, all),
+                exceeded,
+                "{text}: {failed} of {all}"
+            );
             assert_eq!(limit.to_string().parse(), Ok(limit));
         }
-        for bad in ["", "-1", "+1", "1.5", "x", "%", "101%", "100.1%", "-1%", "1%%", "1.0000001%", ".5%", "1.%2", "1e3"]
-        {
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "x",
+            "%",
+            "101%",
+            "100.1%",
+            "-1%",
+            "1%%",
+            "1.0000001%",
+            ".5%",
+            "1.%2",
+            "1e3",
+        ] {
             assert!(bad.parse::<MaxFailed>().is_err(), "{bad}");
         }
     }

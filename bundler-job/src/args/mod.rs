@@ -1,5 +1,5 @@
-//! The command line. Every option is also a variable `S3BUNDLER_…`; credentials, region, profile and endpoints come
-//! from the `AWS_…` variables and files that every AWS tool reads.
+//! The command line. Every option is also a variable `S3BUNDLER_…`; credentials, region, profile
+//! and endpoints come from the `AWS_…` variables and files that every AWS tool reads.
 
 mod archive;
 mod commands;
@@ -15,7 +15,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bundler_contract::S3Address;
 
 pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
-pub use commands::{AddressOrStdin, BundleArgs, GroupArgs, RetryArgs, RunArgs, SubmitArgs, VerifyArgs};
+pub use commands::{
+    AddressOrStdin, BundleArgs, GroupArgs, RetryArgs, RunArgs, SubmitArgs, VerifyArgs,
+};
 pub use destination::DestinationArgs;
 pub use max_failed::MaxFailed;
 pub use outage::OutageArgs;
@@ -27,7 +29,12 @@ use crate::s3::{PathStyle, S3Options};
 
 /// Packs the many small objects of an S3 Inventory into few indexed archives.
 #[derive(Debug, Parser)]
-#[command(name = "s3bundler", version, propagate_version = true, max_term_width = 110)]
+#[command(
+    name = "s3bundler",
+    version,
+    propagate_version = true,
+    max_term_width = 110
+)]
 #[command(after_help = "\
 Examples:
   Archive an inventory, in one process and with no queue:
@@ -74,27 +81,58 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
     /// AWS region, instead of that of the environment or the profile.
-    #[arg(long, global = true, env = "S3BUNDLER_REGION", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_REGION",
+        help_heading = "Connection"
+    )]
     pub region: Option<String>,
-    /// Address objects as endpoint/bucket/key instead of bucket.endpoint/key. auto: when an endpoint URL is set.
-    #[arg(long, global = true, env = "S3BUNDLER_PATH_STYLE", default_value = "auto", help_heading = "Connection")]
+    /// Address objects as endpoint/bucket/key instead of bucket.endpoint/key. auto: when an
+    /// endpoint URL is set.
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_PATH_STYLE",
+        default_value = "auto",
+        help_heading = "Connection"
+    )]
     pub path_style: PathStyleArg,
     /// What goes with requests.
     #[command(flatten)]
     pub requests: RequestArgs,
     /// The summary's form on standard output.
-    #[arg(long, global = true, env = "S3BUNDLER_OUTPUT", default_value = "text", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_OUTPUT",
+        default_value = "text",
+        help_heading = "Output"
+    )]
     pub output: OutputFormat,
     /// The log's form on standard error.
-    #[arg(long, global = true, env = "S3BUNDLER_LOG_FORMAT", default_value = "text", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_LOG_FORMAT",
+        default_value = "text",
+        help_heading = "Output"
+    )]
     pub log_format: OutputFormat,
     /// What to log: a level, or directives as in RUST_LOG.
-    #[arg(long, global = true, env = "S3BUNDLER_LOG", default_value = "info", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_LOG",
+        default_value = "info",
+        help_heading = "Output"
+    )]
     pub log: String,
 }
 
 impl GlobalArgs {
-    /// What they say of connection and requests, where this is the bucket that everything is written to.
+    /// What they say of connection and requests, where this is the bucket that everything is
+    /// written to.
     pub fn s3_options(&self, destination: Option<&S3Address>) -> Result<S3Options, Failure> {
         let destination = destination.map(|destination| destination.bucket.clone());
         let requests = self.requests.options(destination)?;

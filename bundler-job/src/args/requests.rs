@@ -1,4 +1,5 @@
-//! What goes with requests: encryption, tags, checksums, conditions, who owns the buckets and who pays.
+//! What goes with requests: encryption, tags, checksums, conditions, who owns the buckets and who
+//! pays.
 
 use clap::{Args, ValueEnum};
 
@@ -8,7 +9,8 @@ use crate::s3::{AccountId, Checksum, Encryption, KmsKeyId, RequestOptions, Tag, 
 /// What goes with requests. No part of the run's claim: as credentials, every process gets it anew.
 #[derive(Debug, Args)]
 pub struct RequestArgs {
-    /// How S3 encrypts everything that is written to the destination. bucket-default: as the bucket says.
+    /// How S3 encrypts everything that is written to the destination. bucket-default: as the bucket
+    /// says.
     #[arg(
         long,
         global = true,
@@ -18,22 +20,48 @@ pub struct RequestArgs {
         help_heading = "Requests"
     )]
     pub encryption: EncryptionType,
-    /// Id, ARN or alias of the KMS key, with --encryption sse-kms or dsse-kms. Default: the key that AWS manages.
-    #[arg(long, global = true, env = "S3BUNDLER_KMS_KEY_ID", value_name = "ID", help_heading = "Requests")]
+    /// Id, ARN or alias of the KMS key, with --encryption sse-kms or dsse-kms. Default: the key
+    /// that AWS manages.
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_KMS_KEY_ID",
+        value_name = "ID",
+        help_heading = "Requests"
+    )]
     pub kms_key_id: Option<KmsKeyId>,
-    /// Tag of archives, indexes and copied objects; may be repeated, 10 at most. Copies keep as many of their source's
-    /// tags as fit.
-    #[arg(long, global = true, env = "S3BUNDLER_TAG", value_name = "KEY=VALUE", help_heading = "Requests")]
+    /// Tag of archives, indexes and copied objects; may be repeated, 10 at most. Copies keep as
+    /// many of their source's tags as fit.
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_TAG",
+        value_name = "KEY=VALUE",
+        help_heading = "Requests"
+    )]
     pub tag: Vec<Tag>,
     /// The account that has to own the buckets of sources and inventory: all but the destination.
-    #[arg(long, global = true, env = "S3BUNDLER_SOURCE_OWNER", value_name = "ACCOUNT", help_heading = "Requests")]
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_SOURCE_OWNER",
+        value_name = "ACCOUNT",
+        help_heading = "Requests"
+    )]
     pub source_owner: Option<AccountId>,
     /// The account that has to own the destination's bucket.
-    #[arg(long, global = true, env = "S3BUNDLER_DESTINATION_OWNER", value_name = "ACCOUNT", help_heading = "Requests")]
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_DESTINATION_OWNER",
+        value_name = "ACCOUNT",
+        help_heading = "Requests"
+    )]
     pub destination_owner: Option<AccountId>,
     /// Who pays for reads of sources and inventory, copies included. Without a value: requester.
     ///
-    /// Requester Pays buckets refuse every request that does not say so. Default: the owner of the bucket pays.
+    /// Requester Pays buckets refuse every request that does not say so. Default: the owner of the
+    /// bucket pays.
     #[arg(
         long,
         global = true,
@@ -46,14 +74,25 @@ pub struct RequestArgs {
     pub request_payer: Option<RequestPayer>,
     /// Write without If-None-Match, for stores that ignore or refuse it.
     ///
-    /// It is only safe while no other process writes the same run. Every process of the run needs it: group, bundle, run
-    /// and verify --repair.
-    #[arg(long, global = true, env = "S3BUNDLER_SINGLE_WRITER", help_heading = "Requests")]
+    /// It is only safe while no other process writes the same run. Every process of the run needs
+    /// it: group, bundle, run and verify --repair.
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_SINGLE_WRITER",
+        help_heading = "Requests"
+    )]
     pub single_writer: bool,
-    /// Send Content-MD5 with every write instead of CRC64NVME, and neither ask for CRC64NVME nor compare it.
+    /// Send Content-MD5 with every write instead of CRC64NVME, and neither ask for CRC64NVME nor
+    /// compare it.
     ///
     /// It is for S3-compatible stores that do not know CRC64NVME.
-    #[arg(long, global = true, env = "S3BUNDLER_NO_CRC64NVME", help_heading = "Requests")]
+    #[arg(
+        long,
+        global = true,
+        env = "S3BUNDLER_NO_CRC64NVME",
+        help_heading = "Requests"
+    )]
     pub no_crc64nvme: bool,
 }
 
@@ -80,18 +119,24 @@ pub enum EncryptionType {
 impl RequestArgs {
     /// The options they stand for, with this bucket as the destination.
     pub fn options(&self, destination: Option<String>) -> Result<RequestOptions, Failure> {
-        let usage = |problem: &dyn std::fmt::Display| Failure::new(s3bundler_contract::ExitCode::Usage, problem);
+        let usage = |problem: &dyn std::fmt::Display| {
+            Failure::new(s3bundler_contract::ExitCode::Usage, problem)
+        };
         let encryption = match (self.encryption, self.kms_key_id.clone()) {
             (EncryptionType::BucketDefault, None) => Encryption::BucketDefault,
             (EncryptionType::SseS3, None) => Encryption::SseS3,
             (EncryptionType::SseKms, key) => Encryption::SseKms(key),
             (EncryptionType::DsseKms, key) => Encryption::DsseKms(key),
             (EncryptionType::BucketDefault | EncryptionType::SseS3, Some(_)) => {
-                return Err(usage(&"--kms-key-id needs --encryption sse-kms or dsse-kms"));
+                return Err(usage(
+                    &"--kms-key-id needs --encryption sse-kms or dsse-kms",
+                ));
             }
         };
-        let tags = Tags::new(self.tag.iter().cloned()).map_err(|error| usage(&format_args!("--tag: {error}")))?;
-        let (source_owner, destination_owner) = (self.source_owner.clone(), self.destination_owner.clone());
+        let tags = Tags::new(self.tag.iter().cloned())
+            .map_err(|error| usage(&format_args!("--tag: {error}")))?;
+        let (source_owner, destination_owner) =
+            (self.source_owner.clone(), self.destination_owner.clone());
         Ok(RequestOptions {
             destination,
             encryption,
@@ -99,7 +144,11 @@ impl RequestArgs {
             destination_owner,
             source_owner,
             requester_pays: self.request_payer == Some(RequestPayer::Requester),
-            checksum: if self.no_crc64nvme { Checksum::ContentMd5 } else { Checksum::Crc64Nvme },
+            checksum: if self.no_crc64nvme {
+                Checksum::ContentMd5
+            } else {
+                Checksum::Crc64Nvme
+            },
             single_writer: self.single_writer,
         })
     }
@@ -115,9 +164,18 @@ mod tests {
 
     /// What becomes of these options.
     fn requests(options: &[&str]) -> Result<RequestOptions, Failure> {
-        let words = ["s3bundler", "verify", "--name", "r", "--destination", "s3://b/p"];
+        let words = [
+            "s3bundler",
+            "verify",
+            "--name",
+            "r",
+            "--destination",
+            "s3://b/p",
+        ];
         let cli = Cli::try_parse_from(words.iter().chain(options)).expect("options");
-        cli.global.s3_options(Some(&S3Address::new("b", "p"))).map(|options| options.requests)
+        cli.global
+            .s3_options(Some(&S3Address::new("b", "p")))
+            .map(|options| options.requests)
     }
 
     #[test]
@@ -127,11 +185,21 @@ mod tests {
             (&[][..], Encryption::BucketDefault),
             (&["--encryption", "sse-s3"], Encryption::SseS3),
             (&["--encryption", "sse-kms"], Encryption::SseKms(None)),
-            (&["--encryption", "sse-kms", "--kms-key-id", "alias/a"], Encryption::SseKms(key())),
-            (&["--encryption", "dsse-kms", "--kms-key-id", "alias/a"], Encryption::DsseKms(key())),
+            (
+                &["--encryption", "sse-kms", "--kms-key-id", "alias/a"],
+                Encryption::SseKms(key()),
+            ),
+            (
+                &["--encryption", "dsse-kms", "--kms-key-id", "alias/a"],
+                Encryption::DsseKms(key()),
+            ),
         ] {
             let requests = requests(options).expect("options that go together");
-            assert_eq!((requests.encryption, requests.destination.as_deref()), (expected, Some("b")), "{options:?}");
+            assert_eq!(
+                (requests.encryption, requests.destination.as_deref()),
+                (expected, Some("b")),
+                "{options:?}"
+            );
         }
         for options in [
             &["--kms-key-id", "alias/a"][..],
@@ -139,7 +207,11 @@ mod tests {
             &["--tag", "a=1", "--tag", "a=2"],
         ] {
             let failure = requests(options).expect_err("options that do not go together");
-            assert_eq!(failure.exit, s3bundler_contract::ExitCode::Usage, "{options:?}");
+            assert_eq!(
+                failure.exit,
+                s3bundler_contract::ExitCode::Usage,
+                "{options:?}"
+            );
         }
     }
 }

@@ -7,11 +7,17 @@ use s3bundler_contract::{ByteSize, GroupOptions, S3Address, SelectOptions};
 #[derive(Debug, Args)]
 pub struct OriginArgs {
     /// The manifest.json of a finished S3 Inventory.
-    #[arg(long, short = 'm', env = "S3BUNDLER_INVENTORY", value_name = "s3://BUCKET/…/manifest.json")]
+    #[arg(
+        long,
+        short = 'm',
+        env = "S3BUNDLER_INVENTORY",
+        value_name = "s3://BUCKET/…/manifest.json"
+    )]
     pub inventory: Option<S3Address>,
-    /// Instead of an inventory, group manifests that are there already, as awslabs/s3bundler wrote them: every object under
-    /// this prefix whose key ends in .index. Rows of two manifests do not share a group. An empty one is skipped with a
-    /// warning. The name belongs to just these: add none and replace none while the run lasts.
+    /// Instead of an inventory, group manifests that are there already, as awslabs/s3bundler wrote
+    /// them: every object under this prefix whose key ends in .index. Rows of two manifests do not
+    /// share a group. An empty one is skipped with a warning. The name belongs to just these: add
+    /// none and replace none while the run lasts.
     #[arg(long, env = "S3BUNDLER_MANIFESTS", value_name = "s3://BUCKET/PREFIX")]
     pub manifests: Option<S3Address>,
 }
@@ -24,13 +30,30 @@ pub struct GroupingArgs {
           value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Grouping")]
     pub max_objects: u64,
     /// Close a group once its objects reach this size.
-    #[arg(long, short = 's', env = "S3BUNDLER_MAX_SIZE", default_value = "4GiB", help_heading = "Grouping")]
+    #[arg(
+        long,
+        short = 's',
+        env = "S3BUNDLER_MAX_SIZE",
+        default_value = "4GiB",
+        help_heading = "Grouping"
+    )]
     pub max_size: ByteSize,
     /// Take only keys with this prefix; may be repeated.
-    #[arg(long, short = 'i', env = "S3BUNDLER_INCLUDE", value_name = "PREFIX", help_heading = "Selection")]
+    #[arg(
+        long,
+        short = 'i',
+        env = "S3BUNDLER_INCLUDE",
+        value_name = "PREFIX",
+        help_heading = "Selection"
+    )]
     pub include: Vec<String>,
     /// Leave out keys with this prefix; may be repeated, wins over --include.
-    #[arg(long, env = "S3BUNDLER_EXCLUDE", value_name = "PREFIX", help_heading = "Selection")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_EXCLUDE",
+        value_name = "PREFIX",
+        help_heading = "Selection"
+    )]
     pub exclude: Vec<String>,
     /// Take only objects of this storage class, as S3 spells it; may be repeated.
     #[arg(
@@ -42,19 +65,45 @@ pub struct GroupingArgs {
     )]
     pub storage_class: Vec<String>,
     /// Skip objects in GLACIER and DEEP_ARCHIVE, or take only those (after somebody restored them).
-    #[arg(long, short = 'g', env = "S3BUNDLER_GLACIER", default_value = "skip", help_heading = "Selection")]
+    #[arg(
+        long,
+        short = 'g',
+        env = "S3BUNDLER_GLACIER",
+        default_value = "skip",
+        help_heading = "Selection"
+    )]
     pub glacier: GlacierObjects,
     /// Take only objects modified before this instant (RFC 3339, for example 2026-01-01T00:00:00Z).
-    #[arg(long, env = "S3BUNDLER_MODIFIED_BEFORE", value_name = "INSTANT", help_heading = "Selection")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_MODIFIED_BEFORE",
+        value_name = "INSTANT",
+        help_heading = "Selection"
+    )]
     pub modified_before: Option<String>,
     /// Take only objects of at least this size.
-    #[arg(long, env = "S3BUNDLER_MIN_SOURCE_SIZE", value_name = "SIZE", help_heading = "Selection")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_MIN_SOURCE_SIZE",
+        value_name = "SIZE",
+        help_heading = "Selection"
+    )]
     pub min_source_size: Option<ByteSize>,
     /// Take only objects of at most this size.
-    #[arg(long, env = "S3BUNDLER_MAX_SOURCE_SIZE", value_name = "SIZE", help_heading = "Selection")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_MAX_SOURCE_SIZE",
+        value_name = "SIZE",
+        help_heading = "Selection"
+    )]
     pub max_source_size: Option<ByteSize>,
     /// Take only current versions, or all of an all-versions inventory.
-    #[arg(long, env = "S3BUNDLER_VERSIONS", default_value = "current", help_heading = "Selection")]
+    #[arg(
+        long,
+        env = "S3BUNDLER_VERSIONS",
+        default_value = "current",
+        help_heading = "Selection"
+    )]
     pub versions: Versions,
     /// Storage class of the group manifests.
     #[arg(
@@ -102,6 +151,9 @@ impl GroupingArgs {
 
     /// Where groups end.
     pub fn group(&self) -> GroupOptions {
-        GroupOptions { max_objects: self.max_objects, max_size: self.max_size }
+        GroupOptions {
+            max_objects: self.max_objects,
+            max_size: self.max_size,
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Step 2 of the commit protocol: one attempt at a group, from its rows to an archive in S3 that nothing names yet.
+//! Step 2 of the commit protocol: one attempt at a group, from its rows to an archive in S3 that
+//! nothing names yet.
 //!
 //! ```text
 //! rows ──► permit ──► fetch … fetch ──► packer (own thread) ──► parts ──► upload ──► HEAD
@@ -50,9 +51,17 @@ pub struct Outline {
 
 impl Outline {
     /// Reads every row once, so that a manifest with a bad row fails before anything is uploaded.
-    pub fn of(rows: impl Iterator<Item = Result<Row, RowError>>, options: &ArchiveOptions) -> Result<Self, RowError> {
-        let mut outline =
-            Self { source_bucket: String::new(), rows: 0, listed_bytes: 0, sample: Vec::new(), archive: 1024 };
+    pub fn of(
+        rows: impl Iterator<Item = Result<Row, RowError>>,
+        options: &ArchiveOptions,
+    ) -> Result<Self, RowError> {
+        let mut outline = Self {
+            source_bucket: String::new(),
+            rows: 0,
+            listed_bytes: 0,
+            sample: Vec::new(),
+            archive: 1024,
+        };
         let mut sample = Sample::default();
         for row in rows {
             let row = row?;
@@ -60,7 +69,10 @@ impl Outline {
             let packed = row.size.unwrap_or(0);
             outline.listed_bytes = outline.listed_bytes.saturating_add(packed);
             if packed <= options.max_object_size.bytes() {
-                outline.archive = outline.archive.saturating_add(packed).saturating_add(MEMBER_OVERHEAD);
+                outline.archive = outline
+                    .archive
+                    .saturating_add(packed)
+                    .saturating_add(MEMBER_OVERHEAD);
             }
             if outline.source_bucket.is_empty() {
                 outline.source_bucket.clone_from(&row.bucket);
@@ -105,27 +117,42 @@ pub struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Packs the group and uploads its parts, which the caller completes, or aborts: on an error, and when this future is
-    /// dropped, too.
+    /// Packs the group and uploads its parts, which the caller completes, or aborts: on an error,
+    /// and when this future is dropped, too.
     pub async fn run(&self, catalog: File) -> Result<(Packed, Vec<CompletedPart>), BundleError> {
         let (steps, steps_in) = mpsc::channel(READ_AHEAD);
         let (parts, parts_in) = mpsc::channel(1);
-        let writer = CatalogWriter::create(catalog, &self.upload.archive().key).map_err(BundleError::CatalogWrite)?;
+        let writer = CatalogWriter::create(catalog, &self.upload.archive().key)
+            .map_err(BundleError::CatalogWrite)?;
         let scratch = self.scratch.map(Scratch::new);
         let aside = scratch.as_ref().map(Scratch::aside);
-        let room = self.scratch.map_or(u64::MAX, |bytes| Scratch::most_aside(bytes) / PARTS_AT_A_TIME);
-        let limits = PartLimits { largest: self.parts.largest.min(room), ..self.parts };
+        let room = self.scratch.map_or(u64::MAX, |bytes| {
+            Scratch::most_aside(bytes) / PARTS_AT_A_TIME
+        });
+        let limits = PartLimits {
+            largest: self.parts.largest.min(room),
+            ..self.parts
+        };
         let kept_small = match self.parts.largest {
             0 => KeptSmall::ByStore,
             largest if room < largest => KeptSmall::ByRoom,
             _ => KeptSmall::No,
         };
         let plan = PartPlan::new(self.share.part, self.archive, limits);
-        let parts = PartWriter::new(plan, self.archive, self.directory.to_owned(), (aside, kept_small), parts);
+        let parts = PartWriter::new(
+            plan,
+            self.archive,
+            self.directory.to_owned(),
+            (aside, kept_small),
+            parts,
+        );
         let packer = Packer::new(self.options.format, parts, writer);
         let packing = pack(packer, steps_in, self.progress.clone());
-        let (produced, packed, uploaded) =
-            tokio::join!(self.produce(scratch, steps), packing, self.upload.send(parts_in));
+        let (produced, packed, uploaded) = tokio::join!(
+            self.produce(scratch, steps),
+            packing,
+            self.upload.send(parts_in)
+        );
         // The first cause first: a failed upload or fetch ends the packer, which ends the producer.
         let parts = uploaded.map_err(BundleError::Upload)?;
         let packed = packed?;
@@ -133,20 +160,40 @@ impl Work<'_> {
         Ok((packed, parts))
     }
 
-    async fn produce(&self, scratch: Option<Scratch>, steps: mpsc::Sender<Step>) -> Result<(), BundleError> {
+    async fn produce(
+        &self,
+        scratch: Option<Scratch>,
+        steps: mpsc::Sender<Step>,
+    ) -> Result<(), BundleError> {
         let budget = Budget::new(self.share.members);
         let rows = self.manifest.rows().map_err(ManifestError::Scratch)?;
         for row in rows {
-            let row = row.map_err(|cause| BundleError::Row { manifest: self.address.clone(), cause })?;
+            let row = row.map_err(|cause| BundleError::Row {
+                manifest: self.address.clone(),
+                cause,
+            })?;
             let reserved = Fetcher::reserve(&row, self.share.in_memory);
             let mut place = scratch.as_ref().map(Scratch::place);
-            if let (Some(place), Some(bytes)) = (&mut place, self.fetcher.spills(&row, self.share.in_memory)) {
+            if let (Some(place), Some(bytes)) =
+                (&mut place, self.fetcher.spills(&row, self.share.in_memory))
+            {
                 place.take(bytes).await;
             }
-            let held = Held { memory: budget.take(reserved).await, scratch: place };
-            let (fetcher, budget, in_memory) = (self.fetcher.clone(), budget.clone(), self.share.in_memory);
-            let fetch = tokio::spawn(async move { fetcher.fetch(row, held, reserved, budget, in_memory).await });
-            if steps.send(Step::Object(AbortOnDropHandle::new(fetch))).await.is_err() {
+            let held = Held {
+                memory: budget.take(reserved).await,
+                scratch: place,
+            };
+            let (fetcher, budget, in_memory) =
+                (self.fetcher.clone(), budget.clone(), self.share.in_memory);
+            let fetch =
+                tokio::spawn(
+                    async move { fetcher.fetch(row, held, reserved, budget, in_memory).await },
+                );
+            if steps
+                .send(Step::Object(AbortOnDropHandle::new(fetch)))
+                .await
+                .is_err()
+            {
                 // The packer has ended; its error says why.
                 return Ok(());
             }
@@ -156,7 +203,11 @@ impl Work<'_> {
     }
 }
 
-async fn pack(mut packer: Packer, mut steps: mpsc::Receiver<Step>, progress: Progress) -> Result<Packed, BundleError> {
+async fn pack(
+    mut packer: Packer,
+    mut steps: mpsc::Receiver<Step>,
+    progress: Progress,
+) -> Result<Packed, BundleError> {
     let runtime = tokio::runtime::Handle::current();
     let packing = tokio::task::spawn_blocking(move || {
         loop {

@@ -1,4 +1,5 @@
-//! Steps 3 to 7 of the commit protocol: one conditional PUT decides a group, and all that it names already exists.
+//! Steps 3 to 7 of the commit protocol: one conditional PUT decides a group, and all that it names
+//! already exists.
 //!
 //! ```text
 //! PUT catalog, If-None-Match ──► GET catalog ──► names us: won │ another: lost │ nobody: again, or give back
@@ -35,25 +36,45 @@ pub struct Committer {
 
 impl Committer {
     /// Step 1, and step 4's reading: the group's catalog, if it has one.
-    pub async fn read(&self, group: &Group, scratch: &Path) -> Result<Option<Committed>, BundleError> {
-        Ok(Committed::read(&self.s3, &self.destination, &group.run, &group.name, scratch).await?)
+    pub async fn read(
+        &self,
+        group: &Group,
+        scratch: &Path,
+    ) -> Result<Option<Committed>, BundleError> {
+        Ok(Committed::read(
+            &self.s3,
+            &self.destination,
+            &group.run,
+            &group.name,
+            scratch,
+        )
+        .await?)
     }
 
-    /// Steps 3 and 4: PUT, and read back whose catalog it is. `None`: nobody's, give the message back.
+    /// Steps 3 and 4: PUT, and read back whose catalog it is. `None`: nobody's, give the message
+    /// back.
     pub async fn put(
         &self,
         group: &Group,
         catalog: &Arc<File>,
         scratch: &Path,
     ) -> Result<Option<Committed>, BundleError> {
-        let address = self.destination.address(self.destination.layout.catalog(&group.run, &group.name));
+        let address = self
+            .destination
+            .address(self.destination.layout.catalog(&group.run, &group.name));
         let mut failed = None;
         for n in 0..PUTS {
-            let put =
-                Put { if_none_match: true, content_type: Some("application/vnd.apache.parquet"), ..Put::default() };
-            // Whatever the answer, the catalog in S3 decides: a 412 may be for our own retried PUT, and a PUT whose
-            // answer was lost may have landed, or land later.
-            let answer = self.s3.put(&address, PutBody::File(Arc::clone(catalog)), &put).await;
+            let put = Put {
+                if_none_match: true,
+                content_type: Some("application/vnd.apache.parquet"),
+                ..Put::default()
+            };
+            // Whatever the answer, the catalog in S3 decides: a 412 may be for our own retried PUT,
+            // and a PUT whose answer was lost may have landed, or land later.
+            let answer = self
+                .s3
+                .put(&address, PutBody::File(Arc::clone(catalog)), &put)
+                .await;
             if let Err(error) = &answer
                 && error.is_damaged_write()
             {
@@ -77,7 +98,8 @@ impl Committer {
         }
     }
 
-    /// Steps 5 to 7 for a group whose catalog was read from S3. Winner, loser and redelivery do the same.
+    /// Steps 5 to 7 for a group whose catalog was read from S3. Winner, loser and redelivery do the
+    /// same.
     pub async fn finish(
         &self,
         committed: Committed,
@@ -86,7 +108,8 @@ impl Committer {
         scratch: &Path,
     ) -> Result<Receipt, BundleError> {
         check_manifest(&committed, manifest)?;
-        // Before the receipt: a run that is started again does not come back to a group that has one.
+        // Before the receipt: a run that is started again does not come back to a group that has
+        // one.
         self.sweeper.sweep(&committed, source_bucket).await;
         let publication = Publication {
             destination: self.destination.clone(),
@@ -94,12 +117,15 @@ impl Committer {
             group: committed.group().name.clone(),
             scratch: scratch.to_owned(),
         };
-        publish(&self.s3, &publication, committed).await.map_err(BundleError::Publish)
+        publish(&self.s3, &publication, committed)
+            .await
+            .map_err(BundleError::Publish)
     }
 
-    /// The same for a group that another attempt has committed. Its archive has to be there: otherwise the group fails,
-    /// and what this attempt has archived (`ours`, if it came that far) is kept. It is deleted only once a catalog that
-    /// names another attempt was read and the archive that it names was seen.
+    /// The same for a group that another attempt has committed. Its archive has to be there:
+    /// otherwise the group fails, and what this attempt has archived (`ours`, if it came that far)
+    /// is kept. It is deleted only once a catalog that names another attempt was read and the
+    /// archive that it names was seen.
     pub async fn finish_anothers(
         &self,
         committed: Committed,
@@ -109,7 +135,11 @@ impl Committer {
         scratch: &Path,
     ) -> Result<Receipt, BundleError> {
         check_manifest(&committed, manifest)?;
-        match committed.whole(&self.s3).await.map_err(BundleError::ReadBack)? {
+        match committed
+            .whole(&self.s3)
+            .await
+            .map_err(BundleError::ReadBack)?
+        {
             Ok(whole) => {
                 if let Some(ours) = ours {
                     self.sweeper.discard(&whole, ours).await;
@@ -118,14 +148,25 @@ impl Committer {
             Err(archive) => {
                 let ours = ours.map(|key| self.destination.address(key));
                 let kept = match ours {
-                    Some(ours) => self.s3.head(&ours).await.map_err(BundleError::ReadBack)?.map(|_| ours),
+                    Some(ours) => self
+                        .s3
+                        .head(&ours)
+                        .await
+                        .map_err(BundleError::ReadBack)?
+                        .map(|_| ours),
                     None => None,
                 };
-                let (catalog, archive) = (committed.address(), self.destination.address(archive.key));
-                return Err(BundleError::ArchiveMissing { catalog, archive, kept });
+                let (catalog, archive) =
+                    (committed.address(), self.destination.address(archive.key));
+                return Err(BundleError::ArchiveMissing {
+                    catalog,
+                    archive,
+                    kept,
+                });
             }
         }
-        self.finish(committed, manifest, source_bucket, scratch).await
+        self.finish(committed, manifest, source_bucket, scratch)
+            .await
     }
 }
 

@@ -1,5 +1,5 @@
-//! Manifests and dead letters on scratch. No row is used before its bytes have the MD5 that its writer
-//! recorded: what is damaged says nothing, least of all about its rows.
+//! Manifests and dead letters on scratch. No row is used before its bytes have the MD5 that its
+//! writer recorded: what is damaged says nothing, least of all about its rows.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use s3bundler_contract::group_manifest::Recorded;
 
 use crate::s3::{ErrorKind, S3, S3Error, SpoolError, Spooled, Whole};
 
-/// Downloads of an object whose bytes are not those that its writer recorded, or not as many as its listing has.
+/// Downloads of an object whose bytes are not those that its writer recorded, or not as many as its
+/// listing has.
 const DOWNLOADS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
@@ -44,7 +45,10 @@ impl ContentProblem {
     /// Compares the MD5 of bytes with what was recorded of them. What is absent is not compared.
     fn of_bytes(recorded: &Recorded, md5: &str) -> Result<(), Self> {
         match recorded.md5.as_ref().filter(|_| !recorded.is_of(md5)) {
-            Some(expected) => Err(Self::Md5 { found: md5.to_owned(), expected: expected.clone() }),
+            Some(expected) => Err(Self::Md5 {
+                found: md5.to_owned(),
+                expected: expected.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -52,7 +56,10 @@ impl ContentProblem {
     /// Compares the number of rows, of bytes that [`spool`] returned, with what was recorded of it.
     pub(crate) fn of_rows(recorded: &Recorded, rows: u64) -> Result<(), Self> {
         match recorded.rows {
-            Some(expected) if expected != rows => Err(Self::Rows { found: rows, expected }),
+            Some(expected) if expected != rows => Err(Self::Rows {
+                found: rows,
+                expected,
+            }),
             _ => Ok(()),
         }
     }
@@ -81,7 +88,12 @@ pub(crate) struct Known<'a> {
 }
 
 impl Known<'_> {
-    fn compare(&self, address: &S3Address, whole: &Whole, metadata: &Recorded) -> Result<(), Unproven> {
+    fn compare(
+        &self,
+        address: &S3Address,
+        whole: &Whole,
+        metadata: &Recorded,
+    ) -> Result<(), Unproven> {
         if let Some(size) = self.size.filter(|size| *size != whole.size) {
             let detail = format!("{} bytes arrived, its listing has {size}", whole.size);
             let error = S3Error::local("GetObject", address.clone(), ErrorKind::Transient, detail);
@@ -94,8 +106,8 @@ impl Known<'_> {
     }
 }
 
-/// Reads an object into a nameless file of `directory`. Bytes that are not those that its writer recorded may have been
-/// damaged on their way: they are downloaded again before that is an error.
+/// Reads an object into a nameless file of `directory`. Bytes that are not those that its writer
+/// recorded may have been damaged on their way: they are downloaded again before that is an error.
 pub(crate) async fn spool(
     s3: &S3,
     address: &S3Address,
@@ -105,12 +117,19 @@ pub(crate) async fn spool(
     let mut downloads = 0;
     loop {
         // It was read three times.
-        let spooled = s3.spool(address, known.etag, directory).await.map_err(|error| match error {
-            SpoolError::S3(error) if error.is_mismatch() => Unproven::Content(ContentProblem::Store(error.detail)),
-            error => error.into(),
-        })?;
+        let spooled =
+            s3.spool(address, known.etag, directory)
+                .await
+                .map_err(|error| match error {
+                    SpoolError::S3(error) if error.is_mismatch() => {
+                        Unproven::Content(ContentProblem::Store(error.detail))
+                    }
+                    error => error.into(),
+                })?;
         let recorded = Recorded::in_metadata(&spooled.metadata);
-        let Err(problem) = known.compare(address, &spooled.whole, &recorded) else { return Ok((spooled, recorded)) };
+        let Err(problem) = known.compare(address, &spooled.whole, &recorded) else {
+            return Ok((spooled, recorded));
+        };
         downloads += 1;
         if downloads == DOWNLOADS {
             return Err(problem);
@@ -128,7 +147,10 @@ mod tests {
     const OTHER: &str = "92eb5ffee6ae2fec3ad71c777531578f";
 
     fn recorded(rows: Option<u64>, md5: Option<&str>) -> Recorded {
-        Recorded { rows, md5: md5.map(str::to_owned) }
+        Recorded {
+            rows,
+            md5: md5.map(str::to_owned),
+        }
     }
 
     #[test]
@@ -141,16 +163,32 @@ mod tests {
             (recorded(Some(0), None), true, false),
             (recorded(Some(3), Some(OTHER)), false, true),
         ] {
-            assert_eq!(ContentProblem::of_bytes(&recorded, MD5).is_ok(), bytes, "{recorded:?}");
-            assert_eq!(ContentProblem::of_rows(&recorded, 3).is_ok(), rows, "{recorded:?}");
+            assert_eq!(
+                ContentProblem::of_bytes(&recorded, MD5).is_ok(),
+                bytes,
+                "{recorded:?}"
+            );
+            assert_eq!(
+                ContentProblem::of_rows(&recorded, 3).is_ok(),
+                rows,
+                "{recorded:?}"
+            );
         }
     }
 
     #[test]
     fn bytes_have_the_size_of_the_listing_and_every_md5_that_is_recorded() {
-        let whole = Whole { size: 5, md5: MD5.to_owned(), etag: String::new() };
+        let whole = Whole {
+            size: 5,
+            md5: MD5.to_owned(),
+            etag: String::new(),
+        };
         let compared = |size, message: Option<&str>, metadata: Option<&str>| {
-            let known = Known { size, recorded: recorded(None, message), ..Known::default() };
+            let known = Known {
+                size,
+                recorded: recorded(None, message),
+                ..Known::default()
+            };
             match known.compare(&S3Address::new("b", "k"), &whole, &recorded(None, metadata)) {
                 Ok(()) => "right",
                 Err(Unproven::Content(ContentProblem::Md5 { .. })) => "damaged",

@@ -1,5 +1,6 @@
-//! Objects too large for an archive: copied by the server, metadata, tags and content headers carried, the run's own
-//! tags added, pinned to the object that the first GET returned, and believed only once a HEAD has proved the copy.
+//! Objects too large for an archive: copied by the server, metadata, tags and content headers
+//! carried, the run's own tags added, pinned to the object that the first GET returned, and
+//! believed only once a HEAD has proved the copy.
 //!
 //! ```text
 //! GET one byte ──► small: archive it │ HEAD copy ──► there ──────────────────────────► .metadata
@@ -41,8 +42,8 @@ const PARTS: u64 = 9_000;
 const IN_FLIGHT: usize = 4;
 /// Looks at a source that was replaced meanwhile, as often as GETs are tried.
 const LOOKS: u32 = 2;
-/// More tries of a copy that failed in a way that the SDK does not try again: after 0.2, 0.8 and 3.2 s. One such answer alone
-/// says nothing.
+/// More tries of a copy that failed in a way that the SDK does not try again: after 0.2, 0.8 and
+/// 3.2 s. One such answer alone says nothing.
 const TRIES: u32 = 3;
 /// The same of a copy in parts, of which every try may copy terabytes.
 const TRIES_IN_PARTS: u32 = 1;
@@ -83,7 +84,8 @@ pub enum Copied {
 enum Trouble {
     /// For good.
     Object(ObjectFailure),
-    /// The copy failed for a reason that a GET of the source contradicts, such as a source that does not exist.
+    /// The copy failed for a reason that a GET of the source contradicts, such as a source that
+    /// does not exist.
     Contradicted(ObjectFailure),
     /// Perhaps not the next time.
     Again(S3Error),
@@ -111,8 +113,8 @@ impl Trouble {
     }
 }
 
-/// Whether the SDK has sent the request several times. It does not if the answer is one that a repeated request usually gets,
-/// too, or if the error is ours.
+/// Whether the SDK has sent the request several times. It does not if the answer is one that a
+/// repeated request usually gets, too, or if the error is ours.
 fn was_sent_again(error: &S3Error) -> bool {
     let is_ours = error.code == format!("{:?}", error.kind);
     error.kind.is_transient() && error.kind != ErrorKind::Conflict && !is_ours
@@ -120,9 +122,22 @@ fn was_sent_again(error: &S3Error) -> bool {
 
 impl Copier {
     /// A copier to a destination, from the size and in the storage class of `options`.
-    pub fn new(s3: S3, destination: Destination, options: ArchiveOptions, tags_of_sources: tags::Tags) -> Self {
+    pub fn new(
+        s3: S3,
+        destination: Destination,
+        options: ArchiveOptions,
+        tags_of_sources: tags::Tags,
+    ) -> Self {
         let open = Arc::new(Mutex::new(Some(BTreeSet::new())));
-        Self { s3, destination, options, max_copy: MAX_COPY, tags_of_sources, open, unconditional: Arc::default() }
+        Self {
+            s3,
+            destination,
+            options,
+            max_copy: MAX_COPY,
+            tags_of_sources,
+            open,
+            unconditional: Arc::default(),
+        }
     }
 
     /// How this attempt's archive is written.
@@ -135,7 +150,8 @@ impl Copier {
         size > self.options.max_object_size.bytes()
     }
 
-    /// Copies an object, and fills in what the source said. The row's version goes with requests if it has one.
+    /// Copies an object, and fills in what the source said. The row's version goes with requests if
+    /// it has one.
     pub async fn copy(&self, row: &mut Row, facts: &mut Facts) -> Result<Copied, FetchError> {
         let listed_version = row.version_id.clone();
         let (mut looks, mut tries) = (1, 0);
@@ -143,20 +159,32 @@ impl Copier {
             match self.try_once(row, listed_version.as_deref(), facts).await {
                 Ok(copied) => return Ok(copied),
                 Err(Trouble::Object(failure)) => return Ok(Copied::Failed(failure)),
-                Err(Trouble::Contradicted(failure)) if looks == LOOKS => return Ok(Copied::Failed(failure)),
+                Err(Trouble::Contradicted(failure)) if looks == LOOKS => {
+                    return Ok(Copied::Failed(failure));
+                }
                 Err(Trouble::Group(error)) => return Err(error),
-                Err(Trouble::Again(error)) if self.is_spent(&row.bucket) => return Err(FetchError::Source(error)),
-                Err(Trouble::Again(error)) if tries < self.more_tries(row) && !was_sent_again(&error) => {
+                Err(Trouble::Again(error)) if self.is_spent(&row.bucket) => {
+                    return Err(FetchError::Source(error));
+                }
+                Err(Trouble::Again(error))
+                    if tries < self.more_tries(row) && !was_sent_again(&error) =>
+                {
                     tracing::debug!(%error, "object was not copied yet");
                     tokio::time::sleep(PAUSE * 4_u32.pow(tries)).await;
                     tries += 1;
                 }
                 Err(Trouble::Again(error)) => {
                     tracing::debug!(%error, "object was not copied");
-                    return Ok(Copied::Failed(ObjectFailure::new(Reason::Retry, error.code)));
+                    return Ok(Copied::Failed(ObjectFailure::new(
+                        Reason::Retry,
+                        error.code,
+                    )));
                 }
                 Err(Trouble::Changed) if looks == LOOKS => {
-                    return Ok(Copied::Failed(ObjectFailure::new(Reason::Changed, "PreconditionFailed")));
+                    return Ok(Copied::Failed(ObjectFailure::new(
+                        Reason::Changed,
+                        "PreconditionFailed",
+                    )));
                 }
                 Err(Trouble::OtherCopy { copy, difference }) if looks == LOOKS => {
                     tracing::warn!(
@@ -164,7 +192,10 @@ impl Copier {
                         "the object at the key of a copy is not the copy; the source was not copied: delete that object \
                          and retry the source"
                     );
-                    return Ok(Copied::Failed(ObjectFailure::new(Reason::ChecksumMismatch, "OtherCopy")));
+                    return Ok(Copied::Failed(ObjectFailure::new(
+                        Reason::ChecksumMismatch,
+                        "OtherCopy",
+                    )));
                 }
                 // One answer may have been wrong of the source.
                 Err(Trouble::Changed | Trouble::Contradicted(_) | Trouble::OtherCopy { .. }) => {
@@ -177,12 +208,19 @@ impl Copier {
 
     /// How often a copy is tried again, by the size that the source had.
     fn more_tries(&self, row: &Row) -> u32 {
-        if row.size.is_some_and(|size| size > self.max_copy) { TRIES_IN_PARTS } else { TRIES }
+        if row.size.is_some_and(|size| size > self.max_copy) {
+            TRIES_IN_PARTS
+        } else {
+            TRIES
+        }
     }
 
-    /// Whether source or destination was down for longer than is waited for, which is not this object's trouble.
+    /// Whether source or destination was down for longer than is waited for, which is not this
+    /// object's trouble.
     fn is_spent(&self, source: &str) -> bool {
-        [source, &self.destination.bucket].into_iter().any(|bucket| self.s3.outages().is_spent(bucket))
+        [source, &self.destination.bucket]
+            .into_iter()
+            .any(|bucket| self.s3.outages().is_spent(bucket))
     }
 
     async fn try_once(
@@ -191,7 +229,14 @@ impl Copier {
         listed_version: Option<&str>,
         facts: &mut Facts,
     ) -> Result<Copied, Trouble> {
-        let Some(source) = Source::read((&self.s3, &self.tags_of_sources), row, listed_version, facts).await? else {
+        let Some(source) = Source::read(
+            (&self.s3, &self.tags_of_sources),
+            row,
+            listed_version,
+            facts,
+        )
+        .await?
+        else {
             return Ok(Copied::Small);
         };
         if !self.takes(source.size) {
@@ -206,16 +251,23 @@ impl Copier {
             } else {
                 self.copy_parts(&source, &copy, facts, &tags).await
             };
-            // An answer, 200 included, is not believed. A copy whose answer was lost is there, and so may be one of another
-            // worker, which a 412 tells.
+            // An answer, 200 included, is not believed. A copy whose answer was lost is there, and
+            // so may be one of another worker, which a 412 tells.
             let there = self.is_there(&source, &copy).await;
             match (copied, there) {
                 (_, Ok(true)) => {}
-                (Err(error), Ok(false)) => return Err(self.judge_copy(error, &source, &copy, &tags).await),
+                (Err(error), Ok(false)) => {
+                    return Err(self.judge_copy(error, &source, &copy, &tags).await);
+                }
                 (_, Err(trouble)) => return Err(trouble),
                 (Ok(()), Ok(false)) => {
                     let lost = "the store answered that it was copied, but the copy does not exist";
-                    return Err(Trouble::Again(S3Error::local("CopyObject", copy, ErrorKind::Transient, lost)));
+                    return Err(Trouble::Again(S3Error::local(
+                        "CopyObject",
+                        copy,
+                        ErrorKind::Transient,
+                        lost,
+                    )));
                 }
             }
         }
@@ -226,28 +278,36 @@ impl Copier {
         Ok(Copied::To(key))
     }
 
-    /// Aborts the uploads that this attempt opened and did not complete, and lets it open no more. A failure is only
-    /// logged: whoever copies the object next finds them again.
+    /// Aborts the uploads that this attempt opened and did not complete, and lets it open no more.
+    /// A failure is only logged: whoever copies the object next finds them again.
     pub async fn abort(&self) {
         let open = self.open.lock().await.take().unwrap_or_default();
         for (key, upload_id) in open {
-            if let Err(error) = self.s3.abort_upload(&self.destination.address(key), &upload_id).await {
+            if let Err(error) = self
+                .s3
+                .abort_upload(&self.destination.address(key), &upload_id)
+                .await
+            {
                 tracing::warn!(%error, upload_id, "upload is left open");
             }
         }
     }
 
-    /// Whether the copy exists. Something else at its key is never replaced, since other runs may refer to it.
+    /// Whether the copy exists. Something else at its key is never replaced, since other runs may
+    /// refer to it.
     async fn is_there(&self, source: &Source, copy: &S3Address) -> Result<bool, Trouble> {
         match prove(&self.s3, source, copy).await? {
             Proof::Copy => Ok(true),
             Proof::Absent => Ok(false),
-            Proof::Other(difference) => Err(Trouble::OtherCopy { copy: copy.clone(), difference }),
+            Proof::Other(difference) => Err(Trouble::OtherCopy {
+                copy: copy.clone(),
+                difference,
+            }),
         }
     }
 
-    /// Aborts what killed workers left open under the key of a copy that exists: no process needs it any more. A
-    /// failure does not fail the group.
+    /// Aborts what killed workers left open under the key of a copy that exists: no process needs
+    /// it any more. A failure does not fail the group.
     async fn sweep(&self, copy: &S3Address) {
         let swept = async {
             for (key, upload_id) in self.s3.open_uploads(copy).await?.known() {
@@ -273,27 +333,43 @@ impl Copier {
     }
 
     /// Whose trouble a copy is that was not made.
-    async fn judge_copy(&self, error: S3Error, source: &Source, copy: &S3Address, tags: &Tags) -> Trouble {
+    async fn judge_copy(
+        &self,
+        error: S3Error,
+        source: &Source,
+        copy: &S3Address,
+        tags: &Tags,
+    ) -> Trouble {
         match (error.kind, error.code.as_str()) {
             (ErrorKind::Denied, _) => match reason(&error) {
-                Verdict::Object(reason) => match self.denied_by(&error, &source.address, copy, tags).await {
-                    Side::Source => {
-                        let failure = ObjectFailure::new(reason, error.code);
-                        Trouble::Contradicted(ObjectFailure { only_copy: true, ..failure })
+                Verdict::Object(reason) => {
+                    match self.denied_by(&error, &source.address, copy, tags).await {
+                        Side::Source => {
+                            let failure = ObjectFailure::new(reason, error.code);
+                            Trouble::Contradicted(ObjectFailure {
+                                only_copy: true,
+                                ..failure
+                            })
+                        }
+                        Side::Destination => Trouble::destination(error),
                     }
-                    Side::Destination => Trouble::destination(error),
-                },
+                }
                 _ => Trouble::destination(error),
             },
             // The source was read just now.
-            (ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion, _) | (_, "InvalidStorageClass") => {
-                Trouble::destination(S3Error { address: copy.clone(), ..error })
-            }
+            (ErrorKind::Credentials | ErrorKind::NoBucket | ErrorKind::WrongRegion, _)
+            | (_, "InvalidStorageClass") => Trouble::destination(S3Error {
+                address: copy.clone(),
+                ..error
+            }),
             (ErrorKind::Rejected, _) if error.action == CREATE => Trouble::destination(error),
             // Another process aborted it: worth another pass.
             (ErrorKind::NotFound, "NoSuchUpload") => Trouble::Again(error),
-            // The destination's condition was not met, but by the time of the HEAD the object does not exist.
-            (ErrorKind::Precondition, _) if error.action == "CompleteMultipartUpload" => Trouble::Again(error),
+            // The destination's condition was not met, but by the time of the HEAD the object does
+            // not exist.
+            (ErrorKind::Precondition, _) if error.action == "CompleteMultipartUpload" => {
+                Trouble::Again(error)
+            }
             _ => match Trouble::judge(error) {
                 Trouble::Object(failure) => Trouble::Contradicted(failure),
                 trouble => trouble,
@@ -320,10 +396,16 @@ impl Copier {
         }
     }
 
-    async fn copy_whole(&self, source: &Source, copy: &S3Address, facts: &Facts, tags: &Tags) -> Result<(), S3Error> {
+    async fn copy_whole(
+        &self,
+        source: &Source,
+        copy: &S3Address,
+        facts: &Facts,
+        tags: &Tags,
+    ) -> Result<(), S3Error> {
         let client = self.s3.client(&copy.bucket).await;
-        // S3 copies the source's tags itself if there are none to add, and refuses to if they are denied ("CopyObject", S3
-        // API reference).
+        // S3 copies the source's tags itself if there are none to add, and refuses to if they are
+        // denied ("CopyObject", S3 API reference).
         let replaces = !self.s3.tags().is_empty() || source.tags == Known::Denied;
         let request = client
             .copy_object()
@@ -341,7 +423,9 @@ impl Copier {
             let request = request.clone().set_if_none_match(condition);
             async {
                 let answer = request.send().await;
-                answer.map(|_| ()).map_err(|error| S3Error::new("CopyObject", source.address.clone(), &error))
+                answer
+                    .map(|_| ())
+                    .map_err(|error| S3Error::new("CopyObject", source.address.clone(), &error))
             }
         })
         .await
@@ -349,12 +433,25 @@ impl Copier {
 
     /// The beginning of an upload to a copy's key.
     async fn create_upload(&self, copy: &S3Address) -> CreateMultipartUploadFluentBuilder {
-        let request = self.s3.client(&copy.bucket).await.create_multipart_upload().bucket(&copy.bucket).key(&copy.key);
+        let request = self
+            .s3
+            .client(&copy.bucket)
+            .await
+            .create_multipart_upload()
+            .bucket(&copy.bucket)
+            .key(&copy.key);
         request.storage_class(StorageClass::from(self.options.storage_class.as_str()))
     }
 
-    /// UploadPartCopy carries neither metadata nor tags nor content headers: they go into the upload.
-    async fn copy_parts(&self, source: &Source, copy: &S3Address, facts: &Facts, tags: &Tags) -> Result<(), S3Error> {
+    /// UploadPartCopy carries neither metadata nor tags nor content headers: they go into the
+    /// upload.
+    async fn copy_parts(
+        &self,
+        source: &Source,
+        copy: &S3Address,
+        facts: &Facts,
+        tags: &Tags,
+    ) -> Result<(), S3Error> {
         let header = |name: &str| facts.headers.get(name).cloned();
         let expires = header("expires");
         let request = self
@@ -375,18 +472,31 @@ impl Copier {
                     let _ = request.headers_mut().try_insert("expires", expires.clone());
                 }
             });
-        // A task of its own: dropped in the middle, this would leave an upload open whose id nobody learns.
+        // A task of its own: dropped in the middle, this would leave an upload open whose id nobody
+        // learns.
         let (open, address) = (Arc::clone(&self.open), copy.clone());
         let opening = tokio::spawn(async move {
             let mut open = open.lock_owned().await;
-            let given_up = || S3Error::local(CREATE, address.clone(), ErrorKind::Transient, "its group was given up");
+            let given_up = || {
+                S3Error::local(
+                    CREATE,
+                    address.clone(),
+                    ErrorKind::Transient,
+                    "its group was given up",
+                )
+            };
             let open = open.as_mut().ok_or_else(given_up)?;
-            let upload = request.send().await.map_err(|error| S3Error::new(CREATE, address.clone(), &error))?;
+            let upload = request
+                .send()
+                .await
+                .map_err(|error| S3Error::new(CREATE, address.clone(), &error))?;
             let upload_id = upload.upload_id().unwrap_or_default().to_owned();
             open.insert((address.key, upload_id.clone()));
             Ok::<_, S3Error>(upload_id)
         });
-        let upload_id = opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let upload_id = opening
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         let copied = self.copy_ranges(source, copy, &upload_id).await;
         if copied.is_err()
             && let Err(error) = self.s3.abort_upload(copy, &upload_id).await
@@ -401,43 +511,65 @@ impl Copier {
         copied
     }
 
-    async fn copy_ranges(&self, source: &Source, copy: &S3Address, upload_id: &str) -> Result<(), S3Error> {
+    async fn copy_ranges(
+        &self,
+        source: &Source,
+        copy: &S3Address,
+        upload_id: &str,
+    ) -> Result<(), S3Error> {
         let client = &self.s3.client(&copy.bucket).await;
-        let part = source.size.div_ceil(PARTS).max(self.max_copy / 10).next_multiple_of(1 << 20);
-        let parts: Vec<CompletedPart> =
-            stream::iter((1..).zip((0..source.size).step_by(usize::try_from(part).unwrap_or(usize::MAX))))
-                .map(|(number, start)| async move {
-                    let end = (start + part).min(source.size) - 1;
-                    let output = client
-                        .upload_part_copy()
-                        .bucket(&copy.bucket)
-                        .key(&copy.key)
-                        .upload_id(upload_id)
-                        .part_number(number)
-                        .copy_source(source.header())
-                        .set_copy_source_if_match(source.pin.etag())
-                        .set_copy_source_if_unmodified_since(source.pin.unmodified_since())
-                        .copy_source_range(format!("bytes={start}-{end}"))
-                        .send()
-                        .await
-                        .map_err(|error| S3Error::new("UploadPartCopy", source.address.clone(), &error))?;
-                    let etag = output.copy_part_result().and_then(|result| result.e_tag()).map(str::to_owned);
-                    Ok(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
-                })
-                .buffered(IN_FLIGHT)
-                .try_collect()
-                .await?;
+        let part = source
+            .size
+            .div_ceil(PARTS)
+            .max(self.max_copy / 10)
+            .next_multiple_of(1 << 20);
+        let parts: Vec<CompletedPart> = stream::iter(
+            (1..).zip((0..source.size).step_by(usize::try_from(part).unwrap_or(usize::MAX))),
+        )
+        .map(|(number, start)| async move {
+            let end = (start + part).min(source.size) - 1;
+            let output = client
+                .upload_part_copy()
+                .bucket(&copy.bucket)
+                .key(&copy.key)
+                .upload_id(upload_id)
+                .part_number(number)
+                .copy_source(source.header())
+                .set_copy_source_if_match(source.pin.etag())
+                .set_copy_source_if_unmodified_since(source.pin.unmodified_since())
+                .copy_source_range(format!("bytes={start}-{end}"))
+                .send()
+                .await
+                .map_err(|error| S3Error::new("UploadPartCopy", source.address.clone(), &error))?;
+            let etag = output
+                .copy_part_result()
+                .and_then(|result| result.e_tag())
+                .map(str::to_owned);
+            Ok(CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(etag)
+                .build())
+        })
+        .buffered(IN_FLIGHT)
+        .try_collect()
+        .await?;
         let request = client
             .complete_multipart_upload()
             .bucket(&copy.bucket)
             .key(&copy.key)
             .upload_id(upload_id)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts))
+                    .build(),
+            );
         self.conditionally(|condition| {
             let request = request.clone().set_if_none_match(condition);
             async {
                 let answer = request.send().await;
-                answer.map(|_| ()).map_err(|error| S3Error::new("CompleteMultipartUpload", copy.clone(), &error))
+                answer
+                    .map(|_| ())
+                    .map_err(|error| S3Error::new("CompleteMultipartUpload", copy.clone(), &error))
             }
         })
         .await

@@ -1,12 +1,14 @@
-//! Whether a failure is the object's or the bucket's: what came of a group's rows is doubted before it is committed.
+//! Whether a failure is the object's or the bucket's: what came of a group's rows is doubted before
+//! it is committed.
 //!
 //! ```text
 //! packer ──► Tally ──► doubted buckets ──► one byte of a known object ──► Answer ──► Decision
 //!               └────► denied rows ──────► one byte of each of them ──► denied again │ readable: another attempt
 //! ```
 //!
-//! A missing bucket policy is not 65,000 dead letters, and a denied object is not a denied bucket. Counting rows does not
-//! tell them apart, so the bucket is asked ([`Asker`]). The decisions here are pure.
+//! A missing bucket policy is not 65,000 dead letters, and a denied object is not a denied bucket.
+//! Counting rows does not tell them apart, so the bucket is asked ([`Asker`]). The decisions here
+//! are pure.
 
 mod ask;
 
@@ -77,7 +79,8 @@ pub enum Decision {
     Failed,
 }
 
-/// A reason that is not the bucket's in any case: S3 said that the object is not there, or no request was sent.
+/// A reason that is not the bucket's in any case: S3 said that the object is not there, or no
+/// request was sent.
 const fn is_certain(reason: Reason) -> bool {
     matches!(reason, Reason::NoSuchKey | Reason::Invalid)
 }
@@ -92,7 +95,9 @@ impl Tally {
         if !self.buckets.contains_key(bucket) {
             self.buckets.insert(bucket.to_owned(), Course::default());
         }
-        let Some(course) = self.buckets.get_mut(bucket) else { return };
+        let Some(course) = self.buckets.get_mut(bucket) else {
+            return;
+        };
         match failed {
             None => {
                 course.any_read = true;
@@ -105,24 +110,30 @@ impl Tally {
         }
     }
 
-    /// The row that was added last was denied to a copy, after a GET of it was answered: to ask for it once more proves
-    /// nothing.
+    /// The row that was added last was denied to a copy, after a GET of it was answered: to ask for
+    /// it once more proves nothing.
     pub fn can_be_read(&mut self) {
         self.denied.remove(&self.rows.saturating_sub(1));
     }
 
-    /// The buckets that are to be asked about: all their rows failed for one reason, or those at the end did. One denial
-    /// is enough, wherever it is: rows are not fetched in their order, so access may have been lost after it.
+    /// The buckets that are to be asked about: all their rows failed for one reason, or those at
+    /// the end did. One denial is enough, wherever it is: rows are not fetched in their order, so
+    /// access may have been lost after it.
     pub fn doubted(&self) -> Vec<Doubt> {
         let doubted = self.buckets.iter().filter(|(_, course)| {
-            course.reasons.contains(&Reason::AccessDenied) || course.streak.iter().any(|it| !is_certain(*it))
+            course.reasons.contains(&Reason::AccessDenied)
+                || course.streak.iter().any(|it| !is_certain(*it))
         });
         doubted
             .map(|(bucket, course)| Doubt {
                 bucket: bucket.clone(),
                 denied: course.reasons.contains(&Reason::AccessDenied),
                 lost: course.any_read,
-                uniform: course.reasons.first().copied().filter(|_| !course.any_read && course.reasons.len() == 1),
+                uniform: course
+                    .reasons
+                    .first()
+                    .copied()
+                    .filter(|_| !course.any_read && course.reasons.len() == 1),
             })
             .collect()
     }
@@ -136,7 +147,8 @@ impl Tally {
 /// What to do after the bucket's answer in the `attempt`th attempt, from 1.
 pub const fn decide(doubt: &Doubt, answer: &Answer, attempt: u32) -> Decision {
     match (answer, doubt.uniform) {
-        // Denied rows are asked for one by one, and rows that were tried to the end had one more try by then.
+        // Denied rows are asked for one by one, and rows that were tried to the end had one more
+        // try by then.
         (Answer::Readable, None | Some(Reason::AccessDenied | Reason::Retry)) => Decision::Believe,
         (Answer::Readable, Some(_)) => {
             if attempt == 1 {
@@ -192,7 +204,11 @@ mod tests {
                 tally.add("b", *failed);
                 tally.add("other", READ);
             }
-            let found: Vec<_> = tally.doubted().into_iter().map(|it| (it.denied, it.lost, it.uniform)).collect();
+            let found: Vec<_> = tally
+                .doubted()
+                .into_iter()
+                .map(|it| (it.denied, it.lost, it.uniform))
+                .collect();
             assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{rows:?}");
         }
     }
@@ -200,27 +216,56 @@ mod tests {
     #[test]
     fn denied_rows_are_known_by_their_number() {
         let mut tally = Tally::default();
-        for (bucket, failed) in [("a", READ), ("a", DENIED), ("b", GONE), ("b", DENIED), ("a", READ)] {
+        for (bucket, failed) in [
+            ("a", READ),
+            ("a", DENIED),
+            ("b", GONE),
+            ("b", DENIED),
+            ("a", READ),
+        ] {
             tally.add(bucket, failed);
         }
         assert_eq!(tally.denied().iter().copied().collect::<Vec<_>>(), [1, 3]);
         tally.add("a", DENIED);
         tally.can_be_read();
         assert_eq!(tally.denied().len(), 2);
-        assert!(tally.doubted().iter().any(|doubt| doubt.bucket == "a" && doubt.denied), "its bucket is asked about");
+        assert!(
+            tally
+                .doubted()
+                .iter()
+                .any(|doubt| doubt.bucket == "a" && doubt.denied),
+            "its bucket is asked about"
+        );
     }
 
     #[test]
     fn the_answer_decides() {
-        let error = || S3Error::local("GetObject", S3Address::new("b", "k"), ErrorKind::Denied, "no");
+        let error = || {
+            S3Error::local(
+                "GetObject",
+                S3Address::new("b", "k"),
+                ErrorKind::Denied,
+                "no",
+            )
+        };
         let (denied, down) = (Answer::Denied(error()), Answer::Down(error()));
-        let doubt = |denied, uniform| Doubt { bucket: "b".to_owned(), denied, lost: false, uniform };
+        let doubt = |denied, uniform| Doubt {
+            bucket: "b".to_owned(),
+            denied,
+            lost: false,
+            uniform,
+        };
         for (doubt, answer, attempt, expected) in [
             (doubt(true, DENIED), &Answer::Readable, 1, Decision::Believe),
             (doubt(true, None), &Answer::Readable, 1, Decision::Believe),
             (doubt(false, RETRY), &Answer::Readable, 1, Decision::Believe),
             (doubt(false, GLACIER), &Answer::Readable, 1, Decision::Again),
-            (doubt(false, GLACIER), &Answer::Readable, 2, Decision::Believe),
+            (
+                doubt(false, GLACIER),
+                &Answer::Readable,
+                2,
+                Decision::Believe,
+            ),
             (doubt(true, DENIED), &denied, 1, Decision::Denied),
             (doubt(true, None), &denied, 2, Decision::Denied),
             (doubt(false, RETRY), &denied, 1, Decision::Denied),
@@ -228,9 +273,18 @@ mod tests {
             (doubt(false, RETRY), &down, 1, Decision::Failed),
             (doubt(true, DENIED), &Answer::Nothing, 1, Decision::Denied),
             (doubt(false, RETRY), &Answer::Nothing, 1, Decision::Believe),
-            (doubt(false, GLACIER), &Answer::Nothing, 1, Decision::Believe),
+            (
+                doubt(false, GLACIER),
+                &Answer::Nothing,
+                1,
+                Decision::Believe,
+            ),
         ] {
-            assert_eq!(decide(&doubt, answer, attempt), expected, "{doubt:?} {answer:?} {attempt}");
+            assert_eq!(
+                decide(&doubt, answer, attempt),
+                expected,
+                "{doubt:?} {answer:?} {attempt}"
+            );
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::catalog::{CatalogError, PublishError, ReadError};
 use crate::queue::Disposition;
 use crate::s3::{ErrorKind, S3Error};
 
-/// Why a group was not archived. Nothing is half-committed: the same group can be tried again by anybody.
+/// Why a group was not archived. Nothing is half-committed: the same group can be tried again by
+/// anybody.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// The manifest could not be had.
@@ -69,7 +70,9 @@ pub enum BundleError {
     #[error(transparent)]
     Pack(PackError),
     /// The scratch directory cannot be used.
-    #[error("cannot use the scratch directory at {path}: {cause}; free space there or choose another with --scratch")]
+    #[error(
+        "cannot use the scratch directory at {path}: {cause}; free space there or choose another with --scratch"
+    )]
     Scratch {
         /// Where.
         path: PathBuf,
@@ -94,7 +97,9 @@ pub enum BundleError {
         cause: CatalogError,
     },
     /// The group's name belongs to another manifest.
-    #[error("group {group} was archived from another manifest: {theirs}, not {ours}; use another run name or prefix")]
+    #[error(
+        "group {group} was archived from another manifest: {theirs}, not {ours}; use another run name or prefix"
+    )]
     NameTaken {
         /// The group.
         group: GroupName,
@@ -104,7 +109,9 @@ pub enum BundleError {
         theirs: String,
     },
     /// The catalog is of another group, or names an archive that is not this group's.
-    #[error("{address} is not the catalog of this group: {problem}; use another run name or prefix")]
+    #[error(
+        "{address} is not the catalog of this group: {problem}; use another run name or prefix"
+    )]
     Foreign {
         /// The catalog.
         address: S3Address,
@@ -161,12 +168,16 @@ impl BundleError {
     pub fn disposition(&self) -> Disposition {
         let of_source = |error: &S3Error| match error.kind {
             // Bad credentials, or an endpoint that is down: every group would meet them.
-            ErrorKind::Denied | ErrorKind::Credentials | ErrorKind::Unreachable => Disposition::Fatal,
+            ErrorKind::Denied | ErrorKind::Credentials | ErrorKind::Unreachable => {
+                Disposition::Fatal
+            }
             _ => Disposition::GiveBack,
         };
         match self {
             Self::Manifest(ManifestError::S3(error)) => match error.kind {
-                ErrorKind::NotFound | ErrorKind::NoBucket | ErrorKind::Precondition => Disposition::LeaveForRedrive,
+                ErrorKind::NotFound | ErrorKind::NoBucket | ErrorKind::Precondition => {
+                    Disposition::LeaveForRedrive
+                }
                 _ => Disposition::GiveBack,
             },
             Self::Manifest(ManifestError::Columns { .. } | ManifestError::Content { .. })
@@ -183,7 +194,9 @@ impl BundleError {
             | Self::Scratch { .. }
             | Self::Pack(_)
             | Self::CatalogWrite(_) => Disposition::Fatal,
-            Self::Fetch(FetchError::Source(error) | FetchError::Destination(error)) => of_source(error),
+            Self::Fetch(FetchError::Source(error) | FetchError::Destination(error)) => {
+                of_source(error)
+            }
             Self::Upload(error) | Self::ReadBack(error) => match error.kind {
                 ErrorKind::Denied
                 | ErrorKind::Credentials
@@ -193,14 +206,17 @@ impl BundleError {
                 _ => Disposition::GiveBack,
             },
             Self::Publish(error) if error.exit_code() == ExitCode::Permission => Disposition::Fatal,
-            Self::Publish(_) | Self::SourceDenied { .. } | Self::Unsettled | Self::Undecided(_) | Self::Cancelled => {
-                Disposition::GiveBack
-            }
+            Self::Publish(_)
+            | Self::SourceDenied { .. }
+            | Self::Unsettled
+            | Self::Undecided(_)
+            | Self::Cancelled => Disposition::GiveBack,
         }
     }
 
-    /// Whether credentials or configuration are most likely at fault, so that other groups would fail like this one. It ends
-    /// a worker that has archived nothing yet (docs/decisions/worker-ends-where-denied.md).
+    /// Whether credentials or configuration are most likely at fault, so that other groups would
+    /// fail like this one. It ends a worker that has archived nothing yet
+    /// (docs/decisions/worker-ends-where-denied.md).
     pub fn is_of_configuration(&self) -> bool {
         let is_elsewhere = match self {
             Self::Manifest(ManifestError::S3(error))

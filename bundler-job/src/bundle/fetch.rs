@@ -1,8 +1,10 @@
-//! One row of a group manifest to the bytes and facts of its object: one GET for an untagged object, whatever its size.
+//! One row of a group manifest to the bytes and facts of its object: one GET for an untagged
+//! object, whatever its size.
 //!
-//! Per-object trouble stays with the object and becomes a [`Reason`]; trouble that every object would have is a
-//! [`FetchError`] and fails the group. Retries are owned here, from the request to the last byte: the client tries once,
-//! so that every throttling is seen and slows the bucket down (docs/decisions/retries-of-source-gets.md).
+//! Per-object trouble stays with the object and becomes a [`Reason`]; trouble that every object
+//! would have is a [`FetchError`] and fails the group. Retries are owned here, from the request to
+//! the last byte: the client tries once, so that every throttling is seen and slows the bucket down
+//! (docs/decisions/retries-of-source-gets.md).
 
 mod receive;
 
@@ -22,7 +24,8 @@ use crate::budget::Budget;
 use crate::s3::{ErrorKind, S3, S3Error};
 use receive::{Done, Room};
 
-/// Held for a member beside its data: up to 2 KiB of user metadata, 10 tags, headers, the row, the task.
+/// Held for a member beside its data: up to 2 KiB of user metadata, 10 tags, headers, the row, the
+/// task.
 const OVERHEAD: u64 = 6 * 1024;
 /// Held for a member that goes to scratch: what is between socket and file.
 const SPILLING: u64 = 256 * 1024;
@@ -88,13 +91,15 @@ impl Fetcher {
         }
     }
 
-    /// Bytes that `row` takes of the scratch directory, as far as the manifest tells: objects that are larger by now, and
-    /// those whose size it does not have, are not foreseen.
+    /// Bytes that `row` takes of the scratch directory, as far as the manifest tells: objects that
+    /// are larger by now, and those whose size it does not have, are not foreseen.
     pub fn spills(&self, row: &Row, in_memory: u64) -> Option<u64> {
-        row.size.filter(|size| *size > in_memory && !self.copier.takes(*size))
+        row.size
+            .filter(|size| *size > in_memory && !self.copier.takes(*size))
     }
 
-    /// Fetches one object. `budget` is asked, without waiting, for more memory than is held where the object has grown.
+    /// Fetches one object. `budget` is asked, without waiting, for more memory than is held where
+    /// the object has grown.
     pub async fn fetch(
         &self,
         row: Row,
@@ -116,16 +121,23 @@ impl Fetcher {
         };
         let copies = fetched.row.size.is_some_and(|size| self.copier.takes(size));
         if fetched.row.impossible().is_none() && !(copies && self.copy(&mut fetched).await?) {
-            fetched = self.try_to_the_end(fetched, reserved, budget, in_memory).await?;
+            fetched = self
+                .try_to_the_end(fetched, reserved, budget, in_memory)
+                .await?;
         }
-        if let Some(place) = fetched.held.scratch.as_mut().filter(|_| !matches!(fetched.content, Content::Scratch(_))) {
+        if let Some(place) = fetched
+            .held
+            .scratch
+            .as_mut()
+            .filter(|_| !matches!(fetched.content, Content::Scratch(_)))
+        {
             place.leave();
         }
         Ok(fetched)
     }
 
-    /// Tries until the object was read, or its failure is believed. A slot is held during a request and its body, not
-    /// between tries.
+    /// Tries until the object was read, or its failure is believed. A slot is held during a request
+    /// and its body, not between tries.
     async fn try_to_the_end(
         &self,
         mut fetched: Fetched,
@@ -137,8 +149,16 @@ impl Fetcher {
         let (turn, begun) = (limiter.turn(), Instant::now());
         let mut tries = Tries::new(self.wary);
         loop {
-            let room = Room { reserved, in_memory, budget: &budget };
-            let slot = InFlight { limiter: &limiter, turn, slot: Some(limiter.slot(turn).await) };
+            let room = Room {
+                reserved,
+                in_memory,
+                budget: &budget,
+            };
+            let slot = InFlight {
+                limiter: &limiter,
+                turn,
+                slot: Some(limiter.slot(turn).await),
+            };
             let sent = tokio::time::Instant::now();
             let tried = self.receive(&mut fetched, room, slot).await;
             let trouble = match tried {
@@ -151,7 +171,9 @@ impl Fetcher {
                 Err(trouble) => trouble,
             };
             let trouble = match trouble {
-                Trouble::Again(_) if self.s3.outages().ended_since(&fetched.row.bucket, sent) => continue,
+                Trouble::Again(_) if self.s3.outages().ended_since(&fetched.row.bucket, sent) => {
+                    continue;
+                }
                 Trouble::Again(error) if self.s3.outages().is_spent(&fetched.row.bucket) => {
                     return Err(FetchError::Source(error));
                 }
@@ -161,7 +183,9 @@ impl Fetcher {
                 Trouble::Group(_) => None,
                 Trouble::Object(failure) => Some(tries::Trouble::Object(failure.reason)),
                 Trouble::Again(error) if error.kind == ErrorKind::Throttled => {
-                    Some(tries::Trouble::Throttled { silent_for: limiter.silent_for() })
+                    Some(tries::Trouble::Throttled {
+                        silent_for: limiter.silent_for(),
+                    })
                 }
                 Trouble::Again(error) if error.is_slow() => Some(tries::Trouble::Slow),
                 Trouble::Again(_) => Some(tries::Trouble::Again),
@@ -199,12 +223,17 @@ impl Fetcher {
         }
     }
 
-    /// Copies a large object; whether that was its end. If not, it is small by now, and what is there wins.
+    /// Copies a large object; whether that was its end. If not, it is small by now, and what is
+    /// there wins.
     async fn copy(&self, fetched: &mut Fetched) -> Result<bool, FetchError> {
         if let Some(place) = &mut fetched.held.scratch {
             place.leave();
         }
-        fetched.content = match self.copier.copy(&mut fetched.row, &mut fetched.facts).await? {
+        fetched.content = match self
+            .copier
+            .copy(&mut fetched.row, &mut fetched.facts)
+            .await?
+        {
             Copied::To(key) => {
                 self.asker.read(&fetched.row, fetched.listed_version);
                 Content::Copied(key)

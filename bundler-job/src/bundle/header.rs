@@ -1,7 +1,9 @@
-//! The blocks before a member's data: a ustar header, and a pax header before it where ustar cannot hold the truth.
+//! The blocks before a member's data: a ustar header, and a pax header before it where ustar cannot
+//! hold the truth.
 //!
-//! Written here and not by `tar::Builder`, which rewrites paths (`a//b`, `./x`), refuses others, and uses GNU long
-//! names. Source: POSIX.1-2017, "pax Interchange Format"; `tar::Header` fills the fields and the checksum.
+//! Written here and not by `tar::Builder`, which rewrites paths (`a//b`, `./x`), refuses others,
+//! and uses GNU long names. Source: POSIX.1-2017, "pax Interchange Format"; `tar::Header` fills the
+//! fields and the checksum.
 
 use tar::{EntryType, Header};
 
@@ -44,7 +46,11 @@ pub fn write(name: &str, size: u64, mtime: u64, out: &mut Vec<u8>) {
 fn block(name: &str, kind: EntryType, size: u64, mtime: u64, out: &mut Vec<u8>) {
     let mut header = Header::new_ustar();
     // What a reader without pax sees of a name it could not hold anyway.
-    let short: Vec<u8> = name.bytes().map(|b| if b.is_ascii() { b } else { b'_' }).take(MAX_USTAR_NAME).collect();
+    let short: Vec<u8> = name
+        .bytes()
+        .map(|b| if b.is_ascii() { b } else { b'_' })
+        .take(MAX_USTAR_NAME)
+        .collect();
     header.as_mut_bytes()[..short.len()].copy_from_slice(&short);
     header.set_mode(0o644);
     header.set_uid(0);
@@ -77,9 +83,18 @@ mod tests {
 
     fn read_back(bytes: &[u8]) -> (String, u64, u64) {
         let mut archive = tar::Archive::new(bytes);
-        let entry = archive.entries().expect("entries").next().expect("one").expect("whole");
+        let entry = archive
+            .entries()
+            .expect("entries")
+            .next()
+            .expect("one")
+            .expect("whole");
         let path = String::from_utf8(entry.path_bytes().into_owned()).expect("UTF-8");
-        (path, entry.size(), entry.header().mtime().expect("a number"))
+        (
+            path,
+            entry.size(),
+            entry.header().mtime().expect("a number"),
+        )
     }
 
     #[test]
@@ -103,7 +118,12 @@ mod tests {
             let mut out = Vec::new();
             record("path", &"x".repeat(n), &mut out);
             let text = String::from_utf8(out).expect("ascii");
-            let length: usize = text.split(' ').next().expect("a length").parse().expect("a number");
+            let length: usize = text
+                .split(' ')
+                .next()
+                .expect("a length")
+                .parse()
+                .expect("a number");
             assert_eq!(length, text.len());
         }
     }

@@ -4,8 +4,9 @@
 //! fetch ──► turn (oldest row first) ──► slot ──► request ──► answer ──► pace
 //! ```
 //!
-//! A row that was refused comes back with its old turn, so that the packer, which needs rows in manifest order, never
-//! waits for a row behind later ones. No row holds a slot between two requests.
+//! A row that was refused comes back with its old turn, so that the packer, which needs rows in
+//! manifest order, never waits for a row behind later ones. No row holds a slot between two
+//! requests.
 
 mod pace;
 #[cfg(test)]
@@ -41,7 +42,11 @@ pub struct Limits {
 impl Limiters {
     /// Limiters within these limits. The requests a second are counted where they are sent.
     pub fn new(limits: Limits, rates: Rates) -> Self {
-        Self { limits, rates, buckets: Mutex::default() }
+        Self {
+            limits,
+            rates,
+            buckets: Mutex::default(),
+        }
     }
 
     /// The limiter of a bucket.
@@ -56,7 +61,8 @@ impl Limiters {
         limiter
     }
 
-    /// Tells a bucket's limiter of an answer; a request without an answer says nothing of how busy the bucket is.
+    /// Tells a bucket's limiter of an answer; a request without an answer says nothing of how busy
+    /// the bucket is.
     pub fn see(&self, bucket: &str, error: Option<&S3Error>) {
         let answer = match error.map(|error| error.kind) {
             Some(ErrorKind::Throttled) => Answer::Refused,
@@ -129,7 +135,9 @@ impl Limiter {
             waiting: BTreeMap::new(),
             paused: now,
         };
-        Self { state: Mutex::new(state) }
+        Self {
+            state: Mutex::new(state),
+        }
     }
 
     /// The turn of a row, behind all that have one.
@@ -144,13 +152,15 @@ impl Limiter {
         let (sender, granted) = oneshot::channel();
         lock(&self.state).waiting.insert(turn.0, sender);
         self.grant();
-        let slot = granted.await.expect("a turn that waits is granted before its limiter is dropped");
+        let slot = granted
+            .await
+            .expect("a turn that waits is granted before its limiter is dropped");
         self.pass().await;
         slot
     }
 
-    /// Waits until one more request may be sent by a row that has a slot, such as that for the tags of an object that was
-    /// read.
+    /// Waits until one more request may be sent by a row that has a slot, such as that for the tags
+    /// of an object that was read.
     pub async fn pass(&self) {
         // A pause may be followed by another.
         loop {
@@ -170,7 +180,10 @@ impl Limiter {
             match answer {
                 Answer::Accepted => state.paused = now,
                 Answer::Refused => {
-                    let pause = state.pace.pause(now).mul_f64(0.5 + rand::random::<f64>() / 2.0);
+                    let pause = state
+                        .pace
+                        .pause(now)
+                        .mul_f64(0.5 + rand::random::<f64>() / 2.0);
                     state.paused = state.paused.max(now + pause);
                 }
             }
@@ -204,12 +217,17 @@ impl Limiter {
                 if state.in_flight >= state.pace.limit() {
                     return;
                 }
-                let Some((_, waiter)) = state.waiting.pop_first() else { return };
+                let Some((_, waiter)) = state.waiting.pop_first() else {
+                    return;
+                };
                 state.in_flight += 1;
                 waiter
             };
-            if let Err(mut slot) = waiter.send(Slot { limiter: Some(Arc::clone(self)) }) {
-                // Its row was given up while it waited. Taken back here: dropping the slot would come here again.
+            if let Err(mut slot) = waiter.send(Slot {
+                limiter: Some(Arc::clone(self)),
+            }) {
+                // Its row was given up while it waited. Taken back here: dropping the slot would
+                // come here again.
                 slot.limiter = None;
                 lock(&self.state).in_flight -= 1;
             }

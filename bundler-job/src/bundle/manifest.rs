@@ -6,7 +6,9 @@ use std::io::{self, BufReader, Cursor, Read, Seek as _};
 use std::path::Path;
 
 use s3bundler_contract::S3Address;
-use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, Recorded, RowReader};
+use s3bundler_contract::group_manifest::{
+    COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, Recorded, RowReader,
+};
 use s3bundler_contract::message::ManifestRef;
 
 use super::content::{ContentProblem, Known, Unproven, spool};
@@ -45,7 +47,9 @@ pub enum ManifestError {
         problem: ContentProblem,
     },
     /// Its `columns` metadata is not a list of columns.
-    #[error("the group manifest {manifest} says which columns it has, but {cause}; --fieldnames says it better")]
+    #[error(
+        "the group manifest {manifest} says which columns it has, but {cause}; --fieldnames says it better"
+    )]
     Columns {
         /// Which.
         manifest: String,
@@ -67,8 +71,8 @@ impl From<SpoolError> for ManifestError {
 }
 
 impl Manifest {
-    /// Reads a manifest with If-Match on the message's ETag, where it has one. Other bytes than those that were recorded are
-    /// an error, whatever they say.
+    /// Reads a manifest with If-Match on the message's ETag, where it has one. Other bytes than
+    /// those that were recorded are an error, whatever they say.
     pub async fn fetch(
         s3: &S3,
         manifest: &ManifestRef,
@@ -77,32 +81,59 @@ impl Manifest {
     ) -> Result<Self, ManifestError> {
         let address = manifest.address();
         let recorded = manifest.recorded();
-        let known = Known { etag: manifest.etag.as_deref(), size: None, recorded: recorded.clone() };
+        let known = Known {
+            etag: manifest.etag.as_deref(),
+            size: None,
+            recorded: recorded.clone(),
+        };
         let spooled = spool(s3, &address, &known, scratch).await;
         let (spooled, in_metadata) = spooled.map_err(|error| match error {
             Unproven::Spool(error) => error.into(),
-            Unproven::Content(problem) => ManifestError::Content { manifest: address.clone(), problem },
+            Unproven::Content(problem) => ManifestError::Content {
+                manifest: address.clone(),
+                problem,
+            },
         })?;
-        let Spooled { file, whole, metadata } = spooled;
-        let (columns, keys) = columns_of(&metadata, fieldnames)
-            .map_err(|cause| ManifestError::Columns { manifest: address.to_string(), cause })?;
-        Ok(Self { file, etag: whole.etag, recorded: [in_metadata, recorded], columns, keys })
+        let Spooled {
+            file,
+            whole,
+            metadata,
+        } = spooled;
+        let (columns, keys) =
+            columns_of(&metadata, fieldnames).map_err(|cause| ManifestError::Columns {
+                manifest: address.to_string(),
+                cause,
+            })?;
+        Ok(Self {
+            file,
+            etag: whole.etag,
+            recorded: [in_metadata, recorded],
+            columns,
+            keys,
+        })
     }
 
     /// Whether it has as many rows as its writer recorded in its metadata and in the message.
     pub fn compare(&self, rows: u64) -> Result<(), ContentProblem> {
-        self.recorded.iter().try_for_each(|recorded| ContentProblem::of_rows(recorded, rows))
+        self.recorded
+            .iter()
+            .try_for_each(|recorded| ContentProblem::of_rows(recorded, rows))
     }
 
     /// Its rows, from the first.
     pub fn rows(&self) -> io::Result<RowReader<Box<dyn Read + Send>>> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
-        Ok(RowReader::new(inflated(BufReader::new(file))?, self.columns.clone(), self.keys))
+        Ok(RowReader::new(
+            inflated(BufReader::new(file))?,
+            self.columns.clone(),
+            self.keys,
+        ))
     }
 }
 
-/// The columns of a manifest, and how its keys stand, by its metadata and by what the user says of its columns.
+/// The columns of a manifest, and how its keys stand, by its metadata and by what the user says of
+/// its columns.
 fn columns_of(
     metadata: &HashMap<String, String>,
     fieldnames: Option<&Columns>,
@@ -110,16 +141,24 @@ fn columns_of(
     let columns = metadata.get(COLUMNS_METADATA).map(String::as_str);
     match fieldnames {
         Some(fieldnames) => {
-            let keys = if columns.is_some() { KeyEncoding::Literal } else { KeyEncoding::FormUrl };
+            let keys = if columns.is_some() {
+                KeyEncoding::Literal
+            } else {
+                KeyEncoding::FormUrl
+            };
             Ok((fieldnames.clone(), keys))
         }
         None => Columns::of_manifest(columns),
     }
 }
 
-/// The bucket of a manifest's first row, from the manifest's first bytes; `None` if there is no such row, or no manifest.
-/// Nothing proves these bytes: they only say which bucket to ask about.
-pub async fn first_bucket(s3: &S3, manifest: &S3Address, fieldnames: Option<&Columns>) -> Option<String> {
+/// The bucket of a manifest's first row, from the manifest's first bytes; `None` if there is no
+/// such row, or no manifest. Nothing proves these bytes: they only say which bucket to ask about.
+pub async fn first_bucket(
+    s3: &S3,
+    manifest: &S3Address,
+    fieldnames: Option<&Columns>,
+) -> Option<String> {
     let (bytes, metadata) = s3.first_bytes(manifest, FIRST_ROW).await.ok()?;
     let (columns, keys) = columns_of(&metadata, fieldnames).ok()?;
     let mut rows = RowReader::new(inflated(Cursor::new(bytes)).ok()?, columns, keys);
@@ -129,8 +168,15 @@ pub async fn first_bucket(s3: &S3, manifest: &S3Address, fieldnames: Option<&Col
 /// The bytes of a manifest, decompressed where it is gzip, which its magic bytes tell.
 pub fn inflated(mut source: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let mut start = Vec::with_capacity(GZIP_MAGIC.len());
-    source.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
+    source
+        .by_ref()
+        .take(GZIP_MAGIC.len() as u64)
+        .read_to_end(&mut start)?;
     let gzip = start == GZIP_MAGIC;
     let whole = Cursor::new(start).chain(source);
-    Ok(if gzip { Box::new(flate2::read::MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    Ok(if gzip {
+        Box::new(flate2::read::MultiGzDecoder::new(whole))
+    } else {
+        Box::new(whole)
+    })
 }

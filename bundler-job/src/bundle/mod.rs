@@ -1,4 +1,5 @@
-//! A group to an archive in S3, committed exactly once however often it is delivered and wherever a worker dies.
+//! A group to an archive in S3, committed exactly once however often it is delivered and wherever a
+//! worker dies.
 //!
 //! ```text
 //! message ──► manifest ──► catalog there? ──yes──────────────────────────────┐
@@ -8,10 +9,11 @@
 //!                                                                                               receipt
 //! ```
 //!
-//! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files: [`manifest`] what is
-//! to be done, [`attempt`] the pipeline ([`fetch`], [`tags`], [`copy`], [`pack`], [`part`], [`parts`], [`upload`] with [`budget`](crate::budget), [`scratch`] and [`limiter`]),
-//! [`source`] what is kept of an object and whose trouble a failed read is, [`commit`] what makes it count, [`probe`] whether the destination can be
-//! trusted to.
+//! [`Bundler::bundle`] reads as the steps of the commit protocol (docs/commit-protocol.md). Files:
+//! [`manifest`] what is to be done, [`attempt`] the pipeline ([`fetch`], [`tags`], [`copy`],
+//! [`pack`], [`part`], [`parts`], [`upload`] with [`budget`](crate::budget), [`scratch`] and
+//! [`limiter`]), [`source`] what is kept of an object and whose trouble a failed read is,
+//! [`commit`] what makes it count, [`probe`] whether the destination can be trusted to.
 
 pub mod attempt;
 pub mod commit;
@@ -109,8 +111,8 @@ pub struct Bundler {
     tags: Tags,
     asker: Asker,
     claims: Arc<Mutex<HashMap<RunName, Option<ArchiveOptions>>>>,
-    /// Manifests, by address and ETag, whose archives have too many parts: no other try is worth all that is read and
-    /// uploaded before it fails.
+    /// Manifests, by address and ETag, whose archives have too many parts: no other try is worth
+    /// all that is read and uploaded before it fails.
     too_large: Arc<Mutex<HashMap<(S3Address, String), TooManyParts>>>,
     progress: Progress,
     sweeper: Sweeper,
@@ -135,37 +137,81 @@ impl Bundler {
         let (claims, sweeper) = (Arc::default(), Sweeper::new(s3.clone()));
         let asker = Asker::new(s3.clone(), Arc::clone(&limiters));
         let (settings, too_large) = (Arc::new(settings), Arc::default());
-        Self { s3, settings, limiters, tags, asker, claims, too_large, progress, sweeper }
+        Self {
+            s3,
+            settings,
+            limiters,
+            tags,
+            asker,
+            claims,
+            too_large,
+            progress,
+            sweeper,
+        }
     }
 
-    /// The bucket of the run's objects, as the manifest of its first group has it, if it can be read.
+    /// The bucket of the run's objects, as the manifest of its first group has it, if it can be
+    /// read.
     pub async fn source_bucket(&self) -> Option<String> {
-        let Settings { destination, fallback_run, fieldnames, .. } = &*self.settings;
+        let Settings {
+            destination,
+            fallback_run,
+            fieldnames,
+            ..
+        } = &*self.settings;
         let group = GroupName::numbered(fallback_run, 0);
         let address = destination.address(destination.layout.group_manifest(fallback_run, &group));
         manifest::first_bucket(&self.s3, &address, fieldnames.as_ref()).await
     }
 
-    /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not committed is undone; one
-    /// whose commit was sent is finished.
-    pub async fn bundle(&self, manifest: &ManifestRef, cancel: &CancellationToken) -> Result<GroupReport, BundleError> {
-        let Settings { destination, fallback_run, fieldnames, scratch, .. } = &*self.settings;
-        let group = Group::of(&manifest.address(), &destination.bucket, &destination.layout, fallback_run);
+    /// Archives the group of a manifest. Once `cancel` is cancelled an attempt that is not
+    /// committed is undone; one whose commit was sent is finished.
+    pub async fn bundle(
+        &self,
+        manifest: &ManifestRef,
+        cancel: &CancellationToken,
+    ) -> Result<GroupReport, BundleError> {
+        let Settings {
+            destination,
+            fallback_run,
+            fieldnames,
+            scratch,
+            ..
+        } = &*self.settings;
+        let group = Group::of(
+            &manifest.address(),
+            &destination.bucket,
+            &destination.layout,
+            fallback_run,
+        );
         let options = self.archive_options(&group).await?;
         let destination = destination.with_keys(options.key_layout);
-        let committer = Committer { s3: self.s3.clone(), destination, sweeper: self.sweeper.clone() };
+        let committer = Committer {
+            s3: self.s3.clone(),
+            destination,
+            sweeper: self.sweeper.clone(),
+        };
 
         let rows = Manifest::fetch(&self.s3, manifest, fieldnames.as_ref(), scratch).await?;
         let outline = self.outline(manifest, &rows, &options).await?;
         let address = manifest.address();
-        let content = |problem| ManifestError::Content { manifest: address.clone(), problem };
+        let content = |problem| ManifestError::Content {
+            manifest: address.clone(),
+            problem,
+        };
         rows.compare(outline.rows).map_err(content)?;
         let source = (&address, rows.etag.as_str());
         let source_bucket = outline.source_bucket.as_str();
         if let Some(committed) = committer.read(&group, scratch).await? {
-            let receipt = committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
+            let receipt = committer
+                .finish_anothers(committed, None, source, source_bucket, scratch)
+                .await?;
             self.progress.group();
-            return Ok(GroupReport { receipt, committed_here: false, listed_bytes: outline.listed_bytes });
+            return Ok(GroupReport {
+                receipt,
+                committed_here: false,
+                listed_bytes: outline.listed_bytes,
+            });
         }
         if outline.rows == 0 {
             return Err(content(ContentProblem::Empty).into());
@@ -182,15 +228,28 @@ impl Bundler {
             fieldnames: fieldnames.clone(),
             scratch: scratch.clone(),
         });
-        let copier = Copier::new(self.s3.clone(), committer.destination.clone(), options, self.tags.clone());
+        let copier = Copier::new(
+            self.s3.clone(),
+            committer.destination.clone(),
+            options,
+            self.tags.clone(),
+        );
         let mut number = 1;
         let (attempt, archive, catalog) = loop {
             let attempt = new_attempt();
             let options = copier.options();
-            let archive =
-                committer.destination.layout.archive(&outline.source_bucket, &group, &attempt, options.format);
+            let archive = committer.destination.layout.archive(
+                &outline.source_bucket,
+                &group,
+                &attempt,
+                options.format,
+            );
             let address_of_archive = committer.destination.address(&archive);
-            let upload = Upload::new(self.s3.clone(), address_of_archive, options.storage_class.clone());
+            let upload = Upload::new(
+                self.s3.clone(),
+                address_of_archive,
+                options.storage_class.clone(),
+            );
             let record = GroupRecord {
                 manifest_bucket: manifest.bucket.clone(),
                 manifest_key: manifest.key.clone(),
@@ -210,7 +269,10 @@ impl Bundler {
                 Ok(None) if number < doubt::MAX_ATTEMPTS => {
                     upload.abort().await;
                     number += 1;
-                    tracing::warn!(attempt = number, "objects that failed can be read now, archiving the group again");
+                    tracing::warn!(
+                        attempt = number,
+                        "objects that failed can be read now, archiving the group again"
+                    );
                     continue;
                 }
                 Ok(None) => BundleError::Unsettled,
@@ -221,15 +283,24 @@ impl Bundler {
             match error {
                 BundleError::Cancelled => return Err(error),
                 BundleError::TooManyParts(error) => {
-                    self.too_large.lock().await.insert(of_manifest.clone(), error);
+                    self.too_large
+                        .lock()
+                        .await
+                        .insert(of_manifest.clone(), error);
                 }
                 _ => {}
             }
             // Another worker may have committed the group and swept this upload away.
             return match committer.read(&group, scratch).await {
                 Ok(Some(committed)) => {
-                    let receipt = committer.finish_anothers(committed, None, source, source_bucket, scratch).await?;
-                    Ok(GroupReport { receipt, committed_here: false, listed_bytes: outline.listed_bytes })
+                    let receipt = committer
+                        .finish_anothers(committed, None, source, source_bucket, scratch)
+                        .await?;
+                    Ok(GroupReport {
+                        receipt,
+                        committed_here: false,
+                        listed_bytes: outline.listed_bytes,
+                    })
                 }
                 _ => Err(error),
             };
@@ -240,16 +311,24 @@ impl Bundler {
         let committed = committed.ok_or_else(|| BundleError::Undecided(group.name.clone()))?;
         let won = committed.attempt() == attempt.as_str();
         let receipt = if won {
-            committer.finish(committed, source, source_bucket, scratch).await?
+            committer
+                .finish(committed, source, source_bucket, scratch)
+                .await?
         } else {
-            committer.finish_anothers(committed, Some(&archive), source, source_bucket, scratch).await?
+            committer
+                .finish_anothers(committed, Some(&archive), source, source_bucket, scratch)
+                .await?
         };
         self.progress.group();
-        Ok(GroupReport { receipt, committed_here: won, listed_bytes: outline.listed_bytes })
+        Ok(GroupReport {
+            receipt,
+            committed_here: won,
+            listed_bytes: outline.listed_bytes,
+        })
     }
 
-    /// Step 2: an archive that nothing names yet, and the catalog that will name it, on scratch. `None` if objects failed
-    /// that can be read now, so that another attempt is needed.
+    /// Step 2: an archive that nothing names yet, and the catalog that will name it, on scratch.
+    /// `None` if objects failed that can be read now, so that another attempt is needed.
     #[expect(clippy::too_many_arguments, reason = "what one attempt is made of")]
     async fn attempt(
         &self,
@@ -262,8 +341,18 @@ impl Bundler {
         scope: &Arc<Scope>,
         number: u32,
     ) -> Result<Option<Arc<File>>, BundleError> {
-        let Settings { scratch, scratch_size, groups, memory, parts, .. } = &*self.settings;
-        let scratch_error = |cause| BundleError::Scratch { path: scratch.clone(), cause };
+        let Settings {
+            scratch,
+            scratch_size,
+            groups,
+            memory,
+            parts,
+            ..
+        } = &*self.settings;
+        let scratch_error = |cause| BundleError::Scratch {
+            path: scratch.clone(),
+            cause,
+        };
         let catalog = tempfile::tempfile_in(scratch).map_err(scratch_error)?;
         let fetcher = Fetcher {
             s3: self.s3.clone(),
@@ -283,7 +372,14 @@ impl Bundler {
             share: Share::plan(*memory, *groups, outline.archive)?,
             archive: outline.archive,
             // No part is larger than planned if all have to have one size.
-            parts: if self.s3.wants_equal_parts() { PartLimits { largest: 0, ..*parts } } else { *parts },
+            parts: if self.s3.wants_equal_parts() {
+                PartLimits {
+                    largest: 0,
+                    ..*parts
+                }
+            } else {
+                *parts
+            },
             directory: scratch,
             scratch: scratch_size.map(|size| size.bytes() / (*groups).max(1)),
             fetcher: &fetcher,
@@ -295,7 +391,10 @@ impl Bundler {
             return Ok(None);
         }
         if packed.size > 0 {
-            upload.complete(parts, packed.size, packed.crc64nvme).await.map_err(BundleError::Upload)?;
+            upload
+                .complete(parts, packed.size, packed.crc64nvme)
+                .await
+                .map_err(BundleError::Upload)?;
         }
         record.archive = (packed.size > 0).then(|| ArchiveRecord {
             key: upload.archive().key.clone(),
@@ -303,13 +402,21 @@ impl Bundler {
             crc64nvme: packed.crc64nvme,
         });
         let written = tokio::task::spawn_blocking(move || packed.catalog.finish(&record)).await;
-        let catalog = written.expect("writing a catalog does not panic").map_err(BundleError::CatalogWrite)?;
+        let catalog = written
+            .expect("writing a catalog does not panic")
+            .map_err(BundleError::CatalogWrite)?;
         Ok(Some(Arc::new(catalog)))
     }
 
-    /// Whether the failures of an attempt are those of its objects. Asks about buckets that are doubted, and fetches a
-    /// byte of every denied object once more.
-    async fn believes(&self, tally: &Tally, rows: &Manifest, scope: &Scope, number: u32) -> Result<bool, BundleError> {
+    /// Whether the failures of an attempt are those of its objects. Asks about buckets that are
+    /// doubted, and fetches a byte of every denied object once more.
+    async fn believes(
+        &self,
+        tally: &Tally,
+        rows: &Manifest,
+        scope: &Scope,
+        number: u32,
+    ) -> Result<bool, BundleError> {
         for doubt in tally.doubted() {
             let answer = self.asker.about(&doubt.bucket, scope).await;
             match (decide(&doubt, &answer, number), answer) {
@@ -319,7 +426,10 @@ impl Bundler {
                     return Err(BundleError::Fetch(FetchError::Source(error)));
                 }
                 (Decision::Denied | Decision::Failed, _) => {
-                    return Err(BundleError::SourceDenied { bucket: doubt.bucket, lost: doubt.lost });
+                    return Err(BundleError::SourceDenied {
+                        bucket: doubt.bucket,
+                        lost: doubt.lost,
+                    });
                 }
             }
         }
@@ -337,7 +447,10 @@ impl Bundler {
         let outline = tokio::task::spawn_blocking(move || Outline::of(rows, &options)).await;
         outline
             .expect("reading rows does not panic")
-            .map_err(|cause| BundleError::Row { manifest: manifest.address(), cause })
+            .map_err(|cause| BundleError::Row {
+                manifest: manifest.address(),
+                cause,
+            })
     }
 
     /// How the archives of a group's run are written: its claim says so, for every worker alike.
@@ -355,7 +468,14 @@ impl Bundler {
         let claimed = match self.s3.get_bytes(&address, None, MAX_CLAIM).await {
             Ok((bytes, _)) => {
                 let claim = RunClaim::parse_of(&bytes, &group.run);
-                Some(claim.map_err(|cause| BundleError::Claim { address: address.clone(), cause })?.archive)
+                Some(
+                    claim
+                        .map_err(|cause| BundleError::Claim {
+                            address: address.clone(),
+                            cause,
+                        })?
+                        .archive,
+                )
             }
             Err(error) if error.kind == ErrorKind::NotFound => None,
             Err(error) => return Err(BundleError::ReadBack(error)),

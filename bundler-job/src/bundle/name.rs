@@ -1,13 +1,15 @@
-//! The name of a member: `bucket/key` where that is a safe path, otherwise an injective percent-encoding of it.
+//! The name of a member: `bucket/key` where that is a safe path, otherwise an injective
+//! percent-encoding of it.
 //!
-//! Safe means that GNU tar, bsdtar and Python's tarfile all extract it to a regular file of that name inside the
-//! target directory. S3 keys know no directories, so two keys can need one path to be both file and directory; the
-//! later one gives way. So does the later of two that differ only in how Unicode composes them (`ä` as one character or
-//! as two): libarchive writes both in normalization form C, one over the other and without a word (tried, 3.6). The
-//! literal key is in the index.
+//! Safe means that GNU tar, bsdtar and Python's tarfile all extract it to a regular file of that
+//! name inside the target directory. S3 keys know no directories, so two keys can need one path to
+//! be both file and directory; the later one gives way. So does the later of two that differ only
+//! in how Unicode composes them (`ä` as one character or as two): libarchive writes both in
+//! normalization form C, one over the other and without a word (tried, 3.6). The literal key is in
+//! the index.
 //!
-//! Decoding is one rule: `%` and two hex digits are that byte, `%/` is nothing. A literal `%` that would read as one of
-//! them is written `%25`.
+//! Decoding is one rule: `%` and two hex digits are that byte, `%/` is nothing. A literal `%` that
+//! would read as one of them is written `%25`.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -15,7 +17,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Longest file name of the usual file systems, in bytes; longer parts continue in a directory `part%/`.
+/// Longest file name of the usual file systems, in bytes; longer parts continue in a directory
+/// `part%/`.
 const MAX_PART: usize = 255;
 
 /// The names given out in one archive.
@@ -39,11 +42,15 @@ impl MemberNames {
         if self.claim(&flat) {
             return flat;
         }
-        // Another version of the same key, or a directory stands where the file is needed. No S3 key of an archive
-        // ends like this, since a literal NUL is always encoded as what it is.
+        // Another version of the same key, or a directory stands where the file is needed. No S3
+        // key of an archive ends like this, since a literal NUL is always encoded as what it is.
         let version = version_id.unwrap_or("null");
         for n in 0_u64.. {
-            let suffix = if n == 0 { format!("{key}\0{version}") } else { format!("{key}\0{version}\0{n}") };
+            let suffix = if n == 0 {
+                format!("{key}\0{version}")
+            } else {
+                format!("{key}\0{version}\0{n}")
+            };
             let name = join(bucket, &encode(&suffix, true));
             if self.claim(&name) {
                 return name;
@@ -58,7 +65,9 @@ impl MemberNames {
         let hash = |text: &str| self.hasher.hash_one(text);
         let own = hash(path);
         let parents = || path.match_indices('/').map(|(at, _)| hash(&path[..at]));
-        if self.files.contains(&own) || self.directories.contains(&own) || parents().any(|it| self.files.contains(&it))
+        if self.files.contains(&own)
+            || self.directories.contains(&own)
+            || parents().any(|it| self.files.contains(&it))
         {
             return false;
         }
@@ -72,7 +81,8 @@ fn join(bucket: &str, key: &str) -> String {
     format!("{bucket}/{key}")
 }
 
-/// Encodes what is unsafe. `flat` encodes every slash, otherwise only those that would make an empty part.
+/// Encodes what is unsafe. `flat` encodes every slash, otherwise only those that would make an
+/// empty part.
 fn encode(key: &str, flat: bool) -> String {
     let bytes = key.as_bytes();
     let mut path = String::with_capacity(key.len() + 8);
@@ -122,7 +132,9 @@ fn chunk(path: &str) -> String {
         while rest.len() > MAX_PART {
             let mut end = MAX_PART - 1;
             // Neither inside a character nor inside an escape.
-            while !rest.is_char_boundary(end) || rest[..end].bytes().rev().take(2).any(|b| b == b'%') {
+            while !rest.is_char_boundary(end)
+                || rest[..end].bytes().rev().take(2).any(|b| b == b'%')
+            {
                 end -= 1;
             }
             out.push_str(&rest[..end]);

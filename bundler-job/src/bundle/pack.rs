@@ -1,4 +1,5 @@
-//! Objects in manifest order to the bytes of an archive, cut into parts, and to the rows of its catalog.
+//! Objects in manifest order to the bytes of an archive, cut into parts, and to the rows of its
+//! catalog.
 //!
 //! ```text
 //! Fetched ──► pax header, data, padding ──► plain │ gzip members │ zstd frames ──► parts ──► upload
@@ -18,8 +19,8 @@ use super::part::{PartError, PartWriter};
 use super::source::{Content, Facts, Fetched};
 use crate::catalog::{CatalogError, CatalogWriter, Entry, Outcome, Place};
 
-/// A frame closes at the first member boundary after this many bytes: what a GET of one small object reads at most,
-/// before compression, beside the object itself.
+/// A frame closes at the first member boundary after this many bytes: what a GET of one small
+/// object reads at most, before compression, beside the object itself.
 const FRAME: u64 = 256 * 1024;
 /// Bytes of a scratch file in memory.
 const CHUNK: usize = 256 * 1024;
@@ -87,7 +88,10 @@ enum Broken {
 impl Broken {
     fn at(self, object: impl FnOnce() -> String) -> PackError {
         match self {
-            Self::Io(cause) => PackError::Io { object: object(), cause },
+            Self::Io(cause) => PackError::Io {
+                object: object(),
+                cause,
+            },
             Self::Part(error) => error.into(),
         }
     }
@@ -105,7 +109,11 @@ impl Packer {
     /// Packs into `parts`.
     pub fn new(format: ArchiveFormat, parts: PartWriter, catalog: CatalogWriter) -> Self {
         Self {
-            encoder: if format == ArchiveFormat::Tar { Encoder::Plain } else { Encoder::None },
+            encoder: if format == ArchiveFormat::Tar {
+                Encoder::Plain
+            } else {
+                Encoder::None
+            },
             format,
             parts,
             frame_start: 0,
@@ -119,9 +127,21 @@ impl Packer {
 
     /// Packs the next object of the manifest. Blocks while parts wait for the upload.
     pub fn add(&mut self, fetched: Fetched) -> Result<(), PackError> {
-        let Fetched { row, listed_version, facts, mtime, content, held } = fetched;
-        let failed = if let Content::Failed(failure) = &content { Some(failure) } else { None };
-        self.tally.add(&row.bucket, failed.map(|failure| failure.reason));
+        let Fetched {
+            row,
+            listed_version,
+            facts,
+            mtime,
+            content,
+            held,
+        } = fetched;
+        let failed = if let Content::Failed(failure) = &content {
+            Some(failure)
+        } else {
+            None
+        };
+        self.tally
+            .add(&row.bucket, failed.map(|failure| failure.reason));
         if failed.is_some_and(|failure| failure.only_copy) {
             self.tally.can_be_read();
         }
@@ -143,12 +163,15 @@ impl Packer {
             detail: detail.clone(),
             sha256: facts.sha256,
         };
-        let name = |names: &mut MemberNames| names.name(&row.bucket, &row.key, row.version_id.as_deref());
+        let name =
+            |names: &mut MemberNames| names.name(&row.bucket, &row.key, row.version_id.as_deref());
         let (data, file) = match content {
             Content::Memory(data) => (data, None),
             Content::Scratch(file) => (Vec::new(), Some(file)),
             Content::Copied(key) => return self.record(placed(Outcome::Copied { key }, facts)),
-            Content::Failed(failure) => return self.record(placed(Outcome::Failed(failure.reason), facts)),
+            Content::Failed(failure) => {
+                return self.record(placed(Outcome::Failed(failure.reason), facts));
+            }
         };
         let io = |broken: Broken| broken.at(|| format!("s3://{}/{}", row.bucket, row.key));
         // A large member has a frame of its own: its GET reads nothing else.
@@ -160,16 +183,25 @@ impl Packer {
         header::write(&name(&mut self.names), size, mtime, &mut head);
         self.write(&head).map_err(io)?;
         let place = match self.encoder {
-            Encoder::Plain => Place { offset: self.parts.position(), length: size, skip: 0 },
+            Encoder::Plain => Place {
+                offset: self.parts.position(),
+                length: size,
+                skip: 0,
+            },
             // Offset and length are the frame's, which is still open.
-            _ => Place { offset: 0, length: 0, skip: self.frame_bytes },
+            _ => Place {
+                offset: 0,
+                length: 0,
+                skip: self.frame_bytes,
+            },
         };
         match file {
             None => self.write(&data).map_err(io)?,
             Some(file) => self.write_file(file, size).map_err(io)?,
         }
         drop((data, held));
-        self.write(&header::END[..header::padding(size)]).map_err(io)?;
+        self.write(&header::END[..header::padding(size)])
+            .map_err(io)?;
         self.record(placed(Outcome::Archived(place), facts))?;
         if self.frame_bytes >= FRAME {
             self.close_frame().map_err(io)?;
@@ -187,7 +219,12 @@ impl Packer {
         }
         self.flush_rows()?;
         let (size, crc64nvme) = self.parts.finish()?;
-        Ok(Packed { size, crc64nvme, catalog: self.catalog, tally: self.tally })
+        Ok(Packed {
+            size,
+            crc64nvme,
+            catalog: self.catalog,
+            tally: self.tally,
+        })
     }
 
     /// Puts a row into the catalog, or in line for it.
@@ -225,8 +262,13 @@ impl Packer {
             // Without what an encoder still holds, and there is none.
             self.frame_start = self.parts.position();
             self.encoder = match self.format {
-                ArchiveFormat::TarZstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?),
-                _ => Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
+                ArchiveFormat::TarZstd => {
+                    Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?)
+                }
+                _ => Encoder::Gzip(flate2::write::GzEncoder::new(
+                    Vec::new(),
+                    flate2::Compression::new(GZIP_LEVEL),
+                )),
             };
         }
         let compressed = match &mut self.encoder {
@@ -245,7 +287,8 @@ impl Packer {
         Ok(self.parts.write(&compressed)?)
     }
 
-    /// Ends the frame, so that what comes next can be read without it, and gives its rows their place.
+    /// Ends the frame, so that what comes next can be read without it, and gives its rows their
+    /// place.
     fn close_frame(&mut self) -> Result<(), Broken> {
         let rest = match std::mem::replace(&mut self.encoder, Encoder::None) {
             Encoder::Plain => {

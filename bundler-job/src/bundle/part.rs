@@ -1,8 +1,9 @@
-//! The bytes of an archive, cut into parts. A part of the planned size is filled in memory. Larger ones are written to a
-//! nameless file of the scratch directory and sent from there, so that memory does not grow with them.
+//! The bytes of an archive, cut into parts. A part of the planned size is filled in memory. Larger
+//! ones are written to a nameless file of the scratch directory and sent from there, so that memory
+//! does not grow with them.
 //!
-//! There are three parts at a time: one is filled while two are in flight. Each takes a slot when its first byte comes
-//! and returns it when it is dropped, sent or not.
+//! There are three parts at a time: one is filled while two are in flight. Each takes a slot when
+//! its first byte comes and returns it when it is dropped, sent or not.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -136,8 +137,9 @@ impl Write for Buffer {
 }
 
 impl PartWriter {
-    /// Sends parts by this plan, for an archive of about `planned` bytes. Those that are larger than planned go through
-    /// `scratch`, and through the room that is set aside there, if it is limited. `kept_small` is for the error.
+    /// Sends parts by this plan, for an archive of about `planned` bytes. Those that are larger
+    /// than planned go through `scratch`, and through the room that is set aside there, if it is
+    /// limited. `kept_small` is for the error.
     pub fn new(
         plan: PartPlan,
         planned: u64,
@@ -174,11 +176,19 @@ impl PartWriter {
                 Some(open) => open,
                 None => self.begin()?,
             };
-            let now = usize::try_from(open.left).unwrap_or(usize::MAX).min(bytes.len());
-            open.bytes.write_all(&bytes[..now]).map_err(|cause| self.scratch_error(cause))?;
+            let now = usize::try_from(open.left)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            open.bytes
+                .write_all(&bytes[..now])
+                .map_err(|cause| self.scratch_error(cause))?;
             open.left -= now as u64;
             bytes = &bytes[now..];
-            if open.left == 0 { self.send(open)? } else { self.open = Some(open) }
+            if open.left == 0 {
+                self.send(open)?
+            } else {
+                self.open = Some(open)
+            }
         }
         Ok(())
     }
@@ -196,7 +206,13 @@ impl PartWriter {
         let Some(size) = self.plan.size(number) else {
             let (most, kept_small) = (self.plan.most(), self.kept_small);
             let (planned, packed) = (ByteSize(self.planned), ByteSize(self.sent));
-            return Err(TooManyParts { most, planned, packed, kept_small }.into());
+            return Err(TooManyParts {
+                most,
+                planned,
+                packed,
+                kept_small,
+            }
+            .into());
         };
         // This never waits for room: members that have it wait for the packer.
         let room = |aside: &mut Aside| aside.has(size.saturating_mul(PARTS_AT_A_TIME));
@@ -212,13 +228,18 @@ impl PartWriter {
         }
         let slot = self.slots.take()?;
         let buffer = if self.size > self.plan.planned() {
-            let file = tempfile::tempfile_in(&self.scratch).map_err(|cause| self.scratch_error(cause))?;
+            let file =
+                tempfile::tempfile_in(&self.scratch).map_err(|cause| self.scratch_error(cause))?;
             Buffer::Scratch(BufWriter::with_capacity(CHUNK, file))
         } else {
             Buffer::Memory(Vec::with_capacity(usize::try_from(self.size).unwrap_or(0)))
         };
         self.number = number;
-        Ok(Open { bytes: Crc64Writer::new(buffer), left: self.size, slot })
+        Ok(Open {
+            bytes: Crc64Writer::new(buffer),
+            left: self.size,
+            slot,
+        })
     }
 
     fn send(&mut self, open: Open) -> Result<(), PartError> {
@@ -226,7 +247,9 @@ impl PartWriter {
         let body = match buffer {
             Buffer::Memory(bytes) => PutBody::Bytes(bytes.into()),
             Buffer::Scratch(file) => {
-                let file = file.into_inner().map_err(|error| self.scratch_error(error.into_error()))?;
+                let file = file
+                    .into_inner()
+                    .map_err(|error| self.scratch_error(error.into_error()))?;
                 PutBody::File(Arc::new(file))
             }
         };
@@ -236,12 +259,23 @@ impl PartWriter {
             crc_fast::checksum_combine(CrcAlgorithm::Crc64Nvme, self.crc, crc64nvme, size)
         };
         self.sent += size;
-        let part = Part { number: self.number, body, size, crc64nvme, _slot: open.slot };
-        self.parts.blocking_send(part).map_err(|_| PartError::UploadGone)
+        let part = Part {
+            number: self.number,
+            body,
+            size,
+            crc64nvme,
+            _slot: open.slot,
+        };
+        self.parts
+            .blocking_send(part)
+            .map_err(|_| PartError::UploadGone)
     }
 
     fn scratch_error(&self, cause: io::Error) -> PartError {
-        PartError::Scratch { directory: self.scratch.clone(), cause }
+        PartError::Scratch {
+            directory: self.scratch.clone(),
+            cause,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The sizes of an archive's parts: one size, planned from the manifest, for as long as the archive is no larger than
-//! that says. Then parts grow, so that sizes that the manifest does not have, or that were too small, do not need more
-//! parts than S3 takes.
+//! The sizes of an archive's parts: one size, planned from the manifest, for as long as the archive
+//! is no larger than that says. Then parts grow, so that sizes that the manifest does not have, or
+//! that were too small, do not need more parts than S3 takes.
 //!
 //! ```text
 //! part     1 … planned parts      + 1,000       + 1,000       …            10,000
@@ -24,8 +24,13 @@ pub struct PartLimits {
 
 impl Default for PartLimits {
     fn default() -> Self {
-        // "Amazon S3 multipart upload limits". Larger parts take longer to send again than they save requests.
-        Self { most: 10_000, step: 1_000, largest: ByteSize::mib(512).bytes() }
+        // "Amazon S3 multipart upload limits". Larger parts take longer to send again than they
+        // save requests.
+        Self {
+            most: 10_000,
+            step: 1_000,
+            largest: ByteSize::mib(512).bytes(),
+        }
     }
 }
 
@@ -44,13 +49,28 @@ pub struct PartPlan {
 impl PartPlan {
     /// A plan for an archive of about `archive` bytes in parts of `planned` bytes.
     pub fn new(planned: u64, archive: u64, limits: PartLimits) -> Self {
-        let PartLimits { most, step, largest } = limits;
-        let expected = u32::try_from(archive.div_ceil(planned.max(1))).unwrap_or(u32::MAX).max(1);
+        let PartLimits {
+            most,
+            step,
+            largest,
+        } = limits;
+        let expected = u32::try_from(archive.div_ceil(planned.max(1)))
+            .unwrap_or(u32::MAX)
+            .max(1);
         let largest = largest.max(planned);
         // The fewer parts are left, the sooner they double.
-        let doublings = largest.div_ceil(planned.max(1)).checked_next_power_of_two().map_or(u64::BITS, u64::ilog2);
+        let doublings = largest
+            .div_ceil(planned.max(1))
+            .checked_next_power_of_two()
+            .map_or(u64::BITS, u64::ilog2);
         let step = (most.saturating_sub(expected) / (doublings + 1)).clamp(1, step.max(1));
-        Self { planned, expected, step, largest, most }
+        Self {
+            planned,
+            expected,
+            step,
+            largest,
+            most,
+        }
     }
 
     /// The planned size, which every part has in memory.
@@ -69,7 +89,11 @@ impl PartPlan {
             return None;
         }
         let doublings = number.saturating_sub(self.expected).saturating_sub(1) / self.step;
-        let grown = if doublings < 40 { self.planned.saturating_mul(1 << doublings) } else { self.largest };
+        let grown = if doublings < 40 {
+            self.planned.saturating_mul(1 << doublings)
+        } else {
+            self.largest
+        };
         Some(grown.min(self.largest))
     }
 }
@@ -82,7 +106,9 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn capacity(plan: PartPlan) -> u64 {
-        (1..=plan.most()).map(|number| plan.size(number).expect("allowed")).sum()
+        (1..=plan.most())
+            .map(|number| plan.size(number).expect("allowed"))
+            .sum()
     }
 
     #[test]
@@ -113,7 +139,11 @@ mod tests {
             (600, 9_000 * 600 * MIB, 10_000, 600),
         ] {
             let size = PartPlan::new(planned * MIB, archive, limits).size(number);
-            assert_eq!(size, Some(expected * MIB), "part {number}, planned {planned} MiB of {archive}");
+            assert_eq!(
+                size,
+                Some(expected * MIB),
+                "part {number}, planned {planned} MiB of {archive}"
+            );
         }
     }
 
@@ -129,30 +159,79 @@ mod tests {
             let plan = PartPlan::new(planned * MIB, archive, PartLimits::default());
             assert_eq!((plan.size(10_001), plan.size(u32::MAX)), (None, None));
             let capacity = capacity(plan);
-            assert!(capacity >= at_least * GIB, "{planned} {archive}: {} GiB", capacity / GIB);
+            assert!(
+                capacity >= at_least * GIB,
+                "{planned} {archive}: {} GiB",
+                capacity / GIB
+            );
         }
     }
 
     #[test]
     fn parts_never_shrink_and_never_exceed_the_largest() {
         for (planned, archive, limits) in [
-            (5 * MIB, 1, PartLimits { most: 8, step: 1, largest: 20 * MIB }),
-            (7 * MIB + 1, 3 * MIB, PartLimits { most: 100, step: 1_000, largest: 500 * MIB }),
+            (
+                5 * MIB,
+                1,
+                PartLimits {
+                    most: 8,
+                    step: 1,
+                    largest: 20 * MIB,
+                },
+            ),
+            (
+                7 * MIB + 1,
+                3 * MIB,
+                PartLimits {
+                    most: 100,
+                    step: 1_000,
+                    largest: 500 * MIB,
+                },
+            ),
             (5 * MIB, u64::MAX, PartLimits::default()),
-            (16 * MIB, 1, PartLimits { largest: MIB, ..PartLimits::default() }),
-            (1, 1, PartLimits { step: 0, largest: u64::MAX, ..PartLimits::default() }),
+            (
+                16 * MIB,
+                1,
+                PartLimits {
+                    largest: MIB,
+                    ..PartLimits::default()
+                },
+            ),
+            (
+                1,
+                1,
+                PartLimits {
+                    step: 0,
+                    largest: u64::MAX,
+                    ..PartLimits::default()
+                },
+            ),
         ] {
             let plan = PartPlan::new(planned, archive, limits);
-            let sizes: Vec<_> = (1..=limits.most).map(|number| plan.size(number).expect("allowed")).collect();
+            let sizes: Vec<_> = (1..=limits.most)
+                .map(|number| plan.size(number).expect("allowed"))
+                .collect();
             assert!(sizes.is_sorted(), "{limits:?}");
             assert_eq!(sizes[0], planned);
-            assert!(sizes.iter().all(|size| *size <= limits.largest.max(planned)), "{limits:?}");
+            assert!(
+                sizes
+                    .iter()
+                    .all(|size| *size <= limits.largest.max(planned)),
+                "{limits:?}"
+            );
         }
     }
 
     #[test]
     fn equal_parts_are_a_largest_size_of_none() {
-        let plan = PartPlan::new(16 * MIB, 1, PartLimits { largest: 0, ..PartLimits::default() });
+        let plan = PartPlan::new(
+            16 * MIB,
+            1,
+            PartLimits {
+                largest: 0,
+                ..PartLimits::default()
+            },
+        );
         assert!((1..=10_000).all(|number| plan.size(number) == Some(16 * MIB)));
     }
 }

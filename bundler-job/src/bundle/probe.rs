@@ -1,5 +1,6 @@
-//! Before anything else, once per destination: does the store answer a second PUT with `If-None-Match: *` with 412? The
-//! commit protocol rests on it. The probe cannot prove that the store decides races atomically.
+//! Before anything else, once per destination: does the store answer a second PUT with
+//! `If-None-Match: *` with 412? The commit protocol rests on it. The probe cannot prove that the
+//! store decides races atomically.
 //!
 //! A single writer needs no conditions and sends none: for it the probe is one PUT.
 
@@ -71,17 +72,24 @@ impl Probe<'_> {
     async fn is_honoured(&self) -> Result<(), ProbeError> {
         match self.put(true).await {
             Ok(_) => {}
-            // The SDK repeats a PUT whose answer was lost, and the repeated one meets its own object.
+            // The SDK repeats a PUT whose answer was lost, and the repeated one meets its own
+            // object.
             Err(error) if error.kind == ErrorKind::Precondition => {
                 return match self.is_ours().await? {
                     Some(true) => Ok(()),
                     Some(false) => Err(ProbeError::Write(error)),
-                    // The key does not exist: the store answers so to every request with the condition.
+                    // The key does not exist: the store answers so to every request with the
+                    // condition.
                     None => Err(self.refused(error).await),
                 };
             }
             // A gateway may refuse the header with a page of its own.
-            Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Unsupported | ErrorKind::Foreign) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::Rejected | ErrorKind::Unsupported | ErrorKind::Foreign
+                ) =>
+            {
                 return Err(self.refused(error).await);
             }
             Err(error) => return Err(ProbeError::Write(error)),
@@ -105,13 +113,22 @@ impl Probe<'_> {
     }
 
     async fn put(&self, if_none_match: bool) -> Result<String, S3Error> {
-        let put = Put { if_none_match, ..Put::default() };
-        self.s3.put(&self.key, PutBody::Bytes(self.bytes.clone()), &put).await
+        let put = Put {
+            if_none_match,
+            ..Put::default()
+        };
+        self.s3
+            .put(&self.key, PutBody::Bytes(self.bytes.clone()), &put)
+            .await
     }
 
     /// Whether the key has the bytes of this probe; `None` if it does not exist.
     async fn is_ours(&self) -> Result<Option<bool>, ProbeError> {
-        match self.s3.get_bytes(&self.key, None, self.bytes.len() as u64).await {
+        match self
+            .s3
+            .get_bytes(&self.key, None, self.bytes.len() as u64)
+            .await
+        {
             Ok((bytes, _)) => Ok(Some(bytes == self.bytes)),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(ProbeError::Write(error)),

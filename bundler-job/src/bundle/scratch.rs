@@ -1,18 +1,20 @@
 //! Room in the scratch directory, if that is limited: members take theirs in manifest order.
 //!
-//! How much room a member needs is known for sure when its headers arrive: the manifest may not have its size, and it may
-//! have grown. Until then no later member takes room. So what is waited for is always held by earlier members, which the
-//! packer takes first, and members that wait for each other's room cannot be.
+//! How much room a member needs is known for sure when its headers arrive: the manifest may not
+//! have its size, and it may have grown. Until then no later member takes room. So what is waited
+//! for is always held by earlier members, which the packer takes first, and members that wait for
+//! each other's room cannot be.
 //!
-//! Parts of the archive that grow need room too. The packer never waits for it, because members that hold room wait for the
-//! packer. It asks for some to be set aside: from then on members take no more than the rest, and as soon as they hold no
-//! more than that, parts may grow.
+//! Parts of the archive that grow need room too. The packer never waits for it, because members
+//! that hold room wait for the packer. It asks for some to be set aside: from then on members take
+//! no more than the rest, and as soon as they hold no more than that, parts may grow.
 
 use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
-/// Of all the room, parts are set aside one in so many at most: an object is up to `--max-object-size`.
+/// Of all the room, parts are set aside one in so many at most: an object is up to
+/// `--max-object-size`.
 const PARTS_SHARE: u64 = 4;
 
 /// The room for the members of one group. Cheap to clone.
@@ -48,7 +50,8 @@ impl State {
         self.bytes.saturating_sub(self.aside)
     }
 
-    /// Takes what is missing to so many bytes in all, or to all the room if that is less; `None` if it is not free.
+    /// Takes what is missing to so many bytes in all, or to all the room if that is less; `None` if
+    /// it is not free.
     fn take(&mut self, held: u64, bytes: u64) -> Option<u64> {
         let missing = bytes.min(self.room()).saturating_sub(held);
         if missing > 0 && self.taken.saturating_add(missing) > self.room() {
@@ -84,7 +87,12 @@ pub struct NoRoom;
 impl Scratch {
     /// Room of this many bytes.
     pub fn new(bytes: u64) -> Self {
-        Self { state: watch::Sender::new(State { bytes, ..State::default() }) }
+        Self {
+            state: watch::Sender::new(State {
+                bytes,
+                ..State::default()
+            }),
+        }
     }
 
     /// The place of the next member of the manifest.
@@ -94,7 +102,12 @@ impl Scratch {
             number = state.order.issued;
             state.order.issued += 1;
         });
-        Place { scratch: self.clone(), number, held: 0, settled: false }
+        Place {
+            scratch: self.clone(),
+            number,
+            held: 0,
+            settled: false,
+        }
     }
 
     /// The room of the archive's parts: none yet.
@@ -113,8 +126,8 @@ impl Scratch {
 pub struct Aside(Scratch);
 
 impl Aside {
-    /// Sets so many bytes in all aside. Whether members have left them; if not, they will, and take no more. More than
-    /// [`Scratch::most_aside`] is not to be had.
+    /// Sets so many bytes in all aside. Whether members have left them; if not, they will, and take
+    /// no more. More than [`Scratch::most_aside`] is not to be had.
     pub fn has(&mut self, bytes: u64) -> bool {
         let mut has = false;
         self.0.state.send_modify(|state| {
@@ -128,7 +141,8 @@ impl Aside {
 }
 
 impl Place {
-    /// Takes room for so many bytes in all, or all the room if that is more, once no earlier member may need any.
+    /// Takes room for so many bytes in all, or all the room if that is more, once no earlier member
+    /// may need any.
     pub async fn take(&mut self, bytes: u64) {
         let mut changes = self.scratch.state.subscribe();
         while self.try_take(bytes).is_err() {
@@ -159,7 +173,9 @@ impl Place {
     pub fn settle(&mut self) {
         if !self.settled {
             self.settled = true;
-            self.scratch.state.send_modify(|state| state.order.settle(self.number));
+            self.scratch
+                .state
+                .send_modify(|state| state.order.settle(self.number));
         }
     }
 
@@ -189,7 +205,9 @@ mod tests {
 
     /// Whether this would wait for good, on a clock that runs as soon as everybody waits.
     async fn waits(taking: impl Future<Output = ()>) -> bool {
-        tokio::time::timeout(Duration::from_mins(1), taking).await.is_err()
+        tokio::time::timeout(Duration::from_mins(1), taking)
+            .await
+            .is_err()
     }
 
     #[tokio::test(start_paused = true)]
@@ -211,7 +229,10 @@ mod tests {
         let (mut grown, mut later) = (scratch.place(), scratch.place());
         grown.take(4 * KIB).await;
         assert!(waits(later.take(6 * KIB)).await);
-        assert!(!waits(grown.take(100 * KIB)).await, "what is larger than all the room has it alone");
+        assert!(
+            !waits(grown.take(100 * KIB)).await,
+            "what is larger than all the room has it alone"
+        );
         grown.settle();
         assert!(waits(later.take(KIB)).await);
         grown.leave();
@@ -220,7 +241,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parts_have_their_room_once_members_have_left_it_and_no_member_waits_for_what_parts_have() {
+    async fn parts_have_their_room_once_members_have_left_it_and_no_member_waits_for_what_parts_have()
+     {
         let scratch = Scratch::new(16 * KIB);
         let mut aside = scratch.aside();
         let mut places: Vec<_> = (0..3).map(|_| scratch.place()).collect();
@@ -236,14 +258,22 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!aside.has(8 * KIB), "more than a quarter");
-        assert!(!aside.has(3 * KIB), "members have 15 KiB, and 13 are theirs");
+        assert!(
+            !aside.has(3 * KIB),
+            "members have 15 KiB, and 13 are theirs"
+        );
         drop(places.pop());
         assert!(aside.has(3 * KIB) && aside.has(2 * KIB) && !aside.has(5 * KIB));
         assert!(!waiting.is_finished());
         places.clear();
-        let large = waiting.await.expect("13 KiB are all the room that there is");
+        let large = waiting
+            .await
+            .expect("13 KiB are all the room that there is");
         assert_eq!(large.held, 13 * KIB);
-        assert!(aside.has(3 * KIB) && !aside.has(4 * KIB), "the member leaves 3 KiB");
+        assert!(
+            aside.has(3 * KIB) && !aside.has(4 * KIB),
+            "the member leaves 3 KiB"
+        );
         drop(large);
         assert!(aside.has(4 * KIB));
     }

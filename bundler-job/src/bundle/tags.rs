@@ -1,13 +1,15 @@
-//! The tags of objects whose bytes were read. What goes wrong with tags says nothing about the object: they are tried again
-//! by themselves, and an object is archived or copied without those that cannot be had. Its row says so.
+//! The tags of objects whose bytes were read. What goes wrong with tags says nothing about the
+//! object: they are tried again by themselves, and an object is archived or copied without those
+//! that cannot be had. Its row says so.
 //!
 //! ```text
 //! the GET shows a number of tags ──► GetObjectTagging ──► tags │ the row has MISSING_TAGS
 //! it shows none ──► may this reader see it? (asked by directory) ──► yes: no tags │ no: the row has MISSING_TAGS
 //! ```
 //!
-//! A row holds its slot during each of these requests, and no slot while it waits: for the next try, or for what another row
-//! asks for all rows of the directory (docs/decisions/tags-that-are-denied.md).
+//! A row holds its slot during each of these requests, and no slot while it waits: for the next
+//! try, or for what another row asks for all rows of the directory
+//! (docs/decisions/tags-that-are-denied.md).
 
 mod shown;
 
@@ -26,21 +28,23 @@ use super::source::{Facts, Verdict, reason};
 use super::tries::{is_busy, pause};
 use crate::s3::{ErrorKind, S3, S3Error};
 
-/// Header of an object that is archived without its tags; its value is the error code (docs/formats.md).
+/// Header of an object that is archived without its tags; its value is the error code
+/// (docs/formats.md).
 pub const MISSING_TAGS: &str = "s3bundler-missing-tags";
 /// Tries at the tags of one object, about a minute in all.
 const MAX_TRIES: u32 = 9;
-/// Tries at tags that are denied. S3 shows their number only to a reader that may read them, so one denial may be a policy
-/// on its way through S3.
+/// Tries at tags that are denied. S3 shows their number only to a reader that may read them, so one
+/// denial may be a policy on its way through S3.
 const DENIED_TRIES: u32 = 2;
 /// Tries at tags that do not exist, of an object whose bytes were just read.
 const ABSENT_TRIES: u32 = 2;
-/// Tries at the question whether this reader may see tags, which all rows of the directory wait for.
+/// Tries at the question whether this reader may see tags, which all rows of the directory wait
+/// for.
 const QUESTION_TRIES: u32 = 4;
 /// A question that failed is not asked again before this time.
 const NO_ANSWER: Duration = Duration::from_mins(1);
-/// Tries at tags if an answer without a code says that the store has none, which may be a proxy's page, or if the request is
-/// refused for a reason that says nothing of tags.
+/// Tries at tags if an answer without a code says that the store has none, which may be a proxy's
+/// page, or if the request is refused for a reason that says nothing of tags.
 const UNSAID_TRIES: u32 = 3;
 
 /// Reads tags, and reports each trouble once for a bucket. Cheap to clone.
@@ -125,19 +129,31 @@ fn miss(facts: &mut Facts, code: String, known: Known) -> Known {
 fn answer(error: &S3Error) -> Answer {
     match error.kind {
         kind if kind.is_transient() => Answer::Missing { tries: MAX_TRIES },
-        ErrorKind::Denied => Answer::Missing { tries: DENIED_TRIES },
-        ErrorKind::NotFound => Answer::Missing { tries: ABSENT_TRIES },
-        ErrorKind::Unsupported if error.code.starts_with("HTTP ") => Answer::Missing { tries: UNSAID_TRIES },
+        ErrorKind::Denied => Answer::Missing {
+            tries: DENIED_TRIES,
+        },
+        ErrorKind::NotFound => Answer::Missing {
+            tries: ABSENT_TRIES,
+        },
+        ErrorKind::Unsupported if error.code.starts_with("HTTP ") => Answer::Missing {
+            tries: UNSAID_TRIES,
+        },
         _ if reason(error) == Verdict::Group => Answer::Judge,
         _ if error.is_unimplemented() => Answer::Missing { tries: 1 },
-        _ => Answer::Missing { tries: UNSAID_TRIES },
+        _ => Answer::Missing {
+            tries: UNSAID_TRIES,
+        },
     }
 }
 
 impl Tags {
     /// Knows no bucket yet.
     pub fn new(s3: S3, limiters: Arc<Limiters>) -> Self {
-        Self { s3, limiters, buckets: Arc::default() }
+        Self {
+            s3,
+            limiters,
+            buckets: Arc::default(),
+        }
     }
 
     /// The tags of an object into its facts.
@@ -166,13 +182,18 @@ impl Tags {
         let denied_tries = if is_counted { DENIED_TRIES } else { 1 };
         let error = match self.ask(object, in_flight, (MAX_TRIES, denied_tries)).await {
             Ok(output) => {
-                // Without a version id the tags are those of the current version, which may be another by now.
+                // Without a version id the tags are those of the current version, which may be
+                // another by now.
                 if let (Some(tagged), Some(read)) = (output.version_id(), object.read)
                     && tagged != read
                 {
                     return Err(TagTrouble::Changed);
                 }
-                facts.tags = output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
+                facts.tags = output
+                    .tag_set
+                    .into_iter()
+                    .map(|tag| (tag.key, tag.value))
+                    .collect();
                 return Ok(Known::All);
             }
             Err(error) => error,
@@ -186,19 +207,31 @@ impl Tags {
                 "tags cannot be read; objects of this bucket are archived without, and their rows say so"
             );
         }
-        let known = if error.kind == ErrorKind::Denied { Known::Denied } else { Known::Missing };
+        let known = if error.kind == ErrorKind::Denied {
+            Known::Denied
+        } else {
+            Known::Missing
+        };
         Ok(miss(facts, error.code, known))
     }
 
     /// As [`Tags::read`], of an object that has no slot.
-    pub(super) async fn read_alone(&self, object: Tagged<'_>, facts: &mut Facts) -> Result<Known, TagTrouble> {
+    pub(super) async fn read_alone(
+        &self,
+        object: Tagged<'_>,
+        facts: &mut Facts,
+    ) -> Result<Known, TagTrouble> {
         let limiter = self.limiters.of(&object.row.bucket);
-        let mut in_flight = InFlight { limiter: &limiter, turn: limiter.turn(), slot: None };
+        let mut in_flight = InFlight {
+            limiter: &limiter,
+            turn: limiter.turn(),
+            slot: None,
+        };
         self.read(object, facts, &mut in_flight).await
     }
 
-    /// What it means that the GET showed no number of tags. Asks once for a directory, and reports the first denial. An
-    /// error says nothing about permissions.
+    /// What it means that the GET showed no number of tags. Asks once for a directory, and reports
+    /// the first denial. An error says nothing about permissions.
     async fn meaning(
         &self,
         bucket: &Bucket,
@@ -239,7 +272,10 @@ impl Tags {
             Err(error) if error.is_unimplemented() => None,
             Err(error) => {
                 // Others may be of this object alone.
-                *failed = error.kind.is_transient().then(|| (Instant::now(), error.clone()));
+                *failed = error
+                    .kind
+                    .is_transient()
+                    .then(|| (Instant::now(), error.clone()));
                 return Err(error);
             }
         };
@@ -247,13 +283,14 @@ impl Tags {
         Ok(bucket.shown.meaning(directory).unwrap_or(Meaning::Nothing))
     }
 
-    /// Whether an error is not of the tags alone: also if the bucket is down for longer than is waited for.
+    /// Whether an error is not of the tags alone: also if the bucket is down for longer than is
+    /// waited for.
     fn is_judged(&self, error: &S3Error) -> bool {
         answer(error) == Answer::Judge || self.s3.outages().is_spent(&error.address.bucket)
     }
 
-    /// Asks until there is an answer, at most so many times if the request fails, or is denied. Refusals do not count while
-    /// other requests to the bucket are accepted.
+    /// Asks until there is an answer, at most so many times if the request fails, or is denied.
+    /// Refusals do not count while other requests to the bucket are accepted.
     async fn ask(
         &self,
         object: Tagged<'_>,
@@ -264,22 +301,36 @@ impl Tags {
         loop {
             in_flight.acquire().await;
             let error = match self.ask_once(object).await {
-                // A bit that flipped in a name leaves out a tag. Tags that were replaced after the GET are the same ones again.
+                // A bit that flipped in a name leaves out a tag. Tags that were replaced after the
+                // GET are the same ones again.
                 Ok(output) if !contradicted && object.contradicts(&output) => {
                     contradicted = true;
                     continue;
                 }
                 Ok(output) if Tagged::lacks_key(&output) => {
                     let address = S3Address::new(&object.row.bucket, &object.row.key);
-                    S3Error::local("GetObjectTagging", address, ErrorKind::Foreign, "a tag has no key")
+                    S3Error::local(
+                        "GetObjectTagging",
+                        address,
+                        ErrorKind::Foreign,
+                        "a tag has no key",
+                    )
                 }
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
-            let Answer::Missing { tries } = answer(&error) else { return Err(error) };
-            let most = tries.min(if error.kind == ErrorKind::Denied { most_denied } else { most });
+            let Answer::Missing { tries } = answer(&error) else {
+                return Err(error);
+            };
+            let most = tries.min(if error.kind == ErrorKind::Denied {
+                most_denied
+            } else {
+                most
+            });
             in_flight.release();
-            if error.kind == ErrorKind::Throttled && is_busy(in_flight.limiter.silent_for(), begun.elapsed()) {
+            if error.kind == ErrorKind::Throttled
+                && is_busy(in_flight.limiter.silent_for(), begun.elapsed())
+            {
                 continue;
             }
             if tried >= most {
@@ -295,8 +346,12 @@ impl Tags {
         let client = self.s3.client_once(bucket).await;
         let request = client.get_object_tagging().bucket(bucket).key(key);
         self.limiters.of(bucket).pass().await;
-        let answered = request.set_version_id(object.asked.map(str::to_owned)).send().await;
-        let answered = answered.map_err(|error| S3Error::new("GetObjectTagging", S3Address::new(bucket, key), &error));
+        let answered = request
+            .set_version_id(object.asked.map(str::to_owned))
+            .send()
+            .await;
+        let answered = answered
+            .map_err(|error| S3Error::new("GetObjectTagging", S3Address::new(bucket, key), &error));
         self.limiters.see(bucket, answered.as_ref().err());
         answered
     }
@@ -334,7 +389,10 @@ mod tests {
             (ErrorKind::Transient, "InternalError", missing(9)),
         ] {
             let address = S3Address::new("b", "k");
-            let error = S3Error { code: code.to_owned(), ..S3Error::local("GetObjectTagging", address, kind, "") };
+            let error = S3Error {
+                code: code.to_owned(),
+                ..S3Error::local("GetObjectTagging", address, kind, "")
+            };
             assert_eq!(answer(&error), expected, "{code}");
         }
     }

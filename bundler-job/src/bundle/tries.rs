@@ -1,5 +1,5 @@
-//! How often one object is asked for, and how long apart. Pure: what happened to the object comes in, what to do next
-//! comes out.
+//! How often one object is asked for, and how long apart. Pure: what happened to the object comes
+//! in, what to do next comes out.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// A bucket that refused every request for this long is not merely busy.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
-/// Refusals of one object are counted after this time, also while others are accepted: a hot prefix may be refused long
-/// after the rest of its bucket.
+/// Refusals of one object are counted after this time, also while others are accepted: a hot prefix
+/// may be refused long after the rest of its bucket.
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Denials in a row that an attempt believes after an earlier attempt saw some that did not last.
 const DENIALS: u32 = 3;
@@ -68,7 +68,10 @@ pub struct Tries {
 impl Tries {
     /// No tries yet. `wary` tries denials again.
     pub fn new(wary: bool) -> Self {
-        Self { wary, ..Self::default() }
+        Self {
+            wary,
+            ..Self::default()
+        }
     }
 
     /// The bucket was found readable: one more try is the last.
@@ -85,13 +88,18 @@ impl Tries {
             }
             Trouble::Object(reason) => Next::Failed(reason),
             Trouble::Throttled { silent_for } if is_busy(silent_for, elapsed) => Next::WhenAccepted,
-            Trouble::Again | Trouble::Slow | Trouble::Throttled { .. } if self.last => Next::Failed(Reason::Retry),
+            Trouble::Again | Trouble::Slow | Trouble::Throttled { .. } if self.last => {
+                Next::Failed(Reason::Retry)
+            }
             Trouble::Throttled { .. } => self.again().map_or(Next::WhenAccepted, |end| end),
             Trouble::Slow => {
                 self.counted += SLOW_TRIES - 1;
-                self.again().unwrap_or_else(|| Next::Pause(pause(self.counted)))
+                self.again()
+                    .unwrap_or_else(|| Next::Pause(pause(self.counted)))
             }
-            Trouble::Again => self.again().unwrap_or_else(|| Next::Pause(pause(self.counted))),
+            Trouble::Again => self
+                .again()
+                .unwrap_or_else(|| Next::Pause(pause(self.counted))),
             Trouble::Changed => {
                 self.changes += 1;
                 self.twice(self.changes, Reason::Changed)
@@ -109,18 +117,25 @@ impl Tries {
     }
 
     fn twice(&self, times: u32, reason: Reason) -> Next {
-        if times == 2 { Next::Failed(reason) } else { Next::Pause(pause(self.counted + 1)) }
+        if times == 2 {
+            Next::Failed(reason)
+        } else {
+            Next::Pause(pause(self.counted + 1))
+        }
     }
 }
 
-/// Whether a refusal says nothing about an object, because others of its bucket are accepted. `elapsed`: since the first.
+/// Whether a refusal says nothing about an object, because others of its bucket are accepted.
+/// `elapsed`: since the first.
 pub(super) fn is_busy(silent_for: Duration, elapsed: Duration) -> bool {
     silent_for < SILENCE && elapsed < PATIENCE
 }
 
 /// Exponential, with jitter, so that objects do not come back together.
 pub(super) fn pause(tries: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE);
+    let longest = FIRST_PAUSE
+        .saturating_mul(1 << tries.min(16))
+        .min(LONGEST_PAUSE);
     longest.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }
 
@@ -128,8 +143,12 @@ pub(super) fn pause(tries: u32) -> Duration {
 mod tests {
     use super::*;
 
-    const BUSY: Trouble = Trouble::Throttled { silent_for: Duration::from_secs(9) };
-    const SILENT: Trouble = Trouble::Throttled { silent_for: SILENCE };
+    const BUSY: Trouble = Trouble::Throttled {
+        silent_for: Duration::from_secs(9),
+    };
+    const SILENT: Trouble = Trouble::Throttled {
+        silent_for: SILENCE,
+    };
 
     /// How an object ends that always has this trouble, and after how many tries.
     fn ends(tries: &mut Tries, trouble: Trouble, elapsed: Duration) -> Option<(Next, u32)> {
@@ -143,19 +162,78 @@ mod tests {
     fn an_object_ends_as_its_trouble_says() {
         let denied = Trouble::Object(Reason::AccessDenied);
         for (wary, trouble, elapsed, end) in [
-            (false, Trouble::Object(Reason::NoSuchKey), Duration::ZERO, Some((Next::Failed(Reason::NoSuchKey), 1))),
-            (false, denied, Duration::ZERO, Some((Next::Failed(Reason::AccessDenied), 1))),
-            (true, denied, Duration::ZERO, Some((Next::Failed(Reason::AccessDenied), DENIALS))),
-            (true, Trouble::Object(Reason::Glacier), Duration::ZERO, Some((Next::Failed(Reason::Glacier), 1))),
-            (false, Trouble::Changed, Duration::ZERO, Some((Next::Failed(Reason::Changed), 2))),
-            (false, Trouble::Mismatch, Duration::ZERO, Some((Next::Failed(Reason::ChecksumMismatch), 2))),
-            (false, Trouble::Again, Duration::ZERO, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
-            (false, Trouble::Slow, Duration::ZERO, Some((Next::Doubt(Reason::Retry), 3))),
-            (false, BUSY, PATIENCE.saturating_sub(Duration::from_secs(1)), None),
-            (false, BUSY, PATIENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
-            (false, SILENT, SILENCE, Some((Next::Doubt(Reason::Retry), MAX_TRIES))),
+            (
+                false,
+                Trouble::Object(Reason::NoSuchKey),
+                Duration::ZERO,
+                Some((Next::Failed(Reason::NoSuchKey), 1)),
+            ),
+            (
+                false,
+                denied,
+                Duration::ZERO,
+                Some((Next::Failed(Reason::AccessDenied), 1)),
+            ),
+            (
+                true,
+                denied,
+                Duration::ZERO,
+                Some((Next::Failed(Reason::AccessDenied), DENIALS)),
+            ),
+            (
+                true,
+                Trouble::Object(Reason::Glacier),
+                Duration::ZERO,
+                Some((Next::Failed(Reason::Glacier), 1)),
+            ),
+            (
+                false,
+                Trouble::Changed,
+                Duration::ZERO,
+                Some((Next::Failed(Reason::Changed), 2)),
+            ),
+            (
+                false,
+                Trouble::Mismatch,
+                Duration::ZERO,
+                Some((Next::Failed(Reason::ChecksumMismatch), 2)),
+            ),
+            (
+                false,
+                Trouble::Again,
+                Duration::ZERO,
+                Some((Next::Doubt(Reason::Retry), MAX_TRIES)),
+            ),
+            (
+                false,
+                Trouble::Slow,
+                Duration::ZERO,
+                Some((Next::Doubt(Reason::Retry), 3)),
+            ),
+            (
+                false,
+                BUSY,
+                PATIENCE.saturating_sub(Duration::from_secs(1)),
+                None,
+            ),
+            (
+                false,
+                BUSY,
+                PATIENCE,
+                Some((Next::Doubt(Reason::Retry), MAX_TRIES)),
+            ),
+            (
+                false,
+                SILENT,
+                SILENCE,
+                Some((Next::Doubt(Reason::Retry), MAX_TRIES)),
+            ),
         ] {
-            assert_eq!(ends(&mut Tries::new(wary), trouble, elapsed), end, "{trouble:?} {elapsed:?}");
+            assert_eq!(
+                ends(&mut Tries::new(wary), trouble, elapsed),
+                end,
+                "{trouble:?} {elapsed:?}"
+            );
         }
     }
 
@@ -165,7 +243,11 @@ mod tests {
             let mut tries = Tries::new(false);
             assert!(ends(&mut tries, trouble, SILENCE).is_some());
             tries.once_more();
-            assert_eq!(tries.after(BUSY, SILENCE), Next::WhenAccepted, "others are accepted");
+            assert_eq!(
+                tries.after(BUSY, SILENCE),
+                Next::WhenAccepted,
+                "others are accepted"
+            );
             assert_eq!(tries.after(trouble, SILENCE), Next::Failed(Reason::Retry));
         }
     }
@@ -176,14 +258,20 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(tries.after(BUSY, Duration::ZERO), Next::WhenAccepted);
         }
-        assert_eq!(ends(&mut tries, Trouble::Again, Duration::ZERO), Some((Next::Doubt(Reason::Retry), MAX_TRIES)));
+        assert_eq!(
+            ends(&mut tries, Trouble::Again, Duration::ZERO),
+            Some((Next::Doubt(Reason::Retry), MAX_TRIES))
+        );
     }
 
     #[test]
     fn pauses_grow_to_twenty_seconds() {
         for (tries, longest) in [(1, 400), (2, 800), (6, 12_800), (7, 20_000), (40, 20_000)] {
             let pause = pause(tries);
-            assert!((longest / 2..=longest).contains(&pause.as_millis()), "{tries}: {pause:?}");
+            assert!(
+                (longest / 2..=longest).contains(&pause.as_millis()),
+                "{tries}: {pause:?}"
+            );
         }
     }
 }

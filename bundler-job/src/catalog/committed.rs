@@ -5,8 +5,9 @@
 //!   GET of the catalog   its archive's HEAD      another attempt of this run and group
 //! ```
 //!
-//! Nothing under `archives/` is deleted without an [`Unreferenced`], and only a [`Whole`] makes one: the catalog of that
-//! very run and group was read, it names another attempt, and the archive that it names is there.
+//! Nothing under `archives/` is deleted without an [`Unreferenced`], and only a [`Whole`] makes
+//! one: the catalog of that very run and group was read, it names another attempt, and the archive
+//! that it names is there.
 
 use std::path::{Path, PathBuf};
 
@@ -67,11 +68,15 @@ impl Committed {
         scratch: &Path,
     ) -> Result<Option<Self>, ReadError> {
         let address = destination.address(destination.layout.catalog(run, name));
-        let Some(file) = fetch(s3, &address, scratch).await? else { return Ok(None) };
+        let Some(file) = fetch(s3, &address, scratch).await? else {
+            return Ok(None);
+        };
         let catalog = match open(file).await {
             // It may be damage of the way.
             Err(cause) if !matches!(cause, CatalogError::Io(_) | CatalogError::Format(_)) => {
-                let Some(file) = fetch(s3, &address, scratch).await? else { return Ok(None) };
+                let Some(file) = fetch(s3, &address, scratch).await? else {
+                    return Ok(None);
+                };
                 open(file).await
             }
             opened => opened,
@@ -84,8 +89,17 @@ impl Committed {
         if let Some(problem) = record.difference(destination, run, name) {
             return Err(ReadError::Foreign { address, problem });
         }
-        let group = Group::of(&record.manifest(), &destination.bucket, &destination.layout, run);
-        Ok(Some(Self { destination: destination.clone(), group, catalog }))
+        let group = Group::of(
+            &record.manifest(),
+            &destination.bucket,
+            &destination.layout,
+            run,
+        );
+        Ok(Some(Self {
+            destination: destination.clone(),
+            group,
+            catalog,
+        }))
     }
 
     /// The run and the group.
@@ -100,7 +114,11 @@ impl Committed {
 
     /// Where the catalog is.
     pub fn address(&self) -> S3Address {
-        self.destination.address(self.destination.layout.catalog(&self.group.run, &self.group.name))
+        self.destination.address(
+            self.destination
+                .layout
+                .catalog(&self.group.run, &self.group.name),
+        )
     }
 
     /// The attempt that won.
@@ -113,14 +131,25 @@ impl Committed {
         self.catalog.record()
     }
 
-    /// Whether a key is that of an archive or an index of another attempt at exactly this group of this run.
+    /// Whether a key is that of an archive or an index of another attempt at exactly this group of
+    /// this run.
     pub fn is_another(&self, key: &str) -> bool {
-        let named = self.record().archive.as_ref().is_some_and(|it| it.key == key || index_of(&it.key) == key);
-        !named && self.attempt_at(key).is_some_and(|attempt| attempt.as_str() != self.attempt())
+        let named = self
+            .record()
+            .archive
+            .as_ref()
+            .is_some_and(|it| it.key == key || index_of(&it.key) == key);
+        !named
+            && self
+                .attempt_at(key)
+                .is_some_and(|attempt| attempt.as_str() != self.attempt())
     }
 
     fn attempt_at(&self, key: &str) -> Option<Attempt> {
-        let (of, attempt) = self.destination.layout.parse_archive(key, &self.group.run)?;
+        let (of, attempt) = self
+            .destination
+            .layout
+            .parse_archive(key, &self.group.run)?;
         (of == self.group).then_some(attempt)
     }
 
@@ -140,7 +169,12 @@ impl Committed {
                 Presence::Missing => return Ok(Err(archive.clone())),
                 Presence::Unknown => {
                     let detail = "the answer has no Content-Length, so that it proves nothing";
-                    return Err(S3Error::local("HeadObject", address, ErrorKind::Transient, detail));
+                    return Err(S3Error::local(
+                        "HeadObject",
+                        address,
+                        ErrorKind::Transient,
+                        detail,
+                    ));
                 }
             }
         }
@@ -172,16 +206,21 @@ fn presence(named: u64, head: Option<Length>) -> Presence {
 pub struct Whole<'a>(&'a Committed);
 
 impl Whole<'_> {
-    /// The proof that nothing refers to `key`: it is an archive or an index that another attempt at exactly this group of
-    /// this run wrote. `None` for every other key.
+    /// The proof that nothing refers to `key`: it is an archive or an index that another attempt at
+    /// exactly this group of this run wrote. `None` for every other key.
     pub fn rules_out(&self, key: &str) -> Option<Unreferenced> {
-        self.0.is_another(key).then(|| Unreferenced(self.0.destination.address(key)))
+        self.0
+            .is_another(key)
+            .then(|| Unreferenced(self.0.destination.address(key)))
     }
 
-    /// The proof that nothing needs an upload to `key`: it is of an attempt at exactly this group of this run. That of the
-    /// winner is one, too: a second upload to its key is that of a repeated request, which is never completed.
+    /// The proof that nothing needs an upload to `key`: it is of an attempt at exactly this group
+    /// of this run. That of the winner is one, too: a second upload to its key is that of a
+    /// repeated request, which is never completed.
     pub fn rules_out_upload(&self, key: &str) -> Option<Unreferenced> {
-        self.0.attempt_at(key).map(|_| Unreferenced(self.0.destination.address(key)))
+        self.0
+            .attempt_at(key)
+            .map(|_| Unreferenced(self.0.destination.address(key)))
     }
 }
 
@@ -199,16 +238,25 @@ impl Unreferenced {
 /// Opens a catalog, all of which is read for that.
 async fn open(file: std::fs::File) -> Result<Catalog, CatalogError> {
     let opening = tokio::task::spawn_blocking(move || Catalog::open(file));
-    opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    opening
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// An object as an unnamed file in scratch; `None` if it does not exist.
-async fn fetch(s3: &S3, address: &S3Address, scratch: &Path) -> Result<Option<std::fs::File>, ReadError> {
+async fn fetch(
+    s3: &S3,
+    address: &S3Address,
+    scratch: &Path,
+) -> Result<Option<std::fs::File>, ReadError> {
     match s3.spool(address, None, scratch).await {
         Ok(spooled) => Ok(Some(spooled.file)),
         Err(SpoolError::S3(error)) if error.kind == ErrorKind::NotFound => Ok(None),
         Err(SpoolError::S3(error)) => Err(error.into()),
-        Err(SpoolError::Scratch(cause)) => Err(ReadError::Scratch { path: scratch.to_owned(), cause }),
+        Err(SpoolError::Scratch(cause)) => Err(ReadError::Scratch {
+            path: scratch.to_owned(),
+            cause,
+        }),
     }
 }
 

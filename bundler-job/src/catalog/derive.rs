@@ -1,5 +1,5 @@
-//! From a catalog to everything that follows from it, in one pass: the index, the dead letters and the totals. A row is
-//! held at a time; both files go to scratch.
+//! From a catalog to everything that follows from it, in one pass: the index, the dead letters and
+//! the totals. A row is held at a time; both files go to scratch.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -35,13 +35,19 @@ pub struct DerivedFile {
     pub crc64nvme: u64,
 }
 
-/// Reads all of `catalog`, passing every row to `each` on the way, and writes what follows from it into `scratch`.
-/// Blocking.
-pub fn derive(catalog: &Catalog, scratch: &Path, mut each: impl FnMut(&Entry)) -> Result<Derived, CatalogError> {
+/// Reads all of `catalog`, passing every row to `each` on the way, and writes what follows from it
+/// into `scratch`. Blocking.
+pub fn derive(
+    catalog: &Catalog,
+    scratch: &Path,
+    mut each: impl FnMut(&Entry),
+) -> Result<Derived, CatalogError> {
     let mut index = match &catalog.record().archive {
         Some(archive) => {
             let output = sink(scratch)?;
-            Some(IndexWriter::new(output, &archive.key, |column| catalog.has(column))?)
+            Some(IndexWriter::new(output, &archive.key, |column| {
+                catalog.has(column)
+            })?)
         }
         None => None,
     };
@@ -60,30 +66,58 @@ pub fn derive(catalog: &Catalog, scratch: &Path, mut each: impl FnMut(&Entry)) -
             };
             let detail = entry.detail.clone().unwrap_or_default();
             let fields = [reason.as_str(), &detail];
-            writer.write(&as_listed(entry), if has_detail { &fields } else { &fields[..1] })?;
+            writer.write(
+                &as_listed(entry),
+                if has_detail { &fields } else { &fields[..1] },
+            )?;
         }
     }
     let index = index.map(|writer| finished(writer.finish()?)).transpose()?;
-    let dead_letters = dead_letters.map(|writer| finished(writer.finish()?)).transpose()?;
+    let dead_letters = dead_letters
+        .map(|writer| finished(writer.finish()?))
+        .transpose()?;
     // Reading to the end proved that these are what the rows add up to.
-    let dead_letter_columns = if has_detail { Columns::dead_letters() } else { Columns::dead_letters_without_detail() };
-    Ok(Derived { index, dead_letters, dead_letter_columns, totals: catalog.totals().clone() })
+    let dead_letter_columns = if has_detail {
+        Columns::dead_letters()
+    } else {
+        Columns::dead_letters_without_detail()
+    };
+    Ok(Derived {
+        index,
+        dead_letters,
+        dead_letter_columns,
+        totals: catalog.totals().clone(),
+    })
 }
 
-/// The row of a dead letter: what a manifest without versions did not name must not stand in a manifest made of it.
+/// The row of a dead letter: what a manifest without versions did not name must not stand in a
+/// manifest made of it.
 fn as_listed(entry: Entry) -> s3bundler_contract::Row {
     let version_id = entry.listed_version_id().map(str::to_owned);
-    s3bundler_contract::Row { version_id, ..entry.row }
+    s3bundler_contract::Row {
+        version_id,
+        ..entry.row
+    }
 }
 
 type Sink = Crc64Writer<BufWriter<File>>;
 
 fn sink(scratch: &Path) -> io::Result<Sink> {
-    Ok(Crc64Writer::new(BufWriter::new(tempfile::tempfile_in(scratch)?)))
+    Ok(Crc64Writer::new(BufWriter::new(tempfile::tempfile_in(
+        scratch,
+    )?)))
 }
 
 fn finished(sink: Sink) -> Result<DerivedFile, CatalogError> {
     let (buffer, size, crc64nvme) = sink.finish();
-    let file = Arc::new(buffer.into_inner().map_err(io::IntoInnerError::into_error)?);
-    Ok(DerivedFile { file, size, crc64nvme })
+    let file = Arc::new(
+        buffer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?,
+    );
+    Ok(DerivedFile {
+        file,
+        size,
+        crc64nvme,
+    })
 }

@@ -34,7 +34,9 @@ pub enum CatalogError {
         problem: String,
     },
     /// Its bytes are not those that were written.
-    #[error("the catalog is damaged: its bytes have the CRC64NVME {found}, its file metadata says {recorded}")]
+    #[error(
+        "the catalog is damaged: its bytes have the CRC64NVME {found}, its file metadata says {recorded}"
+    )]
     Sum {
         /// By the file's metadata.
         recorded: String,
@@ -50,7 +52,9 @@ pub enum CatalogError {
         problem: String,
     },
     /// The rows do not add up to the figures in the file's metadata.
-    #[error("the catalog's rows do not add up: its file metadata says {recorded}, its rows {counted}")]
+    #[error(
+        "the catalog's rows do not add up: its file metadata says {recorded}, its rows {counted}"
+    )]
     Totals {
         /// By the file's metadata.
         recorded: String,

@@ -20,7 +20,9 @@ pub(super) fn footer(file: &Positioned) -> Result<Range<u64>, CatalogError> {
     file.read_exact(at, &mut end)?;
     let [a, b, c, d, magic @ ..] = end;
     if &magic != b"PAR1" {
-        return broken("the file does not end as a Parquet file does: it is another file, or cut off");
+        return broken(
+            "the file does not end as a Parquet file does: it is another file, or cut off",
+        );
     }
     let footer = u64::from(u32::from_le_bytes([a, b, c, d]));
     if footer > FOOTER_BYTES || footer > at {

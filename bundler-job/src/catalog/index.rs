@@ -16,8 +16,8 @@ pub struct IndexWriter<W: Write> {
 }
 
 impl<W: Write> IndexWriter<W> {
-    /// Writes the index of `archive` to `sink`. Of the columns that earlier catalogs lack, it has those that `has_later`
-    /// approves.
+    /// Writes the index of `archive` to `sink`. Of the columns that earlier catalogs lack, it has
+    /// those that `has_later` approves.
     pub fn new(sink: W, archive: &str, has_later: impl Fn(&str) -> bool) -> io::Result<Self> {
         let has = COLUMNS.map(|column| !schema::LATER.contains(&column) || has_later(column));
         let mut csv = csv::WriterBuilder::new()
@@ -25,7 +25,11 @@ impl<W: Write> IndexWriter<W> {
             .buffer_capacity(64 * 1024)
             .from_writer(sink);
         csv.write_record(chosen(&COLUMNS, has)).map_err(into_io)?;
-        Ok(Self { csv, archive: archive.to_owned(), has })
+        Ok(Self {
+            csv,
+            archive: archive.to_owned(),
+            has,
+        })
     }
 
     /// Writes a row.
@@ -59,23 +63,34 @@ impl<W: Write> IndexWriter<W> {
             text(&entry.detail),
             text(&entry.sha256),
         ];
-        self.csv.write_record(chosen(&fields, self.has)).map_err(into_io)
+        self.csv
+            .write_record(chosen(&fields, self.has))
+            .map_err(into_io)
     }
 
     /// Flushes and gives the sink back.
     pub fn finish(self) -> io::Result<W> {
-        self.csv.into_inner().map_err(csv::IntoInnerError::into_error)
+        self.csv
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)
     }
 }
 
 /// The fields of the columns that an index has.
 fn chosen<T, const N: usize>(fields: &[T; N], has: [bool; N]) -> impl Iterator<Item = &T> {
-    fields.iter().zip(has).filter_map(|(field, has)| has.then_some(field))
+    fields
+        .iter()
+        .zip(has)
+        .filter_map(|(field, has)| has.then_some(field))
 }
 
 /// A JSON object, names in order; nothing where there is nothing.
 fn json(map: &Map) -> io::Result<String> {
-    if map.is_empty() { Ok(String::new()) } else { serde_json::to_string(map).map_err(io::Error::other) }
+    if map.is_empty() {
+        Ok(String::new())
+    } else {
+        serde_json::to_string(map).map_err(io::Error::other)
+    }
 }
 
 fn into_io(error: csv::Error) -> io::Error {
@@ -116,14 +131,34 @@ mod tests {
 
     #[test]
     fn the_index_begins_with_the_seeds_columns_and_quotes_what_needs_it() {
-        let mut archived = entry("a,\"b\"\n", Outcome::Archived(Place { offset: 512, length: 3, skip: 0 }));
+        let mut archived = entry(
+            "a,\"b\"\n",
+            Outcome::Archived(Place {
+                offset: 512,
+                length: 3,
+                skip: 0,
+            }),
+        );
         archived.md5 = Some("900150983cd24fb0d6963f7d28e17f72".to_owned());
         archived.sha256 = Some("ba78".to_owned());
-        archived.metadata = [("x".to_owned(), "\"1\"".to_owned()), ("a".to_owned(), "2".to_owned())].into();
+        archived.metadata = [
+            ("x".to_owned(), "\"1\"".to_owned()),
+            ("a".to_owned(), "2".to_owned()),
+        ]
+        .into();
         let mut failed = entry("f", Outcome::Failed(Reason::Glacier));
         failed.detail = Some("InvalidObjectState".to_owned());
         let mut writer = IndexWriter::new(Vec::new(), "p/g-a.tar", |_| true).expect("memory");
-        for entry in [archived, entry("c", Outcome::Copied { key: "p/objects/c~0".to_owned() }), failed] {
+        for entry in [
+            archived,
+            entry(
+                "c",
+                Outcome::Copied {
+                    key: "p/objects/c~0".to_owned(),
+                },
+            ),
+            failed,
+        ] {
             writer.push(&entry).expect("memory");
         }
         let text = String::from_utf8(writer.finish().expect("memory")).expect("UTF-8");

@@ -1,13 +1,15 @@
-//! The catalog of a group: Parquet, one row for every row of the group manifest, and the one authority on the group.
-//! Its PUT with If-None-Match is the commit; everything else about the group is derived from it.
+//! The catalog of a group: Parquet, one row for every row of the group manifest, and the one
+//! authority on the group. Its PUT with If-None-Match is the commit; everything else about the
+//! group is derived from it.
 //!
 //! ```text
 //! bundle ──► CatalogWriter ──► file ──► PUT = commit ──► GET ──► Catalog ──► derive ──► index, dead letters, totals
 //!                                                                              └──► publish ──► those, then the receipt
 //! ```
 //!
-//! Index, dead letters and receipt are functions of the catalog's bytes alone, so that whoever writes them (the winner
-//! of the commit, a loser, a redelivery, `verify --repair`) writes the same bytes.
+//! Index, dead letters and receipt are functions of the catalog's bytes alone, so that whoever
+//! writes them (the winner of the commit, a loser, a redelivery, `verify --repair`) writes the same
+//! bytes.
 
 mod committed;
 mod derive;
@@ -44,10 +46,11 @@ pub type Map = BTreeMap<String, String>;
 /// One row of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The row of the group manifest, with size, ETag, version and last modified replaced by what the GET said.
+    /// The row of the group manifest, with size, ETag, version and last modified replaced by what
+    /// the GET said.
     pub row: Row,
-    /// Whether the group manifest named the version. Where it did not, `row` has the one that the GET returned (the
-    /// digest of a run is over the rows as they stood in its group manifests).
+    /// Whether the group manifest named the version. Where it did not, `row` has the one that the
+    /// GET returned (the digest of a run is over the rows as they stood in its group manifests).
     pub listed_version: bool,
     /// What became of it.
     pub outcome: Outcome,
@@ -61,23 +64,27 @@ pub struct Entry {
     pub metadata: Map,
     /// Tags.
     pub tags: Map,
-    /// The error code of a dead letter, or a word for a failure without one; absent for other rows and in catalogs of
-    /// earlier releases.
+    /// The error code of a dead letter, or a word for a failure without one; absent for other rows
+    /// and in catalogs of earlier releases.
     pub detail: Option<String>,
-    /// SHA-256 in hex of an archived object, if it was asked for; absent in catalogs of earlier releases.
+    /// SHA-256 in hex of an archived object, if it was asked for; absent in catalogs of earlier
+    /// releases.
     pub sha256: Option<String>,
 }
 
 impl Entry {
-    /// The size, where it is one that a signed column holds. No object is larger, but an invalid row of an inventory
-    /// may claim to be.
+    /// The size, where it is one that a signed column holds. No object is larger, but an invalid
+    /// row of an inventory may claim to be.
     fn credible_size(&self) -> Option<i64> {
         self.row.size.and_then(|size| i64::try_from(size).ok())
     }
 
     /// The version that the group manifest named.
     pub fn listed_version_id(&self) -> Option<&str> {
-        self.row.version_id.as_deref().filter(|_| self.listed_version)
+        self.row
+            .version_id
+            .as_deref()
+            .filter(|_| self.listed_version)
     }
 }
 
@@ -123,8 +130,8 @@ pub struct GroupRecord {
     pub storage_class: String,
     /// Version of the program that wrote it.
     pub program: String,
-    /// Whether the group takes the place of others: then the catalog has format 2, because a reader of format 1 would count
-    /// those as well.
+    /// Whether the group takes the place of others: then the catalog has format 2, because a reader
+    /// of format 1 would count those as well.
     pub redo: bool,
 }
 

@@ -1,5 +1,5 @@
-//! A file that Parquet reads by position. The standard library's `File` shares one cursor between its clones, so two
-//! readers of one catalog would move each other.
+//! A file that Parquet reads by position. The standard library's `File` shares one cursor between
+//! its clones, so two readers of one catalog would move each other.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -24,7 +24,10 @@ impl Positioned {
     /// Reads `file`, whatever its cursor.
     pub(super) fn new(file: File) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), size })
+        Ok(Self {
+            file: Arc::new(file),
+            size,
+        })
     }
 
     /// The bytes from `at`; fails at the end of the file.
@@ -48,13 +51,25 @@ impl ChunkReader for Positioned {
     type T = BufReader<From>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::with_capacity(BUFFER, From { file: self.clone(), at: start }))
+        Ok(BufReader::with_capacity(
+            BUFFER,
+            From {
+                file: self.clone(),
+                at: start,
+            },
+        ))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         // Before allocating what a hostile header asks for.
-        if start.checked_add(length as u64).is_none_or(|end| end > self.size) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {} bytes", self.size)));
+        if start
+            .checked_add(length as u64)
+            .is_none_or(|end| end > self.size)
+        {
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} of a file of {} bytes",
+                self.size
+            )));
         }
         let mut buffer = vec![0; length];
         self.read_exact(start, &mut buffer)?;

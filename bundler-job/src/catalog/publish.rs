@@ -1,6 +1,7 @@
-//! From a catalog, as read from S3, to everything that others read: the index, the dead letters and, when both are
-//! there, the receipt (step 6 of the commit). Every object is a function of the catalog's bytes and the catalog never
-//! changes, so whoever does this, however often, writes the same.
+//! From a catalog, as read from S3, to everything that others read: the index, the dead letters
+//! and, when both are there, the receipt (step 6 of the commit). Every object is a function of the
+//! catalog's bytes and the catalog never changes, so whoever does this, however often, writes the
+//! same.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,15 +73,23 @@ impl GroupRecord {
         S3Address::new(&self.manifest_bucket, &self.manifest_key)
     }
 
-    /// Where earlier releases wrote the dead letters of a group of an existing manifest: beside the manifest. Two runs of
-    /// one manifest share that key, so that it is only read.
+    /// Where earlier releases wrote the dead letters of a group of an existing manifest: beside the
+    /// manifest. Two runs of one manifest share that key, so that it is only read.
     pub fn earlier_dead_letters(&self) -> S3Address {
-        S3Address::new(&self.manifest_bucket, format!("{}{DEAD_LETTERS_SUFFIX}", self.manifest_key))
+        S3Address::new(
+            &self.manifest_bucket,
+            format!("{}{DEAD_LETTERS_SUFFIX}", self.manifest_key),
+        )
     }
 
-    /// What is wrong with it as the record of `group`; `None` where nothing is. A catalog is untrusted, and index and
-    /// dead letters are written beside what it names.
-    pub fn difference(&self, destination: &Destination, run: &RunName, group: &GroupName) -> Option<String> {
+    /// What is wrong with it as the record of `group`; `None` where nothing is. A catalog is
+    /// untrusted, and index and dead letters are written beside what it names.
+    pub fn difference(
+        &self,
+        destination: &Destination,
+        run: &RunName,
+        group: &GroupName,
+    ) -> Option<String> {
         let manifest = self.manifest();
         let of = Group::of(&manifest, &destination.bucket, &destination.layout, run);
         if (&of.run, &of.name) != (run, group) {
@@ -90,43 +99,65 @@ impl GroupRecord {
         if redo != self.redo {
             return Some(format!(
                 "it is of format {}",
-                if self.redo { "2, and not of a redo" } else { "1, and of a redo" }
+                if self.redo {
+                    "2, and not of a redo"
+                } else {
+                    "1, and of a redo"
+                }
             ));
         }
         let archive = self.archive.as_ref()?;
         let file = archive.key.rsplit('/').next().unwrap_or_default();
         let stem = format!("{group}-{}.", self.attempt);
-        let below = archive.key.strip_prefix(destination.layout.root()).is_some_and(|it| it.starts_with("archives/"));
-        // Without a folder it is a key of an earlier release, or of a group that the run's own grouper made.
-        let of_run = run_folder(&archive.key).is_none_or(|folder| folder == run.as_str() && !of.own);
-        (!below || !of_run || !file.starts_with(&stem))
-            .then(|| format!("it names the archive {:?}, not one of attempt {}", archive.key, self.attempt))
+        let below = archive
+            .key
+            .strip_prefix(destination.layout.root())
+            .is_some_and(|it| it.starts_with("archives/"));
+        // Without a folder it is a key of an earlier release, or of a group that the run's own
+        // grouper made.
+        let of_run =
+            run_folder(&archive.key).is_none_or(|folder| folder == run.as_str() && !of.own);
+        (!below || !of_run || !file.starts_with(&stem)).then(|| {
+            format!(
+                "it names the archive {:?}, not one of attempt {}",
+                archive.key, self.attempt
+            )
+        })
     }
 }
 
 impl Publication {
     /// Where the group's catalog is.
     pub fn catalog(&self) -> S3Address {
-        self.destination.address(self.destination.layout.catalog(&self.run, &self.group))
+        self.destination
+            .address(self.destination.layout.catalog(&self.run, &self.group))
     }
 
     /// Where the group's dead letters are, if there are any.
     pub fn dead_letters(&self) -> S3Address {
-        self.destination.address(self.destination.layout.dead_letters(&self.run, &self.group))
+        self.destination
+            .address(self.destination.layout.dead_letters(&self.run, &self.group))
     }
 }
 
-/// Writes index, dead letters and, last, the receipt of a group from its catalog as it was read from S3: never from what
-/// this process remembers of it, since another attempt may have won.
-pub async fn publish(s3: &S3, publication: &Publication, committed: Committed) -> Result<Receipt, PublishError> {
+/// Writes index, dead letters and, last, the receipt of a group from its catalog as it was read
+/// from S3: never from what this process remembers of it, since another attempt may have won.
+pub async fn publish(
+    s3: &S3,
+    publication: &Publication,
+    committed: Committed,
+) -> Result<Receipt, PublishError> {
     let address = publication.catalog();
     let record = committed.record().clone();
     let scratch = publication.scratch.clone();
-    let derived = match tokio::task::spawn_blocking(move || derive(committed.catalog(), &scratch, |_| ())).await {
-        Ok(Ok(derived)) => derived,
-        Ok(Err(cause)) => return Err(PublishError::Catalog { address, cause }),
-        Err(cause) => return Err(PublishError::Stopped { address, cause }),
-    };
+    let derived =
+        match tokio::task::spawn_blocking(move || derive(committed.catalog(), &scratch, |_| ()))
+            .await
+        {
+            Ok(Ok(derived)) => derived,
+            Ok(Err(cause)) => return Err(PublishError::Catalog { address, cause }),
+            Err(cause) => return Err(PublishError::Stopped { address, cause }),
+        };
     publish_derived(s3, publication, &record, &derived).await
 }
 
@@ -137,7 +168,12 @@ pub(crate) async fn publish_derived(
     record: &GroupRecord,
     derived: &Derived,
 ) -> Result<Receipt, PublishError> {
-    let Publication { destination, run, group, .. } = publication;
+    let Publication {
+        destination,
+        run,
+        group,
+        ..
+    } = publication;
     if let (Some(index), Some(archive)) = (&derived.index, &record.archive) {
         let put = Put {
             storage_class: Some(&record.storage_class),
@@ -147,7 +183,13 @@ pub(crate) async fn publish_derived(
             looked_for: true,
             ..Put::default()
         };
-        put_file(s3, &destination.address(index_of(&archive.key)), index, &put).await?;
+        put_file(
+            s3,
+            &destination.address(index_of(&archive.key)),
+            index,
+            &put,
+        )
+        .await?;
     }
     if let Some(dead_letters) = &derived.dead_letters {
         let columns = derived.dead_letter_columns.to_string();
@@ -162,13 +204,29 @@ pub(crate) async fn publish_derived(
         put_file(s3, &publication.dead_letters(), dead_letters, &put).await?;
     }
     let receipt = derived.totals.receipt(run, group.clone());
-    let put = Put { storage_class: Some(StorageClass::Standard.as_str()), looked_for: true, ..Put::default() };
-    s3.put(&destination.address(receipt.key(&destination.layout, run)), PutBody::Bytes(Bytes::new()), &put).await?;
+    let put = Put {
+        storage_class: Some(StorageClass::Standard.as_str()),
+        looked_for: true,
+        ..Put::default()
+    };
+    s3.put(
+        &destination.address(receipt.key(&destination.layout, run)),
+        PutBody::Bytes(Bytes::new()),
+        &put,
+    )
+    .await?;
     Ok(receipt)
 }
 
-async fn put_file(s3: &S3, address: &S3Address, derived: &DerivedFile, put: &Put<'_>) -> Result<(), S3Error> {
-    s3.put(address, PutBody::File(Arc::clone(&derived.file)), put).await.map(|_| ())
+async fn put_file(
+    s3: &S3,
+    address: &S3Address,
+    derived: &DerivedFile,
+    put: &Put<'_>,
+) -> Result<(), S3Error> {
+    s3.put(address, PutBody::File(Arc::clone(&derived.file)), put)
+        .await
+        .map(|_| ())
 }
 
 #[cfg(test)]
@@ -179,8 +237,10 @@ mod tests {
 
     #[test]
     fn a_catalog_names_its_own_manifest_and_archive_or_is_refused() {
-        let destination =
-            Destination { bucket: "dst".to_owned(), layout: Layout::new("p", KeyLayout::Hashed).expect("a prefix") };
+        let destination = Destination {
+            bucket: "dst".to_owned(),
+            layout: Layout::new("p", KeyLayout::Hashed).expect("a prefix"),
+        };
         let run: RunName = "run".parse().expect("a name");
         let difference = |bucket: &str, manifest: &str, archive: &str, group: &GroupName| {
             let record = GroupRecord {
@@ -188,7 +248,11 @@ mod tests {
                 manifest_key: manifest.to_owned(),
                 manifest_etag: "e".to_owned(),
                 attempt: "aaaaaaaa".to_owned(),
-                archive: Some(ArchiveRecord { key: archive.to_owned(), size: 1, crc64nvme: 1 }),
+                archive: Some(ArchiveRecord {
+                    key: archive.to_owned(),
+                    size: 1,
+                    crc64nvme: 1,
+                }),
                 storage_class: "STANDARD".to_owned(),
                 program: String::new(),
                 redo: false,
@@ -196,19 +260,41 @@ mod tests {
             record.difference(&destination, &run, group)
         };
         let group = GroupName::numbered(&run, 1);
-        let (manifest, archive) = ("p/groups/run/run.000001.index", "p/archives/aa3c23/src/run.000001-aaaaaaaa.tar");
+        let (manifest, archive) = (
+            "p/groups/run/run.000001.index",
+            "p/archives/aa3c23/src/run.000001-aaaaaaaa.tar",
+        );
         assert_eq!(difference("dst", manifest, archive, &group), None);
         for (bucket, manifest, archive) in [
             ("other", manifest, archive),
             ("dst", "p/groups/run/run.000002.index", archive),
             ("dst", "p/groups/other/run.000001.index", archive),
-            ("dst", manifest, "p/archives/aa3c23/src/run.000001-bbbbbbbb.tar"),
-            ("dst", manifest, "p/archives/aa3c23/src/run=run/run.000001-aaaaaaaa.tar"),
-            ("dst", manifest, "p/archives/aa3c23/src/run.000002-aaaaaaaa.tar"),
-            ("dst", manifest, "archives/aa3c23/src/run.000001-aaaaaaaa.tar"),
+            (
+                "dst",
+                manifest,
+                "p/archives/aa3c23/src/run.000001-bbbbbbbb.tar",
+            ),
+            (
+                "dst",
+                manifest,
+                "p/archives/aa3c23/src/run=run/run.000001-aaaaaaaa.tar",
+            ),
+            (
+                "dst",
+                manifest,
+                "p/archives/aa3c23/src/run.000002-aaaaaaaa.tar",
+            ),
+            (
+                "dst",
+                manifest,
+                "archives/aa3c23/src/run.000001-aaaaaaaa.tar",
+            ),
             ("dst", manifest, "p/groups/run.000001-aaaaaaaa.tar"),
         ] {
-            assert!(difference(bucket, manifest, archive, &group).is_some(), "{bucket} {manifest} {archive}");
+            assert!(
+                difference(bucket, manifest, archive, &group).is_some(),
+                "{bucket} {manifest} {archive}"
+            );
         }
         let foreign = S3Address::new("other", "x/a.index");
         let group = GroupName::foreign(&foreign);
@@ -216,14 +302,26 @@ mod tests {
         assert_eq!(difference("other", "x/a.index", &archive, &group), None);
         assert!(difference("other", "y/a.index", &archive, &group).is_some());
         let of_run = |run: &str| format!("p/archives/src/run={run}/{group}-aaaaaaaa.tar");
-        assert_eq!(difference("other", "x/a.index", &of_run("run"), &group), None);
-        assert!(difference("other", "x/a.index", &of_run("another"), &group).is_some(), "another run's archive");
+        assert_eq!(
+            difference("other", "x/a.index", &of_run("run"), &group),
+            None
+        );
+        assert!(
+            difference("other", "x/a.index", &of_run("another"), &group).is_some(),
+            "another run's archive"
+        );
         // The hash of one address in some 430 looks like a number of seven digits.
         let redos = (0..).map(|n| format!("{n}/run.redo1.index"));
         let named = redos.map(|key| (GroupName::foreign(&S3Address::new("other", &key)), key));
-        let (group, key) =
-            named.into_iter().find(|(group, _)| group.is_redo_in(&run)).expect("there is always one more");
+        let (group, key) = named
+            .into_iter()
+            .find(|(group, _)| group.is_redo_in(&run))
+            .expect("there is always one more");
         let archive = format!("p/archives/src/run=run/{group}-aaaaaaaa.tar");
-        assert_eq!(difference("other", &key, &archive, &group), None, "a name alone makes no redo");
+        assert_eq!(
+            difference("other", &key, &archive, &group),
+            None,
+            "a name alone makes no redo"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Reads a catalog, a batch of rows at a time. What S3 gives is untrusted: the schema is compared before any row is
-//! read, every row is checked against the file's metadata, and a panic inside the Parquet reader is an error like any.
+//! Reads a catalog, a batch of rows at a time. What S3 gives is untrusted: the schema is compared
+//! before any row is read, every row is checked against the file's metadata, and a panic inside the
+//! Parquet reader is an error like any.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema};
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::Length;
@@ -42,7 +44,11 @@ impl Catalog {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = contained(|| Ok(ArrowReaderMetadata::load(&file, options)?))?;
         check_schema(metadata.schema())?;
-        let entries = metadata.metadata().file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
+        let entries = metadata
+            .metadata()
+            .file_metadata()
+            .key_value_metadata()
+            .map_or(&[][..], Vec::as_slice);
         let (record, totals) = from_file_metadata(entries)?;
         let sum = recorded_sum(entries);
         if let Some(sum) = sum {
@@ -56,7 +62,13 @@ impl Catalog {
                 counted: format!("{rows} rows"),
             });
         }
-        Ok(Self { file, metadata, record, totals, is_sealed })
+        Ok(Self {
+            file,
+            metadata,
+            record,
+            totals,
+            is_sealed,
+        })
     }
 
     /// What it says of the group.
@@ -64,7 +76,8 @@ impl Catalog {
         &self.record
     }
 
-    /// What its file metadata says that its rows add up to. [`Entries`] proves it when read to the end.
+    /// What its file metadata says that its rows add up to. [`Entries`] proves it when read to the
+    /// end.
     pub const fn totals(&self) -> &Totals {
         &self.totals
     }
@@ -83,10 +96,20 @@ impl Catalog {
     pub fn entries(&self) -> Result<Entries<'_>, CatalogError> {
         let rows = batch_rows(self.metadata.metadata());
         let reader = contained(|| {
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+                self.file.clone(),
+                self.metadata.clone(),
+            );
             Ok(builder.with_batch_size(rows).build()?)
         })?;
-        Ok(Entries { reader, catalog: self, batch: None, row: 0, counted: Totals::default(), done: false })
+        Ok(Entries {
+            reader,
+            catalog: self,
+            batch: None,
+            row: 0,
+            counted: Totals::default(),
+            done: false,
+        })
     }
 }
 
@@ -106,7 +129,10 @@ impl Entries<'_> {
             if let Some((batch, at)) = &mut self.batch
                 && *at < batch.len()
             {
-                let fail = |problem| CatalogError::Row { row: self.row, problem };
+                let fail = |problem| CatalogError::Row {
+                    row: self.row,
+                    problem,
+                };
                 let (entry, archive) = batch.entry(*at).map_err(fail)?;
                 check_archive(&entry, archive.as_deref(), &self.catalog.record).map_err(fail)?;
                 *at += 1;
@@ -117,7 +143,8 @@ impl Entries<'_> {
             let reader = &mut self.reader;
             match contained(|| Ok(reader.next()))? {
                 Some(batch) => {
-                    let batch: RecordBatch = batch.map_err(|error| CatalogError::Parquet(error.to_string()))?;
+                    let batch: RecordBatch =
+                        batch.map_err(|error| CatalogError::Parquet(error.to_string()))?;
                     self.batch = Some((Batch::new(&batch)?, 0));
                 }
                 None if self.counted == self.catalog.totals => return Ok(None),
@@ -145,9 +172,9 @@ impl Iterator for Entries<'_> {
     }
 }
 
-/// Runs a step of the Parquet reader. It is careful, but it decodes levels, dictionaries and deltas from bytes that
-/// anybody may have written, and a panic there must cost a catalog, not a worker with its other groups. Nothing of the
-/// reader is used after a panic.
+/// Runs a step of the Parquet reader. It is careful, but it decodes levels, dictionaries and deltas
+/// from bytes that anybody may have written, and a panic there must cost a catalog, not a worker
+/// with its other groups. Nothing of the reader is used after a panic.
 fn contained<T>(step: impl FnOnce() -> Result<T, CatalogError>) -> Result<T, CatalogError> {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
         let cause = panic
@@ -155,15 +182,24 @@ fn contained<T>(step: impl FnOnce() -> Result<T, CatalogError>) -> Result<T, Cat
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("unknown cause");
-        Err(CatalogError::Parquet(format!("damaged so that its reader gave up: {cause}")))
+        Err(CatalogError::Parquet(format!(
+            "damaged so that its reader gave up: {cause}"
+        )))
     })
 }
 
 fn check_schema(found: &Arc<Schema>) -> Result<(), CatalogError> {
-    // By name, so that a later release may add columns; what a column is called inside a map is the writer's affair.
+    // By name, so that a later release may add columns; what a column is called inside a map is the
+    // writer's affair.
     for wanted in schema::schema().fields() {
-        let fail = |problem: String| CatalogError::Column { column: wanted.name().clone(), problem };
-        let mut columns = found.fields().iter().filter(|field| field.name() == wanted.name());
+        let fail = |problem: String| CatalogError::Column {
+            column: wanted.name().clone(),
+            problem,
+        };
+        let mut columns = found
+            .fields()
+            .iter()
+            .filter(|field| field.name() == wanted.name());
         let Some(field) = columns.next() else {
             if schema::LATER.contains(&wanted.name().as_str()) {
                 continue;
@@ -174,7 +210,11 @@ fn check_schema(found: &Arc<Schema>) -> Result<(), CatalogError> {
             return Err(fail("stands twice".to_owned()));
         }
         if !same_type(field.data_type(), wanted.data_type()) {
-            return Err(fail(format!("is {} and not {}", field.data_type(), wanted.data_type())));
+            return Err(fail(format!(
+                "is {} and not {}",
+                field.data_type(),
+                wanted.data_type()
+            )));
         }
     }
     Ok(())
@@ -184,7 +224,10 @@ fn same_type(found: &DataType, wanted: &DataType) -> bool {
     match (found, wanted) {
         (DataType::Map(found, _), DataType::Map(wanted, _)) => {
             let parts = |entry: &DataType| match entry {
-                DataType::Struct(fields) => fields.iter().map(|field| field.data_type().clone()).collect(),
+                DataType::Struct(fields) => fields
+                    .iter()
+                    .map(|field| field.data_type().clone())
+                    .collect(),
                 _ => Vec::new(),
             };
             parts(found.data_type()) == parts(wanted.data_type())
@@ -204,23 +247,43 @@ fn batch_rows(metadata: &ParquetMetaData) -> usize {
 
 /// Whether what a row says of its archive agrees with the file's metadata.
 fn check_archive(entry: &Entry, named: Option<&str>, record: &GroupRecord) -> Result<(), String> {
-    let Outcome::Archived(place) = &entry.outcome else { return Ok(()) };
+    let Outcome::Archived(place) = &entry.outcome else {
+        return Ok(());
+    };
     let Some(archive) = &record.archive else {
         return Err("it is archived, and the file metadata names no archive".to_owned());
     };
     if named != Some(archive.key.as_str()) {
-        return Err(format!("its archive is {named:?}, the file metadata's {:?}", archive.key));
+        return Err(format!(
+            "its archive is {named:?}, the file metadata's {:?}",
+            archive.key
+        ));
     }
-    if place.offset.checked_add(place.length).is_none_or(|end| end > archive.size) {
+    if place
+        .offset
+        .checked_add(place.length)
+        .is_none_or(|end| end > archive.size)
+    {
         let (offset, length, size) = (place.offset, place.length, archive.size);
-        return Err(format!("{length} bytes at {offset} are not in an archive of {size} bytes"));
+        return Err(format!(
+            "{length} bytes at {offset} are not in an archive of {size} bytes"
+        ));
     }
     Ok(())
 }
 
 impl std::fmt::Debug for Catalog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { file, record, totals, .. } = self;
-        f.debug_struct("Catalog").field("size", &file.len()).field("record", record).field("totals", totals).finish()
+        let Self {
+            file,
+            record,
+            totals,
+            ..
+        } = self;
+        f.debug_struct("Catalog")
+            .field("size", &file.len())
+            .field("record", record)
+            .field("totals", totals)
+            .finish()
     }
 }

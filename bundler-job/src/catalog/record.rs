@@ -1,4 +1,5 @@
-//! The file metadata of a catalog: what it says of the group as a whole, as text under keys that begin with `s3bundler.`.
+//! The file metadata of a catalog: what it says of the group as a whole, as text under keys that
+//! begin with `s3bundler.`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
@@ -16,7 +17,10 @@ const FAILED: &str = "failed.";
 /// As it is written, before the catalog is sealed.
 pub(super) fn to_file_metadata(record: &GroupRecord, totals: &Totals) -> Vec<KeyValue> {
     let mut entries = vec![
-        ("format", if record.redo { FORMAT_2 } else { FORMAT }.to_string()),
+        (
+            "format",
+            if record.redo { FORMAT_2 } else { FORMAT }.to_string(),
+        ),
         ("program", record.program.clone()),
         ("attempt", record.attempt.clone()),
         ("manifest.bucket", record.manifest_bucket.clone()),
@@ -37,20 +41,35 @@ pub(super) fn to_file_metadata(record: &GroupRecord, totals: &Totals) -> Vec<Key
     entries.push(("failed-bytes", totals.figures.failed_bytes.to_string()));
     entries.push(("digest", totals.digest.to_string()));
     entries.push((seal::KEY, seal::UNSEALED.to_owned()));
-    let failed = totals.figures.failed.iter().map(|(reason, n)| (format!("{PREFIX}{FAILED}{reason}"), n.to_string()));
-    let entries = entries.into_iter().map(|(key, value)| (format!("{PREFIX}{key}"), value));
-    entries.chain(failed).map(|(key, value)| KeyValue::new(key, value)).collect()
+    let failed = totals
+        .figures
+        .failed
+        .iter()
+        .map(|(reason, n)| (format!("{PREFIX}{FAILED}{reason}"), n.to_string()));
+    let entries = entries
+        .into_iter()
+        .map(|(key, value)| (format!("{PREFIX}{key}"), value));
+    entries
+        .chain(failed)
+        .map(|(key, value)| KeyValue::new(key, value))
+        .collect()
 }
 
 /// The sum of a catalog as it is recorded; catalogs of earlier releases have none.
 pub(super) fn recorded_sum(entries: &[KeyValue]) -> Option<&str> {
-    let recorded = entries.iter().rfind(|entry| entry.key.strip_prefix(PREFIX) == Some(seal::KEY))?;
+    let recorded = entries
+        .iter()
+        .rfind(|entry| entry.key.strip_prefix(PREFIX) == Some(seal::KEY))?;
     Some(recorded.value.as_deref().unwrap_or_default())
 }
 
 /// Reads it. Keys of later releases and of other programs are skipped.
-pub(super) fn from_file_metadata(entries: &[KeyValue]) -> Result<(GroupRecord, Totals), CatalogError> {
-    let found = entries.iter().filter_map(|entry| Some((entry.key.strip_prefix(PREFIX)?, entry.value.as_deref()?)));
+pub(super) fn from_file_metadata(
+    entries: &[KeyValue],
+) -> Result<(GroupRecord, Totals), CatalogError> {
+    let found = entries
+        .iter()
+        .filter_map(|entry| Some((entry.key.strip_prefix(PREFIX)?, entry.value.as_deref()?)));
     let found = Found(found.collect());
     let format = found.text("format")?;
     let redo = match format.parse() {
@@ -80,7 +99,9 @@ pub(super) fn from_file_metadata(entries: &[KeyValue]) -> Result<(GroupRecord, T
     let mut failed = BTreeMap::new();
     for name in found.0.keys().filter_map(|key| key.strip_prefix(FAILED)) {
         let key = format!("{FAILED}{name}");
-        let reason: Reason = name.parse().map_err(|_| broken(&key, "names no known reason"))?;
+        let reason: Reason = name
+            .parse()
+            .map_err(|_| broken(&key, "names no known reason"))?;
         failed.insert(reason, found.parse(&key)?);
     }
     let figures = Figures {
@@ -91,7 +112,10 @@ pub(super) fn from_file_metadata(entries: &[KeyValue]) -> Result<(GroupRecord, T
         failed_bytes: found.parse("failed-bytes")?,
         failed,
     };
-    let totals = Totals { figures, digest: found.parse("digest")? };
+    let totals = Totals {
+        figures,
+        digest: found.parse("digest")?,
+    };
     if found.parse::<u64>("rows")? != totals.rows() {
         return Err(broken("rows", "is not archived + copied + failed"));
     }
@@ -102,15 +126,22 @@ struct Found<'a>(HashMap<&'a str, &'a str>);
 
 impl Found<'_> {
     fn text(&self, key: &str) -> Result<String, CatalogError> {
-        self.0.get(key).map(|text| (*text).to_owned()).ok_or_else(|| broken(key, "is missing"))
+        self.0
+            .get(key)
+            .map(|text| (*text).to_owned())
+            .ok_or_else(|| broken(key, "is missing"))
     }
 
     fn parse<T: FromStr>(&self, key: &str) -> Result<T, CatalogError> {
         let text = self.text(key)?;
-        text.parse().map_err(|_| broken(key, &format!("cannot be {text:?}")))
+        text.parse()
+            .map_err(|_| broken(key, &format!("cannot be {text:?}")))
     }
 }
 
 fn broken(key: &str, problem: &str) -> CatalogError {
-    CatalogError::Metadata { key: format!("{PREFIX}{key}"), problem: problem.to_owned() }
+    CatalogError::Metadata {
+        key: format!("{PREFIX}{key}"),
+        problem: problem.to_owned(),
+    }
 }

@@ -2,7 +2,9 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, BooleanArray, Int64Array, MapArray, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow_array::{
+    Array, BooleanArray, Int64Array, MapArray, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use s3bundler_contract::{Reason, Row};
 
 use super::{CatalogError, Entry, Map, Outcome, Place};
@@ -45,7 +47,9 @@ impl Batch {
             version_id: text("version_id")?,
             version_listed: column(batch, "version_listed", |it| it.as_boolean_opt())?,
             size: number("size")?,
-            last_modified: column(batch, "last_modified", |it| it.as_primitive_opt::<TimestampMillisecondType>())?,
+            last_modified: column(batch, "last_modified", |it| {
+                it.as_primitive_opt::<TimestampMillisecondType>()
+            })?,
             etag: text("etag")?,
             storage_class: text("storage_class")?,
             outcome: text("outcome")?,
@@ -58,8 +62,14 @@ impl Batch {
             headers: map("headers")?,
             metadata: map("metadata")?,
             tags: map("tags")?,
-            detail: batch.column_by_name("detail").map(|_| text("detail")).transpose()?,
-            sha256: batch.column_by_name("sha256").map(|_| text("sha256")).transpose()?,
+            detail: batch
+                .column_by_name("detail")
+                .map(|_| text("detail"))
+                .transpose()?,
+            sha256: batch
+                .column_by_name("sha256")
+                .map(|_| text("sha256"))
+                .transpose()?,
         })
     }
 
@@ -73,19 +83,29 @@ impl Batch {
         let archive = text(&self.archive, at);
         let outcome = match required(&self.outcome, at, "outcome")?.as_str() {
             "archived" => Outcome::Archived(Place {
-                offset: length(&self.offset, at, "offset")?.ok_or("it is archived and has no offset")?,
-                length: length(&self.length, at, "length")?.ok_or("it is archived and has no length")?,
+                offset: length(&self.offset, at, "offset")?
+                    .ok_or("it is archived and has no offset")?,
+                length: length(&self.length, at, "length")?
+                    .ok_or("it is archived and has no length")?,
                 skip: length(&self.skip, at, "skip")?.ok_or("it is archived and has no skip")?,
             }),
-            "copied" => Outcome::Copied { key: archive.clone().ok_or("it is copied and names no copy")? },
-            reason => Outcome::Failed(reason.parse::<Reason>().map_err(|error| format!("its outcome {error}"))?),
+            "copied" => Outcome::Copied {
+                key: archive.clone().ok_or("it is copied and names no copy")?,
+            },
+            reason => Outcome::Failed(
+                reason
+                    .parse::<Reason>()
+                    .map_err(|error| format!("its outcome {error}"))?,
+            ),
         };
         let row = Row {
             bucket: required(&self.bucket, at, "bucket")?,
             key: required(&self.key, at, "key")?,
             size: length(&self.size, at, "size")?,
             version_id: text(&self.version_id, at),
-            last_modified: value(&self.last_modified, at).map(|it| instant(it.value(at))).transpose()?,
+            last_modified: value(&self.last_modified, at)
+                .map(|it| instant(it.value(at)))
+                .transpose()?,
             etag: text(&self.etag, at),
             storage_class: text(&self.storage_class, at),
         };
@@ -114,7 +134,10 @@ fn column<A: Clone>(
         .column_by_name(name)
         .and_then(|column| cast(column.as_ref()))
         .cloned()
-        .ok_or_else(|| CatalogError::Column { column: name.to_owned(), problem: "is of another type".to_owned() })
+        .ok_or_else(|| CatalogError::Column {
+            column: name.to_owned(),
+            problem: "is of another type".to_owned(),
+        })
 }
 
 fn value<A: Array>(column: &A, at: usize) -> Option<&A> {
@@ -130,26 +153,44 @@ fn required(column: &StringArray, at: usize, what: &str) -> Result<String, Strin
 }
 
 fn length(column: &Int64Array, at: usize, what: &str) -> Result<Option<u64>, String> {
-    let Some(column) = value(column, at) else { return Ok(None) };
-    u64::try_from(column.value(at)).map(Some).map_err(|_| format!("its {what} is {}", column.value(at)))
+    let Some(column) = value(column, at) else {
+        return Ok(None);
+    };
+    u64::try_from(column.value(at))
+        .map(Some)
+        .map_err(|_| format!("its {what} is {}", column.value(at)))
 }
 
 fn instant(milliseconds: i64) -> Result<String, String> {
-    let instant = jiff::Timestamp::from_millisecond(milliseconds).map_err(|error| error.to_string())?;
+    let instant =
+        jiff::Timestamp::from_millisecond(milliseconds).map_err(|error| error.to_string())?;
     // As S3 writes it in inventories.
     Ok(format!("{instant:.3}"))
 }
 
 fn map(column: &MapArray, at: usize) -> Result<Map, String> {
-    let Some(column) = value(column, at) else { return Ok(Map::new()) };
+    let Some(column) = value(column, at) else {
+        return Ok(Map::new());
+    };
     let entries = column.value(at);
     let (Some(names), Some(values)) = (
-        entries.columns().first().and_then(|it| it.as_string_opt::<i32>()),
-        entries.columns().get(1).and_then(|it| it.as_string_opt::<i32>()),
+        entries
+            .columns()
+            .first()
+            .and_then(|it| it.as_string_opt::<i32>()),
+        entries
+            .columns()
+            .get(1)
+            .and_then(|it| it.as_string_opt::<i32>()),
     ) else {
         return Err("one of its maps is not of text".to_owned());
     };
     (0..entries.len())
-        .map(|at| Ok((required(names, at, "name in a map")?, text(values, at).unwrap_or_default())))
+        .map(|at| {
+            Ok((
+                required(names, at, "name in a map")?,
+                text(values, at).unwrap_or_default(),
+            ))
+        })
         .collect()
 }

@@ -14,7 +14,8 @@ use s3bundler_contract::row::MAX_KEY_BYTES;
 pub(super) const PREFIX: &str = "s3bundler.";
 /// Rows of a row group, at most.
 pub(super) const ROW_GROUP_ROWS: usize = 65_536;
-/// A row group ends once its rows have this many bytes of text: what the writer holds of it is a fraction of that.
+/// A row group ends once its rows have this many bytes of text: what the writer holds of it is a
+/// fraction of that.
 pub(super) const ROW_GROUP_BYTES: usize = 8 << 20;
 /// Bytes of a page before compression; a reader holds one of every column.
 const PAGE_BYTES: usize = 256 << 10;
@@ -22,7 +23,8 @@ const PAGE_BYTES: usize = 256 << 10;
 const DICTIONARY_BYTES: usize = 128 << 10;
 /// Chance that a bloom filter sends a reader into a row group in vain; about 10 bits a key.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
-/// Most of a catalog are hashes, which no level makes smaller (levels 1 to 9 differ by 3 %, measured); metadata gains a little.
+/// Most of a catalog are hashes, which no level makes smaller (levels 1 to 9 differ by 3 %,
+/// measured); metadata gains a little.
 const ZSTD_LEVEL: i32 = 3;
 
 /// The time zone of timestamps.
@@ -30,7 +32,11 @@ pub(super) const UTC: &str = "UTC";
 
 /// Names of the fields inside a map, as the Parquet format's LogicalTypes page has them.
 pub(super) fn map_names() -> MapFieldNames {
-    MapFieldNames { entry: "key_value".to_owned(), key: "key".to_owned(), value: "value".to_owned() }
+    MapFieldNames {
+        entry: "key_value".to_owned(),
+        key: "key".to_owned(),
+        value: "value".to_owned(),
+    }
 }
 
 /// The value field of a map.
@@ -40,11 +46,14 @@ pub(super) fn map_value() -> Field {
 
 fn map_type() -> DataType {
     let entry = Fields::from(vec![Field::new("key", DataType::Utf8, false), map_value()]);
-    DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(entry), false)), false)
+    DataType::Map(
+        Arc::new(Field::new("key_value", DataType::Struct(entry), false)),
+        false,
+    )
 }
 
-/// Columns that catalogs of earlier releases lack. What is derived from such a catalog lacks them, too, so that an index
-/// stays what its catalog says.
+/// Columns that catalogs of earlier releases lack. What is derived from such a catalog lacks them,
+/// too, so that an index stays what its catalog says.
 pub(super) const LATER: [&str; 2] = ["detail", "sha256"];
 
 /// The columns.
@@ -82,7 +91,8 @@ pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        // Limits of pages are looked at after so many values: large metadata must not make a page of many MiB.
+        // Limits of pages are looked at after so many values: large metadata must not make a page
+        // of many MiB.
         .set_write_batch_size(64)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(MAX_KEY_BYTES))
@@ -106,8 +116,9 @@ pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
     ];
     for (column, encoding) in stored {
         let column = ColumnPath::from(column);
-        properties =
-            properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, encoding);
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, encoding);
     }
     Ok(properties.build())
 }

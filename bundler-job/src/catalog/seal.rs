@@ -1,5 +1,6 @@
-//! The CRC64NVME of a catalog, which is inside it. Parquet has no checksum of a footer, of statistics or of bloom filters, and
-//! its checksums of pages are optional. See docs/decisions/sealed-catalogs.md.
+//! The CRC64NVME of a catalog, which is inside it. Parquet has no checksum of a footer, of
+//! statistics or of bloom filters, and its checksums of pages are optional. See
+//! docs/decisions/sealed-catalogs.md.
 //!
 //! ```text
 //! write the file with UNSEALED as the value ──► CRC64NVME of its bytes ──► write that over UNSEALED
@@ -39,7 +40,10 @@ pub(super) fn check(file: &Positioned, recorded: &str) -> Result<(), CatalogErro
     if found == recorded {
         return Ok(());
     }
-    Err(CatalogError::Sum { recorded: recorded.to_owned(), found })
+    Err(CatalogError::Sum {
+        recorded: recorded.to_owned(),
+        found,
+    })
 }
 
 /// Where the value is in the file.
@@ -50,12 +54,25 @@ fn position(file: &Positioned, value: &str) -> Result<u64, CatalogError> {
     // Two texts, fields 1 and 2 of a struct, each after its length (Thrift compact protocol).
     let length = |text: &str| u8::try_from(text.len()).unwrap_or(u8::MAX);
     let key = format!("{PREFIX}{KEY}");
-    let entry = [&[0x18, length(&key)][..], key.as_bytes(), &[0x18, length(value)], value.as_bytes()].concat();
+    let entry = [
+        &[0x18, length(&key)][..],
+        key.as_bytes(),
+        &[0x18, length(value)],
+        value.as_bytes(),
+    ]
+    .concat();
     // The last one: what the program does not choose, such as the key of a manifest, is before it.
-    let found = bytes.windows(entry.len()).rposition(|window| window == entry);
-    let end = found.filter(|_| value.len() == UNSEALED.len()).map(|found| found + entry.len() - value.len());
+    let found = bytes
+        .windows(entry.len())
+        .rposition(|window| window == entry);
+    let end = found
+        .filter(|_| value.len() == UNSEALED.len())
+        .map(|found| found + entry.len() - value.len());
     end.map(|offset| at.start + offset as u64)
-        .ok_or_else(|| CatalogError::Metadata { key, problem: format!("cannot be {value:?}") })
+        .ok_or_else(|| CatalogError::Metadata {
+            key,
+            problem: format!("cannot be {value:?}"),
+        })
 }
 
 /// The sum of a file with [`UNSEALED`] at this position.

@@ -58,7 +58,9 @@ fn write(entries: &[Entry]) -> File {
 }
 
 fn write_as(properties: WriterProperties, entries: &[Entry]) -> File {
-    let archived = entries.iter().any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
+    let archived = entries
+        .iter()
+        .any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
     let file = tempfile::tempfile().expect("scratch");
     let mut writer = CatalogWriter::with_properties(file, ARCHIVE, properties).expect("opens");
     for entry in entries {
@@ -90,10 +92,15 @@ fn file_of(bytes: &[u8]) -> File {
 }
 
 fn archived(n: u64) -> Outcome {
-    Outcome::Archived(Place { offset: n * 11_264 + 512, length: 10_240, skip: 0 })
+    Outcome::Archived(Place {
+        offset: n * 11_264 + 512,
+        length: 10_240,
+        skip: 0,
+    })
 }
 
-/// The next of a sequence of well-mixed numbers (splitmix64), so that tests are the same every time.
+/// The next of a sequence of well-mixed numbers (splitmix64), so that tests are the same every
+/// time.
 fn mixed(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
@@ -103,12 +110,14 @@ fn mixed(state: &mut u64) -> u64 {
 }
 
 fn hex(state: &mut u64, words: usize) -> String {
-    let bytes: Vec<u8> = (0..words).flat_map(|_| mixed(state).to_be_bytes()).collect();
+    let bytes: Vec<u8> = (0..words)
+        .flat_map(|_| mixed(state).to_be_bytes())
+        .collect();
     data_encoding::HEXLOWER.encode(&bytes)
 }
 
-/// What most groups look like: dated keys, sizes about 10 KiB one after the other, ETags that are the MD5, a few kinds of
-/// content.
+/// What most groups look like: dated keys, sizes about 10 KiB one after the other, ETags that are
+/// the MD5, a few kinds of content.
 fn typical(n: u64, state: &mut u64) -> Entry {
     let (day, host, file) = (n / 2500, n / 50, mixed(state) >> 16);
     let size = 5_000 + mixed(state) % 10_000;
@@ -116,15 +125,26 @@ fn typical(n: u64, state: &mut u64) -> Entry {
     let offset = n * 11_264 + 512 * (mixed(state) % 16);
     let mut entry = entry(
         &format!("logs/2026/11/{day:02}/host-{host:04}/{file:012x}.json.gz"),
-        Outcome::Archived(Place { offset, length: size, skip: 0 }),
+        Outcome::Archived(Place {
+            offset,
+            length: size,
+            skip: 0,
+        }),
     );
     entry.row.size = Some(size);
     let (hour, minute, second) = (n / 105 % 24, n / 2 % 60, mixed(state) % 60);
-    entry.row.last_modified = Some(format!("2026-11-{:02}T{hour:02}:{minute:02}:{second:02}.000Z", 1 + day));
+    entry.row.last_modified = Some(format!(
+        "2026-11-{:02}T{hour:02}:{minute:02}:{second:02}.000Z",
+        1 + day
+    ));
     let md5 = hex(state, 2);
     entry.row.etag = Some(md5.clone());
     entry.md5 = Some(md5);
-    let kind = if n.is_multiple_of(10) { "text/plain" } else { "application/json" };
+    let kind = if n.is_multiple_of(10) {
+        "text/plain"
+    } else {
+        "application/json"
+    };
     entry.headers = [("content-type".to_owned(), kind.to_owned())].into();
     entry
 }
@@ -136,14 +156,19 @@ fn a_row_of_a_typical_catalog_takes_few_bytes() {
     let unversioned = bytes(write(&entries)).len() / entries.len();
     for entry in &mut entries {
         // As random as S3's are: 24 bytes in base 64.
-        let id: Vec<u8> = (0..3).flat_map(|_| mixed(&mut state).to_be_bytes()).collect();
+        let id: Vec<u8> = (0..3)
+            .flat_map(|_| mixed(&mut state).to_be_bytes())
+            .collect();
         entry.row.version_id = Some(data_encoding::BASE64URL_NOPAD.encode(&id));
         entry.listed_version = true;
     }
     let versioned = bytes(write(&entries)).len() / entries.len();
     println!("{unversioned} bytes a row, {versioned} with versions");
     // The two hashes are 32 of them, a version 24.
-    assert!(unversioned <= 60 && versioned <= 88, "{unversioned}, {versioned}");
+    assert!(
+        unversioned <= 60 && versioned <= 88,
+        "{unversioned}, {versioned}"
+    );
 }
 
 #[test]
@@ -162,12 +187,17 @@ fn catalogs_end_row_groups_and_batches_without_losing_a_row() {
         .map(|n| {
             let mut entry = typical(n, &mut state);
             // 12 MiB in all: several batches, two row groups.
-            entry.metadata.insert("long".to_owned(), hex(&mut state, 256));
+            entry
+                .metadata
+                .insert("long".to_owned(), hex(&mut state, 256));
             entry
         })
         .collect();
     let catalog = Catalog::open(write(&entries)).expect("opens");
-    let mut both = catalog.entries().expect("rows").zip(catalog.entries().expect("rows again"));
+    let mut both = catalog
+        .entries()
+        .expect("rows")
+        .zip(catalog.entries().expect("rows again"));
     for expected in &entries {
         let (one, other) = both.next().expect("a row");
         assert_eq!(&one.expect("reads"), expected);
@@ -187,15 +217,26 @@ fn the_same_rows_give_the_same_bytes() {
 fn the_record_and_the_totals_read_back() {
     let entries = [
         entry("a", archived(0)),
-        entry("b", Outcome::Copied { key: "p/objects/b~0".to_owned() }),
+        entry(
+            "b",
+            Outcome::Copied {
+                key: "p/objects/b~0".to_owned(),
+            },
+        ),
         entry("c", Outcome::Failed(Reason::Retry)),
         entry("d", Outcome::Failed(Reason::NoSuchKey)),
         entry("e", Outcome::Failed(Reason::Retry)),
     ];
     let catalog = Catalog::open(write(&entries)).expect("opens");
     assert_eq!(catalog.record(), &record(true));
-    let receipt = catalog.totals().receipt(&"run".parse().expect("a name"), "run.000001".parse().expect("a name"));
-    assert_eq!(receipt.name(), "run.000001~a1~c1~f3~b10240~bc10240~bf30720~Retry2~NoSuchKey1");
+    let receipt = catalog.totals().receipt(
+        &"run".parse().expect("a name"),
+        "run.000001".parse().expect("a name"),
+    );
+    assert_eq!(
+        receipt.name(),
+        "run.000001~a1~c1~f3~b10240~bc10240~bf30720~Retry2~NoSuchKey1"
+    );
     let catalog = Catalog::open(write(&entries[1..])).expect("opens");
     assert_eq!(catalog.record().archive, None);
 }
@@ -206,26 +247,55 @@ fn what_the_get_returned_does_not_change_the_digest() {
     listed.row.version_id = Some("v".to_owned());
     let unlisted = listed.clone();
     listed.listed_version = true;
-    let digest = |entry: &Entry| Catalog::open(write(std::slice::from_ref(entry))).expect("opens").totals().digest;
+    let digest = |entry: &Entry| {
+        Catalog::open(write(std::slice::from_ref(entry)))
+            .expect("opens")
+            .totals()
+            .digest
+    };
     assert_eq!(digest(&unlisted), digest(&entry("a", archived(0))));
     assert_ne!(digest(&listed), digest(&unlisted));
-    assert_eq!(read(write(&[listed.clone(), unlisted.clone()])).expect("reads back"), [listed, unlisted]);
+    assert_eq!(
+        read(write(&[listed.clone(), unlisted.clone()])).expect("reads back"),
+        [listed, unlisted]
+    );
 }
 
 #[test]
 fn rows_that_contradict_the_archive_are_refused() {
-    let place = |offset, length| Outcome::Archived(Place { offset, length, skip: 0 });
+    let place = |offset, length| {
+        Outcome::Archived(Place {
+            offset,
+            length,
+            skip: 0,
+        })
+    };
     let size = u64::from(u32::MAX) * 4;
-    for outside in [place(size, 1), place(0, size + 1), place(size - 1, 2), place(i64::MAX as u64, i64::MAX as u64)] {
-        let error = read(write(&[entry("a", archived(0)), entry("b", outside)])).expect_err("outside");
-        assert!(error.to_string().starts_with("row 1 of the catalog: "), "{error}");
+    for outside in [
+        place(size, 1),
+        place(0, size + 1),
+        place(size - 1, 2),
+        place(i64::MAX as u64, i64::MAX as u64),
+    ] {
+        let error =
+            read(write(&[entry("a", archived(0)), entry("b", outside)])).expect_err("outside");
+        assert!(
+            error.to_string().starts_with("row 1 of the catalog: "),
+            "{error}"
+        );
     }
-    let mut writer = CatalogWriter::create(tempfile::tempfile().expect("scratch"), ARCHIVE).expect("opens");
-    let error = writer.push(&entry("a", place(u64::MAX, 1))).expect_err("no offset of S3");
+    let mut writer =
+        CatalogWriter::create(tempfile::tempfile().expect("scratch"), ARCHIVE).expect("opens");
+    let error = writer
+        .push(&entry("a", place(u64::MAX, 1)))
+        .expect_err("no offset of S3");
     assert!(matches!(error, CatalogError::Row { row: 0, .. }), "{error}");
     writer.push(&entry("a", archived(0))).expect("a good row");
     assert!(
-        matches!(writer.finish(&record(false)), Err(CatalogError::Metadata { .. })),
+        matches!(
+            writer.finish(&record(false)),
+            Err(CatalogError::Metadata { .. })
+        ),
         "a record without its archive"
     );
 }
@@ -237,24 +307,39 @@ fn sizes_and_dates_that_no_object_has_are_left_out() {
     odd.row.last_modified = Some("yesterday".to_owned());
     let file = write(std::slice::from_ref(&odd));
     let back = read(file).expect("reads back");
-    assert_eq!((back[0].row.size, &back[0].row.last_modified), (None, &None));
+    assert_eq!(
+        (back[0].row.size, &back[0].row.last_modified),
+        (None, &None)
+    );
 }
 
 #[test]
 fn other_files_are_refused_with_the_cause() {
     let good = bytes(write(&[entry("a", archived(0))]));
     let mut later = good.clone();
-    let at = later.windows(17).position(|it| it == b"s3bundler.format\x18").expect("the format's key") + 18;
+    let at = later
+        .windows(17)
+        .position(|it| it == b"s3bundler.format\x18")
+        .expect("the format's key")
+        + 18;
     assert_eq!(later[at], b'1');
     later[at] = b'3';
     for (bytes, message) in [
         (&b""[..], "shorter than any Parquet file"),
         (b"bucket,key,size\n", "does not end as a Parquet file does"),
-        (&good[..good.len() - 1], "does not end as a Parquet file does"),
+        (
+            &good[..good.len() - 1],
+            "does not end as a Parquet file does",
+        ),
         (b"PAR1\xff\xff\xff\x7fPAR1", "footer is longer"),
-        (&later, "the catalog's format is 3; this release reads formats 1 and 2"),
+        (
+            &later,
+            "the catalog's format is 3; this release reads formats 1 and 2",
+        ),
     ] {
-        let error = Catalog::open(file_of(bytes)).expect_err(message).to_string();
+        let error = Catalog::open(file_of(bytes))
+            .expect_err(message)
+            .to_string();
         assert!(error.contains(message), "{error}");
     }
 }
@@ -276,7 +361,10 @@ fn dead_letters_and_index_follow_from_the_catalog_alone() {
     let index = derived.index.as_ref().expect("an index");
     let text = text_of(index);
     assert_eq!((text.lines().count(), text.len() as u64), (4, index.size));
-    assert_eq!(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, text.as_bytes()), index.crc64nvme);
+    assert_eq!(
+        crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, text.as_bytes()),
+        index.crc64nvme
+    );
     let dead = derived.dead_letters.as_ref().expect("dead letters");
     let text = text_of(dead);
     assert_eq!(
@@ -286,29 +374,70 @@ fn dead_letters_and_index_follow_from_the_catalog_alone() {
     );
     assert_eq!(derived.dead_letter_columns, Columns::dead_letters());
     drop(derived);
-    assert_eq!(std::fs::read_dir(scratch.path()).expect("scratch").count(), 0, "nothing stays behind");
-    let clean = derive(&Catalog::open(write(&entries[..1])).expect("opens"), scratch.path(), |_| ()).expect("derives");
+    assert_eq!(
+        std::fs::read_dir(scratch.path()).expect("scratch").count(),
+        0,
+        "nothing stays behind"
+    );
+    let clean = derive(
+        &Catalog::open(write(&entries[..1])).expect("opens"),
+        scratch.path(),
+        |_| (),
+    )
+    .expect("derives");
     assert!(clean.dead_letters.is_none());
-    let failed = derive(&Catalog::open(write(&entries[1..])).expect("opens"), scratch.path(), |_| ()).expect("derives");
+    let failed = derive(
+        &Catalog::open(write(&entries[1..])).expect("opens"),
+        scratch.path(),
+        |_| (),
+    )
+    .expect("derives");
     assert!(failed.index.is_none());
 }
 
 /// A row of every kind, with everything that a row can hold.
 fn golden() -> Vec<Entry> {
-    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let map = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
+    };
     let mut all = entry("a/ä b+c%2F,\"quoted\"\n\u{7}", archived(0));
     all.row.version_id = Some("3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY".to_owned());
     all.row.etag = Some("9b2cf535f27731c974343645a3985328".to_owned());
     all.listed_version = true;
     all.md5 = all.row.etag.clone();
-    all.checksums = map(&[("crc64nvme", "rosUhgp5mIg="), ("sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")]);
-    all.headers = map(&[("cache-control", "no-cache"), ("content-type", "application/json")]);
+    all.checksums = map(&[
+        ("crc64nvme", "rosUhgp5mIg="),
+        ("sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+    ]);
+    all.headers = map(&[
+        ("cache-control", "no-cache"),
+        ("content-type", "application/json"),
+    ]);
     all.metadata = map(&[("camera", "Ünïcode, \"quoted\""), ("empty", "")]);
     all.tags = map(&[("project", "a=b,c"), ("team", "")]);
-    let mut bare = entry("b", Outcome::Archived(Place { offset: 20_480, length: 4_000, skip: 512 }));
-    (bare.row.size, bare.row.last_modified, bare.row.storage_class) = (Some(0), None, None);
+    let mut bare = entry(
+        "b",
+        Outcome::Archived(Place {
+            offset: 20_480,
+            length: 4_000,
+            skip: 512,
+        }),
+    );
+    (
+        bare.row.size,
+        bare.row.last_modified,
+        bare.row.storage_class,
+    ) = (Some(0), None, None);
     bare.md5 = Some("d41d8cd98f00b204e9800998ecf8427e".to_owned());
-    let mut found = entry("b", Outcome::Copied { key: "p/objects/92eb5f/src/b~0b5a1b2c".to_owned() });
+    let mut found = entry(
+        "b",
+        Outcome::Copied {
+            key: "p/objects/92eb5f/src/b~0b5a1b2c".to_owned(),
+        },
+    );
     found.row.version_id = Some("null".to_owned());
     let failed = Reason::ALL.iter().map(|reason| {
         let mut failed = entry(&format!("f, {reason}"), Outcome::Failed(*reason));
@@ -318,28 +447,50 @@ fn golden() -> Vec<Entry> {
     [all, bare, found].into_iter().chain(failed).collect()
 }
 
-/// Catalogs are never written again, and `verify` compares indexes with what it derives: neither may ever change.
+/// Catalogs are never written again, and `verify` compares indexes with what it derives: neither
+/// may ever change.
 #[test]
 fn what_format_1_wrote_stays_readable_and_derives_the_same_bytes() {
     let file = file_of(include_bytes!("../../tests/golden/format-1.parquet"));
     let catalog = Catalog::open(file).expect("opens");
     assert_eq!(catalog.record(), &record(true));
-    let entries: Vec<_> = catalog.entries().expect("rows").collect::<Result<_, _>>().expect("reads");
+    let entries: Vec<_> = catalog
+        .entries()
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("reads");
     assert_eq!(entries, golden());
     let scratch = tempfile::tempdir().expect("scratch");
     let derived = derive(&catalog, scratch.path(), |_| ()).expect("derives");
     let text = |file: Option<DerivedFile>| text_of(&file.expect("derived"));
-    assert_eq!(derived.dead_letter_columns, Columns::dead_letters_without_detail());
-    assert_eq!(text(derived.index), include_str!("../../tests/golden/format-1.index"));
-    assert_eq!(text(derived.dead_letters), include_str!("../../tests/golden/format-1.index.dlq"));
-    assert_eq!(catalog.totals(), Catalog::open(write(&golden())).expect("opens").totals());
+    assert_eq!(
+        derived.dead_letter_columns,
+        Columns::dead_letters_without_detail()
+    );
+    assert_eq!(
+        text(derived.index),
+        include_str!("../../tests/golden/format-1.index")
+    );
+    assert_eq!(
+        text(derived.dead_letters),
+        include_str!("../../tests/golden/format-1.index.dlq")
+    );
+    assert_eq!(
+        catalog.totals(),
+        Catalog::open(write(&golden())).expect("opens").totals()
+    );
 }
 
 /// Every row and all of the record, or why they cannot be read.
 fn everything(bytes: &[u8]) -> Result<(GroupRecord, Totals, Vec<Entry>, bool), CatalogError> {
     let catalog = Catalog::open(file_of(bytes))?;
     let entries = catalog.entries()?.collect::<Result<_, _>>()?;
-    Ok((catalog.record().clone(), catalog.totals().clone(), entries, catalog.is_sealed()))
+    Ok((
+        catalog.record().clone(),
+        catalog.totals().clone(),
+        entries,
+        catalog.is_sealed(),
+    ))
 }
 
 /// One bit in every seventh byte: every bit of a byte has its turn.
@@ -354,9 +505,14 @@ fn a_flipped_bit_anywhere_in_a_catalog_is_reported() {
         damaged[at] ^= 1 << (at % 8);
         match everything(&damaged) {
             Err(_) => {}
-            // In the key of the sum: it is like a catalog of an earlier release, and all else is as it was.
+            // In the key of the sum: it is like a catalog of an earlier release, and all else is as
+            // it was.
             Ok(found) => {
-                assert_eq!(found, (record.clone(), totals.clone(), entries.clone(), false), "byte {at}");
+                assert_eq!(
+                    found,
+                    (record.clone(), totals.clone(), entries.clone(), false),
+                    "byte {at}"
+                );
                 unsealed += 1;
             }
         }
@@ -366,14 +522,20 @@ fn a_flipped_bit_anywhere_in_a_catalog_is_reported() {
 
 #[test]
 fn a_catalog_of_an_earlier_release_is_not_sealed() {
-    let (.., is_sealed) = everything(include_bytes!("../../tests/golden/format-1.parquet")).expect("whole");
+    let (.., is_sealed) =
+        everything(include_bytes!("../../tests/golden/format-1.parquet")).expect("whole");
     assert!(!is_sealed);
 }
 
 /// The bytes of a catalog before they are sealed.
 fn unsealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let key = b"s3bundler.crc64nvme";
-    let at = bytes.windows(key.len()).rposition(|window| window == key).expect("the key") + key.len() + 2;
+    let at = bytes
+        .windows(key.len())
+        .rposition(|window| window == key)
+        .expect("the key")
+        + key.len()
+        + 2;
     bytes[at..at + seal::UNSEALED.len()].copy_from_slice(seal::UNSEALED.as_bytes());
     bytes
 }
@@ -381,21 +543,39 @@ fn unsealed(mut bytes: Vec<u8>) -> Vec<u8> {
 /// The first cells of the table under a heading of docs/formats.md.
 fn documented(heading: &str) -> Vec<String> {
     let text = include_str!("../../../docs/formats.md");
-    let section = text.split("\n## ").find(|section| section.starts_with(heading)).expect("the heading is there");
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let section = text
+        .split("\n## ")
+        .find(|section| section.starts_with(heading))
+        .expect("the heading is there");
+    let rows = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     rows.map(str::to_owned).collect()
 }
 
 #[test]
 fn the_documentation_has_every_column_and_no_other() {
-    let columns: Vec<_> = schema::schema().fields().iter().map(|field| field.name().clone()).collect();
+    let columns: Vec<_> = schema::schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     let mut catalog = documented("Catalog");
     let metadata = catalog.split_off(columns.len());
     assert_eq!(catalog, columns);
-    let written = record::to_file_metadata(&record(true), Catalog::open(write(&golden())).expect("opens").totals());
-    let written: Vec<_> =
-        written.into_iter().map(|it| it.key).filter(|key| !key.starts_with("s3bundler.failed.")).collect();
-    assert_eq!(metadata, [written, vec!["s3bundler.failed.<Reason>".to_owned()]].concat());
+    let written = record::to_file_metadata(
+        &record(true),
+        Catalog::open(write(&golden())).expect("opens").totals(),
+    );
+    let written: Vec<_> = written
+        .into_iter()
+        .map(|it| it.key)
+        .filter(|key| !key.starts_with("s3bundler.failed."))
+        .collect();
+    assert_eq!(
+        metadata,
+        [written, vec!["s3bundler.failed.<Reason>".to_owned()]].concat()
+    );
     assert_eq!(documented("Index"), s3bundler_contract::index::COLUMNS);
 }
 

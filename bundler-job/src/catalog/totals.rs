@@ -35,7 +35,8 @@ impl Totals {
             }
         };
         *bytes = bytes.saturating_add(size);
-        self.digest.add(&entry.row.bucket, &entry.row.key, entry.listed_version_id());
+        self.digest
+            .add(&entry.row.bucket, &entry.row.key, entry.listed_version_id());
     }
 
     /// Every row.
@@ -52,7 +53,14 @@ impl Totals {
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { figures, digest } = self;
-        let Figures { archived, copied, archived_bytes, copied_bytes, failed_bytes, .. } = figures;
+        let Figures {
+            archived,
+            copied,
+            archived_bytes,
+            copied_bytes,
+            failed_bytes,
+            ..
+        } = figures;
         let failed = figures.failed_objects();
         write!(
             f,

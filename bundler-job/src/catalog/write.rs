@@ -3,14 +3,16 @@
 //! ```text
 //! Entry ──► column builders ──(1,024 rows or 1 MiB)──► encoded pages ──(65,536 rows or 8 MiB)──► row group in the file
 //! ```
-//! Both bounds count the bytes of the rows' text, so that neither metadata of 2 KiB an object nor keys of 1,024 bytes
-//! make the writer hold more than a row group's compressed pages.
+//! Both bounds count the bytes of the rows' text, so that neither metadata of 2 KiB an object nor
+//! keys of 1,024 bytes make the writer hold more than a row group's compressed pages.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Int64Builder, MapBuilder, StringBuilder, TimestampMillisecondBuilder};
+use arrow_array::builder::{
+    BooleanBuilder, Int64Builder, MapBuilder, StringBuilder, TimestampMillisecondBuilder,
+};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -43,8 +45,8 @@ pub struct CatalogWriter {
 }
 
 impl CatalogWriter {
-    /// Writes to `file`, from where it stands. `archive` is the key that this attempt's archive has, or would have if
-    /// anything is archived.
+    /// Writes to `file`, from where it stands. `archive` is the key that this attempt's archive
+    /// has, or would have if anything is archived.
     pub fn create(file: File, archive: &str) -> Result<Self, CatalogError> {
         Self::with_properties(file, archive, schema::properties()?)
     }
@@ -56,7 +58,9 @@ impl CatalogWriter {
     ) -> Result<Self, CatalogError> {
         let schema = Arc::new(schema::schema());
         // Without the Arrow schema: every reader but Arrow's would carry it in vain.
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
         Ok(Self {
             parquet: ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)?,
             schema,
@@ -72,7 +76,9 @@ impl CatalogWriter {
     /// Adds the next row of the group manifest.
     pub fn push(&mut self, entry: &Entry) -> Result<(), CatalogError> {
         let row = self.totals.rows();
-        self.columns.append(entry, &self.archive).map_err(|problem| CatalogError::Row { row, problem })?;
+        self.columns
+            .append(entry, &self.archive)
+            .map_err(|problem| CatalogError::Row { row, problem })?;
         self.totals.add(entry);
         self.batch_bytes += text_bytes(entry) + ROW_BYTES;
         if self.columns.rows >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
@@ -92,7 +98,10 @@ impl CatalogWriter {
         let packed = (self.totals.figures.archived > 0).then_some(self.archive.as_str());
         if named != packed {
             let problem = format!("is {named:?} where the rows are in {packed:?}");
-            return Err(CatalogError::Metadata { key: "archive.key".to_owned(), problem });
+            return Err(CatalogError::Metadata {
+                key: "archive.key".to_owned(),
+                problem,
+            });
         }
         self.encode()?;
         for entry in to_file_metadata(record, &self.totals) {
@@ -111,7 +120,8 @@ impl CatalogWriter {
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), self.columns.finish())
             .map_err(|error| ParquetError::General(error.to_string()))?;
-        // Before it would overflow, so that no batch is split and the same rows give the same bytes.
+        // Before it would overflow, so that no batch is split and the same rows give the same
+        // bytes.
         if self.group_rows + rows > ROW_GROUP_ROWS || self.group_bytes >= ROW_GROUP_BYTES {
             self.parquet.flush()?;
             (self.group_rows, self.group_bytes) = (0, 0);
@@ -126,15 +136,35 @@ impl CatalogWriter {
 
 fn text_bytes(entry: &Entry) -> usize {
     let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let map = |map: &Map| map.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>();
+    let map = |map: &Map| {
+        map.iter()
+            .map(|(name, value)| name.len() + value.len() + 8)
+            .sum::<usize>()
+    };
     let row = &entry.row;
     row.bucket.len()
         + row.key.len()
-        + [&row.version_id, &row.last_modified, &row.etag, &row.storage_class, &entry.md5, &entry.detail, &entry.sha256]
-            .map(optional)
-            .into_iter()
-            .sum::<usize>()
-        + [&entry.checksums, &entry.headers, &entry.metadata, &entry.tags].map(map).into_iter().sum::<usize>()
+        + [
+            &row.version_id,
+            &row.last_modified,
+            &row.etag,
+            &row.storage_class,
+            &entry.md5,
+            &entry.detail,
+            &entry.sha256,
+        ]
+        .map(optional)
+        .into_iter()
+        .sum::<usize>()
+        + [
+            &entry.checksums,
+            &entry.headers,
+            &entry.metadata,
+            &entry.tags,
+        ]
+        .map(map)
+        .into_iter()
+        .sum::<usize>()
 }
 
 type MapColumn = MapBuilder<StringBuilder, StringBuilder>;
@@ -167,8 +197,12 @@ struct Columns {
 impl Columns {
     fn new() -> Self {
         let map = || {
-            MapBuilder::new(Some(schema::map_names()), StringBuilder::new(), StringBuilder::new())
-                .with_values_field(schema::map_value())
+            MapBuilder::new(
+                Some(schema::map_names()),
+                StringBuilder::new(),
+                StringBuilder::new(),
+            )
+            .with_values_field(schema::map_value())
         };
         Self {
             rows: 0,
@@ -197,11 +231,16 @@ impl Columns {
 
     /// Appends a row, or nothing and what is wrong with it.
     fn append(&mut self, entry: &Entry, archive: &str) -> Result<(), String> {
-        let signed = |n: u64, what| i64::try_from(n).map_err(|_| format!("its {what} {n} is no length in S3"));
+        let signed = |n: u64, what| {
+            i64::try_from(n).map_err(|_| format!("its {what} {n} is no length in S3"))
+        };
         let (outcome, named, place) = match &entry.outcome {
             Outcome::Archived(place) => {
-                let place =
-                    (signed(place.offset, "offset")?, signed(place.length, "length")?, signed(place.skip, "skip")?);
+                let place = (
+                    signed(place.offset, "offset")?,
+                    signed(place.length, "length")?,
+                    signed(place.skip, "skip")?,
+                );
                 ("archived", Some(archive), Some(place))
             }
             Outcome::Copied { key } => ("copied", Some(key.as_str()), None),
@@ -214,13 +253,17 @@ impl Columns {
         self.version_id.append_option(row.version_id.as_deref());
         self.version_listed.append_value(entry.listed_version);
         self.size.append_option(size);
-        self.last_modified.append_option(row.last_modified.as_deref().and_then(milliseconds));
+        self.last_modified
+            .append_option(row.last_modified.as_deref().and_then(milliseconds));
         self.etag.append_option(row.etag.as_deref());
-        self.storage_class.append_option(row.storage_class.as_deref());
+        self.storage_class
+            .append_option(row.storage_class.as_deref());
         self.outcome.append_value(outcome);
         self.archive.append_option(named);
-        self.offset.append_option(place.map(|(offset, _, _)| offset));
-        self.length.append_option(place.map(|(_, length, _)| length));
+        self.offset
+            .append_option(place.map(|(offset, _, _)| offset));
+        self.length
+            .append_option(place.map(|(_, length, _)| length));
         self.skip.append_option(place.map(|(_, _, skip)| skip));
         self.md5.append_option(entry.md5.as_deref());
         append_map(&mut self.checksums, &entry.checksums)?;
@@ -270,5 +313,7 @@ fn append_map(column: &mut MapColumn, map: &Map) -> Result<(), String> {
 
 /// Milliseconds since 1970 of an ISO 8601 instant; `None` where the text is none.
 fn milliseconds(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_millisecond)
 }

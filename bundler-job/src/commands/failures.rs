@@ -1,4 +1,5 @@
-//! Several failures in one command that went on after each: the worst decides the exit code, the first are shown.
+//! Several failures in one command that went on after each: the worst decides the exit code, the
+//! first are shown.
 
 use s3bundler_contract::ExitCode;
 
@@ -19,8 +20,13 @@ impl Failures {
     /// One more.
     pub fn add(&mut self, failure: &Failure) {
         self.count += 1;
-        // The table is in order of weight: usage and permission are the user's to mend, and come last.
-        self.worst = self.worst.into_iter().chain([failure.exit]).max_by_key(|exit| exit.code());
+        // The table is in order of weight: usage and permission are the user's to mend, and come
+        // last.
+        self.worst = self
+            .worst
+            .into_iter()
+            .chain([failure.exit])
+            .max_by_key(|exit| exit.code());
         // Groups often fail for one cause.
         if self.shown.len() < SHOWN && !self.shown.contains(&failure.message) {
             self.shown.push(failure.message.clone());
@@ -34,8 +40,13 @@ impl Failures {
 
     /// A failure that begins with `what`, if there was any.
     pub fn into_result(self, what: &str) -> Result<(), Failure> {
-        let Some(exit) = self.worst else { return Ok(()) };
-        Err(Failure::new(exit, format!("{what}\n  {}", self.shown.join("\n  "))))
+        let Some(exit) = self.worst else {
+            return Ok(());
+        };
+        Err(Failure::new(
+            exit,
+            format!("{what}\n  {}", self.shown.join("\n  ")),
+        ))
     }
 }
 
@@ -46,8 +57,14 @@ mod tests {
     #[test]
     fn the_worst_decides_the_exit_code_and_the_first_are_shown() {
         let mut failures = Failures::default();
-        for (n, exit) in
-            [ExitCode::Unreadable, ExitCode::Permission, ExitCode::Download, ExitCode::Upload].into_iter().enumerate()
+        for (n, exit) in [
+            ExitCode::Unreadable,
+            ExitCode::Permission,
+            ExitCode::Download,
+            ExitCode::Upload,
+        ]
+        .into_iter()
+        .enumerate()
         {
             failures.add(&Failure::new(exit, format!("cause {n}")));
             failures.add(&Failure::new(exit, "cause 0"));
@@ -56,7 +73,10 @@ mod tests {
         let failure = failures.into_result("4 of 9").expect_err("failures");
         assert_eq!(
             (failure.exit, failure.message.as_str()),
-            (ExitCode::Permission, "4 of 9\n  cause 0\n  cause 1\n  cause 2")
+            (
+                ExitCode::Permission,
+                "4 of 9\n  cause 0\n  cause 1\n  cause 2"
+            )
         );
         assert!(Failures::default().into_result("none").is_ok());
     }

@@ -25,17 +25,45 @@ pub fn figures_lines(figures: &Figures, listed: &Listed) -> Vec<String> {
     let found = figures.archived_bytes.saturating_add(figures.copied_bytes);
     let sizes = listed.exceeded_by(found).map(|sizes| line("sizes", &sizes));
     let lines = [
-        line("archived", &format!("{} objects, {}", figures.archived, human(figures.archived_bytes))),
-        line("copied", &format!("{} objects, {}", figures.copied, human(figures.copied_bytes))),
-        line("failed", &format!("{} objects{}", figures.failed_objects(), by_reason(&figures.failed))),
+        line(
+            "archived",
+            &format!(
+                "{} objects, {}",
+                figures.archived,
+                human(figures.archived_bytes)
+            ),
+        ),
+        line(
+            "copied",
+            &format!(
+                "{} objects, {}",
+                figures.copied,
+                human(figures.copied_bytes)
+            ),
+        ),
+        line(
+            "failed",
+            &format!(
+                "{} objects{}",
+                figures.failed_objects(),
+                by_reason(&figures.failed)
+            ),
+        ),
     ];
     sizes.into_iter().chain(lines).collect()
 }
 
 /// How many of each, in parentheses; empty if there are none.
 pub fn by_reason<R: Display>(counts: &BTreeMap<R, u64>) -> String {
-    let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    if counts.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", counts.join(", "))
+    }
 }
 
 impl Listed {
@@ -44,8 +72,13 @@ impl Listed {
         let by = self.by;
         match found.checked_sub(self.bytes) {
             None | Some(0) => None,
-            Some(_) if self.bytes == 0 => Some(format!("{by} none, so --max-size could not be kept")),
-            Some(more) => Some(format!("{} more than {by}, so --max-size may not be kept", BinaryBytes(more))),
+            Some(_) if self.bytes == 0 => {
+                Some(format!("{by} none, so --max-size could not be kept"))
+            }
+            Some(more) => Some(format!(
+                "{} more than {by}, so --max-size may not be kept",
+                BinaryBytes(more)
+            )),
         }
     }
 }
@@ -60,11 +93,26 @@ mod tests {
             (0, 0, None),
             (10, 10, None),
             (10, 9, None),
-            (0, 1, Some("the inventory lists none, so --max-size could not be kept")),
-            (1, 1 + 1024, Some("1.00 KiB more than the inventory lists, so --max-size may not be kept")),
+            (
+                0,
+                1,
+                Some("the inventory lists none, so --max-size could not be kept"),
+            ),
+            (
+                1,
+                1 + 1024,
+                Some("1.00 KiB more than the inventory lists, so --max-size may not be kept"),
+            ),
         ] {
-            let listed = Listed { bytes, by: "the inventory lists" };
-            assert_eq!(listed.exceeded_by(found).as_deref(), expected, "{bytes} {found}");
+            let listed = Listed {
+                bytes,
+                by: "the inventory lists",
+            };
+            assert_eq!(
+                listed.exceeded_by(found).as_deref(),
+                expected,
+                "{bytes} {found}"
+            );
         }
     }
 }

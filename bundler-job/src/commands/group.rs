@@ -1,5 +1,5 @@
-//! `s3bundler group`: an inventory to group manifests, and one message a group to a queue where there is one. With
-//! `--retry-pass` the same with the rows that failed.
+//! `s3bundler group`: an inventory to group manifests, and one message a group to a queue where
+//! there is one. With `--retry-pass` the same with the rows that failed.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,9 @@ enum Request {
 pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let request = request(&args)?;
-    let options = args.outage.s3_options(global.s3_options(Some(&args.destination.destination))?);
+    let options = args
+        .outage
+        .s3_options(global.s3_options(Some(&args.destination.destination))?);
     let config = load_config(&options).await?;
     let queue = match &args.queue {
         Some(queue) => Some(SqsQueue::connect(&config, queue).await?),
@@ -58,17 +60,34 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
 
 fn request(args: &GroupArgs) -> Result<Request, Failure> {
     let archive = args.archive.options();
-    let (run, destination) = (args.name.clone(), args.destination.resolve(archive.key_layout)?);
+    let (run, destination) = (
+        args.name.clone(),
+        args.destination.resolve(archive.key_layout)?,
+    );
     let manifest_storage_class = args.grouping.manifest_storage_class.clone();
     let scratch = scratch(args.scratch.clone(), args.scratch_size)?;
     if let Some(redo) = args.redo {
         let groups = args.groups.iter().cloned().collect();
-        return Ok(Request::Redo(RedoRequest { run, destination, redo, groups, manifest_storage_class, scratch }));
+        return Ok(Request::Redo(RedoRequest {
+            run,
+            destination,
+            redo,
+            groups,
+            manifest_storage_class,
+            scratch,
+        }));
     }
     match (args.retry_pass, origin(&args.origin)) {
         (Some(pass), _) => {
             let reasons = args.retry.reasons();
-            Ok(Request::Retry(RetryRequest { run, destination, pass, reasons, manifest_storage_class, scratch }))
+            Ok(Request::Retry(RetryRequest {
+                run,
+                destination,
+                pass,
+                reasons,
+                manifest_storage_class,
+                scratch,
+            }))
         }
         (None, Some(origin)) => Ok(Request::Inventory(Box::new(GroupRequest {
             origin,
@@ -82,9 +101,10 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
             scratch,
         }))),
         // The parser has seen to it.
-        (None, None) => {
-            Err(Failure::new(ExitCode::Usage, "one of --inventory, --manifests, --retry-pass and --redo is needed"))
-        }
+        (None, None) => Err(Failure::new(
+            ExitCode::Usage,
+            "one of --inventory, --manifests, --retry-pass and --redo is needed",
+        )),
     }
 }
 
@@ -125,7 +145,12 @@ struct InventoryReport<'a> {
 
 impl<'a> Report<'a> {
     fn of(request: &'a Request, grouped: &'a Grouped) -> Self {
-        let Grouped { summary, sent, already_archived, resumed } = grouped;
+        let Grouped {
+            summary,
+            sent,
+            already_archived,
+            resumed,
+        } = grouped;
         let (inventory, Destination { bucket, layout }) = match request {
             Request::Inventory(request) => (Some(request.origin.to_string()), &request.destination),
             Request::Retry(request) => (None, &request.destination),
@@ -134,7 +159,11 @@ impl<'a> Report<'a> {
         let (rows, left_out) = (summary.rows, &summary.left_out);
         Self {
             run: summary.run.as_str(),
-            inventory: inventory.map(|inventory| InventoryReport { inventory, rows, left_out }),
+            inventory: inventory.map(|inventory| InventoryReport {
+                inventory,
+                rows,
+                left_out,
+            }),
             retry_pass: summary.stage().pass().filter(|pass| *pass > 0),
             redo: (summary.redo > 0).then_some(summary.redo),
             destination: format!("s3://{bucket}/{}", layout.root()),
@@ -148,26 +177,61 @@ impl<'a> Report<'a> {
     }
 
     fn text(&self, queue: bool) -> String {
-        let Self { run, groups, objects, bytes, sent, already_archived, resumed, .. } = self;
+        let Self {
+            run,
+            groups,
+            objects,
+            bytes,
+            sent,
+            already_archived,
+            resumed,
+            ..
+        } = self;
         let again = if *resumed { ", as before" } else { "" };
         let mut lines = match (self.retry_pass, self.redo) {
-            (Some(pass), _) if *groups == 0 => return format!("run {run} has nothing to retry in pass {pass}\n"),
-            (Some(pass), _) => vec![format!("retry pass {pass} of run {run} is grouped: {groups} groups{again}")],
-            (None, Some(redo)) => vec![format!("redo {redo} of run {run} is grouped: {groups} groups{again}")],
+            (Some(pass), _) if *groups == 0 => {
+                return format!("run {run} has nothing to retry in pass {pass}\n");
+            }
+            (Some(pass), _) => vec![format!(
+                "retry pass {pass} of run {run} is grouped: {groups} groups{again}"
+            )],
+            (None, Some(redo)) => vec![format!(
+                "redo {redo} of run {run} is grouped: {groups} groups{again}"
+            )],
             (None, None) => vec![format!("run {run} is grouped: {groups} groups{again}")],
         };
         let mut add = |name: &str, value: String| lines.push(line(name, &value));
         if let Some(InventoryReport { rows, .. }) = &self.inventory {
             add("inventory", format!("{rows} rows"));
         }
-        add("in groups", format!("{objects} objects, {}", indicatif::BinaryBytes(*bytes)));
+        add(
+            "in groups",
+            format!("{objects} objects, {}", indicatif::BinaryBytes(*bytes)),
+        );
         if let Some(InventoryReport { left_out, .. }) = &self.inventory {
-            add("left out", format!("{} rows{}", left_out.values().sum::<u64>(), by_reason(left_out)));
+            add(
+                "left out",
+                format!(
+                    "{} rows{}",
+                    left_out.values().sum::<u64>(),
+                    by_reason(left_out)
+                ),
+            );
         }
         if *already_archived > 0 {
-            add("archived", format!("{already_archived} groups have a receipt"));
+            add(
+                "archived",
+                format!("{already_archived} groups have a receipt"),
+            );
         }
-        add("messages", if queue { format!("{sent} sent") } else { "none sent: no --queue was given".to_owned() });
+        add(
+            "messages",
+            if queue {
+                format!("{sent} sent")
+            } else {
+                "none sent: no --queue was given".to_owned()
+            },
+        );
         lines.join("\n") + "\n"
     }
 }

@@ -44,14 +44,19 @@ fn settings(
     work: &WorkArgs,
 ) -> Result<Settings, BundleError> {
     let scratch = work.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    std::fs::create_dir_all(&scratch).map_err(|cause| BundleError::Scratch { path: scratch.clone(), cause })?;
+    std::fs::create_dir_all(&scratch).map_err(|cause| BundleError::Scratch {
+        path: scratch.clone(),
+        cause,
+    })?;
     Ok(Settings {
         destination,
         fallback_run,
         archive,
         fieldnames,
         groups: work.groups.into(),
-        limits: Limits { concurrency: work.concurrency.map(usize::from) },
+        limits: Limits {
+            concurrency: work.concurrency.map(usize::from),
+        },
         memory: budget(work.memory),
         scratch,
         scratch_size: work.scratch_size,

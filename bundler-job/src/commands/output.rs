@@ -6,14 +6,24 @@ use serde::Serialize;
 
 use crate::args::OutputFormat;
 
-/// Prints a report: as JSON for machines, as this text for people. A reader that has read enough, such as `head`, is no error.
-pub(super) fn write(report: &impl Serialize, text: impl FnOnce() -> String, format: OutputFormat) -> io::Result<()> {
+/// Prints a report: as JSON for machines, as this text for people. A reader that has read enough,
+/// such as `head`, is no error.
+pub(super) fn write(
+    report: &impl Serialize,
+    text: impl FnOnce() -> String,
+    format: OutputFormat,
+) -> io::Result<()> {
     let text = match format {
         OutputFormat::Text => text(),
-        OutputFormat::Json => serde_json::to_string_pretty(report).expect("plain fields are JSON") + "\n",
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(report).expect("plain fields are JSON") + "\n"
+        }
     };
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(cause),
         _ => Ok(()),
     }

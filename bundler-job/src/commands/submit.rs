@@ -1,13 +1,13 @@
-//! `s3bundler submit`: manifests onto the queue. A group manifest or its dead letters become one message; an inventory
-//! is grouped first, and its groups become theirs.
+//! `s3bundler submit`: manifests onto the queue. A group manifest or its dead letters become one
+//! message; an inventory is grouped first, and its groups become theirs.
 //!
 //! ```text
 //! arguments, standard input ──► what is it? ──► group manifest ──► HEAD (ETag) ──► message
 //!                                    └────────► inventory ───────► group ────────► messages
 //! ```
 //!
-//! An address that cannot be used is told, and the others are submitted all the same. Submitting twice is harmless: a
-//! group is archived once however often it is delivered.
+//! An address that cannot be used is told, and the others are submitted all the same. Submitting
+//! twice is harmless: a group is archived once however often it is delivered.
 
 use std::io::BufRead;
 
@@ -43,8 +43,11 @@ pub async fn submit(args: SubmitArgs, global: &GlobalArgs) -> Result<(), Failure
     let s3 = S3::new(config, &options);
     let submitting = async {
         let arguments = args.manifests.clone();
-        let reading = tokio::task::spawn_blocking(move || addresses(&arguments, std::io::stdin().lock()));
-        let given = reading.await.map_err(|error| Failure::new(ExitCode::Unexpected, error))??;
+        let reading =
+            tokio::task::spawn_blocking(move || addresses(&arguments, std::io::stdin().lock()));
+        let given = reading
+            .await
+            .map_err(|error| Failure::new(ExitCode::Unexpected, error))??;
         submit_to(&s3, &queue, &args, given).await
     };
     let submitted = tokio::select! {
@@ -54,7 +57,11 @@ pub async fn submit(args: SubmitArgs, global: &GlobalArgs) -> Result<(), Failure
             return Err(Failure::new(exit, "ended by a signal; to submit again is harmless"));
         }
     };
-    output::print(&submitted.summary, || submitted.summary.text(), global.output);
+    output::print(
+        &submitted.summary,
+        || submitted.summary.text(),
+        global.output,
+    );
     submitted.into_result()
 }
 
@@ -63,14 +70,23 @@ type Given = Vec<Result<S3Address, Failure>>;
 
 /// The addresses, those of standard input in the place of `-`.
 fn addresses(arguments: &[AddressOrStdin], mut stdin: impl BufRead) -> Result<Given, Failure> {
-    let arguments = if arguments.is_empty() { &[AddressOrStdin::Stdin] } else { arguments };
+    let arguments = if arguments.is_empty() {
+        &[AddressOrStdin::Stdin]
+    } else {
+        arguments
+    };
     let mut given = Vec::new();
     for argument in arguments {
         match argument {
             AddressOrStdin::Address(address) => given.push(Ok(address.clone())),
             AddressOrStdin::Stdin => {
                 for (number, line) in (1..).zip((&mut stdin).lines()) {
-                    let failed = |error| Failure::new(ExitCode::Local, format!("cannot read standard input: {error}"));
+                    let failed = |error| {
+                        Failure::new(
+                            ExitCode::Local,
+                            format!("cannot read standard input: {error}"),
+                        )
+                    };
                     given.extend(address_of(number, &line.map_err(failed)?));
                 }
             }
@@ -82,7 +98,12 @@ fn addresses(arguments: &[AddressOrStdin], mut stdin: impl BufRead) -> Result<Gi
 /// The address in a line, if it is not blank or a comment.
 fn address_of(number: u64, line: &str) -> Option<Result<S3Address, Failure>> {
     let line = line.trim();
-    let wrong = |error| Failure::new(ExitCode::Usage, format!("standard input, line {number}: {error}"));
+    let wrong = |error| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("standard input, line {number}: {error}"),
+        )
+    };
     (!line.is_empty() && !line.starts_with('#')).then(|| line.parse().map_err(wrong))
 }
 
@@ -98,11 +119,18 @@ enum Kind {
 impl Kind {
     /// By the key alone ("Locating your inventory list", S3 user guide).
     fn of(address: &S3Address) -> Result<Self, Failure> {
-        let usage = |problem: &str| Err(Failure::new(ExitCode::Usage, format!("{address} {problem}")));
+        let usage = |problem: &str| {
+            Err(Failure::new(
+                ExitCode::Usage,
+                format!("{address} {problem}"),
+            ))
+        };
         match address.file_name() {
             "" => usage("names no object"),
             "manifest.json" => Ok(Self::Inventory),
-            "manifest.checksum" | "symlink.txt" => usage("belongs to an inventory: give its manifest.json"),
+            "manifest.checksum" | "symlink.txt" => {
+                usage("belongs to an inventory: give its manifest.json")
+            }
             _ => Ok(Self::GroupManifest),
         }
     }
@@ -145,8 +173,10 @@ struct SubmittedInventory {
 
 impl Summary {
     fn text(&self) -> String {
-        let mut lines =
-            vec![format!("{} messages sent, {} of them for given manifests", self.messages, self.manifests)];
+        let mut lines = vec![format!(
+            "{} messages sent, {} of them for given manifests",
+            self.messages, self.manifests
+        )];
         lines.extend(self.inventories.iter().map(|it| {
             let SubmittedInventory { run, groups, objects, already_archived, .. } = it;
             let bytes = indicatif::BinaryBytes(it.bytes);
@@ -169,14 +199,26 @@ impl Submitted {
     }
 
     fn into_result(self) -> Result<(), Failure> {
-        let what = format!("{} of {} addresses not submitted", self.failures.count(), self.given);
+        let what = format!(
+            "{} of {} addresses not submitted",
+            self.failures.count(),
+            self.given
+        );
         self.failures.into_result(&what)
     }
 }
 
 /// Submits all that can be. An error is one that ends it: the queue takes nothing.
-async fn submit_to<Q: Queue>(s3: &S3, queue: &Q, args: &SubmitArgs, given: Given) -> Result<Submitted, Failure> {
-    let mut submitted = Submitted { given: given.len(), ..Submitted::default() };
+async fn submit_to<Q: Queue>(
+    s3: &S3,
+    queue: &Q,
+    args: &SubmitArgs,
+    given: Given,
+) -> Result<Submitted, Failure> {
+    let mut submitted = Submitted {
+        given: given.len(),
+        ..Submitted::default()
+    };
     let (mut manifests, mut inventories) = (Vec::new(), Vec::new());
     for address in given {
         match address.and_then(|address| Kind::of(&address).map(|kind| (kind, address))) {
@@ -186,12 +228,17 @@ async fn submit_to<Q: Queue>(s3: &S3, queue: &Q, args: &SubmitArgs, given: Given
         }
     }
     if args.name.is_some() && inventories.len() > 1 {
-        let problem =
-            format!("--name names one run, but {} inventories are given: submit them one by one", inventories.len());
+        let problem = format!(
+            "--name names one run, but {} inventories are given: submit them one by one",
+            inventories.len()
+        );
         return Err(Failure::new(ExitCode::Usage, problem));
     }
 
-    let mut found = stream::iter(manifests).map(|address| find(s3, address)).buffered(HEADS).chunks(TOGETHER);
+    let mut found = stream::iter(manifests)
+        .map(|address| find(s3, address))
+        .buffered(HEADS)
+        .chunks(TOGETHER);
     while let Some(chunk) = found.next().await {
         let mut batch = Vec::with_capacity(TOGETHER);
         for manifest in chunk {
@@ -220,16 +267,30 @@ async fn submit_to<Q: Queue>(s3: &S3, queue: &Q, args: &SubmitArgs, given: Given
 async fn find(s3: &S3, address: S3Address) -> Result<ManifestRef, Failure> {
     let failed = |error: crate::s3::S3Error| Failure::new(error.reading(), error);
     let Some(head) = s3.head(&address).await.map_err(failed)? else {
-        return Err(Failure::new(ExitCode::Unreadable, format!("{address} does not exist")));
+        return Err(Failure::new(
+            ExitCode::Unreadable,
+            format!("{address} does not exist"),
+        ));
     };
     if head.content_length() == Some(0) {
-        return Err(Failure::new(ExitCode::Unreadable, format!("{address} is empty, and so is no group manifest")));
+        return Err(Failure::new(
+            ExitCode::Unreadable,
+            format!("{address} is empty, and so is no group manifest"),
+        ));
     }
     let etag = Some(etag::unquoted(head.e_tag()).to_owned()).filter(|etag| !etag.is_empty());
-    let kind = if address.key.ends_with(DEAD_LETTERS_SUFFIX) { "dead letters" } else { "group manifest" };
+    let kind = if address.key.ends_with(DEAD_LETTERS_SUFFIX) {
+        "dead letters"
+    } else {
+        "group manifest"
+    };
     tracing::debug!(manifest = %address, kind, "manifest found");
     let manifest = ManifestRef::new(address, etag);
-    Ok(manifest.with_recorded(head.metadata().map(Recorded::in_metadata).unwrap_or_default()))
+    Ok(manifest.with_recorded(
+        head.metadata()
+            .map(Recorded::in_metadata)
+            .unwrap_or_default(),
+    ))
 }
 
 /// Groups an inventory onto the queue.
@@ -271,14 +332,17 @@ async fn submit_inventory<Q: Queue>(
     })
 }
 
-/// `<source bucket>-<date>` from `…/<source bucket>/<configuration>/<date>/manifest.json` ("Locating your inventory
-/// list", S3 user guide). Of a long bucket's name the end is cut off, never the date: runs of two days are two.
+/// `<source bucket>-<date>` from `…/<source bucket>/<configuration>/<date>/manifest.json`
+/// ("Locating your inventory list", S3 user guide). Of a long bucket's name the end is cut off,
+/// never the date: runs of two days are two.
 fn run_name(inventory: &S3Address) -> Option<RunName> {
     let mut parts = inventory.key.rsplit('/').skip(1);
     let (date, _configuration, bucket) = (parts.next()?, parts.next()?, parts.next()?);
     let clean = |text: &str| -> String {
         let text = text.to_ascii_lowercase();
-        text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+        text.chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect()
     };
     let (bucket, date) = (clean(bucket), clean(date));
     let room = LONGEST_NAME.checked_sub(date.len() + 1)?;
@@ -298,10 +362,19 @@ mod tests {
     fn a_key_says_what_it_is() {
         for (text, expected) in [
             ("s3://b/groups/r/r.000000.index", Some(Kind::GroupManifest)),
-            ("s3://b/groups/r/r.000000.index.dlq", Some(Kind::GroupManifest)),
+            (
+                "s3://b/groups/r/r.000000.index.dlq",
+                Some(Kind::GroupManifest),
+            ),
             ("s3://b/mine.csv", Some(Kind::GroupManifest)),
-            ("s3://b/inv/src/all/2026-11-22T01-00Z/manifest.json", Some(Kind::Inventory)),
-            ("s3://b/inv/src/all/2026-11-22T01-00Z/manifest.checksum", None),
+            (
+                "s3://b/inv/src/all/2026-11-22T01-00Z/manifest.json",
+                Some(Kind::Inventory),
+            ),
+            (
+                "s3://b/inv/src/all/2026-11-22T01-00Z/manifest.checksum",
+                None,
+            ),
             ("s3://b/inv/src/hive/dt=2026-11-22-01-00/symlink.txt", None),
             ("s3://b/groups/", None),
             ("s3://b", None),
@@ -313,14 +386,27 @@ mod tests {
     #[test]
     fn a_run_is_named_after_the_source_bucket_and_the_date() {
         let long = "a".repeat(63);
-        let key = |bucket: &str, date: &str| format!("s3://inv/p/{bucket}/daily/{date}/manifest.json");
+        let key =
+            |bucket: &str, date: &str| format!("s3://inv/p/{bucket}/daily/{date}/manifest.json");
         for (text, expected) in [
-            (key("src", "2026-11-22T01-00Z"), Some("src-2026-11-22t01-00z")),
-            (key("My.Logs_1", "2026-11-22T01-00Z"), Some("my-logs-1-2026-11-22t01-00z")),
-            (key(&long, "2026-11-22T01-00Z"), Some("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-2026-11-22t01-00z")),
+            (
+                key("src", "2026-11-22T01-00Z"),
+                Some("src-2026-11-22t01-00z"),
+            ),
+            (
+                key("My.Logs_1", "2026-11-22T01-00Z"),
+                Some("my-logs-1-2026-11-22t01-00z"),
+            ),
+            (
+                key(&long, "2026-11-22T01-00Z"),
+                Some("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-2026-11-22t01-00z"),
+            ),
             (key("s\u{fc}r\u{df}c", "d"), Some("s-r-c-d")),
             (key("b", &"9".repeat(60)), None),
-            ("s3://inv/src/daily/2026-11-22T01-00Z/manifest.json".to_owned(), Some("src-2026-11-22t01-00z")),
+            (
+                "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json".to_owned(),
+                Some("src-2026-11-22t01-00z"),
+            ),
             ("s3://inv/2026-11-22T01-00Z/manifest.json".to_owned(), None),
             ("s3://inv/manifest.json".to_owned(), None),
         ] {
@@ -334,10 +420,18 @@ mod tests {
         let stdin = "# made by aws s3 ls\n\n  s3://b/2  \r\ns3://b/3\nb/4\n".as_bytes();
         let arguments = ["s3://b/1", "-", "s3://b/5"].map(|it| it.parse().expect("an argument"));
         let given = addresses(&arguments, stdin).expect("read");
-        let shown: Vec<_> =
-            given.iter().map(|it| it.as_ref().map_or_else(ToString::to_string, S3Address::to_string)).collect();
+        let shown: Vec<_> = given
+            .iter()
+            .map(|it| {
+                it.as_ref()
+                    .map_or_else(ToString::to_string, S3Address::to_string)
+            })
+            .collect();
         let wrong = "standard input, line 5: \"b/4\" is not an S3 address: it should look like s3://bucket/key";
-        assert_eq!(shown, ["s3://b/1", "s3://b/2", "s3://b/3", wrong, "s3://b/5"]);
+        assert_eq!(
+            shown,
+            ["s3://b/1", "s3://b/2", "s3://b/3", wrong, "s3://b/5"]
+        );
         assert_eq!(addresses(&[], stdin).expect("read").len(), 3);
         assert_eq!(addresses(&arguments[..1], stdin).expect("read").len(), 1);
     }

@@ -1,4 +1,5 @@
-//! `s3bundler verify`: proves a run from S3 alone, prints the report, and ends in 8 where something was found.
+//! `s3bundler verify`: proves a run from S3 alone, prints the report, and ends in 8 where something
+//! was found.
 
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, KeyLayout};
@@ -41,7 +42,13 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
         .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))?;
     match report.findings.len() {
         0 => Ok(()),
-        1 => Err(Failure::new(ExitCode::Findings, format!("run {}: 1 finding", report.run))),
-        count => Err(Failure::new(ExitCode::Findings, format!("run {}: {count} findings", report.run))),
+        1 => Err(Failure::new(
+            ExitCode::Findings,
+            format!("run {}: 1 finding", report.run),
+        )),
+        count => Err(Failure::new(
+            ExitCode::Findings,
+            format!("run {}: {count} findings", report.run),
+        )),
     }
 }

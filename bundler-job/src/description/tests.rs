@@ -7,7 +7,12 @@ fn source() -> S3Address {
 }
 
 fn identity(source: &S3Address) -> Identity<'_> {
-    Identity { source, version_id: Some("v"), size: 5, etag: "e" }
+    Identity {
+        source,
+        version_id: Some("v"),
+        size: 5,
+        etag: "e",
+    }
 }
 
 fn description() -> Description {
@@ -66,33 +71,63 @@ fn every_field_of_the_identity_and_every_type_is_compared() {
         ("tags", json!("t")),
     ] {
         let parsed = with(field, value.clone());
-        assert!(matches!(parsed, Err(Problem::Wrong(_))), "{field} {value}: {parsed:?}");
+        assert!(
+            matches!(parsed, Err(Problem::Wrong(_))),
+            "{field} {value}: {parsed:?}"
+        );
     }
     assert_eq!(with("format", json!(2)), Err(Problem::Later(2)));
     assert_eq!(parse(br#"{"format":2,"other":[]}"#), Err(Problem::Later(2)));
-    for (field, value) in [("lastModified", json!(null)), ("tags", json!({})), ("later", json!(1))] {
+    for (field, value) in [
+        ("lastModified", json!(null)),
+        ("tags", json!({})),
+        ("later", json!(1)),
+    ] {
         assert!(with(field, value.clone()).is_ok(), "{field} {value}");
     }
     let whole = description().to_json();
     for broken in [&b""[..], b"{}", b"[]", b"1", &whole[..whole.len() / 2]] {
-        assert!(matches!(parse(broken), Err(Problem::Wrong(_))), "{broken:?}");
+        assert!(
+            matches!(parse(broken), Err(Problem::Wrong(_))),
+            "{broken:?}"
+        );
     }
 }
 
 #[test]
 fn the_null_version_is_no_version() {
     for (expected, found) in [(None, Some("null")), (Some("null"), None), (None, None)] {
-        let description = Description { version_id: found.map(str::to_owned), ..description() };
+        let description = Description {
+            version_id: found.map(str::to_owned),
+            ..description()
+        };
         let source = source();
-        let identity = Identity { version_id: expected, ..identity(&source) };
-        assert!(Description::parse(&description.to_json(), identity).is_ok(), "{expected:?} {found:?}");
+        let identity = Identity {
+            version_id: expected,
+            ..identity(&source)
+        };
+        assert!(
+            Description::parse(&description.to_json(), identity).is_ok(),
+            "{expected:?} {found:?}"
+        );
     }
 }
 
 #[test]
 fn a_description_in_an_archive_tier_has_a_plausible_size() {
     let source = source();
-    for (size, plausible) in [(0, false), (4, false), (5, true), (400, true), (1 << 20, true), (1 << 21, false)] {
-        assert_eq!(identity(&source).judge(size) == Found::Archived, plausible, "{size}");
+    for (size, plausible) in [
+        (0, false),
+        (4, false),
+        (5, true),
+        (400, true),
+        (1 << 20, true),
+        (1 << 21, false),
+    ] {
+        assert_eq!(
+            identity(&source).judge(size) == Found::Archived,
+            plausible,
+            "{size}"
+        );
     }
 }

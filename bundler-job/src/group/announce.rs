@@ -19,11 +19,21 @@ pub(super) struct Announcer<'a, Q, F> {
 
 impl<'a, Q: Queue, F: FnMut(&GroupMade)> Announcer<'a, Q, F> {
     pub(super) fn new(queue: Option<&'a Q>, on_group: &'a mut F) -> Self {
-        Self { queue, on_group, waiting: Vec::with_capacity(MESSAGES_AT_A_TIME), sent: 0, already_archived: 0 }
+        Self {
+            queue,
+            on_group,
+            waiting: Vec::with_capacity(MESSAGES_AT_A_TIME),
+            sent: 0,
+            already_archived: 0,
+        }
     }
 
     /// Announces a group whose manifest is in S3.
-    pub(super) async fn add(&mut self, group: &GroupMade, manifest: ManifestRef) -> Result<(), GroupError> {
+    pub(super) async fn add(
+        &mut self,
+        group: &GroupMade,
+        manifest: ManifestRef,
+    ) -> Result<(), GroupError> {
         (self.on_group)(group);
         if group.already_archived {
             self.already_archived += 1;
@@ -32,7 +42,11 @@ impl<'a, Q: Queue, F: FnMut(&GroupMade)> Announcer<'a, Q, F> {
         if self.queue.is_some() {
             self.waiting.push(manifest);
         }
-        if self.waiting.len() < MESSAGES_AT_A_TIME { Ok(()) } else { self.flush().await }
+        if self.waiting.len() < MESSAGES_AT_A_TIME {
+            Ok(())
+        } else {
+            self.flush().await
+        }
     }
 
     /// Sends what is waiting.

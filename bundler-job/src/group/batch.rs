@@ -1,4 +1,5 @@
-//! The selected rows of one block, already as the lines that group manifests consist of, so that cutting groups is copying.
+//! The selected rows of one block, already as the lines that group manifests consist of, so that
+//! cutting groups is copying.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -62,7 +63,9 @@ impl Batch {
         bytes: usize,
     ) -> Result<bool, RowError> {
         while self.text.len() < bytes {
-            let Some(row) = rows.next_row()? else { return Ok(true) };
+            let Some(row) = rows.next_row()? else {
+                return Ok(true);
+            };
             self.rows += 1;
             let decision = match selection.decide(&row) {
                 Ok(decision) => decision,
@@ -84,14 +87,20 @@ impl Batch {
     pub(super) fn take(&mut self, row: &RowRef<'_>) -> Result<(), RowProblem> {
         self.digest.add(row.bucket, row.key, row.version_id);
         append_row(&mut self.text, row);
-        let line = Line { end: self.text.len(), size: row.size.unwrap_or(0) };
+        let line = Line {
+            end: self.text.len(),
+            size: row.size.unwrap_or(0),
+        };
         match self.runs.last_mut() {
             Some(run) if run.bucket == row.bucket => run.lines.push(line),
             _ => {
                 if let Some(problem) = impossible_bucket(row.bucket) {
                     return Err(RowProblem::Impossible(problem));
                 }
-                self.runs.push(BucketRun { bucket: row.bucket.to_owned(), lines: vec![line] });
+                self.runs.push(BucketRun {
+                    bucket: row.bucket.to_owned(),
+                    lines: vec![line],
+                });
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
-//! PUTs that never replace anything. Their answers are not believed: a 412 may be about the own PUT whose answer was lost,
-//! and an error may come after the object is there. Whoever is not told that it wrote reads what is there.
+//! PUTs that never replace anything. Their answers are not believed: a 412 may be about the own PUT
+//! whose answer was lost, and an error may come after the object is there. Whoever is not told that
+//! it wrote reads what is there.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use s3bundler_contract::record::RecordError;
 use super::GroupError;
 use crate::s3::{ErrorKind, Put, PutBody, S3, S3Error};
 
-/// S3 asks to repeat a conditional PUT that met another one ("Conditional writes", S3 user guide: 409). Waits between
-/// them: 0.1 + 0.2 + 0.4 + 0.8 + 1.6 s.
+/// S3 asks to repeat a conditional PUT that met another one ("Conditional writes", S3 user guide:
+/// 409). Waits between them: 0.1 + 0.2 + 0.4 + 0.8 + 1.6 s.
 const CONFLICT_RETRIES: u32 = 5;
 const FIRST_CONFLICT_WAIT: Duration = Duration::from_millis(100);
 /// A claim has at most some 200 prefixes of 1,024 bytes each.
@@ -56,17 +57,30 @@ pub(super) struct Recorded {
     pub(super) written: bool,
 }
 
-/// PUTs a JSON record unless its key exists, and reads it back: a store that lost or replaced it is found out before
-/// anything depends on it.
-pub(super) async fn put_record(s3: &S3, address: &S3Address, json: Vec<u8>) -> Result<Recorded, GroupError> {
-    let put = Put { if_none_match: true, content_type: Some("application/json"), ..Put::default() };
+/// PUTs a JSON record unless its key exists, and reads it back: a store that lost or replaced it is
+/// found out before anything depends on it.
+pub(super) async fn put_record(
+    s3: &S3,
+    address: &S3Address,
+    json: Vec<u8>,
+) -> Result<Recorded, GroupError> {
+    let put = Put {
+        if_none_match: true,
+        content_type: Some("application/json"),
+        ..Put::default()
+    };
     let unsure = match put_once(s3, address, &json.into(), &put).await? {
         PutOnce::Written(_) => None,
         PutOnce::Unsure(error) => Some(error),
     };
     match find_record(s3, address).await? {
-        Some(json) => Ok(Recorded { json, written: unsure.is_none() }),
-        None => Err(GroupError::Destination(unsure.unwrap_or_else(|| lost(address)))),
+        Some(json) => Ok(Recorded {
+            json,
+            written: unsure.is_none(),
+        }),
+        None => Err(GroupError::Destination(
+            unsure.unwrap_or_else(|| lost(address)),
+        )),
     }
 }
 
@@ -87,5 +101,8 @@ pub(super) async fn find_record(s3: &S3, address: &S3Address) -> Result<Option<B
 
 /// A record that cannot be read.
 pub(super) fn unreadable(address: &S3Address) -> impl Fn(RecordError) -> GroupError {
-    move |cause| GroupError::Record { address: address.clone(), cause }
+    move |cause| GroupError::Record {
+        address: address.clone(),
+        cause,
+    }
 }

@@ -1,4 +1,5 @@
-//! Cuts selected rows into groups: in the order they come, never two source buckets in one, never an empty one.
+//! Cuts selected rows into groups: in the order they come, never two source buckets in one, never
+//! an empty one.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,8 @@ use s3bundler_contract::{GroupOptions, RunSummary};
 
 use super::batch::{Batch, Line};
 
-/// Source buckets with an open group. An S3 inventory has one; a file that names thousands must not fill the memory.
+/// Source buckets with an open group. An S3 inventory has one; a file that names thousands must not
+/// fill the memory.
 const MAX_OPEN_GROUPS: usize = 16;
 
 /// A group that will not grow any more.
@@ -39,11 +41,15 @@ pub(super) struct Cutter {
 impl Cutter {
     /// A cutter of the groups that this summary counts.
     pub(super) fn new(summary: RunSummary, options: GroupOptions) -> Self {
-        Self { options, open: BTreeMap::new(), summary }
+        Self {
+            options,
+            open: BTreeMap::new(),
+            summary,
+        }
     }
 
-    /// Adds a batch's rows and gives the groups that they fill. Which groups those are depends on the rows and their order
-    /// alone, not on how they were batched.
+    /// Adds a batch's rows and gives the groups that they fill. Which groups those are depends on
+    /// the rows and their order alone, not on how they were batched.
     pub(super) fn push(&mut self, batch: &Batch) -> Vec<CutGroup> {
         let mut cut = Vec::new();
         let mut start = 0;
@@ -58,7 +64,9 @@ impl Cutter {
                 start = *end;
                 group.objects += 1;
                 group.bytes = group.bytes.saturating_add(*size);
-                if group.objects >= self.options.max_objects || group.bytes >= self.options.max_size.bytes() {
+                if group.objects >= self.options.max_objects
+                    || group.bytes >= self.options.max_size.bytes()
+                {
                     cut.push(self.close(std::mem::take(&mut group)));
                 }
             }
@@ -77,7 +85,8 @@ impl Cutter {
         cut
     }
 
-    /// Closes the groups that are still open, in the order of their buckets, and gives the summary with them.
+    /// Closes the groups that are still open, in the order of their buckets, and gives the summary
+    /// with them.
     pub(super) fn finish(mut self) -> (Vec<CutGroup>, RunSummary) {
         (self.close_all(), self.summary)
     }
@@ -93,18 +102,28 @@ impl Cutter {
         if self.open.len() < MAX_OPEN_GROUPS {
             return None;
         }
-        let fullest = self.open.iter().max_by_key(|(_, group)| group.objects).map(|(bucket, _)| bucket.clone())?;
+        let fullest = self
+            .open
+            .iter()
+            .max_by_key(|(_, group)| group.objects)
+            .map(|(bucket, _)| bucket.clone())?;
         self.open.remove(&fullest).map(|group| self.close(group))
     }
 
     fn close(&mut self, mut group: OpenGroup) -> CutGroup {
         // It grew by doubling, and may wait for its PUT for a while.
         group.manifest.shrink_to_fit();
-        let name = GroupName::of_stage(&self.summary.run, self.summary.stage(), self.summary.groups);
+        let name =
+            GroupName::of_stage(&self.summary.run, self.summary.stage(), self.summary.groups);
         self.summary.groups += 1;
         self.summary.objects += group.objects;
         self.summary.bytes = self.summary.bytes.saturating_add(group.bytes);
-        CutGroup { name, objects: group.objects, bytes: group.bytes, manifest: group.manifest.into() }
+        CutGroup {
+            name,
+            objects: group.objects,
+            bytes: group.bytes,
+            manifest: group.manifest.into(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! The rows to retry, read from the dead letters of one group after the other. They are spooled to scratch, the next few
-//! while one is read, and compared with the receipt before their first row is used.
+//! The rows to retry, read from the dead letters of one group after the other. They are spooled to
+//! scratch, the next few while one is read, and compared with the receipt before their first row is
+//! used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +9,9 @@ use std::io::BufReader;
 use std::sync::Arc;
 
 use s3bundler_contract::figures::sum;
-use s3bundler_contract::group_manifest::{Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader};
+use s3bundler_contract::group_manifest::{
+    Column, Columns, ColumnsError, KeyEncoding, RowError, RowProblem, RowReader,
+};
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{GroupName, Reason, S3Address};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -61,7 +64,11 @@ pub struct DeadLettersCount {
 
 impl fmt::Display for DeadLettersCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows, {} of them to retry", self.failed, self.to_retry)
+        write!(
+            f,
+            "{} rows, {} of them to retry",
+            self.failed, self.to_retry
+        )
     }
 }
 
@@ -86,32 +93,46 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Starts to spool the dead letters of these groups of `pass`, each with its bytes. Must be called inside a tokio
-    /// runtime.
+    /// Starts to spool the dead letters of these groups of `pass`, each with its bytes. Must be
+    /// called inside a tokio runtime.
     pub(super) fn start(
         s3: &S3,
         pass: Pass<'_>,
         scratch: &Scratch,
         sources: impl IntoIterator<Item = (Source, u64)>,
     ) -> Self {
-        let wanted = sources.into_iter().map(|(source, size)| ((address(pass, &source), source, size), size));
-        let spooler = Spooler { s3: s3.clone(), directory: scratch.directory().to_owned() };
-        let (downloads, checked) =
-            Objects::start(wanted.collect(), scratch.size().bytes(), move |(address, source, size), room| {
+        let wanted = sources
+            .into_iter()
+            .map(|(source, size)| ((address(pass, &source), source, size), size));
+        let spooler = Spooler {
+            s3: s3.clone(),
+            directory: scratch.directory().to_owned(),
+        };
+        let (downloads, checked) = Objects::start(
+            wanted.collect(),
+            scratch.size().bytes(),
+            move |(address, source, size), room| {
                 let spooler = spooler.clone();
                 async move { check(&spooler, address, source, size, room).await }
-            });
-        Self { checked, _downloads: downloads, reading: None }
+            },
+        );
+        Self {
+            checked,
+            _downloads: downloads,
+            reading: None,
+        }
     }
 
-    /// The next rows to retry; `None` once all dead letters were read and each had the rows of its group's receipt.
-    /// Blocks: not for the executor.
+    /// The next rows to retry; `None` once all dead letters were read and each had the rows of its
+    /// group's receipt. Blocks: not for the executor.
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, GroupError> {
         loop {
             let reading = match &mut self.reading {
                 Some(reading) => reading,
                 none => {
-                    let Some(checked) = self.checked.next()? else { return Ok(None) };
+                    let Some(checked) = self.checked.next()? else {
+                        return Ok(None);
+                    };
                     none.insert(Reading::new(checked)?)
                 }
             };
@@ -134,7 +155,11 @@ pub(super) async fn spool(
     size: u64,
     room: impl Into<Arc<Permit>>,
 ) -> Result<(Spooled, Columns), GroupError> {
-    let wrong = |problem| GroupError::DeadLetters { address: address.clone(), group: group.clone(), problem };
+    let wrong = |problem| GroupError::DeadLetters {
+        address: address.clone(),
+        group: group.clone(),
+        problem,
+    };
     let spooled = match spooler.spool(address.clone(), None, size, room).await {
         Ok(spooled) => spooled,
         Err(Unproven::Spool(SpoolError::S3(error))) if error.kind == ErrorKind::NotFound => {
@@ -144,8 +169,9 @@ pub(super) async fn spool(
         Err(Unproven::Content(problem)) => return Err(wrong(DeadLettersProblem::Content(problem))),
     };
     // A copy that lost its metadata still has these columns.
-    let columns =
-        spooled.columns_or(Columns::dead_letters()).map_err(|cause| wrong(DeadLettersProblem::Columns(cause)))?;
+    let columns = spooled
+        .columns_or(Columns::dead_letters())
+        .map_err(|cause| wrong(DeadLettersProblem::Columns(cause)))?;
     Ok((spooled, columns))
 }
 
@@ -159,7 +185,11 @@ async fn check(
 ) -> Result<Checked, GroupError> {
     let (spooled, columns) = spool(spooler, &source.group, address, size, room).await?;
     let checking = spawn_blocking(move || {
-        let mut reading = Reading::new(Checked { source, columns, spooled })?;
+        let mut reading = Reading::new(Checked {
+            source,
+            columns,
+            spooled,
+        })?;
         while !reading.ended {
             reading.next_batch()?;
         }
@@ -182,7 +212,11 @@ struct Reading {
 
 impl Reading {
     fn new(checked: Checked) -> Result<Self, GroupError> {
-        let Checked { source, columns, spooled } = &checked;
+        let Checked {
+            source,
+            columns,
+            spooled,
+        } = &checked;
         let wrong = |problem| GroupError::DeadLetters {
             address: spooled.address.clone(),
             group: source.group.clone(),
@@ -192,11 +226,22 @@ impl Reading {
             return Err(wrong(DeadLettersProblem::NoReasons));
         };
         let bytes = spooled.bytes();
-        let bytes = bytes
-            .map_err(|error| wrong(DeadLettersProblem::Row(RowError { line: 1, problem: RowProblem::Io(error) })))?;
+        let bytes = bytes.map_err(|error| {
+            wrong(DeadLettersProblem::Row(RowError {
+                line: 1,
+                problem: RowProblem::Io(error),
+            }))
+        })?;
         let rows = RowReader::new(bytes, columns.clone(), KeyEncoding::Literal);
         let (found, taken) = (DeadLettersCount::default(), BTreeMap::new());
-        Ok(Self { checked, rows, reason, found, taken, ended: false })
+        Ok(Self {
+            checked,
+            rows,
+            reason,
+            found,
+            taken,
+            ended: false,
+        })
     }
 
     /// The rows to retry among the next ones, which may be none.
@@ -208,12 +253,18 @@ impl Reading {
                 Ok(Some((row, fields))) => {
                     self.found.failed += 1;
                     // A reason of a later release is not one of ours.
-                    let reason = fields.get(self.reason).and_then(|reason| reason.parse::<Reason>().ok());
-                    let Some(reason) = reason.filter(|reason| self.checked.source.to_retry.contains_key(reason)) else {
+                    let reason = fields
+                        .get(self.reason)
+                        .and_then(|reason| reason.parse::<Reason>().ok());
+                    let Some(reason) =
+                        reason.filter(|reason| self.checked.source.to_retry.contains_key(reason))
+                    else {
                         continue;
                     };
                     *self.taken.entry(reason).or_default() += 1;
-                    batch.take(&row).map_err(|problem| RowError { line, problem })
+                    batch
+                        .take(&row)
+                        .map_err(|problem| RowError { line, problem })
                 }
                 Ok(None) => {
                     self.ended = true;
@@ -230,18 +281,35 @@ impl Reading {
 
     /// Whether what was found is what the receipt says.
     fn compare(&self) -> Result<(), GroupError> {
-        let Self { found, taken, checked: Checked { source, .. }, .. } = self;
-        let expected = DeadLettersCount { failed: source.failed, to_retry: sum(source.to_retry.values()) };
+        let Self {
+            found,
+            taken,
+            checked: Checked { source, .. },
+            ..
+        } = self;
+        let expected = DeadLettersCount {
+            failed: source.failed,
+            to_retry: sum(source.to_retry.values()),
+        };
         if *found == expected && *taken == source.to_retry {
             Ok(())
         } else {
-            Err(self.wrong(DeadLettersProblem::Count { found: *found, expected }))
+            Err(self.wrong(DeadLettersProblem::Count {
+                found: *found,
+                expected,
+            }))
         }
     }
 
     fn wrong(&self, problem: DeadLettersProblem) -> GroupError {
-        let Checked { source, spooled, .. } = &self.checked;
-        GroupError::DeadLetters { address: spooled.address.clone(), group: source.group.clone(), problem }
+        let Checked {
+            source, spooled, ..
+        } = &self.checked;
+        GroupError::DeadLetters {
+            address: spooled.address.clone(),
+            group: source.group.clone(),
+            problem,
+        }
     }
 
     fn failed(&self, error: RowError) -> GroupError {

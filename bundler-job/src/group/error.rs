@@ -71,7 +71,9 @@ pub enum GroupError {
     )]
     ForeignManifest(S3Address),
     /// A summary of other groups.
-    #[error("{0} is there already with another content: another run used this name. Choose another --name")]
+    #[error(
+        "{0} is there already with another content: another run used this name. Choose another --name"
+    )]
     ForeignSummary(S3Address),
     /// The manifests under the run's prefix are not those that its summary counts.
     #[error(
@@ -121,7 +123,8 @@ pub enum GroupError {
         /// Where its manifest should be.
         manifest: S3Address,
     },
-    /// Groups of a redo without a summary: they may take the place of groups that a pass is made of.
+    /// Groups of a redo without a summary: they may take the place of groups that a pass is made
+    /// of.
     #[error(
         "{summary} is missing: redo {redo} of run {run} is not planned to its end, and may replace groups that the retry pass \
          is made of. Repeat the command with --redo {redo} first"
@@ -218,7 +221,10 @@ impl HasExitCode for GroupError {
             | Self::ForeignManifest(_)
             | Self::ForeignSummary(_)
             | Self::OwnManifests { .. }
-            | Self::Manifest { problem: ManifestProblem::Select(_), .. }
+            | Self::Manifest {
+                problem: ManifestProblem::Select(_),
+                ..
+            }
             | Self::NoClaim { .. } => ExitCode::Usage,
             Self::MissingManifest { .. }
             | Self::DeadLetters { .. }
@@ -226,10 +232,12 @@ impl HasExitCode for GroupError {
             | Self::NoManifests(_)
             | Self::NoBucket(_)
             | Self::Manifest {
-                problem: ManifestProblem::Columns(_) | ManifestProblem::Row(_) | ManifestProblem::Content(_),
+                problem:
+                    ManifestProblem::Columns(_) | ManifestProblem::Row(_) | ManifestProblem::Content(_),
                 ..
             } => ExitCode::Unreadable,
-            // What is to be read is not there yet: the same command succeeds later, so a Job may try again.
+            // What is to be read is not there yet: the same command succeeds later, so a Job may
+            // try again.
             Self::Ungrouped { .. } | Self::RedoUnfinished { .. } => ExitCode::Download,
             Self::Unplanned { cause, .. } => cause.exit_code(),
             Self::Redo { cause, .. } => cause.exit_code(),

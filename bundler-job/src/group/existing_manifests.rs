@@ -1,10 +1,13 @@
-//! Group manifests of somebody else as the source of a run: they are read in the order of their keys, selected from like
-//! an inventory, and cut into groups of the run's own. Rows of two manifests never share one. Each is spooled to scratch
-//! and read to its end before its first row is used, the next few while one is read; an empty one is skipped with a warning.
+//! Group manifests of somebody else as the source of a run: they are read in the order of their
+//! keys, selected from like an inventory, and cut into groups of the run's own. Rows of two
+//! manifests never share one. Each is spooled to scratch and read to its end before its first row
+//! is used, the next few while one is read; an empty one is skipped with a warning.
 
 use std::io::Read;
 
-use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowError, RowProblem};
+use s3bundler_contract::group_manifest::{
+    COLUMNS_METADATA, Columns, ColumnsError, KeyEncoding, RowError, RowProblem,
+};
 use s3bundler_contract::{ExistingManifests, InventoryRef, S3Address, SelectOptions};
 use tokio::task::spawn_blocking;
 
@@ -52,10 +55,22 @@ struct Listed {
 
 impl Manifests {
     /// Lists the manifests whose address begins with `prefix`.
-    pub(super) async fn open(s3: &S3, prefix: &S3Address, request: &GroupRequest) -> Result<Self, GroupError> {
+    pub(super) async fn open(
+        s3: &S3,
+        prefix: &S3Address,
+        request: &GroupRequest,
+    ) -> Result<Self, GroupError> {
         let destination = &request.destination;
-        if ExistingManifests::are_own(prefix, &destination.bucket, &destination.layout, &request.run) {
-            return Err(GroupError::OwnManifests { prefix: prefix.clone(), run: request.run.clone() });
+        if ExistingManifests::are_own(
+            prefix,
+            &destination.bucket,
+            &destination.layout,
+            &request.run,
+        ) {
+            return Err(GroupError::OwnManifests {
+                prefix: prefix.clone(),
+                run: request.run.clone(),
+            });
         }
         let mut found = ExistingManifests::under(prefix.clone());
         let mut listed = Vec::new();
@@ -63,7 +78,11 @@ impl Manifests {
             for object in page {
                 if found.add(&object.key, &object.etag) {
                     let address = S3Address::new(&prefix.bucket, object.key);
-                    listed.push(Listed { address, etag: object.etag, size: object.size });
+                    listed.push(Listed {
+                        address,
+                        etag: object.etag,
+                        size: object.size,
+                    });
                 }
             }
             true
@@ -72,9 +91,16 @@ impl Manifests {
             ErrorKind::NoBucket => GroupError::NoBucket(prefix.clone()),
             _ => GroupError::Read(error),
         })?;
-        let reference = found.reference().ok_or_else(|| GroupError::NoManifests(prefix.clone()))?;
+        let reference = found
+            .reference()
+            .ok_or_else(|| GroupError::NoManifests(prefix.clone()))?;
         let own = OwnOutput::new(destination, OwnFiles::default());
-        Ok(Self { listed, reference, select: request.select.clone(), own })
+        Ok(Self {
+            listed,
+            reference,
+            select: request.select.clone(),
+            own,
+        })
     }
 
     /// How the run's claim names them.
@@ -82,24 +108,35 @@ impl Manifests {
         self.reference.clone()
     }
 
-    /// Gives the rows, batch by batch; `None` at the end. It blocks: not for the executor, but to be made inside a tokio
-    /// runtime.
+    /// Gives the rows, batch by batch; `None` at the end. It blocks: not for the executor, but to
+    /// be made inside a tokio runtime.
     pub(super) fn batches(
         self,
         s3: &S3,
         scratch: &Scratch,
     ) -> impl FnMut() -> Result<Option<Batch>, GroupError> + Send + 'static {
-        let Self { listed, select, own, .. } = self;
-        let spooler = Spooler { s3: s3.clone(), directory: scratch.directory().to_owned() };
+        let Self {
+            listed,
+            select,
+            own,
+            ..
+        } = self;
+        let spooler = Spooler {
+            s3: s3.clone(),
+            directory: scratch.directory().to_owned(),
+        };
         let wanted = listed.into_iter().map(|listed| {
             let size = listed.size;
             (listed, size)
         });
-        let (downloads, mut checked): (_, Objects<Option<Checked>>) =
-            Objects::start(wanted.collect(), scratch.size().bytes(), move |listed, room| {
+        let (downloads, mut checked): (_, Objects<Option<Checked>>) = Objects::start(
+            wanted.collect(),
+            scratch.size().bytes(),
+            move |listed, room| {
                 let (spooler, select, own) = (spooler.clone(), select.clone(), own.clone());
                 async move { check(&spooler, listed, room, select, own).await }
-            });
+            },
+        );
         let mut reading: Option<Reading> = None;
         move || {
             // They end with the last batch, or when the reader is dropped.
@@ -108,7 +145,12 @@ impl Manifests {
                 Some(reading) => reading,
                 none => match checked.next()? {
                     None => return Ok(None),
-                    Some(None) => return Ok(Some(Batch { closes: true, ..Batch::default() })),
+                    Some(None) => {
+                        return Ok(Some(Batch {
+                            closes: true,
+                            ..Batch::default()
+                        }));
+                    }
                     Some(Some(checked)) => none.insert(Reading::new(checked)?),
                 },
             };
@@ -121,10 +163,15 @@ impl Manifests {
     }
 }
 
-/// Spools a manifest, the one that was listed and no later one, and reads it to its end. `None` if it is empty.
+/// Spools a manifest, the one that was listed and no later one, and reads it to its end. `None` if
+/// it is empty.
 async fn check(
     spooler: &Spooler,
-    Listed { address, etag, size }: Listed,
+    Listed {
+        address,
+        etag,
+        size,
+    }: Listed,
     room: Permit,
     select: SelectOptions,
     own: OwnOutput,
@@ -137,10 +184,20 @@ async fn check(
     })?;
     let columns = spooled.metadata.get(COLUMNS_METADATA).map(String::as_str);
     let columns = Columns::of_manifest(columns);
-    let (columns, keys) = columns.map_err(|cause| wrong(&spooled.address, ManifestProblem::Columns(cause)))?;
+    let (columns, keys) =
+        columns.map_err(|cause| wrong(&spooled.address, ManifestProblem::Columns(cause)))?;
     let selection = Selection::new(&select, &columns, own);
-    let selection = selection.map_err(|cause| wrong(&spooled.address, ManifestProblem::Select(cause)))?;
-    let checking = spawn_blocking(move || Reading::new(Checked { spooled, columns, keys, selection })?.check());
+    let selection =
+        selection.map_err(|cause| wrong(&spooled.address, ManifestProblem::Select(cause)))?;
+    let checking = spawn_blocking(move || {
+        Reading::new(Checked {
+            spooled,
+            columns,
+            keys,
+            selection,
+        })?
+        .check()
+    });
     checking.await.map_err(|_| GroupError::Stopped)?
 }
 
@@ -160,10 +217,21 @@ struct Reading {
 
 impl Reading {
     fn new(checked: Checked) -> Result<Self, GroupError> {
-        let Checked { spooled, columns, keys, .. } = &checked;
+        let Checked {
+            spooled,
+            columns,
+            keys,
+            ..
+        } = &checked;
         let bytes = spooled.bytes().and_then(inflated);
         let bytes = bytes.map_err(|error| {
-            wrong(&spooled.address, ManifestProblem::Row(RowError { line: 1, problem: RowProblem::Io(error) }))
+            wrong(
+                &spooled.address,
+                ManifestProblem::Row(RowError {
+                    line: 1,
+                    problem: RowProblem::Io(error),
+                }),
+            )
         })?;
         let rows = Rows::new(bytes, columns, *keys, 1);
         Ok(Self { checked, rows })
@@ -173,11 +241,13 @@ impl Reading {
     fn next_batch(&mut self) -> Result<Batch, GroupError> {
         let mut batch = Batch::default();
         let filled = batch.fill(&mut self.rows, &self.checked.selection, BATCH_BYTES);
-        batch.closes = filled.map_err(|error| wrong(&self.checked.spooled.address, ManifestProblem::Row(error)))?;
+        batch.closes = filled
+            .map_err(|error| wrong(&self.checked.spooled.address, ManifestProblem::Row(error)))?;
         Ok(batch)
     }
 
-    /// Reads it to its end and compares the number of its rows with what its writer recorded. `None` if it has no rows.
+    /// Reads it to its end and compares the number of its rows with what its writer recorded.
+    /// `None` if it has no rows.
     fn check(mut self) -> Result<Option<Checked>, GroupError> {
         let mut rows = 0;
         loop {
@@ -188,7 +258,9 @@ impl Reading {
             }
         }
         let spooled = &self.checked.spooled;
-        spooled.compare(rows).map_err(|problem| wrong(&spooled.address, ManifestProblem::Content(problem)))?;
+        spooled
+            .compare(rows)
+            .map_err(|problem| wrong(&spooled.address, ManifestProblem::Content(problem)))?;
         if rows == 0 {
             tracing::warn!(manifest = %spooled.address, "the group manifest is empty, skipping it");
             return Ok(None);
@@ -198,5 +270,8 @@ impl Reading {
 }
 
 fn wrong(manifest: &S3Address, problem: ManifestProblem) -> GroupError {
-    GroupError::Manifest { manifest: manifest.clone(), problem }
+    GroupError::Manifest {
+        manifest: manifest.clone(),
+        problem,
+    }
 }

@@ -8,16 +8,17 @@
 //!                         └ a thread a block ┘ └ one ┘
 //! ```
 //!
-//! The same inventory and options give the same groups, byte for byte: blocks of rows are parsed on as many threads as
-//! there are cores, and cut on one, in the manifest's order. So whoever dies anywhere here is followed by somebody who
-//! does the same again: what exists is compared instead of written, groups with a receipt get no second message, and
-//! with the summary there the inventory is not even read. Dropping the future stops everything.
+//! The same inventory and options give the same groups, byte for byte: blocks of rows are parsed on
+//! as many threads as there are cores, and cut on one, in the manifest's order. So whoever dies
+//! anywhere here is followed by somebody who does the same again: what exists is compared instead
+//! of written, groups with a receipt get no second message, and with the summary there the
+//! inventory is not even read. Dropping the future stops everything.
 //!
 //! Existing group manifests take the inventory's place where somebody grouped already: [`Origin`].
 //!
-//! [`retry`] does the same with rows that failed: once a pass is whole, those of the chosen reasons become the groups of
-//! the next pass, cut, published, announced and summarised by the same code. [`redo`] does it with the rows of chosen
-//! groups.
+//! [`retry`] does the same with rows that failed: once a pass is whole, those of the chosen reasons
+//! become the groups of the next pass, cut, published, announced and summarised by the same code.
+//! [`redo`] does it with the rows of chosen groups.
 
 mod announce;
 mod batch;
@@ -44,8 +45,8 @@ use std::fmt;
 use s3bundler_contract::group_manifest::Column;
 use s3bundler_contract::record::FORMAT_2;
 use s3bundler_contract::{
-    ArchiveOptions, GroupName, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
-    Stage, etag,
+    ArchiveOptions, GroupName, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary,
+    S3Address, SelectOptions, Stage, etag,
 };
 
 pub use dead_letters::{DeadLettersCount, DeadLettersProblem};
@@ -72,7 +73,8 @@ use crate::s3::S3;
 pub enum Origin {
     /// The manifest.json of a finished inventory.
     Inventory(S3Address),
-    /// Group manifests that are there already, as awslabs/s3bundler wrote them: those whose address begins so.
+    /// Group manifests that are there already, as awslabs/s3bundler wrote them: those whose address
+    /// begins so.
     Manifests(S3Address),
 }
 
@@ -153,7 +155,11 @@ impl Pass<'_> {
         let run = self.run.clone();
         match self.stage {
             Stage::Pass(pass) => RunSummary::of_pass(run, pass),
-            Stage::Redo(redo) => RunSummary { format: FORMAT_2, redo, ..RunSummary::empty(run) },
+            Stage::Redo(redo) => RunSummary {
+                format: FORMAT_2,
+                redo,
+                ..RunSummary::empty(run)
+            },
         }
     }
 
@@ -164,7 +170,8 @@ impl Pass<'_> {
 
     /// Where a group's manifest is.
     fn manifest(&self, group: &GroupName) -> S3Address {
-        self.destination.address(self.destination.layout.group_manifest(self.run, group))
+        self.destination
+            .address(self.destination.layout.group_manifest(self.run, group))
     }
 
     /// What the keys of its groups' manifests begin with, and those of their dead letters.
@@ -174,25 +181,50 @@ impl Pass<'_> {
 
     /// Where its summary is.
     fn summary(&self) -> S3Address {
-        self.destination.address(self.destination.layout.stage_summary(self.run, self.stage))
+        self.destination
+            .address(self.destination.layout.stage_summary(self.run, self.stage))
     }
 }
 
 impl GroupRequest {
     /// The claim of its run, for rows that a claim names so.
     fn claim(&self, inventory: InventoryRef) -> RunClaim {
-        let Self { run, select, group, archive, owner, .. } = self;
-        RunClaim::new(run.clone(), inventory, select.clone(), group.clone(), archive.clone(), owner.clone())
+        let Self {
+            run,
+            select,
+            group,
+            archive,
+            owner,
+            ..
+        } = self;
+        RunClaim::new(
+            run.clone(),
+            inventory,
+            select.clone(),
+            group.clone(),
+            archive.clone(),
+            owner.clone(),
+        )
     }
 
     fn pass(&self) -> Pass<'_> {
-        let Self { run, destination, manifest_storage_class, .. } = self;
-        Pass { run, stage: Stage::OWN, destination, manifest_storage_class }
+        let Self {
+            run,
+            destination,
+            manifest_storage_class,
+            ..
+        } = self;
+        Pass {
+            run,
+            stage: Stage::OWN,
+            destination,
+            manifest_storage_class,
+        }
     }
 }
 
-/// Groups the inventory or the existing manifests, sends one message a group to the queue where there is one, and writes the summary. `on_group`
-/// sees every group once its manifest is in S3.
+/// Groups the inventory or the existing manifests, sends one message a group to the queue where
+/// there is one, and writes the summary. `on_group` sees every group once its manifest is in S3.
 pub async fn group<Q: Queue>(
     s3: &S3,
     request: &GroupRequest,
@@ -203,7 +235,10 @@ pub async fn group<Q: Queue>(
     // What a restart needs is looked for before the inventory, which may have expired since.
     let found = claim::find(s3, &request.destination, &request.run).await?;
     if let Some(found) = &found {
-        let named = InventoryRef { manifest: request.origin.address().clone(), ..found.inventory.clone() };
+        let named = InventoryRef {
+            manifest: request.origin.address().clone(),
+            ..found.inventory.clone()
+        };
         claim::compare(&request.destination, &request.claim(named.clone()), found)?;
         if let Some(summary) = summary::find(s3, pass).await? {
             let reference = reference(s3, request, named).await?;
@@ -211,13 +246,27 @@ pub async fn group<Q: Queue>(
             tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped already");
             let archived = receipts::list(s3, &request.destination, &request.run).await?;
             let accounts = stages::later(s3, &request.destination, &request.run).await?;
-            return resume::resume(s3, pass, summary, &accounts, &archived, queue, &mut on_group).await;
+            return resume::resume(
+                s3,
+                pass,
+                summary,
+                &accounts,
+                &archived,
+                queue,
+                &mut on_group,
+            )
+            .await;
         }
     }
-    let rows = OpenOrigin::open(s3, request).await.map_err(|cause| match &found {
-        Some(_) => GroupError::Unfinished { run: request.run.clone(), cause: Box::new(cause) },
-        None => cause,
-    })?;
+    let rows = OpenOrigin::open(s3, request)
+        .await
+        .map_err(|cause| match &found {
+            Some(_) => GroupError::Unfinished {
+                run: request.run.clone(),
+                cause: Box::new(cause),
+            },
+            None => cause,
+        })?;
     let claim = request.claim(rows.reference());
     if let Some(found) = &found {
         claim::compare(&request.destination, &claim, found)?;
@@ -235,7 +284,8 @@ pub async fn group<Q: Queue>(
     };
     let batches = rows.batches(s3, &request.scratch);
     let limits = request.group.clone();
-    let published = publish::publish(s3, pass, limits, earlier, batches, queue, &mut on_group).await?;
+    let published =
+        publish::publish(s3, pass, limits, earlier, batches, queue, &mut on_group).await?;
     summary::write(s3, pass, &published.summary).await?;
     Ok(Grouped {
         summary: published.summary,
@@ -245,9 +295,13 @@ pub async fn group<Q: Queue>(
     })
 }
 
-/// How a claim names the rows of a run that is grouped already: as they are now, or by their address alone if they are
-/// gone, as `named`.
-async fn reference(s3: &S3, request: &GroupRequest, named: InventoryRef) -> Result<InventoryRef, GroupError> {
+/// How a claim names the rows of a run that is grouped already: as they are now, or by their
+/// address alone if they are gone, as `named`.
+async fn reference(
+    s3: &S3,
+    request: &GroupRequest,
+    named: InventoryRef,
+) -> Result<InventoryRef, GroupError> {
     let gone = |cause: &dyn fmt::Display| {
         tracing::warn!(
             origin = %request.origin, %cause,
@@ -257,8 +311,12 @@ async fn reference(s3: &S3, request: &GroupRequest, named: InventoryRef) -> Resu
     match &request.origin {
         Origin::Inventory(address) => match s3.head(address).await {
             Ok(Some(head)) => {
-                let etag = Some(etag::unquoted(head.e_tag()).to_owned()).filter(|etag| !etag.is_empty());
-                Ok(InventoryRef { etag: etag.unwrap_or(named.etag), ..named })
+                let etag =
+                    Some(etag::unquoted(head.e_tag()).to_owned()).filter(|etag| !etag.is_empty());
+                Ok(InventoryRef {
+                    etag: etag.unwrap_or(named.etag),
+                    ..named
+                })
             }
             Ok(None) => {
                 gone(&"it does not exist");
@@ -271,7 +329,10 @@ async fn reference(s3: &S3, request: &GroupRequest, named: InventoryRef) -> Resu
         },
         Origin::Manifests(prefix) => match Manifests::open(s3, prefix, request).await {
             Ok(found) => Ok(found.reference()),
-            Err(error @ (GroupError::Read(_) | GroupError::NoBucket(_) | GroupError::NoManifests(_))) => {
+            Err(
+                error
+                @ (GroupError::Read(_) | GroupError::NoBucket(_) | GroupError::NoManifests(_)),
+            ) => {
                 gone(&error);
                 Ok(named)
             }
@@ -290,12 +351,18 @@ impl OpenOrigin {
     async fn open(s3: &S3, request: &GroupRequest) -> Result<Self, GroupError> {
         let address = match &request.origin {
             Origin::Inventory(address) => address,
-            Origin::Manifests(prefix) => return Manifests::open(s3, prefix, request).await.map(Self::Manifests),
+            Origin::Manifests(prefix) => {
+                return Manifests::open(s3, prefix, request)
+                    .await
+                    .map(Self::Manifests);
+            }
         };
         let inventory = Inventory::open(s3, address).await?;
         let own = OwnOutput::new(&request.destination, inventory.own_files());
         if own.is_everything_in(&inventory.manifest().source_bucket) {
-            return Err(GroupError::DestinationIsSource { bucket: request.destination.bucket.clone() });
+            return Err(GroupError::DestinationIsSource {
+                bucket: request.destination.bucket.clone(),
+            });
         }
         let selection = Selection::new(&request.select, inventory.columns(), own)?;
         if inventory.columns().position(&Column::Size).is_none() {
@@ -324,10 +391,15 @@ impl OpenOrigin {
     }
 
     /// Gives the selected rows, batch by batch; `None` at the end. It blocks: not for the executor.
-    fn batches(self, s3: &S3, scratch: &Scratch) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
+    fn batches(
+        self,
+        s3: &S3,
+        scratch: &Scratch,
+    ) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
         match self {
             Self::Inventory(inventory, selection) => {
-                let mut batches = inventory.batches(s3, scratch, move |rows| Batch::of(rows, &selection));
+                let mut batches =
+                    inventory.batches(s3, scratch, move |rows| Batch::of(rows, &selection));
                 Box::new(move || Ok(batches.next_batch()?))
             }
             Self::Manifests(found) => Box::new(found.batches(s3, scratch)),

@@ -1,5 +1,5 @@
-//! Whether the stages that a retry pass takes rows from are whole, by the names of their groups, and which rows it takes: a
-//! pure decision.
+//! Whether the stages that a retry pass takes rows from are whole, by the names of their groups,
+//! and which rows it takes: a pure decision.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,16 +36,22 @@ pub enum Unplanned {
         /// The first without.
         first: GroupName,
     },
-    /// A group has two receipts: one of them is wrong, and nobody can say which without its catalog.
-    #[error("group {0} has several receipts; `s3bundler verify` says which its catalog contradicts")]
+    /// A group has two receipts: one of them is wrong, and nobody can say which without its
+    /// catalog.
+    #[error(
+        "group {0} has several receipts; `s3bundler verify` says which its catalog contradicts"
+    )]
     SeveralReceipts(GroupName),
     /// A receipt of a group that the summary does not count.
-    #[error("group {0} has a receipt, but the summary of its pass does not count it; `s3bundler verify` says more")]
+    #[error(
+        "group {0} has a receipt, but the summary of its pass does not count it; `s3bundler verify` says more"
+    )]
     Uncounted(GroupName),
 }
 
 impl HasExitCode for Unplanned {
-    // Time heals a missing receipt, so a Job may try again; of receipts too many a person has to think.
+    // Time heals a missing receipt, so a Job may try again; of receipts too many a person has to
+    // think.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } => ExitCode::Download,
@@ -54,29 +60,45 @@ impl HasExitCode for Unplanned {
     }
 }
 
-/// The pass to which a stage leaves its failed rows is the one after this. A redo was planned after this pass.
+/// The pass to which a stage leaves its failed rows is the one after this. A redo was planned after
+/// this pass.
 pub(super) const fn position(summary: &RunSummary) -> u32 {
     summary.pass
 }
 
-/// The first pass of which retry pass `pass` takes the rows that failed for `reason`: the last one before it that took that
-/// reason as well, or the run's own groups.
+/// The first pass of which retry pass `pass` takes the rows that failed for `reason`: the last one
+/// before it that took that reason as well, or the run's own groups.
 fn takes_from(accounts: &Accounts, pass: u32, reason: Reason) -> u32 {
-    let earlier = accounts.summaries().filter(|summary| summary.redo == 0 && summary.pass < pass);
-    earlier.filter(|summary| summary.retried_reasons().contains(&reason)).map(position).max().unwrap_or(0)
+    let earlier = accounts
+        .summaries()
+        .filter(|summary| summary.redo == 0 && summary.pass < pass);
+    earlier
+        .filter(|summary| summary.retried_reasons().contains(&reason))
+        .map(position)
+        .max()
+        .unwrap_or(0)
 }
 
 /// The reasons for which retry pass `pass` takes rows of the groups of this summary, of `reasons`.
-pub(crate) fn reasons_of(accounts: &Accounts, summary: &RunSummary, pass: u32, reasons: &[Reason]) -> BTreeSet<Reason> {
+pub(crate) fn reasons_of(
+    accounts: &Accounts,
+    summary: &RunSummary,
+    pass: u32,
+    reasons: &[Reason],
+) -> BTreeSet<Reason> {
     if position(summary) >= pass {
         return BTreeSet::new();
     }
-    reasons.iter().copied().filter(|reason| takes_from(accounts, pass, *reason) <= position(summary)).collect()
+    reasons
+        .iter()
+        .copied()
+        .filter(|reason| takes_from(accounts, pass, *reason) <= position(summary))
+        .collect()
 }
 
-/// The groups whose rows retry pass `pass` takes, in their order, once the names of the groups with receipts are those that
-/// the summaries count. A group that a redo replaced needs no receipt, and leaves nothing. Receipts of foreign groups do
-/// not count.
+/// The groups whose rows retry pass `pass` takes, in their order, once the names of the groups with
+/// receipts are those that the summaries count. A group that a redo replaced needs no receipt, and
+/// leaves nothing. Receipts of foreign groups do not count.
 pub(super) fn sources(
     accounts: &Accounts,
     archived: &BTreeMap<GroupName, Archived>,
@@ -93,11 +115,21 @@ pub(super) fn sources(
             continue;
         }
         let of_stage = whole(accounts, summary, archived)?;
-        sources.extend(of_stage.into_iter().filter_map(|(group, Archived { figures, .. })| {
-            let counts = taken.iter().map(|reason| (*reason, figures.failed_for(*reason)));
-            let to_retry: BTreeMap<_, _> = counts.filter(|(_, count)| *count > 0).collect();
-            (!to_retry.is_empty()).then(|| Source { group: group.clone(), failed: figures.failed_objects(), to_retry })
-        }));
+        sources.extend(
+            of_stage
+                .into_iter()
+                .filter_map(|(group, Archived { figures, .. })| {
+                    let counts = taken
+                        .iter()
+                        .map(|reason| (*reason, figures.failed_for(*reason)));
+                    let to_retry: BTreeMap<_, _> = counts.filter(|(_, count)| *count > 0).collect();
+                    (!to_retry.is_empty()).then(|| Source {
+                        group: group.clone(),
+                        failed: figures.failed_objects(),
+                        to_retry,
+                    })
+                }),
+        );
     }
     Ok(sources)
 }
@@ -123,13 +155,19 @@ fn whole<'a>(
     let replaced: BTreeSet<u64> = accounts
         .replaced()
         .iter()
-        .filter_map(|group| group.stage_in(run).filter(|(of, number)| *of == stage && *number < summary.groups))
+        .filter_map(|group| {
+            group
+                .stage_in(run)
+                .filter(|(of, number)| *of == stage && *number < summary.groups)
+        })
         .map(|(_, number)| number)
         .collect();
     let there = (counted.len() + replaced.len()) as u64;
     if there != summary.groups {
         let known: BTreeSet<u64> = counted.keys().chain(&replaced).copied().collect();
-        let first = (0..).zip(&known).find(|(expected, number)| expected != *number);
+        let first = (0..)
+            .zip(&known)
+            .find(|(expected, number)| expected != *number);
         let first = first.map_or(there, |(expected, _)| expected);
         return Err(Unplanned::Missing {
             stage,

@@ -1,5 +1,5 @@
-//! From rows to manifests in S3 and messages on the queue: cutting on a thread of its own, several PUTs in
-//! flight, every group announced once its manifest is there.
+//! From rows to manifests in S3 and messages on the queue: cutting on a thread of its own, several
+//! PUTs in flight, every group announced once its manifest is there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ use crate::s3::{ErrorKind, Put, S3, S3Error};
 const DOWNLOADS: u32 = 3;
 /// PUTs in flight: at 0.25 s each and 65,000 rows a group, two million rows a second.
 const PUTS_IN_FLIGHT: usize = 8;
-/// Bytes of the manifests in those PUTs: seven groups of 65,000 rows of some 140 bytes. One is always let through.
+/// Bytes of the manifests in those PUTs: seven groups of 65,000 rows of some 140 bytes. One is
+/// always let through.
 const BYTES_IN_FLIGHT: usize = 64 << 20;
 /// Between two lines in the log.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -47,12 +48,13 @@ pub(super) struct Published {
 pub(super) enum Earlier {
     /// Nothing: there was none.
     Nothing,
-    /// Manifests, which are looked for before they are put, and these receipts: groups that get no message.
+    /// Manifests, which are looked for before they are put, and these receipts: groups that get no
+    /// message.
     Archived(BTreeMap<GroupName, Archived>),
 }
 
-/// Cuts all batches into groups of at most `limits`, puts the manifest of every group and announces it. `batches` gives
-/// the next one, `None` at the end; it may block.
+/// Cuts all batches into groups of at most `limits`, puts the manifest of every group and announces
+/// it. `batches` gives the next one, `None` at the end; it may block.
 pub(super) async fn publish<Q: Queue>(
     s3: &S3,
     pass: Pass<'_>,
@@ -74,13 +76,24 @@ pub(super) async fn publish<Q: Queue>(
     let cutting = async { cutting.await.map_err(|_| GroupError::Stopped)? };
 
     let mut announcer = Announcer::new(queue, on_group);
-    let publisher = Publisher { s3, pass, resumed, archived, rows };
+    let publisher = Publisher {
+        s3,
+        pass,
+        resumed,
+        archived,
+        rows,
+    };
     let (summary, ()) = tokio::try_join!(cutting, publisher.put_all(groups, &mut announcer))?;
     find_all(s3, pass, summary.groups).await?;
-    Ok(Published { summary, sent: announcer.sent, already_archived: announcer.already_archived })
+    Ok(Published {
+        summary,
+        sent: announcer.sent,
+        already_archived: announcer.already_archived,
+    })
 }
 
-/// Looks for the manifests that were put. Once a summary counts them, one that the store lost is not put again.
+/// Looks for the manifests that were put. Once a summary counts them, one that the store lost is
+/// not put again.
 async fn find_all(s3: &S3, pass: Pass<'_>, groups: u64) -> Result<(), GroupError> {
     if groups == 0 {
         return Ok(());
@@ -89,7 +102,12 @@ async fn find_all(s3: &S3, pass: Pass<'_>, groups: u64) -> Result<(), GroupError
     for number in (0..groups).filter(|number| !listed.contains_key(number)) {
         let address = pass.manifest(&pass.group(number));
         // The listings of some stores are late.
-        if s3.head(&address).await.map_err(GroupError::Destination)?.is_none() {
+        if s3
+            .head(&address)
+            .await
+            .map_err(GroupError::Destination)?
+            .is_none()
+        {
             return Err(GroupError::Destination(lost(&address)));
         }
     }
@@ -104,9 +122,16 @@ fn cut_all(
     rows: &AtomicU64,
 ) -> Result<RunSummary, GroupError> {
     let give = |cut: Vec<CutGroup>| {
-        let wanted = cut.into_iter().all(|group| groups.blocking_send(group).is_ok());
-        // Also asked where nothing was cut: a selection that takes nothing must still notice that it is over.
-        if wanted && !groups.is_closed() { Ok(()) } else { Err(GroupError::Stopped) }
+        let wanted = cut
+            .into_iter()
+            .all(|group| groups.blocking_send(group).is_ok());
+        // Also asked where nothing was cut: a selection that takes nothing must still notice that
+        // it is over.
+        if wanted && !groups.is_closed() {
+            Ok(())
+        } else {
+            Err(GroupError::Stopped)
+        }
     };
     while let Some(batch) = batches()? {
         rows.fetch_add(batch.rows, Ordering::Relaxed);
@@ -131,14 +156,16 @@ impl Publisher<'_> {
         mut groups: mpsc::Receiver<CutGroup>,
         announcer: &mut Announcer<'_, Q, F>,
     ) -> Result<(), GroupError> {
-        // Tasks of their own: they go on while a message waits for its queue, and end with this set.
+        // Tasks of their own: they go on while a message waits for its queue, and end with this
+        // set.
         let mut puts: JoinSet<Result<PutGroup, GroupError>> = JoinSet::new();
         let (mut in_flight, mut made, mut objects, mut bytes) = (0, 0_u64, 0_u64, 0_u64);
         let mut ticks = interval_at(Instant::now() + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut more = true;
         while more || !puts.is_empty() {
-            let room = puts.len() < PUTS_IN_FLIGHT && (puts.is_empty() || in_flight < BYTES_IN_FLIGHT);
+            let room =
+                puts.len() < PUTS_IN_FLIGHT && (puts.is_empty() || in_flight < BYTES_IN_FLIGHT);
             tokio::select! {
                 group = groups.recv(), if more && room => match group {
                     Some(group) => {
@@ -171,7 +198,10 @@ impl Publisher<'_> {
         announcer.flush().await
     }
 
-    fn put(&self, group: CutGroup) -> impl Future<Output = Result<PutGroup, GroupError>> + Send + 'static {
+    fn put(
+        &self,
+        group: CutGroup,
+    ) -> impl Future<Output = Result<PutGroup, GroupError>> + Send + 'static {
         let address = self.pass.manifest(&group.name);
         let storage_class = self.pass.manifest_storage_class.to_owned();
         let (s3, resumed) = (self.s3.clone(), self.resumed);
@@ -179,7 +209,11 @@ impl Publisher<'_> {
             let hashed = group.manifest.clone();
             let md5 = tokio::task::spawn_blocking(move || HEXLOWER.encode(&Md5::digest(&hashed)));
             let md5 = md5.await.map_err(|_| GroupError::Stopped)?;
-            let content = Content { bytes: &group.manifest, rows: group.objects, md5: &md5 };
+            let content = Content {
+                bytes: &group.manifest,
+                rows: group.objects,
+                md5: &md5,
+            };
             let etag = put_manifest(&s3, &address, &content, &storage_class, resumed).await?;
             let manifest = ManifestRef::new(address, Some(etag)).with_content(group.objects, md5);
             Ok(PutGroup { group, manifest })
@@ -200,7 +234,8 @@ struct Content<'a> {
     md5: &'a str,
 }
 
-/// Puts a manifest, unless the same one is there; gives its ETag. Another one under its key is an error.
+/// Puts a manifest, unless the same one is there; gives its ETag. Another one under its key is an
+/// error.
 async fn put_manifest(
     s3: &S3,
     address: &S3Address,
@@ -215,7 +250,11 @@ async fn put_manifest(
     let put = Put {
         if_none_match: true,
         storage_class: Some(storage_class),
-        metadata: &[(COLUMNS_METADATA, &columns), (ROWS_METADATA, &rows), (MD5_METADATA, manifest.md5)],
+        metadata: &[
+            (COLUMNS_METADATA, &columns),
+            (ROWS_METADATA, &rows),
+            (MD5_METADATA, manifest.md5),
+        ],
         content_type: Some("text/csv"),
         ..Put::default()
     };
@@ -229,10 +268,20 @@ async fn put_manifest(
 }
 
 /// The ETag of the same manifest, where it is there.
-async fn find_same(s3: &S3, address: &S3Address, manifest: &Content<'_>) -> Result<Option<String>, GroupError> {
-    let Some(head) = s3.head(address).await.map_err(GroupError::Destination)? else { return Ok(None) };
+async fn find_same(
+    s3: &S3,
+    address: &S3Address,
+    manifest: &Content<'_>,
+) -> Result<Option<String>, GroupError> {
+    let Some(head) = s3.head(address).await.map_err(GroupError::Destination)? else {
+        return Ok(None);
+    };
     let foreign = || GroupError::ForeignManifest(address.clone());
-    let said = |name| head.metadata().and_then(|metadata| metadata.get(name)).map(String::as_str);
+    let said = |name| {
+        head.metadata()
+            .and_then(|metadata| metadata.get(name))
+            .map(String::as_str)
+    };
     let size = head.content_length().and_then(|n| usize::try_from(n).ok());
     // Earlier releases wrote neither rows nor MD5.
     let rows = said(ROWS_METADATA).is_none_or(|rows| rows == manifest.rows.to_string());
@@ -248,7 +297,10 @@ async fn find_same(s3: &S3, address: &S3Address, manifest: &Content<'_>) -> Resu
     // Encrypted with a KMS key, the ETag is no MD5: only the bytes tell.
     let limit = manifest.bytes.len() as u64;
     for _ in 0..DOWNLOADS {
-        let (found, etag) = s3.get_bytes(address, Some(&etag), limit).await.map_err(GroupError::Destination)?;
+        let (found, etag) = s3
+            .get_bytes(address, Some(&etag), limit)
+            .await
+            .map_err(GroupError::Destination)?;
         if found == *manifest.bytes {
             return Ok(Some(etag));
         }
@@ -258,6 +310,12 @@ async fn find_same(s3: &S3, address: &S3Address, manifest: &Content<'_>) -> Resu
         // Its writer recorded the MD5 of these very rows: the bytes were damaged on their way.
         tracing::warn!(manifest = %address, "downloading again: these are not the bytes that were written");
     }
-    let damaged = "its bytes are not those of the MD5 that its writer recorded: it was damaged or replaced";
-    Err(GroupError::Destination(S3Error::local("GetObject", address.clone(), ErrorKind::Transient, damaged)))
+    let damaged =
+        "its bytes are not those of the MD5 that its writer recorded: it was damaged or replaced";
+    Err(GroupError::Destination(S3Error::local(
+        "GetObject",
+        address.clone(),
+        ErrorKind::Transient,
+        damaged,
+    )))
 }

@@ -20,7 +20,10 @@ pub(super) struct Archived {
 
 impl From<Receipt> for Archived {
     fn from(receipt: Receipt) -> Self {
-        Self { figures: receipt.figures, twice: false }
+        Self {
+            figures: receipt.figures,
+            twice: false,
+        }
     }
 }
 
@@ -37,7 +40,10 @@ pub(super) async fn list(
             match Receipt::parse(object.key.strip_prefix(&prefix).unwrap_or_default()) {
                 Ok(receipt) => {
                     let group = receipt.group.clone();
-                    archived.entry(group).and_modify(|it| it.twice = true).or_insert_with(|| receipt.into());
+                    archived
+                        .entry(group)
+                        .and_modify(|it| it.twice = true)
+                        .or_insert_with(|| receipt.into());
                 }
                 Err(error) => tracing::warn!(key = object.key, %error, "not a receipt"),
             }

@@ -6,14 +6,16 @@
 //! limits                                                 retry pass took                     groups      .redo<n>.done.json
 //! ```
 //!
-//! The groups of a redo are counted in place of those that they replace, by everything that counts. Nothing of the replaced
-//! groups is read but their manifests, and their dead letters if a retry pass took rows of them.
+//! The groups of a redo are counted in place of those that they replace, by everything that counts.
+//! Nothing of the replaced groups is read but their manifests, and their dead letters if a retry
+//! pass took rows of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use s3bundler_contract::{
-    Accounts, ExitCode, GroupName, HasExitCode, Reason, Receipt, Replaced, RunName, RunSummary, S3Address, Stage,
+    Accounts, ExitCode, GroupName, HasExitCode, Reason, Receipt, Replaced, RunName, RunSummary,
+    S3Address, Stage,
 };
 
 use super::pass_complete::{position, reasons_of};
@@ -83,7 +85,9 @@ pub enum RedoProblem {
     #[error("redo {0} is not planned yet; redos are numbered from 1, one after the other")]
     Gap(u32),
     /// A retry pass is being planned, which may take rows of the groups.
-    #[error("retry pass {0} is not planned to its end; repeat `s3bundler group --retry-pass {0}` first")]
+    #[error(
+        "retry pass {0} is not planned to its end; repeat `s3bundler group --retry-pass {0}` first"
+    )]
     PassUnfinished(u32),
 }
 
@@ -92,30 +96,52 @@ impl HasExitCode for RedoProblem {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::PassUnfinished(_) => ExitCode::Download,
-            Self::Unknown(_) | Self::Existing { .. } | Self::Replaced { .. } | Self::OtherGroups(_) | Self::Gap(_) => {
-                ExitCode::Usage
-            }
+            Self::Unknown(_)
+            | Self::Existing { .. }
+            | Self::Replaced { .. }
+            | Self::OtherGroups(_)
+            | Self::Gap(_) => ExitCode::Usage,
         }
     }
 }
 
-/// Makes groups of the rows of chosen groups, less those that a retry pass took, sends one message a group to the queue if
-/// there is one, and writes the summary of the redo. `on_group` sees every group once its manifest is in S3.
+/// Makes groups of the rows of chosen groups, less those that a retry pass took, sends one message
+/// a group to the queue if there is one, and writes the summary of the redo. `on_group` sees every
+/// group once its manifest is in S3.
 pub async fn redo<Q: Queue>(
     s3: &S3,
     request: &RedoRequest,
     queue: Option<&Q>,
     mut on_group: impl FnMut(&GroupMade) + Send,
 ) -> Result<Grouped, GroupError> {
-    let RedoRequest { run, destination, redo, groups, manifest_storage_class, scratch } = request;
-    let pass = Pass { run, stage: Stage::Redo(*redo), destination, manifest_storage_class };
+    let RedoRequest {
+        run,
+        destination,
+        redo,
+        groups,
+        manifest_storage_class,
+        scratch,
+    } = request;
+    let pass = Pass {
+        run,
+        stage: Stage::Redo(*redo),
+        destination,
+        manifest_storage_class,
+    };
     // Before the claim: a run of existing manifests has none.
-    if let Some(existing) = groups.iter().find(|group| group.stage_in(run).is_none() && group.may_be_foreign()) {
+    if let Some(existing) = groups
+        .iter()
+        .find(|group| group.stage_in(run).is_none() && group.may_be_foreign())
+    {
         return Err(refuse_existing(s3, request, existing).await);
     }
     let claim = claim::get(s3, destination, run).await?;
     let accounts = stages::accounts(s3, destination, run).await?;
-    let problem = |cause| GroupError::Redo { run: run.clone(), redo: *redo, cause };
+    let problem = |cause| GroupError::Redo {
+        run: run.clone(),
+        redo: *redo,
+        cause,
+    };
     let archived = receipts::list(s3, destination, run).await?;
     if let Some(summary) = accounts.get(pass.stage) {
         let replaced: BTreeSet<_> = summary.replaces.iter().map(|it| it.group.clone()).collect();
@@ -123,7 +149,16 @@ pub async fn redo<Q: Queue>(
             let names: Vec<_> = replaced.iter().map(GroupName::as_str).collect();
             return Err(problem(RedoProblem::OtherGroups(names.join(","))));
         }
-        return resume::resume(s3, pass, summary.clone(), &accounts, &archived, queue, &mut on_group).await;
+        return resume::resume(
+            s3,
+            pass,
+            summary.clone(),
+            &accounts,
+            &archived,
+            queue,
+            &mut on_group,
+        )
+        .await;
     }
     let chosen = match choose(&accounts, run, *redo, groups, &archived) {
         // The hash in its name looks like the number of a group that the run has not got.
@@ -139,20 +174,42 @@ pub async fn redo<Q: Queue>(
     }
     tracing::info!(%run, stage = %pass.stage, groups = chosen.len(), "planning a redo");
     let resumed = !resume::manifests(s3, pass).await?.is_empty();
-    let receipts: BTreeMap<GroupName, String> =
-        chosen.iter().map(|it| (it.group.clone(), receipt_of(run, &it.group, &archived))).collect();
-    let earlier = if resumed { Earlier::Archived(archived) } else { Earlier::Nothing };
+    let receipts: BTreeMap<GroupName, String> = chosen
+        .iter()
+        .map(|it| (it.group.clone(), receipt_of(run, &it.group, &archived)))
+        .collect();
+    let earlier = if resumed {
+        Earlier::Archived(archived)
+    } else {
+        Earlier::Nothing
+    };
     let read = Arc::new(Mutex::new(Vec::new()));
-    let mut rows = Redone::start(s3, scratch, redone::wanted(s3, pass, chosen).await?, Arc::clone(&read));
-    let mut published =
-        publish(s3, pass, claim.group, earlier, move || rows.next_batch(), queue, &mut on_group).await?;
+    let mut rows = Redone::start(
+        s3,
+        scratch,
+        redone::wanted(s3, pass, chosen).await?,
+        Arc::clone(&read),
+    );
+    let mut published = publish(
+        s3,
+        pass,
+        claim.group,
+        earlier,
+        move || rows.next_batch(),
+        queue,
+        &mut on_group,
+    )
+    .await?;
     let read = std::mem::take(&mut *read.lock().unwrap_or_else(PoisonError::into_inner));
     published.summary.pass = last_pass;
     published.summary.replaces = read
         .into_iter()
         .map(|replaced: Replaced| {
             let receipt = receipts.get(&replaced.group).cloned().unwrap_or_default();
-            Replaced { receipt, ..replaced }
+            Replaced {
+                receipt,
+                ..replaced
+            }
         })
         .collect();
     summary::write(s3, pass, &published.summary).await?;
@@ -166,22 +223,52 @@ pub async fn redo<Q: Queue>(
 
 /// Why a group of an existing manifest is not archived again, and what to do instead.
 async fn refuse_existing(s3: &S3, request: &RedoRequest, group: &GroupName) -> GroupError {
-    let RedoRequest { run, destination, redo, scratch, .. } = request;
+    let RedoRequest {
+        run,
+        destination,
+        redo,
+        scratch,
+        ..
+    } = request;
     // Boxed: the futures of its callers stay small.
-    let committed = Box::pin(Committed::read(s3, destination, run, group, scratch.directory())).await;
-    let manifest = committed.ok().flatten().map(|committed| committed.record().manifest());
+    let committed = Box::pin(Committed::read(
+        s3,
+        destination,
+        run,
+        group,
+        scratch.directory(),
+    ))
+    .await;
+    let manifest = committed
+        .ok()
+        .flatten()
+        .map(|committed| committed.record().manifest());
     let destination = destination.address(destination.layout.root().trim_end_matches('/'));
-    let cause = RedoProblem::Existing { group: group.clone(), manifest, destination };
-    GroupError::Redo { run: run.clone(), redo: *redo, cause }
+    let cause = RedoProblem::Existing {
+        group: group.clone(),
+        manifest,
+        destination,
+    };
+    GroupError::Redo {
+        run: run.clone(),
+        redo: *redo,
+        cause,
+    }
 }
 
 /// The name of a group's receipt; empty if it has none, or several.
-fn receipt_of(run: &RunName, group: &GroupName, archived: &BTreeMap<GroupName, Archived>) -> String {
+fn receipt_of(
+    run: &RunName,
+    group: &GroupName,
+    archived: &BTreeMap<GroupName, Archived>,
+) -> String {
     let one = archived.get(group).filter(|archived| !archived.twice);
-    one.map(|archived| Receipt::new(run, group.clone(), archived.figures.clone()).name()).unwrap_or_default()
+    one.map(|archived| Receipt::new(run, group.clone(), archived.figures.clone()).name())
+        .unwrap_or_default()
 }
 
-/// Whether these groups can be replaced, and for which reasons retry passes took rows of them. Pure.
+/// Whether these groups can be replaced, and for which reasons retry passes took rows of them.
+/// Pure.
 fn choose(
     accounts: &Accounts,
     run: &RunName,
@@ -194,24 +281,44 @@ fn choose(
         return Err(RedoProblem::Gap(redo.saturating_sub(1)));
     }
     let replaced_by = |group: &GroupName| {
-        accounts.summaries().find(|summary| summary.replaces.iter().any(|it| it.group == *group)).map(|it| it.redo)
+        accounts
+            .summaries()
+            .find(|summary| summary.replaces.iter().any(|it| it.group == *group))
+            .map(|it| it.redo)
     };
     let mut chosen = Vec::new();
     for group in groups {
         let of = group.stage_in(run).and_then(|(stage, number)| {
-            accounts.get(stage).filter(|summary| number < summary.groups).map(|summary| (stage, number, summary))
+            accounts
+                .get(stage)
+                .filter(|summary| number < summary.groups)
+                .map(|summary| (stage, number, summary))
         });
-        let Some((stage, number, summary)) = of else { return Err(RedoProblem::Unknown(group.clone())) };
+        let Some((stage, number, summary)) = of else {
+            return Err(RedoProblem::Unknown(group.clone()));
+        };
         if let Some(by) = replaced_by(group) {
-            return Err(RedoProblem::Replaced { group: group.clone(), by });
+            return Err(RedoProblem::Replaced {
+                group: group.clone(),
+                by,
+            });
         }
         let one = archived.get(group).filter(|archived| !archived.twice);
         let reasons = taken_from(accounts, summary);
         let expected = one.map(|archived| {
-            let counts = reasons.iter().map(|reason| (*reason, archived.figures.failed_for(*reason)));
+            let counts = reasons
+                .iter()
+                .map(|reason| (*reason, archived.figures.failed_for(*reason)));
             counts.filter(|(_, count)| *count > 0).collect()
         });
-        chosen.push(((position(summary), stage, number), Chosen { group: group.clone(), reasons, expected }));
+        chosen.push((
+            (position(summary), stage, number),
+            Chosen {
+                group: group.clone(),
+                reasons,
+                expected,
+            },
+        ));
     }
     chosen.sort_by_key(|(place, _)| *place);
     Ok(chosen.into_iter().map(|(_, chosen)| chosen).collect())
@@ -219,8 +326,12 @@ fn choose(
 
 /// The reasons for which retry passes took rows of the groups of this summary.
 fn taken_from(accounts: &Accounts, summary: &RunSummary) -> BTreeSet<Reason> {
-    let taken = accounts.summaries().filter(|pass| pass.redo == 0 && pass.pass > position(summary));
-    taken.flat_map(|pass| reasons_of(accounts, summary, pass.pass, pass.retried_reasons())).collect()
+    let taken = accounts
+        .summaries()
+        .filter(|pass| pass.redo == 0 && pass.pass > position(summary));
+    taken
+        .flat_map(|pass| reasons_of(accounts, summary, pass.pass, pass.retried_reasons()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -233,29 +344,57 @@ mod tests {
         "r".parse().expect("a name")
     }
 
-    fn chosen(summaries: &[RunSummary], redo: u32, groups: &[&str], receipts: &[&str]) -> Result<String, RedoProblem> {
+    fn chosen(
+        summaries: &[RunSummary],
+        redo: u32,
+        groups: &[&str],
+        receipts: &[&str],
+    ) -> Result<String, RedoProblem> {
         let accounts = Accounts::of(summaries.iter().cloned());
         let mut archived: BTreeMap<GroupName, Archived> = BTreeMap::new();
         for receipt in receipts {
             let receipt = Receipt::parse(receipt).expect("a receipt");
             let group = receipt.group.clone();
-            archived.entry(group).and_modify(|it| it.twice = true).or_insert_with(|| receipt.into());
+            archived
+                .entry(group)
+                .and_modify(|it| it.twice = true)
+                .or_insert_with(|| receipt.into());
         }
-        let groups = groups.iter().map(|group| group.parse().expect("a name")).collect();
+        let groups = groups
+            .iter()
+            .map(|group| group.parse().expect("a name"))
+            .collect();
         let chosen = choose(&accounts, &run(), redo, &groups, &archived)?;
-        let told: Vec<_> = chosen.iter().map(|it| format!("{} {:?} {:?}", it.group, it.reasons, it.expected)).collect();
+        let told: Vec<_> = chosen
+            .iter()
+            .map(|it| format!("{} {:?} {:?}", it.group, it.reasons, it.expected))
+            .collect();
         Ok(told.join("; "))
     }
 
     fn pass(pass: u32, groups: u64, reasons: &[Reason]) -> RunSummary {
-        RunSummary { groups, reasons: reasons.to_vec(), ..RunSummary::of_pass(run(), pass) }
+        RunSummary {
+            groups,
+            reasons: reasons.to_vec(),
+            ..RunSummary::of_pass(run(), pass)
+        }
     }
 
     fn redone(redo: u32, pass: u32, group: &str) -> RunSummary {
         let group = group.parse().expect("a name");
-        let replaced =
-            Replaced { group, receipt: String::new(), rows: 0, digest: RowDigest::default(), taken: BTreeMap::new() };
-        RunSummary { redo, groups: 1, replaces: vec![replaced], ..RunSummary::of_pass(run(), pass) }
+        let replaced = Replaced {
+            group,
+            receipt: String::new(),
+            rows: 0,
+            digest: RowDigest::default(),
+            taken: BTreeMap::new(),
+        };
+        RunSummary {
+            redo,
+            groups: 1,
+            replaces: vec![replaced],
+            ..RunSummary::of_pass(run(), pass)
+        }
     }
 
     #[test]
@@ -266,21 +405,46 @@ mod tests {
         let retried = [own.clone(), pass(1, 1, &[]), pass(2, 1, &[AccessDenied])];
         for (summaries, receipts, wanted) in [
             (&[own.clone()][..], &[receipt][..], "r.000001 {} Some({})"),
-            (&[own.clone(), pass(1, 1, &[])], &[receipt], "r.000001 {Retry} Some({Retry: 1})"),
-            (&retried, &[receipt], "r.000001 {Retry, AccessDenied} Some({Retry: 1, AccessDenied: 2})"),
-            (&[own.clone(), pass(1, 1, &[AccessDenied, Retry])], &[], "r.000001 {Retry, AccessDenied} None"),
-            (&[own.clone(), pass(1, 1, &[])], &[receipt, "r.000001~a4~c0~f0~b1"], "r.000001 {Retry} None"),
+            (
+                &[own.clone(), pass(1, 1, &[])],
+                &[receipt],
+                "r.000001 {Retry} Some({Retry: 1})",
+            ),
+            (
+                &retried,
+                &[receipt],
+                "r.000001 {Retry, AccessDenied} Some({Retry: 1, AccessDenied: 2})",
+            ),
+            (
+                &[own.clone(), pass(1, 1, &[AccessDenied, Retry])],
+                &[],
+                "r.000001 {Retry, AccessDenied} None",
+            ),
+            (
+                &[own.clone(), pass(1, 1, &[])],
+                &[receipt, "r.000001~a4~c0~f0~b1"],
+                "r.000001 {Retry} None",
+            ),
         ] {
-            assert_eq!(chosen(summaries, 1, &["r.000001"], receipts), Ok(wanted.to_owned()));
+            assert_eq!(
+                chosen(summaries, 1, &["r.000001"], receipts),
+                Ok(wanted.to_owned())
+            );
         }
         assert_eq!(
             chosen(&retried, 1, &["r.retry1.000000", "r.000000"], &[]),
-            Ok("r.000000 {Retry, AccessDenied} None; r.retry1.000000 {AccessDenied} None".to_owned())
+            Ok(
+                "r.000000 {Retry, AccessDenied} None; r.retry1.000000 {AccessDenied} None"
+                    .to_owned()
+            )
         );
         // What is left by a redo after pass 1 is the second pass's to take.
         let redo = redone(1, 1, "r.000000");
         let summaries = [own, pass(1, 1, &[]), redo, pass(2, 1, &[])];
-        assert_eq!(chosen(&summaries, 2, &["r.redo1.000000"], &[]), Ok("r.redo1.000000 {Retry} None".to_owned()));
+        assert_eq!(
+            chosen(&summaries, 2, &["r.redo1.000000"], &[]),
+            Ok("r.redo1.000000 {Retry} None".to_owned())
+        );
     }
 
     #[test]
@@ -289,12 +453,27 @@ mod tests {
         let summaries = [pass(0, 2, &[]), redone(1, 0, "r.000001")];
         for (redo, group, problem) in [
             (2, "r.000002", RedoProblem::Unknown(name("r.000002"))),
-            (2, "r.retry1.000000", RedoProblem::Unknown(name("r.retry1.000000"))),
+            (
+                2,
+                "r.retry1.000000",
+                RedoProblem::Unknown(name("r.retry1.000000")),
+            ),
             (2, "x.01234567", RedoProblem::Unknown(name("x.01234567"))),
-            (2, "r.000001", RedoProblem::Replaced { group: name("r.000001"), by: 1 }),
+            (
+                2,
+                "r.000001",
+                RedoProblem::Replaced {
+                    group: name("r.000001"),
+                    by: 1,
+                },
+            ),
             (3, "r.000000", RedoProblem::Gap(2)),
         ] {
-            assert_eq!(chosen(&summaries, redo, &[group], &[]), Err(problem), "{redo} {group}");
+            assert_eq!(
+                chosen(&summaries, redo, &[group], &[]),
+                Err(problem),
+                "{redo} {group}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A pass that was grouped to its end before: nothing is read or cut again, groups that nobody archived are announced
-//! again (their messages may be lost, or still there: either does no harm).
+//! A pass that was grouped to its end before: nothing is read or cut again, groups that nobody
+//! archived are announced again (their messages may be lost, or still there: either does no harm).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ use crate::s3::S3;
 /// HEADs in flight: 10,000 groups in some 20 seconds.
 const HEADS_IN_FLIGHT: usize = 16;
 
-/// Compares the manifests that are there with the summary, and announces those without a receipt that no redo replaced.
+/// Compares the manifests that are there with the summary, and announces those without a receipt
+/// that no redo replaced.
 pub(super) async fn resume<Q: Queue>(
     s3: &S3,
     pass: Pass<'_>,
@@ -43,7 +44,11 @@ pub(super) async fn resume<Q: Queue>(
         };
         async move {
             let described = with_messages && !made.already_archived;
-            let manifest = if described { describe(s3, manifest).await? } else { manifest };
+            let manifest = if described {
+                describe(s3, manifest).await?
+            } else {
+                manifest
+            };
             Ok::<_, GroupError>((made, manifest))
         }
     });
@@ -53,19 +58,31 @@ pub(super) async fn resume<Q: Queue>(
     }
     announcer.flush().await?;
     let (sent, already_archived) = (announcer.sent, announcer.already_archived);
-    Ok(Grouped { summary, sent, already_archived, resumed: true })
+    Ok(Grouped {
+        summary,
+        sent,
+        already_archived,
+        resumed: true,
+    })
 }
 
 /// Adds what a manifest's metadata says of its content, as in the message that was sent first.
 async fn describe(s3: &S3, manifest: ManifestRef) -> Result<ManifestRef, GroupError> {
-    let head = s3.head(&manifest.address()).await.map_err(GroupError::Destination)?;
+    let head = s3
+        .head(&manifest.address())
+        .await
+        .map_err(GroupError::Destination)?;
     // None if it was deleted since it was listed, which the worker reports.
     let metadata = head.as_ref().and_then(|head| head.metadata());
     Ok(manifest.with_recorded(metadata.map(Recorded::in_metadata).unwrap_or_default()))
 }
 
-/// ETags of the pass's manifests by their numbers. Dead letters and groups of other passes lie beside them.
-pub(super) async fn manifests(s3: &S3, pass: Pass<'_>) -> Result<BTreeMap<u64, String>, GroupError> {
+/// ETags of the pass's manifests by their numbers. Dead letters and groups of other passes lie
+/// beside them.
+pub(super) async fn manifests(
+    s3: &S3,
+    pass: Pass<'_>,
+) -> Result<BTreeMap<u64, String>, GroupError> {
     let layout = &pass.destination.layout;
     let prefix = pass.manifests();
     let mut manifests = BTreeMap::new();
@@ -81,7 +98,11 @@ pub(super) async fn manifests(s3: &S3, pass: Pass<'_>) -> Result<BTreeMap<u64, S
     Ok(manifests)
 }
 
-fn check(pass: Pass<'_>, summary: &RunSummary, manifests: &BTreeMap<u64, String>) -> Result<(), GroupError> {
+fn check(
+    pass: Pass<'_>,
+    summary: &RunSummary,
+    manifests: &BTreeMap<u64, String>,
+) -> Result<(), GroupError> {
     let address = |number| pass.manifest(&pass.group(number));
     if let Some(missing) = (0..summary.groups).find(|number| !manifests.contains_key(number)) {
         return Err(GroupError::MissingManifest {

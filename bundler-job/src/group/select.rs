@@ -33,8 +33,8 @@ pub enum SelectError {
     },
 }
 
-/// What this program and S3 Inventory write themselves, so that it is never archived where destination, inventory and
-/// source share a bucket.
+/// What this program and S3 Inventory write themselves, so that it is never archived where
+/// destination, inventory and source share a bucket.
 #[derive(Debug, Clone)]
 pub struct OwnOutput {
     destination_bucket: String,
@@ -64,7 +64,10 @@ impl OwnOutput {
     fn has(&self, bucket: &str, key: &str) -> bool {
         let ours = self.destination_bucket == bucket && key.starts_with(&self.destination_root);
         ours || self.inventory_bucket == bucket
-            && (self.inventory_root.as_ref().is_some_and(|root| key.starts_with(root))
+            && (self
+                .inventory_root
+                .as_ref()
+                .is_some_and(|root| key.starts_with(root))
                 || self.inventory_keys.contains(key))
     }
 }
@@ -84,23 +87,58 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Checks that the inventory has what the options ask about: a filter on a column that is not there would take or
-    /// leave everything.
-    pub fn new(options: &SelectOptions, columns: &Columns, own: OwnOutput) -> Result<Self, SelectError> {
+    /// Checks that the inventory has what the options ask about: a filter on a column that is not
+    /// there would take or leave everything.
+    pub fn new(
+        options: &SelectOptions,
+        columns: &Columns,
+        own: OwnOutput,
+    ) -> Result<Self, SelectError> {
         for (asked, option, column, name) in [
-            (!options.storage_classes.is_empty(), "--storage-class", Column::StorageClass, "StorageClass"),
-            (options.only_restored, "--glacier only-restored", Column::StorageClass, "StorageClass"),
-            (options.modified_before.is_some(), "--modified-before", Column::LastModifiedDate, "LastModifiedDate"),
-            (options.min_size.is_some(), "--min-source-size", Column::Size, "Size"),
-            (options.max_size.is_some(), "--max-source-size", Column::Size, "Size"),
+            (
+                !options.storage_classes.is_empty(),
+                "--storage-class",
+                Column::StorageClass,
+                "StorageClass",
+            ),
+            (
+                options.only_restored,
+                "--glacier only-restored",
+                Column::StorageClass,
+                "StorageClass",
+            ),
+            (
+                options.modified_before.is_some(),
+                "--modified-before",
+                Column::LastModifiedDate,
+                "LastModifiedDate",
+            ),
+            (
+                options.min_size.is_some(),
+                "--min-source-size",
+                Column::Size,
+                "Size",
+            ),
+            (
+                options.max_size.is_some(),
+                "--max-source-size",
+                Column::Size,
+                "Size",
+            ),
         ] {
             if asked && columns.position(&column).is_none() {
-                return Err(SelectError::Column { option, column: name });
+                return Err(SelectError::Column {
+                    option,
+                    column: name,
+                });
             }
         }
         let modified_before = options.modified_before.as_ref().map(|text| {
             text.parse::<Timestamp>()
-                .map_err(|error| SelectError::ModifiedBefore { text: text.clone(), cause: error.to_string() })
+                .map_err(|error| SelectError::ModifiedBefore {
+                    text: text.clone(),
+                    cause: error.to_string(),
+                })
         });
         Ok(Self {
             include: options.include.clone(),
@@ -115,8 +153,8 @@ impl Selection {
         })
     }
 
-    /// The first reason to leave a row out; `None` takes it. A date that has to be compared and cannot be read is an
-    /// error.
+    /// The first reason to leave a row out; `None` takes it. A date that has to be compared and
+    /// cannot be read is an error.
     pub fn decide(&self, it: &InventoryRow<'_>) -> Result<Option<LeftOut>, RowProblem> {
         let row = &it.row;
         if it.is_delete_marker {
@@ -135,10 +173,18 @@ impl Selection {
             return Ok(Some(LeftOut::NotIncluded));
         }
         let class = row.storage_class.unwrap_or_default();
-        if !self.storage_classes.is_empty() && !self.storage_classes.iter().any(|it| it.eq_ignore_ascii_case(class)) {
+        if !self.storage_classes.is_empty()
+            && !self
+                .storage_classes
+                .iter()
+                .any(|it| it.eq_ignore_ascii_case(class))
+        {
             return Ok(Some(LeftOut::StorageClass));
         }
-        match (is_in_archive_tier(class, it.access_tier), self.only_restored) {
+        match (
+            is_in_archive_tier(class, it.access_tier),
+            self.only_restored,
+        ) {
             (true, false) => return Ok(Some(LeftOut::Glacier)),
             (false, true) => return Ok(Some(LeftOut::NotGlacier)),
             (true, true) | (false, false) => {}
@@ -163,14 +209,18 @@ fn begins_with_one_of(key: &str, prefixes: &[String]) -> bool {
     prefixes.iter().any(|prefix| key.starts_with(prefix))
 }
 
-/// Whether a GET answers InvalidObjectState until somebody restores the object ("Understanding archive retrieval options",
-/// S3 user guide). GLACIER_IR and Intelligent-Tiering's Archive Instant Access tier are read at once. Inventories have
-/// been described with ARCHIVE and with ARCHIVE_ACCESS, which HeadObject says.
+/// Whether a GET answers InvalidObjectState until somebody restores the object ("Understanding
+/// archive retrieval options", S3 user guide). GLACIER_IR and Intelligent-Tiering's Archive Instant
+/// Access tier are read at once. Inventories have been described with ARCHIVE and with
+/// ARCHIVE_ACCESS, which HeadObject says.
 fn is_in_archive_tier(class: &str, access_tier: Option<&str>) -> bool {
     match class {
         "GLACIER" | "DEEP_ARCHIVE" => true,
         "INTELLIGENT_TIERING" => {
-            matches!(access_tier, Some("ARCHIVE" | "ARCHIVE_ACCESS" | "DEEP_ARCHIVE" | "DEEP_ARCHIVE_ACCESS"))
+            matches!(
+                access_tier,
+                Some("ARCHIVE" | "ARCHIVE_ACCESS" | "DEEP_ARCHIVE" | "DEEP_ARCHIVE_ACCESS")
+            )
         }
         _ => false,
     }
@@ -178,7 +228,9 @@ fn is_in_archive_tier(class: &str, access_tier: Option<&str>) -> bool {
 
 fn modified(date: Option<&str>) -> Result<Timestamp, RowProblem> {
     date.and_then(|date| date.parse().ok())
-        .ok_or(RowProblem::Impossible("its LastModifiedDate, which --modified-before needs, is not a date"))
+        .ok_or(RowProblem::Impossible(
+            "its LastModifiedDate, which --modified-before needs, is not a date",
+        ))
 }
 
 #[cfg(test)]

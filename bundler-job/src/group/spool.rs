@@ -1,5 +1,5 @@
-//! Existing manifests and dead letters on scratch. Each is whole, proven and read to its end before its first row is used:
-//! what is damaged becomes part of no group.
+//! Existing manifests and dead letters on scratch. Each is whole, proven and read to its end before
+//! its first row is used: what is damaged becomes part of no group.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -26,15 +26,27 @@ impl From<Stopped> for GroupError {
     }
 }
 
-/// The bytes of these objects among the manifests and dead letters of a run; 1,000 objects of the run a request.
-pub(super) async fn sizes(s3: &S3, pass: Pass<'_>, addresses: &[S3Address]) -> Result<Vec<Option<u64>>, GroupError> {
-    let mut sizes: BTreeMap<&str, Option<u64>> = addresses.iter().map(|address| (&*address.key, None)).collect();
+/// The bytes of these objects among the manifests and dead letters of a run; 1,000 objects of the
+/// run a request.
+pub(super) async fn sizes(
+    s3: &S3,
+    pass: Pass<'_>,
+    addresses: &[S3Address],
+) -> Result<Vec<Option<u64>>, GroupError> {
+    let mut sizes: BTreeMap<&str, Option<u64>> = addresses
+        .iter()
+        .map(|address| (&*address.key, None))
+        .collect();
     let mut missing = sizes.len();
     if missing == 0 {
         return Ok(Vec::new());
     }
     // Those of every stage lie under the prefix of the run's own groups.
-    let prefix = Pass { stage: Stage::OWN, ..pass }.manifests();
+    let prefix = Pass {
+        stage: Stage::OWN,
+        ..pass
+    }
+    .manifests();
     let listing = s3.list(&pass.destination.bucket, &prefix, |page| {
         for object in &page {
             if let Some(size) = sizes.get_mut(&*object.key)
@@ -46,7 +58,10 @@ pub(super) async fn sizes(s3: &S3, pass: Pass<'_>, addresses: &[S3Address]) -> R
         missing > 0
     });
     listing.await.map_err(GroupError::Destination)?;
-    Ok(addresses.iter().map(|address| sizes.get(&*address.key).copied().flatten()).collect())
+    Ok(addresses
+        .iter()
+        .map(|address| sizes.get(&*address.key).copied().flatten())
+        .collect())
 }
 
 /// Reads objects to scratch.
@@ -69,7 +84,8 @@ pub(super) struct Spooled {
 }
 
 impl Spooler {
-    /// An object of which a listing has this size, with this ETag if one is named. Its bytes have the recorded MD5.
+    /// An object of which a listing has this size, with this ETag if one is named. Its bytes have
+    /// the recorded MD5.
     pub(super) async fn spool(
         &self,
         address: S3Address,
@@ -78,16 +94,30 @@ impl Spooler {
         room: impl Into<Arc<Permit>>,
     ) -> Result<Spooled, Unproven> {
         let room = room.into();
-        let known = Known { etag, size: Some(size), recorded: Recorded::default() };
+        let known = Known {
+            etag,
+            size: Some(size),
+            recorded: Recorded::default(),
+        };
         let (spooled, recorded) = spool(&self.s3, &address, &known, &self.directory).await?;
-        Ok(Spooled { address, metadata: spooled.metadata, recorded, file: spooled.file, _room: room })
+        Ok(Spooled {
+            address,
+            metadata: spooled.metadata,
+            recorded,
+            file: spooled.file,
+            _room: room,
+        })
     }
 
     /// What an error of it is about.
     pub(super) fn failed(&self, error: SpoolError) -> GroupError {
         match error {
             SpoolError::S3(error) => GroupError::Read(error),
-            SpoolError::Scratch(cause) => InventoryError::Scratch { directory: self.directory.clone(), cause }.into(),
+            SpoolError::Scratch(cause) => InventoryError::Scratch {
+                directory: self.directory.clone(),
+                cause,
+            }
+            .into(),
         }
     }
 }
@@ -100,7 +130,9 @@ impl Spooled {
 
     /// The columns that its metadata names, or else these.
     pub(super) fn columns_or(&self, columns: Columns) -> Result<Columns, ColumnsError> {
-        self.metadata.get(COLUMNS_METADATA).map_or(Ok(columns), |named| named.parse())
+        self.metadata
+            .get(COLUMNS_METADATA)
+            .map_or(Ok(columns), |named| named.parse())
     }
 
     /// Its bytes from the first. Only one reader at a time: they share a position.

@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 
-/// Bytes of a block, some 3,000 rows: large enough that handing it to a thread costs nothing beside parsing it, small
-/// enough that a dozen of them are no memory. No row is longer (a key of 1,024 bytes, each of them escaped, is 3 KiB).
+/// Bytes of a block, some 3,000 rows: large enough that handing it to a thread costs nothing beside
+/// parsing it, small enough that a dozen of them are no memory. No row is longer (a key of 1,024
+/// bytes, each of them escaped, is 3 KiB).
 pub(super) const BLOCK_BYTES: usize = 512 * 1024;
 
 /// Whole rows of a file.
@@ -35,7 +36,13 @@ pub(super) struct Blocks<R> {
 
 impl<R: Read> Blocks<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, limit: BLOCK_BYTES, rest: Vec::new(), line: 1, ended: false }
+        Self {
+            source,
+            limit: BLOCK_BYTES,
+            rest: Vec::new(),
+            line: 1,
+            ended: false,
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Block>, BlockError> {
@@ -46,7 +53,10 @@ impl<R: Read> Blocks<R> {
         bytes.append(&mut self.rest);
         let wanted = self.limit.saturating_sub(bytes.len());
         // Reads until the block is full or the source ends.
-        let read = (&mut self.source).take(wanted as u64).read_to_end(&mut bytes).map_err(BlockError::Io)?;
+        let read = (&mut self.source)
+            .take(wanted as u64)
+            .read_to_end(&mut bytes)
+            .map_err(BlockError::Io)?;
         if read < wanted {
             self.ended = true;
         } else {
@@ -62,8 +72,8 @@ impl<R: Read> Blocks<R> {
     }
 }
 
-/// Where the last whole row ends: after the last line feed outside quotes. A doubled quote inside quotes closes and opens
-/// them, so outside means after an even number of quotes.
+/// Where the last whole row ends: after the last line feed outside quotes. A doubled quote inside
+/// quotes closes and opens them, so outside means after an even number of quotes.
 fn last_row_end(bytes: &[u8]) -> Option<usize> {
     let mut end = bytes.len();
     let mut quotes = count(bytes, b'"');
@@ -77,11 +87,17 @@ fn last_row_end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// How often a byte occurs. Counted in lanes that the compiler turns into vectors: every byte of an inventory passes here.
+/// How often a byte occurs. Counted in lanes that the compiler turns into vectors: every byte of an
+/// inventory passes here.
 fn count(bytes: &[u8], wanted: u8) -> u64 {
     let lanes = bytes.chunks(255).map(|chunk| {
         // At most 255 in a chunk.
-        u64::from(chunk.iter().map(|byte| u8::from(*byte == wanted)).fold(0_u8, u8::wrapping_add))
+        u64::from(
+            chunk
+                .iter()
+                .map(|byte| u8::from(*byte == wanted))
+                .fold(0_u8, u8::wrapping_add),
+        )
     });
     lanes.sum()
 }
@@ -95,7 +111,10 @@ mod tests {
     use super::*;
 
     fn blocks(source: impl Read, limit: usize) -> Result<Vec<Block>, BlockError> {
-        let mut blocks = Blocks { limit, ..Blocks::new(source) };
+        let mut blocks = Blocks {
+            limit,
+            ..Blocks::new(source)
+        };
         let mut all = Vec::new();
         while let Some(block) = blocks.next()? {
             all.push(block);
@@ -107,8 +126,15 @@ mod tests {
     fn blocks_end_at_row_ends_and_know_their_lines() {
         let text = "\"a\"\n\"b\n\"\"b\"\n\"cccc\"\n\"d\"";
         let found = blocks(text.as_bytes(), 10).expect("no error");
-        let lines: Vec<_> =
-            found.iter().map(|it| (String::from_utf8_lossy(&it.bytes).into_owned(), it.first_line)).collect();
+        let lines: Vec<_> = found
+            .iter()
+            .map(|it| {
+                (
+                    String::from_utf8_lossy(&it.bytes).into_owned(),
+                    it.first_line,
+                )
+            })
+            .collect();
         assert_eq!(
             lines,
             [

@@ -1,5 +1,5 @@
-//! From verified files to batches: one thread decompresses and splits, a thread a block parses, and batches come out in the
-//! order of the files and their rows.
+//! From verified files to batches: one thread decompresses and splits, a thread a block parses, and
+//! batches come out in the order of the files and their rows.
 
 use std::io::{self, BufRead, BufReader};
 use std::sync::Arc;
@@ -38,8 +38,9 @@ enum Slot<T> {
 }
 
 impl Inventory {
-    /// Starts to download the data files to `scratch` and to run `parse` over the rows of every block of those that are
-    /// verified, several blocks at a time. Must be called inside a tokio runtime.
+    /// Starts to download the data files to `scratch` and to run `parse` over the rows of every
+    /// block of those that are verified, several blocks at a time. Must be called inside a tokio
+    /// runtime.
     pub fn batches<T, P>(&self, s3: &S3, scratch: &Scratch, parse: P) -> Batches<T>
     where
         T: Send + 'static,
@@ -48,22 +49,34 @@ impl Inventory {
         let (spooling, files) = spool::start(s3, self, scratch);
         // As many blocks in flight as there are cores to parse them, and one more that is ready.
         let (sender, slots) = mpsc::channel(available_parallelism().map_or(2, |n| n.get() + 1));
-        let work = Arc::new(Work { columns: self.columns().clone(), parse });
+        let work = Arc::new(Work {
+            columns: self.columns().clone(),
+            parse,
+        });
         let runtime = Handle::current();
-        runtime.clone().spawn_blocking(move || decode(files, &work, &sender, &runtime));
-        Batches { slots, ended: false, _spooling: spooling }
+        runtime
+            .clone()
+            .spawn_blocking(move || decode(files, &work, &sender, &runtime));
+        Batches {
+            slots,
+            ended: false,
+            _spooling: spooling,
+        }
     }
 }
 
 impl<T> Batches<T> {
-    /// The next batch; `None` once the whole inventory was read. Every file agreed with the manifest before its first row
-    /// was parsed. Blocks: not for the executor.
+    /// The next batch; `None` once the whole inventory was read. Every file agreed with the
+    /// manifest before its first row was parsed. Blocks: not for the executor.
     pub fn next_batch(&mut self) -> Result<Option<T>, InventoryError> {
         if self.ended {
             return Ok(None);
         }
         match self.slots.blocking_recv() {
-            Some(Slot::Block(batch)) => batch.blocking_recv().map_err(|_| InventoryError::Stopped)?.map(Some),
+            Some(Slot::Block(batch)) => batch
+                .blocking_recv()
+                .map_err(|_| InventoryError::Stopped)?
+                .map(Some),
             Some(Slot::Failed(error)) => Err(error),
             Some(Slot::End) => {
                 self.ended = true;
@@ -82,8 +95,12 @@ struct Work<P> {
 /// Nobody wants the batches any more.
 struct Unwanted;
 
-fn decode<T, P>(mut files: Files, work: &Arc<Work<P>>, slots: &mpsc::Sender<Slot<T>>, runtime: &Handle)
-where
+fn decode<T, P>(
+    mut files: Files,
+    work: &Arc<Work<P>>,
+    slots: &mpsc::Sender<Slot<T>>,
+    runtime: &Handle,
+) where
     T: Send + 'static,
     P: Fn(&mut Rows<&[u8]>) -> Result<T, RowError> + Send + Sync + 'static,
 {
@@ -99,11 +116,16 @@ where
         let address = Arc::new(file.address.clone());
         let outcome = decode_file(&file, |block| {
             let (sender, batch) = oneshot::channel();
-            slots.blocking_send(Slot::Block(batch)).map_err(|_| Unwanted)?;
+            slots
+                .blocking_send(Slot::Block(batch))
+                .map_err(|_| Unwanted)?;
             let (work, address) = (Arc::clone(work), Arc::clone(&address));
             runtime.spawn_blocking(move || {
                 let batch = (work.parse)(&mut Rows::of_block(&block, &work.columns));
-                let _ = sender.send(batch.map_err(|error| InventoryError::Row { file: (*address).clone(), error }));
+                let _ = sender.send(batch.map_err(|error| InventoryError::Row {
+                    file: (*address).clone(),
+                    error,
+                }));
             });
             Ok(())
         });
@@ -205,7 +227,10 @@ fn split(
             Ok(None) => return Ok(Ok(())),
             Err(BlockError::Io(error)) => return Err(corrupt(error)),
             Err(BlockError::RowTooLong(line)) => {
-                return Err(DataFileError::Row(RowError { line, problem: RowProblem::TooLong }));
+                return Err(DataFileError::Row(RowError {
+                    line,
+                    problem: RowProblem::TooLong,
+                }));
             }
         }
     }

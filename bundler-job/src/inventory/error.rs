@@ -18,7 +18,9 @@ pub enum InventoryError {
     #[error("{0} is not an inventory manifest: give the address of a manifest.json")]
     NotAManifest(S3Address),
     /// Nothing is at the manifest's address.
-    #[error("there is no inventory manifest {0}: give the address of the manifest.json of a finished S3 Inventory")]
+    #[error(
+        "there is no inventory manifest {0}: give the address of the manifest.json of a finished S3 Inventory"
+    )]
     NoManifest(S3Address),
     /// The bucket is not there.
     #[error("there is no bucket {bucket}, where the inventory manifest {0} should be", bucket = .0.bucket)]
@@ -64,7 +66,9 @@ pub enum InventoryError {
         delivered_to: String,
     },
     /// A data file has another size than the manifest says.
-    #[error("the data file {file} has {found} bytes where the manifest says {expected}: it was cut off or replaced")]
+    #[error(
+        "the data file {file} has {found} bytes where the manifest says {expected}: it was cut off or replaced"
+    )]
     FileSize {
         /// The data file.
         file: S3Address,
@@ -74,7 +78,9 @@ pub enum InventoryError {
         expected: u64,
     },
     /// A data file has another MD5 than the manifest says.
-    #[error("the data file {file} has the MD5 {found} where the manifest says {expected}: it was damaged or replaced")]
+    #[error(
+        "the data file {file} has the MD5 {found} where the manifest says {expected}: it was damaged or replaced"
+    )]
     FileChecksum {
         /// The data file.
         file: S3Address,
@@ -84,7 +90,9 @@ pub enum InventoryError {
         expected: String,
     },
     /// What came is not what S3 has, several times.
-    #[error("{0}, {DOWNLOADS} times; something between S3 and this program changes or cuts off what it sends")]
+    #[error(
+        "{0}, {DOWNLOADS} times; something between S3 and this program changes or cuts off what it sends"
+    )]
     Damaged(S3Error),
     /// A data file was overwritten between two looks at it.
     #[error("the data file {0} was replaced while it was read")]
@@ -130,8 +138,8 @@ pub enum InventoryError {
     Stopped,
 }
 
-/// What to do about a file that S3 did not give. Who may not list a bucket is told 403 of what is not there ("GetObject",
-/// S3 API reference).
+/// What to do about a file that S3 did not give. Who may not list a bucket is told 403 of what is
+/// not there ("GetObject", S3 API reference).
 const fn next_step(error: &S3Error) -> &'static str {
     match error.kind {
         ErrorKind::Denied => {

@@ -6,7 +6,8 @@ use s3bundler_contract::ByteSize;
 use s3bundler_contract::group_manifest::{Columns, ColumnsError};
 use serde::Deserialize;
 
-/// A manifest of this size would list 200,000 data files at some 300 bytes each, of a million rows and more.
+/// A manifest of this size would list 200,000 data files at some 300 bytes each, of a million rows
+/// and more.
 pub(super) const MAX_MANIFEST_SIZE: ByteSize = ByteSize::mib(64);
 
 /// What an inventory consists of.
@@ -39,7 +40,9 @@ pub struct DataFile {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestProblem {
     /// Larger than any manifest.
-    #[error("it has {0} bytes, more than the {MAX_MANIFEST_SIZE} that a manifest can sensibly have")]
+    #[error(
+        "it has {0} bytes, more than the {MAX_MANIFEST_SIZE} that a manifest can sensibly have"
+    )]
     TooLarge(u64),
     /// Not the JSON it should be.
     #[error("it is not the manifest of an S3 Inventory: {0}")]
@@ -94,7 +97,10 @@ impl Manifest {
         }
         let creation_timestamp = json
             .creation_timestamp
-            .map(|text| text.parse().map_err(|_| ManifestProblem::CreationTimestamp(text)))
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| ManifestProblem::CreationTimestamp(text))
+            })
             .transpose()?;
         Ok(Self {
             source_bucket: bucket_name(&json.source_bucket),
@@ -108,14 +114,19 @@ impl Manifest {
 
 /// `destinationBucket` is an ARN, `sourceBucket` a name.
 fn bucket_name(text: &str) -> String {
-    let name = text.strip_prefix("arn:").and_then(|arn| arn.rsplit(":::").next());
+    let name = text
+        .strip_prefix("arn:")
+        .and_then(|arn| arn.rsplit(":::").next());
     name.unwrap_or(text).to_owned()
 }
 
 fn files(files: Vec<FileJson>) -> Result<Vec<DataFile>, ManifestProblem> {
     let mut seen = HashSet::with_capacity(files.len());
     for file in &files {
-        let problem = |problem| ManifestProblem::File { key: file.key.clone(), problem };
+        let problem = |problem| ManifestProblem::File {
+            key: file.key.clone(),
+            problem,
+        };
         if file.key.is_empty() {
             return Err(problem("has no key"));
         }
@@ -130,15 +141,26 @@ fn files(files: Vec<FileJson>) -> Result<Vec<DataFile>, ManifestProblem> {
     files
         .into_iter()
         .map(|file| match md5_from_hex(&file.md5) {
-            Some(md5) => Ok(DataFile { key: file.key, size: ByteSize(file.size), md5 }),
-            None => Err(ManifestProblem::File { key: file.key, problem: "has no MD5checksum of 32 hex digits" }),
+            Some(md5) => Ok(DataFile {
+                key: file.key,
+                size: ByteSize(file.size),
+                md5,
+            }),
+            None => Err(ManifestProblem::File {
+                key: file.key,
+                problem: "has no MD5checksum of 32 hex digits",
+            }),
         })
         .collect()
 }
 
 /// An MD5 as the inventory's files write it.
 pub(super) fn md5_from_hex(text: &str) -> Option<[u8; 16]> {
-    data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok()
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .ok()?
+        .try_into()
+        .ok()
 }
 
 #[cfg(test)]
@@ -165,7 +187,13 @@ mod tests {
     #[test]
     fn a_manifest_as_s3_writes_it_is_understood() {
         let manifest = Manifest::parse(&json(|_| ())).expect("a manifest");
-        assert_eq!((manifest.source_bucket.as_str(), manifest.destination_bucket.as_str()), ("src", "inv"));
+        assert_eq!(
+            (
+                manifest.source_bucket.as_str(),
+                manifest.destination_bucket.as_str()
+            ),
+            ("src", "inv")
+        );
         assert_eq!(manifest.creation_timestamp, Some(1_715_043_600_000));
         assert_eq!(manifest.columns.position(&Column::Size), Some(5));
         assert_eq!(manifest.columns.position(&Column::StorageClass), None);
@@ -177,18 +205,45 @@ mod tests {
     fn a_manifest_that_cannot_be_used_says_why() {
         type Edit = fn(&mut serde_json::Value);
         let cases: [(Edit, &str); 12] = [
-            (|it| it["fileFormat"] = "ORC".into(), "its data files are ORC, which is not read yet"),
-            (|it| it["fileFormat"] = "Parquet".into(), "its data files are Parquet, which is not read yet"),
+            (
+                |it| it["fileFormat"] = "ORC".into(),
+                "its data files are ORC, which is not read yet",
+            ),
+            (
+                |it| it["fileFormat"] = "Parquet".into(),
+                "its data files are Parquet, which is not read yet",
+            ),
             (|it| it["fileSchema"] = "Bucket, Size".into(), "lack Key"),
-            (|it| it["fileSchema"] = "Bucket, Key, Size, Size".into(), "name Size twice"),
-            (|it| it["creationTimestamp"] = "yesterday".into(), "\"yesterday\" is not a number of milliseconds"),
-            (|it| it["files"][0]["MD5checksum"] = "c473".into(), "has no MD5checksum of 32 hex digits"),
+            (
+                |it| it["fileSchema"] = "Bucket, Key, Size, Size".into(),
+                "name Size twice",
+            ),
+            (
+                |it| it["creationTimestamp"] = "yesterday".into(),
+                "\"yesterday\" is not a number of milliseconds",
+            ),
+            (
+                |it| it["files"][0]["MD5checksum"] = "c473".into(),
+                "has no MD5checksum of 32 hex digits",
+            ),
             (|it| it["files"][0]["key"] = "".into(), "has no key"),
-            (|it| it["files"][0]["key"] = "a\u{1b}[31m".into(), "has control characters in its key"),
-            (|it| it["files"] = serde_json::json!([it["files"][0], it["files"][0]]), "is listed twice"),
+            (
+                |it| it["files"][0]["key"] = "a\u{1b}[31m".into(),
+                "has control characters in its key",
+            ),
+            (
+                |it| it["files"] = serde_json::json!([it["files"][0], it["files"][0]]),
+                "is listed twice",
+            ),
             (|it| it["files"][0]["size"] = (-1).into(), "expected u64"),
-            (|it| it["files"] = serde_json::Value::Null, "invalid type: null"),
-            (|it| *it = serde_json::json!([]), "it is not the manifest of an S3 Inventory"),
+            (
+                |it| it["files"] = serde_json::Value::Null,
+                "invalid type: null",
+            ),
+            (
+                |it| *it = serde_json::json!([]),
+                "it is not the manifest of an S3 Inventory",
+            ),
         ];
         for (edit, message) in cases {
             let error = Manifest::parse(&json(edit)).expect_err(message).to_string();
@@ -199,7 +254,10 @@ mod tests {
     #[test]
     fn deep_json_ends_in_an_error_and_not_in_the_stack() {
         let deep = "[".repeat(1_000_000);
-        assert!(matches!(Manifest::parse(deep.as_bytes()), Err(ManifestProblem::Json(_))));
+        assert!(matches!(
+            Manifest::parse(deep.as_bytes()),
+            Err(ManifestProblem::Json(_))
+        ));
     }
 
     proptest! {

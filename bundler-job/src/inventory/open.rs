@@ -30,16 +30,18 @@ pub struct Inventory {
 pub struct OwnFiles {
     /// The bucket they are in.
     pub bucket: String,
-    /// What the keys of all deliveries of this inventory begin with, where they lie as S3 lays them.
+    /// What the keys of all deliveries of this inventory begin with, where they lie as S3 lays
+    /// them.
     pub root: Option<String>,
     /// The keys of this delivery.
     pub keys: Vec<String>,
 }
 
 impl Inventory {
-    /// Reads manifest.json and compares it with its manifest.checksum ("Amazon S3 Inventory", S3 user guide: the checksum
-    /// is written last, so without it the inventory is not finished). Bytes that differ may have been damaged on their way:
-    /// both are read again before that is an error.
+    /// Reads manifest.json and compares it with its manifest.checksum ("Amazon S3 Inventory", S3
+    /// user guide: the checksum is written last, so without it the inventory is not finished).
+    /// Bytes that differ may have been damaged on their way: both are read again before that is an
+    /// error.
     pub async fn open(s3: &S3, address: &S3Address) -> Result<Self, InventoryError> {
         let mut downloads = 1;
         loop {
@@ -55,25 +57,38 @@ impl Inventory {
     }
 
     async fn open_once(s3: &S3, address: &S3Address) -> Result<Self, InventoryError> {
-        let checksum = checksum_of(address).ok_or_else(|| InventoryError::NotAManifest(address.clone()))?;
+        let checksum =
+            checksum_of(address).ok_or_else(|| InventoryError::NotAManifest(address.clone()))?;
         let (json, etag) = match whole(s3, address, MAX_MANIFEST_SIZE).await {
             Ok(Whole::Bytes(json, etag)) => (json, etag),
-            Ok(Whole::TooLarge(size)) => return Err(unusable(address, ManifestProblem::TooLarge(size))),
-            Err(error) if error.kind == ErrorKind::NotFound => return Err(InventoryError::NoManifest(address.clone())),
-            Err(error) if error.kind == ErrorKind::NoBucket => return Err(InventoryError::NoBucket(address.clone())),
+            Ok(Whole::TooLarge(size)) => {
+                return Err(unusable(address, ManifestProblem::TooLarge(size)));
+            }
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                return Err(InventoryError::NoManifest(address.clone()));
+            }
+            Err(error) if error.kind == ErrorKind::NoBucket => {
+                return Err(InventoryError::NoBucket(address.clone()));
+            }
             Err(error) => return Err(error.into()),
         };
         let expected = match whole(s3, &checksum, MAX_CHECKSUM_SIZE).await {
             Ok(Whole::Bytes(text, _)) => text,
             Ok(Whole::TooLarge(_)) => Bytes::from_static(b"more than a checksum"),
             Err(error) if error.kind == ErrorKind::NotFound => {
-                return Err(InventoryError::Unfinished { manifest: address.clone() });
+                return Err(InventoryError::Unfinished {
+                    manifest: address.clone(),
+                });
             }
             Err(error) => return Err(error.into()),
         };
         compare(address, &json, &String::from_utf8_lossy(&expected))?;
         let manifest = Manifest::parse(&json).map_err(|problem| unusable(address, problem))?;
-        Ok(Self { address: address.clone(), etag, manifest })
+        Ok(Self {
+            address: address.clone(),
+            etag,
+            manifest,
+        })
     }
 
     /// The manifest.
@@ -100,7 +115,8 @@ impl Inventory {
         S3Address::new(&self.address.bucket, &file.key)
     }
 
-    /// HEADs every data file, so that one that is missing, cut off or denied is known before anything is made of the rest.
+    /// HEADs every data file, so that one that is missing, cut off or denied is known before
+    /// anything is made of the rest.
     pub async fn check_files(&self, s3: &S3) -> Result<(), InventoryError> {
         stream::iter(&self.manifest.files)
             .map(|file| self.check_file(s3, file))
@@ -113,26 +129,43 @@ impl Inventory {
         let address = self.file_address(file);
         let Some(head) = s3.head(&address).await? else {
             let delivered_to = self.manifest.destination_bucket.clone();
-            return Err(InventoryError::FileMissing { file: address, delivered_to });
+            return Err(InventoryError::FileMissing {
+                file: address,
+                delivered_to,
+            });
         };
         let Length::Known(found) = content_length(head.content_length()) else {
             let detail = "it was answered without a Content-Length";
             return Err(S3Error::local("HeadObject", address, ErrorKind::Transient, detail).into());
         };
         if found != file.size.bytes() {
-            return Err(InventoryError::FileSize { file: address, found, expected: file.size.bytes() });
+            return Err(InventoryError::FileSize {
+                file: address,
+                found,
+                expected: file.size.bytes(),
+            });
         }
         Ok(())
     }
 
-    /// The files that S3 Inventory wrote. It writes `<root>/<date>/manifest.json` beside `<root>/data/` and
-    /// `<root>/hive/`; where the data files of this manifest lie so, every delivery under that root is meant.
+    /// The files that S3 Inventory wrote. It writes `<root>/<date>/manifest.json` beside
+    /// `<root>/data/` and `<root>/hive/`; where the data files of this manifest lie so, every
+    /// delivery under that root is meant.
     pub fn own_files(&self) -> OwnFiles {
-        let mut keys: Vec<String> = self.manifest.files.iter().map(|file| file.key.clone()).collect();
+        let mut keys: Vec<String> = self
+            .manifest
+            .files
+            .iter()
+            .map(|file| file.key.clone())
+            .collect();
         let root = delivery_root(&self.address.key, &keys).map(str::to_owned);
         keys.push(self.address.key.clone());
         keys.extend(checksum_of(&self.address).map(|checksum| checksum.key));
-        OwnFiles { bucket: self.address.bucket.clone(), root, keys }
+        OwnFiles {
+            bucket: self.address.bucket.clone(),
+            root,
+            keys,
+        }
     }
 }
 
@@ -141,7 +174,8 @@ fn delivery_root<'a>(manifest_key: &'a str, data_keys: &[String]) -> Option<&'a 
     let root = &folder[..=folder.rfind('/')?];
     let below = |key: &String| {
         // `files/` in older descriptions.
-        key.strip_prefix(root).is_some_and(|rest| rest.starts_with("data/") || rest.starts_with("files/"))
+        key.strip_prefix(root)
+            .is_some_and(|rest| rest.starts_with("data/") || rest.starts_with("files/"))
     };
     (!data_keys.is_empty() && data_keys.iter().all(below)).then_some(root)
 }
@@ -157,11 +191,18 @@ fn compare(manifest: &S3Address, json: &[u8], checksum: &str) -> Result<(), Inve
         return Ok(());
     }
     let expected = checksum.trim().chars().take(40).collect();
-    Err(InventoryError::ManifestChecksum { manifest: manifest.clone(), found: HEXLOWER.encode(&found), expected })
+    Err(InventoryError::ManifestChecksum {
+        manifest: manifest.clone(),
+        found: HEXLOWER.encode(&found),
+        expected,
+    })
 }
 
 fn unusable(manifest: &S3Address, problem: ManifestProblem) -> InventoryError {
-    InventoryError::Manifest { manifest: manifest.clone(), problem }
+    InventoryError::Manifest {
+        manifest: manifest.clone(),
+        problem,
+    }
 }
 
 enum Whole {
@@ -181,7 +222,9 @@ async fn whole(s3: &S3, address: &S3Address, limit: ByteSize) -> Result<Whole, S
         if known > limit.bytes() {
             return Ok(Whole::TooLarge(known));
         }
-        let Some(chunk) = body.next().await? else { return Ok(Whole::Bytes(bytes.into(), etag)) };
+        let Some(chunk) = body.next().await? else {
+            return Ok(Whole::Bytes(bytes.into(), etag));
+        };
         bytes.extend_from_slice(&chunk);
     }
 }
@@ -199,7 +242,12 @@ mod tests {
         }
         for bad in ["", "x", &md5[..31], "00000000000000000000000000000000"] {
             let error = compare(&manifest, b"{}", bad).expect_err(bad);
-            assert!(error.to_string().contains("s3://inv/x/manifest.json has the MD5 99914b93"), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("s3://inv/x/manifest.json has the MD5 99914b93"),
+                "{error}"
+            );
         }
     }
 
@@ -211,13 +259,28 @@ mod tests {
         };
         let manifest = "inv/src/daily/2024-05-07T01-00Z/manifest.json";
         assert_eq!(
-            root(manifest, &["inv/src/daily/data/1.csv.gz", "inv/src/daily/data/2.csv.gz"]),
+            root(
+                manifest,
+                &["inv/src/daily/data/1.csv.gz", "inv/src/daily/data/2.csv.gz"]
+            ),
             Some("inv/src/daily/")
         );
-        assert_eq!(root(manifest, &["inv/src/daily/data/1.csv.gz", "elsewhere/2.csv.gz"]), None);
+        assert_eq!(
+            root(
+                manifest,
+                &["inv/src/daily/data/1.csv.gz", "elsewhere/2.csv.gz"]
+            ),
+            None
+        );
         assert_eq!(root(manifest, &[]), None);
         // Laid out by hand: a root guessed from these would take everything beside it.
-        assert_eq!(root("everything/inv/manifest.json", &["everything/inv/data/1.csv.gz"]), None);
+        assert_eq!(
+            root(
+                "everything/inv/manifest.json",
+                &["everything/inv/data/1.csv.gz"]
+            ),
+            None
+        );
         assert_eq!(root("inv/manifest.json", &["data/1.csv.gz"]), None);
         assert_eq!(root("manifest.json", &["1.csv.gz"]), None);
     }

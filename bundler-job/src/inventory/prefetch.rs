@@ -1,6 +1,7 @@
 //! Objects that are downloaded to scratch in their order, the next few while one is read.
 //!
-//! They wait for room in their order, and an object larger than all of it has it alone: one is always on its way.
+//! They wait for room in their order, and an object larger than all of it has it alone: one is
+//! always on its way.
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -26,9 +27,9 @@ where
     T: Send + 'static,
     E: From<Stopped> + Send + 'static,
 {
-    /// Starts to `download` what is wanted, each with its bytes on scratch, where there is room for `room` bytes. What
-    /// arrives has to keep its permit for as long as it is on scratch. Dropping the set stops the downloads. Must be
-    /// called inside a tokio runtime.
+    /// Starts to `download` what is wanted, each with its bytes on scratch, where there is room for
+    /// `room` bytes. What arrives has to keep its permit for as long as it is on scratch. Dropping
+    /// the set stops the downloads. Must be called inside a tokio runtime.
     pub(crate) fn start<W, F>(
         wanted: Vec<(W, u64)>,
         room: u64,
@@ -90,17 +91,18 @@ mod tests {
         let wanted: Vec<_> = (0..).zip(bytes.iter().copied()).collect();
         let count = wanted.len();
         let counted = (Arc::clone(&there), Arc::clone(&most));
-        let (downloads, mut ahead): (_, Arrivals) = Prefetch::start(wanted, room, move |number, permit| {
-            let (there, most) = (Arc::clone(&counted.0), Arc::clone(&counted.1));
-            async move {
-                most.fetch_max(there.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                // Others start, if they may.
-                for _ in 0..100 {
-                    tokio::task::yield_now().await;
+        let (downloads, mut ahead): (_, Arrivals) =
+            Prefetch::start(wanted, room, move |number, permit| {
+                let (there, most) = (Arc::clone(&counted.0), Arc::clone(&counted.1));
+                async move {
+                    most.fetch_max(there.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    // Others start, if they may.
+                    for _ in 0..100 {
+                        tokio::task::yield_now().await;
+                    }
+                    Ok((number, permit))
                 }
-                Ok((number, permit))
-            }
-        });
+            });
         let reading = tokio::task::spawn_blocking(move || {
             let mut read = Vec::new();
             while let Some((number, permit)) = ahead.next().expect("all arrive") {

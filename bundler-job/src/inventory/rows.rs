@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use s3bundler_contract::group_manifest::{Column, Columns, KeyEncoding, RowError, RowProblem, RowReader};
+use s3bundler_contract::group_manifest::{
+    Column, Columns, KeyEncoding, RowError, RowProblem, RowReader,
+};
 use s3bundler_contract::row::RowRef;
 
 use super::block::Block;
@@ -33,10 +35,15 @@ pub struct Rows<R> {
 }
 
 impl<'a> Rows<&'a [u8]> {
-    /// The rows of a block of a CSV inventory, whose keys are form-url-encoded; those of other formats are not ("Amazon S3
-    /// Inventory", S3 user guide).
+    /// The rows of a block of a CSV inventory, whose keys are form-url-encoded; those of other
+    /// formats are not ("Amazon S3 Inventory", S3 user guide).
     pub(super) fn of_block(block: &'a Block, columns: &Columns) -> Self {
-        Self::new(block.bytes.as_slice(), columns, KeyEncoding::FormUrl, block.first_line)
+        Self::new(
+            block.bytes.as_slice(),
+            columns,
+            KeyEncoding::FormUrl,
+            block.first_line,
+        )
     }
 }
 
@@ -58,26 +65,36 @@ impl<R: Read> Rows<R> {
     pub fn next_row(&mut self) -> Result<Option<InventoryRow<'_>>, RowError> {
         self.line = self.first_line + self.reader.line() - 1;
         let (line, has_versions) = (self.line, self.has_versions);
-        let read = self.reader.next_ref().map_err(|error| RowError { line, ..error })?;
-        let Some((mut row, fields)) = read else { return Ok(None) };
-        let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).filter(|it| !it.is_empty());
+        let read = self
+            .reader
+            .next_ref()
+            .map_err(|error| RowError { line, ..error })?;
+        let Some((mut row, fields)) = read else {
+            return Ok(None);
+        };
+        let field =
+            |at: Option<usize>| at.and_then(|at| fields.get(at)).filter(|it| !it.is_empty());
         let is_latest = !field(self.is_latest).is_some_and(|it| it.eq_ignore_ascii_case("false"));
         if has_versions && !is_latest && row.version_id.is_none() {
-            // The null version's id is empty. Once it is not the current one, only its name can read it
-            // (docs/decisions/null-versions.md).
+            // The null version's id is empty. Once it is not the current one, only its name can
+            // read it (docs/decisions/null-versions.md).
             row.version_id = Some("null");
         }
         Ok(Some(InventoryRow {
             row,
             is_latest,
-            is_delete_marker: field(self.is_delete_marker).is_some_and(|it| it.eq_ignore_ascii_case("true")),
+            is_delete_marker: field(self.is_delete_marker)
+                .is_some_and(|it| it.eq_ignore_ascii_case("true")),
             access_tier: field(self.access_tier),
         }))
     }
 
     /// An error about the row that was given last.
     pub fn error(&self, problem: RowProblem) -> RowError {
-        RowError { line: self.line, problem }
+        RowError {
+            line: self.line,
+            problem,
+        }
     }
 }
 
@@ -88,14 +105,23 @@ mod tests {
     type Read = (String, Option<String>, bool, bool, Option<String>);
 
     fn read(columns: &str, text: &str) -> Result<Vec<Read>, RowError> {
-        let block = Block { bytes: text.as_bytes().to_vec(), first_line: 100 };
+        let block = Block {
+            bytes: text.as_bytes().to_vec(),
+            first_line: 100,
+        };
         let columns: Columns = columns.parse().expect("columns");
         let mut rows = Rows::of_block(&block, &columns);
         let mut all = Vec::new();
         while let Some(it) = rows.next_row()? {
             let owned = |field: Option<&str>| field.map(str::to_owned);
             let version = owned(it.row.version_id);
-            all.push((it.row.key.to_owned(), version, it.is_latest, it.is_delete_marker, owned(it.access_tier)));
+            all.push((
+                it.row.key.to_owned(),
+                version,
+                it.is_latest,
+                it.is_delete_marker,
+                owned(it.access_tier),
+            ));
         }
         Ok(all)
     }
@@ -115,7 +141,13 @@ mod tests {
             [
                 ("a b/1".to_owned(), None, true, false, None),
                 ("key1".to_owned(), version("null"), false, false, None),
-                ("key1".to_owned(), version("tpinzcb"), true, false, version("ARCHIVE_ACCESS")),
+                (
+                    "key1".to_owned(),
+                    version("tpinzcb"),
+                    true,
+                    false,
+                    version("ARCHIVE_ACCESS")
+                ),
                 ("key2".to_owned(), version("gdN1exf"), true, true, None),
             ]
         );
@@ -140,11 +172,23 @@ mod tests {
     #[test]
     fn a_bad_row_names_its_line_in_the_file() {
         for (text, message) in [
-            ("\"b\",\"k\",\"1\"\n\"b\",\"k\"\n", "line 101: 2 columns where 3 are expected"),
-            ("\"b\",\"k\n\",\"1\"\n\"b\",\"%z\",\"1\"\n", "line 102: the key \"%z\" has a bad URL escape"),
-            ("\"b\",\"k\",\"-1\"\n", "line 100: the size \"-1\" is not a whole number of bytes"),
+            (
+                "\"b\",\"k\",\"1\"\n\"b\",\"k\"\n",
+                "line 101: 2 columns where 3 are expected",
+            ),
+            (
+                "\"b\",\"k\n\",\"1\"\n\"b\",\"%z\",\"1\"\n",
+                "line 102: the key \"%z\" has a bad URL escape",
+            ),
+            (
+                "\"b\",\"k\",\"-1\"\n",
+                "line 100: the size \"-1\" is not a whole number of bytes",
+            ),
         ] {
-            assert_eq!(read("Bucket, Key, Size", text).expect_err(text).to_string(), message);
+            assert_eq!(
+                read("Bucket, Key, Size", text).expect_err(text).to_string(),
+                message
+            );
         }
     }
 }

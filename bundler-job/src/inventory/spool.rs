@@ -1,5 +1,5 @@
-//! The data files on scratch: each is downloaded whole and compared with the manifest before its first row is used, while
-//! earlier ones are decoded.
+//! The data files on scratch: each is downloaded whole and compared with the manifest before its
+//! first row is used, while earlier ones are decoded.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
@@ -18,10 +18,11 @@ use super::{DataFile, Inventory, InventoryError};
 use crate::budget::Permit;
 use crate::s3::{ErrorKind, Opened, S3, S3Error};
 
-/// Chunks between a GET and the thread that writes them: at some 16 to 64 KiB each, a megabyte at most.
+/// Chunks between a GET and the thread that writes them: at some 16 to 64 KiB each, a megabyte at
+/// most.
 const CHUNKS_AHEAD: usize = 16;
-/// Downloads of a file that did not come, or whose bytes are not those of the manifest. Each request has the SDK's own
-/// retries besides.
+/// Downloads of a file that did not come, or whose bytes are not those of the manifest. Each
+/// request has the SDK's own retries besides.
 pub(super) const DOWNLOADS: u32 = 3;
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(250);
 
@@ -33,15 +34,19 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Room for data files, unless it is chosen: three of the 2 GiB that S3 Inventory writes at most.
+    /// Room for data files, unless it is chosen: three of the 2 GiB that S3 Inventory writes at
+    /// most.
     pub const SIZE: ByteSize = ByteSize::gib(6);
 
-    /// At most `size` bytes in `directory`, but always one file. The directory is created if it does not exist; default:
-    /// that of temporary files.
+    /// At most `size` bytes in `directory`, but always one file. The directory is created if it
+    /// does not exist; default: that of temporary files.
     pub fn new(directory: Option<PathBuf>, size: Option<ByteSize>) -> Result<Self, InventoryError> {
         let directory = directory.unwrap_or_else(std::env::temp_dir);
         match std::fs::create_dir_all(&directory) {
-            Ok(()) => Ok(Self { directory, size: size.unwrap_or(Self::SIZE) }),
+            Ok(()) => Ok(Self {
+                directory,
+                size: size.unwrap_or(Self::SIZE),
+            }),
             Err(cause) => Err(InventoryError::Scratch { directory, cause }),
         }
     }
@@ -71,19 +76,40 @@ pub(super) type Files = Prefetch<Spooled, InventoryError>;
 /// Starts to download the data files in order. Dropping the set stops it.
 pub(super) fn start(s3: &S3, inventory: &Inventory, scratch: &Scratch) -> (JoinSet<()>, Files) {
     let files = inventory.manifest().files.iter();
-    let files = files.map(|file| ((file.clone(), inventory.file_address(file)), file.size.bytes())).collect();
+    let files = files
+        .map(|file| {
+            (
+                (file.clone(), inventory.file_address(file)),
+                file.size.bytes(),
+            )
+        })
+        .collect();
     let (s3, directory) = (s3.clone(), scratch.directory().to_owned());
-    Prefetch::start(files, scratch.size().bytes(), move |(file, address), room| {
-        let (s3, directory) = (s3.clone(), directory.clone());
-        async move {
-            let bytes = spool(&s3, &file, &address, &directory).await?;
-            Ok(Spooled { address, bytes, _room: room })
-        }
-    })
+    Prefetch::start(
+        files,
+        scratch.size().bytes(),
+        move |(file, address), room| {
+            let (s3, directory) = (s3.clone(), directory.clone());
+            async move {
+                let bytes = spool(&s3, &file, &address, &directory).await?;
+                Ok(Spooled {
+                    address,
+                    bytes,
+                    _room: room,
+                })
+            }
+        },
+    )
 }
 
-/// A file with the bytes that the manifest names. What came otherwise is downloaded again before it is given up.
-async fn spool(s3: &S3, file: &DataFile, address: &S3Address, directory: &Path) -> Result<File, InventoryError> {
+/// A file with the bytes that the manifest names. What came otherwise is downloaded again before it
+/// is given up.
+async fn spool(
+    s3: &S3,
+    file: &DataFile,
+    address: &S3Address,
+    directory: &Path,
+) -> Result<File, InventoryError> {
     let mut downloads = 0;
     loop {
         let error = match download(s3, file, address, directory).await {
@@ -104,7 +130,12 @@ async fn spool(s3: &S3, file: &DataFile, address: &S3Address, directory: &Path) 
     }
 }
 
-async fn download(s3: &S3, file: &DataFile, address: &S3Address, directory: &Path) -> Result<File, InventoryError> {
+async fn download(
+    s3: &S3,
+    file: &DataFile,
+    address: &S3Address,
+    directory: &Path,
+) -> Result<File, InventoryError> {
     let failed = |error: S3Error| match error.kind {
         ErrorKind::Precondition => InventoryError::FileReplaced(address.clone()),
         _ => InventoryError::Read(error),
@@ -125,7 +156,10 @@ async fn download(s3: &S3, file: &DataFile, address: &S3Address, directory: &Pat
     }
     drop(sender);
     let written = writing.await.map_err(|_| InventoryError::Stopped)?;
-    let (bytes, md5) = written.map_err(|cause| InventoryError::Scratch { directory: directory.to_owned(), cause })?;
+    let (bytes, md5) = written.map_err(|cause| InventoryError::Scratch {
+        directory: directory.to_owned(),
+        cause,
+    })?;
     compare(file, address, size, md5, &etag).map(|()| bytes)
 }
 
@@ -141,14 +175,33 @@ fn write(directory: &Path, mut chunks: mpsc::Receiver<Bytes>) -> io::Result<(Fil
     Ok((file, md5.finalize().into()))
 }
 
-/// Whether these are the bytes that the manifest names. The size in S3 was compared before, so that another one is the
-/// transport's.
-fn compare(file: &DataFile, address: &S3Address, size: u64, md5: [u8; 16], etag: &str) -> Result<(), InventoryError> {
-    let damaged =
-        |detail| InventoryError::Damaged(S3Error::local("GetObject", address.clone(), ErrorKind::Transient, detail));
+/// Whether these are the bytes that the manifest names. The size in S3 was compared before, so that
+/// another one is the transport's.
+fn compare(
+    file: &DataFile,
+    address: &S3Address,
+    size: u64,
+    md5: [u8; 16],
+    etag: &str,
+) -> Result<(), InventoryError> {
+    let damaged = |detail| {
+        InventoryError::Damaged(S3Error::local(
+            "GetObject",
+            address.clone(),
+            ErrorKind::Transient,
+            detail,
+        ))
+    };
     if size != file.size.bytes() {
-        let many = if size > file.size.bytes() { "more" } else { "fewer" };
-        return Err(damaged(format!("{many} bytes came than the {} of the manifest", file.size.bytes())));
+        let many = if size > file.size.bytes() {
+            "more"
+        } else {
+            "fewer"
+        };
+        return Err(damaged(format!(
+            "{many} bytes came than the {} of the manifest",
+            file.size.bytes()
+        )));
     }
     if md5 == file.md5 {
         return Ok(());
@@ -156,9 +209,15 @@ fn compare(file: &DataFile, address: &S3Address, size: u64, md5: [u8; 16], etag:
     let (found, expected) = (HEXLOWER.encode(&md5), HEXLOWER.encode(&file.md5));
     // An ETag that is the MD5 of the manifest proves that S3 has the right bytes.
     if etag == expected {
-        return Err(damaged(format!("bytes with the MD5 {found} came, but the ETag is {expected}")));
+        return Err(damaged(format!(
+            "bytes with the MD5 {found} came, but the ETag is {expected}"
+        )));
     }
-    Err(InventoryError::FileChecksum { file: address.clone(), found, expected })
+    Err(InventoryError::FileChecksum {
+        file: address.clone(),
+        found,
+        expected,
+    })
 }
 
 #[cfg(test)]
@@ -168,10 +227,20 @@ mod tests {
     #[test]
     fn bytes_are_those_of_the_manifest_or_damaged_or_replaced() {
         let right: [u8; 16] = Md5::digest(b"right").into();
-        let file = DataFile { key: "k".to_owned(), size: ByteSize(5), md5: right };
+        let file = DataFile {
+            key: "k".to_owned(),
+            size: ByteSize(5),
+            md5: right,
+        };
         let etag = HEXLOWER.encode(&right);
         let wrong: [u8; 16] = Md5::digest(b"wrong").into();
-        let of = |size, md5, etag: &str| match compare(&file, &S3Address::new("b", "k"), size, md5, etag) {
+        let of = |size, md5, etag: &str| match compare(
+            &file,
+            &S3Address::new("b", "k"),
+            size,
+            md5,
+            etag,
+        ) {
             Ok(()) => "right",
             Err(InventoryError::Damaged(_)) => "damaged",
             Err(InventoryError::FileChecksum { .. }) => "another file",

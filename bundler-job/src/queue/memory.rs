@@ -1,8 +1,9 @@
-//! The queue's twin in memory, for `s3bundler run` and for manifests given by hand: what SQS does with visibility,
-//! receive counts, receipt handles and redrive, without SQS.
+//! The queue's twin in memory, for `s3bundler run` and for manifests given by hand: what SQS does
+//! with visibility, receive counts, receipt handles and redrive, without SQS.
 //!
-//! It has no bound: a message is an address of some 200 bytes, so the 46,000 groups of 3 billion objects are about
-//! 10 MB, and a grouper that had to wait for the bundler would hold its inventory open for hours.
+//! It has no bound: a message is an address of some 200 bytes, so the 46,000 groups of 3 billion
+//! objects are about 10 MB, and a grouper that had to wait for the bundler would hold its inventory
+//! open for hours.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,12 +52,18 @@ struct InFlight {
 }
 
 impl MemoryQueue {
-    /// An empty, open queue that gives up a message once it was received `max_receives` times and came back.
+    /// An empty, open queue that gives up a message once it was received `max_receives` times and
+    /// came back.
     pub fn new(max_receives: u32) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), max_receives }
+        Self {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            max_receives,
+        }
     }
 
-    /// Says that nothing more will be sent: [`Queue::is_finished`] once all that was sent is deleted or given up.
+    /// Says that nothing more will be sent: [`Queue::is_finished`] once all that was sent is
+    /// deleted or given up.
     pub fn close(&self) {
         self.state().closed = true;
         self.changed.notify_waiters();
@@ -65,7 +72,11 @@ impl MemoryQueue {
     /// The manifests of the messages that were given up, in the order in which they were.
     pub fn given_up(&self) -> Vec<ManifestRef> {
         let state = self.state();
-        state.given_up.iter().flat_map(|message| message::parse(&message.body).unwrap_or_default()).collect()
+        state
+            .given_up
+            .iter()
+            .flat_map(|message| message::parse(&message.body).unwrap_or_default())
+            .collect()
     }
 
     /// Sends a body as it is.
@@ -73,7 +84,12 @@ impl MemoryQueue {
         let mut state = self.state();
         let id = state.next_id;
         state.next_id += 1;
-        state.ready.push_back(Message { id, body, receive_count: 0, handle: 0 });
+        state.ready.push_back(Message {
+            id,
+            body,
+            receive_count: 0,
+            handle: 0,
+        });
     }
 
     #[cfg(test)]
@@ -84,7 +100,11 @@ impl MemoryQueue {
 
     #[cfg(test)]
     pub(super) fn given_up_bodies(&self) -> Vec<String> {
-        self.state().given_up.iter().map(|message| message.body.clone()).collect()
+        self.state()
+            .given_up
+            .iter()
+            .map(|message| message.body.clone())
+            .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,7 +117,10 @@ impl MemoryQueue {
             action: "extend",
             queue: "in memory".to_owned(),
             kind: QueueErrorKind::Gone,
-            detail: format!("receipt handle {} of message {} is not in flight", delivery.receipt_handle, delivery.id),
+            detail: format!(
+                "receipt handle {} of message {} is not in flight",
+                delivery.receipt_handle, delivery.id
+            ),
         }
     }
 }
@@ -134,7 +157,10 @@ impl State {
                 receive_count: message.receive_count,
                 received: now,
             });
-            self.in_flight.push(InFlight { message, visible_at: now + visibility });
+            self.in_flight.push(InFlight {
+                message,
+                visible_at: now + visibility,
+            });
         }
         deliveries
     }
@@ -142,7 +168,9 @@ impl State {
     /// Where the message with this newest receipt handle is in flight.
     fn position(&self, delivery: &Delivery) -> Option<usize> {
         let handle: u64 = delivery.receipt_handle.parse().ok()?;
-        self.in_flight.iter().position(|it| it.message.handle == handle)
+        self.in_flight
+            .iter()
+            .position(|it| it.message.handle == handle)
     }
 
     fn is_finished(&self) -> bool {
@@ -159,7 +187,12 @@ impl Queue for MemoryQueue {
         Ok(())
     }
 
-    async fn receive(&self, max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery>, QueueError> {
         let deadline = Instant::now() + wait.min(LONGEST_WAIT);
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -173,7 +206,11 @@ impl Queue for MemoryQueue {
                 if !deliveries.is_empty() || state.is_finished() || now >= deadline {
                     return Ok(deliveries);
                 }
-                state.in_flight.iter().map(|it| it.visible_at).fold(deadline, Instant::min)
+                state
+                    .in_flight
+                    .iter()
+                    .map(|it| it.visible_at)
+                    .fold(deadline, Instant::min)
             };
             tokio::select! {
                 () = changed => {}
@@ -186,7 +223,9 @@ impl Queue for MemoryQueue {
         let mut state = self.state();
         let now = Instant::now();
         state.expire(now, self.max_receives);
-        let position = state.position(delivery).ok_or_else(|| Self::gone(delivery))?;
+        let position = state
+            .position(delivery)
+            .ok_or_else(|| Self::gone(delivery))?;
         state.in_flight[position].visible_at = now + visibility;
         drop(state);
         self.changed.notify_waiters();
@@ -196,7 +235,8 @@ impl Queue for MemoryQueue {
     async fn release(&self, delivery: &Delivery, after: Duration) -> Result<(), QueueError> {
         let last = delivery.receive_count >= self.max_receives;
         // A message that nobody will see again does not keep the queue from being finished.
-        self.extend(delivery, if last { Duration::ZERO } else { after }).await?;
+        self.extend(delivery, if last { Duration::ZERO } else { after })
+            .await?;
         self.state().expire(Instant::now(), self.max_receives);
         self.changed.notify_waiters();
         Ok(())

@@ -6,10 +6,10 @@
 //!                      └────── release ◄──────┘  at once on SIGTERM, later after a failure
 //! ```
 //!
-//! [`worker`] is the loop that takes messages and has them worked on, [`visibility`] keeps a message out of others'
-//! hands meanwhile, [`settle`] decides what becomes of it afterwards. [`sqs`] and [`memory`] are the two queues.
-//! Delivery is at least once and in any order, whichever queue it is: that a group is archived once is the commit's
-//! business, not the queue's.
+//! [`worker`] is the loop that takes messages and has them worked on, [`visibility`] keeps a
+//! message out of others' hands meanwhile, [`settle`] decides what becomes of it afterwards.
+//! [`sqs`] and [`memory`] are the two queues. Delivery is at least once and in any order, whichever
+//! queue it is: that a group is archived once is the commit's business, not the queue's.
 
 pub mod memory;
 pub mod settle;
@@ -89,12 +89,17 @@ impl HasExitCode for QueueError {
 
 /// A queue of groups.
 pub trait Queue: Send + Sync {
-    /// Sends one message a manifest, in batches; entries that failed are sent again. Where the queue refuses some for
-    /// what they say, all others are sent before the error that names the first of them.
-    fn send(&self, manifests: &[ManifestRef]) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Sends one message a manifest, in batches; entries that failed are sent again. Where the
+    /// queue refuses some for what they say, all others are sent before the error that names the
+    /// first of them.
+    fn send(
+        &self,
+        manifests: &[ManifestRef],
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Waits for up to `wait` for at most `max` messages, which nobody else sees for `visibility`; empty when none
-    /// came. May wait for less. Not to be dropped half-way: a message that is on its way would be hidden from everybody.
+    /// Waits for up to `wait` for at most `max` messages, which nobody else sees for `visibility`;
+    /// empty when none came. May wait for less. Not to be dropped half-way: a message that is on
+    /// its way would be hidden from everybody.
     fn receive(
         &self,
         max: usize,
@@ -103,18 +108,30 @@ pub trait Queue: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
 
     /// Keeps a message that is being worked on invisible for `visibility` from now.
-    fn extend(&self, delivery: &Delivery, visibility: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
+    fn extend(
+        &self,
+        delivery: &Delivery,
+        visibility: Duration,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Gives a message back: others see it in `after`, at once if that is zero.
-    fn release(&self, delivery: &Delivery, after: Duration) -> impl Future<Output = Result<(), QueueError>> + Send {
+    fn release(
+        &self,
+        delivery: &Delivery,
+        after: Duration,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send {
         self.extend(delivery, after)
     }
 
     /// Takes a message off the queue. One that is off it already is no error.
     fn delete(&self, delivery: &Delivery) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Leaves an unusable message to the queue's own rules: SQS counts its receives and redrives it.
-    fn set_aside(&self, _delivery: &Delivery) -> impl Future<Output = Result<(), QueueError>> + Send {
+    /// Leaves an unusable message to the queue's own rules: SQS counts its receives and redrives
+    /// it.
+    fn set_aside(
+        &self,
+        _delivery: &Delivery,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send {
         std::future::ready(Ok(()))
     }
 

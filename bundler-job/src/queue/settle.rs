@@ -1,5 +1,6 @@
-//! One message from its receive to its end: what it names is worked on under the guard, then the message is deleted,
-//! given back or set aside. What becomes of it is decided by `fate`, a pure function.
+//! One message from its receive to its end: what it names is worked on under the guard, then the
+//! message is deleted, given back or set aside. What becomes of it is decided by `fate`, a pure
+//! function.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -20,12 +21,13 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Tries to delete or release, on top of the SDK's own.
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_secs(2);
-/// After its work is told to stop, a message is given up that the queue has not settled for so long: the process is to end,
-/// and the message comes back by itself. The pod's grace period has room for it.
+/// After its work is told to stop, a message is given up that the queue has not settled for so
+/// long: the process is to end, and the message comes back by itself. The pod's grace period has
+/// room for it.
 const LAST_TRIES: Duration = Duration::from_secs(15);
 
-/// What to do with the message of a group that failed. In order of weight: of several groups in one message, the
-/// heaviest counts.
+/// What to do with the message of a group that failed. In order of weight: of several groups in one
+/// message, the heaviest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disposition {
     /// Nobody can use it: the queue's redrive has it in the end.
@@ -72,16 +74,18 @@ enum Fate {
     SetAside,
 }
 
-/// What becomes of a message after its work. A message with an unusable part is never deleted. Interrupted work did not
-/// fail: the message is visible to other workers at once.
+/// What becomes of a message after its work. A message with an unusable part is never deleted.
+/// Interrupted work did not fail: the message is visible to other workers at once.
 fn fate(work: Work, is_whole: bool, receive_count: u32) -> Fate {
     match work {
         Work::Done if is_whole => Fate::Delete,
         Work::Stopped | Work::Failed(Disposition::Fatal) => Fate::Release(Duration::ZERO),
         Work::Done | Work::Failed(Disposition::LeaveForRedrive) => Fate::SetAside,
-        Work::Failed(Disposition::GiveBack) | Work::Panicked => {
-            Fate::Release(PAUSE.saturating_mul(receive_count.max(1)).min(LONGEST_PAUSE))
-        }
+        Work::Failed(Disposition::GiveBack) | Work::Panicked => Fate::Release(
+            PAUSE
+                .saturating_mul(receive_count.max(1))
+                .min(LONGEST_PAUSE),
+        ),
     }
 }
 
@@ -100,8 +104,8 @@ pub(super) enum Settled<E> {
     NotDeleted(QueueError),
 }
 
-/// Works on what a message names, one manifest after another, and settles the message. `is_whole`: all of the message can
-/// be used.
+/// Works on what a message names, one manifest after another, and settles the message. `is_whole`:
+/// all of the message can be used.
 pub(super) async fn see_through<Q, F, Fut, E>(
     queue: &Q,
     held: &Held,
@@ -129,11 +133,20 @@ where
             (Work::Panicked, None)
         }
         Err(_) => {
-            tracing::warn!(message_id = first.id, "work on a group was broken off, it did not stop by itself");
+            tracing::warn!(
+                message_id = first.id,
+                "work on a group was broken off, it did not stop by itself"
+            );
             (Work::Stopped, None)
         }
     };
-    let settled = settle_in_time(queue, held, fate(work, is_whole, first.receive_count), &cancel).await;
+    let settled = settle_in_time(
+        queue,
+        held,
+        fate(work, is_whole, first.receive_count),
+        &cancel,
+    )
+    .await;
     match (work, fatal, settled) {
         (_, Some(cause), _) => Settled::Fatal(cause),
         (Work::Done, _, Err(error)) => Settled::NotDeleted(error),
@@ -143,8 +156,8 @@ where
     }
 }
 
-/// Works on every manifest of a message, also after one that failed, unless all would or the work is to stop. The
-/// heaviest failure counts; a fatal one is given as it is.
+/// Works on every manifest of a message, also after one that failed, unless all would or the work
+/// is to stop. The heaviest failure counts; a fatal one is given as it is.
 async fn work_through<F, Fut, E>(
     manifests: Vec<ManifestRef>,
     cancel: &CancellationToken,
@@ -162,7 +175,9 @@ where
         }
         let address = manifest.address();
         let span = tracing::info_span!("group", manifest = %address);
-        let Err(GroupFailure { disposition, cause }) = handler(manifest, cancel.clone()).instrument(span).await else {
+        let Err(GroupFailure { disposition, cause }) =
+            handler(manifest, cancel.clone()).instrument(span).await
+        else {
             continue;
         };
         if disposition == Disposition::Fatal {
@@ -200,8 +215,8 @@ async fn settle_in_time<Q: Queue>(
     }
 }
 
-/// Does with a message what was decided. Only a message that cannot be deleted is an error: others come back by
-/// themselves when their visibility ends.
+/// Does with a message what was decided. Only a message that cannot be deleted is an error: others
+/// come back by themselves when their visibility ends.
 async fn settle<Q: Queue>(queue: &Q, held: &Held, fate: Fate) -> Result<(), QueueError> {
     for n in 1.. {
         let delivery = held.newest();
@@ -218,7 +233,11 @@ async fn settle<Q: Queue>(queue: &Q, held: &Held, fate: Fate) -> Result<(), Queu
             Err(error) => {
                 tracing::warn!(message_id = delivery.id, cause = %error, "message not settled, it will come back");
                 let fatal = matches!(error.kind, QueueErrorKind::Denied | QueueErrorKind::Missing);
-                return if fatal && fate == Fate::Delete { Err(error) } else { Ok(()) };
+                return if fatal && fate == Fate::Delete {
+                    Err(error)
+                } else {
+                    Ok(())
+                };
             }
         }
     }
@@ -235,7 +254,9 @@ pub(super) async fn give_back<Q: Queue>(queue: &Q, held: &Held) {
 
 /// Takes a message off the queue that names nothing.
 pub(super) async fn discard<Q: Queue, E>(queue: &Q, held: &Held) -> Settled<E> {
-    settle(queue, held, Fate::Delete).await.map_or_else(Settled::NotDeleted, |()| Settled::Done)
+    settle(queue, held, Fate::Delete)
+        .await
+        .map_or_else(Settled::NotDeleted, |()| Settled::Done)
 }
 
 /// Leaves a message to the queue's redrive.

@@ -1,5 +1,5 @@
-//! SQS. The SDK owns the retries of a request; entries that fail inside a batch that succeeded are sent again here, and
-//! batches that are refused because there are too many requests.
+//! SQS. The SDK owns the retries of a request; entries that fail inside a batch that succeeded are
+//! sent again here, and batches that are refused because there are too many requests.
 
 mod name;
 
@@ -36,7 +36,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 const ATTEMPTS: u32 = 20;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
-/// Times that an entry is sent before it is an error: 0.2 + 0.4 + 0.8 + 1.6 + 3.2 s of waiting between them.
+/// Times that an entry is sent before it is an error: 0.2 + 0.4 + 0.8 + 1.6 + 3.2 s of waiting
+/// between them.
 const SENDS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -48,12 +49,12 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// The queue at a URL, which is used as given, or of a name, ACCOUNT/NAME or ARN, which is looked up in the ARN's or
-    /// the configuration's region.
+    /// The queue at a URL, which is used as given, or of a name, ACCOUNT/NAME or ARN, which is
+    /// looked up in the ARN's or the configuration's region.
     ///
-    /// A URL asks nobody: that its queue is missing or denied is the first request's error. AWS's own hosts name the
-    /// region in the URL, which wins over the configuration's; the host of any other URL is the endpoint, unless the
-    /// configuration has one.
+    /// A URL asks nobody: that its queue is missing or denied is the first request's error. AWS's
+    /// own hosts name the region in the URL, which wins over the configuration's; the host of any
+    /// other URL is the endpoint, unless the configuration has one.
     pub async fn connect(config: &SdkConfig, url_or_name: &str) -> Result<Self, QueueError> {
         let name = Name::parse(url_or_name)?;
         // Also of a body that stops after its headers.
@@ -65,9 +66,17 @@ impl SqsQueue {
         let (note_request, retry_foreign) = retry_foreign(Service::Sqs);
         let mut builder = aws_sdk_sqs::config::Builder::from(config)
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_BACKOFF))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_max_backoff(LONGEST_BACKOFF),
+            )
             // A queue that refuses most requests is asked as often as one that works.
-            .retry_partition(RetryPartition::custom("sqs").token_bucket(TokenBucket::unlimited()).build())
+            .retry_partition(
+                RetryPartition::custom("sqs")
+                    .token_bucket(TokenBucket::unlimited())
+                    .build(),
+            )
             .interceptor(note_request)
             .retry_classifier(retry_foreign);
         let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
@@ -75,7 +84,8 @@ impl SqsQueue {
             builder = builder.region(Region::new(region.clone()));
         }
         if let Name::Url { origin, .. } = &name {
-            let has_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_SQS").is_some();
+            let has_endpoint = config.endpoint_url().is_some()
+                || std::env::var_os("AWS_ENDPOINT_URL_SQS").is_some();
             if let Some(origin) = origin.as_ref().filter(|_| !has_endpoint) {
                 builder = builder.endpoint_url(origin);
             }
@@ -100,7 +110,8 @@ impl SqsQueue {
         sort(action, &self.url, error)
     }
 
-    /// Sends at most ten messages. Gives the first that the queue refuses for what it says, after all others are sent.
+    /// Sends at most ten messages. Gives the first that the queue refuses for what it says, after
+    /// all others are sent.
     async fn send_batch(&self, batch: &[ManifestRef]) -> Result<Option<QueueError>, QueueError> {
         const ACTION: &str = "SendMessageBatch";
         let mut left: Vec<usize> = (0..batch.len()).collect();
@@ -110,10 +121,16 @@ impl SqsQueue {
                 tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(n - 1)).await;
             }
             let entries = left.iter().filter_map(|n| {
-                let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body_of(&batch[*n]));
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(n.to_string())
+                    .message_body(body_of(&batch[*n]));
                 entry.build().ok()
             });
-            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
+            let request = self
+                .client
+                .send_message_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries.collect()));
             let output = match request.send().await {
                 Ok(output) => output,
                 Err(error) if n + 1 < SENDS && is_throttled(ACTION, &error) => continue,
@@ -121,34 +138,66 @@ impl SqsQueue {
             };
             let answer = BatchAnswer::of(&left, &output);
             if let Some((n, kind, detail)) = answer.refused {
-                let detail = format!("the message of {} was refused: {detail}", batch[n].address());
+                let detail = format!(
+                    "the message of {} was refused: {detail}",
+                    batch[n].address()
+                );
                 refused.get_or_insert(self.refusal(kind, detail));
             }
             left = answer.again;
             if left.is_empty() {
                 return Ok(refused);
             }
-            tracing::warn!(queue = self.url, entries = left.len(), cause = answer.cause, "entries of a batch not sent");
+            tracing::warn!(
+                queue = self.url,
+                entries = left.len(),
+                cause = answer.cause,
+                "entries of a batch not sent"
+            );
         }
-        let first = left.first().map(|n| batch[*n].address().to_string()).unwrap_or_default();
-        let detail = format!("{} of a batch were not taken in {SENDS} tries, the first that of {first}", left.len());
+        let first = left
+            .first()
+            .map(|n| batch[*n].address().to_string())
+            .unwrap_or_default();
+        let detail = format!(
+            "{} of a batch were not taken in {SENDS} tries, the first that of {first}",
+            left.len()
+        );
         Err(self.refusal(QueueErrorKind::Transient, detail))
     }
 
     fn refusal(&self, kind: QueueErrorKind, detail: String) -> QueueError {
-        QueueError { action: "SendMessageBatch", queue: self.url.clone(), kind, detail }
+        QueueError {
+            action: "SendMessageBatch",
+            queue: self.url.clone(),
+            kind,
+            detail,
+        }
     }
 }
 
-/// The message's body in the characters that SQS takes, which are not all that a key may have ("SendMessage", SQS API
-/// reference); JSON has escaped the others below them.
+/// The message's body in the characters that SQS takes, which are not all that a key may have
+/// ("SendMessage", SQS API reference); JSON has escaped the others below them.
 fn body_of(manifest: &ManifestRef) -> String {
-    manifest.to_json().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+    manifest
+        .to_json()
+        .replace('\u{fffe}', "\\ufffe")
+        .replace('\u{ffff}', "\\uffff")
 }
 
-async fn look_up(client: &Client, name: &str, account: Option<String>) -> Result<String, QueueError> {
-    let request = client.get_queue_url().queue_name(name).set_queue_owner_aws_account_id(account);
-    let output = request.send().await.map_err(|error| sort("GetQueueUrl", name, &error))?;
+async fn look_up(
+    client: &Client,
+    name: &str,
+    account: Option<String>,
+) -> Result<String, QueueError> {
+    let request = client
+        .get_queue_url()
+        .queue_name(name)
+        .set_queue_owner_aws_account_id(account);
+    let output = request
+        .send()
+        .await
+        .map_err(|error| sort("GetQueueUrl", name, &error))?;
     output.queue_url.ok_or_else(|| QueueError {
         action: "GetQueueUrl",
         queue: name.to_owned(),
@@ -169,7 +218,8 @@ struct BatchAnswer {
 }
 
 impl BatchAnswer {
-    /// An entry that the answer does not mention is sent again: two messages of a group do no harm, none does.
+    /// An entry that the answer does not mention is sent again: two messages of a group do no harm,
+    /// none does.
     fn of(sent: &[usize], output: &SendMessageBatchOutput) -> Self {
         let mut answer = Self::default();
         for &n in sent {
@@ -178,24 +228,35 @@ impl BatchAnswer {
                 continue;
             }
             let failed = output.failed().iter().find(|entry| entry.id() == id);
-            let (code, at_fault) = failed.map_or(("", false), |entry| (entry.code(), entry.sender_fault()));
+            let (code, at_fault) =
+                failed.map_or(("", false), |entry| (entry.code(), entry.sender_fault()));
             let detail = failed.map_or_else(
                 || "the answer does not mention it".to_owned(),
                 |entry| format!("{code}: {}", entry.message().unwrap_or_default()),
             );
             // An entry has no status of its own, only whose fault it is.
             let status = if at_fault { 400 } else { 500 };
-            let entry = Answer { operation: "SendMessageBatch", status, code, message: "", origin: Origin::Service };
+            let entry = Answer {
+                operation: "SendMessageBatch",
+                status,
+                code,
+                message: "",
+                origin: Origin::Service,
+            };
             match QueueErrorKind::from(classify(&entry)) {
                 QueueErrorKind::Transient => {
                     answer.again.push(n);
                     answer.cause = detail;
                 }
                 QueueErrorKind::Denied => {
-                    answer.refused.get_or_insert((n, QueueErrorKind::Denied, detail));
+                    answer
+                        .refused
+                        .get_or_insert((n, QueueErrorKind::Denied, detail));
                 }
                 _ => {
-                    answer.refused.get_or_insert((n, QueueErrorKind::Rejected, detail));
+                    answer
+                        .refused
+                        .get_or_insert((n, QueueErrorKind::Rejected, detail));
                 }
             }
         }
@@ -215,17 +276,30 @@ fn sort<E>(action: &'static str, queue: &str, error: &SdkError<E, HttpResponse>)
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let status = error.raw_response().map(|response| response.status().as_u16());
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
     let kind = kind_of(Service::Sqs, action, error);
-    let (code, message) = if kind == ErrorKind::Foreign { ("", "") } else { code_and_message(error) };
+    let (code, message) = if kind == ErrorKind::Foreign {
+        ("", "")
+    } else {
+        code_and_message(error)
+    };
     let detail = match (code, message, status) {
-        ("", _, Some(status)) if kind == ErrorKind::Foreign => format!("HTTP {status}: an answer that is not SQS's"),
+        ("", _, Some(status)) if kind == ErrorKind::Foreign => {
+            format!("HTTP {status}: an answer that is not SQS's")
+        }
         ("", _, Some(status)) => format!("HTTP {status}"),
         ("", _, None) => with_causes(error),
         (code, "", _) => code.to_owned(),
         (code, message, _) => format!("{code}: {message}"),
     };
-    QueueError { action, queue: queue.to_owned(), kind: kind.into(), detail }
+    QueueError {
+        action,
+        queue: queue.to_owned(),
+        kind: kind.into(),
+        detail,
+    }
 }
 
 /// What the program can do about a kind of error.
@@ -283,7 +357,12 @@ impl Queue for SqsQueue {
         refused.map_or(Ok(()), Err)
     }
 
-    async fn receive(&self, max: usize, wait: Duration, visibility: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery>, QueueError> {
         let received = Instant::now();
         let output = self
             .client
@@ -296,7 +375,12 @@ impl Queue for SqsQueue {
             .send()
             .await
             .map_err(|error| self.error("ReceiveMessage", &error))?;
-        Ok(output.messages.unwrap_or_default().into_iter().map(|message| delivery(message, received)).collect())
+        Ok(output
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(|message| delivery(message, received))
+            .collect())
     }
 
     async fn extend(&self, delivery: &Delivery, visibility: Duration) -> Result<(), QueueError> {
@@ -312,7 +396,11 @@ impl Queue for SqsQueue {
     }
 
     async fn delete(&self, delivery: &Delivery) -> Result<(), QueueError> {
-        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&delivery.receipt_handle);
+        let request = self
+            .client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(&delivery.receipt_handle);
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => match self.error("DeleteMessage", &error) {

@@ -5,9 +5,9 @@
 //!     └────────────────────── 11 h 50 min: cancel the work, SQS would show the message at 12 h
 //! ```
 //!
-//! The work runs in a task of its own, so however busy it is the guard is on time, and a request to extend is never
-//! dropped half-way, where it could land after the message was given back and hide it again. Dropping the guard stops
-//! the work and extends no more.
+//! The work runs in a task of its own, so however busy it is the guard is on time, and a request to
+//! extend is never dropped half-way, where it could land after the message was given back and hide
+//! it again. Dropping the guard stops the work and extends no more.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,12 +20,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Delivery, Queue, QueueErrorKind};
 
-/// How long a message stays hidden once nobody extends it: what a worker that died costs, and three chances to extend.
+/// How long a message stays hidden once nobody extends it: what a worker that died costs, and three
+/// chances to extend.
 pub const VISIBILITY: Duration = Duration::from_mins(5);
 /// Extensions in one visibility.
 const CHANCES: u32 = 3;
-/// A message is visible again this long after the receive, whatever is extended ("Amazon SQS visibility timeout", SQS
-/// developer guide).
+/// A message is visible again this long after the receive, whatever is extended ("Amazon SQS
+/// visibility timeout", SQS developer guide).
 const LONGEST: Duration = Duration::from_hours(12);
 /// Left of it for the work to abort its upload and for the message to be given back.
 const MARGIN: Duration = Duration::from_mins(10);
@@ -34,8 +35,8 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// Work that was cancelled has this long to end by itself.
 pub const ABORT_GRACE: Duration = Duration::from_secs(10);
 
-/// A message in this process's hands: its newest delivery, shared by the worker, which may receive it again, and the
-/// guard, which must extend with the newest handle.
+/// A message in this process's hands: its newest delivery, shared by the worker, which may receive
+/// it again, and the guard, which must extend with the newest handle.
 #[derive(Debug, Clone)]
 pub struct Held(Arc<Mutex<Delivery>>);
 
@@ -61,9 +62,10 @@ impl Held {
     }
 }
 
-/// Runs `work` in a task of its own and keeps the message invisible until it ends. `cancel` is the work's own token: it
-/// is cancelled when SQS would show the message whatever we do; work that was cancelled, by whomever, and does not end
-/// within [`ABORT_GRACE`] is aborted. The error is that of a task that panicked or was aborted.
+/// Runs `work` in a task of its own and keeps the message invisible until it ends. `cancel` is the
+/// work's own token: it is cancelled when SQS would show the message whatever we do; work that was
+/// cancelled, by whomever, and does not end within [`ABORT_GRACE`] is aborted. The error is that of
+/// a task that panicked or was aborted.
 pub async fn keep_hidden<Q, W>(
     queue: &Q,
     held: &Held,
@@ -76,7 +78,13 @@ where
     W: Future<Output: Send> + Send + 'static,
 {
     let mut work = AbortOnDropHandle::new(tokio::spawn(work));
-    let mut guard = Guard { queue, held, visibility, cancel, stale: None };
+    let mut guard = Guard {
+        queue,
+        held,
+        visibility,
+        cancel,
+        stale: None,
+    };
     let mut next = Instant::now() + guard.interval();
     loop {
         tokio::select! {
@@ -131,9 +139,16 @@ impl<Q: Queue> Guard<'_, Q> {
                 return next;
             }
             Ok(Err(error)) => (error.kind, error.to_string()),
-            Err(_) => (QueueErrorKind::Transient, format!("no answer within {} s", REQUEST.as_secs())),
+            Err(_) => (
+                QueueErrorKind::Transient,
+                format!("no answer within {} s", REQUEST.as_secs()),
+            ),
         };
-        tracing::warn!(message_id = delivery.id, cause, "message not kept hidden, another worker may take it too");
+        tracing::warn!(
+            message_id = delivery.id,
+            cause,
+            "message not kept hidden, another worker may take it too"
+        );
         match kind {
             QueueErrorKind::Transient => Instant::now() + self.interval() / 10,
             QueueErrorKind::Gone => {

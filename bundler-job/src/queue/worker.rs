@@ -1,5 +1,5 @@
-//! The worker's loop: as many messages as there are free slots, each seen through in a task of its own, until there is a
-//! reason to end.
+//! The worker's loop: as many messages as there are free slots, each seen through in a task of its
+//! own, until there is a reason to end.
 //!
 //! ```text
 //! shutdown ──────────────► stop receiving ──drain──► cancel what still runs ──► Ended::Shutdown
@@ -9,9 +9,10 @@
 //! a fatal group ─────────►       └─────────────────► cancel what runs       ──► WorkError::Fatal
 //! ```
 //!
-//! A poll that is under way is never dropped: SQS could be answering it, and the messages in that answer would be hidden
-//! from everybody and one receive nearer to the dead-letter queue. So a worker that stops waits for the poll's answer
-//! and releases the messages in it (docs/decisions/polls-are-finished.md).
+//! A poll that is under way is never dropped: SQS could be answering it, and the messages in that
+//! answer would be hidden from everybody and one receive nearer to the dead-letter queue. So a
+//! worker that stops waits for the poll's answer and releases the messages in it
+//! (docs/decisions/polls-are-finished.md).
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -36,8 +37,8 @@ use super::{Delivery, Queue, QueueError, QueueErrorKind};
 
 /// Half of what SQS allows: an idle worker that is told to end waits for the poll's answer.
 const POLL: Duration = Duration::from_secs(10);
-/// A poll of no length asks only some of SQS's servers and may find nothing where there is something ("Amazon SQS short
-/// and long polling", SQS developer guide).
+/// A poll of no length asks only some of SQS's servers and may find nothing where there is
+/// something ("Amazon SQS short and long polling", SQS developer guide).
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
 /// A poll that has not answered this long after the stop is given up.
 const LAST_POLL: Duration = Duration::from_secs(15);
@@ -108,9 +109,10 @@ pub enum WorkError<E> {
 
 /// Works on a queue until there is a reason to end.
 ///
-/// `handler` archives the group of one manifest. It runs in a task of its own and is given a token: once that is
-/// cancelled it should abort its upload and end within [`ABORT_GRACE`](super::visibility::ABORT_GRACE). Its message is
-/// deleted after `Ok`, and otherwise handled as the failure's [`Disposition`](super::Disposition) says.
+/// `handler` archives the group of one manifest. It runs in a task of its own and is given a token:
+/// once that is cancelled it should abort its upload and end within
+/// [`ABORT_GRACE`](super::visibility::ABORT_GRACE). Its message is deleted after `Ok`, and
+/// otherwise handled as the failure's [`Disposition`](super::Disposition) says.
 pub async fn work<Q, F, Fut, E>(
     queue: &Q,
     options: &WorkerOptions,
@@ -144,9 +146,15 @@ where
     loop {
         poll = poll.or_else(|| worker.next_poll());
         if poll.is_none() && worker.running.is_empty() {
-            return worker.stop.unwrap_or(Stop::Well(Ended::Finished)).into_result();
+            return worker
+                .stop
+                .unwrap_or(Stop::Well(Ended::Finished))
+                .into_result();
         }
-        let (drain_ends, poll_ends) = (worker.drain_ends, worker.poll_ends.filter(|_| poll.is_some()));
+        let (drain_ends, poll_ends) = (
+            worker.drain_ends,
+            worker.poll_ends.filter(|_| poll.is_some()),
+        );
         tokio::select! {
             biased;
             Some((id, settled)) = worker.running.next() => worker.settled(&id, settled),
@@ -195,10 +203,13 @@ impl<E> Stop<E> {
         }
     }
 
-    /// Whether another reason replaces this one: an error or a shutdown counts from its first moment on, the others
-    /// only until one of those comes.
+    /// Whether another reason replaces this one: an error or a shutdown counts from its first
+    /// moment on, the others only until one of those comes.
     fn yields(&self) -> bool {
-        matches!(self, Self::Well(Ended::Idle | Ended::Finished | Ended::Recycle))
+        matches!(
+            self,
+            Self::Well(Ended::Idle | Ended::Finished | Ended::Recycle)
+        )
     }
 }
 
@@ -237,7 +248,11 @@ where
 {
     /// The next receive, for as many messages as may be begun; none where none may.
     fn next_poll(&self) -> Option<Poll<'a>> {
-        let free = self.options.groups.max(1).saturating_sub(self.running.len());
+        let free = self
+            .options
+            .groups
+            .max(1)
+            .saturating_sub(self.running.len());
         let allowed = match self.options.recycle_after {
             0 => usize::MAX,
             after => usize::try_from(after.saturating_sub(self.groups)).unwrap_or(usize::MAX),
@@ -247,12 +262,16 @@ where
             return None;
         }
         let wait = match self.options.idle_exit {
-            Some(idle) if self.running.is_empty() => {
-                idle.saturating_sub(self.last_activity.elapsed()).clamp(SHORTEST_POLL, POLL)
-            }
+            Some(idle) if self.running.is_empty() => idle
+                .saturating_sub(self.last_activity.elapsed())
+                .clamp(SHORTEST_POLL, POLL),
             _ => POLL,
         };
-        let (queue, visibility, pause) = (self.queue, self.options.visibility, pause_after(self.failures));
+        let (queue, visibility, pause) = (
+            self.queue,
+            self.options.visibility,
+            pause_after(self.failures),
+        );
         let (stop, s3) = (self.stop_polls.clone(), self.options.s3.clone());
         Some(Box::pin(async move {
             tokio::select! {
@@ -277,7 +296,10 @@ where
         self.failures = 0;
         self.was_answered = true;
         if deliveries.is_empty() {
-            let idle = self.options.idle_exit.is_some_and(|idle| self.last_activity.elapsed() >= idle);
+            let idle = self
+                .options
+                .idle_exit
+                .is_some_and(|idle| self.last_activity.elapsed() >= idle);
             if self.queue.is_finished() {
                 self.stop_for(Stop::Well(Ended::Finished));
             } else if idle && self.running.is_empty() {
@@ -338,17 +360,24 @@ where
                 let (visibility, handler) = (self.options.visibility, Arc::clone(&self.handler));
                 let cancel = self.stop_work.child_token();
                 Box::pin(async move {
-                    let settled =
-                        settle::see_through(queue, &held, manifests, is_whole, visibility, cancel, handler).await;
+                    let settled = settle::see_through(
+                        queue, &held, manifests, is_whole, visibility, cancel, handler,
+                    )
+                    .await;
                     (id, settled)
                 })
             }
         });
     }
 
-    /// The manifests that a message names, and whether all of it can be used. An error if none of it can.
+    /// The manifests that a message names, and whether all of it can be used. An error if none of
+    /// it can.
     fn named(&self, id: &str, body: &str) -> Result<(Vec<ManifestRef>, bool), MessageError> {
-        let Message { mut manifests, is_event, mut unusable } = message::read(body)?;
+        let Message {
+            mut manifests,
+            is_event,
+            mut unusable,
+        } = message::read(body)?;
         if manifests.is_empty() && !unusable.is_empty() {
             return Err(unusable.swap_remove(0));
         }
@@ -357,7 +386,8 @@ where
             tracing::warn!(message_id = id, %cause, body, "part of a message cannot be used, leaving the message to the queue's redrive");
         }
         if is_event {
-            // A bucket's notifications name every object. A message of ours may name dead letters on purpose.
+            // A bucket's notifications name every object. A message of ours may name dead letters
+            // on purpose.
             manifests.retain(|manifest| {
                 let written = self.options.destination.as_ref().is_some_and(|it| it.is_output(&manifest.address()));
                 let dropped = written || manifest.key.ends_with('/') || manifest.key.ends_with(DEAD_LETTERS_SUFFIX);
@@ -388,12 +418,15 @@ where
         self.stop_polls.cancel();
         let running = self.running.len();
         match &reason {
-            Stop::Well(ended) => tracing::info!(reason = ?ended, running, "receiving no more groups"),
+            Stop::Well(ended) => {
+                tracing::info!(reason = ?ended, running, "receiving no more groups")
+            }
             Stop::Badly(_) => tracing::info!(reason = "error", running, "receiving no more groups"),
         }
         self.poll_ends.get_or_insert(Instant::now() + LAST_POLL);
         if !reason.yields() {
-            self.drain_ends.get_or_insert(Instant::now() + self.options.drain);
+            self.drain_ends
+                .get_or_insert(Instant::now() + self.options.drain);
         }
         if self.stop.as_ref().is_none_or(Stop::yields) {
             self.stop = Some(reason);
@@ -403,7 +436,10 @@ where
     fn cancel_work(&mut self) {
         self.drain_ends = None;
         if !self.running.is_empty() && !self.stop_work.is_cancelled() {
-            tracing::info!(running = self.running.len(), "stopping groups and giving them back");
+            tracing::info!(
+                running = self.running.len(),
+                "stopping groups and giving them back"
+            );
         }
         self.stop_work.cancel();
     }
@@ -412,13 +448,17 @@ where
 fn pause_after(failures: u32) -> Duration {
     match failures {
         0 => Duration::ZERO,
-        n => Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(n - 1)).min(LONGEST_PAUSE),
+        n => Duration::from_secs(1)
+            .saturating_mul(2_u32.saturating_pow(n - 1))
+            .min(LONGEST_PAUSE),
     }
 }
 
 /// The beginning of a body that may be anything, safe to print.
 fn excerpt(body: &str) -> String {
-    body.as_bytes()[..body.len().min(EXCERPT)].escape_ascii().to_string()
+    body.as_bytes()[..body.len().min(EXCERPT)]
+        .escape_ascii()
+        .to_string()
 }
 
 #[cfg(test)]

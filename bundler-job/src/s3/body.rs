@@ -1,4 +1,5 @@
-//! The body of a GET, which is proven or an error: a length that is not known is never taken for one that is.
+//! The body of a GET, which is proven or an error: a length that is not known is never taken for
+//! one that is.
 //!
 //! ```text
 //! headers ──► Length::Known ───────────────────────────────► read ──► checksums agree ──► Whole
@@ -6,7 +7,8 @@
 //!                                                             └─┘ the rest, from another connection: same ETag, exact range
 //! ```
 //!
-//! The SDK's retries end when headers arrive; a body that stops, is short or is slow is resumed here.
+//! The SDK's retries end when headers arrive; a body that stops, is short or is slow is resumed
+//! here.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,9 @@ use s3bundler_contract::{S3Address, etag};
 
 use super::digest::{BodyDigest, md5_of_etag};
 use super::error::{ErrorKind, S3Error};
-use super::length::{Length, Rest, content_length, is_encoded, judge_rest, known_etag, total_of_range};
+use super::length::{
+    Length, Rest, content_length, is_encoded, judge_rest, known_etag, total_of_range,
+};
 use super::min_rate::{MinRate, WINDOW};
 
 /// Breaks in a row, with no byte between them, before a body is given up.
@@ -58,7 +62,8 @@ pub struct Whole {
 pub struct Body {
     client: Client,
     address: S3Address,
-    /// Only if the version was asked for by its id: the rest is pinned by its ETag, which needs no other permission.
+    /// Only if the version was asked for by its id: the rest is pinned by its ETag, which needs no
+    /// other permission.
     version_id: Option<String>,
     /// As the store wrote it.
     etag: Option<String>,
@@ -80,8 +85,9 @@ pub struct Body {
 }
 
 impl Body {
-    /// Continues from the headers of a GET of a whole object. Asks for the length and the ETag if they do not have them. An
-    /// unchanged ETag with another length than `listed` is an error that [`S3Error::is_mismatch`].
+    /// Continues from the headers of a GET of a whole object. Asks for the length and the ETag if
+    /// they do not have them. An unchanged ETag with another length than `listed` is an error that
+    /// [`S3Error::is_mismatch`].
     pub async fn new(
         client: Client,
         address: S3Address,
@@ -90,7 +96,10 @@ impl Body {
         output: GetObjectOutput,
     ) -> Result<Self, S3Error> {
         let length = content_length(output.content_length());
-        let encoding = output.content_encoding().filter(|encoding| is_encoded(encoding)).map(str::to_owned);
+        let encoding = output
+            .content_encoding()
+            .filter(|encoding| is_encoded(encoding))
+            .map(str::to_owned);
         let range = output.content_range().map(str::to_owned);
         let modified = output.last_modified().copied();
         let mut body = Self {
@@ -117,19 +126,29 @@ impl Body {
         Ok(body)
     }
 
-    /// A gateway may have taken the ETag away, or the answer may be of another server: a HEAD says whose bytes these are.
+    /// A gateway may have taken the ETag away, or the answer may be of another server: a HEAD says
+    /// whose bytes these are.
     async fn identify(&mut self, modified: Option<DateTime>) -> Result<(), S3Error> {
         let Some(modified) = modified else {
-            return Err(self.error(ErrorKind::Foreign, "the answer has neither an ETag nor a Last-Modified"));
+            return Err(self.error(
+                ErrorKind::Foreign,
+                "the answer has neither an ETag nor a Last-Modified",
+            ));
         };
-        // Without If-Unmodified-Since: some stores compare it with fractions of a second, which the header does not have.
+        // Without If-Unmodified-Since: some stores compare it with fractions of a second, which the
+        // header does not have.
         let head = self.head().send().await;
-        let head = head.map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
+        let head =
+            head.map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
         if head.last_modified() != Some(&modified) {
             return Err(self.replaced());
         }
         self.etag = known_etag(head.e_tag());
-        self.digest.expect_md5(md5_of_etag(head.e_tag(), head.server_side_encryption(), head.sse_customer_algorithm()));
+        self.digest.expect_md5(md5_of_etag(
+            head.e_tag(),
+            head.server_side_encryption(),
+            head.sse_customer_algorithm(),
+        ));
         match (self.length, content_length(head.content_length())) {
             (Length::Known(found), Length::Known(size)) if found != size => {
                 Err(self.mismatch(format!("{found} bytes came, the object has {size}")))
@@ -155,7 +174,9 @@ impl Body {
         }
         if let Some(size) = self.expected_size() {
             if size != found {
-                return Err(self.mismatch(format!("{found} bytes came, the listing has {size} for the same ETag")));
+                return Err(self.mismatch(format!(
+                    "{found} bytes came, the listing has {size} for the same ETag"
+                )));
             }
             self.encoding = None;
         }
@@ -164,14 +185,24 @@ impl Body {
 
     /// The size that the listing has, if it is of an object with the same ETag.
     fn expected_size(&self) -> Option<u64> {
-        let Expected { etag: Some(listed), size } = self.listed.as_ref()? else { return None };
+        let Expected {
+            etag: Some(listed),
+            size,
+        } = self.listed.as_ref()?
+        else {
+            return None;
+        };
         size.filter(|_| !listed.is_empty() && listed == etag::opaque(self.etag.as_deref()))
     }
 
-    /// Whether the only thing that speaks for a length is the answer, and something speaks against it.
+    /// Whether the only thing that speaks for a length is the answer, and something speaks against
+    /// it.
     fn is_doubtful(&self) -> bool {
-        let Some(listed) = &self.listed else { return false };
-        let differs = listed.size.is_some_and(|size| size != self.at) && self.expected_size().is_none();
+        let Some(listed) = &self.listed else {
+            return false;
+        };
+        let differs =
+            listed.size.is_some_and(|size| size != self.at) && self.expected_size().is_none();
         self.announced && (differs || self.at == 0)
     }
 
@@ -206,7 +237,8 @@ impl Body {
             }
             if let Some(came) = self.rate.too_slow() {
                 self.slow += 1;
-                self.resume(format!("{came} bytes came in {} s", WINDOW.as_secs())).await?;
+                self.resume(format!("{came} bytes came in {} s", WINDOW.as_secs()))
+                    .await?;
                 continue;
             }
             let begun = Instant::now();
@@ -230,7 +262,8 @@ impl Body {
                 // Its end is no sign yet: a connection that closes early looks the same.
                 Ok(None) => match self.length {
                     Length::Known(end) if self.at < end => {
-                        self.resume(format!("the body ended {} bytes early", end - self.at)).await?;
+                        self.resume(format!("the body ended {} bytes early", end - self.at))
+                            .await?;
                     }
                     Length::Known(_) | Length::Unknown => self.prove().await?,
                 },
@@ -244,34 +277,53 @@ impl Body {
 
     /// All bytes came, as far as is known: they count if something independent says the same.
     async fn prove(&mut self) -> Result<(), S3Error> {
-        let digested = std::mem::take(&mut self.digest).finish().map_err(|_| match self.length {
-            Length::Known(_) => self.mismatch("its bytes are not those of its ETag or checksum"),
-            Length::Unknown => self.unproven("it came without Content-Length, and not all of it came"),
-        })?;
+        let digested =
+            std::mem::take(&mut self.digest)
+                .finish()
+                .map_err(|_| match self.length {
+                    Length::Known(_) => {
+                        self.mismatch("its bytes are not those of its ETag or checksum")
+                    }
+                    Length::Unknown => {
+                        self.unproven("it came without Content-Length, and not all of it came")
+                    }
+                })?;
         if !digested.proven && (self.encoding.is_some() || self.is_doubtful()) {
             self.compare_total().await?;
         } else if !digested.proven && self.length == Length::Unknown {
-            return Err(self.unproven("it came without Content-Length, and nothing proves that all of it came"));
+            return Err(self.unproven(
+                "it came without Content-Length, and nothing proves that all of it came",
+            ));
         }
-        self.whole = Some(Whole { size: self.at, md5: digested.md5, etag: self.etag() });
+        self.whole = Some(Whole {
+            size: self.at,
+            md5: digested.md5,
+            etag: self.etag(),
+        });
         Ok(())
     }
 
-    /// An answer may have been compressed or shortened on its way. It was not if it is as long as the object.
+    /// An answer may have been compressed or shortened on its way. It was not if it is as long as
+    /// the object.
     async fn compare_total(&mut self) -> Result<(), S3Error> {
-        let answered = if self.announced { self.length } else { Length::Known(self.at) };
+        let answered = if self.announced {
+            self.length
+        } else {
+            Length::Known(self.at)
+        };
         match self.total().await? {
             Some(total) if Length::Known(total) == answered => {
                 self.encoding = None;
                 Ok(())
             }
-            Some(total) => Err(self
-                .mismatch(format!("the answer was changed on its way: the object has {total} bytes, not {answered}"))),
+            Some(total) => Err(self.mismatch(format!(
+                "the answer was changed on its way: the object has {total} bytes, not {answered}"
+            ))),
             // Nothing but its encoding speaks against it.
             None if self.encoding.is_none() => Ok(()),
-            None => {
-                Err(self.unproven("the answer has a Content-Encoding, and nothing proves that it is the object's own"))
-            }
+            None => Err(self.unproven(
+                "the answer has a Content-Encoding, and nothing proves that it is the object's own",
+            )),
         }
     }
 
@@ -287,11 +339,15 @@ impl Body {
         }
         self.breaks += 1;
         // A weak ETag is never equal for If-Match: such a body is read again from its start.
-        let (Some(etag), Length::Known(end)) = (self.strong_etag().map(str::to_owned), self.length) else {
+        let (Some(etag), Length::Known(end)) = (self.strong_etag().map(str::to_owned), self.length)
+        else {
             return Err(self.error(ErrorKind::Transient, broken));
         };
         if self.slow > MAX_SLOW {
-            return Err(S3Error { code: TOO_SLOW.to_owned(), ..self.error(ErrorKind::Transient, broken) });
+            return Err(S3Error {
+                code: TOO_SLOW.to_owned(),
+                ..self.error(ErrorKind::Transient, broken)
+            });
         }
         if self.breaks > MAX_BREAKS {
             return Err(self.error(ErrorKind::Transient, broken));
@@ -309,28 +365,37 @@ impl Body {
             .send()
             .await;
         match output {
-            Ok(output) => match judge_rest(&etag, self.at, end, output.e_tag(), output.content_range()) {
-                Rest::Same => {
-                    self.stream = output.body;
-                    self.announced = true;
-                    self.rate = MinRate::default();
-                    Ok(())
+            Ok(output) => {
+                match judge_rest(&etag, self.at, end, output.e_tag(), output.content_range()) {
+                    Rest::Same => {
+                        self.stream = output.body;
+                        self.announced = true;
+                        self.rate = MinRate::default();
+                        Ok(())
+                    }
+                    Rest::Changed => Err(self.replaced()),
+                    Rest::Other(detail) => Err(self.mismatch(detail)),
                 }
-                Rest::Changed => Err(self.replaced()),
-                Rest::Other(detail) => Err(self.mismatch(detail)),
-            },
+            }
             Err(error) => {
                 let error = S3Error::new("GetObject", self.address.clone(), &error);
                 if is_out_of_range(&error) {
-                    return Err(self.mismatch(format!("the answer announced {end} bytes, more than the object has")));
+                    return Err(self.mismatch(format!(
+                        "the answer announced {end} bytes, more than the object has"
+                    )));
                 }
                 // Counted as one more break by the next read, which finds an empty stream.
-                if error.kind.is_transient() { Ok(()) } else { Err(error) }
+                if error.kind.is_transient() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
         }
     }
 
-    /// The size of the object that has this body's ETag: from a listing, a HEAD, or the range of a single byte.
+    /// The size of the object that has this body's ETag: from a listing, a HEAD, or the range of a
+    /// single byte.
     async fn total(&self) -> Result<Option<u64>, S3Error> {
         if let Some(size) = self.expected_size() {
             return Ok(Some(size));
@@ -340,17 +405,23 @@ impl Body {
         }
         let strong = self.strong_etag().map(str::to_owned);
         let head = self.head().set_if_match(strong.clone()).send().await;
-        let head = head.map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
+        let head =
+            head.map_err(|error| S3Error::new("HeadObject", self.address.clone(), &error))?;
         self.same(head.e_tag())?;
         if let Length::Known(size) = content_length(head.content_length())
-            && head
-                .content_encoding()
-                .is_none_or(|encoding| self.encoding.as_deref() == Some(encoding) || !is_encoded(encoding))
+            && head.content_encoding().is_none_or(|encoding| {
+                self.encoding.as_deref() == Some(encoding) || !is_encoded(encoding)
+            })
         {
             return Ok(Some(size));
         }
         let S3Address { bucket, key } = &self.address;
-        let byte = self.client.get_object().bucket(bucket).key(key).set_version_id(self.version_id.clone());
+        let byte = self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .set_version_id(self.version_id.clone());
         let byte = byte.set_if_match(strong).range("bytes=0-0").send().await;
         let byte = byte.map_err(|error| S3Error::new("GetObject", self.address.clone(), &error));
         match byte {
@@ -366,7 +437,11 @@ impl Body {
 
     fn head(&self) -> HeadObjectFluentBuilder {
         let S3Address { bucket, key } = &self.address;
-        self.client.head_object().bucket(bucket).key(key).set_version_id(self.version_id.clone())
+        self.client
+            .head_object()
+            .bucket(bucket)
+            .key(key)
+            .set_version_id(self.version_id.clone())
     }
 
     fn strong_etag(&self) -> Option<&str> {
@@ -374,7 +449,11 @@ impl Body {
     }
 
     fn same(&self, etag: Option<&str>) -> Result<(), S3Error> {
-        if etag::opaque(etag) == etag::opaque(self.etag.as_deref()) { Ok(()) } else { Err(self.replaced()) }
+        if etag::opaque(etag) == etag::opaque(self.etag.as_deref()) {
+            Ok(())
+        } else {
+            Err(self.replaced())
+        }
     }
 
     fn replaced(&self) -> S3Error {
@@ -382,11 +461,17 @@ impl Body {
     }
 
     fn mismatch(&self, detail: impl Into<String>) -> S3Error {
-        S3Error { code: MISMATCH.to_owned(), ..self.error(ErrorKind::Transient, detail) }
+        S3Error {
+            code: MISMATCH.to_owned(),
+            ..self.error(ErrorKind::Transient, detail)
+        }
     }
 
     fn unproven(&self, detail: impl Into<String>) -> S3Error {
-        S3Error { code: UNPROVEN.to_owned(), ..self.error(ErrorKind::Transient, detail) }
+        S3Error {
+            code: UNPROVEN.to_owned(),
+            ..self.error(ErrorKind::Transient, detail)
+        }
     }
 
     fn error(&self, kind: ErrorKind, detail: impl Into<String>) -> S3Error {

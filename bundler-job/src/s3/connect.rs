@@ -1,4 +1,5 @@
-//! From the environment to clients: the AWS configuration chain, one client per region, buckets found where they are.
+//! From the environment to clients: the AWS configuration chain, one client per region, buckets
+//! found where they are.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -9,7 +10,9 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{
+    RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+};
 use s3bundler_common::answer::{Service, retry_foreign};
 use s3bundler_common::config;
 use s3bundler_common::http_client::HttpClientError;
@@ -25,10 +28,11 @@ use super::transmit::{GiveUp, Note, Transmitter, ask};
 const ATTEMPTS: u32 = 6;
 /// A connection that is not there after this long is not coming.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Until the first byte of an answer to a GET, unless the user says otherwise: S3 answers in a fraction of a second, and a
-/// connection that is silent for longer is replaced.
+/// Until the first byte of an answer to a GET, unless the user says otherwise: S3 answers in a
+/// fraction of a second, and a connection that is silent for longer is replaced.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Where nobody tells a bucket's region, the configured one is tried for so long before somebody is asked again.
+/// Where nobody tells a bucket's region, the configured one is tried for so long before somebody is
+/// asked again.
 const GUESS: Duration = Duration::from_secs(30);
 
 /// How objects are addressed.
@@ -61,7 +65,9 @@ pub struct S3Options {
 
 /// Loads the AWS configuration as every AWS tool does, and its proxies and certificates.
 pub async fn load_config(options: &S3Options) -> Result<SdkConfig, HttpClientError> {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build();
     let loader = config::loader(options.region.clone())?
         .identity_cache(RenewedCredentials::new())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -76,8 +82,8 @@ pub async fn load_config(options: &S3Options) -> Result<SdkConfig, HttpClientErr
 struct Clients {
     /// Retries by itself.
     patient: Client,
-    /// Tries once, unless credentials are renewed: for GETs of source objects, whose retries the fetcher owns, so that it sees
-    /// every throttling.
+    /// Tries once, unless credentials are renewed: for GETs of source objects, whose retries the
+    /// fetcher owns, so that it sees every throttling.
     once: Client,
     /// Asks whether a bucket answers: tries once, and is waited for by others.
     asker: Client,
@@ -103,7 +109,8 @@ struct Inner {
     /// By region, and whether they are for the destination.
     regions: Mutex<HashMap<(Region, bool), Clients>>,
     buckets: Mutex<HashMap<String, Clients>>,
-    /// When the regions of these buckets could not be found. Held by whoever asks for one, so that one asks for all.
+    /// When the regions of these buckets could not be found. Held by whoever asks for one, so that
+    /// one asks for all.
     guesses: tokio::sync::Mutex<HashMap<String, Instant>>,
 }
 
@@ -187,7 +194,9 @@ impl S3 {
 
     /// Whether a bucket's server answers at all, in whichever region.
     pub(super) async fn answers(&self, bucket: &str) -> Result<(), Silence> {
-        let clients = self.known(bucket).unwrap_or_else(|| self.in_region(self.home_region(), bucket));
+        let clients = self
+            .known(bucket)
+            .unwrap_or_else(|| self.in_region(self.home_region(), bucket));
         ask(&clients.asker, bucket).await
     }
 
@@ -202,12 +211,16 @@ impl S3 {
         let home = self.home_region();
         let region = if self.inner.one_region {
             home
-        } else if guesses.get(bucket).is_some_and(|asked| asked.elapsed() < GUESS) {
+        } else if guesses
+            .get(bucket)
+            .is_some_and(|asked| asked.elapsed() < GUESS)
+        {
             return self.in_region(home, bucket);
         } else if let Some(region) = self.find_region(bucket).await {
             region
         } else {
-            // Perhaps only the network was away: not remembered, or every request to come would be redirected.
+            // Perhaps only the network was away: not remembered, or every request to come would be
+            // redirected.
             guesses.insert(bucket.to_owned(), Instant::now());
             return self.in_region(home, bucket);
         };
@@ -220,8 +233,8 @@ impl S3 {
         lock(&self.inner.buckets).get(bucket).cloned()
     }
 
-    /// HeadBucket from any region names the bucket's own in a header, denied or redirected answers included
-    /// ("HeadBucket", S3 API reference).
+    /// HeadBucket from any region names the bucket's own in a header, denied or redirected answers
+    /// included ("HeadBucket", S3 API reference).
     async fn find_region(&self, bucket: &str) -> Option<Region> {
         let client = self.in_region(self.home_region(), bucket).patient;
         let region = match client.head_bucket().bucket(bucket).send().await {
@@ -235,7 +248,11 @@ impl S3 {
     }
 
     fn home_region(&self) -> Region {
-        self.inner.config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"))
+        self.inner
+            .config
+            .region()
+            .cloned()
+            .unwrap_or_else(|| Region::from_static("us-east-1"))
     }
 
     fn in_region(&self, region: Region, bucket: &str) -> Clients {
@@ -251,12 +268,20 @@ impl S3 {
                     .interceptor(note_request)
                     .retry_classifier(retry_foreign)
                     .interceptor(Latin1ToUtf8)
-                    .interceptor(RequestHeaders { options: Arc::clone(&self.inner.requests), destination })
+                    .interceptor(RequestHeaders {
+                        options: Arc::clone(&self.inner.requests),
+                        destination,
+                    })
                     .interceptor(AcceptIdentity)
                     .interceptor(Note)
                     // During an outage every request is tried again.
-                    .retry_partition(RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build())
-                    // Uploads carry checksums of ours in headers; the SDK's trailers break some S3-compatible servers.
+                    .retry_partition(
+                        RetryPartition::custom("s3")
+                            .token_bucket(TokenBucket::unlimited())
+                            .build(),
+                    )
+                    // Uploads carry checksums of ours in headers; the SDK's trailers break some
+                    // S3-compatible servers.
                     .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                     .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
                 let config = match self.inner.requests.payer(destination) {
@@ -267,37 +292,62 @@ impl S3 {
                     .connect_timeout(CONNECT_TIMEOUT)
                     .read_timeout(self.inner.first_byte_timeout)
                     .build();
-                let asker = config.clone().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+                let asker = config
+                    .clone()
+                    .retry_config(RetryConfig::disabled())
+                    .timeout_config(timeouts);
                 let asker = Client::from_conf(asker.build());
                 let once = config.clone().retry_classifier(OnlySignedAgain);
                 let first_byte = self.inner.first_byte_timeout;
                 let client = |config: aws_sdk_s3::config::Builder, patient| {
-                    let (rates, outages, asker) = (self.rates.clone(), self.outages.clone(), asker.clone());
-                    let transmitter =
-                        |http| Transmitter { http, rates, destination, outages, asker, patient, first_byte };
+                    let (rates, outages, asker) =
+                        (self.rates.clone(), self.outages.clone(), asker.clone());
+                    let transmitter = |http| Transmitter {
+                        http,
+                        rates,
+                        destination,
+                        outages,
+                        asker,
+                        patient,
+                        first_byte,
+                    };
                     Client::from_conf(match self.inner.config.http_client() {
                         Some(http) => config.http_client(transmitter(http)).build(),
                         None => config.build(),
                     })
                 };
                 let (patient, once) = (client(config, true), client(once, false));
-                Clients { patient, once, asker }
+                Clients {
+                    patient,
+                    once,
+                    asker,
+                }
             })
             .clone()
     }
 }
 
-/// Whether an endpoint is Cloudflare R2's, of any jurisdiction. R2 completes no upload whose parts, but for the last, have
-/// several sizes ("Multipart upload", R2 docs).
+/// Whether an endpoint is Cloudflare R2's, of any jurisdiction. R2 completes no upload whose parts,
+/// but for the last, have several sizes ("Multipart upload", R2 docs).
 fn is_r2(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase();
+    let host = url
+        .split_once("://")
+        .map_or(url, |(_, rest)| rest)
+        .split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default();
+    let host = host
+        .rsplit_once(':')
+        .map_or(host, |(host, _)| host)
+        .to_ascii_lowercase();
     host == "r2.cloudflarestorage.com" || host.ends_with(".r2.cloudflarestorage.com")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing panics while it holds one of these.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -321,7 +371,11 @@ mod tests {
         ] {
             let mut config = SdkConfig::builder();
             config.set_endpoint_url(endpoint.map(str::to_owned));
-            assert_eq!(S3::new(config.build(), &options).wants_equal_parts(), expected, "{endpoint:?}");
+            assert_eq!(
+                S3::new(config.build(), &options).wants_equal_parts(),
+                expected,
+                "{endpoint:?}"
+            );
         }
     }
 
@@ -329,8 +383,14 @@ mod tests {
     fn r2_is_known_by_its_endpoint() {
         for (url, expected) in [
             ("https://0123456789abcdef.r2.cloudflarestorage.com", true),
-            ("https://0123456789abcdef.eu.r2.cloudflarestorage.com/", true),
-            ("https://0123456789ABCDEF.R2.CloudflareStorage.com:443/bucket", true),
+            (
+                "https://0123456789abcdef.eu.r2.cloudflarestorage.com/",
+                true,
+            ),
+            (
+                "https://0123456789ABCDEF.R2.CloudflareStorage.com:443/bucket",
+                true,
+            ),
             ("https://s3.eu-central-1.amazonaws.com", false),
             ("http://127.0.0.1:9000", false),
             ("https://r2.cloudflarestorage.com.example.org", false),

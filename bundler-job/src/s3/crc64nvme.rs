@@ -1,11 +1,12 @@
-//! CRC64NVME, the checksum that S3 keeps of a whole object and tells in HEAD, whatever its storage class.
+//! CRC64NVME, the checksum that S3 keeps of a whole object and tells in HEAD, whatever its storage
+//! class.
 
 use std::io::{self, Write};
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-/// As S3 writes it in `x-amz-checksum-crc64nvme`: base64 of the eight bytes, the highest first ("Checking object
-/// integrity", S3 user guide).
+/// As S3 writes it in `x-amz-checksum-crc64nvme`: base64 of the eight bytes, the highest first
+/// ("Checking object integrity", S3 user guide).
 pub fn crc64nvme_to_base64(crc: u64) -> String {
     data_encoding::BASE64.encode(&crc.to_be_bytes())
 }
@@ -26,7 +27,11 @@ pub struct Crc64Writer<W> {
 impl<W: Write> Crc64Writer<W> {
     /// Passes on to `sink`.
     pub fn new(sink: W) -> Self {
-        Self { sink, digest: Digest::new(CrcAlgorithm::Crc64Nvme), size: 0 }
+        Self {
+            sink,
+            digest: Digest::new(CrcAlgorithm::Crc64Nvme),
+            size: 0,
+        }
     }
 
     /// The bytes that passed.
@@ -64,10 +69,19 @@ mod tests {
         writer.write_all(b"6789").expect("memory");
         let (bytes, size, crc) = writer.finish();
         // The check value of CRC-64/NVME in the catalogue of parametrised CRC algorithms.
-        assert_eq!((bytes.as_slice(), size, crc), (&b"123456789"[..], 9, 0xae8b_1486_0a79_9888));
+        assert_eq!(
+            (bytes.as_slice(), size, crc),
+            (&b"123456789"[..], 9, 0xae8b_1486_0a79_9888)
+        );
         assert_eq!(crc64nvme_to_base64(crc), "rosUhgp5mIg=");
         assert_eq!(crc64nvme_from_base64("rosUhgp5mIg="), Some(crc));
-        for other in ["", "rosUhgp5mIg", "rosUhgp5", "!", "rosUhgp5mIg=rosUhgp5mIg="] {
+        for other in [
+            "",
+            "rosUhgp5mIg",
+            "rosUhgp5",
+            "!",
+            "rosUhgp5mIg=rosUhgp5mIg=",
+        ] {
             assert_eq!(crc64nvme_from_base64(other), None, "{other}");
         }
     }

@@ -1,15 +1,18 @@
-//! Credentials that are asked for again once the service calls their token expired: the token may have been rotated between
-//! signing and arrival, or this machine's clock may be late. The SDK's own cache keeps them until the expiration that came
-//! with them, or for 15 minutes.
+//! Credentials that are asked for again once the service calls their token expired: the token may
+//! have been rotated between signing and arrival, or this machine's clock may be late. The SDK's
+//! own cache keeps them until the expiration that came with them, or for 15 minutes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::config::{
-    ConfigBag, Credentials, IdentityCache, ResolveCachedIdentity, RuntimeComponents, SharedIdentityCache,
+    ConfigBag, Credentials, IdentityCache, ResolveCachedIdentity, RuntimeComponents,
+    SharedIdentityCache,
 };
 use aws_smithy_runtime_api::client::identity::{Identity, IdentityFuture, SharedIdentityResolver};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
+use aws_smithy_runtime_api::client::retries::classifiers::{
+    ClassifyRetry, RetryAction, RetryClassifierPriority,
+};
 use s3bundler_common::answer::ExpiredToken;
 
 /// The cache of all clients of a process.
@@ -22,7 +25,10 @@ pub(super) struct RenewedCredentials {
 
 impl RenewedCredentials {
     pub(super) fn new() -> Self {
-        Self { cache: Arc::new(Mutex::new(IdentityCache::lazy().build())), renewing: Arc::default() }
+        Self {
+            cache: Arc::new(Mutex::new(IdentityCache::lazy().build())),
+            renewing: Arc::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, SharedIdentityCache> {
@@ -33,8 +39,12 @@ impl RenewedCredentials {
 
 /// Whether these are the credentials whose token has expired.
 fn has_expired(identity: &Identity, config: &ConfigBag) -> bool {
-    let token = identity.data::<Credentials>().and_then(Credentials::session_token);
-    config.load::<ExpiredToken>().is_some_and(|expired| expired.matches(token))
+    let token = identity
+        .data::<Credentials>()
+        .and_then(Credentials::session_token);
+    config
+        .load::<ExpiredToken>()
+        .is_some_and(|expired| expired.matches(token))
 }
 
 impl ResolveCachedIdentity for RenewedCredentials {
@@ -47,7 +57,9 @@ impl ResolveCachedIdentity for RenewedCredentials {
         IdentityFuture::new(async move {
             let cached = || async {
                 let cache = self.lock().clone();
-                cache.resolve_cached_identity(resolver.clone(), components, config).await
+                cache
+                    .resolve_cached_identity(resolver.clone(), components, config)
+                    .await
             };
             let identity = cached().await?;
             if !has_expired(&identity, config) {
@@ -60,15 +72,17 @@ impl ResolveCachedIdentity for RenewedCredentials {
             }
             tracing::info!("the token of the credentials has expired, asking for others");
             let fresh = IdentityCache::lazy().build();
-            let identity = fresh.resolve_cached_identity(resolver.clone(), components, config).await?;
+            let identity = fresh
+                .resolve_cached_identity(resolver.clone(), components, config)
+                .await?;
             *self.lock() = fresh;
             Ok(identity)
         })
     }
 }
 
-/// Leaves every retry to the fetcher but those that only the SDK can make: with other credentials, and with a corrected
-/// clock.
+/// Leaves every retry to the fetcher but those that only the SDK can make: with other credentials,
+/// and with a corrected clock.
 #[derive(Debug)]
 pub(super) struct OnlySignedAgain;
 
@@ -78,7 +92,9 @@ impl ClassifyRetry for OnlySignedAgain {
     }
 
     fn classify_retry_v2(&self, context: &InterceptorContext, before: &RetryAction) -> RetryAction {
-        let is_clients = context.response().is_some_and(|response| response.status().is_client_error());
+        let is_clients = context
+            .response()
+            .is_some_and(|response| response.status().is_client_error());
         if is_clients && *before == RetryAction::server_error() {
             RetryAction::NoActionIndicated
         } else {

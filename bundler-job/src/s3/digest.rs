@@ -1,5 +1,5 @@
-//! Whether the bytes that arrived are the object's: MD5 against an ETag that is one, the store's own full-object
-//! checksum otherwise.
+//! Whether the bytes that arrived are the object's: MD5 against an ETag that is one, the store's
+//! own full-object checksum otherwise.
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::types::{ChecksumType, ServerSideEncryption};
@@ -32,7 +32,8 @@ pub(super) struct Mismatch;
 pub(super) struct Digested {
     /// MD5 in hex.
     pub(super) md5: String,
-    /// Whether the ETag or a checksum of the store agreed. Without, nothing spoke against the bytes, nor for them.
+    /// Whether the ETag or a checksum of the store agreed. Without, nothing spoke against the
+    /// bytes, nor for them.
     pub(super) proven: bool,
 }
 
@@ -40,8 +41,16 @@ impl BodyDigest {
     /// For the body that follows these headers.
     pub(super) fn new(headers: &GetObjectOutput) -> Self {
         let etag_md5 = plain_md5(headers);
-        let source = if etag_md5.is_some() { None } else { source_hash(headers) };
-        Self { md5: Md5::new(), source, etag_md5 }
+        let source = if etag_md5.is_some() {
+            None
+        } else {
+            source_hash(headers)
+        };
+        Self {
+            md5: Md5::new(),
+            source,
+            etag_md5,
+        }
     }
 
     /// Also expects this MD5, which something else than the headers has said.
@@ -70,7 +79,9 @@ impl BodyDigest {
         if let Some((hash, expected)) = self.source {
             let found = match hash {
                 // The last `width` bytes of the big-endian number.
-                SourceHash::Crc(digest, width) => digest.finalize().to_be_bytes()[8 - width..].to_vec(),
+                SourceHash::Crc(digest, width) => {
+                    digest.finalize().to_be_bytes()[8 - width..].to_vec()
+                }
                 SourceHash::Sha1(digest) => digest.finalize().to_vec(),
                 SourceHash::Sha256(digest) => digest.finalize().to_vec(),
             };
@@ -82,11 +93,16 @@ impl BodyDigest {
     }
 }
 
-/// An ETag is the MD5 of the object's bytes when it is not multipart (no `-`) and not under SSE-KMS or SSE-C
-/// ("Common response headers", S3 API reference). A weak one was that of the object before a gateway changed its bytes.
+/// An ETag is the MD5 of the object's bytes when it is not multipart (no `-`) and not under SSE-KMS
+/// or SSE-C ("Common response headers", S3 API reference). A weak one was that of the object before
+/// a gateway changed its bytes.
 fn plain_md5(headers: &GetObjectOutput) -> Option<String> {
     let etag = headers.e_tag().map(|etag| etag::opaque(Some(etag)));
-    md5_of_etag(etag, headers.server_side_encryption(), headers.sse_customer_algorithm())
+    md5_of_etag(
+        etag,
+        headers.server_side_encryption(),
+        headers.sse_customer_algorithm(),
+    )
 }
 
 /// The MD5 that an ETag is under this encryption, in hex; `None` if it is not an MD5.
@@ -97,27 +113,50 @@ pub fn md5_of_etag(
 ) -> Option<String> {
     use ServerSideEncryption::{AwsKms, AwsKmsDsse};
     let keyed = matches!(encryption, Some(AwsKms | AwsKmsDsse));
-    if keyed || customer_algorithm.is_some() { None } else { etag::md5(etag?) }
+    if keyed || customer_algorithm.is_some() {
+        None
+    } else {
+        etag::md5(etag?)
+    }
 }
 
-/// The strongest full-object checksum that we can compute. COMPOSITE ones are of the parts, not of the bytes.
+/// The strongest full-object checksum that we can compute. COMPOSITE ones are of the parts, not of
+/// the bytes.
 fn source_hash(headers: &GetObjectOutput) -> Option<(SourceHash, Vec<u8>)> {
     if headers.checksum_type() == Some(&ChecksumType::Composite) {
         return None;
     }
     // Stores that do not know an algorithm send others under its name (moto: 4 bytes as CRC64NVME).
     let decode = |text: Option<&str>, bytes: usize| {
-        text.and_then(|text| BASE64.decode(text.as_bytes()).ok()).filter(|sum| sum.len() == bytes)
+        text.and_then(|text| BASE64.decode(text.as_bytes()).ok())
+            .filter(|sum| sum.len() == bytes)
     };
     let crc = |algorithm, width| SourceHash::Crc(Box::new(crc_fast::Digest::new(algorithm)), width);
     let candidates = [
-        (decode(headers.checksum_sha256(), 32), SourceHash::Sha256(Box::default())),
-        (decode(headers.checksum_crc64_nvme(), 8), crc(CrcAlgorithm::Crc64Nvme, 8)),
-        (decode(headers.checksum_sha1(), 20), SourceHash::Sha1(Box::default())),
-        (decode(headers.checksum_crc32_c(), 4), crc(CrcAlgorithm::Crc32Iscsi, 4)),
-        (decode(headers.checksum_crc32(), 4), crc(CrcAlgorithm::Crc32IsoHdlc, 4)),
+        (
+            decode(headers.checksum_sha256(), 32),
+            SourceHash::Sha256(Box::default()),
+        ),
+        (
+            decode(headers.checksum_crc64_nvme(), 8),
+            crc(CrcAlgorithm::Crc64Nvme, 8),
+        ),
+        (
+            decode(headers.checksum_sha1(), 20),
+            SourceHash::Sha1(Box::default()),
+        ),
+        (
+            decode(headers.checksum_crc32_c(), 4),
+            crc(CrcAlgorithm::Crc32Iscsi, 4),
+        ),
+        (
+            decode(headers.checksum_crc32(), 4),
+            crc(CrcAlgorithm::Crc32IsoHdlc, 4),
+        ),
     ];
-    candidates.into_iter().find_map(|(expected, hash)| expected.map(|expected| (hash, expected)))
+    candidates
+        .into_iter()
+        .find_map(|(expected, hash)| expected.map(|expected| (hash, expected)))
 }
 
 #[cfg(test)]
@@ -139,7 +178,10 @@ mod tests {
     const MD5_OF_123456789: &str = "25f9e794323b453885f5181f1b624d0b";
 
     fn proven() -> Digested {
-        Digested { md5: MD5_OF_123456789.to_owned(), proven: true }
+        Digested {
+            md5: MD5_OF_123456789.to_owned(),
+            proven: true,
+        }
     }
 
     fn unproven(checked: Result<Digested, Mismatch>) -> bool {
@@ -166,23 +208,39 @@ mod tests {
             .e_tag("\"00000000000000000000000000000000\"")
             .server_side_encryption(ServerSideEncryption::AwsKms);
         assert!(unproven(check(&kms.build(), b"123456789")));
-        let parts = headers().e_tag("\"00000000000000000000000000000000-2\"").build();
+        let parts = headers()
+            .e_tag("\"00000000000000000000000000000000-2\"")
+            .build();
         assert!(unproven(check(&parts, b"x")));
     }
 
     // Check values of the CRC catalogue for "123456789", and SHA of the same.
     #[test]
     fn the_sources_own_checksum_is_compared_where_the_etag_is_no_md5() {
-        let multipart = || headers().e_tag("\"0-2\"").checksum_type(ChecksumType::FullObject);
-        let hex = |text: &str| BASE64.encode(&data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).expect("hex"));
+        let multipart = || {
+            headers()
+                .e_tag("\"0-2\"")
+                .checksum_type(ChecksumType::FullObject)
+        };
+        let hex = |text: &str| {
+            BASE64.encode(
+                &data_encoding::HEXLOWER_PERMISSIVE
+                    .decode(text.as_bytes())
+                    .expect("hex"),
+            )
+        };
         let good = [
             multipart().checksum_crc32(hex("cbf43926")),
             multipart().checksum_crc32_c(hex("e3069283")),
             multipart().checksum_crc64_nvme(hex("ae8b14860a799888")),
             multipart().checksum_sha1(hex("f7c3bc1d808e04732adf679965ccc34ca7ae3441")),
-            multipart().checksum_sha256(hex("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225")),
+            multipart().checksum_sha256(hex(
+                "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+            )),
         ];
-        for headers in good.map(aws_sdk_s3::operation::get_object::builders::GetObjectOutputBuilder::build) {
+        for headers in
+            good.map(aws_sdk_s3::operation::get_object::builders::GetObjectOutputBuilder::build)
+        {
             assert_eq!(check(&headers, b"123456789"), Ok(proven()), "{headers:?}");
             assert_eq!(check(&headers, b"123456780"), Err(Mismatch), "{headers:?}");
         }
@@ -190,14 +248,20 @@ mod tests {
 
     #[test]
     fn a_composite_checksum_is_not_of_the_bytes() {
-        let composite =
-            headers().e_tag("\"0-2\"").checksum_type(ChecksumType::Composite).checksum_crc32("AAAAAA==-2").build();
+        let composite = headers()
+            .e_tag("\"0-2\"")
+            .checksum_type(ChecksumType::Composite)
+            .checksum_crc32("AAAAAA==-2")
+            .build();
         assert!(unproven(check(&composite, b"123456789")));
     }
 
     #[test]
     fn a_checksum_that_is_too_short_for_its_algorithm_is_none() {
-        let short = headers().e_tag("\"0-2\"").checksum_crc64_nvme("AAAAAA==").build();
+        let short = headers()
+            .e_tag("\"0-2\"")
+            .checksum_crc64_nvme("AAAAAA==")
+            .build();
         assert!(unproven(check(&short, b"123456789")));
     }
 }

@@ -1,4 +1,5 @@
-//! A failed request to S3, as the program reports it. The kinds of errors and their table are in `s3bundler_common::answer`.
+//! A failed request to S3, as the program reports it. The kinds of errors and their table are in
+//! `s3bundler_common::answer`.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ pub struct S3Error {
     pub address: S3Address,
     /// What one can do about it.
     pub kind: ErrorKind,
-    /// S3's error code, the HTTP status if the answer has none, or a word of ours if no answer came.
+    /// S3's error code, the HTTP status if the answer has none, or a word of ours if no answer
+    /// came.
     pub code: String,
     /// Code and message, for people.
     pub detail: String,
@@ -33,11 +35,17 @@ pub struct S3Error {
 
 impl S3Error {
     /// Sorts what the SDK gave back.
-    pub fn new<E>(action: &'static str, address: S3Address, error: &SdkError<E, HttpResponse>) -> Self
+    pub fn new<E>(
+        action: &'static str,
+        address: S3Address,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let status = error.raw_response().map(|response| response.status().as_u16());
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
         let kind = kind_of(Service::S3, action, error);
         let (code, message) = match kind {
             // Not even the code of a document that was cut off counts.
@@ -55,14 +63,37 @@ impl S3Error {
             (_, "") => shown.clone(),
             (_, message) => format!("{shown}: {message}"),
         };
-        let detail = if kind == ErrorKind::WrongRegion { in_region(&detail, &Regions::of(error)) } else { detail };
+        let detail = if kind == ErrorKind::WrongRegion {
+            in_region(&detail, &Regions::of(error))
+        } else {
+            detail
+        };
         let retry_after = error.raw_response().and_then(retry_after);
-        Self { action, address, kind, code: shown, detail, retry_after }
+        Self {
+            action,
+            address,
+            kind,
+            code: shown,
+            detail,
+            retry_after,
+        }
     }
 
     /// A failure that is ours to tell, not the SDK's.
-    pub fn local(action: &'static str, address: S3Address, kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { action, address, kind, code: format!("{kind:?}"), detail: detail.into(), retry_after: None }
+    pub fn local(
+        action: &'static str,
+        address: S3Address,
+        kind: ErrorKind,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            action,
+            address,
+            kind,
+            code: format!("{kind:?}"),
+            detail: detail.into(),
+            retry_after: None,
+        }
     }
 
     /// Whether the store says that it does not know such requests, as opposed to refusing this one.
@@ -70,34 +101,49 @@ impl S3Error {
         self.kind == ErrorKind::Unsupported || self.code == "MethodNotAllowed"
     }
 
-    /// The same error of a request that carried a CRC64NVME, with the option to use if the answer names the checksum.
+    /// The same error of a request that carried a CRC64NVME, with the option to use if the answer
+    /// names the checksum.
     #[must_use]
     pub fn with_crc64nvme(mut self, carried: bool) -> Self {
         let refused = matches!(self.kind, ErrorKind::Rejected | ErrorKind::Unsupported);
         let named = || {
             let said = self.detail.to_ascii_lowercase();
-            ["checksum", "crc64", "digest"].iter().any(|word| said.contains(word))
+            ["checksum", "crc64", "digest"]
+                .iter()
+                .any(|word| said.contains(word))
         };
         if carried && refused && named() {
-            self.detail.push_str("; if the store does not know CRC64NVME, --no-crc64nvme writes without");
+            self.detail
+                .push_str("; if the store does not know CRC64NVME, --no-crc64nvme writes without");
         }
         self
     }
 
     /// The exit code where this error ends the process and the request was a read.
     pub const fn reading(&self) -> ExitCode {
-        if self.kind.is_denied() { ExitCode::Permission } else { ExitCode::Download }
+        if self.kind.is_denied() {
+            ExitCode::Permission
+        } else {
+            ExitCode::Download
+        }
     }
 
     /// The exit code where this error ends the process and the request was a write.
     pub const fn writing(&self) -> ExitCode {
-        if self.kind.is_denied() { ExitCode::Permission } else { ExitCode::Upload }
+        if self.kind.is_denied() {
+            ExitCode::Permission
+        } else {
+            ExitCode::Upload
+        }
     }
 }
 
 /// The answer to a request that went to the wrong region, with what to do.
 fn in_region(detail: &str, regions: &Regions) -> String {
-    let known = regions.sentence().map(|known| format!("; {known}")).unwrap_or_default();
+    let known = regions
+        .sentence()
+        .map(|known| format!("; {known}"))
+        .unwrap_or_default();
     match &regions.bucket {
         Some(region) => format!("{detail}{known}: set --region {region}"),
         None => format!("{detail}{known}: set --region to the region of the bucket"),
@@ -116,7 +162,10 @@ mod tests {
     fn control_characters_of_keys_and_answers_are_escaped() {
         let address = S3Address::new("b", "ä\u{1b}[31m\n");
         let error = S3Error::local("GetObject", address, ErrorKind::Rejected, "no\u{9b}2J");
-        assert_eq!(error.to_string(), "GetObject of s3://b/ä\\u{1b}[31m\\n failed: no\\u{9b}2J");
+        assert_eq!(
+            error.to_string(),
+            "GetObject of s3://b/ä\\u{1b}[31m\\n failed: no\\u{9b}2J"
+        );
     }
 
     #[test]
@@ -130,7 +179,10 @@ mod tests {
                 regions(Some("us-east-1"), Some("eu-west-1")),
                 "HTTP 301; the request was signed for us-east-1, and the bucket is in eu-west-1: set --region eu-west-1",
             ),
-            (regions(None, None), "HTTP 301: set --region to the region of the bucket"),
+            (
+                regions(None, None),
+                "HTTP 301: set --region to the region of the bucket",
+            ),
         ] {
             assert_eq!(in_region("HTTP 301", &regions), expected);
         }
@@ -139,34 +191,82 @@ mod tests {
     #[test]
     fn an_answer_that_is_not_s3s_is_told_as_one() {
         let of = |status: u16, body: &'static str| {
-            let response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
-            let code = if body.contains("NoSuchKey") { "NoSuchKey" } else { "" };
+            let response =
+                HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
+            let code = if body.contains("NoSuchKey") {
+                "NoSuchKey"
+            } else {
+                ""
+            };
             let error = GetObjectError::generic(ErrorMetadata::builder().code(code).build());
             let error = SdkError::service_error(error, response);
             S3Error::new("GetObject", S3Address::new("b", "k"), &error)
         };
         let page = of(404, "<html>no</html>");
-        assert_eq!((page.kind, page.code.as_str()), (ErrorKind::Foreign, "HTTP 404"));
-        assert_eq!(page.to_string(), "GetObject of s3://b/k failed: HTTP 404: an answer that is not S3's");
+        assert_eq!(
+            (page.kind, page.code.as_str()),
+            (ErrorKind::Foreign, "HTTP 404")
+        );
+        assert_eq!(
+            page.to_string(),
+            "GetObject of s3://b/k failed: HTTP 404: an answer that is not S3's"
+        );
         let cut = of(404, "<Error><Code>NoSuchKey</Code><Me");
-        assert_eq!((cut.kind, cut.code.as_str()), (ErrorKind::Foreign, "HTTP 404"));
+        assert_eq!(
+            (cut.kind, cut.code.as_str()),
+            (ErrorKind::Foreign, "HTTP 404")
+        );
         let own = of(404, "<Error><Code>NoSuchKey</Code></Error>");
-        assert_eq!((own.kind, own.code.as_str()), (ErrorKind::NotFound, "NoSuchKey"));
+        assert_eq!(
+            (own.kind, own.code.as_str()),
+            (ErrorKind::NotFound, "NoSuchKey")
+        );
     }
 
     #[test]
     fn crc64nvme_is_mentioned_only_if_the_answer_points_to_the_checksum() {
         let told = |kind, carried, detail: &str| {
-            let error = S3Error::local("PutObject", S3Address::new("b", "k"), kind, detail).with_crc64nvme(carried);
+            let error = S3Error::local("PutObject", S3Address::new("b", "k"), kind, detail)
+                .with_crc64nvme(carried);
             error.detail.contains("--no-crc64nvme")
         };
         for (kind, carried, detail, expected) in [
-            (ErrorKind::Unsupported, true, "NotImplemented: Header 'x-amz-checksum-crc64nvme' not implemented", true),
-            (ErrorKind::Rejected, true, "InvalidRequest: Value for x-amz-checksum header is invalid", true),
-            (ErrorKind::Rejected, true, "BadDigest: The digest you specified did not match", true),
-            (ErrorKind::Rejected, false, "BadDigest: The digest you specified did not match", false),
-            (ErrorKind::Rejected, true, "InvalidStorageClass: The storage class is not valid", false),
-            (ErrorKind::Unsupported, true, "NotImplemented: A header implies functionality that is not there", false),
+            (
+                ErrorKind::Unsupported,
+                true,
+                "NotImplemented: Header 'x-amz-checksum-crc64nvme' not implemented",
+                true,
+            ),
+            (
+                ErrorKind::Rejected,
+                true,
+                "InvalidRequest: Value for x-amz-checksum header is invalid",
+                true,
+            ),
+            (
+                ErrorKind::Rejected,
+                true,
+                "BadDigest: The digest you specified did not match",
+                true,
+            ),
+            (
+                ErrorKind::Rejected,
+                false,
+                "BadDigest: The digest you specified did not match",
+                false,
+            ),
+            (
+                ErrorKind::Rejected,
+                true,
+                "InvalidStorageClass: The storage class is not valid",
+                false,
+            ),
+            (
+                ErrorKind::Unsupported,
+                true,
+                "NotImplemented: A header implies functionality that is not there",
+                false,
+            ),
             (ErrorKind::Throttled, true, "SlowDown: checksum", false),
         ] {
             assert_eq!(told(kind, carried, detail), expected, "{detail}");

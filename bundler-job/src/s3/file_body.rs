@@ -1,5 +1,5 @@
-//! A file as the body of a request. It is read by position, so that the file needs no name and a body that is sent again
-//! begins at its first byte.
+//! A file as the body of a request. It is read by position, so that the file needs no name and a
+//! body that is sent again begins at its first byte.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,7 +19,14 @@ pub(super) const CHUNK: usize = 256 * 1024;
 /// All of a file as the body of a request.
 pub(super) fn stream(file: Arc<File>) -> io::Result<ByteStream> {
     let end = file.metadata()?.len();
-    let body = move || SdkBody::from_body_1_x(FileBody { file: Arc::clone(&file), at: 0, end, reading: None });
+    let body = move || {
+        SdkBody::from_body_1_x(FileBody {
+            file: Arc::clone(&file),
+            at: 0,
+            end,
+            reading: None,
+        })
+    };
     Ok(ByteStream::new(SdkBody::retryable(body)))
 }
 
@@ -62,7 +69,10 @@ impl http_body::Body for FileBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
         let left = usize::try_from(this.left()).unwrap_or(usize::MAX);
         if left == 0 {
@@ -75,7 +85,9 @@ impl http_body::Body for FileBody {
                 file.read_exact_at(&mut chunk, at).map(|()| chunk.into())
             })
         });
-        let read = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
+        let read = ready!(Pin::new(reading).poll(context))
+            .map_err(io::Error::other)
+            .flatten();
         this.reading = None;
         if let Ok(chunk) = &read {
             this.at += chunk.len() as u64;
@@ -107,13 +119,24 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_the_whole_file_each_time_whatever_its_cursor() {
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7] {
-            let bytes: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).expect("small")).collect();
+            let bytes: Vec<u8> = (0..length)
+                .map(|at| u8::try_from(at % 251).expect("small"))
+                .collect();
             let file = file(&bytes);
             let first = stream(Arc::clone(&file)).expect("a body");
             assert_eq!(first.size_hint(), (length as u64, Some(length as u64)));
-            let again = first.into_inner().try_clone().expect("it can be sent again");
-            (&*file).seek(SeekFrom::Start(length as u64 / 2)).expect("moved");
-            let sent = ByteStream::new(again).collect().await.expect("read").into_bytes();
+            let again = first
+                .into_inner()
+                .try_clone()
+                .expect("it can be sent again");
+            (&*file)
+                .seek(SeekFrom::Start(length as u64 / 2))
+                .expect("moved");
+            let sent = ByteStream::new(again)
+                .collect()
+                .await
+                .expect("read")
+                .into_bytes();
             assert!(sent == bytes, "{length}");
             let mut read = Vec::new();
             FromStart::of(file).read_to_end(&mut read).expect("read");

@@ -24,18 +24,25 @@ impl fmt::Display for Length {
 
 /// What a Content-Length says, or the size of an object in a listing.
 pub fn content_length(value: Option<i64>) -> Length {
-    value.and_then(|bytes| u64::try_from(bytes).ok()).map_or(Length::Unknown, Length::Known)
+    value
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .map_or(Length::Unknown, Length::Known)
 }
 
 /// An ETag as the store wrote it; `None` if the answer has none, or an empty one.
 pub(super) fn known_etag(etag: Option<&str>) -> Option<String> {
-    etag.filter(|etag| !etag::opaque(Some(etag)).is_empty()).map(str::to_owned)
+    etag.filter(|etag| !etag::opaque(Some(etag)).is_empty())
+        .map(str::to_owned)
 }
 
 /// Whether a Content-Encoding stands for other bytes than the object's, if it was added on the way.
 pub(super) fn is_encoded(encoding: &str) -> bool {
-    // Uploads in chunks leave theirs behind ("Signature calculations: chunked upload", S3 API reference).
-    encoding.split(',').map(str::trim).any(|it| !it.is_empty() && it != "identity" && it != "aws-chunked")
+    // Uploads in chunks leave theirs behind ("Signature calculations: chunked upload", S3 API
+    // reference).
+    encoding
+        .split(',')
+        .map(str::trim)
+        .any(|it| !it.is_empty() && it != "identity" && it != "aws-chunked")
 }
 
 /// Whether an answer is the rest of a body.
@@ -49,23 +56,36 @@ pub(super) enum Rest {
     Other(String),
 }
 
-/// Judges an answer to a request for the bytes from `at` up to `end`, exclusive, of the object with `etag`: stores may
-/// ignore If-Match, Range or both.
-pub(super) fn judge_rest(etag: &str, at: u64, end: u64, found: Option<&str>, range: Option<&str>) -> Rest {
+/// Judges an answer to a request for the bytes from `at` up to `end`, exclusive, of the object with
+/// `etag`: stores may ignore If-Match, Range or both.
+pub(super) fn judge_rest(
+    etag: &str,
+    at: u64,
+    end: u64,
+    found: Option<&str>,
+    range: Option<&str>,
+) -> Rest {
     if etag::unquoted(found) != etag::unquoted(Some(etag)) {
         return Rest::Changed;
     }
     let asked = format!("bytes {at}-{}/{end}", end.saturating_sub(1));
     match range {
         Some(range) if range == asked => Rest::Same,
-        Some(range) => Rest::Other(format!("the rest of the body was asked for as {asked}, and came as {range}")),
+        Some(range) => Rest::Other(format!(
+            "the rest of the body was asked for as {asked}, and came as {range}"
+        )),
         None => Rest::Other("the rest of the body was asked for, and all of it came".to_owned()),
     }
 }
 
 /// The size of an object by a Content-Range.
 pub(super) fn total_of_range(range: &str) -> Option<u64> {
-    range.strip_prefix("bytes ")?.rsplit_once('/')?.1.parse().ok()
+    range
+        .strip_prefix("bytes ")?
+        .rsplit_once('/')?
+        .1
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -98,9 +118,16 @@ mod tests {
             assert!(other(&rest), "{etag:?} {range:?}: {rest:?}");
         }
         for etag in [Some("\"b\""), Some("W/\"a\""), None] {
-            assert_eq!(judge_rest("\"a\"", 3, 10, etag, Some("bytes 3-9/10")), Rest::Changed, "{etag:?}");
+            assert_eq!(
+                judge_rest("\"a\"", 3, 10, etag, Some("bytes 3-9/10")),
+                Rest::Changed,
+                "{etag:?}"
+            );
         }
-        assert_eq!(judge_rest("\"a\"", 3, 10, Some("a"), Some("bytes 3-9/10")), Rest::Same);
+        assert_eq!(
+            judge_rest("\"a\"", 3, 10, Some("a"), Some("bytes 3-9/10")),
+            Rest::Same
+        );
     }
 
     #[test]

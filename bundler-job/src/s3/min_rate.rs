@@ -1,5 +1,5 @@
-//! Whether a body comes, or goes out, fast enough. Only time that is spent waiting for the server counts: a reader that waits
-//! for memory or for the packer makes no body slow.
+//! Whether a body comes, or goes out, fast enough. Only time that is spent waiting for the server
+//! counts: a reader that waits for memory or for the packer makes no body slow.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ impl MinRate {
         self.all >= LEAST
     }
 
-    /// The bytes of a window that is over, if they are too few and the connection is to be given up.
+    /// The bytes of a window that is over, if they are too few and the connection is to be given
+    /// up.
     pub(super) fn too_slow(&mut self) -> Option<u64> {
         if self.waited < WINDOW {
             return None;

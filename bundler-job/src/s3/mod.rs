@@ -1,6 +1,6 @@
-//! S3, as the rest of this crate sees it: a client per region, errors sorted by what one can do about them, bodies
-//! that resume, and the few plain operations on whole objects. Everything hot (GETs of small objects, multipart
-//! uploads) asks for the client and calls the SDK itself.
+//! S3, as the rest of this crate sees it: a client per region, errors sorted by what one can do
+//! about them, bodies that resume, and the few plain operations on whole objects. Everything hot
+//! (GETs of small objects, multipart uploads) asks for the client and calls the SDK itself.
 //!
 //! ```text
 //! connect ──► S3 ──► client(bucket) ──► SDK ──► [`credentials`], which are renewed if they expire early
@@ -42,4 +42,6 @@ pub use multipart::{OpenUpload, OpenUploads};
 pub use objects::{Listed, Opened, SpoolError, Spooled};
 pub use put::{Put, PutBody};
 pub use rate::Rates;
-pub use request::{AccountId, Checksum, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags};
+pub use request::{
+    AccountId, Checksum, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags,
+};

@@ -32,15 +32,18 @@ impl OpenUploads {
     /// Key and id of the uploads that are known to be open: none if the store cannot list them.
     pub fn known(self) -> Vec<(String, String)> {
         match self {
-            Self::Listed(uploads) => uploads.into_iter().map(|it| (it.key, it.upload_id)).collect(),
+            Self::Listed(uploads) => uploads
+                .into_iter()
+                .map(|it| (it.key, it.upload_id))
+                .collect(),
             Self::Unsupported => Vec::new(),
         }
     }
 }
 
 impl S3 {
-    /// Lists the uploads that are open under keys that begin with this address's. The first store without this request is
-    /// reported in the log, once for each process.
+    /// Lists the uploads that are open under keys that begin with this address's. The first store
+    /// without this request is reported in the log, once for each process.
     pub async fn open_uploads(&self, under: &S3Address) -> Result<OpenUploads, S3Error> {
         match self.list_uploads(under).await {
             Ok(uploads) => Ok(OpenUploads::Listed(uploads)),
@@ -62,7 +65,8 @@ impl S3 {
 
     async fn list_uploads(&self, under: &S3Address) -> Result<Vec<OpenUpload>, S3Error> {
         const ACTION: &str = "ListMultipartUploads";
-        let unusable = |problem: &str| S3Error::local(ACTION, under.clone(), ErrorKind::Transient, problem);
+        let unusable =
+            |problem: &str| S3Error::local(ACTION, under.clone(), ErrorKind::Transient, problem);
         let client = self.client(&under.bucket).await;
         let (mut found, mut sent) = (Vec::new(), UploadMarkers::default());
         loop {
@@ -75,18 +79,29 @@ impl S3 {
                 .send()
                 .await
                 .map_err(|error| S3Error::new(ACTION, under.clone(), &error))?;
-            let next = UploadMarkers { key: page.next_key_marker, upload_id: page.next_upload_id_marker };
+            let next = UploadMarkers {
+                key: page.next_key_marker,
+                upload_id: page.next_upload_id_marker,
+            };
             let uploads = page.uploads.unwrap_or_default();
             let keys = uploads.iter().filter_map(|upload| upload.key());
-            if let Some(problem) = problem_of_uploads(&under.key, keys, page.is_truncated, &sent, &next) {
+            if let Some(problem) =
+                problem_of_uploads(&under.key, keys, page.is_truncated, &sent, &next)
+            {
                 return Err(unusable(problem));
             }
             for upload in uploads {
                 let initiated = upload.initiated().and_then(|at| (*at).try_into().ok());
                 let (Some(key), Some(upload_id)) = (upload.key, upload.upload_id) else {
-                    return Err(unusable("the listing has an upload without a key or without an id"));
+                    return Err(unusable(
+                        "the listing has an upload without a key or without an id",
+                    ));
                 };
-                found.push(OpenUpload { key, upload_id, initiated });
+                found.push(OpenUpload {
+                    key,
+                    upload_id,
+                    initiated,
+                });
             }
             if page.is_truncated != Some(true) {
                 return Ok(found);
@@ -98,7 +113,11 @@ impl S3 {
     /// Aborts an upload; one that is not there is aborted already.
     pub async fn abort_upload(&self, object: &S3Address, upload_id: &str) -> Result<(), S3Error> {
         let client = self.client(&object.bucket).await;
-        let request = client.abort_multipart_upload().bucket(&object.bucket).key(&object.key).upload_id(upload_id);
+        let request = client
+            .abort_multipart_upload()
+            .bucket(&object.bucket)
+            .key(&object.key)
+            .upload_id(upload_id);
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => match S3Error::new("AbortMultipartUpload", object.clone(), &error) {

@@ -22,7 +22,8 @@ use super::{Body, ErrorKind, Length, S3, S3Error, Whole, content_length};
 /// The code of an error of ours: an object has more bytes than its reader takes.
 const TOO_LARGE: &str = "TooLarge";
 
-/// Times that an object is read again, if its body broke or nothing proved it. Requests have the SDK's own retries.
+/// Times that an object is read again, if its body broke or nothing proved it. Requests have the
+/// SDK's own retries.
 const BODY_RETRIES: u32 = 2;
 
 /// Time for the first bytes of an object, from its headers on.
@@ -85,7 +86,11 @@ impl Opened {
         let mut file = file.into_std().await;
         file.rewind()?;
         let whole = self.body.into_whole()?;
-        Ok(Spooled { file, whole, metadata: self.metadata })
+        Ok(Spooled {
+            file,
+            whole,
+            metadata: self.metadata,
+        })
     }
 }
 
@@ -101,28 +106,47 @@ fn quoted(etag: &str) -> String {
 }
 
 impl S3 {
-    /// GETs an object. With `if_match`, a bare ETag, another object than that is [`ErrorKind::Precondition`].
-    pub async fn open(&self, address: &S3Address, if_match: Option<&str>) -> Result<Opened, S3Error> {
+    /// GETs an object. With `if_match`, a bare ETag, another object than that is
+    /// [`ErrorKind::Precondition`].
+    pub async fn open(
+        &self,
+        address: &S3Address,
+        if_match: Option<&str>,
+    ) -> Result<Opened, S3Error> {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             let client = self.client(&address.bucket).await;
-            let request =
-                client.get_object().bucket(&address.bucket).key(&address.key).set_if_match(if_match.map(quoted));
+            let request = client
+                .get_object()
+                .bucket(&address.bucket)
+                .key(&address.key)
+                .set_if_match(if_match.map(quoted));
             let output = self.send_get(request).await;
-            let mut output = output.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
+            let mut output =
+                output.map_err(|error| S3Error::new("GetObject", address.clone(), &error))?;
             // Not every store knows If-Match.
             if if_match.is_some_and(|wanted| wanted != etag::unquoted(output.e_tag())) {
                 let detail = "it has another ETag than the one that was asked for";
-                return Err(S3Error::local("GetObject", address.clone(), ErrorKind::Precondition, detail));
+                return Err(S3Error::local(
+                    "GetObject",
+                    address.clone(),
+                    ErrorKind::Precondition,
+                    detail,
+                ));
             }
             let metadata = output.metadata.take().unwrap_or_default();
             let body = Body::new(client, address.clone(), None, None, output).await?;
-            Ok(Opened { etag: body.etag(), metadata, body })
+            Ok(Opened {
+                etag: body.etag(),
+                metadata,
+                body,
+            })
         })
         .await
     }
 
-    /// Sends a GET that also asks for the object's checksums, which prove its bytes if its ETag is not an MD5.
+    /// Sends a GET that also asks for the object's checksums, which prove its bytes if its ETag is
+    /// not an MD5.
     pub(crate) async fn send_get(
         &self,
         request: GetObjectFluentBuilder,
@@ -132,7 +156,9 @@ impl S3 {
         }
         // By hand: with the SDK's own option it would hash every body a second time.
         let ask = |request: &mut Request| {
-            request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
+            request
+                .headers_mut()
+                .insert("x-amz-checksum-mode", "ENABLED");
         };
         request.customize().mutate_request(ask).send().await
     }
@@ -161,9 +187,13 @@ impl S3 {
     ) -> Result<(Bytes, String), S3Error> {
         let Opened { mut body, etag, .. } = self.open(address, if_match).await?;
         let too_large = |found: Length| {
-            let detail = format!("it has {found} bytes, more than the {limit} that it can sensibly have");
+            let detail =
+                format!("it has {found} bytes, more than the {limit} that it can sensibly have");
             let error = S3Error::local("GetObject", address.clone(), ErrorKind::Rejected, detail);
-            S3Error { code: TOO_LARGE.to_owned(), ..error }
+            S3Error {
+                code: TOO_LARGE.to_owned(),
+                ..error
+            }
         };
         let mut bytes = Vec::new();
         if let Length::Known(length) = body.length() {
@@ -196,13 +226,16 @@ impl S3 {
                 Err(error) => Err(error.into()),
             };
             match spooled {
-                Err(SpoolError::S3(error)) if error.kind.is_transient() && tries < BODY_RETRIES => tries += 1,
+                Err(SpoolError::S3(error)) if error.kind.is_transient() && tries < BODY_RETRIES => {
+                    tries += 1
+                }
                 spooled => return spooled,
             }
         }
     }
 
-    /// The first bytes of an object, `most` of them if it has so many, and its metadata. Nothing proves them.
+    /// The first bytes of an object, `most` of them if it has so many, and its metadata. Nothing
+    /// proves them.
     pub async fn first_bytes(
         &self,
         address: &S3Address,
@@ -213,20 +246,37 @@ impl S3 {
             const ACTION: &str = "GetObject";
             let range = format!("bytes=0-{}", most.saturating_sub(1));
             let client = self.client(&address.bucket).await;
-            let request = client.get_object().bucket(&address.bucket).key(&address.key).range(range);
-            let output = request.send().await.map_err(|error| S3Error::new(ACTION, address.clone(), &error))?;
-            let broken = |cause: String| S3Error::local(ACTION, address.clone(), ErrorKind::Transient, cause);
+            let request = client
+                .get_object()
+                .bucket(&address.bucket)
+                .key(&address.key)
+                .range(range);
+            let output = request
+                .send()
+                .await
+                .map_err(|error| S3Error::new(ACTION, address.clone(), &error))?;
+            let broken = |cause: String| {
+                S3Error::local(ACTION, address.clone(), ErrorKind::Transient, cause)
+            };
             let (mut body, mut bytes) = (output.body, Vec::new());
             let reading = async {
                 // Not every store knows ranges.
                 while bytes.len() < most {
-                    let Some(chunk) = body.try_next().await.map_err(|error| broken(error.to_string()))? else { break };
+                    let Some(chunk) = body
+                        .try_next()
+                        .await
+                        .map_err(|error| broken(error.to_string()))?
+                    else {
+                        break;
+                    };
                     bytes.extend_from_slice(&chunk);
                 }
                 Ok(())
             };
             let read = tokio::time::timeout(FIRST_BYTES_TIMEOUT, reading).await;
-            read.unwrap_or_else(|_| Err(broken("its first bytes did not come in time".to_owned())))?;
+            read.unwrap_or_else(|_| {
+                Err(broken("its first bytes did not come in time".to_owned()))
+            })?;
             bytes.truncate(most);
             Ok((bytes.into(), output.metadata.unwrap_or_default()))
         })
@@ -238,9 +288,13 @@ impl S3 {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             let client = self.client(&address.bucket).await;
-            let request = client.head_object().bucket(&address.bucket).key(&address.key);
+            let request = client
+                .head_object()
+                .bucket(&address.bucket)
+                .key(&address.key);
             // A store that does not know checksums may refuse to be asked for them.
-            let request = request.set_checksum_mode(self.knows_crc64nvme().then_some(ChecksumMode::Enabled));
+            let request =
+                request.set_checksum_mode(self.knows_crc64nvme().then_some(ChecksumMode::Enabled));
             match request.send().await {
                 Ok(output) => Ok(Some(output)),
                 Err(error) => match S3Error::new("HeadObject", address.clone(), &error) {
@@ -252,7 +306,8 @@ impl S3 {
         .await
     }
 
-    /// Everything under a prefix, a page of at most 1,000 at a time, in key order. `each` says whether to go on.
+    /// Everything under a prefix, a page of at most 1,000 at a time, in key order. `each` says
+    /// whether to go on.
     pub async fn list(
         &self,
         bucket: &str,
@@ -261,21 +316,45 @@ impl S3 {
     ) -> Result<(), S3Error> {
         let client = self.client(bucket).await;
         let unusable = |problem: &str| {
-            S3Error::local("ListObjectsV2", S3Address::new(bucket, prefix), ErrorKind::Transient, problem)
+            S3Error::local(
+                "ListObjectsV2",
+                S3Address::new(bucket, prefix),
+                ErrorKind::Transient,
+                problem,
+            )
         };
-        let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        let mut pages = client
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| S3Error::new("ListObjectsV2", S3Address::new(bucket, prefix), &error))?;
+            let page = page.map_err(|error| {
+                S3Error::new("ListObjectsV2", S3Address::new(bucket, prefix), &error)
+            })?;
             let keys = page.contents().iter().filter_map(|object| object.key());
-            if let Some(problem) = problem_of_page(prefix, keys, page.is_truncated(), page.next_continuation_token()) {
+            if let Some(problem) = problem_of_page(
+                prefix,
+                keys,
+                page.is_truncated(),
+                page.next_continuation_token(),
+            ) {
                 return Err(unusable(problem));
             }
             let page = page.contents.unwrap_or_default().into_iter().map(|object| {
                 let etag = etag::unquoted(object.e_tag()).to_owned();
                 let modified = object.last_modified().and_then(|at| (*at).try_into().ok());
                 match (content_length(object.size()), object.key) {
-                    (Length::Known(size), Some(key)) => Ok(Listed { key, size, etag, modified }),
-                    _ => Err(unusable("the listing has an object without a key or without a size")),
+                    (Length::Known(size), Some(key)) => Ok(Listed {
+                        key,
+                        size,
+                        etag,
+                        modified,
+                    }),
+                    _ => Err(unusable(
+                        "the listing has an object without a key or without a size",
+                    )),
                 }
             });
             if !each(page.collect::<Result<_, _>>()?) {
@@ -299,7 +378,10 @@ impl S3 {
     /// Deletes an object; one that is not there is deleted already.
     pub async fn delete(&self, address: &S3Address) -> Result<(), S3Error> {
         let client = self.client(&address.bucket).await;
-        let request = client.delete_object().bucket(&address.bucket).key(&address.key);
+        let request = client
+            .delete_object()
+            .bucket(&address.bucket)
+            .key(&address.key);
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => match S3Error::new("DeleteObject", address.clone(), &error) {

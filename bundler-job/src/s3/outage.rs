@@ -7,10 +7,11 @@
 //!                                  └───────────► budget is spent: the failure is the request's, and the SDK does not
 //! ```
 //!
-//! Every request to S3 passes [`transmit`](super::transmit), which waits here: no request can be forgotten. HeadBucket needs
-//! no permission: a denial is an answer, too. A bucket that is down stays marked until it answers, so that a queue's worker
-//! receives nothing that it cannot work on. Once the budget is spent, requests to the bucket fail without being sent; it is
-//! still asked about from time to time.
+//! Every request to S3 passes [`transmit`](super::transmit), which waits here: no request can be
+//! forgotten. HeadBucket needs no permission: a denial is an answer, too. A bucket that is down
+//! stays marked until it answers, so that a queue's worker receives nothing that it cannot work on.
+//! Once the budget is spent, requests to the bucket fail without being sent; it is still asked
+//! about from time to time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -25,8 +26,8 @@ use super::S3;
 /// Between two questions whether a bucket answers: 1, 2, 4, … s.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A bucket that refuses (503, 429) is asked about after this time without any other answer: S3 refuses requests that are
-/// too many, too.
+/// A bucket that refuses (503, 429) is asked about after this time without any other answer: S3
+/// refuses requests that are too many, too.
 const REFUSING: Duration = Duration::from_secs(10);
 /// A bucket that answered so recently is not down because another request fails.
 const RECENT: Duration = Duration::from_millis(500);
@@ -115,7 +116,10 @@ pub(super) enum Next {
 impl Outages {
     /// Outages are waited out for this long; zero: not at all.
     pub(super) fn new(budget: Duration) -> Self {
-        Self { budget, ..Self::default() }
+        Self {
+            budget,
+            ..Self::default()
+        }
     }
 
     /// Waits for no bucket any more once this token is cancelled.
@@ -125,7 +129,12 @@ impl Outages {
 
     /// The buckets that do not answer now.
     pub fn down(&self) -> Vec<String> {
-        self.lock().buckets.iter().filter(|(_, it)| it.down.is_some()).map(|(name, _)| name.clone()).collect()
+        self.lock()
+            .buckets
+            .iter()
+            .filter(|(_, it)| it.down.is_some())
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Whether no bucket is down.
@@ -138,9 +147,14 @@ impl Outages {
         self.lock().contact
     }
 
-    /// Whether a bucket was down and came back after this time: what failed in between is worth another try.
+    /// Whether a bucket was down and came back after this time: what failed in between is worth
+    /// another try.
     pub fn ended_since(&self, bucket: &str, time: Instant) -> bool {
-        self.lock().buckets.get(bucket).and_then(|it| it.back).is_some_and(|back| back >= time)
+        self.lock()
+            .buckets
+            .get(bucket)
+            .and_then(|it| it.back)
+            .is_some_and(|back| back >= time)
     }
 
     /// Whether a bucket has been down for longer than is waited for.
@@ -157,7 +171,11 @@ impl Outages {
             return None;
         }
         let Silence { endpoint, cause } = silence.clone();
-        Some(Spent { endpoint, seconds: down_for.as_secs(), cause })
+        Some(Spent {
+            endpoint,
+            seconds: down_for.as_secs(),
+            cause,
+        })
     }
 
     fn is_stopped(&self) -> bool {
@@ -176,15 +194,19 @@ impl Outages {
         self.heard(bucket, Ok(()), Instant::now());
     }
 
-    /// Waits for the end of an outage if the bucket is known to be down, at most as long as the budget. Returns why the
-    /// request is not to be sent once the budget is spent.
+    /// Waits for the end of an outage if the bucket is known to be down, at most as long as the
+    /// budget. Returns why the request is not to be sent once the budget is spent.
     pub(super) async fn before<F: Future<Output = Result<(), Silence>>>(
         &self,
         bucket: &str,
         ask: impl Fn() -> F,
     ) -> Result<(), Spent> {
         let asked = match self.lock().buckets.get(bucket) {
-            Some(Bucket { down: Some(_), asked, .. }) => *asked,
+            Some(Bucket {
+                down: Some(_),
+                asked,
+                ..
+            }) => *asked,
             _ => return Ok(()),
         };
         if !self.is_spent(bucket) || asked.is_none_or(|asked| asked.elapsed() >= LONGEST_PAUSE) {
@@ -193,8 +215,8 @@ impl Outages {
         self.spent(bucket).map_or(Ok(()), Err)
     }
 
-    /// A request failed: asks whether the bucket answers if that may be an outage, and waits for its end, at most as long as
-    /// the budget.
+    /// A request failed: asks whether the bucket answers if that may be an outage, and waits for
+    /// its end, at most as long as the budget.
     pub(super) async fn after<F: Future<Output = Result<(), Silence>>>(
         &self,
         bucket: &str,
@@ -215,13 +237,20 @@ impl Outages {
         let it = state.buckets.entry(bucket.to_owned()).or_default();
         let since = *it.failing.get_or_insert(now);
         match failing {
-            Failing::Broken => it.answered.is_none_or(|answered| now.duration_since(answered) >= RECENT),
+            Failing::Broken => it
+                .answered
+                .is_none_or(|answered| now.duration_since(answered) >= RECENT),
             Failing::Refused => now.duration_since(since) >= REFUSING,
         }
     }
 
-    /// Asks again and again until the bucket answers or the budget is spent. One request asks for all.
-    async fn wait<F: Future<Output = Result<(), Silence>>>(&self, bucket: &str, ask: impl Fn() -> F) {
+    /// Asks again and again until the bucket answers or the budget is spent. One request asks for
+    /// all.
+    async fn wait<F: Future<Output = Result<(), Silence>>>(
+        &self,
+        bucket: &str,
+        ask: impl Fn() -> F,
+    ) {
         tokio::select! {
             biased;
             () = self.stopped() => {}
@@ -229,9 +258,20 @@ impl Outages {
         }
     }
 
-    async fn ask_until_it_answers<F: Future<Output = Result<(), Silence>>>(&self, bucket: &str, ask: impl Fn() -> F) {
+    async fn ask_until_it_answers<F: Future<Output = Result<(), Silence>>>(
+        &self,
+        bucket: &str,
+        ask: impl Fn() -> F,
+    ) {
         let begun = Instant::now();
-        let asking = Arc::clone(&self.lock().buckets.entry(bucket.to_owned()).or_default().asking);
+        let asking = Arc::clone(
+            &self
+                .lock()
+                .buckets
+                .entry(bucket.to_owned())
+                .or_default()
+                .asking,
+        );
         let _asking = asking.lock().await;
         if self.is_settled(bucket, begun) {
             return;
@@ -240,7 +280,9 @@ impl Outages {
         let (mut pause, mut answer) = (FIRST_PAUSE, ask().await);
         loop {
             let answered = up.notified();
-            let Next::Wait(left) = self.heard(bucket, answer.clone(), Instant::now()) else { return };
+            let Next::Wait(left) = self.heard(bucket, answer.clone(), Instant::now()) else {
+                return;
+            };
             let ends = Instant::now() + left;
             tokio::select! {
                 () = answered => return,
@@ -254,7 +296,11 @@ impl Outages {
 
     /// Whether another request has asked since this time, and waits no more.
     fn is_settled(&self, bucket: &str, time: Instant) -> bool {
-        let asked = self.lock().buckets.get(bucket).and_then(|it| it.asked.map(|asked| (asked, it.down.is_none())));
+        let asked = self
+            .lock()
+            .buckets
+            .get(bucket)
+            .and_then(|it| it.asked.map(|asked| (asked, it.down.is_none())));
         asked.is_some_and(|(asked, is_up)| asked >= time && (is_up || self.is_spent(bucket)))
     }
 
@@ -290,7 +336,10 @@ impl Outages {
                 budget_seconds,
                 "the bucket's server fails or does not answer, waiting for it"
             );
-            it.down = Some(Down { since: now, silence });
+            it.down = Some(Down {
+                since: now,
+                silence,
+            });
             now
         };
         match self.budget.saturating_sub(now.duration_since(since)) {

@@ -1,4 +1,5 @@
-//! How long to wait for answers, and how often to send a request again that was refused because there were too many.
+//! How long to wait for answers, and how often to send a request again that was refused because
+//! there were too many.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +8,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 /// Until the answer to a small request, at least: listings take longer than objects.
 const RECORDS: Duration = Duration::from_secs(30);
-/// The last bytes of a body that may still be in buffers when all of it was sent: 400 KiB of hyper's, the rest the kernel's …
+/// The last bytes of a body that may still be in buffers when all of it was sent: 400 KiB of
+/// hyper's, the rest the kernel's …
 const BUFFERED: u64 = 1 << 20;
 /// … and how many of them go out in a second, at least, if the whole body fits.
 const SLOWEST: u64 = 64 * 1024;
@@ -41,7 +43,12 @@ pub(super) enum Task {
 impl Task {
     /// That of a request, by the API's name of its operation.
     pub(super) fn of(operation: &str, request: &HttpRequest) -> Self {
-        let length = || request.headers().get("content-length").and_then(|length| length.parse().ok());
+        let length = || {
+            request
+                .headers()
+                .get("content-length")
+                .and_then(|length| length.parse().ok())
+        };
         match operation {
             "GetObject" | "HeadObject" | "GetObjectTagging" => Self::Find,
             "PutObject" | "UploadPart" => Self::Store(length().unwrap_or(0)),
@@ -50,14 +57,16 @@ impl Task {
         }
     }
 
-    /// How long to wait for the answer once the body was sent, which took so long. `first_byte` is the user's limit for GETs
-    /// of objects.
+    /// How long to wait for the answer once the body was sent, which took so long. `first_byte` is
+    /// the user's limit for GETs of objects.
     pub(super) fn limit(self, sent_in: Duration, first_byte: Duration) -> Duration {
         match self {
             Self::Find => first_byte,
             Self::Record => RECORDS.max(first_byte),
             Self::Store(bytes) => {
-                RECORDS.max(first_byte) + time_left(bytes, sent_in) + Duration::from_secs(bytes / STORED)
+                RECORDS.max(first_byte)
+                    + time_left(bytes, sent_in)
+                    + Duration::from_secs(bytes / STORED)
             }
             Self::Work => WORK.max(first_byte),
         }
@@ -75,29 +84,38 @@ fn time_left(bytes: u64, sent_in: Duration) -> Duration {
     measured.max(Duration::from_secs(left / SLOWEST))
 }
 
-/// When a server that refuses wants the next request (RFC 9110, section 10.2.3): in so many seconds, or at a date.
+/// When a server that refuses wants the next request (RFC 9110, section 10.2.3): in so many
+/// seconds, or at a date.
 pub(super) fn retry_after(response: &HttpResponse) -> Option<Duration> {
     let value = response.headers().get("retry-after")?.trim();
     let at_date = || {
-        let date = DateTime::from_str(value, Format::HttpDate).ok().and_then(|date| SystemTime::try_from(date).ok())?;
+        let date = DateTime::from_str(value, Format::HttpDate)
+            .ok()
+            .and_then(|date| SystemTime::try_from(date).ok())?;
         Some(date.duration_since(SystemTime::now()).unwrap_or_default())
     };
     // So many seconds that no number holds them are some, too.
     let in_seconds = || {
         let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then(|| value.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs))
+        is_number.then(|| {
+            value
+                .parse()
+                .map_or(LONGEST_RETRY_AFTER, Duration::from_secs)
+        })
     };
     let time = in_seconds().or_else(at_date)?;
     Some(time.min(LONGEST_RETRY_AFTER))
 }
 
-/// How long a request that was refused so many times waits before it is sent again; `None` once it was refused for long
-/// enough. `contact`: whether any bucket has answered.
+/// How long a request that was refused so many times waits before it is sent again; `None` once it
+/// was refused for long enough. `contact`: whether any bucket has answered.
 pub(super) fn pause(refusals: u32, refused_for: Duration, contact: bool) -> Option<Duration> {
     if refused_for >= if contact { BUSY } else { FIRST_CONTACT } {
         return None;
     }
-    let longest = FIRST_PAUSE.saturating_mul(1 << refusals.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
+    let longest = FIRST_PAUSE
+        .saturating_mul(1 << refusals.saturating_sub(1).min(16))
+        .min(LONGEST_PAUSE);
     Some(longest.mul_f64(0.5 + rand::random::<f64>() / 2.0))
 }
 
@@ -110,7 +128,9 @@ mod tests {
     #[test]
     fn every_answer_is_waited_for_as_long_as_its_operation_may_take() {
         let mut request = HttpRequest::new(SdkBody::empty());
-        request.headers_mut().insert("content-length", (16 << 20).to_string());
+        request
+            .headers_mut()
+            .insert("content-length", (16 << 20).to_string());
         for (operation, first_byte, seconds) in [
             ("GetObject", 10, 10),
             ("HeadObject", 3, 3),
@@ -126,13 +146,18 @@ mod tests {
             ("UploadPartCopy", 10, 300),
             ("CompleteMultipartUpload", 400, 400),
         ] {
-            let limit = Task::of(operation, &request).limit(Duration::ZERO, Duration::from_secs(first_byte));
+            let limit = Task::of(operation, &request)
+                .limit(Duration::ZERO, Duration::from_secs(first_byte));
             assert_eq!(limit.as_secs(), seconds, "{operation} {first_byte}");
         }
-        for (bytes, sent_in, seconds) in
-            [(0, 0, 30), (100 << 10, 0, 31), (16 << 20, 1_600, 30 + 200 + 1), (512 << 20, 60, 30 + 16 + 32)]
-        {
-            let limit = Task::Store(bytes).limit(Duration::from_secs(sent_in), Duration::from_secs(10));
+        for (bytes, sent_in, seconds) in [
+            (0, 0, 30),
+            (100 << 10, 0, 31),
+            (16 << 20, 1_600, 30 + 200 + 1),
+            (512 << 20, 60, 30 + 16 + 32),
+        ] {
+            let limit =
+                Task::Store(bytes).limit(Duration::from_secs(sent_in), Duration::from_secs(10));
             assert_eq!(limit.as_secs(), seconds, "{bytes} {sent_in}");
         }
     }
@@ -140,11 +165,17 @@ mod tests {
     #[test]
     fn the_time_of_the_next_request_is_a_number_of_seconds_or_a_date_and_a_minute_at_most() {
         let after = |value: &str| {
-            let mut response = HttpResponse::new(503.try_into().expect("a status"), SdkBody::empty());
-            response.headers_mut().insert("retry-after", value.to_owned());
+            let mut response =
+                HttpResponse::new(503.try_into().expect("a status"), SdkBody::empty());
+            response
+                .headers_mut()
+                .insert("retry-after", value.to_owned());
             retry_after(&response).map(|time| time.as_secs())
         };
-        let (past, future) = ("Wed, 21 Oct 2015 07:28:00 GMT", "Sun, 21 Oct 2125 07:28:00 GMT");
+        let (past, future) = (
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+            "Sun, 21 Oct 2125 07:28:00 GMT",
+        );
         for (value, seconds) in [
             ("0", Some(0)),
             (" 7 ", Some(7)),
@@ -163,11 +194,25 @@ mod tests {
     #[test]
     fn refused_requests_are_sent_again_for_seconds_and_for_fewer_before_any_bucket_has_answered() {
         for (refusals, longest) in [(1, 50), (2, 100), (4, 400), (100, 400)] {
-            let pause = pause(refusals, Duration::ZERO, true).expect("sent again").as_millis();
-            assert!((longest / 2..=longest).contains(&pause), "{refusals}: {pause} ms");
+            let pause = pause(refusals, Duration::ZERO, true)
+                .expect("sent again")
+                .as_millis();
+            assert!(
+                (longest / 2..=longest).contains(&pause),
+                "{refusals}: {pause} ms"
+            );
         }
-        for (seconds, contact, again) in [(4, true, true), (5, true, false), (1, false, true), (2, false, false)] {
-            assert_eq!(pause(9, Duration::from_secs(seconds), contact).is_some(), again, "{seconds} {contact}");
+        for (seconds, contact, again) in [
+            (4, true, true),
+            (5, true, false),
+            (1, false, true),
+            (2, false, false),
+        ] {
+            assert_eq!(
+                pause(9, Duration::from_secs(seconds), contact).is_some(),
+                again,
+                "{seconds} {contact}"
+            );
         }
     }
 }

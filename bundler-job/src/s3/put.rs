@@ -1,6 +1,6 @@
-//! Everything that is written goes through here: every PUT and every part carries a checksum, which no caller can forget.
-//! Buckets with a default retention refuse a PUT without one ("Using S3 Object Lock", S3 user guide). Stores that ignore
-//! checksums show by the ETag what they stored.
+//! Everything that is written goes through here: every PUT and every part carries a checksum, which
+//! no caller can forget. Buckets with a default retention refuse a PUT without one ("Using S3
+//! Object Lock", S3 user guide). Stores that ignore checksums show by the ETag what they stored.
 
 use std::fs::File;
 use std::io;
@@ -22,8 +22,8 @@ use super::{Checksum, ErrorKind, Length, S3, S3Error, content_length};
 
 /// Code of an error: other bytes were stored than those that were sent.
 const DAMAGED: &str = "DamagedWrite";
-/// PUTs of an object or a part whose answers are not the store's, or whose bytes were damaged on their way. Each has the
-/// SDK's own retries inside.
+/// PUTs of an object or a part whose answers are not the store's, or whose bytes were damaged on
+/// their way. Each has the SDK's own retries inside.
 const PUTS: u32 = 3;
 /// Larger bodies are hashed on a thread that may block.
 const HASHED_INLINE: usize = 64 * 1024;
@@ -61,7 +61,8 @@ pub struct Put<'a> {
     pub crc64nvme: Option<u64>,
     /// Whether the object gets the run's tags.
     pub tagged: bool,
-    /// Whether a HEAD has to find the object before the answer is believed. For what nothing reads afterwards.
+    /// Whether a HEAD has to find the object before the answer is believed. For what nothing reads
+    /// afterwards.
     pub looked_for: bool,
 }
 
@@ -73,16 +74,25 @@ struct BodyChecksum {
 }
 
 impl S3 {
-    /// PUTs an object with a checksum; returns its ETag without quotes. An answer without an ETag is believed only if a HEAD
-    /// finds the object: it may be the page of a proxy. So is the answer to what is to be looked for, which is written again
-    /// if the store lost it. If the ETag is the MD5 of other bytes, the PUT is repeated, and
-    /// replaces nothing but the object with that ETag.
+    /// PUTs an object with a checksum; returns its ETag without quotes. An answer without an ETag
+    /// is believed only if a HEAD finds the object: it may be the page of a proxy. So is the answer
+    /// to what is to be looked for, which is written again if the store lost it. If the ETag is the
+    /// MD5 of other bytes, the PUT is repeated, and replaces nothing but the object with that ETag.
     ///
-    /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key instead.
-    pub async fn put(&self, address: &S3Address, body: PutBody, put: &Put<'_>) -> Result<String, S3Error> {
+    /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key
+    /// instead.
+    pub async fn put(
+        &self,
+        address: &S3Address,
+        body: PutBody,
+        put: &Put<'_>,
+    ) -> Result<String, S3Error> {
         let (mut puts, mut damaged) = (1, None);
         loop {
-            match self.put_once(address, body.clone(), put, damaged.as_deref()).await {
+            match self
+                .put_once(address, body.clone(), put, damaged.as_deref())
+                .await
+            {
                 Err(Unwritten::NotThere(_)) if puts < PUTS => {}
                 Err(Unwritten::Damaged { etag, .. }) if puts < PUTS => {
                     tracing::warn!(object = %address, etag, "other bytes were stored than those that were sent, writing them again");
@@ -94,7 +104,8 @@ impl S3 {
         }
     }
 
-    /// `damaged` is the ETag of the object that an earlier PUT wrote, whose bytes were damaged on their way.
+    /// `damaged` is the ETag of the object that an earlier PUT wrote, whose bytes were damaged on
+    /// their way.
     async fn put_once(
         &self,
         address: &S3Address,
@@ -105,12 +116,30 @@ impl S3 {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             const ACTION: &str = "PutObject";
-            if put.if_none_match && damaged.is_none() && self.single_writer() && self.head(address).await?.is_some() {
-                return Err(S3Error::local(ACTION, address.clone(), ErrorKind::Precondition, "the key exists").into());
+            if put.if_none_match
+                && damaged.is_none()
+                && self.single_writer()
+                && self.head(address).await?.is_some()
+            {
+                return Err(S3Error::local(
+                    ACTION,
+                    address.clone(),
+                    ErrorKind::Precondition,
+                    "the key exists",
+                )
+                .into());
             }
-            let local =
-                |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
-            let checksum = BodyChecksum::of(self.checksum(), &body, put.crc64nvme).await.map_err(local)?;
+            let local = |error: io::Error| {
+                S3Error::local(
+                    ACTION,
+                    address.clone(),
+                    ErrorKind::Rejected,
+                    error.to_string(),
+                )
+            };
+            let checksum = BodyChecksum::of(self.checksum(), &body, put.crc64nvme)
+                .await
+                .map_err(local)?;
             let carried = checksum.crc64nvme.is_some();
             let size = body.size().map_err(local)?;
             let mut request = self
@@ -135,30 +164,46 @@ impl S3 {
                 None if put.if_none_match => request = request.if_none_match("*"),
                 _ => {}
             }
-            let output = request
-                .send()
-                .await
-                .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
+            let output = request.send().await.map_err(|error| {
+                S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried)
+            })?;
             let Some(etag) = known_etag(output.e_tag()) else {
-                let absent = (ErrorKind::Foreign, "the answer has no ETag, and the object was not written");
+                let absent = (
+                    ErrorKind::Foreign,
+                    "the answer has no ETag, and the object was not written",
+                );
                 return self.written(address, size, absent).await;
             };
             let etag = etag::unquoted(Some(&etag)).to_owned();
-            let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
-            let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
+            let md5 = md5_of_etag(
+                output.e_tag(),
+                output.server_side_encryption(),
+                output.sse_customer_algorithm(),
+            );
+            let stored = Stored {
+                crc64nvme: output.checksum_crc64_nvme(),
+                md5,
+            };
             if stored.is_of(&checksum, &body).await.map_err(local)? {
                 if put.looked_for {
-                    let lost = (ErrorKind::Transient, "the store answered that it was written, but it does not exist");
+                    let lost = (
+                        ErrorKind::Transient,
+                        "the store answered that it was written, but it does not exist",
+                    );
                     self.written(address, size, lost).await?;
                 }
                 return Ok(etag);
             }
-            Err(Unwritten::Damaged { error: damaged_write(ACTION, address), etag })
+            Err(Unwritten::Damaged {
+                error: damaged_write(ACTION, address),
+                etag,
+            })
         })
         .await
     }
 
-    /// The ETag of an object that a PUT wrote, if it exists with this size. Otherwise the error is `absent`.
+    /// The ETag of an object that a PUT wrote, if it exists with this size. Otherwise the error is
+    /// `absent`.
     async fn written(
         &self,
         address: &S3Address,
@@ -168,11 +213,17 @@ impl S3 {
         let head = self.head(address).await?;
         match head.filter(|head| content_length(head.content_length()) == Length::Known(size)) {
             Some(head) => Ok(etag::unquoted(head.e_tag()).to_owned()),
-            None => Err(Unwritten::NotThere(S3Error::local("PutObject", address.clone(), kind, absent))),
+            None => Err(Unwritten::NotThere(S3Error::local(
+                "PutObject",
+                address.clone(),
+                kind,
+                absent,
+            ))),
         }
     }
 
-    /// Uploads a part with a checksum, and again if other bytes were stored. `crc64nvme` is that of its bytes.
+    /// Uploads a part with a checksum, and again if other bytes were stored. `crc64nvme` is that of
+    /// its bytes.
     pub async fn put_part(
         &self,
         address: &S3Address,
@@ -256,7 +307,10 @@ impl S3Error {
 fn damaged_write(action: &'static str, address: &S3Address) -> S3Error {
     let detail = "the ETag in the answer is the MD5 of other bytes than those that were sent";
     let error = S3Error::local(action, address.clone(), ErrorKind::Transient, detail);
-    S3Error { code: DAMAGED.to_owned(), ..error }
+    S3Error {
+        code: DAMAGED.to_owned(),
+        ..error
+    }
 }
 
 /// What an answer says of the bytes that were stored.
@@ -268,18 +322,26 @@ struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// Whether they are those of `body`, as far as the answer says. A store that returns the checksum that it was sent has
-    /// compared it, and the body is not read again.
+    /// Whether they are those of `body`, as far as the answer says. A store that returns the
+    /// checksum that it was sent has compared it, and the body is not read again.
     async fn is_of(&self, sent: &BodyChecksum, body: &PutBody) -> io::Result<bool> {
         if sent.crc64nvme.is_some() && self.crc64nvme == sent.crc64nvme.as_deref() {
             return Ok(true);
         }
-        let Some(stored) = &self.md5 else { return Ok(true) };
+        let Some(stored) = &self.md5 else {
+            return Ok(true);
+        };
         let content_md5 = match &sent.content_md5 {
             Some(content_md5) => Some(content_md5.clone()),
-            None => BodyChecksum::of(Checksum::ContentMd5, body, None).await?.content_md5,
+            None => {
+                BodyChecksum::of(Checksum::ContentMd5, body, None)
+                    .await?
+                    .content_md5
+            }
         };
-        let stored = HEXLOWER.decode(stored.as_bytes()).map(|md5| BASE64.encode(&md5));
+        let stored = HEXLOWER
+            .decode(stored.as_bytes())
+            .map(|md5| BASE64.encode(&md5));
         Ok(stored.ok() == content_md5)
     }
 }
@@ -297,7 +359,9 @@ impl BodyChecksum {
         match (kind, known) {
             (Checksum::Crc64Nvme, Some(crc64nvme)) => Ok(Self::crc64nvme(crc64nvme)),
             (kind, _) => match body {
-                PutBody::Bytes(bytes) if bytes.len() <= HASHED_INLINE => Self::read(kind, bytes.as_ref()),
+                PutBody::Bytes(bytes) if bytes.len() <= HASHED_INLINE => {
+                    Self::read(kind, bytes.as_ref())
+                }
                 PutBody::Bytes(bytes) => {
                     let bytes = bytes.clone();
                     blocking(move || Self::read(kind, bytes.as_ref())).await
@@ -328,17 +392,27 @@ impl BodyChecksum {
         }
         Ok(match kind {
             Checksum::Crc64Nvme => Self::crc64nvme(crc64nvme.finalize()),
-            Checksum::ContentMd5 => Self { content_md5: Some(BASE64.encode(&md5.finalize())), ..Self::default() },
+            Checksum::ContentMd5 => Self {
+                content_md5: Some(BASE64.encode(&md5.finalize())),
+                ..Self::default()
+            },
         })
     }
 
     fn crc64nvme(crc64nvme: u64) -> Self {
-        Self { crc64nvme: Some(crc64nvme_to_base64(crc64nvme)), ..Self::default() }
+        Self {
+            crc64nvme: Some(crc64nvme_to_base64(crc64nvme)),
+            ..Self::default()
+        }
     }
 }
 
-async fn blocking<T: Send + 'static>(hash: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(hash).await.map_err(io::Error::other)?
+async fn blocking<T: Send + 'static>(
+    hash: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(hash)
+        .await
+        .map_err(io::Error::other)?
 }
 
 #[cfg(test)]
@@ -355,19 +429,36 @@ mod tests {
     async fn every_body_has_the_checksum_of_its_kind() {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(b"123456789").expect("bytes");
-        for body in [PutBody::Bytes(Bytes::from_static(b"123456789")), PutBody::File(Arc::new(file))] {
-            let crc = BodyChecksum::of(Checksum::Crc64Nvme, &body, None).await.expect("a checksum");
-            assert_eq!((crc.crc64nvme.as_deref(), crc.content_md5), (Some(CRC64NVME), None));
+        for body in [
+            PutBody::Bytes(Bytes::from_static(b"123456789")),
+            PutBody::File(Arc::new(file)),
+        ] {
+            let crc = BodyChecksum::of(Checksum::Crc64Nvme, &body, None)
+                .await
+                .expect("a checksum");
+            assert_eq!(
+                (crc.crc64nvme.as_deref(), crc.content_md5),
+                (Some(CRC64NVME), None)
+            );
             for known in [None, Some(1)] {
-                let md5 = BodyChecksum::of(Checksum::ContentMd5, &body, known).await.expect("a checksum");
-                assert_eq!((md5.crc64nvme, md5.content_md5.as_deref()), (None, Some(CONTENT_MD5)));
+                let md5 = BodyChecksum::of(Checksum::ContentMd5, &body, known)
+                    .await
+                    .expect("a checksum");
+                assert_eq!(
+                    (md5.crc64nvme, md5.content_md5.as_deref()),
+                    (None, Some(CONTENT_MD5))
+                );
             }
         }
         let large = PutBody::Bytes(Bytes::from(vec![0; 3 * CHUNK + 1]));
         let whole = crc_fast::checksum(CrcAlgorithm::Crc64Nvme, &vec![0; 3 * CHUNK + 1]);
-        let crc = BodyChecksum::of(Checksum::Crc64Nvme, &large, None).await.expect("a checksum");
+        let crc = BodyChecksum::of(Checksum::Crc64Nvme, &large, None)
+            .await
+            .expect("a checksum");
         assert_eq!(crc.crc64nvme, Some(crc64nvme_to_base64(whole)));
-        let known = BodyChecksum::of(Checksum::Crc64Nvme, &large, Some(whole)).await.expect("a checksum");
+        let known = BodyChecksum::of(Checksum::Crc64Nvme, &large, Some(whole))
+            .await
+            .expect("a checksum");
         assert_eq!(known.crc64nvme, Some(crc64nvme_to_base64(whole)));
     }
 }

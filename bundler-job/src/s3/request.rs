@@ -1,7 +1,8 @@
-//! What goes with requests beside what they are about: who has to own the bucket, who pays for reads of sources
-//! ([`RequesterPays`]), how S3 is to encrypt what is written, and the tags of archives, indexes and copies. An interceptor adds headers for all but the
-//! tags, and removes conditions that a store does not know, so that no call can forget them. Tags belong to some objects only:
-//! the code that writes those asks for them.
+//! What goes with requests beside what they are about: who has to own the bucket, who pays for
+//! reads of sources ([`RequesterPays`]), how S3 is to encrypt what is written, and the tags of
+//! archives, indexes and copies. An interceptor adds headers for all but the tags, and removes
+//! conditions that a store does not know, so that no call can forget them. Tags belong to some
+//! objects only: the code that writes those asks for them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,10 +24,12 @@ const TAG_KEY_CHARS: usize = 128;
 const TAG_VALUE_CHARS: usize = 256;
 /// Digits of an account's id ("View AWS account identifiers", AWS account management guide).
 const ACCOUNT_DIGITS: usize = 12;
-/// Characters of a KMS key's id, ARN or alias, at most ("GenerateDataKey", `KeyId`, KMS API reference).
+/// Characters of a KMS key's id, ARN or alias, at most ("GenerateDataKey", `KeyId`, KMS API
+/// reference).
 const KMS_KEY_CHARS: usize = 2048;
 
-/// What goes with requests. Not part of a run's claim: like credentials, it is given to every process.
+/// What goes with requests. Not part of a run's claim: like credentials, it is given to every
+/// process.
 #[derive(Debug, Clone, Default)]
 pub struct RequestOptions {
     /// The bucket that everything is written to. All others are sources.
@@ -118,7 +121,11 @@ impl FromStr for AccountId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_one = text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
-        if is_one { Ok(Self(text.to_owned())) } else { Err(RequestOptionError::Account) }
+        if is_one {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RequestOptionError::Account)
+        }
     }
 }
 
@@ -136,8 +143,13 @@ impl FromStr for KmsKeyId {
     type Err = RequestOptionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_one = (1..=KMS_KEY_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_one { Ok(Self(text.to_owned())) } else { Err(RequestOptionError::KmsKey) }
+        let is_one = (1..=KMS_KEY_CHARS).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_one {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RequestOptionError::KmsKey)
+        }
     }
 }
 
@@ -160,13 +172,20 @@ impl FromStr for Tag {
         let fits = (1..=TAG_KEY_CHARS).contains(&key.chars().count())
             && value.chars().count() <= TAG_VALUE_CHARS
             && key.chars().chain(value.chars()).all(is_of_tags);
-        let tag = Self { key: key.to_owned(), value: value.to_owned() };
-        if fits { Ok(tag) } else { Err(RequestOptionError::Tag) }
+        let tag = Self {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        };
+        if fits {
+            Ok(tag)
+        } else {
+            Err(RequestOptionError::Tag)
+        }
     }
 }
 
-/// Whether a tag may have it ("Categorizing your objects using tags", S3 user guide). A store that refuses one would do so with
-/// the index of every group, after it was committed.
+/// Whether a tag may have it ("Categorizing your objects using tags", S3 user guide). A store that
+/// refuses one would do so with the index of every group, after it was committed.
 fn is_of_tags(c: char) -> bool {
     c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+@-".contains(c)
 }
@@ -185,7 +204,11 @@ impl Tags {
             }
             all.insert(key, value);
         }
-        if all.len() > MAX_TAGS { Err(RequestOptionError::TooManyTags(all.len())) } else { Ok(Self(all)) }
+        if all.len() > MAX_TAGS {
+            Err(RequestOptionError::TooManyTags(all.len()))
+        } else {
+            Ok(Self(all))
+        }
     }
 
     /// Whether there is none.
@@ -193,19 +216,27 @@ impl Tags {
         self.0.is_empty()
     }
 
-    /// These and, where they have no such key, as many of a source object's as fit, in the order of their keys. Also the
-    /// number of those that do not fit.
+    /// These and, where they have no such key, as many of a source object's as fit, in the order of
+    /// their keys. Also the number of those that do not fit.
     pub fn and_of_source(&self, source: &BTreeMap<String, String>) -> (Self, usize) {
         let others = || source.iter().filter(|(key, _)| !self.0.contains_key(*key));
         let room = MAX_TAGS.saturating_sub(self.0.len());
         let mut all = self.0.clone();
-        all.extend(others().take(room).map(|(key, value)| (key.clone(), value.clone())));
+        all.extend(
+            others()
+                .take(room)
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         (Self(all), others().count().saturating_sub(room))
     }
 
     /// The value of `x-amz-tagging`; `None` where there is no tag.
     pub fn header(&self) -> Option<String> {
-        let encoded = || form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish();
+        let encoded = || {
+            form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(&self.0)
+                .finish()
+        };
         (!self.is_empty()).then(encoded)
     }
 }
@@ -219,16 +250,27 @@ impl RequestOptions {
     /// Adds the payer to the requests of a client, if the requester pays.
     pub(super) fn payer(&self, to_destination: bool) -> Option<RequesterPays> {
         let own = self.destination.clone().filter(|_| to_destination);
-        self.requester_pays.then(|| own.map_or_else(RequesterPays::for_sources, RequesterPays::for_destination))
+        self.requester_pays
+            .then(|| own.map_or_else(RequesterPays::for_sources, RequesterPays::for_destination))
     }
 
     /// Who has to own a bucket.
     fn owner(&self, destination: bool) -> Option<&AccountId> {
-        if destination { self.destination_owner.as_ref() } else { self.source_owner.as_ref() }
+        if destination {
+            self.destination_owner.as_ref()
+        } else {
+            self.source_owner.as_ref()
+        }
     }
 
-    /// The headers of a request: of which operation, whether to the destination, and from which bucket, where it copies.
-    fn headers(&self, operation: &str, destination: bool, copied_from: Option<&str>) -> Vec<(&'static str, String)> {
+    /// The headers of a request: of which operation, whether to the destination, and from which
+    /// bucket, where it copies.
+    fn headers(
+        &self,
+        operation: &str,
+        destination: bool,
+        copied_from: Option<&str>,
+    ) -> Vec<(&'static str, String)> {
         let mut headers = Vec::new();
         if let Some(owner) = self.owner(destination) {
             headers.push(("x-amz-expected-bucket-owner", owner.to_string()));
@@ -237,10 +279,18 @@ impl RequestOptions {
             headers.push(("x-amz-source-expected-bucket-owner", owner.to_string()));
         }
         // Parts are encrypted as their upload was created ("UploadPart", S3 API reference).
-        if destination && matches!(operation, "PutObject" | "CreateMultipartUpload" | "CopyObject") {
+        if destination
+            && matches!(
+                operation,
+                "PutObject" | "CreateMultipartUpload" | "CopyObject"
+            )
+        {
             let (algorithm, key) = self.encryption.headers();
-            headers.extend(algorithm.map(|value| ("x-amz-server-side-encryption", value.to_owned())));
-            headers.extend(key.map(|key| ("x-amz-server-side-encryption-aws-kms-key-id", key.0.clone())));
+            headers
+                .extend(algorithm.map(|value| ("x-amz-server-side-encryption", value.to_owned())));
+            headers.extend(
+                key.map(|key| ("x-amz-server-side-encryption-aws-kms-key-id", key.0.clone())),
+            );
         }
         headers
     }
@@ -269,7 +319,9 @@ impl Intercept for RequestHeaders {
     ) -> Result<(), BoxError> {
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
         let headers = context.request_mut().headers_mut();
-        let added = self.options.headers(operation, self.destination, copied_from(headers));
+        let added = self
+            .options
+            .headers(operation, self.destination, copied_from(headers));
         if self.options.single_writer {
             headers.remove("if-none-match");
         }
@@ -296,8 +348,14 @@ impl Intercept for AcceptIdentity {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if matches!(config.load::<Metadata>().map(Metadata::name), Some("GetObject" | "HeadObject")) {
-            context.request_mut().headers_mut().try_insert("accept-encoding", "identity")?;
+        if matches!(
+            config.load::<Metadata>().map(Metadata::name),
+            Some("GetObject" | "HeadObject")
+        ) {
+            context
+                .request_mut()
+                .headers_mut()
+                .try_insert("accept-encoding", "identity")?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Whether the body of a request goes out fast enough. A connection takes as much of it as fits its buffers, so what it has
-//! taken by and by shows how fast the server reads.
+//! Whether the body of a request goes out fast enough. A connection takes as much of it as fits its
+//! buffers, so what it has taken by and by shows how fast the server reads.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,9 +32,17 @@ pub(super) struct Sending {
 impl Sending {
     /// Watches the body of a request, which has so many bytes.
     pub(super) fn watch(request: &mut HttpRequest, bytes: u64) -> Arc<Self> {
-        let sending = Arc::new(Self { bytes, taken: AtomicU64::new(0), all: Notify::new() });
+        let sending = Arc::new(Self {
+            bytes,
+            taken: AtomicU64::new(0),
+            all: Notify::new(),
+        });
         let body = std::mem::replace(request.body_mut(), SdkBody::taken());
-        let watched = Watched { body, rest: Bytes::new(), sending: Arc::clone(&sending) };
+        let watched = Watched {
+            body,
+            rest: Bytes::new(),
+            sending: Arc::clone(&sending),
+        };
         *request.body_mut() = SdkBody::from_body_1_x(watched);
         sending
     }
@@ -49,7 +57,8 @@ impl Sending {
         }
     }
 
-    /// Returns how long it took until all of the body was taken, or why it is given up: less than 1 KiB/s was taken.
+    /// Returns how long it took until all of the body was taken, or why it is given up: less than 1
+    /// KiB/s was taken.
     pub(super) async fn sent(&self) -> Result<Duration, String> {
         let (begun, mut rate, mut before) = (Instant::now(), MinRate::default(), 0);
         while self.taken() < self.bytes {
@@ -60,7 +69,10 @@ impl Sending {
             rate.came(taken - before);
             before = taken;
             if let Some(taken) = rate.too_slow() {
-                return Err(format!("the server took {taken} bytes in {} s", WINDOW.as_secs()));
+                return Err(format!(
+                    "the server took {taken} bytes in {} s",
+                    WINDOW.as_secs()
+                ));
             }
         }
         Ok(begun.elapsed())
@@ -125,14 +137,20 @@ mod tests {
     fn watched(bytes: usize) -> (Arc<Sending>, SdkBody) {
         let mut request = HttpRequest::new(SdkBody::from(vec![7; bytes]));
         let sending = Sending::watch(&mut request, bytes as u64);
-        (sending, std::mem::replace(request.body_mut(), SdkBody::taken()))
+        (
+            sending,
+            std::mem::replace(request.body_mut(), SdkBody::taken()),
+        )
     }
 
     /// Takes so many pieces of a body, one each `every`, and then no more.
     async fn take(mut body: SdkBody, pieces: usize, every: Duration) {
         for _ in 0..pieces {
             sleep(every).await;
-            let Some(piece) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await else { break };
+            let Some(piece) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+            else {
+                break;
+            };
             assert!(piece.expect("a piece").into_data().expect("bytes").len() <= PIECE);
         }
         std::future::pending::<()>().await;
@@ -156,9 +174,15 @@ mod tests {
         let (sent, seconds) = ends(16, second * 25).await;
         assert_eq!((sent, seconds), (Ok(second * 400), 400));
         let (silent, seconds) = ends(0, second).await;
-        assert_eq!((silent, seconds), (Err("the server took 0 bytes in 30 s".to_owned()), 30));
+        assert_eq!(
+            (silent, seconds),
+            (Err("the server took 0 bytes in 30 s".to_owned()), 30)
+        );
         let (stopped, seconds) = ends(15, Duration::ZERO).await;
-        assert_eq!((stopped, seconds), (Err("the server took 0 bytes in 30 s".to_owned()), 60));
+        assert_eq!(
+            (stopped, seconds),
+            (Err("the server took 0 bytes in 30 s".to_owned()), 60)
+        );
     }
 
     #[tokio::test]
@@ -166,7 +190,11 @@ mod tests {
         for bytes in [0, 1, PIECE, PIECE + 1, MIB] {
             let (sending, body) = watched(bytes);
             assert_eq!(Body::size_hint(&body).exact(), Some(bytes as u64));
-            let collected = ByteStream::new(body).collect().await.expect("a body").into_bytes();
+            let collected = ByteStream::new(body)
+                .collect()
+                .await
+                .expect("a body")
+                .into_bytes();
             assert!(collected == vec![7; bytes], "{bytes}");
             assert!(sending.sent().await.is_ok(), "{bytes}");
         }

@@ -1,7 +1,8 @@
-//! The one place that every request to S3 passes on its way, the SDK's own retries, listings, copies and resumed bodies
-//! included: here outages are waited out, requests to source buckets are limited, requests that were refused because there
-//! were too many are sent again, and no answer is waited for without end. What no other try can mend is marked as such for
-//! the SDK: an outage that lasts longer than it is waited for, and an endpoint that was misspelt.
+//! The one place that every request to S3 passes on its way, the SDK's own retries, listings,
+//! copies and resumed bodies included: here outages are waited out, requests to source buckets are
+//! limited, requests that were refused because there were too many are sent again, and no answer is
+//! waited for without end. What no other try can mend is marked as such for the SDK: an outage that
+//! lasts longer than it is waited for, and an endpoint that was misspelt.
 //!
 //! ```text
 //! SDK ──► Note ──► Transmitter ──► bucket down? wait ──► rate ──► HTTP ──► failed? ask about the bucket, wait ──► SDK
@@ -39,8 +40,8 @@ use super::patience::{self, Task};
 use super::rate::Rates;
 use super::sending::Sending;
 
-/// Age of a signature at which a request is not sent any more: S3 refuses it after 15 minutes ("Authenticating requests",
-/// S3 API reference). The SDK, or the fetcher, signs the request again.
+/// Age of a signature at which a request is not sent any more: S3 refuses it after 15 minutes
+/// ("Authenticating requests", S3 API reference). The SDK, or the fetcher, signs the request again.
 const SIGNATURE: Duration = Duration::from_mins(5);
 
 /// A bucket is asked about after so much silence while it copies or assembles an object.
@@ -57,14 +58,21 @@ struct Buckets {
 
 impl Buckets {
     fn each(&self) -> impl Iterator<Item = &str> {
-        let copied_from = self.copied_from.as_deref().filter(|bucket| *bucket != self.asked);
+        let copied_from = self
+            .copied_from
+            .as_deref()
+            .filter(|bucket| *bucket != self.asked);
         std::iter::once(self.asked.as_str()).chain(copied_from)
     }
 
-    /// Those that a request reads: what is written to the destination is no read of it, also if it is a source.
+    /// Those that a request reads: what is written to the destination is no read of it, also if it
+    /// is a source.
     fn read_by(&self, method: &str, destination: bool) -> impl Iterator<Item = &str> {
         let reads = !destination || matches!(method, "GET" | "HEAD");
-        Some(self.asked.as_str()).filter(|_| reads).into_iter().chain(self.copied_from.as_deref())
+        Some(self.asked.as_str())
+            .filter(|_| reads)
+            .into_iter()
+            .chain(self.copied_from.as_deref())
     }
 }
 
@@ -77,17 +85,28 @@ struct Hopeless(BoxError);
 #[derive(Debug, Clone, Copy)]
 struct HopelessAnswer;
 
-/// Has the SDK try no request again that no other try mends. A server whose certificate is not trusted will not have another
-/// one in a minute.
+/// Has the SDK try no request again that no other try mends. A server whose certificate is not
+/// trusted will not have another one in a minute.
 #[derive(Debug)]
 pub(super) struct GiveUp;
 
 impl ClassifyRetry for GiveUp {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_connector_error());
+        let error = context
+            .output_or_error()
+            .and_then(Result::err)
+            .and_then(|error| error.as_connector_error());
         let is_hopeless = error.is_some_and(|error| is_distrust(error) || is_hopeless(error));
-        let is_marked = || context.response().is_some_and(|answer| answer.extension::<HopelessAnswer>().is_some());
-        if is_hopeless || is_marked() { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+        let is_marked = || {
+            context
+                .response()
+                .is_some_and(|answer| answer.extension::<HopelessAnswer>().is_some())
+        };
+        if is_hopeless || is_marked() {
+            RetryAction::RetryForbidden
+        } else {
+            RetryAction::NoActionIndicated
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -126,12 +145,19 @@ impl Intercept for Note {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let params = config.load::<EndpointResolverParams>().and_then(EndpointResolverParams::get::<Params>);
-        let Some(asked) = params.and_then(Params::bucket).map(str::to_owned) else { return Ok(()) };
+        let params = config
+            .load::<EndpointResolverParams>()
+            .and_then(EndpointResolverParams::get::<Params>);
+        let Some(asked) = params.and_then(Params::bucket).map(str::to_owned) else {
+            return Ok(());
+        };
         let copied_from = copied_from(context.request().headers()).map(str::to_owned);
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
         let task = Task::of(operation, context.request());
-        context.request_mut().add_extension(Noted { buckets: Buckets { asked, copied_from }, task });
+        context.request_mut().add_extension(Noted {
+            buckets: Buckets { asked, copied_from },
+            task,
+        });
         Ok(())
     }
 }
@@ -156,9 +182,16 @@ pub(super) struct Transmitter {
 }
 
 impl HttpClient for Transmitter {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         let http = self.http.http_connector(settings, components);
-        SharedHttpConnector::new(Connector { http, transmitter: Arc::new(self.clone()) })
+        SharedHttpConnector::new(Connector {
+            http,
+            transmitter: Arc::new(self.clone()),
+        })
     }
 }
 
@@ -170,7 +203,9 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(noted) = request.extension::<Noted>().cloned() else { return self.http.call(request) };
+        let Some(noted) = request.extension::<Noted>().cloned() else {
+            return self.http.call(request);
+        };
         let this = self.clone();
         HttpConnectorFuture::new(async move { this.transmit(request, &noted).await })
     }
@@ -178,13 +213,23 @@ impl HttpConnector for Connector {
 
 impl Connector {
     /// Sends a request, and again as long as it is refused because there are too many.
-    async fn transmit(&self, mut request: HttpRequest, noted: &Noted) -> Result<HttpResponse, ConnectorError> {
-        let Transmitter { outages, asker, patient, .. } = &*self.transmitter;
+    async fn transmit(
+        &self,
+        mut request: HttpRequest,
+        noted: &Noted,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let Transmitter {
+            outages,
+            asker,
+            patient,
+            ..
+        } = &*self.transmitter;
         let Noted { buckets, .. } = noted;
         let signed = Instant::now();
         let (mut refusals, mut refused) = (0, None);
         loop {
-            self.wait_until_it_may_be_sent(buckets, request.method(), signed).await?;
+            self.wait_until_it_may_be_sent(buckets, request.method(), signed)
+                .await?;
             let again = if *patient { request.try_clone() } else { None };
             let answer = self.answer(request, noted).await;
             let Some(failing) = failing(&answer) else {
@@ -192,7 +237,9 @@ impl Connector {
                 return answer;
             };
             let answer = match answer {
-                Err(error) if is_misconfigured(&error) && !outages.has_contact() => return Err(hopeless(error)),
+                Err(error) if is_misconfigured(&error) && !outages.has_contact() => {
+                    return Err(hopeless(error));
+                }
                 answer => answer,
             };
             // Either of them may be why a copy fails.
@@ -204,10 +251,16 @@ impl Connector {
                 answer.add_extension(HopelessAnswer);
                 return Ok(answer);
             }
-            let (Failing::Refused, Some(again)) = (failing, again) else { return answer };
+            let (Failing::Refused, Some(again)) = (failing, again) else {
+                return answer;
+            };
             refusals += 1;
             let refused_for = refused.get_or_insert_with(Instant::now).elapsed();
-            let wanted = answer.as_ref().ok().and_then(patience::retry_after).unwrap_or_default();
+            let wanted = answer
+                .as_ref()
+                .ok()
+                .and_then(patience::retry_after)
+                .unwrap_or_default();
             let pause = patience::pause(refusals, refused_for, outages.has_contact());
             sleep(wanted.max(pause.unwrap_or_default())).await;
             if pause.is_none() {
@@ -224,9 +277,18 @@ impl Connector {
         method: &str,
         signed: Instant,
     ) -> Result<(), ConnectorError> {
-        let Transmitter { rates, destination, outages, asker, .. } = &*self.transmitter;
+        let Transmitter {
+            rates,
+            destination,
+            outages,
+            asker,
+            ..
+        } = &*self.transmitter;
         for bucket in buckets.each() {
-            outages.before(bucket, || ask(asker, bucket)).await.map_err(hopeless)?;
+            outages
+                .before(bucket, || ask(asker, bucket))
+                .await
+                .map_err(hopeless)?;
         }
         if signed.elapsed() > SIGNATURE {
             return Err(ConnectorError::timeout(
@@ -239,9 +301,13 @@ impl Connector {
         Ok(())
     }
 
-    /// One answer: its headers if an object follows, which has a reader that does not wait without end, and otherwise all
-    /// of it.
-    async fn answer(&self, mut request: HttpRequest, noted: &Noted) -> Result<HttpResponse, ConnectorError> {
+    /// One answer: its headers if an object follows, which has a reader that does not wait without
+    /// end, and otherwise all of it.
+    async fn answer(
+        &self,
+        mut request: HttpRequest,
+        noted: &Noted,
+    ) -> Result<HttpResponse, ConnectorError> {
         let task = noted.task;
         let is_get = request.method() == "GET";
         let sending = match task {
@@ -251,7 +317,11 @@ impl Connector {
         let answer = async {
             let answer = self.http.call(request).await?;
             let is_object = is_get && task == Task::Find && answer.status().is_success();
-            if is_object { Ok(answer) } else { whole(answer).await }
+            if is_object {
+                Ok(answer)
+            } else {
+                whole(answer).await
+            }
         };
         let given_up = async {
             let sent_in = match &sending {
@@ -260,7 +330,9 @@ impl Connector {
             };
             let limit = task.limit(sent_in, self.transmitter.first_byte);
             let silent = timeout(limit, self.bucket_is_silent(noted)).await;
-            Err::<Infallible, _>(silent.unwrap_or_else(|_| format!("no answer within {} s", limit.as_secs_f64())))
+            Err::<Infallible, _>(
+                silent.unwrap_or_else(|_| format!("no answer within {} s", limit.as_secs_f64())),
+            )
         };
         tokio::select! {
             biased;
@@ -269,15 +341,17 @@ impl Connector {
         }
     }
 
-    /// Returns once nothing came for a while in answer to a request that may take minutes, and its bucket does not answer
-    /// either.
+    /// Returns once nothing came for a while in answer to a request that may take minutes, and its
+    /// bucket does not answer either.
     async fn bucket_is_silent(&self, noted: &Noted) -> String {
         if noted.task != Task::Work {
             return std::future::pending().await;
         }
         loop {
             sleep(UNHEARD).await;
-            if let Err(Silence { cause, .. }) = ask(&self.transmitter.asker, &noted.buckets.asked).await {
+            if let Err(Silence { cause, .. }) =
+                ask(&self.transmitter.asker, &noted.buckets.asked).await
+            {
                 return format!("no answer, and the bucket does not answer either: {cause}");
             }
         }
@@ -287,7 +361,10 @@ impl Connector {
 /// An answer with all of its body.
 async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
-    let body = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?;
+    let body = ByteStream::new(body)
+        .collect()
+        .await
+        .map_err(|error| ConnectorError::io(error.into()))?;
     *answer.body_mut() = SdkBody::from(body.into_bytes());
     Ok(answer)
 }
@@ -298,18 +375,33 @@ pub(super) async fn ask(asker: &Client, bucket: &str) -> Result<(), Silence> {
     let asked = Arc::clone(&endpoint);
     let note = move |request: &mut HttpRequest| {
         let url = request.uri();
-        let origin = url.find("://").and_then(|at| url[at + 3..].find('/').map(|end| &url[..at + 3 + end]));
+        let origin = url
+            .find("://")
+            .and_then(|at| url[at + 3..].find('/').map(|end| &url[..at + 3 + end]));
         let _ = asked.set(origin.unwrap_or(url).to_owned());
     };
-    let cause = match asker.head_bucket().bucket(bucket).customize().mutate_request(note).send().await {
+    let cause = match asker
+        .head_bucket()
+        .bucket(bucket)
+        .customize()
+        .mutate_request(note)
+        .send()
+        .await
+    {
         Ok(_) => return Ok(()),
-        Err(error) => match error.raw_response().map(|response| response.status().as_u16()) {
+        Err(error) => match error
+            .raw_response()
+            .map(|response| response.status().as_u16())
+        {
             Some(status) if of_status(status).is_none() => return Ok(()),
             Some(status) => format!("HTTP {status}"),
             None => with_causes(&error),
         },
     };
-    Err(Silence { endpoint: endpoint.get().cloned().unwrap_or_default(), cause })
+    Err(Silence {
+        endpoint: endpoint.get().cloned().unwrap_or_default(),
+        cause,
+    })
 }
 
 /// Whether this may be an outage: no answer, or one that says nothing of the request.

@@ -1,6 +1,7 @@
-//! Reads an archive once, from its first byte to its last, and compares it with its catalog in two independent ways: a
-//! walk through the tar, as an extracting tool would, and the bytes at every row's place, as a restore would GET them.
-//! A broken header must not hide which objects are lost, and intact objects do not prove that tar can list them.
+//! Reads an archive once, from its first byte to its last, and compares it with its catalog in two
+//! independent ways: a walk through the tar, as an extracting tool would, and the bytes at every
+//! row's place, as a restore would GET them. A broken header must not hide which objects are lost,
+//! and intact objects do not prove that tar can list them.
 //!
 //! ```text
 //! bytes ──► units (tar: one; gz, zst: a row's range, or what lies between two) ──► decompress ──┬──► walk ──► members
@@ -21,8 +22,8 @@ use crate::s3::crc64nvme_to_base64;
 
 /// Bytes that are looked at together.
 const BUFFER: usize = 128 << 10;
-/// Largest window of a zstd frame, as a power of two: 16 MiB, twice what any level that the packer could use asks for,
-/// and a sixteenth of what a hostile frame could.
+/// Largest window of a zstd frame, as a power of two: 16 MiB, twice what any level that the packer
+/// could use asks for, and a sixteenth of what a hostile frame could.
 const ZSTD_WINDOW_LOG: u32 = 24;
 
 /// What reading an archive showed.
@@ -45,8 +46,8 @@ pub(super) enum ReadingError {
     Catalog(#[from] CatalogError),
 }
 
-/// Compares `bytes`, those of the archive at `address`, with `catalog`. Tells `each` the size of every member that it
-/// comes to. Blocking; holds a few buffers.
+/// Compares `bytes`, those of the archive at `address`, with `catalog`. Tells `each` the size of
+/// every member that it comes to. Blocking; holds a few buffers.
 pub(super) fn compare<'a>(
     catalog: &'a Catalog,
     record: &ArchiveRecord,
@@ -54,10 +55,22 @@ pub(super) fn compare<'a>(
     bytes: impl Read,
     each: impl FnMut(u64) + 'a,
 ) -> Result<Reading, ReadingError> {
-    let compressed = ArchiveFormat::ALL.into_iter().filter(|it| *it != ArchiveFormat::Tar);
-    let format = compressed.into_iter().find(|it| record.key.ends_with(&format!(".{it}")));
-    let mut source = Source { bytes, digest: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme), failed: None };
-    let mut rows = Rows { entries: catalog.entries()?, next: None, each: Box::new(each) };
+    let compressed = ArchiveFormat::ALL
+        .into_iter()
+        .filter(|it| *it != ArchiveFormat::Tar);
+    let format = compressed
+        .into_iter()
+        .find(|it| record.key.ends_with(&format!(".{it}")));
+    let mut source = Source {
+        bytes,
+        digest: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme),
+        failed: None,
+    };
+    let mut rows = Rows {
+        entries: catalog.entries()?,
+        next: None,
+        each: Box::new(each),
+    };
     rows.advance()?;
     let mut check = Check::new(address);
     match format {
@@ -67,13 +80,25 @@ pub(super) fn compare<'a>(
     check.finish(&mut rows)?;
     let crc = source.digest.finalize();
     if crc != record.crc64nvme {
-        let (expected, found) = (crc64nvme_to_base64(record.crc64nvme), crc64nvme_to_base64(crc));
-        check.found.push(Finding::WrongChecksum { part: Part::Archive, object: address.clone(), expected, found });
+        let (expected, found) = (
+            crc64nvme_to_base64(record.crc64nvme),
+            crc64nvme_to_base64(crc),
+        );
+        check.found.push(Finding::WrongChecksum {
+            part: Part::Archive,
+            object: address.clone(),
+            expected,
+            found,
+        });
     }
-    Ok(Reading { findings: check.found, members: check.members })
+    Ok(Reading {
+        findings: check.found,
+        members: check.members,
+    })
 }
 
-/// The archive's bytes, summed. Remembers a failure of its own, which no decoder must turn into damage.
+/// The archive's bytes, summed. Remembers a failure of its own, which no decoder must turn into
+/// damage.
 struct Source<R> {
     bytes: R,
     digest: crc_fast::Digest,
@@ -135,7 +160,11 @@ enum Unit {
     /// All, at their offset: the archive is the tar.
     Plain,
     /// Those of this range, `skip` bytes after where its decompressed bytes begin.
-    Range { offset: u64, length: u64, begins: u64 },
+    Range {
+        offset: u64,
+        length: u64,
+        begins: u64,
+    },
     /// None: bytes between ranges.
     Between,
 }
@@ -144,9 +173,11 @@ impl Unit {
     fn start(self, place: Place) -> Option<u64> {
         match self {
             Self::Plain => Some(place.offset),
-            Self::Range { offset, length, begins } if (offset, length) == (place.offset, place.length) => {
-                begins.checked_add(place.skip)
-            }
+            Self::Range {
+                offset,
+                length,
+                begins,
+            } if (offset, length) == (place.offset, place.length) => begins.checked_add(place.skip),
             _ => None,
         }
     }
@@ -184,11 +215,17 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn plain(&mut self, source: &mut Source<impl Read>, rows: &mut Rows<'_>) -> Result<(), ReadingError> {
+    fn plain(
+        &mut self,
+        source: &mut Source<impl Read>,
+        rows: &mut Rows<'_>,
+    ) -> Result<(), ReadingError> {
         match self.drain(&mut *source, Unit::Plain, rows) {
             Ok(()) => Ok(()),
             Err(Stop::Catalog(error)) => Err(error.into()),
-            Err(Stop::Io(error)) => source.damage(&error).map(|problem| self.damaged(self.at, problem)),
+            Err(Stop::Io(error)) => source
+                .damage(&error)
+                .map(|problem| self.damaged(self.at, problem)),
         }
     }
 
@@ -202,10 +239,17 @@ impl<'a> Check<'a> {
         let mut position = 0;
         loop {
             let (unit, length) = match rows.next.as_ref().map(|(_, place)| *place) {
-                Some(Place { offset, length, .. }) if offset == position => {
-                    (Unit::Range { offset, length, begins: self.at }, length)
+                Some(Place { offset, length, .. }) if offset == position => (
+                    Unit::Range {
+                        offset,
+                        length,
+                        begins: self.at,
+                    },
+                    length,
+                ),
+                Some(Place { offset, .. }) if offset > position => {
+                    (Unit::Between, offset - position)
                 }
-                Some(Place { offset, .. }) if offset > position => (Unit::Between, offset - position),
                 Some(_) => {
                     self.wrong(rows, "its byte range begins inside that of an earlier row")?;
                     continue;
@@ -216,7 +260,9 @@ impl<'a> Check<'a> {
             if length > 0 {
                 let mut range = BufReader::new(Read::take(&mut *source, length));
                 let decoded = match format {
-                    ArchiveFormat::TarGzip => self.drain(flate2::bufread::MultiGzDecoder::new(&mut range), unit, rows),
+                    ArchiveFormat::TarGzip => {
+                        self.drain(flate2::bufread::MultiGzDecoder::new(&mut range), unit, rows)
+                    }
                     _ => match zstd_decoder(&mut range) {
                         Ok(decoder) => self.drain(decoder, unit, rows),
                         Err(error) => Err(Stop::Io(error)),
@@ -230,7 +276,10 @@ impl<'a> Check<'a> {
                         let problem = source.damage(&error)?;
                         self.damaged(
                             self.at,
-                            format!("bytes {position} to {} do not decompress: {problem}", position + length),
+                            format!(
+                                "bytes {position} to {} do not decompress: {problem}",
+                                position + length
+                            ),
                         );
                     }
                     Ok(()) => {}
@@ -245,7 +294,12 @@ impl<'a> Check<'a> {
     }
 
     /// Takes all that a decoder gives.
-    fn drain(&mut self, mut decoder: impl Read, unit: Unit, rows: &mut Rows<'_>) -> Result<(), Stop> {
+    fn drain(
+        &mut self,
+        mut decoder: impl Read,
+        unit: Unit,
+        rows: &mut Rows<'_>,
+    ) -> Result<(), Stop> {
         let mut buffer = vec![0; BUFFER];
         loop {
             match decoder.read(&mut buffer) {
@@ -268,8 +322,12 @@ impl<'a> Check<'a> {
         loop {
             if self.current.is_none() {
                 let at = end - rest.len() as u64;
-                let Some((entry, place)) = &rows.next else { break };
-                let Some(start) = unit.start(*place) else { break };
+                let Some((entry, place)) = &rows.next else {
+                    break;
+                };
+                let Some(start) = unit.start(*place) else {
+                    break;
+                };
                 if start > end {
                     break;
                 }
@@ -280,12 +338,22 @@ impl<'a> Check<'a> {
                 let size = entry.row.size.unwrap_or(0);
                 self.claim(start, size, entry);
                 let source = S3Address::new(&entry.row.bucket, &entry.row.key);
-                self.current = Some(Current { source, digest: RowDigest::of(entry), left: size });
+                self.current = Some(Current {
+                    source,
+                    digest: RowDigest::of(entry),
+                    left: size,
+                });
                 rows.advance()?;
-                rest = usize::try_from(start - at).ok().and_then(|skip| rest.get(skip..)).unwrap_or_default();
+                rest = usize::try_from(start - at)
+                    .ok()
+                    .and_then(|skip| rest.get(skip..))
+                    .unwrap_or_default();
             }
-            let Some(current) = &mut self.current else { break };
-            let taken = usize::try_from(current.left).map_or(rest.len(), |left| left.min(rest.len()));
+            let Some(current) = &mut self.current else {
+                break;
+            };
+            let taken =
+                usize::try_from(current.left).map_or(rest.len(), |left| left.min(rest.len()));
             current.digest.update(&rest[..taken]);
             current.left -= taken as u64;
             rest = &rest[taken..];
@@ -301,7 +369,10 @@ impl<'a> Check<'a> {
     /// Compares a row's place with what the walk told of the tar.
     fn claim(&mut self, start: u64, size: u64, entry: &Entry) {
         while let Some(member) = self.told.front().filter(|member| member.start < start) {
-            self.found.push(Finding::UnknownMember { archive: self.archive.clone(), at: member.start });
+            self.found.push(Finding::UnknownMember {
+                archive: self.archive.clone(),
+                at: member.start,
+            });
             self.told.pop_front();
         }
         if self.walk.is_none() {
@@ -320,16 +391,26 @@ impl<'a> Check<'a> {
             _ => format!("no member of the tar begins at byte {start}"),
         };
         let source = S3Address::new(&entry.row.bucket, &entry.row.key);
-        self.found.push(Finding::WrongMember { archive: self.archive.clone(), source, problem });
+        self.found.push(Finding::WrongMember {
+            archive: self.archive.clone(),
+            source,
+            problem,
+        });
     }
 
     fn complete(&mut self) {
-        let Some(current) = self.current.take() else { return };
+        let Some(current) = self.current.take() else {
+            return;
+        };
         match current.digest.compare() {
             Ok(()) => self.members += 1,
             Err(problem) => {
                 let (archive, source) = (self.archive.clone(), current.source);
-                self.found.push(Finding::WrongMember { archive, source, problem });
+                self.found.push(Finding::WrongMember {
+                    archive,
+                    source,
+                    problem,
+                });
             }
         }
     }
@@ -339,7 +420,11 @@ impl<'a> Check<'a> {
         if let Some((entry, _)) = &rows.next {
             let source = S3Address::new(&entry.row.bucket, &entry.row.key);
             let problem = problem.to_owned();
-            self.found.push(Finding::WrongMember { archive: self.archive.clone(), source, problem });
+            self.found.push(Finding::WrongMember {
+                archive: self.archive.clone(),
+                source,
+                problem,
+            });
         }
         rows.advance()
     }
@@ -348,7 +433,11 @@ impl<'a> Check<'a> {
     fn damaged(&mut self, at: u64, problem: String) {
         if self.walk.take().is_some() {
             self.told.clear();
-            self.found.push(Finding::DamagedArchive { archive: self.archive.clone(), at, problem });
+            self.found.push(Finding::DamagedArchive {
+                archive: self.archive.clone(),
+                at,
+                problem,
+            });
         }
     }
 
@@ -357,9 +446,17 @@ impl<'a> Check<'a> {
         const SHORT: &str = "its byte range ends before its last byte";
         if let Some(current) = self.current.take() {
             let (archive, source) = (self.archive.clone(), current.source);
-            self.found.push(Finding::WrongMember { archive, source, problem: SHORT.to_owned() });
+            self.found.push(Finding::WrongMember {
+                archive,
+                source,
+                problem: SHORT.to_owned(),
+            });
         }
-        while rows.next.as_ref().is_some_and(|(_, place)| unit.start(*place).is_some()) {
+        while rows
+            .next
+            .as_ref()
+            .is_some_and(|(_, place)| unit.start(*place).is_some())
+        {
             self.wrong(rows, SHORT)?;
         }
         Ok(())
@@ -371,7 +468,10 @@ impl<'a> Check<'a> {
             self.damaged(error.at, error.problem);
         }
         while let Some(member) = self.told.pop_front() {
-            self.found.push(Finding::UnknownMember { archive: self.archive.clone(), at: member.start });
+            self.found.push(Finding::UnknownMember {
+                archive: self.archive.clone(),
+                at: member.start,
+            });
         }
         Ok(())
     }

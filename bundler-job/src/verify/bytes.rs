@@ -22,7 +22,9 @@ pub(super) struct Sums {
 pub(super) async fn open(scope: Scope<'_>, object: &S3Address) -> Result<Body, VerifyError> {
     match scope.s3.open(object, None).await {
         Ok(opened) => Ok(opened.body),
-        Err(error) if error.kind == ErrorKind::Archived => Err(VerifyError::Archived { archive: object.clone() }),
+        Err(error) if error.kind == ErrorKind::Archived => Err(VerifyError::Archived {
+            archive: object.clone(),
+        }),
         Err(error) => Err(error.into()),
     }
 }
@@ -30,14 +32,21 @@ pub(super) async fn open(scope: Scope<'_>, object: &S3Address) -> Result<Body, V
 /// Reads an object to its end.
 pub(super) async fn sums(scope: Scope<'_>, object: &S3Address) -> Result<Sums, VerifyError> {
     let mut body = open(scope, object).await?;
-    let (mut md5, mut crc) = (Md5::new(), crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme));
+    let (mut md5, mut crc) = (
+        Md5::new(),
+        crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme),
+    );
     let mut size: u64 = 0;
     while let Some(chunk) = body.next().await? {
         md5.update(&chunk);
         crc.update(&chunk);
         size += chunk.len() as u64;
     }
-    Ok(Sums { size, md5: HEXLOWER.encode(&md5.finalize()), crc64nvme: crc.finalize() })
+    Ok(Sums {
+        size,
+        md5: HEXLOWER.encode(&md5.finalize()),
+        crc64nvme: crc.finalize(),
+    })
 }
 
 /// Bytes that another task sends.
@@ -49,7 +58,10 @@ pub(super) struct Chunks {
 impl Chunks {
     /// What comes out of a channel.
     pub(super) const fn of(receiver: mpsc::Receiver<std::io::Result<bytes::Bytes>>) -> Self {
-        Self { receiver, chunk: bytes::Bytes::new() }
+        Self {
+            receiver,
+            chunk: bytes::Bytes::new(),
+        }
     }
 }
 

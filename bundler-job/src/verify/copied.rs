@@ -1,8 +1,10 @@
-//! Copies of large objects, compared with the row that names them: size, ETag or checksum, and the description beside them.
+//! Copies of large objects, compared with the row that names them: size, ETag or checksum, and the
+//! description beside them.
 //!
-//! The ETag of an object is the MD5 of its bytes unless it was uploaded in parts or is under SSE-KMS or SSE-C ("Common
-//! response headers", S3 API reference). If both the source's and the copy's are one, they are equal or the bytes differ.
-//! What neither an ETag nor a checksum proves is counted as unproven; `--full` reads it if there is a sum to compare with.
+//! The ETag of an object is the MD5 of its bytes unless it was uploaded in parts or is under
+//! SSE-KMS or SSE-C ("Common response headers", S3 API reference). If both the source's and the
+//! copy's are one, they are equal or the bytes differ. What neither an ETag nor a checksum proves
+//! is counted as unproven; `--full` reads it if there is a sum to compare with.
 
 mod description;
 
@@ -18,7 +20,8 @@ use super::scope::Scope;
 use crate::catalog::{Entry, Map};
 use crate::s3::crc64nvme_to_base64;
 
-/// The header under which a row records that its source was under SSE-KMS, so that its ETag is not an MD5.
+/// The header under which a row records that its source was under SSE-KMS, so that its ETag is not
+/// an MD5.
 pub(super) const ENCRYPTION: &str = "x-amz-server-side-encryption";
 /// The checksum that is computed of a copy that is read.
 const CRC64NVME: &str = "crc64nvme";
@@ -77,7 +80,10 @@ impl Copied {
             version_id: entry.row.version_id.clone(),
             size: entry.row.size.unwrap_or(0),
             etag: entry.row.etag.clone().unwrap_or_default(),
-            keyed: entry.headers.get(ENCRYPTION).is_some_and(|it| it.starts_with("aws:kms")),
+            keyed: entry
+                .headers
+                .get(ENCRYPTION)
+                .is_some_and(|it| it.starts_with("aws:kms")),
             last_modified: entry.row.last_modified.clone(),
             checksums: full_object(entry.checksums.clone()),
             headers: entry.headers.clone(),
@@ -101,7 +107,11 @@ impl Copied {
         for (name, expected) in &self.checksums {
             match found.checksums.get(name) {
                 Some(found) if found == expected => proved = true,
-                Some(found) => return Verdict::Bytes(format!("its {name} is {found}, the source's was {expected}")),
+                Some(found) => {
+                    return Verdict::Bytes(format!(
+                        "its {name} is {found}, the source's was {expected}"
+                    ));
+                }
                 None => {}
             }
         }
@@ -113,7 +123,11 @@ impl Copied {
             _ => {}
         }
         // An answer without a length proves nothing.
-        if proved && found.size.is_some() { Verdict::Proved } else { Verdict::Unproven }
+        if proved && found.size.is_some() {
+            Verdict::Proved
+        } else {
+            Verdict::Unproven
+        }
     }
 }
 
@@ -128,9 +142,13 @@ impl Found {
             ("sha256", head.checksum_sha256()),
             ("type", head.checksum_type().map(ChecksumType::as_str)),
         ];
-        let checksums = checksums.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let checksums = checksums
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         Self {
-            size: head.content_length().and_then(|size| u64::try_from(size).ok()),
+            size: head
+                .content_length()
+                .and_then(|size| u64::try_from(size).ok()),
             etag: head.e_tag().unwrap_or_default().to_owned(),
             keyed: matches!(head.server_side_encryption(), Some(AwsKms | AwsKmsDsse))
                 || head.sse_customer_algorithm().is_some(),
@@ -145,13 +163,19 @@ fn plain_md5(etag: &str, keyed: bool) -> Option<String> {
 
 /// The checksums that are of all bytes. Those of the parts carry their number after a hyphen.
 fn full_object(mut checksums: Map) -> Map {
-    let of_parts = checksums.remove("type").is_some_and(|it| it == ChecksumType::Composite.as_str());
+    let of_parts = checksums
+        .remove("type")
+        .is_some_and(|it| it == ChecksumType::Composite.as_str());
     checksums.retain(|_, value| !of_parts && !value.contains('-'));
     checksums
 }
 
 /// Compares a copy and its description with the row that names it.
-pub(super) async fn check(scope: Scope<'_>, group: &GroupName, copied: &Copied) -> Result<Copies, VerifyError> {
+pub(super) async fn check(
+    scope: Scope<'_>,
+    group: &GroupName,
+    copied: &Copied,
+) -> Result<Copies, VerifyError> {
     let mut copies = Copies::default();
     let object = scope.request.destination.address(&copied.key);
     let part = Part::Copy;
@@ -162,7 +186,11 @@ pub(super) async fn check(scope: Scope<'_>, group: &GroupName, copied: &Copied) 
         _ => compare(scope, copied, &object).await?,
     };
     match verdict {
-        None => copies.findings.push(Finding::Missing { group: group.clone(), part, object }),
+        None => copies.findings.push(Finding::Missing {
+            group: group.clone(),
+            part,
+            object,
+        }),
         Some(Verdict::Size(found)) => {
             copies.findings.push(Finding::WrongSize {
                 group: group.clone(),
@@ -173,7 +201,12 @@ pub(super) async fn check(scope: Scope<'_>, group: &GroupName, copied: &Copied) 
             });
         }
         Some(Verdict::Bytes(problem)) => {
-            copies.findings.push(Finding::WrongBytes { group: group.clone(), part, object, problem });
+            copies.findings.push(Finding::WrongBytes {
+                group: group.clone(),
+                part,
+                object,
+                problem,
+            });
         }
         Some(Verdict::Unproven) => copies.unproven += 1,
         Some(Verdict::Proved) => {}
@@ -182,9 +215,18 @@ pub(super) async fn check(scope: Scope<'_>, group: &GroupName, copied: &Copied) 
     Ok(copies)
 }
 
-/// Compares a copy with the row, by its HEAD and, if asked for, by its bytes; `None` if it does not exist.
-async fn compare(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<Option<Verdict>, VerifyError> {
-    let verdict = scope.s3.head(object).await?.map(|head| copied.judge(&Found::of(&head)));
+/// Compares a copy with the row, by its HEAD and, if asked for, by its bytes; `None` if it does not
+/// exist.
+async fn compare(
+    scope: Scope<'_>,
+    copied: &Copied,
+    object: &S3Address,
+) -> Result<Option<Verdict>, VerifyError> {
+    let verdict = scope
+        .s3
+        .head(object)
+        .await?
+        .map(|head| copied.judge(&Found::of(&head)));
     match verdict {
         Some(Verdict::Proved | Verdict::Unproven) if scope.request.full => {
             Ok(read(scope, copied, object).await?.or(verdict))
@@ -194,22 +236,39 @@ async fn compare(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Resul
 }
 
 /// Reads a copy and compares it with the sum of the source that is known; `None` if none is.
-async fn read(scope: Scope<'_>, copied: &Copied, object: &S3Address) -> Result<Option<Verdict>, VerifyError> {
+async fn read(
+    scope: Scope<'_>,
+    copied: &Copied,
+    object: &S3Address,
+) -> Result<Option<Verdict>, VerifyError> {
     let (md5, crc64nvme) = (copied.md5(), copied.checksums.get(CRC64NVME));
     if md5.is_none() && crc64nvme.is_none() {
         return Ok(None);
     }
-    let Sums { size, md5: found_md5, crc64nvme: found_crc64nvme } = match bytes::sums(scope, object).await {
+    let Sums {
+        size,
+        md5: found_md5,
+        crc64nvme: found_crc64nvme,
+    } = match bytes::sums(scope, object).await {
         Ok(sums) => sums,
         Err(error) => return error.damage().map(|problem| Some(Verdict::Bytes(problem))),
     };
     if size != copied.size {
         return Ok(Some(Verdict::Size(size)));
     }
-    let sums = [("MD5", md5, found_md5), ("CRC64NVME", crc64nvme.cloned(), crc64nvme_to_base64(found_crc64nvme))];
+    let sums = [
+        ("MD5", md5, found_md5),
+        (
+            "CRC64NVME",
+            crc64nvme.cloned(),
+            crc64nvme_to_base64(found_crc64nvme),
+        ),
+    ];
     for (name, expected, found) in sums {
         if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Ok(Some(Verdict::Bytes(format!("its bytes have the {name} {found}, the source's was {expected}"))));
+            return Ok(Some(Verdict::Bytes(format!(
+                "its bytes have the {name} {found}, the source's was {expected}"
+            ))));
         }
     }
     Ok(Some(Verdict::Proved))
@@ -223,7 +282,10 @@ mod tests {
     const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
     fn copied(etag: &str, checksums: &[(&str, &str)]) -> Copied {
-        let checksums = checksums.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let checksums = checksums
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Copied {
             key: "objects/k~1".to_owned(),
             source: S3Address::new("src", "k"),
@@ -241,29 +303,83 @@ mod tests {
 
     fn found(size: Option<u64>, etag: &str, checksums: &[(&str, &str)]) -> Found {
         let Copied { checksums, .. } = copied("", checksums);
-        Found { size, etag: format!("\"{etag}\""), keyed: false, checksums }
+        Found {
+            size,
+            etag: format!("\"{etag}\""),
+            keyed: false,
+            checksums,
+        }
     }
 
     #[test]
     fn a_copy_is_proved_by_what_both_sides_have() {
         let bytes = |verdict: &Verdict| matches!(verdict, Verdict::Bytes(_));
         let of = |copied: &Copied, found: &Found| copied.judge(found);
-        assert_eq!(of(&copied(MD5, &[]), &found(Some(5), MD5, &[])), Verdict::Proved);
-        assert_eq!(of(&copied(MD5, &[]), &found(Some(4), MD5, &[])), Verdict::Size(4));
-        assert_eq!(of(&copied(MD5, &[]), &found(None, MD5, &[])), Verdict::Unproven, "no length is no proof");
+        assert_eq!(
+            of(&copied(MD5, &[]), &found(Some(5), MD5, &[])),
+            Verdict::Proved
+        );
+        assert_eq!(
+            of(&copied(MD5, &[]), &found(Some(4), MD5, &[])),
+            Verdict::Size(4)
+        );
+        assert_eq!(
+            of(&copied(MD5, &[]), &found(None, MD5, &[])),
+            Verdict::Unproven,
+            "no length is no proof"
+        );
         assert!(bytes(&of(&copied(MD5, &[]), &found(Some(5), OTHER, &[]))));
-        for (source, copy) in [("x-2", MD5), (MD5, "x-2"), ("x-2", "x-2"), ("", MD5), (MD5, "")] {
-            assert_eq!(of(&copied(source, &[]), &found(Some(5), copy, &[])), Verdict::Unproven, "{source} {copy}");
+        for (source, copy) in [
+            ("x-2", MD5),
+            (MD5, "x-2"),
+            ("x-2", "x-2"),
+            ("", MD5),
+            (MD5, ""),
+        ] {
+            assert_eq!(
+                of(&copied(source, &[]), &found(Some(5), copy, &[])),
+                Verdict::Unproven,
+                "{source} {copy}"
+            );
         }
-        let keyed = Found { keyed: true, ..found(Some(5), OTHER, &[]) };
-        assert_eq!(of(&copied(MD5, &[]), &keyed), Verdict::Unproven, "the ETag of an encrypted copy is opaque");
-        let source = Copied { keyed: true, ..copied(MD5, &[]) };
-        assert_eq!(of(&source, &found(Some(5), OTHER, &[])), Verdict::Unproven, "that of an encrypted source, too");
+        let keyed = Found {
+            keyed: true,
+            ..found(Some(5), OTHER, &[])
+        };
+        assert_eq!(
+            of(&copied(MD5, &[]), &keyed),
+            Verdict::Unproven,
+            "the ETag of an encrypted copy is opaque"
+        );
+        let source = Copied {
+            keyed: true,
+            ..copied(MD5, &[])
+        };
+        assert_eq!(
+            of(&source, &found(Some(5), OTHER, &[])),
+            Verdict::Unproven,
+            "that of an encrypted source, too"
+        );
         let sums = [("crc32", "AAAAAA==")];
-        assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &sums)), Verdict::Proved);
-        assert!(bytes(&of(&copied("x-2", &sums), &found(Some(5), "y-3", &[("crc32", "BBBBBB==")]))));
-        assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &[("sha1", "BBBBBB==")])), Verdict::Unproven);
+        assert_eq!(
+            of(&copied("x-2", &sums), &found(Some(5), "y-3", &sums)),
+            Verdict::Proved
+        );
+        assert!(bytes(&of(
+            &copied("x-2", &sums),
+            &found(Some(5), "y-3", &[("crc32", "BBBBBB==")])
+        )));
+        assert_eq!(
+            of(
+                &copied("x-2", &sums),
+                &found(Some(5), "y-3", &[("sha1", "BBBBBB==")])
+            ),
+            Verdict::Unproven
+        );
         let parts = [("crc32", "BBBBBB==-2"), ("type", "COMPOSITE")];
-        assert_eq!(of(&copied("x-2", &sums), &found(Some(5), "y-3", &parts)), Verdict::Unproven);
+        assert_eq!(
+            of(&copied("x-2", &sums), &found(Some(5), "y-3", &parts)),
+            Verdict::Unproven
+        );
     }
 }

@@ -16,8 +16,14 @@ pub(super) struct RowDigest {
 impl RowDigest {
     /// No bytes yet of this row.
     pub(super) fn of(entry: &Entry) -> Self {
-        let sha256 = entry.sha256.clone().map(|expected| (Sha256::new(), expected));
-        Self { md5: (Md5::new(), entry.md5.clone()), sha256 }
+        let sha256 = entry
+            .sha256
+            .clone()
+            .map(|expected| (Sha256::new(), expected));
+        Self {
+            md5: (Md5::new(), entry.md5.clone()),
+            sha256,
+        }
     }
 
     /// The next bytes.
@@ -34,7 +40,9 @@ impl RowDigest {
         let expected = md5.ok_or_else(|| "the catalog has no MD5 of it".to_owned())?;
         same("MD5", &HEXLOWER.encode(&hash.finalize()), &expected)?;
         match self.sha256 {
-            Some((hash, expected)) => same("SHA-256", &HEXLOWER.encode(&hash.finalize()), &expected),
+            Some((hash, expected)) => {
+                same("SHA-256", &HEXLOWER.encode(&hash.finalize()), &expected)
+            }
             None => Ok(()),
         }
     }
@@ -44,5 +52,7 @@ fn same(name: &str, found: &str, expected: &str) -> Result<(), String> {
     if found.eq_ignore_ascii_case(expected) {
         return Ok(());
     }
-    Err(format!("its bytes have the {name} {found}, the catalog's is {expected}"))
+    Err(format!(
+        "its bytes have the {name} {found}, the catalog's is {expected}"
+    ))
 }

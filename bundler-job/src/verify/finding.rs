@@ -7,12 +7,17 @@ use serde::Serialize;
 
 use super::part::Part;
 
-/// Findings that one group may add, so that an archive of 65,000 damaged members does not fill the memory.
+/// Findings that one group may add, so that an archive of 65,000 damaged members does not fill the
+/// memory.
 const MOST_OF_A_GROUP: usize = 1000;
 
 /// Something of a run that is not as it should be. In the order in which a report shows them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "finding", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "finding",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Finding {
     /// The run was never claimed, though there is something of it.
     NoClaim {
@@ -221,7 +226,8 @@ pub enum Finding {
         /// The CRC64NVME that it has.
         found: String,
     },
-    /// An object with a checksum of a kind that the bundler does not give (docs/decisions/checksums-of-another-kind.md).
+    /// An object with a checksum of a kind that the bundler does not give
+    /// (docs/decisions/checksums-of-another-kind.md).
     OtherChecksum {
         /// What it is.
         part: Part,
@@ -320,14 +326,22 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoClaim { claim } => {
-                write!(f, "{claim} is missing: the run has groups but no claim; another run may take its name")
+                write!(
+                    f,
+                    "{claim} is missing: the run has groups but no claim; another run may take its name"
+                )
             }
             Self::GroupingUnfinished { summary } => write!(
                 f,
                 "{summary} is missing: the grouping is not finished; start `s3bundler group` (or `run`) again with the \
                  same options, and it resumes"
             ),
-            Self::SummarySums { summary, rows, objects, left_out } => write!(
+            Self::SummarySums {
+                summary,
+                rows,
+                objects,
+                left_out,
+            } => write!(
                 f,
                 "{summary} does not add up: {objects} rows in groups and {left_out} left out are not the inventory's \
                  {rows}; group the inventory again under another name"
@@ -337,12 +351,20 @@ impl fmt::Display for Finding {
                 "{summary} is missing: retry pass {pass} is not finished; start `s3bundler group --retry-pass {pass}` \
                  again, and it resumes"
             ),
-            Self::RetryRows { summary, failed, retried } if failed == retried => write!(
+            Self::RetryRows {
+                summary,
+                failed,
+                retried,
+            } if failed == retried => write!(
                 f,
                 "{summary} counts {retried} rows, but not those that the pass before left to be retried; see who wrote \
                  its dead letters, and do not delete the sources of failed rows"
             ),
-            Self::RetryRows { summary, failed, retried } => write!(
+            Self::RetryRows {
+                summary,
+                failed,
+                retried,
+            } => write!(
                 f,
                 "{summary} counts {retried} rows, but the pass before left {failed} to be retried; see who wrote its \
                  dead letters, and do not delete the sources of failed rows"
@@ -352,24 +374,42 @@ impl fmt::Display for Finding {
                 "{summary} is missing: redo {redo} is not finished; repeat `s3bundler group --redo {redo}` with the same \
                  groups, and it resumes"
             ),
-            Self::RedoRows { summary, replaced, redone } => write!(
+            Self::RedoRows {
+                summary,
+                replaced,
+                redone,
+            } => write!(
                 f,
                 "{summary} counts {redone} rows, and not the {replaced} of the groups that it replaces; archive the groups \
                  of this redo again, {REDO}, and do not delete the sources"
             ),
-            Self::RowCount { pass, redo, grouped, cataloged } => write!(
+            Self::RowCount {
+                pass,
+                redo,
+                grouped,
+                cataloged,
+            } => write!(
                 f,
                 "the groups{} have {grouped} rows and the catalogs {cataloged}; group the inventory again under \
                  another name and compare",
                 of_stage(*pass, *redo)
             ),
-            Self::RowDigest { pass, redo, grouped, cataloged } => write!(
+            Self::RowDigest {
+                pass,
+                redo,
+                grouped,
+                cataloged,
+            } => write!(
                 f,
                 "the catalogs{} have as many rows as the groups, but not the same ones (digest {cataloged}, not \
                  {grouped}): a row is lost and another doubled; the sources of such rows must not be deleted",
                 of_stage(*pass, *redo)
             ),
-            Self::GroupRows { catalog, manifest, problem } => write!(
+            Self::GroupRows {
+                catalog,
+                manifest,
+                problem,
+            } => write!(
                 f,
                 "{catalog} has not the rows of {manifest}: {problem}; archive this group again while the sources \
                  exist, {REDO}"
@@ -382,9 +422,15 @@ impl fmt::Display for Finding {
                 f,
                 "{manifest} is missing: start `s3bundler group` again with the same options, and it writes the same"
             ),
-            Self::MoreGroupsMissing { count } => write!(f, "{count} more groups of the summary are missing altogether"),
+            Self::MoreGroupsMissing { count } => write!(
+                f,
+                "{count} more groups of the summary are missing altogether"
+            ),
             Self::StrayManifest { manifest } => {
-                write!(f, "{manifest} is a group that the run's summary does not count; see who wrote it")
+                write!(
+                    f,
+                    "{manifest} is a group that the run's summary does not count; see who wrote it"
+                )
             }
             Self::NoCatalog { catalog, manifest } => write!(
                 f,
@@ -392,7 +438,10 @@ impl fmt::Display for Finding {
                  submit {manifest}` or archive it with `s3bundler bundle --manifest {manifest}`"
             ),
             Self::StrayCatalog { catalog } => {
-                write!(f, "{catalog} is the catalog of no group of this run; see who wrote it")
+                write!(
+                    f,
+                    "{catalog} is the catalog of no group of this run; see who wrote it"
+                )
             }
             Self::UnreadableCatalog { catalog, problem } => write!(
                 f,
@@ -400,15 +449,29 @@ impl fmt::Display for Finding {
                  sources exist, {REDO}"
             ),
             Self::ForeignCatalog { catalog, problem } => {
-                write!(f, "{catalog} is of another group: {problem}; see who wrote it")
+                write!(
+                    f,
+                    "{catalog} is of another group: {problem}; see who wrote it"
+                )
             }
-            Self::ManifestChanged { manifest, cataloged, found: Some(found) } => write!(
+            Self::ManifestChanged {
+                manifest,
+                cataloged,
+                found: Some(found),
+            } => write!(
                 f,
                 "{manifest} was replaced after it was archived (ETag {found}, the catalog names {cataloged}); bring \
                  back the version that was archived, or archive it under another destination prefix"
             ),
-            Self::ManifestChanged { manifest, cataloged, found: None } => {
-                write!(f, "{manifest} is gone; the catalog was made of it (ETag {cataloged})")
+            Self::ManifestChanged {
+                manifest,
+                cataloged,
+                found: None,
+            } => {
+                write!(
+                    f,
+                    "{manifest} is gone; the catalog was made of it (ETag {cataloged})"
+                )
             }
             Self::NoReceipt { receipt } => write!(
                 f,
@@ -426,22 +489,45 @@ impl fmt::Display for Finding {
                 "{receipt} is not what the catalog adds up to, {expected}: delete it, then verify --repair writes the \
                  right one"
             ),
-            Self::StrayReceipt { receipt, problem } => write!(f, "{receipt} {problem}; see who wrote it"),
+            Self::StrayReceipt { receipt, problem } => {
+                write!(f, "{receipt} {problem}; see who wrote it")
+            }
             Self::StrayDeadLetters { object } => {
                 write!(
                     f,
                     "{object} is there, but no catalog of its group has failed rows; do not feed it back in, delete it"
                 )
             }
-            Self::Missing { group, part, object } => {
+            Self::Missing {
+                group,
+                part,
+                object,
+            } => {
                 let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
-                write!(f, "{object}, the {part} of group {group}, is missing; {remedy}")
+                write!(
+                    f,
+                    "{object}, the {part} of group {group}, is missing; {remedy}"
+                )
             }
-            Self::WrongSize { group, part, object, expected, found } => {
+            Self::WrongSize {
+                group,
+                part,
+                object,
+                expected,
+                found,
+            } => {
                 let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
-                write!(f, "{object}, the {part} of group {group}, has {found} bytes instead of {expected}; {remedy}")
+                write!(
+                    f,
+                    "{object}, the {part} of group {group}, has {found} bytes instead of {expected}; {remedy}"
+                )
             }
-            Self::WrongChecksum { part, object, expected, found } => write!(
+            Self::WrongChecksum {
+                part,
+                object,
+                expected,
+                found,
+            } => write!(
                 f,
                 "{object}, the {} of its group, has other bytes: its CRC64NVME is {found} instead of {expected}; {}",
                 part.name(),
@@ -454,21 +540,40 @@ impl fmt::Display for Finding {
                 part.name(),
                 part.remedy("GROUP", object)
             ),
-            Self::DamagedArchive { archive, at, problem } => write!(
+            Self::DamagedArchive {
+                archive,
+                at,
+                problem,
+            } => write!(
                 f,
                 "{archive} is not a tar that standard tools read: {problem} at byte {at}; objects without a finding of \
                  their own can still be restored by their byte ranges"
             ),
             Self::UnknownMember { archive, at } => {
-                write!(f, "{archive} has a member at byte {at} that is in no row of the catalog; see who wrote it")
+                write!(
+                    f,
+                    "{archive} has a member at byte {at} that is in no row of the catalog; see who wrote it"
+                )
             }
-            Self::WrongMember { archive, source, problem } => write!(
+            Self::WrongMember {
+                archive,
+                source,
+                problem,
+            } => write!(
                 f,
                 "{source} cannot be restored from {archive}: {problem}; archive its group again while the source exists, {REDO}"
             ),
-            Self::WrongBytes { group, part, object, problem } => {
+            Self::WrongBytes {
+                group,
+                part,
+                object,
+                problem,
+            } => {
                 let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
-                write!(f, "{object}, the {part} of group {group}, is wrong: {problem}; {remedy}")
+                write!(
+                    f,
+                    "{object}, the {part} of group {group}, is wrong: {problem}; {remedy}"
+                )
             }
             Self::LostAttempt { object, catalog } => write!(
                 f,
@@ -480,17 +585,27 @@ impl fmt::Display for Finding {
                 "{object} is of an attempt that is not committed, {catalog} does not exist; it is kept, since a worker may \
                  still commit it"
             ),
-            Self::OpenUpload { object, upload_id, committed: true } => write!(
+            Self::OpenUpload {
+                object,
+                upload_id,
+                committed: true,
+            } => write!(
                 f,
                 "an upload to {object} is open (id {upload_id}), and its group is committed; verify --repair aborts it if \
                  it is older than an hour"
             ),
-            Self::OpenUpload { object, upload_id, committed: false } => write!(
+            Self::OpenUpload {
+                object,
+                upload_id,
+                committed: false,
+            } => write!(
                 f,
                 "an upload to {object} is open (id {upload_id}), and its group is not committed; it is kept, since a \
                  worker may still complete it"
             ),
-            Self::More { group, count } => write!(f, "{count} more findings of group {group} are not listed"),
+            Self::More { group, count } => {
+                write!(f, "{count} more findings of group {group} are not listed")
+            }
         }
     }
 }
@@ -542,7 +657,10 @@ impl Findings {
     /// All of them, with a count of those that were too many.
     pub(super) fn into_listed(mut self, group: &GroupName) -> Vec<Finding> {
         if self.more > 0 {
-            self.listed.push(Finding::More { group: group.clone(), count: self.more });
+            self.listed.push(Finding::More {
+                group: group.clone(),
+                count: self.more,
+            });
         }
         self.listed
     }

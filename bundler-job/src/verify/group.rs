@@ -20,7 +20,8 @@ use super::scope::Scope;
 use super::{VerifyError, VerifyRequest};
 use crate::bundle::tags::MISSING_TAGS;
 use crate::catalog::{
-    CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, derive, publish_derived,
+    CatalogError, Committed, Derived, Outcome, Publication, ReadError, Totals, derive,
+    publish_derived,
 };
 use crate::s3::{S3Error, crc64nvme_from_base64, crc64nvme_to_base64};
 
@@ -28,7 +29,8 @@ use crate::s3::{S3Error, crc64nvme_from_base64, crc64nvme_to_base64};
 const HEADS: usize = 16;
 /// Chunks of an archive between the connection and the thread that reads it.
 const CHUNKS: usize = 16;
-/// Largest catalog: a million rows with 2 KiB of metadata each that no compressor makes smaller, twice.
+/// Largest catalog: a million rows with 2 KiB of metadata each that no compressor makes smaller,
+/// twice.
 const CATALOG_BYTES: u64 = 4 << 30;
 
 /// What looking into a group showed.
@@ -88,8 +90,20 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
         removed: Vec::new(),
     };
     let address = scope.catalog(&task.group);
-    let mut group = Group { scope, address, task, unproven: Vec::new() };
-    let Some(Read { catalog, derived, failed, missing_tags, copies }) = group.read(&mut checked.findings).await? else {
+    let mut group = Group {
+        scope,
+        address,
+        task,
+        unproven: Vec::new(),
+    };
+    let Some(Read {
+        catalog,
+        derived,
+        failed,
+        missing_tags,
+        copies,
+    }) = group.read(&mut checked.findings).await?
+    else {
         return Ok(checked);
     };
     checked.totals = Some(derived.totals.clone());
@@ -109,7 +123,15 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     }
     checked.receipt = !group.task.names.receipts.is_empty();
     drop(derived);
-    let missing = lasting.iter().any(|it| matches!(it, Finding::Missing { part: Part::Archive, .. }));
+    let missing = lasting.iter().any(|it| {
+        matches!(
+            it,
+            Finding::Missing {
+                part: Part::Archive,
+                ..
+            }
+        )
+    });
     if scope.request.full && !missing {
         let reading = group.read_archive(Arc::clone(&catalog)).await?;
         checked.members = reading.members;
@@ -129,7 +151,8 @@ pub(super) async fn check(scope: Scope<'_>, task: Task) -> Result<Checked, Verif
     Ok(checked)
 }
 
-/// Whether everything that is wrong can be written again from a catalog that nothing else contradicts.
+/// Whether everything that is wrong can be written again from a catalog that nothing else
+/// contradicts.
 fn repairable(lasting: &Findings, following: &Findings) -> bool {
     lasting.is_empty() && following.iter().all(Finding::is_derived)
 }
@@ -142,16 +165,22 @@ enum Verdict {
     Proved,
     /// The size is right, and the store keeps no checksum.
     Unproven,
-    /// The size is right, and the store keeps a checksum that the bundler did not give it: something else wrote it.
+    /// The size is right, and the store keeps a checksum that the bundler did not give it:
+    /// something else wrote it.
     OtherChecksum,
 }
 
-/// S3 keeps exactly one checksum of an object: the one that its writer chose ("Checking object integrity", S3 user
-/// guide).
+/// S3 keeps exactly one checksum of an object: the one that its writer chose ("Checking object
+/// integrity", S3 user guide).
 fn has_other_checksum(head: &HeadObjectOutput) -> bool {
-    [head.checksum_crc32(), head.checksum_crc32_c(), head.checksum_sha1(), head.checksum_sha256()]
-        .iter()
-        .any(Option::is_some)
+    [
+        head.checksum_crc32(),
+        head.checksum_crc32_c(),
+        head.checksum_sha1(),
+        head.checksum_sha256(),
+    ]
+    .iter()
+    .any(Option::is_some)
 }
 
 struct Group<'a> {
@@ -176,26 +205,56 @@ struct Read {
 }
 
 impl Group<'_> {
-    /// Reads the catalog and looks for the copies that it names. What only the catalog could be blamed for goes into
-    /// `findings`, and then there is nothing more to compare; what is wrong with copies is given back.
+    /// Reads the catalog and looks for the copies that it names. What only the catalog could be
+    /// blamed for goes into `findings`, and then there is nothing more to compare; what is wrong
+    /// with copies is given back.
     async fn read(&self, findings: &mut Findings) -> Result<Option<Read>, VerifyError> {
-        let unreadable = |problem: String| Finding::UnreadableCatalog { catalog: self.address.clone(), problem };
-        if self.task.names.catalog.is_some_and(|size| size > CATALOG_BYTES) {
-            findings.push(unreadable(format!("it has more than {CATALOG_BYTES} bytes")));
+        let unreadable = |problem: String| Finding::UnreadableCatalog {
+            catalog: self.address.clone(),
+            problem,
+        };
+        if self
+            .task
+            .names
+            .catalog
+            .is_some_and(|size| size > CATALOG_BYTES)
+        {
+            findings.push(unreadable(format!(
+                "it has more than {CATALOG_BYTES} bytes"
+            )));
             return Ok(None);
         }
-        let VerifyRequest { destination, run, scratch, .. } = self.scope.request;
-        let problem = match Committed::read(self.scope.s3, destination, run, &self.task.group, scratch).await {
-            Ok(Some(committed)) => Ok(Arc::new(committed)),
-            Ok(None) => Err(unreadable("it disappeared after it was listed".to_owned())),
-            Err(ReadError::Foreign { address: catalog, problem }) => Err(Finding::ForeignCatalog { catalog, problem }),
-            Err(ReadError::S3(error)) if error.is_mismatch() => Err(unreadable(error.detail)),
-            Err(ReadError::S3(error)) => return Err(error.into()),
-            Err(ReadError::Scratch { cause, .. } | ReadError::Catalog { cause: CatalogError::Io(cause), .. }) => {
-                return Err(VerifyError::Scratch { object: self.address.clone(), cause: cause.into() });
-            }
-            Err(ReadError::Catalog { cause, .. }) => Err(unreadable(cause.to_string())),
-        };
+        let VerifyRequest {
+            destination,
+            run,
+            scratch,
+            ..
+        } = self.scope.request;
+        let problem =
+            match Committed::read(self.scope.s3, destination, run, &self.task.group, scratch).await
+            {
+                Ok(Some(committed)) => Ok(Arc::new(committed)),
+                Ok(None) => Err(unreadable("it disappeared after it was listed".to_owned())),
+                Err(ReadError::Foreign {
+                    address: catalog,
+                    problem,
+                }) => Err(Finding::ForeignCatalog { catalog, problem }),
+                Err(ReadError::S3(error)) if error.is_mismatch() => Err(unreadable(error.detail)),
+                Err(ReadError::S3(error)) => return Err(error.into()),
+                Err(
+                    ReadError::Scratch { cause, .. }
+                    | ReadError::Catalog {
+                        cause: CatalogError::Io(cause),
+                        ..
+                    },
+                ) => {
+                    return Err(VerifyError::Scratch {
+                        object: self.address.clone(),
+                        cause: cause.into(),
+                    });
+                }
+                Err(ReadError::Catalog { cause, .. }) => Err(unreadable(cause.to_string())),
+            };
         let committed = match problem {
             Ok(committed) => committed,
             Err(finding) => {
@@ -218,7 +277,9 @@ impl Group<'_> {
                 if let Outcome::Failed(reason) = entry.outcome {
                     let failed: &mut RowSum = failed.entry(reason).or_default();
                     failed.rows += 1;
-                    failed.digest.add(&entry.row.bucket, &entry.row.key, entry.listed_version_id());
+                    failed
+                        .digest
+                        .add(&entry.row.bucket, &entry.row.key, entry.listed_version_id());
                 }
                 if let Outcome::Copied { key } = &entry.outcome {
                     // Nobody listens any more once a HEAD failed.
@@ -228,23 +289,39 @@ impl Group<'_> {
             Ok::<_, CatalogError>((derived, failed, missing_tags))
         });
         let (reading, copies) = tokio::join!(reading, self.copies(copied));
-        let stopped = |cause| VerifyError::Stopped { address: self.address.clone(), cause };
+        let stopped = |cause| VerifyError::Stopped {
+            address: self.address.clone(),
+            cause,
+        };
         let (derived, failed, missing_tags) = match reading.map_err(stopped)? {
             Ok(read) => read,
             Err(cause @ CatalogError::Io(_)) => {
-                return Err(VerifyError::Scratch { object: self.address.clone(), cause });
+                return Err(VerifyError::Scratch {
+                    object: self.address.clone(),
+                    cause,
+                });
             }
             Err(error) => {
                 findings.push(unreadable(error.to_string()));
                 return Ok(None);
             }
         };
-        Ok(Some(Read { catalog: committed, derived, failed, missing_tags, copies: copies? }))
+        Ok(Some(Read {
+            catalog: committed,
+            derived,
+            failed,
+            missing_tags,
+            copies: copies?,
+        }))
     }
 
     async fn copies(&self, copied: mpsc::Receiver<Copied>) -> Result<Copies, VerifyError> {
-        let copied = stream::unfold(copied, async |mut copied| Some((copied.recv().await?, copied)));
-        let checks = copied.map(|copied| async move { copied::check(self.scope, &self.task.group, &copied).await });
+        let copied = stream::unfold(copied, async |mut copied| {
+            Some((copied.recv().await?, copied))
+        });
+        let checks = copied.map(|copied| async move {
+            copied::check(self.scope, &self.task.group, &copied).await
+        });
         let mut copies = Copies::default();
         let mut checks = std::pin::pin!(checks.buffer_unordered(HEADS));
         while let Some(checked) = checks.try_next().await? {
@@ -269,7 +346,11 @@ impl Group<'_> {
         };
         let mut findings = Findings::default();
         if found.as_ref() != Some(&record.manifest_etag) {
-            findings.push(Finding::ManifestChanged { manifest, cataloged: record.manifest_etag.clone(), found });
+            findings.push(Finding::ManifestChanged {
+                manifest,
+                cataloged: record.manifest_etag.clone(),
+                found,
+            });
         }
         Ok(findings)
     }
@@ -279,55 +360,86 @@ impl Group<'_> {
         if let Some(archive) = &catalog.record().archive {
             let object = self.scope.request.destination.address(&archive.key);
             let sums = (archive.size, archive.crc64nvme);
-            self.whole(Part::Archive, object, sums, &mut findings).await?;
+            self.whole(Part::Archive, object, sums, &mut findings)
+                .await?;
         }
         Ok(findings)
     }
 
     /// What follows from the catalog: index, dead letters, receipt.
-    async fn following(&mut self, catalog: &Committed, derived: &Derived) -> Result<Findings, VerifyError> {
-        let Scope { request: VerifyRequest { destination, run, .. }, .. } = self.scope;
+    async fn following(
+        &mut self,
+        catalog: &Committed,
+        derived: &Derived,
+    ) -> Result<Findings, VerifyError> {
+        let Scope {
+            request: VerifyRequest {
+                destination, run, ..
+            },
+            ..
+        } = self.scope;
         let mut findings = Findings::default();
         self.unproven.retain(|part| *part == Part::Archive);
         let record = catalog.record();
         if let (Some(archive), Some(index)) = (&record.archive, &derived.index) {
             let object = destination.address(index_of(&archive.key));
-            self.whole(Part::Index, object, (index.size, index.crc64nvme), &mut findings).await?;
+            self.whole(
+                Part::Index,
+                object,
+                (index.size, index.crc64nvme),
+                &mut findings,
+            )
+            .await?;
         }
         match &derived.dead_letters {
             Some(dead) => {
                 let sums = (dead.size, dead.crc64nvme);
                 let object = self.dead_letters(catalog).await?;
-                self.whole(Part::DeadLetters, object, sums, &mut findings).await?;
+                self.whole(Part::DeadLetters, object, sums, &mut findings)
+                    .await?;
             }
             None if self.task.names.dead_letters => {
-                findings.push(Finding::StrayDeadLetters { object: self.publication().dead_letters() });
+                findings.push(Finding::StrayDeadLetters {
+                    object: self.publication().dead_letters(),
+                });
             }
             None => {}
         }
         let expected = derived.totals.receipt(run, self.task.group.clone());
         let key = |receipt: &Receipt| receipt.key(&destination.layout, run);
         match self.task.names.receipts.as_slice() {
-            [] => findings.push(Finding::NoReceipt { receipt: destination.address(key(&expected)) }),
+            [] => findings.push(Finding::NoReceipt {
+                receipt: destination.address(key(&expected)),
+            }),
             [one] if *one == expected => {}
-            [one] => findings
-                .push(Finding::WrongReceipt { receipt: destination.address(key(one)), expected: expected.name() }),
+            [one] => findings.push(Finding::WrongReceipt {
+                receipt: destination.address(key(one)),
+                expected: expected.name(),
+            }),
             several => {
                 let receipts = several.iter().map(key).collect();
-                findings.push(Finding::SeveralReceipts { group: self.task.group.clone(), receipts });
+                findings.push(Finding::SeveralReceipts {
+                    group: self.task.group.clone(),
+                    receipts,
+                });
             }
         }
         Ok(findings)
     }
 
-    /// Where the dead letters are: those of an existing manifest may still be where an earlier release wrote them.
+    /// Where the dead letters are: those of an existing manifest may still be where an earlier
+    /// release wrote them.
     async fn dead_letters(&self, catalog: &Committed) -> Result<S3Address, S3Error> {
         let here = self.publication().dead_letters();
         if catalog.group().own || self.task.names.dead_letters {
             return Ok(here);
         }
         let earlier = catalog.record().earlier_dead_letters();
-        Ok(if self.scope.s3.head(&earlier).await?.is_some() { earlier } else { here })
+        Ok(if self.scope.s3.head(&earlier).await?.is_some() {
+            earlier
+        } else {
+            here
+        })
     }
 
     /// Compares an object of known bytes.
@@ -348,15 +460,34 @@ impl Group<'_> {
                     Ok(found) => found,
                     Err(error) => {
                         let problem = error.damage()?;
-                        findings.push(Finding::WrongBytes { group, part, object, problem });
+                        findings.push(Finding::WrongBytes {
+                            group,
+                            part,
+                            object,
+                            problem,
+                        });
                         return Ok(());
                     }
                 };
                 if found.size != size {
-                    findings.push(Finding::WrongSize { group, part, object, expected: size, found: found.size });
+                    findings.push(Finding::WrongSize {
+                        group,
+                        part,
+                        object,
+                        expected: size,
+                        found: found.size,
+                    });
                 } else if found.crc64nvme != crc64nvme {
-                    let (expected, found) = (crc64nvme_to_base64(crc64nvme), crc64nvme_to_base64(found.crc64nvme));
-                    findings.push(Finding::WrongChecksum { part, object, expected, found });
+                    let (expected, found) = (
+                        crc64nvme_to_base64(crc64nvme),
+                        crc64nvme_to_base64(found.crc64nvme),
+                    );
+                    findings.push(Finding::WrongChecksum {
+                        part,
+                        object,
+                        expected,
+                        found,
+                    });
                 }
             }
             Verdict::Unproven => self.unproven.push(part),
@@ -373,7 +504,8 @@ impl Group<'_> {
         }
     }
 
-    /// Compares an object with its HEAD. One answer alone is not believed if it says that the object is wrong.
+    /// Compares an object with its HEAD. One answer alone is not believed if it says that the
+    /// object is wrong.
     async fn compare(
         &self,
         part: Part,
@@ -402,27 +534,48 @@ impl Group<'_> {
             }));
         };
         // An answer without a length proves nothing.
-        let Some(found) = head.content_length().and_then(|size| u64::try_from(size).ok()) else {
+        let Some(found) = head
+            .content_length()
+            .and_then(|size| u64::try_from(size).ok())
+        else {
             return Ok(Verdict::Unproven);
         };
         if found != expected {
             let (group, object) = (self.task.group.clone(), object.clone());
-            return Ok(Verdict::Wrong(Finding::WrongSize { group, part, object, expected, found }));
+            return Ok(Verdict::Wrong(Finding::WrongSize {
+                group,
+                part,
+                object,
+                expected,
+                found,
+            }));
         }
-        let Some(expected) = crc64nvme.filter(|_| self.scope.request.crc64nvme) else { return Ok(Verdict::Unproven) };
-        // A store that does not know CRC64NVME gives none, or something that is none (moto without its C library: 4 bytes).
-        Ok(match head.checksum_crc64_nvme().and_then(crc64nvme_from_base64) {
-            Some(found) if found == expected => Verdict::Proved,
-            Some(found) => {
-                let (expected, found) = (crc64nvme_to_base64(expected), crc64nvme_to_base64(found));
-                Verdict::Wrong(Finding::WrongChecksum { part, object: object.clone(), expected, found })
-            }
-            None if has_other_checksum(&head) => Verdict::OtherChecksum,
-            None => Verdict::Unproven,
-        })
+        let Some(expected) = crc64nvme.filter(|_| self.scope.request.crc64nvme) else {
+            return Ok(Verdict::Unproven);
+        };
+        // A store that does not know CRC64NVME gives none, or something that is none (moto without
+        // its C library: 4 bytes).
+        Ok(
+            match head.checksum_crc64_nvme().and_then(crc64nvme_from_base64) {
+                Some(found) if found == expected => Verdict::Proved,
+                Some(found) => {
+                    let (expected, found) =
+                        (crc64nvme_to_base64(expected), crc64nvme_to_base64(found));
+                    Verdict::Wrong(Finding::WrongChecksum {
+                        part,
+                        object: object.clone(),
+                        expected,
+                        found,
+                    })
+                }
+                None if has_other_checksum(&head) => Verdict::OtherChecksum,
+                None => Verdict::Unproven,
+            },
+        )
     }
 
-    /// Reads the archive and compares it. What seems to be damaged is read once more: it may be damage of the way.
+    /// Reads the archive and compares it. What seems to be damaged is read once more: it may be
+    /// damage of the way.
     async fn read_archive(&self, catalog: Arc<Committed>) -> Result<Reading, VerifyError> {
         match self.read_archive_once(Arc::clone(&catalog)).await {
             Ok(reading) if reading.findings.is_empty() => Ok(reading),
@@ -431,13 +584,20 @@ impl Group<'_> {
         }
     }
 
-    /// GETs the archive, in sequence, into a thread that compares it. Bytes that the store itself contradicts are compared
-    /// as far as they came: that tells which objects are lost.
+    /// GETs the archive, in sequence, into a thread that compares it. Bytes that the store itself
+    /// contradicts are compared as far as they came: that tells which objects are lost.
     async fn read_archive_once(&self, catalog: Arc<Committed>) -> Result<Reading, VerifyError> {
-        let Some(record) = catalog.record().archive.clone() else { return Ok(Reading::default()) };
+        let Some(record) = catalog.record().archive.clone() else {
+            return Ok(Reading::default());
+        };
         let address = self.scope.request.destination.address(&record.key);
         let (group, object) = (self.task.group.clone(), address.clone());
-        let wrong = |problem| Finding::WrongBytes { group, part: Part::Archive, object, problem };
+        let wrong = |problem| Finding::WrongBytes {
+            group,
+            part: Part::Archive,
+            object,
+            problem,
+        };
         let mut body = match bytes::open(self.scope, &address).await {
             Ok(body) => body,
             Err(error) => {
@@ -450,7 +610,9 @@ impl Group<'_> {
         let (archive, progress) = (address.clone(), self.scope.progress.clone());
         let comparing = tokio::task::spawn_blocking(move || {
             let chunks = Chunks::of(receiver);
-            archive::compare(catalog.catalog(), &record, &archive, chunks, |bytes| progress.object(bytes))
+            archive::compare(catalog.catalog(), &record, &archive, chunks, |bytes| {
+                progress.object(bytes)
+            })
         });
         let sending = async {
             while let Some(chunk) = body.next().await? {
@@ -466,14 +628,24 @@ impl Group<'_> {
         };
         if sent.is_err() {
             // So that an end of the bytes that is not theirs is no damage of theirs.
-            let _ = sender.send(Err(std::io::ErrorKind::ConnectionAborted.into())).await;
+            let _ = sender
+                .send(Err(std::io::ErrorKind::ConnectionAborted.into()))
+                .await;
         }
         drop(sender);
-        let compared = comparing.await.map_err(|cause| VerifyError::Stopped { address, cause })?;
+        let compared = comparing
+            .await
+            .map_err(|cause| VerifyError::Stopped { address, cause })?;
         let contradicted = sent?;
         let mut reading = compared.map_err(|error| match error {
-            ReadingError::Catalog(cause) => VerifyError::Scratch { object: self.address.clone(), cause },
-            ReadingError::Source(cause) => VerifyError::Scratch { object: self.address.clone(), cause: cause.into() },
+            ReadingError::Catalog(cause) => VerifyError::Scratch {
+                object: self.address.clone(),
+                cause,
+            },
+            ReadingError::Source(cause) => VerifyError::Scratch {
+                object: self.address.clone(),
+                cause: cause.into(),
+            },
         })?;
         if let Some(problem) = contradicted.filter(|_| reading.findings.is_empty()) {
             reading.findings.push(wrong(problem));
@@ -482,7 +654,17 @@ impl Group<'_> {
     }
 
     fn publication(&self) -> Publication {
-        let VerifyRequest { destination, run, scratch, .. } = self.scope.request.clone();
-        Publication { destination, run, group: self.task.group.clone(), scratch }
+        let VerifyRequest {
+            destination,
+            run,
+            scratch,
+            ..
+        } = self.scope.request.clone();
+        Publication {
+            destination,
+            run,
+            group: self.task.group.clone(),
+            scratch,
+        }
     }
 }

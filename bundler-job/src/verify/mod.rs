@@ -1,14 +1,15 @@
-//! Proves from S3 alone that a run is whole: that every row of the inventory is in an archive, copied, failed with a
-//! reason or left out with a reason, and that everything which says so agrees.
+//! Proves from S3 alone that a run is whole: that every row of the inventory is in an archive,
+//! copied, failed with a reason or left out with a reason, and that everything which says so
+//! agrees.
 //!
 //! ```text
 //! claim, summaries ──► listing: three sets of names ──► a group at a time: catalog ──► derive ──► HEADs ──► sums ──► Report
 //!                                                                           └─ --full: archive ──► walk, MD5s
 //! ```
 //!
-//! What is wrong is data (a [`Finding`]), not an error: a [`VerifyError`] means that verify itself could not go on.
-//! Nothing of S3 is believed but what was read there now, and nothing is held but names, sums and the catalogs of the
-//! groups at hand, which are in scratch.
+//! What is wrong is data (a [`Finding`]), not an error: a [`VerifyError`] means that verify itself
+//! could not go on. Nothing of S3 is believed but what was read there now, and nothing is held but
+//! names, sums and the catalogs of the groups at hand, which are in scratch.
 
 mod archive;
 mod bytes;
@@ -30,7 +31,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use s3bundler_contract::record::RecordError;
-use s3bundler_contract::{Accounts, ExitCode, Figures, HasExitCode, RunClaim, RunName, RunSummary, S3Address, Stage};
+use s3bundler_contract::{
+    Accounts, ExitCode, Figures, HasExitCode, RunClaim, RunName, RunSummary, S3Address, Stage,
+};
 
 use crate::catalog::{CatalogError, PublishError};
 use crate::destination::Destination;
@@ -48,8 +51,8 @@ use tally::Tally;
 /// No claim or summary is larger; prefixes are what makes a claim grow.
 const RECORD_BYTES: u64 = 4 << 20;
 
-/// Age from which `--repair` removes what attempts that lost have left: much more than a worker needs between reading a
-/// catalog and deleting its own archive, and more than any clocks differ.
+/// Age from which `--repair` removes what attempts that lost have left: much more than a worker
+/// needs between reading a catalog and deleting its own archive, and more than any clocks differ.
 pub const ORPHAN_AGE: Duration = Duration::from_hours(1);
 
 /// What to verify, and how.
@@ -61,7 +64,8 @@ pub struct VerifyRequest {
     pub run: RunName,
     /// Read every archive and compare every row with its bytes.
     pub full: bool,
-    /// Write index, dead letters and receipts again where they are missing or wrong and all else of their group is right.
+    /// Write index, dead letters and receipts again where they are missing or wrong and all else of
+    /// their group is right.
     pub repair: bool,
     /// Age from which a repair removes what attempts that lost have left.
     pub orphan_age: Duration,
@@ -77,7 +81,9 @@ pub struct VerifyRequest {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// There is nothing of such a run.
-    #[error("there is no run {run} in {destination}: neither claim nor summary, manifests, catalogs or receipts")]
+    #[error(
+        "there is no run {run} in {destination}: neither claim nor summary, manifests, catalogs or receipts"
+    )]
     NoSuchRun {
         /// The run.
         run: RunName,
@@ -104,7 +110,9 @@ pub enum VerifyError {
     #[error(transparent)]
     Read(#[from] S3Error),
     /// An archive is in a tier that has to be restored before it can be read.
-    #[error("{archive} cannot be read before somebody restores it; without --full its bytes are proved by checksum")]
+    #[error(
+        "{archive} cannot be read before somebody restores it; without --full its bytes are proved by checksum"
+    )]
     Archived {
         /// The archive.
         archive: S3Address,
@@ -159,32 +167,56 @@ impl HasExitCode for VerifyError {
     }
 }
 
-/// Verifies a run. `progress` counts rows of catalogs, and with `full` members of archives, as they are read.
-pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Result<Report, VerifyError> {
-    let VerifyRequest { destination, run, .. } = request;
+/// Verifies a run. `progress` counts rows of catalogs, and with `full` members of archives, as they
+/// are read.
+pub async fn verify(
+    s3: &S3,
+    request: &VerifyRequest,
+    progress: &Progress,
+) -> Result<Report, VerifyError> {
+    let VerifyRequest {
+        destination, run, ..
+    } = request;
     let root = destination.address(destination.layout.root());
     let claim_at = destination.address(destination.layout.claim(run));
     let summary_at = destination.address(destination.layout.summary(run));
     let claim = record(s3, &claim_at, |json| RunClaim::parse_of(json, run)).await?;
-    let summary = record(s3, &summary_at, |json| RunSummary::parse_of(json, run, Stage::OWN)).await?;
+    let summary = record(s3, &summary_at, |json| {
+        RunSummary::parse_of(json, run, Stage::OWN)
+    })
+    .await?;
     let listing = Box::pin(Listing::read(s3, destination, run)).await?;
     let mut accounts = Accounts::of(summary.clone());
     for stage in &listing.summaries {
         let address = destination.address(destination.layout.stage_summary(run, *stage));
-        accounts.extend(record(s3, &address, |json| RunSummary::parse_of(json, run, *stage)).await?);
+        accounts
+            .extend(record(s3, &address, |json| RunSummary::parse_of(json, run, *stage)).await?);
     }
-    if claim.is_none() && summary.is_none() && listing.groups.is_empty() && listing.findings.is_empty() {
-        return Err(VerifyError::NoSuchRun { run: run.clone(), destination: root });
+    if claim.is_none()
+        && summary.is_none()
+        && listing.groups.is_empty()
+        && listing.findings.is_empty()
+    {
+        return Err(VerifyError::NoSuchRun {
+            run: run.clone(),
+            destination: root,
+        });
     }
     // A run of foreign manifests has neither claim nor summary, and no manifests of its own.
     let grouped = claim.is_some() || summary.is_some() || listing.has_own(run);
     let unfinished = listing::unfinished(&listing, run);
-    let Plan { tasks, mut findings, torn } = listing::plan(listing, &accounts, destination, run);
+    let Plan {
+        tasks,
+        mut findings,
+        torn,
+    } = listing::plan(listing, &accounts, destination, run);
     if grouped && claim.is_none() {
         findings.push(Finding::NoClaim { claim: claim_at });
     }
     if grouped && summary.is_none() {
-        findings.push(Finding::GroupingUnfinished { summary: summary_at });
+        findings.push(Finding::GroupingUnfinished {
+            summary: summary_at,
+        });
     }
     for stage in unfinished {
         let summary = destination.address(destination.layout.stage_summary(run, stage));
@@ -199,7 +231,10 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
         run: run.clone(),
         destination: root,
         full: request.full,
-        inventory: summary.as_ref().map(|it| Inventory { rows: it.rows, left_out: it.left_out.clone() }),
+        inventory: summary.as_ref().map(|it| Inventory {
+            rows: it.rows,
+            left_out: it.left_out.clone(),
+        }),
         groups: tasks.len() as u64,
         objects: Figures::default(),
         retried: Figures::default(),
@@ -214,10 +249,19 @@ pub async fn verify(s3: &S3, request: &VerifyRequest, progress: &Progress) -> Re
         removed: Vec::new(),
         findings,
     };
-    let sum = |figure: fn(&RunSummary) -> u64| accounts.summaries().map(figure).fold(0, u64::saturating_add);
+    let sum = |figure: fn(&RunSummary) -> u64| {
+        accounts
+            .summaries()
+            .map(figure)
+            .fold(0, u64::saturating_add)
+    };
     let (objects, bytes) = (sum(|summary| summary.objects), sum(|summary| summary.bytes));
     progress.expect(tasks.len() as u64, objects, bytes);
-    let scope = Scope { s3, request, progress };
+    let scope = Scope {
+        s3,
+        request,
+        progress,
+    };
     let mut tally = Tally::new(report, torn, accounts);
     tally.check(scope, tasks).await?;
     tally.compare(scope).await?;
@@ -233,9 +277,17 @@ async fn record<T>(
         Ok((bytes, _)) => bytes,
         Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
         Err(error) if error.is_mismatch() => {
-            return Err(VerifyError::Damaged { address: address.clone(), problem: error.detail });
+            return Err(VerifyError::Damaged {
+                address: address.clone(),
+                problem: error.detail,
+            });
         }
         Err(error) => return Err(error.into()),
     };
-    parse(&bytes).map(Some).map_err(|cause| VerifyError::Record { address: address.clone(), cause })
+    parse(&bytes)
+        .map(Some)
+        .map_err(|cause| VerifyError::Record {
+            address: address.clone(),
+            cause,
+        })
 }

@@ -46,13 +46,17 @@ impl Part {
                 Deletion(object)
             ),
             Self::Archive => {
-                format!("{older}; otherwise archive its group again while the sources exist, with {redo} ({existing})")
+                format!(
+                    "{older}; otherwise archive its group again while the sources exist, with {redo} ({existing})"
+                )
             }
             Self::CopyMetadata => format!(
                 "its fields are in the catalog, too; to write it again while the source exists, archive its group again with \
                  {redo} ({existing})"
             ),
-            Self::Index | Self::DeadLetters => "verify --repair writes it again from the catalog".to_owned(),
+            Self::Index | Self::DeadLetters => {
+                "verify --repair writes it again from the catalog".to_owned()
+            }
         }
     }
 }
@@ -64,7 +68,10 @@ impl fmt::Display for Deletion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // As a shell reads it: keys may hold quotes.
         let quoted = self.0.to_string().replace('\'', r"'\''");
-        write!(f, "aws s3 rm '{quoted}' && aws s3 rm '{quoted}{METADATA_SUFFIX}'")
+        write!(
+            f,
+            "aws s3 rm '{quoted}' && aws s3 rm '{quoted}{METADATA_SUFFIX}'"
+        )
     }
 }
 
@@ -74,10 +81,13 @@ mod tests {
 
     #[test]
     fn the_remedy_of_a_copy_can_be_pasted_into_a_shell() {
-        let remedy = Part::Copy.remedy("run.000007", &S3Address::new("b", "p/objects/it's $HOME~1"));
-        let command =
-            r"`aws s3 rm 's3://b/p/objects/it'\''s $HOME~1' && aws s3 rm 's3://b/p/objects/it'\''s $HOME~1.metadata'`";
+        let remedy =
+            Part::Copy.remedy("run.000007", &S3Address::new("b", "p/objects/it's $HOME~1"));
+        let command = r"`aws s3 rm 's3://b/p/objects/it'\''s $HOME~1' && aws s3 rm 's3://b/p/objects/it'\''s $HOME~1.metadata'`";
         assert!(remedy.contains(command), "{remedy}");
-        assert!(remedy.contains("`s3bundler group --redo N --groups run.000007`"), "{remedy}");
+        assert!(
+            remedy.contains("`s3bundler group --redo N --groups run.000007`"),
+            "{remedy}"
+        );
     }
 }

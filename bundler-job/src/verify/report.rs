@@ -23,22 +23,26 @@ pub struct Report {
     pub destination: S3Address,
     /// Whether every archive was read.
     pub full: bool,
-    /// What the grouper counted; absent where it has not finished, and in a run of foreign manifests.
+    /// What the grouper counted; absent where it has not finished, and in a run of foreign
+    /// manifests.
     pub inventory: Option<Inventory>,
     /// Groups looked at.
     pub groups: u64,
     /// What the catalogs of the run's groups add up to.
     #[serde(serialize_with = "with_rows")]
     pub objects: Figures,
-    /// What those of the groups of its retry passes add up to: rows that are counted in `objects` already.
+    /// What those of the groups of its retry passes add up to: rows that are counted in `objects`
+    /// already.
     #[serde(serialize_with = "with_rows")]
     pub retried: Figures,
-    /// What those of the groups of redos add up to: rows that are in `objects` or `retried` no more.
+    /// What those of the groups of redos add up to: rows that are in `objects` or `retried` no
+    /// more.
     #[serde(serialize_with = "with_rows")]
     pub redone: Figures,
     /// Groups whose place redos take. Nothing of them is looked for.
     pub replaced: Vec<GroupName>,
-    /// What no pass could archive, by reason: all failed rows, less those of retry groups that have a receipt.
+    /// What no pass could archive, by reason: all failed rows, less those of retry groups that have
+    /// a receipt.
     pub failed_in_the_end: BTreeMap<Reason, u64>,
     /// What those of groups of manifests from elsewhere add up to.
     #[serde(serialize_with = "with_rows")]
@@ -78,7 +82,11 @@ struct WithRows<'a> {
 }
 
 fn with_rows<S: serde::Serializer>(figures: &Figures, serializer: S) -> Result<S::Ok, S::Error> {
-    WithRows { rows: figures.rows(), figures }.serialize(serializer)
+    WithRows {
+        rows: figures.rows(),
+        figures,
+    }
+    .serialize(serializer)
 }
 
 #[derive(Serialize)]
@@ -88,58 +96,135 @@ struct WithMessage<'a> {
     message: String,
 }
 
-fn with_messages<S: serde::Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(findings.iter().map(|finding| WithMessage { finding, message: finding.to_string() }))
+fn with_messages<S: serde::Serializer>(
+    findings: &[Finding],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(findings.iter().map(|finding| WithMessage {
+        finding,
+        message: finding.to_string(),
+    }))
 }
 
 fn by_reason<R: fmt::Display>(counts: &BTreeMap<R, u64>) -> String {
-    let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    if counts.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", counts.join(", "))
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, destination, groups, objects, retried, redone, foreign, .. } = self;
-        writeln!(f, "run {run} in {destination}: {groups} groups, {} rows", objects.rows())?;
-        writeln!(f, "  archived   {} objects, {} bytes", objects.archived, objects.archived_bytes)?;
-        writeln!(f, "  copied     {} objects, {} bytes", objects.copied, objects.copied_bytes)?;
+        let Self {
+            run,
+            destination,
+            groups,
+            objects,
+            retried,
+            redone,
+            foreign,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "run {run} in {destination}: {groups} groups, {} rows",
+            objects.rows()
+        )?;
+        writeln!(
+            f,
+            "  archived   {} objects, {} bytes",
+            objects.archived, objects.archived_bytes
+        )?;
+        writeln!(
+            f,
+            "  copied     {} objects, {} bytes",
+            objects.copied, objects.copied_bytes
+        )?;
         let failed = objects.failed_objects();
-        writeln!(f, "  failed     {failed} objects, {} bytes{}", objects.failed_bytes, by_reason(&objects.failed))?;
+        writeln!(
+            f,
+            "  failed     {failed} objects, {} bytes{}",
+            objects.failed_bytes,
+            by_reason(&objects.failed)
+        )?;
         match &self.inventory {
             Some(Inventory { rows, left_out }) => {
                 let count = sum(left_out.values());
-                writeln!(f, "  left out   {count} of the inventory's {rows} rows{}", by_reason(left_out))?;
+                writeln!(
+                    f,
+                    "  left out   {count} of the inventory's {rows} rows{}",
+                    by_reason(left_out)
+                )?;
             }
             None => writeln!(f, "  no summary of a grouping to compare with")?,
         }
         if retried.rows() > 0 {
             let (rows, archived, copied) = (retried.rows(), retried.archived, retried.copied);
-            writeln!(f, "  retried    {rows} rows, {archived} now archived, {copied} copied")?;
+            writeln!(
+                f,
+                "  retried    {rows} rows, {archived} now archived, {copied} copied"
+            )?;
             let failed = sum(self.failed_in_the_end.values());
-            writeln!(f, "  in the end {failed} objects failed{}", by_reason(&self.failed_in_the_end))?;
+            writeln!(
+                f,
+                "  in the end {failed} objects failed{}",
+                by_reason(&self.failed_in_the_end)
+            )?;
         }
         if redone.rows() > 0 || !self.replaced.is_empty() {
-            let (rows, archived, copied, groups) = (redone.rows(), redone.archived, redone.copied, self.replaced.len());
-            writeln!(f, "  redone     {rows} rows in place of {groups} groups, {archived} archived, {copied} copied")?;
+            let (rows, archived, copied, groups) = (
+                redone.rows(),
+                redone.archived,
+                redone.copied,
+                self.replaced.len(),
+            );
+            writeln!(
+                f,
+                "  redone     {rows} rows in place of {groups} groups, {archived} archived, {copied} copied"
+            )?;
         }
         if foreign.rows() > 0 {
             let (rows, archived, copied) = (foreign.rows(), foreign.archived, foreign.copied);
-            writeln!(f, "  foreign    {rows} rows of other manifests, {archived} archived, {copied} copied")?;
+            writeln!(
+                f,
+                "  foreign    {rows} rows of other manifests, {archived} archived, {copied} copied"
+            )?;
         }
         if self.full {
-            writeln!(f, "  read       {} members, byte for byte", self.members_read)?;
+            writeln!(
+                f,
+                "  read       {} members, byte for byte",
+                self.members_read
+            )?;
         }
         if self.unproven_checksums > 0 {
-            writeln!(f, "  unproven   {} objects without proof of all that they hold", self.unproven_checksums)?;
+            writeln!(
+                f,
+                "  unproven   {} objects without proof of all that they hold",
+                self.unproven_checksums
+            )?;
         }
         if self.missing_tags > 0 {
-            writeln!(f, "  tags       {} objects may have tags that could not be read", self.missing_tags)?;
+            writeln!(
+                f,
+                "  tags       {} objects may have tags that could not be read",
+                self.missing_tags
+            )?;
         }
         if !self.repaired.is_empty() {
             writeln!(f, "  repaired   {} groups", self.repaired.len())?;
         }
         if !self.removed.is_empty() {
-            writeln!(f, "  removed    {} objects and uploads of attempts that lost", self.removed.len())?;
+            writeln!(
+                f,
+                "  removed    {} objects and uploads of attempts that lost",
+                self.removed.len()
+            )?;
         }
         if self.findings.is_empty() {
             return writeln!(f, "nothing found");

@@ -23,10 +23,14 @@ impl Scope<'_> {
 
     /// The receipts of a group.
     pub(super) async fn receipts(&self, group: &GroupName) -> Result<Vec<Receipt>, S3Error> {
-        let VerifyRequest { destination, run, .. } = self.request;
+        let VerifyRequest {
+            destination, run, ..
+        } = self.request;
         let stem = Receipt::stem(&destination.layout, run, group);
         let listed = self.s3.list_all(&destination.bucket, &stem).await?;
-        let names = listed.iter().filter_map(|object| object.key.strip_prefix(&destination.layout.receipts(run)));
+        let names = listed
+            .iter()
+            .filter_map(|object| object.key.strip_prefix(&destination.layout.receipts(run)));
         Ok(names.filter_map(|name| Receipt::parse(name).ok()).collect())
     }
 }

@@ -1,5 +1,5 @@
-//! Group by group, what a run adds up to: each stage for itself, each retry pass against those that it takes rows from, and
-//! each redo against the groups that it replaces.
+//! Group by group, what a run adds up to: each stage for itself, each retry pass against those that
+//! it takes rows from, and each redo against the groups that it replaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,8 @@ struct StageSum {
 pub(super) struct Tally {
     report: Report,
     accounts: Accounts,
-    /// Stages with a group that has no catalog that can be read. That is the finding then, and sums say nothing more.
+    /// Stages with a group that has no catalog that can be read. That is the finding then, and sums
+    /// say nothing more.
     torn: BTreeSet<Stage>,
     stages: BTreeMap<Stage, StageSum>,
     /// What counts in the end: groups of retry passes only if they have a receipt.
@@ -37,11 +38,21 @@ pub(super) struct Tally {
 impl Tally {
     /// Begins with what the names alone have shown.
     pub(super) fn new(report: Report, torn: BTreeSet<Stage>, accounts: Accounts) -> Self {
-        Self { report, accounts, torn, stages: BTreeMap::new(), counted: BTreeMap::new() }
+        Self {
+            report,
+            accounts,
+            torn,
+            stages: BTreeMap::new(),
+            counted: BTreeMap::new(),
+        }
     }
 
     /// Looks into groups, several at a time.
-    pub(super) async fn check(&mut self, scope: Scope<'_>, tasks: Vec<Task>) -> Result<(), VerifyError> {
+    pub(super) async fn check(
+        &mut self,
+        scope: Scope<'_>,
+        tasks: Vec<Task>,
+    ) -> Result<(), VerifyError> {
         // Boxed, since several are held at a time.
         let checks = stream::iter(tasks).map(|task| Box::pin(group::check(scope, task)));
         let mut checks = checks.buffer_unordered(scope.request.groups.max(1));
@@ -63,16 +74,29 @@ impl Tally {
                 figures.add(&totals.figures);
                 // Only its receipt says that what became of rows that had failed before counts now.
                 if stage == Stage::OWN || checked.receipt {
-                    let number = checked.group.stage_in(&report.run).map_or(0, |(_, number)| number);
-                    self.counted.entry(stage).or_default().add(number, &totals.figures);
+                    let number = checked
+                        .group
+                        .stage_in(&report.run)
+                        .map_or(0, |(_, number)| number);
+                    self.counted
+                        .entry(stage)
+                        .or_default()
+                        .add(number, &totals.figures);
                 }
                 let sum = self.stages.entry(stage).or_default();
-                sum.rows.add(RowSum { rows: totals.rows(), digest: totals.digest });
+                sum.rows.add(RowSum {
+                    rows: totals.rows(),
+                    digest: totals.digest,
+                });
                 for (reason, rows) in checked.failed {
                     sum.failed.entry(reason).or_default().add(rows);
                 }
                 let group = checked.group.clone();
-                sum.groups.push(GroupDigest { group, rows: totals.rows(), digest: totals.digest });
+                sum.groups.push(GroupDigest {
+                    group,
+                    rows: totals.rows(),
+                    digest: totals.digest,
+                });
             }
             (Role::Own(stage), None) => {
                 self.torn.insert(stage);
@@ -84,8 +108,12 @@ impl Tally {
         report.missing_tags += checked.missing_tags;
         report.members_read += checked.members;
         report.removed.extend(checked.removed);
-        report.repaired.extend(checked.repaired.then(|| checked.group.clone()));
-        report.findings.extend(checked.findings.into_listed(&checked.group));
+        report
+            .repaired
+            .extend(checked.repaired.then(|| checked.group.clone()));
+        report
+            .findings
+            .extend(checked.findings.into_listed(&checked.group));
     }
 
     /// Compares the sums of every stage with what its grouper counted.
@@ -94,25 +122,44 @@ impl Tally {
         let destination = &scope.request.destination;
         for summary in self.accounts.summaries() {
             let stage = summary.stage();
-            let summary_at = destination.address(destination.layout.stage_summary(&scope.request.run, stage));
+            let summary_at =
+                destination.address(destination.layout.stage_summary(&scope.request.run, stage));
             let findings = &mut self.report.findings;
             let left_out = summary.left_out_rows();
             if summary.objects.checked_add(left_out) != Some(summary.rows) {
                 let (summary, rows, objects) = (summary_at.clone(), summary.rows, summary.objects);
-                findings.push(Finding::SummarySums { summary, rows, objects, left_out });
+                findings.push(Finding::SummarySums {
+                    summary,
+                    rows,
+                    objects,
+                    left_out,
+                });
             }
-            if let Some((failed, retried)) = retried(&self.accounts, summary, &self.stages, &self.torn) {
-                findings.push(Finding::RetryRows { summary: summary_at.clone(), failed, retried });
+            if let Some((failed, retried)) =
+                retried(&self.accounts, summary, &self.stages, &self.torn)
+            {
+                findings.push(Finding::RetryRows {
+                    summary: summary_at.clone(),
+                    failed,
+                    retried,
+                });
             }
             if let Some(replaced) = redone(summary) {
-                findings.push(Finding::RedoRows { summary: summary_at.clone(), replaced, redone: summary.objects });
+                findings.push(Finding::RedoRows {
+                    summary: summary_at.clone(),
+                    replaced,
+                    redone: summary.objects,
+                });
             }
             let sum = self.stages.get(&stage).unwrap_or(&nothing);
             let mut found = sum.rows;
             for replaced in replaced_of(&self.accounts, summary) {
                 found.add(rows_of(replaced));
             }
-            let wanted = RowSum { rows: summary.objects, digest: summary.digest };
+            let wanted = RowSum {
+                rows: summary.objects,
+                digest: summary.digest,
+            };
             if self.torn.contains(&stage) || found == wanted {
                 continue;
             }
@@ -122,9 +169,19 @@ impl Tally {
             };
             findings.push(if found.rows == wanted.rows {
                 let (grouped, cataloged) = (wanted.digest.to_string(), found.digest.to_string());
-                Finding::RowDigest { pass, redo, grouped, cataloged }
+                Finding::RowDigest {
+                    pass,
+                    redo,
+                    grouped,
+                    cataloged,
+                }
             } else {
-                Finding::RowCount { pass, redo, grouped: wanted.rows, cataloged: found.rows }
+                Finding::RowCount {
+                    pass,
+                    redo,
+                    grouped: wanted.rows,
+                    cataloged: found.rows,
+                }
             });
             // Only now is it worth reading every manifest: to say which group it is.
             findings.extend(rows::differing(scope, &sum.groups).await?);
@@ -143,18 +200,29 @@ impl Tally {
 }
 
 /// The groups of the stage of this summary that redos replaced.
-fn replaced_of<'a>(accounts: &'a Accounts, summary: &'a RunSummary) -> impl Iterator<Item = &'a Replaced> {
+fn replaced_of<'a>(
+    accounts: &'a Accounts,
+    summary: &'a RunSummary,
+) -> impl Iterator<Item = &'a Replaced> {
     let replaced = accounts.summaries().flat_map(|summary| &summary.replaces);
-    replaced.filter(|it| it.group.stage_in(&summary.run).is_some_and(|(of, _)| of == summary.stage()))
+    replaced.filter(|it| {
+        it.group
+            .stage_in(&summary.run)
+            .is_some_and(|(of, _)| of == summary.stage())
+    })
 }
 
 /// The rows of a replaced group, as its manifest had them.
 fn rows_of(replaced: &Replaced) -> RowSum {
-    RowSum { rows: replaced.rows, digest: replaced.digest }
+    RowSum {
+        rows: replaced.rows,
+        digest: replaced.digest,
+    }
 }
 
-/// Rows that a retry pass should have by the catalogs of the stages that it takes rows from, and those that it has, if they
-/// are not the same ones; `None` if they are, or if not all of those catalogs can be read. Pure.
+/// Rows that a retry pass should have by the catalogs of the stages that it takes rows from, and
+/// those that it has, if they are not the same ones; `None` if they are, or if not all of those
+/// catalogs can be read. Pure.
 fn retried(
     accounts: &Accounts,
     pass: &RunSummary,
@@ -163,7 +231,12 @@ fn retried(
 ) -> Option<(u64, u64)> {
     let reasons = pass.retried_reasons();
     // The run's own groups, and redos.
-    if reasons.is_empty() || pass.pass.checked_sub(1).is_none_or(|before| accounts.get(Stage::Pass(before)).is_none()) {
+    if reasons.is_empty()
+        || pass
+            .pass
+            .checked_sub(1)
+            .is_none_or(|before| accounts.get(Stage::Pass(before)).is_none())
+    {
         return None;
     }
     let nothing = StageSum::default();
@@ -177,7 +250,8 @@ fn retried(
             return None;
         }
         let of_stage = stages.get(&source.stage()).unwrap_or(&nothing);
-        // Catalogs of groups that were replaced later are not read: a count is known of them, and no digest.
+        // Catalogs of groups that were replaced later are not read: a count is known of them, and
+        // no digest.
         let replaced: Vec<_> = replaced_of(accounts, source).collect();
         for reason in taken {
             let rows = of_stage.failed.get(&reason).copied().unwrap_or_default();
@@ -193,11 +267,13 @@ fn retried(
     let mut told = pass.retried_rows();
     told.retain(|_, count| *count > 0);
     let rows = left.rows.saturating_add(unread);
-    let is_right = by_reason == told && rows == pass.objects && (unread > 0 || left.digest == pass.digest);
+    let is_right =
+        by_reason == told && rows == pass.objects && (unread > 0 || left.digest == pass.digest);
     (!is_right).then_some((rows, pass.objects))
 }
 
-/// Rows that a redo should have by the groups that it replaces, if it has others; `None` if it has them. Pure.
+/// Rows that a redo should have by the groups that it replaces, if it has others; `None` if it has
+/// them. Pure.
 fn redone(redo: &RunSummary) -> Option<u64> {
     if redo.redo == 0 {
         return None;

@@ -1,5 +1,5 @@
-//! Walks through a tar as its bytes arrive, as an extracting tool would: headers with right checksums, pax sizes, data,
-//! padding, and the end.
+//! Walks through a tar as its bytes arrive, as an extracting tool would: headers with right
+//! checksums, pax sizes, data, padding, and the end.
 //!
 //! ```text
 //! header ──► data ──► padding ──► header … ──► two zero blocks ──► zeros
@@ -56,11 +56,20 @@ enum State {
 
 impl Walk {
     pub(super) const fn new() -> Self {
-        Self { at: 0, state: State::Header, block: Vec::new(), pax_size: None }
+        Self {
+            at: 0,
+            state: State::Header,
+            block: Vec::new(),
+            pax_size: None,
+        }
     }
 
     /// Walks on over `bytes`, telling every file whose header ends in them.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Member)) -> Result<(), TarError> {
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(Member),
+    ) -> Result<(), TarError> {
         loop {
             let n = self.step(bytes, &mut each)?;
             if n == 0 && bytes.is_empty() {
@@ -75,18 +84,25 @@ impl Walk {
     pub(super) fn finish(&self) -> Result<(), TarError> {
         match &self.state {
             State::End { blocks } if *blocks >= 2 && self.block.is_empty() => Ok(()),
-            State::End { .. } | State::Header => Err(self.error("it does not end in two zero blocks".to_owned())),
+            State::End { .. } | State::Header => {
+                Err(self.error("it does not end in two zero blocks".to_owned()))
+            }
             _ => Err(self.error("it ends in the middle of a member".to_owned())),
         }
     }
 
     fn error(&self, problem: String) -> TarError {
-        TarError { at: self.at, problem }
+        TarError {
+            at: self.at,
+            problem,
+        }
     }
 
-    /// Takes what it can of `bytes` and says how much that was. With none left, states that need none still move on.
+    /// Takes what it can of `bytes` and says how much that was. With none left, states that need
+    /// none still move on.
     fn step(&mut self, bytes: &[u8], each: &mut impl FnMut(Member)) -> Result<usize, TarError> {
-        let up_to = |left: u64| usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        let up_to =
+            |left: u64| usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
         let taken = match &mut self.state {
             State::Header | State::End { .. } => {
                 let n = bytes.len().min(BLOCK - self.block.len());
@@ -150,19 +166,29 @@ impl Walk {
         if header.cksum().ok() != Some(checksum(block)) {
             return Err(self.error("a header's checksum is wrong".to_owned()));
         }
-        let size = header.entry_size().map_err(|error| self.error(format!("a header's size: {error}")))?;
+        let size = header
+            .entry_size()
+            .map_err(|error| self.error(format!("a header's size: {error}")))?;
         self.state = match header.entry_type() {
             EntryType::XHeader if size > MAX_PAX_BYTES => {
                 return Err(self.error(format!("a pax header has {size} bytes")));
             }
-            EntryType::XHeader => State::Pax { left: size, text: Vec::new() },
-            EntryType::XGlobalHeader | EntryType::GNULongName | EntryType::GNULongLink => State::Data { left: size },
+            EntryType::XHeader => State::Pax {
+                left: size,
+                text: Vec::new(),
+            },
+            EntryType::XGlobalHeader | EntryType::GNULongName | EntryType::GNULongLink => {
+                State::Data { left: size }
+            }
             _ => {
                 let size = self.pax_size.take().unwrap_or(size);
                 if self.at.checked_add(size).is_none() {
                     return Err(self.error(format!("a member has {size} bytes")));
                 }
-                each(Member { start: self.at, size });
+                each(Member {
+                    start: self.at,
+                    size,
+                });
                 State::Data { left: size }
             }
         };
@@ -171,25 +197,52 @@ impl Walk {
 }
 
 fn padding(at: u64) -> State {
-    State::Padding { left: at.next_multiple_of(BLOCK as u64) - at }
+    State::Padding {
+        left: at.next_multiple_of(BLOCK as u64) - at,
+    }
 }
 
-/// The sum of a header's bytes, those of the checksum itself counted as spaces (POSIX, "ustar Interchange Format").
+/// The sum of a header's bytes, those of the checksum itself counted as spaces (POSIX, "ustar
+/// Interchange Format").
 fn checksum(block: &[u8]) -> u32 {
-    block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum()
+    block
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| {
+            if (148..156).contains(&at) {
+                32
+            } else {
+                u32::from(*byte)
+            }
+        })
+        .sum()
 }
 
-/// The `size` of a pax header's records, `<length> <keyword>=<value>\n` each. By their lengths: a value may hold newlines.
+/// The `size` of a pax header's records, `<length> <keyword>=<value>\n` each. By their lengths: a
+/// value may hold newlines.
 fn pax_size(mut text: &[u8]) -> Result<Option<u64>, String> {
     let broken = || "a pax header cannot be read".to_owned();
     let mut size = None;
     while !text.is_empty() {
-        let space = text.iter().take(20).position(|byte| *byte == b' ').ok_or_else(broken)?;
-        let length = std::str::from_utf8(&text[..space]).ok().and_then(|digits| digits.parse().ok());
-        let length: usize = length.filter(|length| *length > space + 1).ok_or_else(broken)?;
-        let record = text.get(space + 1..length).and_then(|it| it.strip_suffix(b"\n")).ok_or_else(broken)?;
+        let space = text
+            .iter()
+            .take(20)
+            .position(|byte| *byte == b' ')
+            .ok_or_else(broken)?;
+        let length = std::str::from_utf8(&text[..space])
+            .ok()
+            .and_then(|digits| digits.parse().ok());
+        let length: usize = length
+            .filter(|length| *length > space + 1)
+            .ok_or_else(broken)?;
+        let record = text
+            .get(space + 1..length)
+            .and_then(|it| it.strip_suffix(b"\n"))
+            .ok_or_else(broken)?;
         if let Some(value) = record.strip_prefix(b"size=") {
-            let value = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+            let value = std::str::from_utf8(value)
+                .ok()
+                .and_then(|digits| digits.parse().ok());
             size = Some(value.ok_or_else(broken)?);
         }
         text = &text[length..];

@@ -1,5 +1,5 @@
-//! Keys that nobody should choose, which S3 allows: archived, found and extracted like any other, on a server that keeps
-//! them as they are.
+//! Keys that nobody should choose, which S3 allows: archived, found and extracted like any other,
+//! on a server that keeps them as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ const OUTSIDE: &str = "/tmp/s3bundler-was-here";
 
 /// In the inventory and not in the bucket.
 const MISSING: &str = "missing\u{1b}[2J";
-/// The SDK takes a key of white space for none and cannot be made to ask for it: a dead letter, not the group's end.
+/// The SDK takes a key of white space for none and cannot be made to ask for it: a dead letter, not
+/// the group's end.
 const BLANK: &str = "\n ";
 
 fn hostile_keys() -> Vec<String> {
@@ -41,7 +42,8 @@ fn hostile_keys() -> Vec<String> {
         "//",
         "/leading",
         OUTSIDE,
-        // A file where a directory has to be, in both orders, and data in what looks like a directory.
+        // A file where a directory has to be, in both orders, and data in what looks like a
+        // directory.
         "f",
         "f/g",
         "f/g/h",
@@ -110,7 +112,12 @@ fn hostile_keys() -> Vec<String> {
     .map(str::to_owned)
     .into();
     // As long as S3 allows: one name, one of two-byte characters, and as deep as can be.
-    keys.extend(["k".repeat(1024), "é".repeat(512), "z/".repeat(511) + "zz", format!("{}.", "\n".repeat(1023))]);
+    keys.extend([
+        "k".repeat(1024),
+        "é".repeat(512),
+        "z/".repeat(511) + "zz",
+        format!("{}.", "\n".repeat(1023)),
+    ]);
     keys
 }
 
@@ -131,40 +138,72 @@ async fn hostile_world() -> HostileWorld {
         client::create_bucket(&s3, bucket).await.unwrap();
     }
     // Every body is another one, so that each tells whose it is.
-    let objects: BTreeMap<_, _> =
-        hostile_keys().into_iter().enumerate().map(|(n, key)| (key, format!("body of object {n}"))).collect();
+    let objects: BTreeMap<_, _> = hostile_keys()
+        .into_iter()
+        .enumerate()
+        .map(|(n, key)| (key, format!("body of object {n}")))
+        .collect();
     let mut refused = BTreeMap::new();
     for (key, body) in &objects {
         // Tomcat resolves the dots of a path before S3Mock sees it, and takes no backslash.
         let is_kept = !key.split('/').any(|part| matches!(part, "." | "..")) && !key.contains('\\');
         if is_kept {
-            client::put_object(&s3, "hostile", key, body.clone()).await.unwrap();
+            client::put_object(&s3, "hostile", key, body.clone())
+                .await
+                .unwrap();
         } else {
             refused.insert(key.clone(), body.clone());
         }
     }
     let proxy = Proxy::start(server.access()).unwrap();
     proxy.rule(answer_for(refused.clone()));
-    let rows = hostile_keys().into_iter().map(|key| Row::new(key.clone(), objects[&key].len() as u64));
+    let rows = hostile_keys()
+        .into_iter()
+        .map(|key| Row::new(key.clone(), objects[&key].len() as u64));
     let rows = rows.chain([Row::new(MISSING, 1), Row::new(BLANK, 1)]);
-    let inventory = Inventory::new("hostile", INVENTORIES).columns(Column::SEED).publish(&s3, rows).await.unwrap();
-    HostileWorld { _server: server, proxy, s3, inventory, refused, objects }
+    let inventory = Inventory::new("hostile", INVENTORIES)
+        .columns(Column::SEED)
+        .publish(&s3, rows)
+        .await
+        .unwrap();
+    HostileWorld {
+        _server: server,
+        proxy,
+        s3,
+        inventory,
+        refused,
+        objects,
+    }
 }
 
 /// A GET of one of these objects is answered; everything else goes to the server.
-fn answer_for(objects: BTreeMap<String, String>) -> impl Fn(&Seen) -> Fault + Send + Sync + 'static {
+fn answer_for(
+    objects: BTreeMap<String, String>,
+) -> impl Fn(&Seen) -> Fault + Send + Sync + 'static {
     move |seen| match objects.get(&seen.key()) {
         Some(body) if seen.operation == Operation::GetObject && seen.bucket() == "hostile" => {
             let etag = format!("\"{}\"", HEXLOWER.encode(&Md5::digest(body)));
-            Fault::Respond { status: 200, headers: vec![("etag".to_owned(), etag)], body: body.clone().into() }
+            Fault::Respond {
+                status: 200,
+                headers: vec![("etag".to_owned(), etag)],
+                body: body.clone().into(),
+            }
         }
         _ => Fault::Forward,
     }
 }
 
 #[tokio::test]
-async fn hostile_keys_are_archived_found_by_the_index_and_extracted_by_every_tar_inside_its_directory() {
-    let HostileWorld { _server, proxy, s3, inventory, objects, .. } = hostile_world().await;
+async fn hostile_keys_are_archived_found_by_the_index_and_extracted_by_every_tar_inside_its_directory()
+ {
+    let HostileWorld {
+        _server,
+        proxy,
+        s3,
+        inventory,
+        objects,
+        ..
+    } = hostile_world().await;
     // S3Mock has another idea of the checksum of a whole upload.
     let run = run(proxy.access(), "hostile", &inventory.manifest).args([
         "--log",
@@ -177,32 +216,59 @@ async fn hostile_keys_are_archived_found_by_the_index_and_extracted_by_every_tar
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let report: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(report["archived"], objects.len(), "{outcome}");
-    assert_eq!(report["failed"], serde_json::json!({"NoSuchKey": 1, "Invalid": 1}), "{outcome}");
+    assert_eq!(
+        report["failed"],
+        serde_json::json!({"NoSuchKey": 1, "Invalid": 1}),
+        "{outcome}"
+    );
     expect_no_control_characters(&outcome.stderr);
 
-    let archived = Archived { s3: s3.clone(), bucket: VAULT.to_owned(), prefix: "hostile/".to_owned() };
+    let archived = Archived {
+        s3: s3.clone(),
+        bucket: VAULT.to_owned(),
+        prefix: "hostile/".to_owned(),
+    };
     let mut found = BTreeMap::new();
     for row in archived.index().await {
         if row["outcome"] == "archived" {
             let bytes = archived.bytes_of(&row).await;
-            found.insert(row["key"].clone(), String::from_utf8(bytes.to_vec()).unwrap());
+            found.insert(
+                row["key"].clone(),
+                String::from_utf8(bytes.to_vec()).unwrap(),
+            );
         } else {
-            let expected = if row["key"] == MISSING { "NoSuchKey" } else { "Invalid" };
+            let expected = if row["key"] == MISSING {
+                "NoSuchKey"
+            } else {
+                "Invalid"
+            };
             assert_eq!(row["outcome"], expected, "{row:?}");
         }
     }
     assert_eq!(found, objects);
 
-    let tar = archived.keys("archives").await.into_iter().find(|key| key.ends_with(".tar")).unwrap();
+    let tar = archived
+        .keys("archives")
+        .await
+        .into_iter()
+        .find(|key| key.ends_with(".tar"))
+        .unwrap();
     let bytes = archived.get(&format!("archives/{tar}")).await;
     let folder = tempfile::tempdir().unwrap();
     let tar = folder.path().join("archive.tar");
     std::fs::write(&tar, &bytes).unwrap();
-    tokio::task::spawn_blocking(install::bsdtar).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(install::bsdtar)
+        .await
+        .unwrap()
+        .unwrap();
     for (name, program, arguments) in [
         ("GNU tar", "tar", &["--extract", "--file"][..]),
         ("bsdtar", "bsdtar", &["-x", "-f"]),
-        ("Python's tarfile", "python3", &["-W", "error", "-c", PYTHON]),
+        (
+            "Python's tarfile",
+            "python3",
+            &["-W", "error", "-c", PYTHON],
+        ),
     ] {
         // Deep enough for ../.. to stay where it can be seen.
         let root = folder.path().join(program);
@@ -216,13 +282,30 @@ async fn hostile_keys_are_archived_found_by_the_index_and_extracted_by_every_tar
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty() && output.stdout.is_empty(), "{name}: {said}");
+        assert!(
+            output.status.success() && said.is_empty() && output.stdout.is_empty(),
+            "{name}: {said}"
+        );
         let mut files = Vec::new();
         collect(&root, &mut files);
-        assert!(files.iter().all(|file| file.starts_with(target.join("hostile"))), "{name}: {files:?}");
-        let bodies: BTreeSet<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-        let lost: Vec<_> = objects.iter().filter(|(_, body)| !bodies.contains(*body)).collect();
-        assert!(lost.is_empty() && files.len() == objects.len(), "{name} lost {lost:?}");
+        assert!(
+            files
+                .iter()
+                .all(|file| file.starts_with(target.join("hostile"))),
+            "{name}: {files:?}"
+        );
+        let bodies: BTreeSet<_> = files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
+        let lost: Vec<_> = objects
+            .iter()
+            .filter(|(_, body)| !bodies.contains(*body))
+            .collect();
+        assert!(
+            lost.is_empty() && files.len() == objects.len(),
+            "{name} lost {lost:?}"
+        );
     }
     assert!(!Path::new(OUTSIDE).exists());
 }
@@ -236,12 +319,25 @@ with tarfile.open(sys.argv[1]) as tar:
 
 #[tokio::test]
 async fn an_error_that_names_a_hostile_key_does_not_run_on_the_terminal() {
-    let HostileWorld { _server, proxy, inventory, refused, .. } = hostile_world().await;
+    let HostileWorld {
+        _server,
+        proxy,
+        inventory,
+        refused,
+        ..
+    } = hostile_world().await;
     let answer = answer_for(refused);
     // The description of a copy carries the key of its source in its own.
     proxy.rule(move |seen| {
         let refused = seen.operation == Operation::PutObject && seen.path.contains("/objects/");
-        if refused { Fault::FailBefore { status: 403, code: "AccessDenied" } } else { answer(seen) }
+        if refused {
+            Fault::FailBefore {
+                status: 403,
+                code: "AccessDenied",
+            }
+        } else {
+            answer(seen)
+        }
     });
     let run = run(proxy.access(), "errors", &inventory.manifest).args([
         "--include",
@@ -252,13 +348,22 @@ async fn an_error_that_names_a_hostile_key_does_not_run_on_the_terminal() {
         "debug",
     ]);
     let outcome = run.run().await.unwrap();
-    expect_error("copy", &outcome, ExitCode::Permission, &["\\u{1b}]0;title\\u{7}", "AccessDenied"]);
+    expect_error(
+        "copy",
+        &outcome,
+        ExitCode::Permission,
+        &["\\u{1b}]0;title\\u{7}", "AccessDenied"],
+    );
     expect_no_control_characters(&outcome.stderr);
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { collect(&path, files) } else { files.push(path) }
+        if path.is_dir() {
+            collect(&path, files)
+        } else {
+            files.push(path)
+        }
     }
 }

@@ -12,15 +12,29 @@ use s3bundler_testbed::proxy::{Fault, Operation, Seen};
 use crate::world::{ARCHIVE, INVENTORIES, World, request};
 
 async fn publish(world: &World) -> Published {
-    Inventory::new("source", INVENTORIES).publish(&world.client, Synthetic::rows(35)).await.unwrap()
+    Inventory::new("source", INVENTORIES)
+        .publish(&world.client, Synthetic::rows(35))
+        .await
+        .unwrap()
 }
 
 /// The fault of the first `times` GETs of the data file.
-fn fault_of_data(published: &Published, fault: Fault, times: usize) -> impl Fn(&Seen) -> Fault + use<> {
-    let (key, seen_before) = (published.files[0].key.clone(), Arc::new(AtomicUsize::new(0)));
+fn fault_of_data(
+    published: &Published,
+    fault: Fault,
+    times: usize,
+) -> impl Fn(&Seen) -> Fault + use<> {
+    let (key, seen_before) = (
+        published.files[0].key.clone(),
+        Arc::new(AtomicUsize::new(0)),
+    );
     move |seen| {
         let is_data = seen.operation == Operation::GetObject && seen.key() == key;
-        if is_data && seen_before.fetch_add(1, Ordering::Relaxed) < times { fault.clone() } else { Fault::Forward }
+        if is_data && seen_before.fetch_add(1, Ordering::Relaxed) < times {
+            fault.clone()
+        } else {
+            Fault::Forward
+        }
     }
 }
 
@@ -28,9 +42,14 @@ fn fault_of_data(published: &Published, fault: Fault, times: usize) -> impl Fn(&
 async fn a_data_file_that_was_damaged_on_the_way_is_downloaded_again() {
     let world = World::start().await;
     let published = publish(&world).await;
-    world.proxy.rule(fault_of_data(&published, Fault::CorruptBody(20), 2));
+    world
+        .proxy
+        .rule(fault_of_data(&published, Fault::CorruptBody(20), 2));
     let (grouped, sent) = world.group(&request(&published)).await.unwrap();
-    assert_eq!((grouped.summary.objects, grouped.summary.groups, sent.len()), (35, 4, 4));
+    assert_eq!(
+        (grouped.summary.objects, grouped.summary.groups, sent.len()),
+        (35, 4, 4)
+    );
 }
 
 #[tokio::test]
@@ -40,15 +59,28 @@ async fn of_a_data_file_that_stays_damaged_no_row_is_used() {
     let mut request = request(&published);
     // Each row would be a group at once.
     request.group.max_objects = 1;
-    world.proxy.rule(fault_of_data(&published, Fault::CorruptBody(20), usize::MAX));
+    world.proxy.rule(fault_of_data(
+        &published,
+        Fault::CorruptBody(20),
+        usize::MAX,
+    ));
     let error = world.refuse(&request).await;
-    assert!(error.to_string().contains(&published.files[0].key), "{error}");
+    assert!(
+        error.to_string().contains(&published.files[0].key),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), ExitCode::Download, "{error}");
-    let groups = client::list_keys(&world.client, ARCHIVE, "logs/groups/").await.unwrap();
+    let groups = client::list_keys(&world.client, ARCHIVE, "logs/groups/")
+        .await
+        .unwrap();
     assert!(groups.is_empty(), "{groups:?}");
 
     world.proxy.forward_all();
-    assert_eq!(world.group(&request).await.unwrap().0.summary.groups, 35, "the name is not used up");
+    assert_eq!(
+        world.group(&request).await.unwrap().0.summary.groups,
+        35,
+        "the name is not used up"
+    );
 }
 
 #[tokio::test]
@@ -57,23 +89,65 @@ async fn a_run_that_is_grouped_goes_on_without_its_inventory() {
     let published = publish(&world).await;
     let mut request = request(&published);
     let (first, _) = world.group(&request).await.unwrap();
-    for key in client::list_keys(&world.client, INVENTORIES, "").await.unwrap() {
-        world.client.delete_object().bucket(INVENTORIES).key(&key).send().await.unwrap();
+    for key in client::list_keys(&world.client, INVENTORIES, "")
+        .await
+        .unwrap()
+    {
+        world
+            .client
+            .delete_object()
+            .bucket(INVENTORIES)
+            .key(&key)
+            .send()
+            .await
+            .unwrap();
     }
     let (again, sent) = world.group(&request).await.unwrap();
-    assert_eq!((again.summary, again.resumed, sent.len()), (first.summary, true, 4));
+    assert_eq!(
+        (again.summary, again.resumed, sent.len()),
+        (first.summary, true, 4)
+    );
 
     // The claim still counts: options, and the address of the inventory.
     request.group.max_objects = 2;
     let error = world.refuse(&request).await;
-    assert!(matches!(error, GroupError::NameTaken { difference: "other group limits", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            GroupError::NameTaken {
+                difference: "other group limits",
+                ..
+            }
+        ),
+        "{error}"
+    );
     request.group.max_objects = 10;
-    request.origin = Origin::Inventory(format!("s3://{INVENTORIES}/another/manifest.json").parse().unwrap());
+    request.origin = Origin::Inventory(
+        format!("s3://{INVENTORIES}/another/manifest.json")
+            .parse()
+            .unwrap(),
+    );
     let error = world.refuse(&request).await;
-    assert!(matches!(error, GroupError::NameTaken { difference: "another inventory", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            GroupError::NameTaken {
+                difference: "another inventory",
+                ..
+            }
+        ),
+        "{error}"
+    );
 
     // Without the summary the rows are needed.
-    world.client.delete_object().bucket(ARCHIVE).key("logs/runs/run.done.json").send().await.unwrap();
+    world
+        .client
+        .delete_object()
+        .bucket(ARCHIVE)
+        .key("logs/runs/run.done.json")
+        .send()
+        .await
+        .unwrap();
     request.origin = Origin::Inventory(published.manifest.parse().unwrap());
     let error = world.refuse(&request).await;
     assert!(matches!(error, GroupError::Unfinished { .. }), "{error}");
@@ -87,11 +161,24 @@ async fn a_manifest_and_its_message_carry_rows_and_md5() {
     let rows: Vec<_> = sent.iter().map(|message| message.rows).collect();
     assert_eq!(rows, [Some(10), Some(10), Some(10), Some(5)]);
     for message in sent {
-        let head = world.client.head_object().bucket(ARCHIVE).key(&message.key).send().await.unwrap();
+        let head = world
+            .client
+            .head_object()
+            .bucket(ARCHIVE)
+            .key(&message.key)
+            .send()
+            .await
+            .unwrap();
         let metadata = head.metadata().unwrap();
-        assert_eq!(metadata.get("rows").map(String::as_str), message.rows.map(|rows| rows.to_string()).as_deref());
+        assert_eq!(
+            metadata.get("rows").map(String::as_str),
+            message.rows.map(|rows| rows.to_string()).as_deref()
+        );
         assert_eq!(metadata.get("md5"), message.md5.as_ref());
-        assert_eq!(head.e_tag().unwrap().trim_matches('"'), message.md5.unwrap());
+        assert_eq!(
+            head.e_tag().unwrap().trim_matches('"'),
+            message.md5.unwrap()
+        );
     }
 }
 
@@ -99,24 +186,55 @@ async fn a_manifest_and_its_message_carry_rows_and_md5() {
 async fn an_inventorys_manifest_that_was_damaged_on_the_way_is_read_again() {
     let world = World::start().await;
     let published = publish(&world).await;
-    let (_, key) = published.manifest.trim_start_matches("s3://").split_once('/').unwrap();
-    let right = client::get_bytes(&world.client, INVENTORIES, key).await.unwrap();
+    let (_, key) = published
+        .manifest
+        .trim_start_matches("s3://")
+        .split_once('/')
+        .unwrap();
+    let right = client::get_bytes(&world.client, INVENTORIES, key)
+        .await
+        .unwrap();
     // Valid JSON of another creation. Under SSE-KMS the ETag is not an MD5.
-    let damaged = String::from_utf8(right.to_vec()).unwrap().replace("creationTimestamp", "creationTimestomp");
+    let damaged = String::from_utf8(right.to_vec())
+        .unwrap()
+        .replace("creationTimestamp", "creationTimestomp");
     assert_ne!(damaged.as_bytes(), right);
-    let headers = [("etag", "\"e\""), ("x-amz-server-side-encryption", "aws:kms")];
-    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let fault = Fault::Respond { status: 200, headers, body: damaged.into() };
+    let headers = [
+        ("etag", "\"e\""),
+        ("x-amz-server-side-encryption", "aws:kms"),
+    ];
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let fault = Fault::Respond {
+        status: 200,
+        headers,
+        body: damaged.into(),
+    };
     let of_manifest = |times: usize| {
         let (fault, key, before) = (fault.clone(), key.to_owned(), AtomicUsize::new(0));
         move |seen: &Seen| {
             let is_manifest = seen.operation == Operation::GetObject && seen.key() == key;
-            if is_manifest && before.fetch_add(1, Ordering::Relaxed) < times { fault.clone() } else { Fault::Forward }
+            if is_manifest && before.fetch_add(1, Ordering::Relaxed) < times {
+                fault.clone()
+            } else {
+                Fault::Forward
+            }
         }
     };
     world.proxy.rule(of_manifest(usize::MAX));
     let error = world.refuse(&request(&published)).await;
     assert!(error.to_string().contains("has the MD5"), "{error}");
     world.proxy.rule(of_manifest(2));
-    assert_eq!(world.group(&request(&published)).await.unwrap().0.summary.objects, 35);
+    assert_eq!(
+        world
+            .group(&request(&published))
+            .await
+            .unwrap()
+            .0
+            .summary
+            .objects,
+        35
+    );
 }

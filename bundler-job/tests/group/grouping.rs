@@ -7,13 +7,23 @@ use s3bundler_contract::{
     ByteSize, ExitCode, GroupOptions, HasExitCode, LeftOut, Row, RowDigest, RunClaim, SelectOptions,
 };
 use s3bundler_testbed::client;
-use s3bundler_testbed::inventory::{Column, Inventory, Synthetic, inventory_of_bucket, rows_of_bucket};
+use s3bundler_testbed::inventory::{
+    Column, Inventory, Synthetic, inventory_of_bucket, rows_of_bucket,
+};
 use s3bundler_testbed::proxy::{Fault, Operation};
 
 use crate::world::{ARCHIVE, INVENTORIES, Recorder, World, destination, request};
 
 /// Keys that an inventory encodes and a group manifest quotes.
-const AWKWARD_KEYS: [&str; 7] = ["a,b", "a\"b", "a b+c%2Fd", "ä/ö ü", "folder/", "-dash", "a;b'c=d&e?f#g"];
+const AWKWARD_KEYS: [&str; 7] = [
+    "a,b",
+    "a\"b",
+    "a b+c%2Fd",
+    "ä/ö ü",
+    "folder/",
+    "-dash",
+    "a;b'c=d&e?f#g",
+];
 
 fn digest(rows: &[Row]) -> RowDigest {
     let mut digest = RowDigest::default();
@@ -26,55 +36,128 @@ fn digest(rows: &[Row]) -> RowDigest {
 #[tokio::test]
 async fn every_object_of_a_bucket_is_in_one_group() {
     let world = World::start().await;
-    client::create_bucket(&world.client, "source").await.unwrap();
+    client::create_bucket(&world.client, "source")
+        .await
+        .unwrap();
     let plain = (0..27).map(|n| format!("plain/{n:02}"));
     let keys: Vec<String> = plain.chain(AWKWARD_KEYS.map(str::to_owned)).collect();
-    client::put_objects(&world.client, "source", keys.iter().map(|key| (key.clone(), key.clone()))).await.unwrap();
-    let inventory = Inventory::new("source", INVENTORIES).rows_per_shard(9).columns(Column::all_current());
-    let request = request(&inventory_of_bucket(&world.client, &inventory).await.unwrap());
+    client::put_objects(
+        &world.client,
+        "source",
+        keys.iter().map(|key| (key.clone(), key.clone())),
+    )
+    .await
+    .unwrap();
+    let inventory = Inventory::new("source", INVENTORIES)
+        .rows_per_shard(9)
+        .columns(Column::all_current());
+    let request = request(
+        &inventory_of_bucket(&world.client, &inventory)
+            .await
+            .unwrap(),
+    );
 
     let queue = Recorder::default();
     let mut made: Vec<GroupMade> = Vec::new();
-    let grouped = group(&world.s3, &request, Some(&queue), |group| made.push(group.clone())).await.unwrap();
+    let grouped = group(&world.s3, &request, Some(&queue), |group| {
+        made.push(group.clone())
+    })
+    .await
+    .unwrap();
 
     // The manifests are the inventory's rows, with literal keys, in order.
     let names = ["run.000000", "run.000001", "run.000002", "run.000003"];
     let manifests = world.manifests(ARCHIVE, "logs/").await;
-    assert_eq!(manifests, names.map(|name| format!("logs/groups/run/{name}.index")));
+    assert_eq!(
+        manifests,
+        names.map(|name| format!("logs/groups/run/{name}.index"))
+    );
     let mut rows = Vec::new();
     for key in &manifests {
         rows.extend(world.manifest(ARCHIVE, key).await.0);
     }
-    let listed = rows_of_bucket(&world.client, "source", false).await.unwrap();
-    let of_row = |row: &Row| (row.key.clone(), row.size.unwrap(), row.etag.clone().unwrap());
-    let of_object = |row: &s3bundler_testbed::inventory::Row| (row.key.clone(), row.size, row.etag.clone());
-    assert_eq!(rows.iter().map(of_row).collect::<Vec<_>>(), listed.iter().map(of_object).collect::<Vec<_>>());
-    assert!(rows.iter().all(|row| row.bucket == "source" && row.storage_class.as_deref() == Some("STANDARD")));
-    assert!(rows.iter().all(|row| row.version_id.is_none() && row.last_modified.is_some()));
+    let listed = rows_of_bucket(&world.client, "source", false)
+        .await
+        .unwrap();
+    let of_row = |row: &Row| {
+        (
+            row.key.clone(),
+            row.size.unwrap(),
+            row.etag.clone().unwrap(),
+        )
+    };
+    let of_object =
+        |row: &s3bundler_testbed::inventory::Row| (row.key.clone(), row.size, row.etag.clone());
+    assert_eq!(
+        rows.iter().map(of_row).collect::<Vec<_>>(),
+        listed.iter().map(of_object).collect::<Vec<_>>()
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row.bucket == "source" && row.storage_class.as_deref() == Some("STANDARD"))
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row.version_id.is_none() && row.last_modified.is_some())
+    );
 
     // The summary counts them.
     let summary = &grouped.summary;
     let bytes = keys.iter().map(|key| key.len() as u64).sum::<u64>();
-    assert_eq!((summary.groups, summary.objects, summary.rows, summary.bytes), (4, 34, 34, bytes));
+    assert_eq!(
+        (summary.groups, summary.objects, summary.rows, summary.bytes),
+        (4, 34, 34, bytes)
+    );
     assert_eq!((summary.digest, summary.left_out.len()), (digest(&rows), 0));
     assert_eq!(world.summary(&request).await, *summary);
-    assert_eq!((grouped.sent, grouped.already_archived, grouped.resumed), (4, 0, false));
+    assert_eq!(
+        (grouped.sent, grouped.already_archived, grouped.resumed),
+        (4, 0, false)
+    );
 
     // One message a group, with the ETag under which its manifest can be read.
     let messages = queue.sent();
-    assert_eq!(messages.iter().map(|it| it.key.clone()).collect::<Vec<_>>(), manifests);
+    assert_eq!(
+        messages.iter().map(|it| it.key.clone()).collect::<Vec<_>>(),
+        manifests
+    );
     for message in messages {
-        let head = world.client.head_object().bucket(&message.bucket).key(&message.key).send().await.unwrap();
-        assert_eq!(head.e_tag().unwrap().trim_matches('"'), message.etag.unwrap());
+        let head = world
+            .client
+            .head_object()
+            .bucket(&message.bucket)
+            .key(&message.key)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            head.e_tag().unwrap().trim_matches('"'),
+            message.etag.unwrap()
+        );
     }
     made.sort_by(|a, b| a.name.cmp(&b.name));
-    assert_eq!(made.iter().map(|it| it.name.to_string()).collect::<Vec<_>>(), names);
-    assert_eq!(made.iter().map(|it| it.objects.unwrap()).collect::<Vec<_>>(), [10, 10, 10, 4]);
+    assert_eq!(
+        made.iter()
+            .map(|it| it.name.to_string())
+            .collect::<Vec<_>>(),
+        names
+    );
+    assert_eq!(
+        made.iter()
+            .map(|it| it.objects.unwrap())
+            .collect::<Vec<_>>(),
+        [10, 10, 10, 4]
+    );
 
     // The claim names inventory, options and owner.
-    let claim = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json").await.unwrap();
+    let claim = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json")
+        .await
+        .unwrap();
     let claim = RunClaim::parse(&claim).unwrap();
-    assert_eq!((claim.owner.as_str(), claim.group.max_objects), ("the first", 10));
+    assert_eq!(
+        (claim.owner.as_str(), claim.group.max_objects),
+        ("the first", 10)
+    );
     assert_eq!(Origin::Inventory(claim.inventory.manifest), request.origin);
 }
 
@@ -82,21 +165,43 @@ async fn every_object_of_a_bucket_is_in_one_group() {
 async fn keys_that_no_terminal_likes_are_literal_in_the_manifest() {
     let world = World::start().await;
     let longest = "ü".repeat(512);
-    let keys =
-        ["line\nfeed", "carriage\r\nreturn", "\u{1b}[31m", "\0", "//a//../b", ".", "\"\"", ",", longest.as_str()];
+    let keys = [
+        "line\nfeed",
+        "carriage\r\nreturn",
+        "\u{1b}[31m",
+        "\0",
+        "//a//../b",
+        ".",
+        "\"\"",
+        ",",
+        longest.as_str(),
+    ];
     let rows = keys.map(|key| s3bundler_testbed::inventory::Row::new(key, 1));
-    let published = Inventory::new("source", INVENTORIES).publish(&world.client, rows).await.unwrap();
+    let published = Inventory::new("source", INVENTORIES)
+        .publish(&world.client, rows)
+        .await
+        .unwrap();
     world.group(&request(&published)).await.unwrap();
-    let (rows, _) = world.manifest(ARCHIVE, "logs/groups/run/run.000000.index").await;
-    assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), keys);
+    let (rows, _) = world
+        .manifest(ARCHIVE, "logs/groups/run/run.000000.index")
+        .await;
+    assert_eq!(
+        rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
+        keys
+    );
 }
 
 #[tokio::test]
 async fn ten_messages_go_at_a_time() {
     let world = World::start().await;
-    let published = Inventory::new("source", INVENTORIES).publish(&world.client, Synthetic::rows(230)).await.unwrap();
+    let published = Inventory::new("source", INVENTORIES)
+        .publish(&world.client, Synthetic::rows(230))
+        .await
+        .unwrap();
     let queue = Recorder::default();
-    group(&world.s3, &request(&published), Some(&queue), |_| ()).await.unwrap();
+    group(&world.s3, &request(&published), Some(&queue), |_| ())
+        .await
+        .unwrap();
     assert_eq!(queue.batches(), [10, 10, 3]);
     assert_eq!(world.proxy.count(Operation::SendMessageBatch), 0);
 }
@@ -104,37 +209,75 @@ async fn ten_messages_go_at_a_time() {
 #[tokio::test]
 async fn without_a_queue_only_the_manifests_are_written() {
     let world = World::start().await;
-    let published = Inventory::new("source", INVENTORIES).publish(&world.client, Synthetic::rows(20)).await.unwrap();
-    let grouped = group(&world.s3, &request(&published), None::<&Recorder>, |_| ()).await.unwrap();
+    let published = Inventory::new("source", INVENTORIES)
+        .publish(&world.client, Synthetic::rows(20))
+        .await
+        .unwrap();
+    let grouped = group(&world.s3, &request(&published), None::<&Recorder>, |_| ())
+        .await
+        .unwrap();
     assert_eq!((grouped.summary.groups, grouped.sent), (2, 0));
 }
 
 #[tokio::test]
 async fn all_versions_are_told_apart() {
     let world = World::start().await;
-    client::create_versioned_bucket(&world.client, "source").await.unwrap();
+    client::create_versioned_bucket(&world.client, "source")
+        .await
+        .unwrap();
     for (key, body) in [("kept", "1"), ("kept", "22"), ("gone", "333")] {
-        client::put_object(&world.client, "source", key, body).await.unwrap();
+        client::put_object(&world.client, "source", key, body)
+            .await
+            .unwrap();
     }
-    world.client.delete_object().bucket("source").key("gone").send().await.unwrap();
+    world
+        .client
+        .delete_object()
+        .bucket("source")
+        .key("gone")
+        .send()
+        .await
+        .unwrap();
     let inventory = Inventory::new("source", INVENTORIES).columns(Column::VERSIONS);
-    let published = inventory_of_bucket(&world.client, &inventory).await.unwrap();
+    let published = inventory_of_bucket(&world.client, &inventory)
+        .await
+        .unwrap();
 
     let current = request(&published);
     let (grouped, _) = world.group(&current).await.unwrap();
     let left_out = BTreeMap::from([(LeftOut::DeleteMarker, 1), (LeftOut::NotLatest, 2)]);
-    assert_eq!((grouped.summary.objects, grouped.summary.rows, &grouped.summary.left_out), (1, 4, &left_out));
-    let (rows, _) = world.manifest(ARCHIVE, "logs/groups/run/run.000000.index").await;
+    assert_eq!(
+        (
+            grouped.summary.objects,
+            grouped.summary.rows,
+            &grouped.summary.left_out
+        ),
+        (1, 4, &left_out)
+    );
+    let (rows, _) = world
+        .manifest(ARCHIVE, "logs/groups/run/run.000000.index")
+        .await;
     assert_eq!((rows[0].key.as_str(), rows[0].size), ("kept", Some(2)));
     assert!(rows[0].version_id.is_some());
 
     let mut all = request(&published);
     all.run = "all".parse().unwrap();
-    all.select = SelectOptions { all_versions: true, ..SelectOptions::default() };
+    all.select = SelectOptions {
+        all_versions: true,
+        ..SelectOptions::default()
+    };
     let (grouped, _) = world.group(&all).await.unwrap();
-    assert_eq!((grouped.summary.objects, grouped.summary.left_out_rows()), (3, 1));
-    let (rows, _) = world.manifest(ARCHIVE, "logs/groups/all/all.000000.index").await;
-    let versions: BTreeSet<_> = rows.iter().map(|row| row.version_id.clone().unwrap()).collect();
+    assert_eq!(
+        (grouped.summary.objects, grouped.summary.left_out_rows()),
+        (3, 1)
+    );
+    let (rows, _) = world
+        .manifest(ARCHIVE, "logs/groups/all/all.000000.index")
+        .await;
+    let versions: BTreeSet<_> = rows
+        .iter()
+        .map(|row| row.version_id.clone().unwrap())
+        .collect();
     assert_eq!(versions.len(), 3);
 }
 
@@ -151,7 +294,10 @@ async fn the_selection_is_counted_by_reason() {
         row("logs/f", 1),
         row("logs/g", 9).last_modified("2026-01-01T00:00:00Z".parse().unwrap()),
     ];
-    let published = Inventory::new("source", INVENTORIES).publish(&world.client, rows).await.unwrap();
+    let published = Inventory::new("source", INVENTORIES)
+        .publish(&world.client, rows)
+        .await
+        .unwrap();
     let mut request = request(&published);
     request.select = SelectOptions {
         include: vec!["logs/".to_owned()],
@@ -170,35 +316,73 @@ async fn the_selection_is_counted_by_reason() {
     ];
     assert_eq!(grouped.summary.left_out, BTreeMap::from(left_out));
     assert_eq!((grouped.summary.rows, grouped.summary.objects), (7, 2));
-    let (rows, _) = world.manifest(ARCHIVE, "logs/groups/run/run.000000.index").await;
-    assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["logs/a", "logs/c"]);
+    let (rows, _) = world
+        .manifest(ARCHIVE, "logs/groups/run/run.000000.index")
+        .await;
+    assert_eq!(
+        rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
+        ["logs/a", "logs/c"]
+    );
 }
 
 #[tokio::test]
 async fn an_inventory_in_which_nothing_is_taken_has_a_summary_and_no_group() {
     let world = World::start().await;
     let inventory = Inventory::new("source", INVENTORIES);
-    let mut request = request(&inventory.publish(&world.client, Synthetic::rows(5)).await.unwrap());
+    let mut request = request(
+        &inventory
+            .publish(&world.client, Synthetic::rows(5))
+            .await
+            .unwrap(),
+    );
     request.select.include = vec!["nothing/".to_owned()];
     let (grouped, sent) = world.group(&request).await.unwrap();
-    assert_eq!((grouped.summary.groups, grouped.summary.rows, sent.len()), (0, 5, 0));
-    assert_eq!(world.summary(&request).await.left_out, BTreeMap::from([(LeftOut::NotIncluded, 5)]));
+    assert_eq!(
+        (grouped.summary.groups, grouped.summary.rows, sent.len()),
+        (0, 5, 0)
+    );
+    assert_eq!(
+        world.summary(&request).await.left_out,
+        BTreeMap::from([(LeftOut::NotIncluded, 5)])
+    );
     assert!(world.manifests(ARCHIVE, "logs/").await.is_empty());
 }
 
 #[tokio::test]
 async fn the_runs_own_output_is_left_out_where_all_share_a_bucket() {
     let world = World::start().await;
-    client::create_bucket(&world.client, "source").await.unwrap();
-    client::put_objects(&world.client, "source", (0..5).map(|n| (format!("data/{n}"), "x"))).await.unwrap();
-    // An earlier run, an earlier delivery of the inventory, and a neighbour whose name only begins alike.
-    let strangers = ["arch/runs/old.json", "inventory/source/daily/data/old.csv.gz", "arch-of-others/x"];
-    client::put_objects(&world.client, "source", strangers.map(|key| (key, "y"))).await.unwrap();
+    client::create_bucket(&world.client, "source")
+        .await
+        .unwrap();
+    client::put_objects(
+        &world.client,
+        "source",
+        (0..5).map(|n| (format!("data/{n}"), "x")),
+    )
+    .await
+    .unwrap();
+    // An earlier run, an earlier delivery of the inventory, and a neighbour whose name only begins
+    // alike.
+    let strangers = [
+        "arch/runs/old.json",
+        "inventory/source/daily/data/old.csv.gz",
+        "arch-of-others/x",
+    ];
+    client::put_objects(&world.client, "source", strangers.map(|key| (key, "y")))
+        .await
+        .unwrap();
     let inventory = Inventory::new("source", "source");
-    let mut request = request(&inventory_of_bucket(&world.client, &inventory).await.unwrap());
+    let mut request = request(
+        &inventory_of_bucket(&world.client, &inventory)
+            .await
+            .unwrap(),
+    );
     request.destination = destination("s3://source/arch");
     let (grouped, _) = world.group(&request).await.unwrap();
-    assert_eq!(grouped.summary.left_out, BTreeMap::from([(LeftOut::OwnOutput, 2)]));
+    assert_eq!(
+        grouped.summary.left_out,
+        BTreeMap::from([(LeftOut::OwnOutput, 2)])
+    );
     assert_eq!(grouped.summary.objects, 6);
 
     // The next inventory sees this run and this inventory's files, too.
@@ -209,23 +393,42 @@ async fn the_runs_own_output_is_left_out_where_all_share_a_bucket() {
     next.run = "next".parse().unwrap();
     let (grouped, _) = world.group(&next).await.unwrap();
     // Claim, manifest and summary; data file, manifest.json and manifest.checksum.
-    assert_eq!(grouped.summary.left_out, BTreeMap::from([(LeftOut::OwnOutput, 2 + 3 + 3)]));
+    assert_eq!(
+        grouped.summary.left_out,
+        BTreeMap::from([(LeftOut::OwnOutput, 2 + 3 + 3)])
+    );
     assert_eq!(grouped.summary.objects, 6);
 
     let mut everything = request.clone();
     everything.destination = destination("s3://source");
     let error = world.refuse(&everything).await;
     assert_eq!(error.exit_code(), ExitCode::Usage);
-    assert!(error.to_string().contains("the destination s3://source/ is the inventory's source bucket"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("the destination s3://source/ is the inventory's source bucket"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn the_same_inventory_gives_the_same_bytes() {
     let world = World::start().await;
-    // Some 4 MB of lines: several blocks of each of several shards, parsed on whichever threads there are.
-    let inventory = Inventory::new("source", INVENTORIES).rows_per_shard(9_000).columns(Column::all_current());
-    let mut first = request(&inventory.publish(&world.client, Synthetic::rows(20_000)).await.unwrap());
-    first.group = GroupOptions { max_objects: 3_000, max_size: ByteSize::mib(25) };
+    // Some 4 MB of lines: several blocks of each of several shards, parsed on whichever threads
+    // there are.
+    let inventory = Inventory::new("source", INVENTORIES)
+        .rows_per_shard(9_000)
+        .columns(Column::all_current());
+    let mut first = request(
+        &inventory
+            .publish(&world.client, Synthetic::rows(20_000))
+            .await
+            .unwrap(),
+    );
+    first.group = GroupOptions {
+        max_objects: 3_000,
+        max_size: ByteSize::mib(25),
+    };
     let mut second = first.clone();
     second.destination = destination("s3://archive/again");
     let (one, _) = world.group(&first).await.unwrap();
@@ -233,21 +436,39 @@ async fn the_same_inventory_gives_the_same_bytes() {
     assert_eq!(one.summary, other.summary);
 
     let mut keys = Vec::new();
-    for (a, b) in world.manifests(ARCHIVE, "logs/").await.iter().zip(&world.manifests(ARCHIVE, "again/").await) {
+    for (a, b) in world
+        .manifests(ARCHIVE, "logs/")
+        .await
+        .iter()
+        .zip(&world.manifests(ARCHIVE, "again/").await)
+    {
         let (rows, bytes) = world.manifest(ARCHIVE, a).await;
         assert_eq!(bytes, world.manifest(ARCHIVE, b).await.1, "{a}");
-        let all_but_last: u64 = rows[..rows.len() - 1].iter().filter_map(|row| row.size).sum();
+        let all_but_last: u64 = rows[..rows.len() - 1]
+            .iter()
+            .filter_map(|row| row.size)
+            .sum();
         assert!(rows.len() <= 3_000 && all_but_last < 25 << 20, "{a}");
         keys.extend(rows.into_iter().map(|row| row.key));
     }
-    assert_eq!(keys, Synthetic::rows(20_000).map(|row| row.key).collect::<Vec<_>>());
+    assert_eq!(
+        keys,
+        Synthetic::rows(20_000)
+            .map(|row| row.key)
+            .collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
 async fn several_buckets_in_one_inventory_have_groups_of_their_own() {
     let world = World::start().await;
-    let rows = Synthetic::rows(40).enumerate().map(|(n, row)| row.with(Column::Bucket, format!("b{}", n % 3)));
-    let published = Inventory::new("source", INVENTORIES).publish(&world.client, rows).await.unwrap();
+    let rows = Synthetic::rows(40)
+        .enumerate()
+        .map(|(n, row)| row.with(Column::Bucket, format!("b{}", n % 3)));
+    let published = Inventory::new("source", INVENTORIES)
+        .publish(&world.client, rows)
+        .await
+        .unwrap();
     let (grouped, _) = world.group(&request(&published)).await.unwrap();
     assert_eq!((grouped.summary.groups, grouped.summary.objects), (6, 40));
     for key in world.manifests(ARCHIVE, "logs/").await {
@@ -260,16 +481,28 @@ async fn several_buckets_in_one_inventory_have_groups_of_their_own() {
 async fn a_download_that_breaks_is_resumed() {
     let world = World::start().await;
     let inventory = Inventory::new("source", INVENTORIES);
-    let published = inventory.publish(&world.client, Synthetic::rows(20_000)).await.unwrap();
+    let published = inventory
+        .publish(&world.client, Synthetic::rows(20_000))
+        .await
+        .unwrap();
     let data_file = published.files[0].key.clone();
     world.proxy.rule(move |seen| {
         let whole = seen.headers.get("range").is_none();
-        if seen.key() == data_file && whole { Fault::TruncateBody(100_000) } else { Fault::Forward }
+        if seen.key() == data_file && whole {
+            Fault::TruncateBody(100_000)
+        } else {
+            Fault::Forward
+        }
     });
     let mut request = request(&published);
     request.group.max_objects = 5_000;
     let (grouped, _) = world.group(&request).await.unwrap();
     assert_eq!(grouped.summary.objects, 20_000);
-    let ranges = world.proxy.log().iter().filter(|it| it.request.headers.get("range").is_some()).count();
+    let ranges = world
+        .proxy
+        .log()
+        .iter()
+        .filter(|it| it.request.headers.get("range").is_some())
+        .count();
     assert_eq!(ranges, 1);
 }

@@ -1,4 +1,5 @@
-//! Grouping against a real S3 server: what it writes, what it refuses, and what happens when it is done again.
+//! Grouping against a real S3 server: what it writes, what it refuses, and what happens when it is
+//! done again.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 

@@ -1,4 +1,5 @@
-//! Grouping again: after success, after a crash, after a lost answer, and under a name that is taken.
+//! Grouping again: after success, after a crash, after a lost answer, and under a name that is
+//! taken.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,15 +15,28 @@ use crate::world::{ARCHIVE, INVENTORIES, Recorder, World, request};
 type Edit = Box<dyn Fn(&mut GroupRequest)>;
 
 async fn publish(world: &World, rows: u64) -> Published {
-    Inventory::new("source", INVENTORIES).publish(&world.client, Synthetic::rows(rows)).await.unwrap()
+    Inventory::new("source", INVENTORIES)
+        .publish(&world.client, Synthetic::rows(rows))
+        .await
+        .unwrap()
 }
 
 async fn etags(world: &World) -> Vec<(String, String)> {
     let mut etags = Vec::new();
     for key in world.manifests(ARCHIVE, "logs/").await {
-        let head = world.client.head_object().bucket(ARCHIVE).key(&key).send().await.unwrap();
+        let head = world
+            .client
+            .head_object()
+            .bucket(ARCHIVE)
+            .key(&key)
+            .send()
+            .await
+            .unwrap();
         // The time of writing shows whether it was written again.
-        etags.push((key, format!("{:?} {:?}", head.e_tag(), head.last_modified())));
+        etags.push((
+            key,
+            format!("{:?} {:?}", head.e_tag(), head.last_modified()),
+        ));
     }
     etags
 }
@@ -40,9 +54,15 @@ async fn a_second_start_writes_nothing_and_reads_no_row() {
     assert!(second.resumed);
     // The same messages: also with what the manifests hold, which the summary does not say.
     assert_eq!(sent, messages);
-    assert!(sent.iter().all(|it| it.rows.is_some() && it.md5 == it.etag), "{sent:?}");
+    assert!(
+        sent.iter().all(|it| it.rows.is_some() && it.md5 == it.etag),
+        "{sent:?}"
+    );
     // Nobody archived them: their messages may be lost.
-    assert_eq!((second.sent, second.already_archived, sent.len()), (4, 0, 4));
+    assert_eq!(
+        (second.sent, second.already_archived, sent.len()),
+        (4, 0, 4)
+    );
     assert_eq!(world.proxy.count(Operation::PutObject), 0);
     // Claim and summary of the run: the inventory is not opened.
     assert_eq!(world.proxy.count(Operation::GetObject), 2);
@@ -58,22 +78,53 @@ async fn only_groups_without_a_receipt_get_a_message() {
         world.archive(&request, group).await;
     }
     // Dead letters, retry groups and strangers among the receipts are not groups of the grouper.
-    for key in ["groups/run/run.000000.index.dlq", "groups/run/run.retry1.000000.index", "receipts/run/x"] {
-        client::put_object(&world.client, ARCHIVE, &format!("logs/{key}"), "").await.unwrap();
+    for key in [
+        "groups/run/run.000000.index.dlq",
+        "groups/run/run.retry1.000000.index",
+        "receipts/run/x",
+    ] {
+        client::put_object(&world.client, ARCHIVE, &format!("logs/{key}"), "")
+            .await
+            .unwrap();
     }
     let queue = Recorder::default();
     let mut made: Vec<GroupMade> = Vec::new();
     world.proxy.clear_log();
-    let grouped = group(&world.s3, &request, Some(&queue), |it| made.push(it.clone())).await.unwrap();
+    let grouped = group(&world.s3, &request, Some(&queue), |it| {
+        made.push(it.clone())
+    })
+    .await
+    .unwrap();
     let log = world.proxy.log();
-    let heads = log.iter().filter(|it| it.request.operation == Operation::HeadObject);
-    assert_eq!(heads.filter(|it| it.request.key().contains("/groups/")).count(), 2, "of those that get one");
-    let keys: Vec<_> = queue.sent().into_iter().map(|it| (it.key, it.etag.is_some())).collect();
-    let wanted = ["run.000001", "run.000003"].map(|group| (format!("logs/groups/run/{group}.index"), true));
+    let heads = log
+        .iter()
+        .filter(|it| it.request.operation == Operation::HeadObject);
+    assert_eq!(
+        heads
+            .filter(|it| it.request.key().contains("/groups/"))
+            .count(),
+        2,
+        "of those that get one"
+    );
+    let keys: Vec<_> = queue
+        .sent()
+        .into_iter()
+        .map(|it| (it.key, it.etag.is_some()))
+        .collect();
+    let wanted =
+        ["run.000001", "run.000003"].map(|group| (format!("logs/groups/run/{group}.index"), true));
     assert_eq!(keys, wanted);
     assert_eq!((grouped.sent, grouped.already_archived), (2, 2));
-    assert_eq!(made.iter().map(|it| it.already_archived).collect::<Vec<_>>(), [true, false, true, false]);
-    assert_eq!((made[0].objects, made[0].bytes, made[1].objects), (Some(1), Some(7), None));
+    assert_eq!(
+        made.iter()
+            .map(|it| it.already_archived)
+            .collect::<Vec<_>>(),
+        [true, false, true, false]
+    );
+    assert_eq!(
+        (made[0].objects, made[0].bytes, made[1].objects),
+        (Some(1), Some(7), None)
+    );
 }
 
 #[tokio::test]
@@ -84,19 +135,37 @@ async fn a_grouping_that_died_half_way_is_finished() {
     world.refuse_put(refused);
     let error = world.refuse(&request).await;
     assert_eq!(error.exit_code(), ExitCode::Permission);
-    assert!(error.to_string().contains(&format!("PutObject of s3://archive/{refused} failed")), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("PutObject of s3://archive/{refused} failed")),
+        "{error}"
+    );
     let before = etags(&world).await;
     let keys: Vec<_> = before.iter().map(|(key, _)| key.clone()).collect();
-    assert!(!keys.is_empty() && !keys.contains(&refused.to_owned()), "{keys:?}");
+    assert!(
+        !keys.is_empty() && !keys.contains(&refused.to_owned()),
+        "{keys:?}"
+    );
     world.archive(&request, "run.000000").await;
 
     world.proxy.forward_all();
     world.proxy.clear_log();
     let (grouped, sent) = world.group(&request).await.unwrap();
-    assert_eq!((grouped.summary.groups, grouped.summary.objects, grouped.resumed), (10, 95, true));
+    assert_eq!(
+        (
+            grouped.summary.groups,
+            grouped.summary.objects,
+            grouped.resumed
+        ),
+        (10, 95, true)
+    );
     assert_eq!((grouped.already_archived, sent.len()), (1, 9));
     let after = etags(&world).await;
-    assert!(before.iter().all(|it| after.contains(it)), "what was there is there unchanged");
+    assert!(
+        before.iter().all(|it| after.contains(it)),
+        "what was there is there unchanged"
+    );
     world.assert_went_on(&keys, &[refused, "logs/runs/run.done.json"]);
 }
 
@@ -104,15 +173,24 @@ async fn a_grouping_that_died_half_way_is_finished() {
 async fn a_lost_answer_is_not_taken_for_another_run() {
     let world = World::start().await;
     let request = request(&publish(&world, 35).await);
-    // The server wrote claim, manifests and summary; none of the answers arrives, and the repetition gets a 412.
+    // The server wrote claim, manifests and summary; none of the answers arrives, and the
+    // repetition gets a 412.
     let dropped = std::sync::Mutex::new(std::collections::HashSet::new());
     world.proxy.rule(move |seen| {
-        let first = seen.operation == Operation::PutObject && dropped.lock().unwrap().insert(seen.key());
-        if first { Fault::DropAfter } else { Fault::Forward }
+        let first =
+            seen.operation == Operation::PutObject && dropped.lock().unwrap().insert(seen.key());
+        if first {
+            Fault::DropAfter
+        } else {
+            Fault::Forward
+        }
     });
     let (grouped, sent) = world.group(&request).await.unwrap();
     assert_eq!((grouped.summary.groups, sent.len()), (4, 4));
-    assert!(sent.iter().all(|message| message.etag.as_ref().is_some_and(|etag| etag.len() == 32)));
+    assert!(
+        sent.iter()
+            .all(|message| message.etag.as_ref().is_some_and(|etag| etag.len() == 32))
+    );
 }
 
 #[tokio::test]
@@ -120,9 +198,10 @@ async fn a_store_that_asks_to_repeat_is_obeyed() {
     let world = World::start().await;
     let request = request(&publish(&world, 15).await);
     world.proxy.rule(|seen| match seen.operation {
-        Operation::PutObject if seen.nth % 2 == 1 => {
-            Fault::FailBefore { status: 409, code: "ConditionalRequestConflict" }
-        }
+        Operation::PutObject if seen.nth % 2 == 1 => Fault::FailBefore {
+            status: 409,
+            code: "ConditionalRequestConflict",
+        },
         _ => Fault::Forward,
     });
     assert_eq!(world.group(&request).await.unwrap().0.summary.groups, 2);
@@ -134,15 +213,29 @@ async fn a_name_that_is_taken_says_how_it_differs() {
     let taken = request(&publish(&world, 15).await);
     world.group(&taken).await.unwrap();
     let other_inventory = Inventory::new("source", INVENTORIES).configuration("weekly");
-    let other_inventory = other_inventory.publish(&world.client, Synthetic::rows(15)).await.unwrap();
+    let other_inventory = other_inventory
+        .publish(&world.client, Synthetic::rows(15))
+        .await
+        .unwrap();
     let edits: [(&str, Edit); 4] = [
         (
             "another inventory",
-            Box::new(move |it| it.origin = Origin::Inventory(other_inventory.manifest.parse().unwrap())),
+            Box::new(move |it| {
+                it.origin = Origin::Inventory(other_inventory.manifest.parse().unwrap())
+            }),
         ),
-        ("another selection of objects", Box::new(|it| it.select.all_versions = true)),
-        ("other group limits", Box::new(|it| it.group.max_size = ByteSize::mib(1))),
-        ("other archive options", Box::new(|it| it.archive.storage_class = "DEEP_ARCHIVE".to_owned())),
+        (
+            "another selection of objects",
+            Box::new(|it| it.select.all_versions = true),
+        ),
+        (
+            "other group limits",
+            Box::new(|it| it.group.max_size = ByteSize::mib(1)),
+        ),
+        (
+            "other archive options",
+            Box::new(|it| it.archive.storage_class = "DEEP_ARCHIVE".to_owned()),
+        ),
     ];
     for (difference, edit) in edits {
         let mut other = taken.clone();
@@ -164,12 +257,30 @@ async fn a_name_that_is_taken_says_how_it_differs() {
 async fn another_runs_manifest_under_our_key_is_an_error() {
     let world = World::start().await;
     let request = request(&publish(&world, 35).await);
-    client::put_object(&world.client, ARCHIVE, "logs/groups/run/run.000001.index", "source,x,1\n").await.unwrap();
+    client::put_object(
+        &world.client,
+        ARCHIVE,
+        "logs/groups/run/run.000001.index",
+        "source,x,1\n",
+    )
+    .await
+    .unwrap();
     let error = world.refuse(&request).await;
     assert!(matches!(error, GroupError::ForeignManifest(_)), "{error}");
     assert_eq!(error.exit_code(), ExitCode::Usage);
-    assert!(error.to_string().starts_with("s3://archive/logs/groups/run/run.000001.index is there already"), "{error}");
-    let summary = world.client.head_object().bucket(ARCHIVE).key("logs/runs/run.done.json").send().await;
+    assert!(
+        error
+            .to_string()
+            .starts_with("s3://archive/logs/groups/run/run.000001.index is there already"),
+        "{error}"
+    );
+    let summary = world
+        .client
+        .head_object()
+        .bucket(ARCHIVE)
+        .key("logs/runs/run.done.json")
+        .send()
+        .await;
     assert!(summary.is_err(), "a run that failed has no summary");
 }
 
@@ -177,10 +288,22 @@ async fn another_runs_manifest_under_our_key_is_an_error() {
 async fn a_record_that_cannot_be_read_is_not_overwritten() {
     let world = World::start().await;
     let request = request(&publish(&world, 5).await);
-    client::put_object(&world.client, ARCHIVE, "logs/runs/run.json", "{\"format\": 2}").await.unwrap();
+    client::put_object(
+        &world.client,
+        ARCHIVE,
+        "logs/runs/run.json",
+        "{\"format\": 2}",
+    )
+    .await
+    .unwrap();
     let error = world.refuse(&request).await;
     assert_eq!(error.exit_code(), ExitCode::Usage);
-    assert!(error.to_string().starts_with("s3://archive/logs/runs/run.json cannot be used"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("s3://archive/logs/runs/run.json cannot be used"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -188,12 +311,19 @@ async fn a_manifest_that_was_deleted_after_the_summary_is_named() {
     let world = World::start().await;
     let request = request(&publish(&world, 35).await);
     world.group(&request).await.unwrap();
-    world.client.delete_object().bucket(ARCHIVE).key("logs/groups/run/run.000002.index").send().await.unwrap();
+    world
+        .client
+        .delete_object()
+        .bucket(ARCHIVE)
+        .key("logs/groups/run/run.000002.index")
+        .send()
+        .await
+        .unwrap();
     let error = world.refuse(&request).await;
     assert_eq!(error.exit_code(), ExitCode::Unreadable);
-    assert!(
-        error.to_string().contains("counts 4 groups, but the manifest s3://archive/logs/groups/run/run.000002.index")
-    );
+    assert!(error.to_string().contains(
+        "counts 4 groups, but the manifest s3://archive/logs/groups/run/run.000002.index"
+    ));
 }
 
 #[tokio::test]
@@ -222,5 +352,8 @@ async fn a_grouping_that_is_dropped_stops_and_can_be_resumed() {
     }
     world.proxy.forward_all();
     let (grouped, sent) = world.group(&request).await.unwrap();
-    assert_eq!((grouped.summary.groups, sent.len(), grouped.resumed), (20, 20, true));
+    assert_eq!(
+        (grouped.summary.groups, sent.len(), grouped.resumed),
+        (20, 20, true)
+    );
 }

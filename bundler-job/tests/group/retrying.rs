@@ -1,5 +1,6 @@
-//! Retry passes: what they are made of, when they are refused, and what happens when they are planned again. Nothing is
-//! archived here; receipts and dead letters are written as a worker writes them.
+//! Retry passes: what they are made of, when they are refused, and what happens when they are
+//! planned again. Nothing is archived here; receipts and dead letters are written as a worker
+//! writes them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use s3bundler::inventory::Scratch;
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{
-    ExitCode, Figures, GroupName, HasExitCode, Reason, Receipt, Row, RowDigest, RunClaim, RunName, RunSummary,
+    ExitCode, Figures, GroupName, HasExitCode, Reason, Receipt, Row, RowDigest, RunClaim, RunName,
+    RunSummary,
 };
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
@@ -52,14 +54,19 @@ fn row(bucket: &str, key: &str) -> Row {
 type Letters<'a> = Vec<(Row, &'a str)>;
 
 fn letters<'a>(rows: &[(&str, &'a str)]) -> Letters<'a> {
-    rows.iter().map(|(key, reason)| (row("source", key), *reason)).collect()
+    rows.iter()
+        .map(|(key, reason)| (row("source", key), *reason))
+        .collect()
 }
 
 /// A run of so many groups of ten rows, none of which is archived.
 async fn grouped(groups: u64) -> World {
     let world = World::start().await;
     let published = Inventory::new("source", INVENTORIES);
-    let published = published.publish(&world.client, Synthetic::rows(10 * groups)).await.unwrap();
+    let published = published
+        .publish(&world.client, Synthetic::rows(10 * groups))
+        .await
+        .unwrap();
     world.group(&request(&published)).await.unwrap();
     world
 }
@@ -68,7 +75,9 @@ async fn grouped(groups: u64) -> World {
 async fn archived(groups: &[Letters<'_>]) -> World {
     let world = grouped(groups.len() as u64).await;
     for (number, letters) in (0..).zip(groups) {
-        world.fail(&GroupName::numbered(&run(), number), letters).await;
+        world
+            .fail(&GroupName::numbered(&run(), number), letters)
+            .await;
     }
     world
 }
@@ -82,24 +91,47 @@ impl World {
     }
 
     async fn refuse_pass(&self, pass: u32, exit: ExitCode) -> String {
-        let error = self.plan(pass).await.map(|(planned, _)| planned).unwrap_err();
+        let error = self
+            .plan(pass)
+            .await
+            .map(|(planned, _)| planned)
+            .unwrap_err();
         assert_eq!(error.exit_code(), exit, "{error}");
-        assert_eq!(self.summary_of(pass).await, None, "a pass that failed has no summary");
+        assert_eq!(
+            self.summary_of(pass).await,
+            None,
+            "a pass that failed has no summary"
+        );
         error.to_string()
     }
 
     /// What a worker leaves of a group: dead letters and a receipt.
     async fn fail(&self, group: &GroupName, letters: &Letters<'_>) {
-        let figures = Figures { archived: 1, archived_bytes: 5, ..Figures::default() };
+        let figures = Figures {
+            archived: 1,
+            archived_bytes: 5,
+            ..Figures::default()
+        };
         let mut receipt = Receipt::new(&run(), group.clone(), figures);
         for (row, reason) in letters {
-            *receipt.figures.failed.entry(reason.parse::<Reason>().unwrap()).or_default() += 1;
+            *receipt
+                .figures
+                .failed
+                .entry(reason.parse::<Reason>().unwrap())
+                .or_default() += 1;
             receipt.figures.failed_bytes += row.size.unwrap();
         }
         if !letters.is_empty() {
             self.put_letters(group, letters).await;
         }
-        client::put_object(&self.client, ARCHIVE, &format!("logs/receipts/run/{}", receipt.name()), "").await.unwrap();
+        client::put_object(
+            &self.client,
+            ARCHIVE,
+            &format!("logs/receipts/run/{}", receipt.name()),
+            "",
+        )
+        .await
+        .unwrap();
     }
 
     async fn put_letters(&self, group: &GroupName, letters: &Letters<'_>) {
@@ -107,16 +139,35 @@ impl World {
         for (row, reason) in letters {
             writer.write(row, &[reason, "SlowDown"]).unwrap();
         }
-        self.put_dead_letters(group, writer.finish().unwrap(), &Columns::dead_letters().to_string()).await;
+        self.put_dead_letters(
+            group,
+            writer.finish().unwrap(),
+            &Columns::dead_letters().to_string(),
+        )
+        .await;
     }
 
     async fn put_dead_letters(&self, group: &GroupName, bytes: Vec<u8>, columns: &str) {
-        let put = self.client.put_object().bucket(ARCHIVE).key(dead_letters(group)).body(bytes.into());
-        put.metadata(COLUMNS_METADATA, columns).send().await.unwrap();
+        let put = self
+            .client
+            .put_object()
+            .bucket(ARCHIVE)
+            .key(dead_letters(group))
+            .body(bytes.into());
+        put.metadata(COLUMNS_METADATA, columns)
+            .send()
+            .await
+            .unwrap();
     }
 
     async fn delete(&self, key: &str) {
-        self.client.delete_object().bucket(ARCHIVE).key(key).send().await.unwrap();
+        self.client
+            .delete_object()
+            .bucket(ARCHIVE)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
     }
 
     async fn summary_of(&self, pass: u32) -> Option<RunSummary> {
@@ -133,12 +184,17 @@ impl World {
     /// The keys of all manifests of retry passes.
     async fn retried(&self) -> Vec<String> {
         let keys = self.manifests(ARCHIVE, "logs/").await;
-        keys.into_iter().filter(|key| key.contains(".retry") && key.ends_with(".index")).collect()
+        keys.into_iter()
+            .filter(|key| key.contains(".retry") && key.ends_with(".index"))
+            .collect()
     }
 }
 
 fn manifest(pass: u32, number: u64) -> String {
-    format!("logs/groups/run/{}.index", GroupName::retry(&run(), pass, number))
+    format!(
+        "logs/groups/run/{}.index",
+        GroupName::retry(&run(), pass, number)
+    )
 }
 
 fn dead_letters(group: &GroupName) -> String {
@@ -148,14 +204,24 @@ fn dead_letters(group: &GroupName) -> String {
 #[tokio::test]
 async fn rows_that_are_worth_it_become_groups_of_the_next_pass() {
     let first = letters(&[("a", RETRY), ("gone", "NoSuchKey"), ("b", RETRY)]);
-    let last: Vec<_> = (0..21).map(|n| (row("source", &format!("{n}")), RETRY)).collect();
-    let wanted: Vec<Row> = [&first[..], &last].concat().into_iter().filter(|it| it.1 == RETRY).map(|it| it.0).collect();
+    let last: Vec<_> = (0..21)
+        .map(|n| (row("source", &format!("{n}")), RETRY))
+        .collect();
+    let wanted: Vec<Row> = [&first[..], &last]
+        .concat()
+        .into_iter()
+        .filter(|it| it.1 == RETRY)
+        .map(|it| it.0)
+        .collect();
     let world = archived(&[first, letters(&[("denied", "AccessDenied")]), vec![], last]).await;
     world.proxy.clear_log();
     let (planned, sent) = world.plan(1).await.unwrap();
 
     // Ten rows a group, as the claim says.
-    assert_eq!(world.retried().await, [manifest(1, 0), manifest(1, 1), manifest(1, 2)]);
+    assert_eq!(
+        world.retried().await,
+        [manifest(1, 0), manifest(1, 1), manifest(1, 2)]
+    );
     let mut rows = Vec::new();
     for number in 0..3 {
         rows.extend(world.rows_of(1, number).await);
@@ -165,24 +231,49 @@ async fn rows_that_are_worth_it_become_groups_of_the_next_pass() {
     for row in &rows {
         digest.add(&row.bucket, &row.key, row.version_id.as_deref());
     }
-    let summary = RunSummary { groups: 3, objects: 23, rows: 23, bytes: 161, digest, ..RunSummary::of_pass(run(), 1) };
-    assert_eq!((world.summary_of(1).await, &planned.summary), (Some(summary.clone()), &summary));
-    assert_eq!((planned.sent, planned.already_archived, planned.resumed), (3, 0, false));
-    assert!(sent.iter().all(|message| message.etag.as_ref().is_some_and(|etag| etag.len() == 32)));
-    // Claim, summary before, its own summary after the PUT, and dead letters with rows to retry; the inventory is not read.
+    let summary = RunSummary {
+        groups: 3,
+        objects: 23,
+        rows: 23,
+        bytes: 161,
+        digest,
+        ..RunSummary::of_pass(run(), 1)
+    };
+    assert_eq!(
+        (world.summary_of(1).await, &planned.summary),
+        (Some(summary.clone()), &summary)
+    );
+    assert_eq!(
+        (planned.sent, planned.already_archived, planned.resumed),
+        (3, 0, false)
+    );
+    assert!(
+        sent.iter()
+            .all(|message| message.etag.as_ref().is_some_and(|etag| etag.len() == 32))
+    );
+    // Claim, summary before, its own summary after the PUT, and dead letters with rows to retry;
+    // the inventory is not read.
     assert_eq!(world.proxy.count(Operation::GetObject), 5);
     let (again, sent) = world.plan(1).await.unwrap();
-    assert_eq!((again.summary, again.resumed, sent.len()), (summary, true, 3));
+    assert_eq!(
+        (again.summary, again.resumed, sent.len()),
+        (summary, true, 3)
+    );
 }
 
 #[tokio::test]
 async fn groups_of_a_retry_pass_never_mix_source_buckets() {
-    let rows = (0..12).map(|n| (row(["one", "two"][n % 2], &format!("{n}")), RETRY)).collect();
+    let rows = (0..12)
+        .map(|n| (row(["one", "two"][n % 2], &format!("{n}")), RETRY))
+        .collect();
     let world = archived(&[rows]).await;
     assert_eq!(world.plan(1).await.unwrap().0.summary.groups, 2);
     for (number, bucket) in [(0, "one"), (1, "two")] {
         let rows = world.rows_of(1, number).await;
-        assert!(rows.len() == 6 && rows.iter().all(|row| row.bucket == bucket), "{rows:?}");
+        assert!(
+            rows.len() == 6 && rows.iter().all(|row| row.bucket == bucket),
+            "{rows:?}"
+        );
     }
 }
 
@@ -192,12 +283,22 @@ async fn a_second_pass_is_made_of_the_first_and_of_nothing_else() {
     world.plan(1).await.unwrap();
     let told = world.refuse_pass(2, ExitCode::Download).await;
     assert!(
-        told.contains("1 of the 1 groups of retry pass 1 have no receipt, the first is run.retry1.000000"),
+        told.contains(
+            "1 of the 1 groups of retry pass 1 have no receipt, the first is run.retry1.000000"
+        ),
         "{told}"
     );
-    world.fail(&GroupName::retry(&run(), 1, 0), &letters(&[("b", RETRY), ("c", "Changed")])).await;
+    world
+        .fail(
+            &GroupName::retry(&run(), 1, 0),
+            &letters(&[("b", RETRY), ("c", "Changed")]),
+        )
+        .await;
     let (planned, sent) = world.plan(2).await.unwrap();
-    assert_eq!((planned.summary.pass, planned.summary.groups, sent.len()), (2, 1, 1));
+    assert_eq!(
+        (planned.summary.pass, planned.summary.groups, sent.len()),
+        (2, 1, 1)
+    );
     assert_eq!(world.rows_of(2, 0).await, [row("source", "b")]);
     assert_eq!(sent[0].key, "logs/groups/run/run.retry2.000000.index");
     // The first is not sent again.
@@ -209,10 +310,20 @@ async fn a_second_pass_is_made_of_the_first_and_of_nothing_else() {
 async fn nothing_to_retry_is_a_pass_without_groups() {
     let world = archived(&[letters(&[("gone", "NoSuchKey")]), vec![]]).await;
     let (planned, sent) = world.plan(1).await.unwrap();
-    assert_eq!((planned.summary.groups, planned.summary.rows, sent.len()), (0, 0, 0));
-    assert_eq!(world.summary_of(1).await, Some(RunSummary::of_pass(run(), 1)));
+    assert_eq!(
+        (planned.summary.groups, planned.summary.rows, sent.len()),
+        (0, 0, 0)
+    );
+    assert_eq!(
+        world.summary_of(1).await,
+        Some(RunSummary::of_pass(run(), 1))
+    );
     assert_eq!(world.retried().await, Vec::<String>::new());
-    assert_eq!(world.plan(2).await.unwrap().0.summary.groups, 0, "an empty pass is whole");
+    assert_eq!(
+        world.plan(2).await.unwrap().0.summary.groups,
+        0,
+        "an empty pass is whole"
+    );
 }
 
 #[tokio::test]
@@ -223,18 +334,26 @@ async fn a_pass_is_planned_only_when_the_one_before_is_whole() {
                     run.000000";
     assert!(told.starts_with(expected), "{told}");
     for number in [0, 2] {
-        world.fail(&GroupName::numbered(&run(), number), &letters(&[("a", RETRY)])).await;
+        world
+            .fail(
+                &GroupName::numbered(&run(), number),
+                &letters(&[("a", RETRY)]),
+            )
+            .await;
     }
     // As many receipts as groups, and more.
     for stand_in in ["run.retry1.000001", "run.01234567"] {
         world.fail(&stand_in.parse().unwrap(), &vec![]).await;
         let told = world.refuse_pass(1, ExitCode::Download).await;
-        assert!(told.contains("1 of the 3 groups of pass 0 have no receipt, the first is run.000001"), "{told}");
+        assert!(
+            told.contains("1 of the 3 groups of pass 0 have no receipt, the first is run.000001"),
+            "{told}"
+        );
     }
     let told = world.refuse_pass(2, ExitCode::Download).await;
-    assert!(
-        told.starts_with("pass 1 of run run is not grouped to its end: s3://archive/logs/runs/run.retry1.done.json")
-    );
+    assert!(told.starts_with(
+        "pass 1 of run run is not grouped to its end: s3://archive/logs/runs/run.retry1.done.json"
+    ));
     assert_eq!(world.retried().await, Vec::<String>::new());
     world.fail(&GroupName::numbered(&run(), 1), &vec![]).await;
     assert_eq!(world.plan(1).await.unwrap().0.summary.objects, 2);
@@ -246,13 +365,17 @@ async fn an_unfinished_grouping_has_no_retry_pass_and_neither_has_a_run_that_nob
     world.delete("logs/runs/run.done.json").await;
     let told = world.refuse_pass(1, ExitCode::Download).await;
     assert!(
-        told.starts_with("pass 0 of run run is not grouped to its end: s3://archive/logs/runs/run.done.json"),
+        told.starts_with(
+            "pass 0 of run run is not grouped to its end: s3://archive/logs/runs/run.done.json"
+        ),
         "{told}"
     );
     world.delete("logs/runs/run.json").await;
     let told = world.refuse_pass(1, ExitCode::Usage).await;
     assert!(
-        told.starts_with("there is no run run to retry: its claim s3://archive/logs/runs/run.json is missing"),
+        told.starts_with(
+            "there is no run run to retry: its claim s3://archive/logs/runs/run.json is missing"
+        ),
         "{told}"
     );
 }
@@ -260,13 +383,30 @@ async fn an_unfinished_grouping_has_no_retry_pass_and_neither_has_a_run_that_nob
 #[tokio::test]
 async fn receipts_too_many_are_told_and_not_summed() {
     let world = archived(&[letters(&[("a", RETRY)])]).await;
-    client::put_object(&world.client, ARCHIVE, "logs/receipts/run/run.000000~a9~c0~f0~b1", "").await.unwrap();
+    client::put_object(
+        &world.client,
+        ARCHIVE,
+        "logs/receipts/run/run.000000~a9~c0~f0~b1",
+        "",
+    )
+    .await
+    .unwrap();
     let told = world.refuse_pass(1, ExitCode::Unreadable).await;
-    assert!(told.contains("group run.000000 has several receipts"), "{told}");
-    world.delete("logs/receipts/run/run.000000~a9~c0~f0~b1").await;
+    assert!(
+        told.contains("group run.000000 has several receipts"),
+        "{told}"
+    );
+    world
+        .delete("logs/receipts/run/run.000000~a9~c0~f0~b1")
+        .await;
     world.fail(&GroupName::numbered(&run(), 1), &vec![]).await;
     let told = world.refuse_pass(1, ExitCode::Unreadable).await;
-    assert!(told.contains("group run.000001 has a receipt, but the summary of its pass does not count it"), "{told}");
+    assert!(
+        told.contains(
+            "group run.000001 has a receipt, but the summary of its pass does not count it"
+        ),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -275,26 +415,53 @@ async fn dead_letters_that_are_not_those_of_their_group_are_named() {
     let good = letters(&[("a", RETRY), ("b", "NoSuchKey"), ("c", RETRY)]);
     let world = archived(&[letters(&[("x", RETRY)]), good.clone()]).await;
     let columns = Columns::dead_letters().to_string();
-    let bytes = client::get_bytes(&world.client, ARCHIVE, &dead_letters(&group)).await.unwrap().to_vec();
-    let named = format!("s3://archive/{}, the dead letters of group run.000001, ", dead_letters(&group));
+    let bytes = client::get_bytes(&world.client, ARCHIVE, &dead_letters(&group))
+        .await
+        .unwrap()
+        .to_vec();
+    let named = format!(
+        "s3://archive/{}, the dead letters of group run.000001, ",
+        dead_letters(&group)
+    );
     let refused = async |problem: &str| {
         let told = world.refuse_pass(1, ExitCode::Unreadable).await;
-        assert!(told.starts_with(&format!("{named}{problem}")), "{problem}: {told}");
+        assert!(
+            told.starts_with(&format!("{named}{problem}")),
+            "{problem}: {told}"
+        );
         assert!(told.contains("`s3bundler verify --repair`"), "{told}");
     };
 
     world.delete(&dead_letters(&group)).await;
     refused("are missing").await;
-    assert_eq!(world.retried().await, Vec::<String>::new(), "they are looked for before anything is written");
+    assert_eq!(
+        world.retried().await,
+        Vec::<String>::new(),
+        "they are looked for before anything is written"
+    );
     world.put_letters(&group, &good[..2].to_vec()).await;
-    refused("have 2 rows, 1 of them to retry, where the group's receipt has 3 rows, 2 of them to retry").await;
-    world.put_letters(&group, &[&good[..], &good[..1]].concat()).await;
+    refused(
+        "have 2 rows, 1 of them to retry, where the group's receipt has 3 rows, 2 of them to retry",
+    )
+    .await;
+    world
+        .put_letters(&group, &[&good[..], &good[..1]].concat())
+        .await;
     refused("have 4 rows, 3 of them to retry,").await;
-    world.put_letters(&group, &letters(&[("a", RETRY), ("b", RETRY), ("c", RETRY)])).await;
+    world
+        .put_letters(
+            &group,
+            &letters(&[("a", RETRY), ("b", RETRY), ("c", RETRY)]),
+        )
+        .await;
     refused("have 3 rows, 3 of them to retry,").await;
-    world.put_dead_letters(&group, bytes[..bytes.len() - 20].to_vec(), &columns).await;
+    world
+        .put_dead_letters(&group, bytes[..bytes.len() - 20].to_vec(), &columns)
+        .await;
     refused("cannot be read, line ").await;
-    world.put_dead_letters(&group, bytes.clone(), &Columns::full().to_string()).await;
+    world
+        .put_dead_letters(&group, bytes.clone(), &Columns::full().to_string())
+        .await;
     refused("do not tell reasons").await;
     world.put_dead_letters(&group, bytes.clone(), "Key").await;
     refused("say which columns they have, but the columns \"Key\" lack Bucket").await;
@@ -305,13 +472,24 @@ async fn dead_letters_that_are_not_those_of_their_group_are_named() {
 #[tokio::test]
 async fn of_dead_letters_that_are_damaged_no_row_is_used() {
     let group = GroupName::numbered(&run(), 0);
-    let good: Letters<'_> = (0..12).map(|n| (row("source", &format!("{n}")), RETRY)).collect();
+    let good: Letters<'_> = (0..12)
+        .map(|n| (row("source", &format!("{n}")), RETRY))
+        .collect();
     let world = archived(std::slice::from_ref(&good)).await;
     // Each row would be a group at once.
-    let bytes = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json").await.unwrap();
+    let bytes = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json")
+        .await
+        .unwrap();
     let mut claim = RunClaim::parse(&bytes).unwrap();
     claim.group.max_objects = 1;
-    client::put_object(&world.client, ARCHIVE, "logs/runs/run.json", claim.to_json()).await.unwrap();
+    client::put_object(
+        &world.client,
+        ARCHIVE,
+        "logs/runs/run.json",
+        claim.to_json(),
+    )
+    .await
+    .unwrap();
 
     world.proxy.rule(|seen| match seen.operation {
         Operation::GetObject if seen.key().ends_with(".dlq") => Fault::CorruptBody(700),
@@ -333,19 +511,27 @@ async fn of_dead_letters_that_are_damaged_no_row_is_used() {
 #[tokio::test]
 async fn what_the_store_refuses_has_the_code_of_its_cause() {
     let world = archived(&[letters(&[("a", RETRY)])]).await;
-    for (status, code, exit) in
-        [(403, "AccessDenied", ExitCode::Permission), (500, "InternalError", ExitCode::Download)]
-    {
+    for (status, code, exit) in [
+        (403, "AccessDenied", ExitCode::Permission),
+        (500, "InternalError", ExitCode::Download),
+    ] {
         world.proxy.rule(move |seen| match seen.operation {
-            Operation::GetObject if seen.key().ends_with(".dlq") => Fault::FailBefore { status, code },
+            Operation::GetObject if seen.key().ends_with(".dlq") => {
+                Fault::FailBefore { status, code }
+            }
             _ => Fault::Forward,
         });
         let told = world.refuse_pass(1, exit).await;
-        assert!(told.contains("GetObject of s3://archive/logs/groups/run/run.000000.index.dlq failed"), "{told}");
+        assert!(
+            told.contains("GetObject of s3://archive/logs/groups/run/run.000000.index.dlq failed"),
+            "{told}"
+        );
     }
     // A connection that breaks is resumed.
     world.proxy.rule(|seen| match seen.operation {
-        Operation::GetObject if seen.key().ends_with(".dlq") && seen.nth % 2 == 1 => Fault::TruncateBody(9),
+        Operation::GetObject if seen.key().ends_with(".dlq") && seen.nth % 2 == 1 => {
+            Fault::TruncateBody(9)
+        }
         _ => Fault::Forward,
     });
     assert_eq!(world.plan(1).await.unwrap().0.summary.objects, 1);
@@ -353,30 +539,54 @@ async fn what_the_store_refuses_has_the_code_of_its_cause() {
 
 #[tokio::test]
 async fn many_rows_of_many_groups_keep_their_order() {
-    let group = |of: usize| (0..4000).map(|n| (row("source", &format!("{of}-{n:0>200}")), RETRY)).collect();
+    let group = |of: usize| {
+        (0..4000)
+            .map(|n| (row("source", &format!("{of}-{n:0>200}")), RETRY))
+            .collect()
+    };
     // More groups than are opened ahead; lines of more than a batch each.
     let groups: Vec<Letters<'_>> = (0..12).map(group).collect();
     let world = archived(&groups).await;
-    let bytes = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json").await.unwrap();
+    let bytes = client::get_bytes(&world.client, ARCHIVE, "logs/runs/run.json")
+        .await
+        .unwrap();
     let mut claim = RunClaim::parse(&bytes).unwrap();
     claim.group.max_objects = 5000;
-    client::put_object(&world.client, ARCHIVE, "logs/runs/run.json", claim.to_json()).await.unwrap();
+    client::put_object(
+        &world.client,
+        ARCHIVE,
+        "logs/runs/run.json",
+        claim.to_json(),
+    )
+    .await
+    .unwrap();
     let planned = world.plan(1).await.unwrap().0;
-    assert_eq!((planned.summary.groups, planned.summary.objects), (10, 48_000));
+    assert_eq!(
+        (planned.summary.groups, planned.summary.objects),
+        (10, 48_000)
+    );
     let mut rows = Vec::new();
     for number in 0..10 {
         rows.extend(world.rows_of(1, number).await);
     }
-    assert!(rows.iter().eq(groups.iter().flatten().map(|(row, _)| row)), "every row, in the order of groups and rows");
+    assert!(
+        rows.iter().eq(groups.iter().flatten().map(|(row, _)| row)),
+        "every row, in the order of groups and rows"
+    );
 }
 
 #[tokio::test]
 async fn a_pass_that_died_half_way_is_finished_and_only_what_is_missing_is_sent() {
-    let rows: Letters<'_> = (0..55).map(|n| (row("source", &format!("{n}")), RETRY)).collect();
+    let rows: Letters<'_> = (0..55)
+        .map(|n| (row("source", &format!("{n}")), RETRY))
+        .collect();
     let world = archived(&[rows]).await;
     world.refuse_put(&manifest(1, 3));
     let told = world.refuse_pass(1, ExitCode::Permission).await;
-    assert!(told.contains("PutObject of s3://archive/logs/groups/run/run.retry1.000003.index failed"), "{told}");
+    assert!(
+        told.contains("PutObject of s3://archive/logs/groups/run/run.retry1.000003.index failed"),
+        "{told}"
+    );
     let before = world.retried().await;
     assert!(!before.is_empty() && !before.contains(&manifest(1, 3)));
     // A worker has been faster than the second start.
@@ -385,9 +595,19 @@ async fn a_pass_that_died_half_way_is_finished_and_only_what_is_missing_is_sent(
     world.proxy.forward_all();
     world.proxy.clear_log();
     let (planned, sent) = world.plan(1).await.unwrap();
-    assert_eq!((planned.summary.groups, planned.summary.objects, planned.resumed), (6, 55, true));
+    assert_eq!(
+        (
+            planned.summary.groups,
+            planned.summary.objects,
+            planned.resumed
+        ),
+        (6, 55, true)
+    );
     assert_eq!((planned.already_archived, sent.len()), (1, 5));
-    world.assert_went_on(&before, &[&manifest(1, 3), "logs/runs/run.retry1.done.json"]);
+    world.assert_went_on(
+        &before,
+        &[&manifest(1, 3), "logs/runs/run.retry1.done.json"],
+    );
     world.proxy.clear_log();
     let (again, resent) = world.plan(1).await.unwrap();
     assert_eq!((again.summary, resent), (planned.summary, sent));
@@ -396,7 +616,9 @@ async fn a_pass_that_died_half_way_is_finished_and_only_what_is_missing_is_sent(
 
 #[tokio::test]
 async fn a_pass_that_is_dropped_and_one_whose_answers_are_lost_are_finished() {
-    let rows: Letters<'_> = (0..95).map(|n| (row("source", &format!("{n}")), RETRY)).collect();
+    let rows: Letters<'_> = (0..95)
+        .map(|n| (row("source", &format!("{n}")), RETRY))
+        .collect();
     let world = archived(&[rows]).await;
     let stuck = std::sync::Arc::new(AtomicBool::new(false));
     let seen_stuck = std::sync::Arc::clone(&stuck);
@@ -419,46 +641,79 @@ async fn a_pass_that_is_dropped_and_one_whose_answers_are_lost_are_finished() {
     }
     let dropped = std::sync::Mutex::new(std::collections::HashSet::new());
     world.proxy.rule(move |seen| {
-        let first = seen.operation == Operation::PutObject && dropped.lock().unwrap().insert(seen.key());
-        if first { Fault::DropAfter } else { Fault::Forward }
+        let first =
+            seen.operation == Operation::PutObject && dropped.lock().unwrap().insert(seen.key());
+        if first {
+            Fault::DropAfter
+        } else {
+            Fault::Forward
+        }
     });
     let (planned, sent) = world.plan(1).await.unwrap();
-    assert_eq!((planned.summary.groups, sent.len(), planned.resumed), (10, 10, true));
+    assert_eq!(
+        (planned.summary.groups, sent.len(), planned.resumed),
+        (10, 10, true)
+    );
 }
 
 #[tokio::test]
 async fn a_manifest_of_other_rows_under_a_name_of_the_pass_is_an_error() {
     let world = archived(&[letters(&[("a", RETRY)])]).await;
-    client::put_object(&world.client, ARCHIVE, &manifest(1, 0), "source,x,1\n").await.unwrap();
+    client::put_object(&world.client, ARCHIVE, &manifest(1, 0), "source,x,1\n")
+        .await
+        .unwrap();
     let told = world.refuse_pass(1, ExitCode::Usage).await;
-    assert!(told.starts_with("s3://archive/logs/groups/run/run.retry1.000000.index is there already"), "{told}");
+    assert!(
+        told.starts_with("s3://archive/logs/groups/run/run.retry1.000000.index is there already"),
+        "{told}"
+    );
 }
 
 async fn s3bundler(world: &World, more: &str) -> Outcome {
     let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.proxy.access());
-    let program = program.args(["group", "--destination", "s3://archive/logs", "--name", "run", "--retry-pass"]);
+    let program = program.args([
+        "group",
+        "--destination",
+        "s3://archive/logs",
+        "--name",
+        "run",
+        "--retry-pass",
+    ]);
     program.args(more.split_whitespace()).run().await.unwrap()
 }
 
 #[tokio::test]
 async fn the_command_plans_a_pass_and_says_so() {
     let world = archived(&[letters(&[("a", RETRY), ("b", RETRY)])]).await;
-    let queue = client::create_queue(&client::sqs(world.proxy.access()), "groups").await.unwrap();
+    let queue = client::create_queue(&client::sqs(world.proxy.access()), "groups")
+        .await
+        .unwrap();
     let done = s3bundler(&world, &format!("1 --queue {queue} --output json")).await;
     assert_eq!(done.code, Some(0), "{done}");
     let wanted = json!({
         "run": "run", "retryPass": 1, "destination": "s3://archive/logs/", "groups": 1, "objects": 2, "bytes": 14,
         "sent": 1, "alreadyArchived": 0, "resumed": false,
     });
-    assert_eq!(serde_json::from_str::<Value>(&done.stdout).unwrap(), wanted, "{done}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&done.stdout).unwrap(),
+        wanted,
+        "{done}"
+    );
     let again = s3bundler(&world, "1").await;
     assert_eq!(again.code, Some(0), "{again}");
-    assert!(again.stdout.starts_with("retry pass 1 of run run is grouped: 1 groups, as before\n"), "{again}");
+    assert!(
+        again
+            .stdout
+            .starts_with("retry pass 1 of run run is grouped: 1 groups, as before\n"),
+        "{again}"
+    );
 
     let early = s3bundler(&world, "2").await;
     assert_eq!(early.code, Some(5), "{early}");
     assert!(
-        early.stderr.contains("s3bundler: retry pass 2 of run run cannot be planned: 1 of the 1 groups"),
+        early
+            .stderr
+            .contains("s3bundler: retry pass 2 of run run cannot be planned: 1 of the 1 groups"),
         "{early}"
     );
     world.fail(&GroupName::retry(&run(), 1, 0), &vec![]).await;
@@ -485,8 +740,20 @@ async fn the_command_refuses_what_makes_no_sense_together() {
         assert!(done.stderr.contains(told), "{arguments}: {done}");
     }
     let program = Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(world.proxy.access());
-    let of_env = program.args(["group", "--destination", "s3://archive/logs", "--name", "run", "--retry-pass", "1"]);
-    let of_env = of_env.env("S3BUNDLER_MAX_SIZE", "1MiB").run().await.unwrap();
+    let of_env = program.args([
+        "group",
+        "--destination",
+        "s3://archive/logs",
+        "--name",
+        "run",
+        "--retry-pass",
+        "1",
+    ]);
+    let of_env = of_env
+        .env("S3BUNDLER_MAX_SIZE", "1MiB")
+        .run()
+        .await
+        .unwrap();
     assert_eq!(of_env.code, Some(6), "{of_env}");
     assert!(of_env.stderr.contains("--max-size"), "{of_env}");
 }

@@ -1,10 +1,12 @@
-//! Inventories that cannot be read: each says where and why, with the exit code that scripts and Jobs rely on, and leaves
-//! the run's name free.
+//! Inventories that cannot be read: each says where and why, with the exit code that scripts and
+//! Jobs rely on, and leaves the run's name free.
 
 use s3bundler::group::Origin;
 use s3bundler_contract::{ExitCode, HasExitCode};
 use s3bundler_testbed::client;
-use s3bundler_testbed::inventory::{Checksum, Column, Inventory, Published, RawShard, Row, Synthetic, gzip, shard_of};
+use s3bundler_testbed::inventory::{
+    Checksum, Column, Inventory, Published, RawShard, Row, Synthetic, gzip, shard_of,
+};
 use s3bundler_testbed::proxy::{Fault, Operation};
 use serde_json::Value;
 
@@ -13,7 +15,10 @@ use crate::world::{ARCHIVE, INVENTORIES, World, destination, request};
 type Edit = fn(&mut Value);
 
 fn shard(bytes: impl Into<Vec<u8>>) -> RawShard {
-    RawShard { extension: "csv.gz".to_owned(), bytes: bytes.into().into() }
+    RawShard {
+        extension: "csv.gz".to_owned(),
+        bytes: bytes.into().into(),
+    }
 }
 
 fn good_shard() -> Vec<u8> {
@@ -28,7 +33,10 @@ fn inventory(configuration: &str) -> Inventory {
 
 async fn of_text(world: &World, configuration: &str, text: &str) -> Published {
     let shards = [shard(good_shard()), shard(gzip(text.as_bytes()).unwrap())];
-    inventory(configuration).publish_raw(&world.client, shards).await.unwrap()
+    inventory(configuration)
+        .publish_raw(&world.client, shards)
+        .await
+        .unwrap()
 }
 
 async fn assert_refused(world: &World, published: &Published, exit: ExitCode, wanted: &[&str]) {
@@ -41,10 +49,19 @@ async fn assert_refused(world: &World, published: &Published, exit: ExitCode, wa
     for part in wanted {
         assert!(message.contains(part), "{part:?} in {message}");
     }
-    let summary = client::list_keys(&world.client, ARCHIVE, "logs/runs/run.done").await.unwrap();
+    let summary = client::list_keys(&world.client, ARCHIVE, "logs/runs/run.done")
+        .await
+        .unwrap();
     assert!(summary.is_empty(), "{message}");
     for key in client::list_keys(&world.client, ARCHIVE, "").await.unwrap() {
-        world.client.delete_object().bucket(ARCHIVE).key(key).send().await.unwrap();
+        world
+            .client
+            .delete_object()
+            .bucket(ARCHIVE)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
     }
 }
 
@@ -53,25 +70,66 @@ async fn manifests_that_cannot_be_used() {
     let world = World::start().await;
     let rows = || Synthetic::rows(3);
 
-    let unfinished = inventory("unfinished").checksum(Checksum::Missing).publish(&world.client, rows()).await.unwrap();
+    let unfinished = inventory("unfinished")
+        .checksum(Checksum::Missing)
+        .publish(&world.client, rows())
+        .await
+        .unwrap();
     let wanted = ["is not finished", "manifest.checksum", "Wait for it"];
     assert_refused(&world, &unfinished, ExitCode::Unreadable, &wanted).await;
 
-    let wrong = inventory("wrong").checksum(Checksum::Wrong).publish(&world.client, rows()).await.unwrap();
-    let wanted = [wrong.manifest.as_str(), "has the MD5", "but its manifest.checksum says"];
+    let wrong = inventory("wrong")
+        .checksum(Checksum::Wrong)
+        .publish(&world.client, rows())
+        .await
+        .unwrap();
+    let wanted = [
+        wrong.manifest.as_str(),
+        "has the MD5",
+        "but its manifest.checksum says",
+    ];
     assert_refused(&world, &wrong, ExitCode::Unreadable, &wanted).await;
 
     let edits: [(&str, Edit, &str); 5] = [
-        ("orc", |it| it["fileFormat"] = "ORC".into(), "ORC, which is not read yet"),
-        ("parquet", |it| it["fileFormat"] = "Parquet".into(), "Parquet, which is not read yet"),
-        ("no-key", |it| it["fileSchema"] = "Bucket, Size".into(), "lack Key"),
-        ("no-files", |it| drop(it.as_object_mut().unwrap().remove("files")), "missing field `files`"),
-        ("no-object", |it| *it = Value::Null, "is not the manifest of an S3 Inventory"),
+        (
+            "orc",
+            |it| it["fileFormat"] = "ORC".into(),
+            "ORC, which is not read yet",
+        ),
+        (
+            "parquet",
+            |it| it["fileFormat"] = "Parquet".into(),
+            "Parquet, which is not read yet",
+        ),
+        (
+            "no-key",
+            |it| it["fileSchema"] = "Bucket, Size".into(),
+            "lack Key",
+        ),
+        (
+            "no-files",
+            |it| drop(it.as_object_mut().unwrap().remove("files")),
+            "missing field `files`",
+        ),
+        (
+            "no-object",
+            |it| *it = Value::Null,
+            "is not the manifest of an S3 Inventory",
+        ),
     ];
     for (name, edit, wanted) in edits {
         let shards = [shard(good_shard())];
-        let published = inventory(name).publish_edited(&world.client, shards, edit).await.unwrap();
-        assert_refused(&world, &published, ExitCode::Unreadable, &[&published.manifest, wanted]).await;
+        let published = inventory(name)
+            .publish_edited(&world.client, shards, edit)
+            .await
+            .unwrap();
+        assert_refused(
+            &world,
+            &published,
+            ExitCode::Unreadable,
+            &[&published.manifest, wanted],
+        )
+        .await;
     }
 
     let mut nothing = unfinished.clone();
@@ -79,9 +137,21 @@ async fn manifests_that_cannot_be_used() {
     let wanted = ["there is no inventory manifest s3://inventories/nothing/manifest.json"];
     assert_refused(&world, &nothing, ExitCode::Unreadable, &wanted).await;
     nothing.manifest = "s3://no-such-bucket/manifest.json".to_owned();
-    assert_refused(&world, &nothing, ExitCode::Unreadable, &["there is no bucket no-such-bucket"]).await;
+    assert_refused(
+        &world,
+        &nothing,
+        ExitCode::Unreadable,
+        &["there is no bucket no-such-bucket"],
+    )
+    .await;
     nothing.manifest = format!("s3://{INVENTORIES}/inventory/");
-    assert_refused(&world, &nothing, ExitCode::Usage, &["give the address of a manifest.json"]).await;
+    assert_refused(
+        &world,
+        &nothing,
+        ExitCode::Usage,
+        &["give the address of a manifest.json"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -89,19 +159,38 @@ async fn data_files_that_are_not_what_the_manifest_says() {
     let world = World::start().await;
     let publish = |name: &'static str, edit: Edit| {
         let client = &world.client;
-        async move { inventory(name).publish_edited(client, [shard(good_shard())], edit).await.unwrap() }
+        async move {
+            inventory(name)
+                .publish_edited(client, [shard(good_shard())], edit)
+                .await
+                .unwrap()
+        }
     };
 
-    let md5 = publish("md5", |it| it["files"][0]["MD5checksum"] = "0".repeat(32).into()).await;
-    let wanted = [md5.files[0].key.as_str(), "has the MD5", "where the manifest says 00000000000000000000000000000000"];
+    let md5 = publish("md5", |it| {
+        it["files"][0]["MD5checksum"] = "0".repeat(32).into()
+    })
+    .await;
+    let wanted = [
+        md5.files[0].key.as_str(),
+        "has the MD5",
+        "where the manifest says 00000000000000000000000000000000",
+    ];
     assert_refused(&world, &md5, ExitCode::Unreadable, &wanted).await;
 
     let size = publish("size", |it| it["files"][0]["size"] = 7.into()).await;
-    let wanted = [size.files[0].key.as_str(), "bytes where the manifest says 7"];
+    let wanted = [
+        size.files[0].key.as_str(),
+        "bytes where the manifest says 7",
+    ];
     assert_refused(&world, &size, ExitCode::Unreadable, &wanted).await;
 
-    let missing = publish("missing", |it| it["files"][0]["key"] = "data/elsewhere.csv.gz".into()).await;
-    let wanted = ["the data file s3://inventories/data/elsewhere.csv.gz of the inventory is not there"];
+    let missing = publish("missing", |it| {
+        it["files"][0]["key"] = "data/elsewhere.csv.gz".into()
+    })
+    .await;
+    let wanted =
+        ["the data file s3://inventories/data/elsewhere.csv.gz of the inventory is not there"];
     assert_refused(&world, &missing, ExitCode::Unreadable, &wanted).await;
 
     let mut cut_off = good_shard();
@@ -112,13 +201,20 @@ async fn data_files_that_are_not_what_the_manifest_says() {
     let mut trailing = good_shard();
     trailing.extend_from_slice(b"and more than a header");
     for (name, bytes, wanted) in [
-        ("truncated", cut_off, "is truncated: its gzip stream ends early"),
+        (
+            "truncated",
+            cut_off,
+            "is truncated: its gzip stream ends early",
+        ),
         ("damaged", damaged, "cannot be decompressed"),
         ("trailing", trailing, "cannot be decompressed"),
         ("plain", b"\"source\",\"k\",\"1\"\n".to_vec(), "is not gzip"),
         ("empty", Vec::new(), "is truncated"),
     ] {
-        let published = inventory(name).publish_raw(&world.client, [shard(bytes)]).await.unwrap();
+        let published = inventory(name)
+            .publish_raw(&world.client, [shard(bytes)])
+            .await
+            .unwrap();
         let file = format!("s3://{INVENTORIES}/{}", published.files[0].key);
         assert_refused(&world, &published, ExitCode::Unreadable, &[&file, wanted]).await;
     }
@@ -130,37 +226,83 @@ async fn rows_that_cannot_be_used_are_named_by_file_and_line() {
     let good = r#""source","k","1","2026-01-01T00:00:00.000Z","e","STANDARD""#;
     let long = format!("{good}\n\"source\",\"{}", "x".repeat(2 << 20));
     for (name, row, wanted) in [
-        ("few", r#""source","k","1""#.to_owned(), "line 2: 3 columns where 6 are expected"),
-        ("many", format!("{good},\"x\""), "line 2: 7 columns where 6 are expected"),
-        ("escape", good.replace("\"k\"", "\"a%2\""), "line 2: the key \"a%2\" has a bad URL escape"),
-        ("size", good.replace("\"1\"", "\"-1\""), "line 2: the size \"-1\" is not a whole number of bytes"),
-        ("bucket", good.replace("source", ""), "line 2: it names no bucket"),
-        ("bucket-name", good.replace("source", "a/b"), "line 2: its bucket is not a bucket's name"),
+        (
+            "few",
+            r#""source","k","1""#.to_owned(),
+            "line 2: 3 columns where 6 are expected",
+        ),
+        (
+            "many",
+            format!("{good},\"x\""),
+            "line 2: 7 columns where 6 are expected",
+        ),
+        (
+            "escape",
+            good.replace("\"k\"", "\"a%2\""),
+            "line 2: the key \"a%2\" has a bad URL escape",
+        ),
+        (
+            "size",
+            good.replace("\"1\"", "\"-1\""),
+            "line 2: the size \"-1\" is not a whole number of bytes",
+        ),
+        (
+            "bucket",
+            good.replace("source", ""),
+            "line 2: it names no bucket",
+        ),
+        (
+            "bucket-name",
+            good.replace("source", "a/b"),
+            "line 2: its bucket is not a bucket's name",
+        ),
         ("endless", long, "line 3: it is longer than any row can be"),
     ] {
         let published = of_text(&world, name, &format!("{good}\n{row}\n")).await;
-        let file = format!("s3://{INVENTORIES}/{} cannot be used: {wanted}", published.files[1].key);
+        let file = format!(
+            "s3://{INVENTORIES}/{} cannot be used: {wanted}",
+            published.files[1].key
+        );
         assert_refused(&world, &published, ExitCode::Unreadable, &[&file]).await;
     }
     let mut bytes = format!("{good}\n").into_bytes();
     bytes.extend_from_slice(b"\"source\",\"\xff\",\"1\",\"\",\"\",\"\"\n");
     let shards = [shard(gzip(&bytes).unwrap())];
-    let published = inventory("utf-8").publish_raw(&world.client, shards).await.unwrap();
-    assert_refused(&world, &published, ExitCode::Unreadable, &["line 2: it is not UTF-8"]).await;
+    let published = inventory("utf-8")
+        .publish_raw(&world.client, shards)
+        .await
+        .unwrap();
+    assert_refused(
+        &world,
+        &published,
+        ExitCode::Unreadable,
+        &["line 2: it is not UTF-8"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_or_denies_is_not_the_inventorys_fault() {
     let world = World::start().await;
-    let published = inventory("fine").publish(&world.client, Synthetic::rows(2000)).await.unwrap();
+    let published = inventory("fine")
+        .publish(&world.client, Synthetic::rows(2000))
+        .await
+        .unwrap();
     let key = published.files[0].key.clone();
     let on_data_file = |operation: Operation, fault: Fault| {
         let key = key.clone();
         move |seen: &s3bundler_testbed::proxy::Seen| {
-            if seen.operation == operation && seen.key() == key { fault.clone() } else { Fault::Forward }
+            if seen.operation == operation && seen.key() == key {
+                fault.clone()
+            } else {
+                Fault::Forward
+            }
         }
     };
-    let denied = || Fault::FailBefore { status: 403, code: "AccessDenied" };
+    let denied = || Fault::FailBefore {
+        status: 403,
+        code: "AccessDenied",
+    };
     for operation in [Operation::HeadObject, Operation::GetObject] {
         world.proxy.rule(on_data_file(operation, denied()));
         assert_refused(
@@ -171,7 +313,13 @@ async fn a_server_that_does_not_answer_or_denies_is_not_the_inventorys_fault() {
         )
         .await;
     }
-    for fault in [Fault::FailBefore { status: 500, code: "InternalError" }, Fault::DropBefore] {
+    for fault in [
+        Fault::FailBefore {
+            status: 500,
+            code: "InternalError",
+        },
+        Fault::DropBefore,
+    ] {
         world.proxy.rule(on_data_file(Operation::GetObject, fault));
         assert_refused(&world, &published, ExitCode::Download, &[&key]).await;
     }
@@ -186,12 +334,26 @@ async fn a_server_that_does_not_answer_or_denies_is_not_the_inventorys_fault() {
 async fn an_inventory_that_cannot_be_read_does_not_take_the_runs_name() {
     let world = World::start().await;
     let missing = inventory("missing")
-        .publish_edited(&world.client, [shard(good_shard())], |it| it["files"][0]["key"] = "gone".into())
+        .publish_edited(&world.client, [shard(good_shard())], |it| {
+            it["files"][0]["key"] = "gone".into()
+        })
         .await
         .unwrap();
     world.refuse(&request(&missing)).await;
-    let fine = inventory("fine").publish(&world.client, Synthetic::rows(3)).await.unwrap();
-    assert_eq!(world.group(&request(&fine)).await.unwrap().0.summary.objects, 3);
+    let fine = inventory("fine")
+        .publish(&world.client, Synthetic::rows(3))
+        .await
+        .unwrap();
+    assert_eq!(
+        world
+            .group(&request(&fine))
+            .await
+            .unwrap()
+            .0
+            .summary
+            .objects,
+        3
+    );
 }
 
 #[tokio::test]
@@ -202,22 +364,56 @@ async fn what_is_odd_but_right_is_read() {
     let two = shard_of("source", &Column::CURRENT, &[row("c")]).unwrap();
     // Several gzip members in a file, no line feed at the end, a file without rows.
     let members = [one, two, gzip(b"source,d,1,,,STANDARD").unwrap()].concat();
-    let shards = [shard(members), shard(gzip(b"").unwrap()), shard(gzip(b"source,e,1,,,\r\n").unwrap())];
-    let published = inventory("odd").publish_raw(&world.client, shards).await.unwrap();
+    let shards = [
+        shard(members),
+        shard(gzip(b"").unwrap()),
+        shard(gzip(b"source,e,1,,,\r\n").unwrap()),
+    ];
+    let published = inventory("odd")
+        .publish_raw(&world.client, shards)
+        .await
+        .unwrap();
     let (grouped, _) = world.group(&request(&published)).await.unwrap();
     assert_eq!(grouped.summary.objects, 5);
-    let (rows, _) = world.manifest(ARCHIVE, "logs/groups/run/run.000000.index").await;
-    assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+    let (rows, _) = world
+        .manifest(ARCHIVE, "logs/groups/run/run.000000.index")
+        .await;
+    assert_eq!(
+        rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
+        ["a", "b", "c", "d", "e"]
+    );
 
     // A copy in another bucket is read there, whatever destinationBucket says.
-    client::create_bucket(&world.client, "copies").await.unwrap();
-    for key in client::list_keys(&world.client, INVENTORIES, "").await.unwrap() {
-        let bytes = client::get_bytes(&world.client, INVENTORIES, &key).await.unwrap();
-        client::put_object(&world.client, "copies", &key, bytes).await.unwrap();
-        world.client.delete_object().bucket(INVENTORIES).key(&key).send().await.unwrap();
+    client::create_bucket(&world.client, "copies")
+        .await
+        .unwrap();
+    for key in client::list_keys(&world.client, INVENTORIES, "")
+        .await
+        .unwrap()
+    {
+        let bytes = client::get_bytes(&world.client, INVENTORIES, &key)
+            .await
+            .unwrap();
+        client::put_object(&world.client, "copies", &key, bytes)
+            .await
+            .unwrap();
+        world
+            .client
+            .delete_object()
+            .bucket(INVENTORIES)
+            .key(&key)
+            .send()
+            .await
+            .unwrap();
     }
     let mut copy = request(&published);
-    copy.origin = Origin::Inventory(published.manifest.replace(INVENTORIES, "copies").parse().unwrap());
+    copy.origin = Origin::Inventory(
+        published
+            .manifest
+            .replace(INVENTORIES, "copies")
+            .parse()
+            .unwrap(),
+    );
     copy.run = "copy".parse().unwrap();
     assert_eq!(world.group(&copy).await.unwrap().0.summary.objects, 5);
 }

@@ -15,7 +15,8 @@ use s3bundler::s3::{PathStyle, RequestOptions, S3, S3Options};
 use s3bundler_contract::group_manifest::{Columns, KeyEncoding, RowReader};
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_contract::{
-    ArchiveOptions, GroupOptions, KeyLayout, Layout, Receipt, Row, RunSummary, S3Address, SelectOptions,
+    ArchiveOptions, GroupOptions, KeyLayout, Layout, Receipt, Row, RunSummary, S3Address,
+    SelectOptions,
 };
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::Published;
@@ -50,13 +51,18 @@ impl World {
         }
         let proxy = Proxy::start(moto.access()).unwrap();
         let access = proxy.access();
-        let credentials = Credentials::new(&access.access_key, &access.secret_key, None, None, "test");
+        let credentials =
+            Credentials::new(&access.access_key, &access.secret_key, None, None, "test");
         let config = aws_config::SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(access.region.clone()))
             .endpoint_url(&access.endpoint)
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(10)))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(3)
+                    .with_initial_backoff(Duration::from_millis(10)),
+            )
             .build();
         let s3 = S3::new(
             config,
@@ -69,11 +75,19 @@ impl World {
                 requests_per_second: None,
             },
         );
-        Self { _moto: moto, client, proxy, s3 }
+        Self {
+            _moto: moto,
+            client,
+            proxy,
+            s3,
+        }
     }
 
     /// Groups with a queue that takes everything.
-    pub(crate) async fn group(&self, request: &GroupRequest) -> Result<(Grouped, Vec<ManifestRef>), GroupError> {
+    pub(crate) async fn group(
+        &self,
+        request: &GroupRequest,
+    ) -> Result<(Grouped, Vec<ManifestRef>), GroupError> {
         let queue = Recorder::default();
         let grouped = group(&self.s3, request, Some(&queue), |_| ()).await?;
         Ok((grouped, queue.sent()))
@@ -89,7 +103,14 @@ impl World {
 
     /// The rows of a group manifest, and its bytes; its metadata must name the columns.
     pub(crate) async fn manifest(&self, bucket: &str, key: &str) -> (Vec<Row>, Vec<u8>) {
-        let head = self.client.head_object().bucket(bucket).key(key).send().await.unwrap();
+        let head = self
+            .client
+            .head_object()
+            .bucket(bucket)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
         let columns: Columns = head.metadata().unwrap()["columns"].parse().unwrap();
         let bytes = client::get_bytes(&self.client, bucket, key).await.unwrap();
         let rows = RowReader::new(&bytes[..], columns, KeyEncoding::Literal);
@@ -98,13 +119,20 @@ impl World {
 
     /// The keys of the group manifests under a prefix, in order.
     pub(crate) async fn manifests(&self, bucket: &str, prefix: &str) -> Vec<String> {
-        client::list_keys(&self.client, bucket, &format!("{prefix}groups/")).await.unwrap()
+        client::list_keys(&self.client, bucket, &format!("{prefix}groups/"))
+            .await
+            .unwrap()
     }
 
     /// The summary of a run, as it is in S3.
     pub(crate) async fn summary(&self, request: &GroupRequest) -> RunSummary {
         let key = request.destination.layout.summary(&request.run);
-        RunSummary::parse(&client::get_bytes(&self.client, &request.destination.bucket, &key).await.unwrap()).unwrap()
+        RunSummary::parse(
+            &client::get_bytes(&self.client, &request.destination.bucket, &key)
+                .await
+                .unwrap(),
+        )
+        .unwrap()
     }
 
     /// Writes the receipt of a group, as if it were archived.
@@ -112,16 +140,22 @@ impl World {
         let mut receipt = Receipt::empty(group.parse().unwrap());
         (receipt.figures.archived, receipt.figures.archived_bytes) = (1, 7);
         let key = receipt.key(&request.destination.layout, &request.run);
-        client::put_object(&self.client, &request.destination.bucket, &key, "").await.unwrap();
+        client::put_object(&self.client, &request.destination.bucket, &key, "")
+            .await
+            .unwrap();
     }
 
-    /// From now on the PUT of this manifest is refused, once another manifest is there: PUTs are under way side by side,
-    /// and a refusal that is faster than all others would leave nothing to go on from.
+    /// From now on the PUT of this manifest is refused, once another manifest is there: PUTs are
+    /// under way side by side, and a refusal that is faster than all others would leave nothing to
+    /// go on from.
     pub(crate) fn refuse_put(&self, manifest: &str) {
         let another = Arc::new(AtomicBool::new(false));
         let there = Arc::clone(&another);
         self.proxy.after_response(move |seen, status| {
-            if seen.operation == Operation::PutObject && seen.key().contains("/groups/") && status.is_success() {
+            if seen.operation == Operation::PutObject
+                && seen.key().contains("/groups/")
+                && status.is_success()
+            {
                 there.store(true, Ordering::SeqCst);
             }
         });
@@ -136,20 +170,29 @@ impl World {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             });
-            Fault::FailBefore { status: 403, code: "AccessDenied" }
+            Fault::FailBefore {
+                status: 403,
+                code: "AccessDenied",
+            }
         });
     }
 
-    /// What was put since the log was cleared went on from `before`: each key once, none of those that were there, and
-    /// among them these. A PUT that was under way when the first start failed may still have landed after it was listed,
-    /// so that not every other manifest has to be among them.
+    /// What was put since the log was cleared went on from `before`: each key once, none of those
+    /// that were there, and among them these. A PUT that was under way when the first start failed
+    /// may still have landed after it was listed, so that not every other manifest has to be among
+    /// them.
     pub(crate) fn assert_went_on(&self, before: &[String], with: &[&str]) {
         let records = self.proxy.log();
-        let puts = records.iter().filter(|it| it.request.operation == Operation::PutObject);
+        let puts = records
+            .iter()
+            .filter(|it| it.request.operation == Operation::PutObject);
         let puts: Vec<_> = puts.map(|it| it.request.key()).collect();
         let distinct: BTreeSet<_> = puts.iter().map(String::as_str).collect();
         assert_eq!(distinct.len(), puts.len(), "{puts:?}");
-        assert!(before.iter().all(|key| !distinct.contains(&key[..])), "what was there is sent again: {puts:?}");
+        assert!(
+            before.iter().all(|key| !distinct.contains(&key[..])),
+            "what was there is sent again: {puts:?}"
+        );
         for key in with {
             assert!(distinct.contains(key), "{key} is not among {puts:?}");
         }
@@ -167,7 +210,10 @@ pub(crate) fn request_of(origin: Origin) -> GroupRequest {
         run: "run".parse().unwrap(),
         destination: destination("s3://archive/logs"),
         select: SelectOptions::default(),
-        group: GroupOptions { max_objects: 10, ..GroupOptions::default() },
+        group: GroupOptions {
+            max_objects: 10,
+            ..GroupOptions::default()
+        },
         archive: ArchiveOptions::default(),
         manifest_storage_class: "STANDARD".to_owned(),
         owner: "the first".to_owned(),
@@ -177,7 +223,10 @@ pub(crate) fn request_of(origin: Origin) -> GroupRequest {
 
 pub(crate) fn destination(address: &str) -> Destination {
     let S3Address { bucket, key } = address.parse().unwrap();
-    Destination { bucket, layout: Layout::new(&key, KeyLayout::Hashed).unwrap() }
+    Destination {
+        bucket,
+        layout: Layout::new(&key, KeyLayout::Hashed).unwrap(),
+    }
 }
 
 /// A queue that remembers what it was sent.
@@ -204,7 +253,12 @@ impl Queue for Recorder {
         Ok(())
     }
 
-    async fn receive(&self, _: usize, _: Duration, _: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(
+        &self,
+        _: usize,
+        _: Duration,
+        _: Duration,
+    ) -> Result<Vec<Delivery>, QueueError> {
         unreachable!("the grouper only sends")
     }
 

@@ -1,5 +1,5 @@
-//! Runs made by hand, with the same writers as the bundler and none of its work: so that a test can make one that is
-//! whole, or wrong in exactly one way.
+//! Runs made by hand, with the same writers as the bundler and none of its work: so that a test can
+//! make one that is whole, or wrong in exactly one way.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,8 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use md5::{Digest, Md5};
 use s3bundler::catalog::{
-    ArchiveRecord, CatalogWriter, Committed, Entry, GroupRecord, Map, Outcome, Place, Publication, publish,
+    ArchiveRecord, CatalogWriter, Committed, Entry, GroupRecord, Map, Outcome, Place, Publication,
+    publish,
 };
 use s3bundler::destination::Destination;
 use s3bundler::progress::{Progress, ProgressStyle};
@@ -16,8 +17,9 @@ use s3bundler::s3::{PathStyle, Put, PutBody, RequestOptions, S3, S3Options};
 use s3bundler::verify::{ORPHAN_AGE, Report, VerifyError, VerifyRequest, verify};
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
 use s3bundler_contract::{
-    ArchiveFormat, ArchiveOptions, Attempt, Group, GroupName, GroupOptions, InventoryRef, KeyLayout, Layout, LeftOut,
-    Reason, Row, RunClaim, RunName, RunSummary, S3Address, SelectOptions,
+    ArchiveFormat, ArchiveOptions, Attempt, Group, GroupName, GroupOptions, InventoryRef,
+    KeyLayout, Layout, LeftOut, Reason, Row, RunClaim, RunName, RunSummary, S3Address,
+    SelectOptions,
 };
 use s3bundler_testbed::client;
 use s3bundler_testbed::servers::{Access, VersityGw};
@@ -40,7 +42,11 @@ pub struct Made {
 }
 
 pub fn object(key: &str, bytes: &[u8], fate: Fate) -> Made {
-    Made { key: key.to_owned(), bytes: bytes.to_vec(), fate }
+    Made {
+        key: key.to_owned(),
+        bytes: bytes.to_vec(),
+        fate,
+    }
 }
 
 /// Two groups with every fate in them.
@@ -52,7 +58,10 @@ pub fn usual() -> Vec<Vec<Made>> {
             object("large", &[7; 3000], Fate::Copied),
             object("gone", b"xx", Fate::Failed(Reason::NoSuchKey)),
         ],
-        vec![object("c/d", &[9; 1500], Fate::Archived), object("e", b"e", Fate::Archived)],
+        vec![
+            object("c/d", &[9; 1500], Fate::Archived),
+            object("e", b"e", Fate::Archived),
+        ],
     ]
 }
 
@@ -69,7 +78,10 @@ pub struct MadeRun {
 /// One server for all tests of this process; it ends with the process.
 pub async fn server() -> &'static Access {
     static SERVER: OnceCell<VersityGw> = OnceCell::const_new();
-    SERVER.get_or_init(async || VersityGw::start().await.unwrap()).await.access()
+    SERVER
+        .get_or_init(async || VersityGw::start().await.unwrap())
+        .await
+        .access()
 }
 
 pub async fn s3_of(access: &Access) -> S3 {
@@ -104,7 +116,10 @@ impl MadeRun {
         let scratch = tempfile::tempdir().unwrap();
         let run: RunName = "run".parse().unwrap();
         let request = VerifyRequest {
-            destination: Destination { bucket, layout: Layout::new("p", KeyLayout::Hashed).unwrap() },
+            destination: Destination {
+                bucket,
+                layout: Layout::new("p", KeyLayout::Hashed).unwrap(),
+            },
             run: run.clone(),
             full: false,
             repair: false,
@@ -115,7 +130,14 @@ impl MadeRun {
         };
         let mut summary = RunSummary::empty(run);
         summary.left_out.insert(LeftOut::Glacier, 2);
-        Self { s3: s3_of(access).await, client, request, format, summary, _scratch: scratch }
+        Self {
+            s3: s3_of(access).await,
+            client,
+            request,
+            format,
+            summary,
+            _scratch: scratch,
+        }
     }
 
     /// A run of these groups, whole.
@@ -135,34 +157,56 @@ impl MadeRun {
             etag: "e".to_owned(),
             creation_timestamp: None,
         };
-        let archive = ArchiveOptions { format: self.format, ..ArchiveOptions::default() };
+        let archive = ArchiveOptions {
+            format: self.format,
+            ..ArchiveOptions::default()
+        };
         let (select, group) = (SelectOptions::default(), GroupOptions::default());
         let run = self.request.run.clone();
         let claim = RunClaim::new(run, inventory, select, group, archive, "test".to_owned());
-        self.put(&self.layout().claim(&self.request.run), claim.to_json()).await;
+        self.put(&self.layout().claim(&self.request.run), claim.to_json())
+            .await;
     }
 
     pub async fn summarize(&mut self) {
         self.summary.rows = self.summary.objects + self.summary.left_out_rows();
-        self.put(&self.layout().summary(&self.request.run), self.summary.to_json()).await;
+        self.put(
+            &self.layout().summary(&self.request.run),
+            self.summary.to_json(),
+        )
+        .await;
     }
 
-    /// The next group: manifest, archive, catalog and what follows. `spoil` may change the archive's bytes before they
-    /// are summed and the rows before they are cataloged.
-    pub async fn group(&mut self, objects: &[Made], spoil: impl FnOnce(&mut Vec<u8>, &mut Vec<Entry>)) {
+    /// The next group: manifest, archive, catalog and what follows. `spoil` may change the
+    /// archive's bytes before they are summed and the rows before they are cataloged.
+    pub async fn group(
+        &mut self,
+        objects: &[Made],
+        spoil: impl FnOnce(&mut Vec<u8>, &mut Vec<Entry>),
+    ) {
         let group = GroupName::numbered(&self.request.run, self.summary.groups);
         let manifest_key = self.layout().group_manifest(&self.request.run, &group);
         let manifest_etag = self.manifest(&manifest_key, objects).await;
         let (mut bytes, mut entries) = self.packed(objects).await;
         spoil(&mut bytes, &mut entries);
         let attempt = Attempt::from_bits(self.summary.groups);
-        let key = self.layout().archive("src", &self.own(&group), &attempt, self.format);
+        let key = self
+            .layout()
+            .archive("src", &self.own(&group), &attempt, self.format);
         let crc64nvme = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
-        let archived = entries.iter().any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
+        let archived = entries
+            .iter()
+            .any(|entry| matches!(entry.outcome, Outcome::Archived(_)));
         let size = bytes.len() as u64;
         if archived {
-            let put = Put { crc64nvme: Some(crc64nvme), ..Put::default() };
-            self.s3.put(&self.address(&key), PutBody::Bytes(bytes.into()), &put).await.unwrap();
+            let put = Put {
+                crc64nvme: Some(crc64nvme),
+                ..Put::default()
+            };
+            self.s3
+                .put(&self.address(&key), PutBody::Bytes(bytes.into()), &put)
+                .await
+                .unwrap();
         }
         let mut writer = CatalogWriter::create(tempfile::tempfile().unwrap(), &key).unwrap();
         for entry in &entries {
@@ -173,7 +217,11 @@ impl MadeRun {
             manifest_key,
             manifest_etag,
             attempt: attempt.to_string(),
-            archive: archived.then_some(ArchiveRecord { key, size, crc64nvme }),
+            archive: archived.then_some(ArchiveRecord {
+                key,
+                size,
+                crc64nvme,
+            }),
             storage_class: "STANDARD".to_owned(),
             program: "test".to_owned(),
             redo: false,
@@ -181,15 +229,24 @@ impl MadeRun {
         let mut file = writer.finish(&record).unwrap();
         let mut catalog = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut catalog).unwrap();
-        self.put(&self.layout().catalog(&self.request.run, &group), catalog).await;
+        self.put(&self.layout().catalog(&self.request.run, &group), catalog)
+            .await;
         let publication = Publication {
             destination: self.request.destination.clone(),
             run: self.request.run.clone(),
             group: group.clone(),
             scratch: self.request.scratch.clone(),
         };
-        let VerifyRequest { destination, run, scratch, .. } = &self.request;
-        let committed = Committed::read(&self.s3, destination, run, &group, scratch).await.unwrap().unwrap();
+        let VerifyRequest {
+            destination,
+            run,
+            scratch,
+            ..
+        } = &self.request;
+        let committed = Committed::read(&self.s3, destination, run, &group, scratch)
+            .await
+            .unwrap()
+            .unwrap();
         publish(&self.s3, &publication, committed).await.unwrap();
         self.summary.groups += 1;
     }
@@ -203,7 +260,10 @@ impl MadeRun {
             self.summary.digest.add("src", &object.key, None);
         }
         let columns = Columns::full().to_string();
-        let put = Put { metadata: &[(COLUMNS_METADATA, &columns)], ..Put::default() };
+        let put = Put {
+            metadata: &[(COLUMNS_METADATA, &columns)],
+            ..Put::default()
+        };
         let body = PutBody::Bytes(writer.finish().unwrap().into());
         self.s3.put(&self.address(key), body, &put).await.unwrap()
     }
@@ -225,7 +285,11 @@ impl MadeRun {
                         "lastModified": row.last_modified, "storageClass": row.storage_class,
                         "headers": {}, "metadata": metadata(), "tags": {},
                     });
-                    self.put(&format!("{key}.metadata"), described.to_string().into_bytes()).await;
+                    self.put(
+                        &format!("{key}.metadata"),
+                        described.to_string().into_bytes(),
+                    )
+                    .await;
                     Outcome::Copied { key }
                 }
                 Fate::Archived => {
@@ -239,10 +303,16 @@ impl MadeRun {
                     let offset = archive.len() as u64;
                     archive.extend(self.compressed(&member));
                     Outcome::Archived(match self.format {
-                        ArchiveFormat::Tar => {
-                            Place { offset: offset + 512, length: object.bytes.len() as u64, skip: 0 }
-                        }
-                        _ => Place { offset, length: archive.len() as u64 - offset, skip: 512 },
+                        ArchiveFormat::Tar => Place {
+                            offset: offset + 512,
+                            length: object.bytes.len() as u64,
+                            skip: 0,
+                        },
+                        _ => Place {
+                            offset,
+                            length: archive.len() as u64 - offset,
+                            skip: 512,
+                        },
                     })
                 }
             };
@@ -269,7 +339,8 @@ impl MadeRun {
             ArchiveFormat::Tar => bytes.to_vec(),
             ArchiveFormat::TarZstd => zstd::stream::encode_all(bytes, 1).unwrap(),
             ArchiveFormat::TarGzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                let mut encoder =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 encoder.write_all(bytes).unwrap();
                 encoder.finish().unwrap()
             }
@@ -278,7 +349,11 @@ impl MadeRun {
 
     /// One of the run's own groups.
     pub fn own(&self, name: &GroupName) -> Group {
-        Group { run: self.request.run.clone(), name: name.clone(), own: true }
+        Group {
+            run: self.request.run.clone(),
+            name: name.clone(),
+            own: true,
+        }
     }
 
     pub fn layout(&self) -> &Layout {
@@ -295,8 +370,12 @@ impl MadeRun {
 
     /// The only key that has all these parts.
     pub async fn key(&self, parts: &[&str]) -> String {
-        let keys = client::list_keys(&self.client, self.bucket(), "").await.unwrap();
-        let mut found = keys.into_iter().filter(|key| parts.iter().all(|part| key.contains(part)));
+        let keys = client::list_keys(&self.client, self.bucket(), "")
+            .await
+            .unwrap();
+        let mut found = keys
+            .into_iter()
+            .filter(|key| parts.iter().all(|part| key.contains(part)));
         let key = found.next().unwrap();
         assert_eq!(found.next(), None, "{parts:?} is of several keys");
         key
@@ -304,15 +383,26 @@ impl MadeRun {
 
     /// PUTs with the SDK's own checksum, CRC32.
     pub async fn put(&self, key: &str, bytes: Vec<u8>) {
-        client::put_object(&self.client, self.bucket(), key, bytes).await.unwrap();
+        client::put_object(&self.client, self.bucket(), key, bytes)
+            .await
+            .unwrap();
     }
 
     pub async fn get(&self, key: &str) -> Vec<u8> {
-        client::get_bytes(&self.client, self.bucket(), key).await.unwrap().to_vec()
+        client::get_bytes(&self.client, self.bucket(), key)
+            .await
+            .unwrap()
+            .to_vec()
     }
 
     pub async fn delete(&self, key: &str) {
-        self.client.delete_object().bucket(self.bucket()).key(key).send().await.unwrap();
+        self.client
+            .delete_object()
+            .bucket(self.bucket())
+            .key(key)
+            .send()
+            .await
+            .unwrap();
     }
 
     pub async fn verify(&self) -> Report {
@@ -320,14 +410,21 @@ impl MadeRun {
     }
 
     pub async fn verify_full(&self) -> Report {
-        self.try_verify(|request| request.full = true).await.unwrap()
+        self.try_verify(|request| request.full = true)
+            .await
+            .unwrap()
     }
 
     pub async fn repair(&self) -> Report {
-        self.try_verify(|request| request.repair = true).await.unwrap()
+        self.try_verify(|request| request.repair = true)
+            .await
+            .unwrap()
     }
 
-    pub async fn try_verify(&self, change: impl FnOnce(&mut VerifyRequest)) -> Result<Report, VerifyError> {
+    pub async fn try_verify(
+        &self,
+        change: impl FnOnce(&mut VerifyRequest),
+    ) -> Result<Report, VerifyError> {
         let mut request = self.request.clone();
         change(&mut request);
         Box::pin(verify(&self.s3, &request, &silent())).await

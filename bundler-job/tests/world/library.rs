@@ -30,18 +30,30 @@ pub struct Limited {
 impl World {
     /// Another command on the run in a bucket, straight to the server.
     pub fn command(&self, bucket: &str, args: &[&str]) -> Program {
-        Program::new(env!("CARGO_BIN_EXE_s3bundler")).access(self.access()).args(args).args([
-            "--name",
-            RUN,
-            "--destination",
-            &format!("s3://{bucket}/{PREFIX}"),
-        ])
+        Program::new(env!("CARGO_BIN_EXE_s3bundler"))
+            .access(self.access())
+            .args(args)
+            .args([
+                "--name",
+                RUN,
+                "--destination",
+                &format!("s3://{bucket}/{PREFIX}"),
+            ])
     }
 
     /// Groups the world's inventory into a bucket.
     pub async fn group(&self, bucket: &str) {
         let rows = self.group_rows.to_string();
-        let group = self.command(bucket, &["group", "--inventory", &self.inventory, "--max-objects", &rows]);
+        let group = self.command(
+            bucket,
+            &[
+                "group",
+                "--inventory",
+                &self.inventory,
+                "--max-objects",
+                &rows,
+            ],
+        );
         let grouped = group.run().await.unwrap();
         assert_eq!(grouped.code, Some(0), "{grouped}");
     }
@@ -59,7 +71,9 @@ impl World {
 
     /// The manifest of the only group of a bucket.
     pub async fn only_group(&self, bucket: &str) -> ManifestRef {
-        let [manifest] = &self.keys_of(bucket, "groups").await[..] else { panic!("one group") };
+        let [manifest] = &self.keys_of(bucket, "groups").await[..] else {
+            panic!("one group")
+        };
         ManifestRef::new(S3Address::new(bucket, manifest), None)
     }
 
@@ -68,18 +82,30 @@ impl World {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(access.region.clone()))
             .endpoint_url(&access.endpoint)
-            .credentials_provider(Credentials::new(&access.access_key, &access.secret_key, None, None, "testbed"));
+            .credentials_provider(Credentials::new(
+                &access.access_key,
+                &access.secret_key,
+                None,
+                None,
+                "testbed",
+            ));
         let options = S3Options {
             path_style: PathStyle::Always,
             region: None,
-            requests: RequestOptions { destination: Some(bucket.to_owned()), ..RequestOptions::default() },
+            requests: RequestOptions {
+                destination: Some(bucket.to_owned()),
+                ..RequestOptions::default()
+            },
             first_byte_timeout: None,
             outage_budget: std::time::Duration::ZERO,
             requests_per_second: None,
         };
         let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
         let settings = Settings {
-            destination: Destination { bucket: bucket.to_owned(), layout },
+            destination: Destination {
+                bucket: bucket.to_owned(),
+                layout,
+            },
             fallback_run: RUN.parse().unwrap(),
             archive: ArchiveOptions::default(),
             fieldnames: None,

@@ -1,6 +1,6 @@
-//! A small world to archive: a server, a source bucket of a few groups, its inventory, and a destination bucket for
-//! every run of a test. What became of a run is proved from S3 alone, with nothing of the program's own verify, by
-//! [`assert_whole`].
+//! A small world to archive: a server, a source bucket of a few groups, its inventory, and a
+//! destination bucket for every run of a test. What became of a run is proved from S3 alone, with
+//! nothing of the program's own verify, by [`assert_whole`].
 //!
 //! ```text
 //! World::of_groups(4) ──► world.program(&bucket) ──► run, signal, kill ──► assert_whole(&world, &bucket)
@@ -71,12 +71,14 @@ pub fn key(n: usize) -> String {
 /// The nth object's bytes: sizes around a tar's blocks, and one of many chunks.
 fn body(n: usize) -> Bytes {
     let size = [700, 0, 511, 512, 100_000][n % ROWS];
-    (0..size).map(|at| u8::try_from((at * 7 + n * 31 + at / 251) % 256).unwrap()).collect()
+    (0..size)
+        .map(|at| u8::try_from((at * 7 + n * 31 + at / 251) % 256).unwrap())
+        .collect()
 }
 
 impl World {
-    /// A world whose inventory is this many groups of [`ROWS`] rows. The third object of the first group is gone, and so
-    /// is the last of all where there are several groups.
+    /// A world whose inventory is this many groups of [`ROWS`] rows. The third object of the first
+    /// group is gone, and so is the last of all where there are several groups.
     pub async fn of_groups(groups: usize) -> Self {
         let world = Self::of_objects((0..groups * ROWS).map(|n| (key(n), body(n)))).await;
         let last = (groups > 1).then(|| key(groups * ROWS - 1));
@@ -93,7 +95,9 @@ impl World {
         let objects: BTreeMap<String, Bytes> = objects.into_iter().collect();
         let listed = objects.keys().cloned().collect();
         client::put_objects(&s3, SOURCE, objects).await.unwrap();
-        let published = inventory_of_bucket(&s3, &Inventory::new(SOURCE, INVENTORIES)).await.unwrap();
+        let published = inventory_of_bucket(&s3, &Inventory::new(SOURCE, INVENTORIES))
+            .await
+            .unwrap();
         Self {
             server,
             s3,
@@ -109,7 +113,13 @@ impl World {
     /// The same world after these objects were deleted: the inventory still lists them.
     pub async fn without(mut self, keys: impl IntoIterator<Item = String>) -> Self {
         for key in keys {
-            self.s3.delete_object().bucket(SOURCE).key(&key).send().await.unwrap();
+            self.s3
+                .delete_object()
+                .bucket(SOURCE)
+                .key(&key)
+                .send()
+                .await
+                .unwrap();
             self.gone.insert(key);
         }
         self
@@ -118,14 +128,23 @@ impl World {
     /// Another inventory of the same bucket, of what is there now.
     pub async fn another_inventory(&self) -> String {
         let inventory = Inventory::new(SOURCE, INVENTORIES).configuration("weekly");
-        inventory_of_bucket(&self.s3, &inventory).await.unwrap().manifest
+        inventory_of_bucket(&self.s3, &inventory)
+            .await
+            .unwrap()
+            .manifest
     }
 
     /// The same world with an inventory of these columns, whose rows are changed like this.
     pub async fn listed_as(mut self, columns: &[Column], row: impl Fn(Row) -> Row) -> Self {
-        let inventory = Inventory::new(SOURCE, INVENTORIES).configuration("other").columns(columns.iter().copied());
+        let inventory = Inventory::new(SOURCE, INVENTORIES)
+            .configuration("other")
+            .columns(columns.iter().copied());
         let rows = rows_of_bucket(&self.s3, SOURCE, false).await.unwrap();
-        self.inventory = inventory.publish(&self.s3, rows.into_iter().map(row)).await.unwrap().manifest;
+        self.inventory = inventory
+            .publish(&self.s3, rows.into_iter().map(row))
+            .await
+            .unwrap()
+            .manifest;
         self
     }
 
@@ -172,14 +191,19 @@ impl World {
     /// Names in the scratch directory of all programs of this world.
     pub fn scratch_files(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.scratch.path()).unwrap();
-        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     /// Files without a name that a process has open in the scratch directory.
     pub fn nameless_in_scratch(&self, pid: u32) -> usize {
         let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
         let open = open.filter_map(|it| std::fs::read_link(it.unwrap().path()).ok());
-        open.filter(|it| it.starts_with(self.scratch.path()) && it.to_string_lossy().ends_with(" (deleted)")).count()
+        open.filter(|it| {
+            it.starts_with(self.scratch.path()) && it.to_string_lossy().ends_with(" (deleted)")
+        })
+        .count()
     }
 
     /// Every object of a bucket, as key and MD5 of its bytes.
@@ -199,11 +223,14 @@ impl World {
 
     /// Keys of a kind (`catalog`, `receipts`, …) of a bucket.
     pub async fn keys_of(&self, bucket: &str, kind: &str) -> Vec<String> {
-        client::list_keys(&self.s3, bucket, &format!("{PREFIX}/{kind}/")).await.unwrap()
+        client::list_keys(&self.s3, bucket, &format!("{PREFIX}/{kind}/"))
+            .await
+            .unwrap()
     }
 }
 
-/// Proves from S3 alone that the run of the world's inventory in a bucket is whole, and that nothing else is there.
+/// Proves from S3 alone that the run of the world's inventory in a bucket is whole, and that
+/// nothing else is there.
 pub async fn assert_whole(world: &World, bucket: &str) {
     Whole::of(world, bucket).check().await;
 }
@@ -224,5 +251,8 @@ pub fn gets_source(seen: &Seen) -> bool {
 }
 
 fn is_of(seen: &Seen, kind: &str) -> bool {
-    seen.key().strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('/')?.split('/').next()) == Some(kind)
+    seen.key()
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_prefix('/')?.split('/').next())
+        == Some(kind)
 }

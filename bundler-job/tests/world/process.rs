@@ -1,4 +1,5 @@
-//! What hooks of the fault proxy do to the program: kill it, freeze it, or let one of its requests wait.
+//! What hooks of the fault proxy do to the program: kill it, freeze it, or let one of its requests
+//! wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -34,14 +35,19 @@ impl Victim {
         let _ = send(self.pid(), signal);
     }
 
-    /// Sends it a signal and returns when it has heard it, however long that takes, or has ended. For hooks.
+    /// Sends it a signal and returns when it has heard it, however long that takes, or has ended.
+    /// For hooks.
     pub fn tell(&self, signal: Signal) {
         self.signal(signal);
         let (pid, said) = self.0.wait();
         let begun = Instant::now();
         tokio::task::block_in_place(|| {
             while !said.stderr().contains(HEARD) && is_alive(*pid) {
-                assert!(begun.elapsed() < PATIENCE, "{signal:?} was not heard\n{}", said.stderr());
+                assert!(
+                    begun.elapsed() < PATIENCE,
+                    "{signal:?} was not heard\n{}",
+                    said.stderr()
+                );
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
@@ -57,7 +63,8 @@ impl Victim {
         let pid = self.pid();
         send(pid, Signal::Stop).unwrap();
         let stat = format!("/proc/{pid}/stat");
-        while std::fs::read_to_string(&stat).is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" T"))
+        while std::fs::read_to_string(&stat)
+            .is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" T"))
         {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -77,7 +84,9 @@ pub async fn until(is_so: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("it never came to it");
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .expect("it never came to it");
 }
 
 /// Freezes a program, once, and says so.
@@ -91,7 +100,11 @@ pub struct Freezer {
 impl Freezer {
     /// For this program.
     pub fn of(victim: &Victim) -> Self {
-        Self { victim: victim.clone(), done: Arc::default(), told: Arc::new(Semaphore::new(0)) }
+        Self {
+            victim: victim.clone(),
+            done: Arc::default(),
+            told: Arc::new(Semaphore::new(0)),
+        }
     }
 
     /// Freezes it unless it was frozen before. For hooks.
@@ -104,7 +117,11 @@ impl Freezer {
 
     /// Waits until it is frozen.
     pub async fn frozen(&self) {
-        tokio::time::timeout(PATIENCE, self.told.acquire()).await.expect("never frozen").unwrap().forget();
+        tokio::time::timeout(PATIENCE, self.told.acquire())
+            .await
+            .expect("never frozen")
+            .unwrap()
+            .forget();
     }
 
     /// Lets it go on.
@@ -123,7 +140,10 @@ pub struct Gate {
 impl Gate {
     /// A closed gate.
     pub fn closed() -> Self {
-        Self { arrived: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+        Self {
+            arrived: Arc::new(Semaphore::new(0)),
+            open: Arc::new(Semaphore::new(0)),
+        }
     }
 
     /// Waits at the gate. For hooks.
@@ -150,7 +170,9 @@ impl Gate {
 /// A page of a program on this machine: its status and text.
 pub async fn page(port: u16, path: &str) -> Option<(String, String)> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();

@@ -1,5 +1,5 @@
-//! Somebody who looks at the destination at any moment of a run, as a query engine or the operator would, and must never
-//! see a record of what is not there.
+//! Somebody who looks at the destination at any moment of a run, as a query engine or the operator
+//! would, and must never see a record of what is not there.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -29,14 +29,22 @@ pub fn catalog_of(bytes: &[u8]) -> Catalog {
 impl Reader {
     /// A reader of a bucket, straight at the server.
     pub fn of(world: &World, bucket: &str) -> Self {
-        Self { s3: world.s3.clone(), bucket: bucket.to_owned(), complaints: Arc::default() }
+        Self {
+            s3: world.s3.clone(),
+            bucket: bucket.to_owned(),
+            complaints: Arc::default(),
+        }
     }
 
     /// Looks once. For hooks: nothing of the request goes on meanwhile.
     pub fn look(&self, when: &str) {
-        let looked = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(self.read()));
+        let looked =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(self.read()));
         if let Err(complaint) = looked {
-            self.complaints.lock().unwrap().push(format!("{when}: {complaint}"));
+            self.complaints
+                .lock()
+                .unwrap()
+                .push(format!("{when}: {complaint}"));
         }
     }
 
@@ -52,23 +60,42 @@ impl Reader {
             let name = receipt.rsplit('/').next().unwrap_or_default();
             let receipt = Receipt::parse(name).map_err(|error| error.to_string())?;
             let catalog = format!("{PREFIX}/catalog/run={RUN}/{}.parquet", receipt.group);
-            let bytes = self.bytes(&catalog).await.map_err(|error| format!("receipt {name}, but {error}"))?;
+            let bytes = self
+                .bytes(&catalog)
+                .await
+                .map_err(|error| format!("receipt {name}, but {error}"))?;
             let catalog = catalog_of(&bytes);
             if let Some(archive) = &catalog.record().archive {
-                self.bytes(&index_of(&archive.key)).await.map_err(|error| format!("receipt {name}, but {error}"))?;
+                self.bytes(&index_of(&archive.key))
+                    .await
+                    .map_err(|error| format!("receipt {name}, but {error}"))?;
             }
             if receipt.figures.failed_objects() > 0 {
-                let dead_letters = format!("{}{DEAD_LETTERS_SUFFIX}", catalog.record().manifest_key);
-                self.bytes(&dead_letters).await.map_err(|error| format!("receipt {name}, but {error}"))?;
+                let dead_letters =
+                    format!("{}{DEAD_LETTERS_SUFFIX}", catalog.record().manifest_key);
+                self.bytes(&dead_letters)
+                    .await
+                    .map_err(|error| format!("receipt {name}, but {error}"))?;
             }
         }
         for key in self.list("catalog").await? {
             let catalog = catalog_of(&self.bytes(&key).await?);
-            let Some(archive) = &catalog.record().archive else { continue };
-            let head = self.s3.head_object().bucket(&self.bucket).key(&archive.key).send().await;
+            let Some(archive) = &catalog.record().archive else {
+                continue;
+            };
+            let head = self
+                .s3
+                .head_object()
+                .bucket(&self.bucket)
+                .key(&archive.key)
+                .send()
+                .await;
             let size = head.ok().and_then(|head| head.content_length());
             if size.and_then(|size| u64::try_from(size).ok()) != Some(archive.size) {
-                return Err(format!("{key} names {} of {} bytes, S3 has {size:?}", archive.key, archive.size));
+                return Err(format!(
+                    "{key} names {} of {} bytes, S3 has {size:?}",
+                    archive.key, archive.size
+                ));
             }
         }
         Ok(())
@@ -80,6 +107,8 @@ impl Reader {
     }
 
     async fn bytes(&self, key: &str) -> Result<bytes::Bytes, String> {
-        client::get_bytes(&self.s3, &self.bucket, key).await.map_err(|error| error.to_string())
+        client::get_bytes(&self.s3, &self.bucket, key)
+            .await
+            .map_err(|error| error.to_string())
     }
 }

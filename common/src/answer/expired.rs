@@ -6,10 +6,14 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 
 /// "Error responses" (S3 API reference), "Common errors" (SQS API reference).
-const CODES: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"];
+const CODES: [&str; 3] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "TokenRefreshRequired",
+];
 
-/// The token that a request was signed with. Once the service calls it expired, it is in the configuration of the next
-/// attempt at the same request, where a cache of credentials finds it.
+/// The token that a request was signed with. Once the service calls it expired, it is in the
+/// configuration of the next attempt at the same request, where a cache of credentials finds it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExpiredToken(String);
 
@@ -35,8 +39,8 @@ impl Storable for ExpiredToken {
     type Storer = StoreReplace<Self>;
 }
 
-/// Whether an answer says so. An answer to HEAD has no code: 400 may mean an expired token, unless it names a region
-/// ("HeadObject", S3 API reference).
+/// Whether an answer says so. An answer to HEAD has no code: 400 may mean an expired token, unless
+/// it names a region ("HeadObject", S3 API reference).
 pub(super) fn says_so(is_head: bool, response: &HttpResponse) -> bool {
     let header = |name: &str| response.headers().get(name);
     let status = response.status().as_u16();
@@ -47,10 +51,15 @@ pub(super) fn says_so(is_head: bool, response: &HttpResponse) -> bool {
     let body = body.trim();
     // Of XML, and of JSON with or without a namespace.
     let names = |code: &str| {
-        let in_json = || ["#", "\""].iter().any(|before| body.contains(&format!("{before}{code}\"")));
+        let in_json = || {
+            ["#", "\""]
+                .iter()
+                .any(|before| body.contains(&format!("{before}{code}\"")))
+        };
         body.contains(&format!("<Code>{code}</Code>"))
             || (body.starts_with('{') && body.contains("\"__type\"") && in_json())
-            || header("x-amzn-query-error").is_some_and(|error| error.split(';').next() == Some(code))
+            || header("x-amzn-query-error")
+                .is_some_and(|error| error.split(';').next() == Some(code))
     };
     (400..500).contains(&status) && CODES.into_iter().any(names)
 }
@@ -64,9 +73,18 @@ mod tests {
     #[test]
     fn an_expired_token_is_told_from_other_trouble() {
         let json = "{\"__type\":\"com.amazonaws.sqs#ExpiredToken\",\"message\":\"The security token has expired\"}";
-        let (query, region) = (("x-amzn-query-error", "ExpiredToken;Sender"), ("x-amz-bucket-region", "eu-west-1"));
+        let (query, region) = (
+            ("x-amzn-query-error", "ExpiredToken;Sender"),
+            ("x-amz-bucket-region", "eu-west-1"),
+        );
         for (is_head, status, header, body, expected) in [
-            (false, 400, None, "<Error><Code>ExpiredToken</Code><Message>m</Message></Error>", true),
+            (
+                false,
+                400,
+                None,
+                "<Error><Code>ExpiredToken</Code><Message>m</Message></Error>",
+                true,
+            ),
             (
                 false,
                 403,
@@ -75,16 +93,37 @@ mod tests {
                 true,
             ),
             (false, 400, None, json, true),
-            (false, 400, None, "{\"__type\": \"ExpiredTokenException\"}", true),
+            (
+                false,
+                400,
+                None,
+                "{\"__type\": \"ExpiredTokenException\"}",
+                true,
+            ),
             (false, 400, Some(query), "{}", true),
-            (false, 403, None, "<Error><Code>AccessDenied</Code><Message>ExpiredToken</Message></Error>", false),
-            (false, 400, None, "<Error><Code>InvalidToken</Code></Error>", false),
+            (
+                false,
+                403,
+                None,
+                "<Error><Code>AccessDenied</Code><Message>ExpiredToken</Message></Error>",
+                false,
+            ),
+            (
+                false,
+                400,
+                None,
+                "<Error><Code>InvalidToken</Code></Error>",
+                false,
+            ),
             (false, 200, None, "<Code>ExpiredToken</Code>", false),
             (true, 400, None, "", true),
             (true, 400, Some(region), "", false),
             (true, 403, None, "", false),
         ] {
-            let mut response = HttpResponse::new(u16::try_into(status).expect("a status"), SdkBody::from(body));
+            let mut response = HttpResponse::new(
+                u16::try_into(status).expect("a status"),
+                SdkBody::from(body),
+            );
             if let Some((name, value)) = header {
                 response.headers_mut().insert(name, value);
             }

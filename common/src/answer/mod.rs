@@ -1,5 +1,5 @@
-//! What S3 or SQS answered when it did not do as asked: one table for both programs. What to do about a kind is the
-//! policy of each program.
+//! What S3 or SQS answered when it did not do as asked: one table for both programs. What to do
+//! about a kind is the policy of each program.
 //!
 //! ```text
 //! SdkError ──► own: is the body the service's? ──► table: operation, status, code ──► ErrorKind
@@ -46,9 +46,11 @@ pub enum ErrorKind {
     NameInUse,
     /// The message is gone, or its receipt handle is no longer the newest.
     MessageGone,
-    /// A policy, an access control list or a KMS key denies what was asked for: this object, bucket or queue.
+    /// A policy, an access control list or a KMS key denies what was asked for: this object, bucket
+    /// or queue.
     Denied,
-    /// The credentials, their token, the signature or this machine's clock are not accepted: every request would fail.
+    /// The credentials, their token, the signature or this machine's clock are not accepted: every
+    /// request would fail.
     Credentials,
     /// The bucket is in another region than the one that was asked.
     WrongRegion,
@@ -64,7 +66,8 @@ pub enum ErrorKind {
     CustomerKey,
     /// The service failed, the connection broke or time ran out: worth another try.
     Transient,
-    /// The answer is not the service's, such as the page of a proxy. It says nothing about what was asked for.
+    /// The answer is not the service's, such as the page of a proxy. It says nothing about what was
+    /// asked for.
     Foreign,
     /// No connection to the endpoint can be made.
     Unreachable,
@@ -72,14 +75,18 @@ pub enum ErrorKind {
     Unsupported,
     /// The service refuses the request, for a reason that has no kind of its own.
     Rejected,
-    /// No request can be made of these arguments, such as a key that is only white space: nothing was sent.
+    /// No request can be made of these arguments, such as a key that is only white space: nothing
+    /// was sent.
     Unsent,
 }
 
 impl ErrorKind {
     /// Whether the same request may succeed later.
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Transient | Self::Foreign | Self::Unreachable | Self::Conflict)
+        matches!(
+            self,
+            Self::Throttled | Self::Transient | Self::Foreign | Self::Unreachable | Self::Conflict
+        )
     }
 
     /// Whether a person has to change permissions or credentials.
@@ -89,9 +96,16 @@ impl ErrorKind {
 }
 
 /// The service's code and message of a failed request, both empty if the answer has none.
-pub fn code_and_message<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> (&str, &str) {
+pub fn code_and_message<E: ProvideErrorMetadata>(
+    error: &SdkError<E, HttpResponse>,
+) -> (&str, &str) {
     let service = error.as_service_error();
-    service.map_or(("", ""), |error| (error.code().unwrap_or_default(), error.message().unwrap_or_default()))
+    service.map_or(("", ""), |error| {
+        (
+            error.code().unwrap_or_default(),
+            error.message().unwrap_or_default(),
+        )
+    })
 }
 
 /// Sorts what the SDK returned for `operation`, the API's name of the request.
@@ -102,28 +116,45 @@ where
     if let Some(response) = error.raw_response() {
         let (code, message) = code_and_message(error);
         let origin = origin::origin(service, is_head(operation), response);
-        return classify(&Answer { operation, status: response.status().as_u16(), code, message, origin });
+        return classify(&Answer {
+            operation,
+            status: response.status().as_u16(),
+            code,
+            message,
+            origin,
+        });
     }
     match error {
-        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if mentions_credentials(error) => {
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_)
+            if mentions_credentials(error) =>
+        {
             ErrorKind::Credentials
         }
         SdkError::ConstructionFailure(_) => ErrorKind::Unsent,
-        SdkError::DispatchFailure(failure) => failure.as_connector_error().map_or(ErrorKind::Transient, of_connection),
+        SdkError::DispatchFailure(failure) => failure
+            .as_connector_error()
+            .map_or(ErrorKind::Transient, of_connection),
         _ => ErrorKind::Transient,
     }
 }
 
-/// Whether S3 refuses a request because there are too many, whatever the HTTP status says: it answers a copy with 200 before it
-/// knows how the copy ends ("CopyObject", "CompleteMultipartUpload", S3 API reference), and KMS refuses through S3 with 400.
-/// The body has to be there.
+/// Whether S3 refuses a request because there are too many, whatever the HTTP status says: it
+/// answers a copy with 200 before it knows how the copy ends ("CopyObject",
+/// "CompleteMultipartUpload", S3 API reference), and KMS refuses through S3 with 400. The body has
+/// to be there.
 pub fn is_refusal(response: &HttpResponse) -> bool {
     let status = response.status().as_u16();
     if matches!(status, 429 | 503) {
         return true;
     }
     origin::code_of_error(response).is_some_and(|code| {
-        let answer = Answer { operation: "", status, code, message: "", origin: Origin::Service };
+        let answer = Answer {
+            operation: "",
+            status,
+            code,
+            message: "",
+            origin: Origin::Service,
+        };
         classify(&answer) == ErrorKind::Throttled
     })
 }
@@ -132,7 +163,8 @@ fn is_head(operation: &str) -> bool {
     operation.starts_with("Head")
 }
 
-/// A connection that cannot be made is trouble of the endpoint; one that breaks may be the trouble of one request.
+/// A connection that cannot be made is trouble of the endpoint; one that breaks may be the trouble
+/// of one request.
 fn of_connection(error: &ConnectorError) -> ErrorKind {
     let (mut connecting, mut broke) = (false, false);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -151,18 +183,28 @@ fn of_connection(error: &ConnectorError) -> ErrorKind {
         });
         // An I/O error's source is the source of its payload: the payload itself would be skipped.
         cause = match io_error {
-            Some(error) => error.get_ref().map(|payload| payload as &(dyn std::error::Error + 'static)),
+            Some(error) => error
+                .get_ref()
+                .map(|payload| payload as &(dyn std::error::Error + 'static)),
             None => error.source(),
         };
     }
-    if error.is_io() && connecting && !broke { ErrorKind::Unreachable } else { ErrorKind::Transient }
+    if error.is_io() && connecting && !broke {
+        ErrorKind::Unreachable
+    } else {
+        ErrorKind::Transient
+    }
 }
 
 /// Whether no request could be signed, which the SDK tells only in words.
 pub fn mentions_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.to_string().to_ascii_lowercase().contains("credential") {
+        if error
+            .to_string()
+            .to_ascii_lowercase()
+            .contains("credential")
+        {
             return true;
         }
         cause = error.source();

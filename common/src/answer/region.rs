@@ -6,8 +6,8 @@ use aws_smithy_runtime_api::http::Headers;
 
 use super::retry::Asked;
 
-/// The regions of a request whose answer is [`ErrorKind::WrongRegion`](super::ErrorKind::WrongRegion), as far as they are
-/// known.
+/// The regions of a request whose answer is
+/// [`ErrorKind::WrongRegion`](super::ErrorKind::WrongRegion), as far as they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Regions {
     /// The region that the request was signed for.
@@ -19,34 +19,51 @@ pub struct Regions {
 impl Regions {
     /// The regions of a failed request.
     pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self {
-        error.raw_response().map(Self::of_answer).unwrap_or_default()
+        error
+            .raw_response()
+            .map(Self::of_answer)
+            .unwrap_or_default()
     }
 
-    /// S3 names the bucket's region in a header ("HeadBucket", S3 API reference), other stores in the error document.
+    /// S3 names the bucket's region in a header ("HeadBucket", S3 API reference), other stores in
+    /// the error document.
     fn of_answer(answer: &HttpResponse) -> Self {
-        let document = answer.body().bytes().and_then(|body| std::str::from_utf8(body).ok());
-        let element = document.and_then(|text| text.split_once("<Region>")?.1.split_once("</Region>"));
-        let named = answer.headers().get("x-amz-bucket-region").or_else(|| element.map(|(region, _)| region));
-        let signed_for = answer.extension::<Asked>().and_then(|asked| asked.region.clone());
-        Self { signed_for, bucket: named.filter(|name| is_region(name)).map(str::to_owned) }
+        let document = answer
+            .body()
+            .bytes()
+            .and_then(|body| std::str::from_utf8(body).ok());
+        let element =
+            document.and_then(|text| text.split_once("<Region>")?.1.split_once("</Region>"));
+        let named = answer
+            .headers()
+            .get("x-amz-bucket-region")
+            .or_else(|| element.map(|(region, _)| region));
+        let signed_for = answer
+            .extension::<Asked>()
+            .and_then(|asked| asked.region.clone());
+        Self {
+            signed_for,
+            bucket: named.filter(|name| is_region(name)).map(str::to_owned),
+        }
     }
 
     /// What is known in one sentence; `None` if nothing is.
     pub fn sentence(&self) -> Option<String> {
         match (&self.signed_for, &self.bucket) {
-            (Some(signed_for), Some(bucket)) => {
-                Some(format!("the request was signed for {signed_for}, and the bucket is in {bucket}"))
-            }
-            (Some(signed_for), None) => {
-                Some(format!("the request was signed for {signed_for}, and the bucket is in another region"))
-            }
+            (Some(signed_for), Some(bucket)) => Some(format!(
+                "the request was signed for {signed_for}, and the bucket is in {bucket}"
+            )),
+            (Some(signed_for), None) => Some(format!(
+                "the request was signed for {signed_for}, and the bucket is in another region"
+            )),
             (None, Some(bucket)) => Some(format!("the bucket is in {bucket}")),
             (None, None) => None,
         }
     }
 }
 
-/// The region in the credential scope of a signed request ("Authenticating requests", S3 API reference).
+/// The region in the credential scope of a signed request ("Authenticating requests", S3 API
+/// reference).
 pub(super) fn signed_for(headers: &Headers) -> Option<String> {
     let (_, scope) = headers.get("authorization")?.split_once("Credential=")?;
     let region = scope.split(',').next()?.split('/').rev().nth(2)?;
@@ -55,7 +72,10 @@ pub(super) fn signed_for(headers: &Headers) -> Option<String> {
 
 /// The answer is from outside, and a message may repeat the name as the value of an option.
 fn is_region(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -71,8 +91,7 @@ mod tests {
             headers.insert("authorization", authorization);
             signed_for(&headers)
         };
-        let scope =
-            "AWS4-HMAC-SHA256 Credential=AKIA/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+        let scope = "AWS4-HMAC-SHA256 Credential=AKIA/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0";
         assert_eq!(of(scope).as_deref(), Some("eu-west-1"));
         assert_eq!(
             of("AWS4-HMAC-SHA256 Credential=a/b/20261122/us-east-1/s3/aws4_request").as_deref(),
@@ -85,7 +104,8 @@ mod tests {
 
     #[test]
     fn an_answer_names_the_region_of_its_bucket() {
-        let document = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
+        let document =
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
         for (header, body, signed_for, sentence) in [
             (
                 Some("eu-west-1"),
@@ -99,7 +119,12 @@ mod tests {
                 Some("us-east-1"),
                 Some("the request was signed for us-east-1, and the bucket is in eu-west-1"),
             ),
-            (Some("eu-north-1"), document, None, Some("the bucket is in eu-north-1")),
+            (
+                Some("eu-north-1"),
+                document,
+                None,
+                Some("the bucket is in eu-north-1"),
+            ),
             (
                 None,
                 "<Error/>",
@@ -109,7 +134,8 @@ mod tests {
             (Some("a b; rm"), "", None, None),
             (None, "<Region>", None, None),
         ] {
-            let mut answer = HttpResponse::new(400.try_into().expect("a status"), SdkBody::from(body));
+            let mut answer =
+                HttpResponse::new(400.try_into().expect("a status"), SdkBody::from(body));
             if let Some(header) = header {
                 answer.headers_mut().insert("x-amz-bucket-region", header);
             }
@@ -119,7 +145,11 @@ mod tests {
                 token: None,
                 lacks_object: false,
             });
-            assert_eq!(Regions::of_answer(&answer).sentence().as_deref(), sentence, "{header:?} {body}");
+            assert_eq!(
+                Regions::of_answer(&answer).sentence().as_deref(),
+                sentence,
+                "{header:?} {body}"
+            );
         }
     }
 }

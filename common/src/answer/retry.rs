@@ -1,6 +1,7 @@
-//! Foreign answers and those that were cut off or damaged are tried again by the SDK, as it does with answers of the service
-//! that may pass. So is 429, which the SDK knows only with the codes of AWS, and a token that has expired: credentials may be
-//! renewed while a request is on its way. Answers of success that tell of no object are made errors first.
+//! Foreign answers and those that were cut off or damaged are tried again by the SDK, as it does
+//! with answers of the service that may pass. So is 429, which the SDK knows only with the codes of
+//! AWS, and a token that has expired: credentials may be renewed while a request is on its way.
+//! Answers of success that tell of no object are made errors first.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -17,9 +18,9 @@ use super::expired::{self, ExpiredToken};
 use super::region::signed_for;
 use super::{Answer, ErrorKind, Origin, Service, classify, origin};
 
-/// The two parts of a client that have the SDK try a request again whose answer is not the service's, or was cut off. They
-/// come together because neither works alone: the SDK takes the request away before it judges the answer, and an answer
-/// without a body is right for HEAD only.
+/// The two parts of a client that have the SDK try a request again whose answer is not the
+/// service's, or was cut off. They come together because neither works alone: the SDK takes the
+/// request away before it judges the answer, and an answer without a body is right for HEAD only.
 pub fn retry_foreign(service: Service) -> (impl Intercept + 'static, impl ClassifyRetry + 'static) {
     (NoteRequest, RetryForeign(service))
 }
@@ -49,8 +50,15 @@ impl ClassifyRetry for RetryForeign {
             return action;
         }
         let origin = origin::origin(self.0, *is_head, response);
-        let answer = Answer { operation: "", status, code: "", message: "", origin };
-        // Also if it says that there is no such operation: a page may say so once. S3 gives to HEAD no answer of this kind.
+        let answer = Answer {
+            operation: "",
+            status,
+            code: "",
+            message: "",
+            origin,
+        };
+        // Also if it says that there is no such operation: a page may say so once. S3 gives to HEAD
+        // no answer of this kind.
         if origin == Origin::Foreign || (*is_head && classify(&answer) == ErrorKind::Foreign) {
             return RetryAction::transient_error();
         }
@@ -62,7 +70,8 @@ impl ClassifyRetry for RetryForeign {
     }
 }
 
-/// What S3's own error document says of another try, if it says so in a way that the SDK does not know.
+/// What S3's own error document says of another try, if it says so in a way that the SDK does not
+/// know.
 fn of_document(response: &HttpResponse) -> Option<RetryAction> {
     let status = response.status().as_u16();
     let code = origin::code_of_error(response)?;
@@ -70,7 +79,13 @@ fn of_document(response: &HttpResponse) -> Option<RetryAction> {
     if matches!(code, "BadDigest" | "XAmzContentSHA256Mismatch") {
         return Some(RetryAction::transient_error());
     }
-    match classify(&Answer { operation: "", status, code, message: "", origin: Origin::Service }) {
+    match classify(&Answer {
+        operation: "",
+        status,
+        code,
+        message: "",
+        origin: Origin::Service,
+    }) {
         ErrorKind::Throttled => Some(RetryAction::throttling_error()),
         ErrorKind::Transient => Some(RetryAction::server_error()),
         _ => None,
@@ -81,8 +96,8 @@ fn of_document(response: &HttpResponse) -> Option<RetryAction> {
 #[derive(Debug)]
 struct NoteRequest;
 
-/// Without a Content-Length, a connection that breaks looks like the end of the answer. A bit that flips in a name hides an
-/// element, such as an object of a listing.
+/// Without a Content-Length, a connection that breaks looks like the end of the answer. A bit that
+/// flips in a name hides an element, such as an object of a listing.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is an XML document that was cut off or damaged")]
 struct Damaged;
@@ -121,8 +136,16 @@ impl Intercept for NoteRequest {
     ) -> Result<(), BoxError> {
         let request = context.request();
         let is_head = request.method() == "HEAD";
-        let token = request.headers().get("x-amz-security-token").map(ExpiredToken::new);
-        let asked = Asked { is_head, region: signed_for(request.headers()), token, lacks_object: false };
+        let token = request
+            .headers()
+            .get("x-amz-security-token")
+            .map(ExpiredToken::new);
+        let asked = Asked {
+            is_head,
+            region: signed_for(request.headers()),
+            token,
+            lacks_object: false,
+        };
         config.interceptor_state().store_put(asked);
         Ok(())
     }
@@ -136,9 +159,16 @@ impl Intercept for NoteRequest {
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
         let lacks_object = origin::lacks_object(operation, context.response());
         if let Some(asked) = config.load::<Asked>() {
-            context.response_mut().add_extension(Asked { lacks_object, ..asked.clone() });
+            context.response_mut().add_extension(Asked {
+                lacks_object,
+                ..asked.clone()
+            });
         }
-        if lacks_object { Err(LacksObject.into()) } else { Ok(()) }
+        if lacks_object {
+            Err(LacksObject.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn read_after_deserialization(
@@ -148,13 +178,25 @@ impl Intercept for NoteRequest {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let asked = config.load::<Asked>().cloned();
-        if let Some(Asked { is_head, token: Some(token), .. }) = asked
+        if let Some(Asked {
+            is_head,
+            token: Some(token),
+            ..
+        }) = asked
             && expired::says_so(is_head, context.response())
         {
             config.interceptor_state().store_put(token);
         }
         // The bytes of an object are read as they come, and are not here.
-        let is_damaged = context.response().body().bytes().is_some_and(origin::is_damaged);
-        if context.output_or_error().is_ok() && is_damaged { Err(Damaged.into()) } else { Ok(()) }
+        let is_damaged = context
+            .response()
+            .body()
+            .bytes()
+            .is_some_and(origin::is_damaged);
+        if context.output_or_error().is_ok() && is_damaged {
+            Err(Damaged.into())
+        } else {
+            Ok(())
+        }
     }
 }

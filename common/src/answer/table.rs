@@ -28,9 +28,9 @@ pub struct Answer<'a> {
     pub origin: Origin,
 }
 
-/// Sorts an answer: by the code, then by the HTTP status if there is no code ("Error responses", S3 API reference; "Common
-/// errors", SQS API reference). An answer that is not the service's has only a status, and no status of a page decides
-/// what becomes of an object.
+/// Sorts an answer: by the code, then by the HTTP status if there is no code ("Error responses", S3
+/// API reference; "Common errors", SQS API reference). An answer that is not the service's has only
+/// a status, and no status of a page decides what becomes of an object.
 pub fn classify(answer: &Answer<'_>) -> ErrorKind {
     let Answer { status, origin, .. } = *answer;
     if origin == Origin::Foreign {
@@ -41,7 +41,8 @@ pub fn classify(answer: &Answer<'_>) -> ErrorKind {
             _ => ErrorKind::Foreign,
         };
     }
-    // SQS has a namespace before the codes of one protocol, and the service's name before those of the other.
+    // SQS has a namespace before the codes of one protocol, and the service's name before those of
+    // the other.
     let code = answer.code.rsplit('#').next().unwrap_or_default();
     let code = code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code);
     if let Some(kind) = of_key(code).or_else(|| of_code(code, answer)) {
@@ -64,15 +65,22 @@ pub fn classify(answer: &Answer<'_>) -> ErrorKind {
     }
 }
 
-/// KMS says why an object cannot be decrypted, through S3 (`KMS.DisabledException`) and through SQS (`KmsDisabled`). A key is
-/// of an object, whatever is wrong with it.
+/// KMS says why an object cannot be decrypted, through S3 (`KMS.DisabledException`) and through SQS
+/// (`KmsDisabled`). A key is of an object, whatever is wrong with it.
 fn of_key(code: &str) -> Option<ErrorKind> {
     let reason = match code {
-        "DisabledException" | "InvalidStateException" | "KMSInvalidStateException" | "KeyUnavailableException" => code,
-        _ => ["KMS.", "Kms"].iter().find_map(|prefix| code.strip_prefix(prefix))?,
+        "DisabledException"
+        | "InvalidStateException"
+        | "KMSInvalidStateException"
+        | "KeyUnavailableException" => code,
+        _ => ["KMS.", "Kms"]
+            .iter()
+            .find_map(|prefix| code.strip_prefix(prefix))?,
     };
     Some(match reason.strip_suffix("Exception").unwrap_or(reason) {
-        "Throttling" | "Throttled" | "LimitExceeded" | "RequestLimitExceeded" => ErrorKind::Throttled,
+        "Throttling" | "Throttled" | "LimitExceeded" | "RequestLimitExceeded" => {
+            ErrorKind::Throttled
+        }
         "KeyUnavailable" | "DependencyTimeout" | "Internal" | "KMSInternal" | "InternalFailure"
         | "ServiceUnavailable" => ErrorKind::Transient,
         _ => ErrorKind::Denied,
@@ -87,8 +95,11 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => ErrorKind::NoQueue,
         "QueueDeletedRecently" => ErrorKind::NameInUse,
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => ErrorKind::MessageGone,
-        // SQS says this of a message that was deleted or received again, never of our arguments: they are checked.
-        "InvalidParameterValue" if answer.operation == "ChangeMessageVisibility" => ErrorKind::MessageGone,
+        // SQS says this of a message that was deleted or received again, never of our arguments:
+        // they are checked.
+        "InvalidParameterValue" if answer.operation == "ChangeMessageVisibility" => {
+            ErrorKind::MessageGone
+        }
         "AccessDenied"
         | "AccessDeniedException"
         | "AccessForbidden"
@@ -99,7 +110,8 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         | "Unauthorized"
         | "UnauthorizedAccess"
         | "UnauthorizedOperation" => ErrorKind::Denied,
-        // S3 answers with it if the signature is for another region, and if it is malformed otherwise.
+        // S3 answers with it if the signature is for another region, and if it is malformed
+        // otherwise.
         "AuthorizationHeaderMalformed" if says("region") => ErrorKind::WrongRegion,
         "AccountProblem"
         | "AuthFailure"
@@ -125,7 +137,9 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         | "SignatureDoesNotMatch"
         | "TokenRefreshRequired"
         | "UnrecognizedClientException" => ErrorKind::Credentials,
-        "InvalidRequest" if says("authorization mechanism") || says("signature") || says("aws4-hmac") => {
+        "InvalidRequest"
+            if says("authorization mechanism") || says("signature") || says("aws4-hmac") =>
+        {
             ErrorKind::Credentials
         }
         "IllegalLocationConstraintException"
@@ -151,7 +165,9 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         | "TooManyRequestsException" => ErrorKind::Throttled,
         "InvalidObjectState" | "ObjectNotInActiveTierError" => ErrorKind::Archived,
         // S3 has no code of its own for it.
-        "InvalidRequest" | "InvalidArgument" if says("form of server side encryption") => ErrorKind::CustomerKey,
+        "InvalidRequest" | "InvalidArgument" if says("form of server side encryption") => {
+            ErrorKind::CustomerKey
+        }
         "IncompleteBody"
         | "InternalError"
         | "InternalFailure"
@@ -160,7 +176,9 @@ fn of_code(code: &str, answer: &Answer<'_>) -> Option<ErrorKind> {
         | "RequestTimeoutException"
         | "ServiceUnavailable" => ErrorKind::Transient,
         "NotImplemented" => ErrorKind::Unsupported,
-        "BatchRequestTooLong" | "InvalidMessageContents" | "UnsupportedOperation" => ErrorKind::Rejected,
+        "BatchRequestTooLong" | "InvalidMessageContents" | "UnsupportedOperation" => {
+            ErrorKind::Rejected
+        }
         _ => return None,
     })
 }

@@ -7,7 +7,13 @@ use aws_smithy_types::body::SdkBody;
 use super::{Answer, ErrorKind, Origin, classify, is_refusal, of_connection};
 
 fn of(operation: &str, status: u16, code: &str, message: &str, origin: Origin) -> ErrorKind {
-    classify(&Answer { operation, status, code, message, origin })
+    classify(&Answer {
+        operation,
+        status,
+        code,
+        message,
+        origin,
+    })
 }
 
 #[test]
@@ -18,14 +24,30 @@ fn every_code_has_a_kind() {
         (404, "NoSuchUpload", ErrorKind::NotFound),
         (404, "NotFound", ErrorKind::NotFound),
         (404, "NoSuchBucket", ErrorKind::NoBucket),
-        (400, "AWS.SimpleQueueService.NonExistentQueue", ErrorKind::NoQueue),
-        (400, "com.amazonaws.sqs#QueueDoesNotExist", ErrorKind::NoQueue),
+        (
+            400,
+            "AWS.SimpleQueueService.NonExistentQueue",
+            ErrorKind::NoQueue,
+        ),
+        (
+            400,
+            "com.amazonaws.sqs#QueueDoesNotExist",
+            ErrorKind::NoQueue,
+        ),
         (400, "QueueDoesNotExist", ErrorKind::NoQueue),
         (404, "InvalidAddress", ErrorKind::NoQueue),
-        (400, "AWS.SimpleQueueService.QueueDeletedRecently", ErrorKind::NameInUse),
+        (
+            400,
+            "AWS.SimpleQueueService.QueueDeletedRecently",
+            ErrorKind::NameInUse,
+        ),
         (400, "QueueDeletedRecently", ErrorKind::NameInUse),
         (404, "ReceiptHandleIsInvalid", ErrorKind::MessageGone),
-        (400, "AWS.SimpleQueueService.MessageNotInflight", ErrorKind::MessageGone),
+        (
+            400,
+            "AWS.SimpleQueueService.MessageNotInflight",
+            ErrorKind::MessageGone,
+        ),
         (403, "AccessDenied", ErrorKind::Denied),
         (400, "AccessDeniedException", ErrorKind::Denied),
         (403, "AccessForbidden", ErrorKind::Denied),
@@ -80,7 +102,11 @@ fn every_code_has_a_kind() {
         (403, "InvalidSignatureException", ErrorKind::Credentials),
         (400, "InvalidToken", ErrorKind::Credentials),
         (403, "MissingAuthenticationToken", ErrorKind::Credentials),
-        (400, "MissingAuthenticationTokenException", ErrorKind::Credentials),
+        (
+            400,
+            "MissingAuthenticationTokenException",
+            ErrorKind::Credentials,
+        ),
         (400, "MissingSecurityElement", ErrorKind::Credentials),
         (400, "MissingSecurityHeader", ErrorKind::Credentials),
         (403, "NotSignedUp", ErrorKind::Credentials),
@@ -90,7 +116,11 @@ fn every_code_has_a_kind() {
         (403, "SignatureDoesNotMatch", ErrorKind::Credentials),
         (400, "TokenRefreshRequired", ErrorKind::Credentials),
         (400, "UnrecognizedClientException", ErrorKind::Credentials),
-        (400, "IllegalLocationConstraintException", ErrorKind::WrongRegion),
+        (
+            400,
+            "IllegalLocationConstraintException",
+            ErrorKind::WrongRegion,
+        ),
         (400, "IncorrectEndpoint", ErrorKind::WrongRegion),
         (400, "InvalidRegion", ErrorKind::WrongRegion),
         (301, "PermanentRedirect", ErrorKind::WrongRegion),
@@ -127,7 +157,11 @@ fn every_code_has_a_kind() {
         (400, "InvalidMessageContents", ErrorKind::Rejected),
         (400, "UnsupportedOperation", ErrorKind::Rejected),
     ] {
-        assert_eq!(of("GetObject", status, code, "", Origin::Service), kind, "{status} {code}");
+        assert_eq!(
+            of("GetObject", status, code, "", Origin::Service),
+            kind,
+            "{status} {code}"
+        );
     }
 }
 
@@ -135,18 +169,49 @@ fn every_code_has_a_kind() {
 fn a_code_of_several_meanings_is_told_by_its_message_or_operation() {
     let of = |operation, code, message| of(operation, 400, code, message, Origin::Service);
     let region = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'";
-    assert_eq!(of("CopyObject", "AuthorizationHeaderMalformed", region), ErrorKind::WrongRegion);
+    assert_eq!(
+        of("CopyObject", "AuthorizationHeaderMalformed", region),
+        ErrorKind::WrongRegion
+    );
     let credential = "The authorization header is malformed; the Credential is mal-formed";
-    assert_eq!(of("CopyObject", "AuthorizationHeaderMalformed", credential), ErrorKind::Credentials);
+    assert_eq!(
+        of("CopyObject", "AuthorizationHeaderMalformed", credential),
+        ErrorKind::Credentials
+    );
     let mechanism = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
-    assert_eq!(of("GetObject", "InvalidRequest", mechanism), ErrorKind::Credentials);
+    assert_eq!(
+        of("GetObject", "InvalidRequest", mechanism),
+        ErrorKind::Credentials
+    );
     let sse_c = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided";
-    assert_eq!(of("GetObject", "InvalidRequest", sse_c), ErrorKind::CustomerKey);
-    assert_eq!(of("HeadObject", "InvalidArgument", sse_c), ErrorKind::CustomerKey);
-    assert_eq!(of("GetObject", "InvalidArgument", "Invalid version id specified"), ErrorKind::Rejected);
-    assert_eq!(of("GetObject", "InvalidRequest", "something else"), ErrorKind::Rejected);
-    let handle = ("InvalidParameterValue", "Value for parameter ReceiptHandle is invalid");
-    assert_eq!(of("ChangeMessageVisibility", handle.0, handle.1), ErrorKind::MessageGone);
+    assert_eq!(
+        of("GetObject", "InvalidRequest", sse_c),
+        ErrorKind::CustomerKey
+    );
+    assert_eq!(
+        of("HeadObject", "InvalidArgument", sse_c),
+        ErrorKind::CustomerKey
+    );
+    assert_eq!(
+        of(
+            "GetObject",
+            "InvalidArgument",
+            "Invalid version id specified"
+        ),
+        ErrorKind::Rejected
+    );
+    assert_eq!(
+        of("GetObject", "InvalidRequest", "something else"),
+        ErrorKind::Rejected
+    );
+    let handle = (
+        "InvalidParameterValue",
+        "Value for parameter ReceiptHandle is invalid",
+    );
+    assert_eq!(
+        of("ChangeMessageVisibility", handle.0, handle.1),
+        ErrorKind::MessageGone
+    );
     assert_eq!(of("SendMessage", handle.0, handle.1), ErrorKind::Rejected);
 }
 
@@ -173,8 +238,16 @@ fn unknown_codes_and_answers_without_one_are_sorted_by_their_status() {
         (503, ErrorKind::Throttled, ErrorKind::Throttled),
         (599, ErrorKind::Transient, ErrorKind::Transient),
     ] {
-        assert_eq!(of("GetObject", status, "SomethingNew", "", Origin::Service), of_code, "{status}");
-        assert_eq!(of("HeadObject", status, "", "", Origin::Service), of_head, "{status}");
+        assert_eq!(
+            of("GetObject", status, "SomethingNew", "", Origin::Service),
+            of_code,
+            "{status}"
+        );
+        assert_eq!(
+            of("HeadObject", status, "", "", Origin::Service),
+            of_head,
+            "{status}"
+        );
     }
 }
 
@@ -198,7 +271,11 @@ fn a_foreign_answer_says_nothing_about_the_object() {
     ] {
         // Not even with a code: a document that was cut off has one, too.
         for code in ["", "NoSuchKey", "AccessDenied"] {
-            assert_eq!(of("GetObject", status, code, "", Origin::Foreign), kind, "{status} {code}");
+            assert_eq!(
+                of("GetObject", status, code, "", Origin::Foreign),
+                kind,
+                "{status} {code}"
+            );
         }
         assert!(kind.is_transient() || kind == ErrorKind::Unsupported);
     }
@@ -206,22 +283,48 @@ fn a_foreign_answer_says_nothing_about_the_object() {
 
 #[test]
 fn a_method_is_not_allowed_on_a_delete_marker_only_if_the_answer_says_so() {
-    assert_eq!(of("GetObject", 405, "MethodNotAllowed", "", Origin::DeleteMarker), ErrorKind::NotFound);
-    assert_eq!(of("HeadObject", 405, "", "", Origin::DeleteMarker), ErrorKind::NotFound);
-    assert_eq!(of("GetObject", 405, "MethodNotAllowed", "", Origin::Service), ErrorKind::Rejected);
+    assert_eq!(
+        of(
+            "GetObject",
+            405,
+            "MethodNotAllowed",
+            "",
+            Origin::DeleteMarker
+        ),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        of("HeadObject", 405, "", "", Origin::DeleteMarker),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        of("GetObject", 405, "MethodNotAllowed", "", Origin::Service),
+        ErrorKind::Rejected
+    );
 }
 
 #[test]
 fn a_connection_that_breaks_is_not_an_endpoint_that_is_down() {
     let io = |kind: io::ErrorKind| ConnectorError::io(Box::new(io::Error::from(kind)));
-    assert_eq!(of_connection(&io(io::ErrorKind::ConnectionReset)), ErrorKind::Transient);
-    assert_eq!(of_connection(&ConnectorError::timeout("late".into())), ErrorKind::Transient);
-    assert_eq!(of_connection(&ConnectorError::other("odd".into(), None)), ErrorKind::Transient);
+    assert_eq!(
+        of_connection(&io(io::ErrorKind::ConnectionReset)),
+        ErrorKind::Transient
+    );
+    assert_eq!(
+        of_connection(&ConnectorError::timeout("late".into())),
+        ErrorKind::Transient
+    );
+    assert_eq!(
+        of_connection(&ConnectorError::other("odd".into(), None)),
+        ErrorKind::Transient
+    );
 }
 
 #[test]
 fn a_refusal_is_told_by_its_status_or_by_its_document() {
-    let document = |code: &str| format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message/></Error>");
+    let document = |code: &str| {
+        format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message/></Error>")
+    };
     let result = "<CopyObjectResult><ETag>e</ETag><Code>SlowDown</Code></CopyObjectResult>";
     for (status, body, refused) in [
         (503, String::new(), true),
@@ -236,7 +339,10 @@ fn a_refusal_is_told_by_its_status_or_by_its_document() {
         (200, String::new(), false),
         (500, document("InternalError"), false),
     ] {
-        let response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body.clone()));
+        let response = HttpResponse::new(
+            status.try_into().expect("a status"),
+            SdkBody::from(body.clone()),
+        );
         assert_eq!(is_refusal(&response), refused, "{status} {body}");
     }
 }

@@ -7,7 +7,8 @@ use super::{MD5_METADATA, ROWS_METADATA};
 /// Hex digits of an MD5.
 const MD5_DIGITS: usize = 32;
 
-/// The figures of a manifest by its metadata or by its message. What is absent is not known, which is no error.
+/// The figures of a manifest by its metadata or by its message. What is absent is not known, which
+/// is no error.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Its rows.
@@ -17,19 +18,25 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Those in the metadata of the object. Other programs may use the same names for something else: what is not a whole
-    /// number, or not 32 hex digits, is absent.
+    /// Those in the metadata of the object. Other programs may use the same names for something
+    /// else: what is not a whole number, or not 32 hex digits, is absent.
     pub fn in_metadata(metadata: &HashMap<String, String>) -> Self {
-        let is_md5 = |md5: &&String| md5.len() == MD5_DIGITS && md5.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let is_md5 = |md5: &&String| {
+            md5.len() == MD5_DIGITS && md5.bytes().all(|digit| digit.is_ascii_hexdigit())
+        };
         Self {
-            rows: metadata.get(ROWS_METADATA).and_then(|rows| rows.parse().ok()),
+            rows: metadata
+                .get(ROWS_METADATA)
+                .and_then(|rows| rows.parse().ok()),
             md5: metadata.get(MD5_METADATA).filter(is_md5).cloned(),
         }
     }
 
     /// Whether bytes of this MD5 can be those that it was recorded of.
     pub fn is_of(&self, md5: &str) -> bool {
-        self.md5.as_ref().is_none_or(|recorded| recorded.eq_ignore_ascii_case(md5))
+        self.md5
+            .as_ref()
+            .is_none_or(|recorded| recorded.eq_ignore_ascii_case(md5))
     }
 }
 
@@ -42,17 +49,35 @@ mod tests {
     #[test]
     fn what_is_not_a_number_of_rows_or_an_md5_is_absent() {
         for (metadata, rows, md5) in [
-            (&[("columns", "Bucket,Key"), ("rows", "3"), ("md5", MD5)][..], Some(3), Some(MD5)),
+            (
+                &[("columns", "Bucket,Key"), ("rows", "3"), ("md5", MD5)][..],
+                Some(3),
+                Some(MD5),
+            ),
             (&[("rows", "0")], Some(0), None),
             (&[("rows", "-1"), ("md5", "")], None, None),
-            (&[("rows", "many"), ("md5", "DMF1ucDxtqgxw5niaXcmYQ==")], None, None),
+            (
+                &[("rows", "many"), ("md5", "DMF1ucDxtqgxw5niaXcmYQ==")],
+                None,
+                None,
+            ),
             (&[("md5", "0cc175b9c0f1b6a831c399e26977266x")], None, None),
             (&[], None, None),
         ] {
-            let entries = metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            let expected = Recorded { rows, md5: md5.map(str::to_owned) };
+            let entries = metadata
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            let expected = Recorded {
+                rows,
+                md5: md5.map(str::to_owned),
+            };
             assert_eq!(Recorded::in_metadata(&entries), expected, "{metadata:?}");
-            assert_eq!(expected.is_of("92eb5ffee6ae2fec3ad71c777531578f"), md5.is_none(), "{metadata:?}");
+            assert_eq!(
+                expected.is_of("92eb5ffee6ae2fec3ad71c777531578f"),
+                md5.is_none(),
+                "{metadata:?}"
+            );
             assert!(expected.is_of(&MD5.to_uppercase()));
         }
     }

@@ -32,9 +32,19 @@ fn rows_are_lf_ended_and_quoted_only_where_needed() {
 
 #[test]
 fn the_seeds_manifests_are_read() {
-    let reader = RowReader::new(&b"b,a%2Cb+c%2Fd,12\nb,x,0\n"[..], Columns::seed(), KeyEncoding::FormUrl);
-    let rows: Vec<_> = reader.map(|row| row.expect("a good row")).map(|row| (row.key, row.size)).collect();
-    assert_eq!(rows, [("a,b c/d".to_owned(), Some(12)), ("x".to_owned(), Some(0))]);
+    let reader = RowReader::new(
+        &b"b,a%2Cb+c%2Fd,12\nb,x,0\n"[..],
+        Columns::seed(),
+        KeyEncoding::FormUrl,
+    );
+    let rows: Vec<_> = reader
+        .map(|row| row.expect("a good row"))
+        .map(|row| (row.key, row.size))
+        .collect();
+    assert_eq!(
+        rows,
+        [("a,b c/d".to_owned(), Some(12)), ("x".to_owned(), Some(0))]
+    );
 }
 
 #[test]
@@ -45,22 +55,40 @@ fn a_bad_row_names_its_line_and_cause() {
         ("b,%zz,1\n", "line 1: the key \"%zz\" has a bad URL escape"),
         ("b,%ff,1\n", "line 1: the key \"%ff\" has a bad URL escape"),
         ("b,a%2,1\n", "line 1: the key \"a%2\" has a bad URL escape"),
-        ("b,k,-1\n", "line 1: the size \"-1\" is not a whole number of bytes"),
-        ("b,k,1.5\n", "line 1: the size \"1.5\" is not a whole number of bytes"),
+        (
+            "b,k,-1\n",
+            "line 1: the size \"-1\" is not a whole number of bytes",
+        ),
+        (
+            "b,k,1.5\n",
+            "line 1: the size \"1.5\" is not a whole number of bytes",
+        ),
     ] {
         let mut reader = RowReader::new(text.as_bytes(), Columns::seed(), KeyEncoding::FormUrl);
         let error = reader.find_map(Result::err).expect(text);
         assert_eq!(error.to_string(), message);
     }
     let mut reader = RowReader::new(&b"b,\xff,1\n"[..], Columns::seed(), KeyEncoding::Literal);
-    assert!(matches!(reader.next_row(), Err(RowError { line: 1, problem: RowProblem::Utf8 })));
+    assert!(matches!(
+        reader.next_row(),
+        Err(RowError {
+            line: 1,
+            problem: RowProblem::Utf8
+        })
+    ));
 }
 
 #[test]
 fn a_row_that_never_ends_does_not_fill_the_memory() {
     let endless = std::io::Cursor::new(b"b,\"k".to_vec()).chain(std::io::repeat(b'x'));
     let mut reader = RowReader::new(endless, Columns::seed(), KeyEncoding::Literal);
-    assert!(matches!(reader.next_row(), Err(RowError { problem: RowProblem::TooLong, .. })));
+    assert!(matches!(
+        reader.next_row(),
+        Err(RowError {
+            problem: RowProblem::TooLong,
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -68,9 +96,18 @@ fn columns_are_matched_by_name_whatever_their_case_and_order() {
     let columns: Columns = "key, bucket,Encryption, SIZE".parse().expect("columns");
     let mut reader = RowReader::new(&b"k,b,x,3\n"[..], columns, KeyEncoding::Literal);
     let row = reader.next_row().expect("a row").expect("one");
-    assert_eq!((row.bucket.as_str(), row.key.as_str(), row.size), ("b", "k", Some(3)));
-    assert!(matches!("Bucket,Size".parse::<Columns>(), Err(ColumnsError::Missing(_, "Key"))));
-    assert!(matches!("Bucket,Key,key".parse::<Columns>(), Err(ColumnsError::Twice(..))));
+    assert_eq!(
+        (row.bucket.as_str(), row.key.as_str(), row.size),
+        ("b", "k", Some(3))
+    );
+    assert!(matches!(
+        "Bucket,Size".parse::<Columns>(),
+        Err(ColumnsError::Missing(_, "Key"))
+    ));
+    assert!(matches!(
+        "Bucket,Key,key".parse::<Columns>(),
+        Err(ColumnsError::Twice(..))
+    ));
     assert_eq!(Columns::full().to_string().parse(), Ok(Columns::full()));
 }
 

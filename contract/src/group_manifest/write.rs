@@ -28,8 +28,11 @@ fn append_fields(text: &mut Vec<u8>, row: &RowRef<'_>) {
 
 /// RFC 4180: quoted where it has to be, with inner quotes doubled.
 fn append_field(text: &mut Vec<u8>, field: &[u8]) {
-    // No early end: so the compiler compares many bytes at a time, and almost every field is looked at to its end anyway.
-    let quoted = field.iter().fold(false, |found, byte| found | matches!(byte, b'"' | b',' | b'\n' | b'\r'));
+    // No early end: so the compiler compares many bytes at a time, and almost every field is looked
+    // at to its end anyway.
+    let quoted = field.iter().fold(false, |found, byte| {
+        found | matches!(byte, b'"' | b',' | b'\n' | b'\r')
+    });
     if !quoted {
         text.extend_from_slice(field);
         return;
@@ -44,7 +47,8 @@ fn append_field(text: &mut Vec<u8>, field: &[u8]) {
     text.push(b'"');
 }
 
-/// Writes rows of a group manifest with [`Columns::full`](super::Columns::full), or of dead letters with [`Columns::dead_letters`](super::Columns::dead_letters).
+/// Writes rows of a group manifest with [`Columns::full`](super::Columns::full), or of dead letters
+/// with [`Columns::dead_letters`](super::Columns::dead_letters).
 pub struct RowWriter<W: Write> {
     sink: W,
     lines: Vec<u8>,
@@ -56,10 +60,14 @@ const WRITE_BYTES: usize = 16 * 1024;
 impl<W: Write> RowWriter<W> {
     /// Writes to `sink`.
     pub fn new(sink: W) -> Self {
-        Self { sink, lines: Vec::with_capacity(WRITE_BYTES) }
+        Self {
+            sink,
+            lines: Vec::with_capacity(WRITE_BYTES),
+        }
     }
 
-    /// Writes a row and the fields that follow it: none in a manifest, reason and detail in dead letters.
+    /// Writes a row and the fields that follow it: none in a manifest, reason and detail in dead
+    /// letters.
     pub fn write(&mut self, row: &Row, more: &[&str]) -> io::Result<()> {
         append_fields(&mut self.lines, &row.borrowed());
         for field in more {
@@ -67,7 +75,11 @@ impl<W: Write> RowWriter<W> {
             append_field(&mut self.lines, field.as_bytes());
         }
         self.lines.push(b'\n');
-        if self.lines.len() >= WRITE_BYTES { self.hand_over() } else { Ok(()) }
+        if self.lines.len() >= WRITE_BYTES {
+            self.hand_over()
+        } else {
+            Ok(())
+        }
     }
 
     fn hand_over(&mut self) -> io::Result<()> {

@@ -17,7 +17,17 @@ fn a_run_name_is_a_dns_label_of_up_to_48() {
         assert!(good.parse::<RunName>().is_ok(), "{good}");
     }
     let too_long = "a".repeat(49);
-    for bad in ["", "-a", "a-", "a.b", "A", "a_b", "a/b", "ä", too_long.as_str()] {
+    for bad in [
+        "",
+        "-a",
+        "a-",
+        "a.b",
+        "A",
+        "a_b",
+        "a/b",
+        "ä",
+        too_long.as_str(),
+    ] {
         assert!(bad.parse::<RunName>().is_err(), "{bad}");
     }
 }
@@ -28,8 +38,14 @@ fn keys_begin_with_their_kind() {
     let group = GroupName::numbered(&run, 7);
     assert_eq!(layout.claim(&run), "arch/x/runs/logs-2026-11.json");
     assert_eq!(layout.summary(&run), "arch/x/runs/logs-2026-11.done.json");
-    assert_eq!(layout.group_manifest(&run, &group), "arch/x/groups/logs-2026-11/logs-2026-11.000007.index");
-    assert_eq!(layout.catalog(&run, &group), "arch/x/catalog/run=logs-2026-11/logs-2026-11.000007.parquet");
+    assert_eq!(
+        layout.group_manifest(&run, &group),
+        "arch/x/groups/logs-2026-11/logs-2026-11.000007.index"
+    );
+    assert_eq!(
+        layout.catalog(&run, &group),
+        "arch/x/catalog/run=logs-2026-11/logs-2026-11.000007.parquet"
+    );
     assert_eq!(self::layout("").claim(&run), "runs/logs-2026-11.json");
 }
 
@@ -46,7 +62,12 @@ fn a_group_manifest_key_reads_back() {
     let group = GroupName::numbered(&run, 123_456);
     let key = layout.group_manifest(&run, &group);
     assert_eq!(layout.parse_group_manifest(&key), Some((run, group)));
-    for foreign in ["groups/r/r.000001.index", "p/groups/r/x.index", "p/groups/r/r.1.dlq", "p/groups/r.000001.index"] {
+    for foreign in [
+        "groups/r/r.000001.index",
+        "p/groups/r/x.index",
+        "p/groups/r/r.1.dlq",
+        "p/groups/r.000001.index",
+    ] {
         assert_eq!(layout.parse_group_manifest(foreign), None, "{foreign}");
     }
 }
@@ -83,7 +104,10 @@ fn a_number_beyond_six_digits_has_the_letter_of_its_length() {
         (10_000_000, "b10000000"),
         (u64::MAX, "n18446744073709551615"),
     ] {
-        assert_eq!((number_text(number).as_str(), parse_number(text)), (text, Some(number)));
+        assert_eq!(
+            (number_text(number).as_str(), parse_number(text)),
+            (text, Some(number))
+        );
     }
     // Receipts, catalogs and manifests of other passes come after all of these in a listing.
     assert!(GroupName::numbered(&run(), u64::MAX) < GroupName::retry(&run(), 1, 0));
@@ -91,7 +115,8 @@ fn a_number_beyond_six_digits_has_the_letter_of_its_length() {
 
 /// Numbers of every length, and those around where a length ends.
 fn any_number() -> impl Strategy<Value = u64> {
-    let around = (0..20_u32, -2..=2_i64).prop_map(|(digits, by)| 10_u64.pow(digits).saturating_add_signed(by));
+    let around = (0..20_u32, -2..=2_i64)
+        .prop_map(|(digits, by)| 10_u64.pow(digits).saturating_add_signed(by));
     prop_oneof![any::<u64>(), 0..2_000_000_u64, around]
 }
 
@@ -125,9 +150,18 @@ proptest! {
 fn a_foreign_name_may_look_like_a_number_of_seven_digits_only() {
     let name = |text: &str| text.parse::<GroupName>().expect(text);
     assert!(GroupName::foreign(&S3Address::new("b", "logs-2026-11.index")).may_be_foreign());
-    for (number, looks_so) in [(0, false), (999_999, false), (1_000_000, true), (9_999_999, true), (10_000_000, false)]
-    {
-        assert_eq!(GroupName::numbered(&run(), number).may_be_foreign(), looks_so, "{number}");
+    for (number, looks_so) in [
+        (0, false),
+        (999_999, false),
+        (1_000_000, true),
+        (9_999_999, true),
+        (10_000_000, false),
+    ] {
+        assert_eq!(
+            GroupName::numbered(&run(), number).may_be_foreign(),
+            looks_so,
+            "{number}"
+        );
     }
     assert!(name("r.retry1.a1234567").may_be_foreign());
     assert!(!name("r.g1234567").may_be_foreign() && !name("a1234567").may_be_foreign());
@@ -136,13 +170,29 @@ fn a_foreign_name_may_look_like_a_number_of_seven_digits_only() {
 #[test]
 fn a_groups_pass_is_in_its_name() {
     let pass = |name: &str| name.parse::<GroupName>().expect(name).pass_in(&run());
-    for (pass, number) in [(0, 0), (0, 1_000_000), (1, 0), (2, 999_999), (10, 1_000_000), (u32::MAX, u64::MAX)] {
+    for (pass, number) in [
+        (0, 0),
+        (0, 1_000_000),
+        (1, 0),
+        (2, 999_999),
+        (10, 1_000_000),
+        (u32::MAX, u64::MAX),
+    ] {
         let group = GroupName::retry(&run(), pass, number);
         assert_eq!(group.pass_in(&run()), Some((pass, number)), "{group}");
-        assert_eq!(layout("p").parse_group_manifest(&layout("p").group_manifest(&run(), &group)), Some((run(), group)));
+        assert_eq!(
+            layout("p").parse_group_manifest(&layout("p").group_manifest(&run(), &group)),
+            Some((run(), group))
+        );
     }
-    assert_eq!(GroupName::retry(&run(), 0, 7), GroupName::numbered(&run(), 7));
-    assert_eq!(GroupName::retry(&run(), 2, 7).as_str(), "logs-2026-11.retry2.000007");
+    assert_eq!(
+        GroupName::retry(&run(), 0, 7),
+        GroupName::numbered(&run(), 7)
+    );
+    assert_eq!(
+        GroupName::retry(&run(), 2, 7).as_str(),
+        "logs-2026-11.retry2.000007"
+    );
     for other in [
         "logs-2026-11.retry0.000001",
         "logs-2026-11.retry01.000001",
@@ -165,15 +215,40 @@ fn a_redo_group_is_of_no_pass() {
     let name = |text: &str| text.parse::<GroupName>().expect(text);
     for (redo, number) in [(1, 0), (10, 999_999), (u32::MAX, 7)] {
         let group = GroupName::of_stage(&run(), Stage::Redo(redo), number);
-        assert_eq!(group.stage_in(&run()), Some((Stage::Redo(redo), number)), "{group}");
-        assert_eq!((group.pass_in(&run()), group.number_in(&run())), (None, None));
+        assert_eq!(
+            group.stage_in(&run()),
+            Some((Stage::Redo(redo), number)),
+            "{group}"
+        );
+        assert_eq!(
+            (group.pass_in(&run()), group.number_in(&run())),
+            (None, None)
+        );
         let key = layout("p").group_manifest(&run(), &group);
         assert_eq!(layout("p").parse_group_manifest(&key), Some((run(), group)));
     }
-    assert_eq!(GroupName::of_stage(&run(), Stage::Redo(2), 7).as_str(), "logs-2026-11.redo2.000007");
-    assert_eq!(name("logs-2026-11.retry1.000000").stage_in(&run()), Some((Stage::Pass(1), 0)));
-    for other in ["redo0.000001", "redo01.000001", "redo.000001", "redo1.1", "redo1", "redo1.", "redo-1.000001"] {
-        assert_eq!(name(&format!("logs-2026-11.{other}")).stage_in(&run()), None, "{other}");
+    assert_eq!(
+        GroupName::of_stage(&run(), Stage::Redo(2), 7).as_str(),
+        "logs-2026-11.redo2.000007"
+    );
+    assert_eq!(
+        name("logs-2026-11.retry1.000000").stage_in(&run()),
+        Some((Stage::Pass(1), 0))
+    );
+    for other in [
+        "redo0.000001",
+        "redo01.000001",
+        "redo.000001",
+        "redo1.1",
+        "redo1",
+        "redo1.",
+        "redo-1.000001",
+    ] {
+        assert_eq!(
+            name(&format!("logs-2026-11.{other}")).stage_in(&run()),
+            None,
+            "{other}"
+        );
     }
 }
 
@@ -181,9 +256,18 @@ fn a_redo_group_is_of_no_pass() {
 fn the_summary_of_a_pass_is_no_claim_and_no_other_passes() {
     let (layout, run) = (layout("arch/x"), run());
     assert_eq!(layout.pass_summary(&run, 0), layout.summary(&run));
-    assert_eq!(layout.stage_groups(&run, Stage::OWN), "arch/x/groups/logs-2026-11/logs-2026-11.");
-    assert_eq!(layout.stage_groups(&run, Stage::Pass(1)), "arch/x/groups/logs-2026-11/logs-2026-11.retry1.");
-    assert_eq!(layout.pass_summary(&run, 2), "arch/x/runs/logs-2026-11.retry2.done.json");
+    assert_eq!(
+        layout.stage_groups(&run, Stage::OWN),
+        "arch/x/groups/logs-2026-11/logs-2026-11."
+    );
+    assert_eq!(
+        layout.stage_groups(&run, Stage::Pass(1)),
+        "arch/x/groups/logs-2026-11/logs-2026-11.retry1."
+    );
+    assert_eq!(
+        layout.pass_summary(&run, 2),
+        "arch/x/runs/logs-2026-11.retry2.done.json"
+    );
     for pass in [1, 2, 10, u32::MAX] {
         for stage in [Stage::Pass(pass), Stage::Redo(pass)] {
             let key = layout.stage_summary(&run, stage);
@@ -214,7 +298,12 @@ fn foreign_manifests_of_one_name_are_two_groups() {
     let group = |address: &str| GroupName::foreign(&address.parse().expect("an address"));
     assert_ne!(group("s3://b/a/x.index"), group("s3://b/b/x.index"));
     assert!(group("s3://b/a/x.index").as_str().starts_with("x."));
-    assert!(group("s3://b/ä ö/ü ß.0.index").as_str().parse::<GroupName>().is_ok());
+    assert!(
+        group("s3://b/ä ö/ü ß.0.index")
+            .as_str()
+            .parse::<GroupName>()
+            .is_ok()
+    );
 }
 
 #[test]
@@ -225,14 +314,24 @@ fn copies_of_two_versions_have_two_keys_and_long_keys_fit() {
     assert_ne!(copy("k", None, "e"), copy("k", None, "f"));
     assert_eq!(copy("k", None, "e"), copy("k", None, "e"));
     assert_eq!(copy("k", Some("1"), "e"), "p/objects/cabb83/src/k~4c3db554");
-    let dated = |modified, size| layout.copied_object_without_etag("src", "k", None, "W/\"e\"", modified, size);
+    let dated = |modified, size| {
+        layout.copied_object_without_etag("src", "k", None, "W/\"e\"", modified, size)
+    };
     let first = dated("2026-01-01T00:00:00Z", 5);
-    for other in [dated("2026-01-01T00:00:01Z", 5), dated("2026-01-01T00:00:00Z", 6), copy("k", None, "W/\"e\"")] {
+    for other in [
+        dated("2026-01-01T00:00:01Z", 5),
+        dated("2026-01-01T00:00:00Z", 6),
+        copy("k", None, "W/\"e\""),
+    ] {
         assert_ne!(first, other);
     }
     assert_eq!(first, dated("2026-01-01T00:00:00Z", 5));
     let long = "ä".repeat(512);
     let key = copy(&long, None, "e");
-    assert!(key.len() + METADATA_SUFFIX.len() <= MAX_KEY_BYTES, "{}", key.len());
+    assert!(
+        key.len() + METADATA_SUFFIX.len() <= MAX_KEY_BYTES,
+        "{}",
+        key.len()
+    );
     assert_ne!(key, copy(&format!("{}a", "ä".repeat(511)), None, "e"));
 }

@@ -10,24 +10,43 @@ fn event(name: &str, key: &str) -> String {
 #[test]
 fn our_own_messages_read_back_and_the_seeds_are_understood() {
     let manifest = ManifestRef::new(S3Address::new("b", "k \"ü\""), Some("e".into()));
-    assert_eq!(parse(&manifest.to_json()).expect("ours"), std::slice::from_ref(&manifest));
+    assert_eq!(
+        parse(&manifest.to_json()).expect("ours"),
+        std::slice::from_ref(&manifest)
+    );
     let counted = manifest.with_content(3, "0cc175b9c0f1b6a831c399e269772661".to_owned());
-    assert!(counted.to_json().ends_with(r#""Rows":3,"MD5":"0cc175b9c0f1b6a831c399e269772661"}"#));
+    assert!(
+        counted
+            .to_json()
+            .ends_with(r#""Rows":3,"MD5":"0cc175b9c0f1b6a831c399e269772661"}"#)
+    );
     assert_eq!(parse(&counted.to_json()).expect("ours"), [counted]);
     let seed = parse(r#"{"Bucket":"b","Key":"k","Later":{"x":1}}"#).expect("the seed's");
     assert_eq!(seed, [ManifestRef::new(S3Address::new("b", "k"), None)]);
-    let with_names_of_events = r#"{"Bucket":"b","Key":"k","source":7,"Message":{"a":1},"Event":[],"detail-type":null}"#;
+    let with_names_of_events =
+        r#"{"Bucket":"b","Key":"k","source":7,"Message":{"a":1},"Event":[],"detail-type":null}"#;
     assert_eq!(parse(with_names_of_events).expect("the seed's"), seed);
 }
 
 #[test]
 fn what_a_manifest_records_of_its_content_is_in_its_message() {
     let manifest = ManifestRef::new(S3Address::new("b", "k"), Some("e".into()));
-    let recorded = Recorded { rows: Some(3), md5: Some("0cc175b9c0f1b6a831c399e269772661".to_owned()) };
+    let recorded = Recorded {
+        rows: Some(3),
+        md5: Some("0cc175b9c0f1b6a831c399e269772661".to_owned()),
+    };
     let message = manifest.clone().with_recorded(recorded.clone());
     assert_eq!(message.recorded(), recorded);
-    assert_eq!(message, manifest.clone().with_content(3, "0cc175b9c0f1b6a831c399e269772661".to_owned()));
-    assert_eq!(manifest.clone().with_recorded(Recorded::default()), manifest);
+    assert_eq!(
+        message,
+        manifest
+            .clone()
+            .with_content(3, "0cc175b9c0f1b6a831c399e269772661".to_owned())
+    );
+    assert_eq!(
+        manifest.clone().with_recorded(Recorded::default()),
+        manifest
+    );
 }
 
 #[test]
@@ -38,7 +57,11 @@ fn s3_events_name_decoded_keys_of_created_objects() {
         event("ObjectRemoved:Delete", "x"),
         event("ObjectCreated:CompleteMultipartUpload", "y")
     );
-    let keys: Vec<_> = parse(&body).expect("an event").into_iter().map(|it| it.key).collect();
+    let keys: Vec<_> = parse(&body)
+        .expect("an event")
+        .into_iter()
+        .map(|it| it.key)
+        .collect();
     assert_eq!(keys, ["a/b c+d.index", "y"]);
 }
 
@@ -54,12 +77,29 @@ fn records_of_other_services_are_unusable_also_beside_a_right_one() {
         "null",
     ] {
         let alone = read(&format!(r#"{{"Records":[{foreign}]}}"#)).expect("JSON");
-        assert!(alone.manifests.is_empty() && alone.unusable.len() == 1, "{foreign}: {alone:?}");
+        assert!(
+            alone.manifests.is_empty() && alone.unusable.len() == 1,
+            "{foreign}: {alone:?}"
+        );
         let right = event("ObjectCreated:Put", "k");
         let beside = read(&format!(r#"{{"Records":[{foreign},{right}]}}"#)).expect("JSON");
-        assert!(matches!(beside.unusable[..], [MessageError::ForeignRecord(0)]), "{foreign}: {beside:?}");
-        assert_eq!(beside.manifests.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["k"], "{foreign}");
-        assert!(parse(&format!(r#"{{"Records":[{foreign},{right}]}}"#)).is_err(), "{foreign}");
+        assert!(
+            matches!(beside.unusable[..], [MessageError::ForeignRecord(0)]),
+            "{foreign}: {beside:?}"
+        );
+        assert_eq!(
+            beside
+                .manifests
+                .iter()
+                .map(|it| it.key.as_str())
+                .collect::<Vec<_>>(),
+            ["k"],
+            "{foreign}"
+        );
+        assert!(
+            parse(&format!(r#"{{"Records":[{foreign},{right}]}}"#)).is_err(),
+            "{foreign}"
+        );
     }
 }
 
@@ -75,7 +115,10 @@ fn events_through_sns_and_of_eventbridge_are_understood() {
         })
         .to_string()
     };
-    let plain = format!(r#"{{"Records":[{}]}}"#, event("ObjectCreated:Put", "a+b%2B.index"));
+    let plain = format!(
+        r#"{{"Records":[{}]}}"#,
+        event("ObjectCreated:Put", "a+b%2B.index")
+    );
     for (body, key) in [
         (sns(&plain), "a b+.index"),
         (bridge("Object Created", "a+b%2B.index"), "a+b%2B.index"),
@@ -88,8 +131,16 @@ fn events_through_sns_and_of_eventbridge_are_understood() {
     }
     let ours = read(&sns(r#"{"Bucket":"b","Key":"k.dlq"}"#)).expect("ours");
     assert!(!ours.is_event && ours.manifests.len() == 1, "{ours:?}");
-    assert!(parse(&bridge("Object Deleted", "k")).expect("an event").is_empty());
-    assert!(parse(&sns(r#"{"Event":"s3:TestEvent"}"#)).expect("a test event").is_empty());
+    assert!(
+        parse(&bridge("Object Deleted", "k"))
+            .expect("an event")
+            .is_empty()
+    );
+    assert!(
+        parse(&sns(r#"{"Event":"s3:TestEvent"}"#))
+            .expect("a test event")
+            .is_empty()
+    );
     for body in [
         sns("lunch at noon?"),
         sns(&sns(&sns(&plain))),

@@ -1,4 +1,5 @@
-//! How many workers a run wants. Depth only sizes the workers; it never decides that something is finished.
+//! How many workers a run wants. Depth only sizes the workers; it never decides that something is
+//! finished.
 
 use crate::queues::Depth;
 
@@ -35,16 +36,31 @@ pub(crate) fn replicas(inputs: Inputs) -> u32 {
     let groups = depth.visible.saturating_add(depth.in_flight);
     let wanted = groups.div_ceil(u64::from(inputs.groups_per_worker.max(1)));
     let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-    // Figures lag: while groups are without receipt one worker is awake, and there when the first message comes
-    // (docs/decisions/one-worker-awake.md).
-    let floor = if inputs.work_left { inputs.min.max(1) } else { 0 };
+    // Figures lag: while groups are without receipt one worker is awake, and there when the first
+    // message comes (docs/decisions/one-worker-awake.md).
+    let floor = if inputs.work_left {
+        inputs.min.max(1)
+    } else {
+        0
+    };
     // A busy worker is not taken away: it ends its group first.
-    wanted.max(floor).min(most(inputs)).max(inputs.busy.min(inputs.current))
+    wanted
+        .max(floor)
+        .min(most(inputs))
+        .max(inputs.busy.min(inputs.current))
 }
 
-/// Replicas that somebody else may ask for, who scales the run: no busy worker is taken away by a maximum that was lowered.
+/// Replicas that somebody else may ask for, who scales the run: no busy worker is taken away by a
+/// maximum that was lowered.
 pub(crate) fn most(inputs: Inputs) -> u32 {
-    if inputs.at_rest { 0 } else { inputs.max.min(inputs.cap).max(inputs.busy.min(inputs.current)) }
+    if inputs.at_rest {
+        0
+    } else {
+        inputs
+            .max
+            .min(inputs.cap)
+            .max(inputs.busy.min(inputs.current))
+    }
 }
 
 #[cfg(test)]
@@ -68,8 +84,24 @@ mod tests {
             (base, 20),
             (Inputs { cap: 7, ..base }, 7),
             (Inputs { cap: 0, ..base }, 0),
-            (Inputs { cap: 2, current: 9, busy: 5, ..base }, 5),
-            (Inputs { at_rest: true, current: 9, busy: 5, ..base }, 0),
+            (
+                Inputs {
+                    cap: 2,
+                    current: 9,
+                    busy: 5,
+                    ..base
+                },
+                5,
+            ),
+            (
+                Inputs {
+                    at_rest: true,
+                    current: 9,
+                    busy: 5,
+                    ..base
+                },
+                0,
+            ),
         ] {
             assert_eq!(most(inputs), expected, "{inputs:?}");
         }
@@ -80,7 +112,10 @@ mod tests {
         let base = Inputs {
             at_rest: false,
             work_left: true,
-            depth: Some(Depth { visible: 0, in_flight: 0 }),
+            depth: Some(Depth {
+                visible: 0,
+                in_flight: 0,
+            }),
             groups_per_worker: 1,
             min: 0,
             max: 20,
@@ -91,31 +126,136 @@ mod tests {
         let depth = |visible, in_flight| Some(Depth { visible, in_flight });
         let cases = [
             ("one is there before the first message", base, 1),
-            ("nothing is left to do", Inputs { work_left: false, ..base }, 0),
-            ("in flight counts", Inputs { depth: depth(3, 2), ..base }, 5),
-            ("several groups a worker", Inputs { depth: depth(5, 0), groups_per_worker: 2, ..base }, 3),
-            ("no target is no division by zero", Inputs { depth: depth(5, 0), groups_per_worker: 0, ..base }, 5),
-            ("the maximum holds", Inputs { depth: depth(500, 0), ..base }, 20),
-            ("so does the operator's", Inputs { depth: depth(500, 0), cap: 7, ..base }, 7),
-            ("the minimum while work is left", Inputs { min: 3, ..base }, 3),
-            ("no minimum once none is left", Inputs { min: 3, work_left: false, ..base }, 0),
-            ("busy workers stay", Inputs { depth: depth(0, 2), current: 9, busy: 6, ..base }, 6),
             (
-                "busy workers stay above a lowered maximum",
-                Inputs { max: 2, depth: depth(9, 5), current: 5, busy: 5, ..base },
+                "nothing is left to do",
+                Inputs {
+                    work_left: false,
+                    ..base
+                },
+                0,
+            ),
+            (
+                "in flight counts",
+                Inputs {
+                    depth: depth(3, 2),
+                    ..base
+                },
                 5,
             ),
-            ("no more than there are", Inputs { depth: depth(1, 0), current: 2, busy: 3, ..base }, 2),
-            ("unknown depth changes nothing", Inputs { depth: None, current: 12, ..base }, 12),
-            ("a queue that looks empty keeps one awake", Inputs { current: 8, ..base }, 1),
+            (
+                "several groups a worker",
+                Inputs {
+                    depth: depth(5, 0),
+                    groups_per_worker: 2,
+                    ..base
+                },
+                3,
+            ),
+            (
+                "no target is no division by zero",
+                Inputs {
+                    depth: depth(5, 0),
+                    groups_per_worker: 0,
+                    ..base
+                },
+                5,
+            ),
+            (
+                "the maximum holds",
+                Inputs {
+                    depth: depth(500, 0),
+                    ..base
+                },
+                20,
+            ),
+            (
+                "so does the operator's",
+                Inputs {
+                    depth: depth(500, 0),
+                    cap: 7,
+                    ..base
+                },
+                7,
+            ),
+            (
+                "the minimum while work is left",
+                Inputs { min: 3, ..base },
+                3,
+            ),
+            (
+                "no minimum once none is left",
+                Inputs {
+                    min: 3,
+                    work_left: false,
+                    ..base
+                },
+                0,
+            ),
+            (
+                "busy workers stay",
+                Inputs {
+                    depth: depth(0, 2),
+                    current: 9,
+                    busy: 6,
+                    ..base
+                },
+                6,
+            ),
+            (
+                "busy workers stay above a lowered maximum",
+                Inputs {
+                    max: 2,
+                    depth: depth(9, 5),
+                    current: 5,
+                    busy: 5,
+                    ..base
+                },
+                5,
+            ),
+            (
+                "no more than there are",
+                Inputs {
+                    depth: depth(1, 0),
+                    current: 2,
+                    busy: 3,
+                    ..base
+                },
+                2,
+            ),
+            (
+                "unknown depth changes nothing",
+                Inputs {
+                    depth: None,
+                    current: 12,
+                    ..base
+                },
+                12,
+            ),
+            (
+                "a queue that looks empty keeps one awake",
+                Inputs { current: 8, ..base },
+                1,
+            ),
             (
                 "nothing stays at rest, busy or not",
-                Inputs { at_rest: true, depth: depth(9, 9), current: 5, busy: 5, min: 2, ..base },
+                Inputs {
+                    at_rest: true,
+                    depth: depth(9, 9),
+                    current: 5,
+                    busy: 5,
+                    min: 2,
+                    ..base
+                },
                 0,
             ),
             (
                 "more messages than numbers",
-                Inputs { depth: depth(u64::MAX, 9), max: u32::MAX, cap: u32::MAX, ..base },
+                Inputs {
+                    depth: depth(u64::MAX, 9),
+                    max: u32::MAX,
+                    cap: u32::MAX,
+                    ..base
+                },
                 u32::MAX,
             ),
         ];

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The workers that runs hold, by the runs' UIDs. A run grows only by what no other holds, so the sum never passes the
-/// most; one that was lowered is come down to as groups end.
+/// The workers that runs hold, by the runs' UIDs. A run grows only by what no other holds, so the
+/// sum never passes the most; one that was lowered is come down to as groups end.
 #[derive(Debug)]
 pub(crate) struct WorkerQuota {
     most: u32,
@@ -15,16 +15,30 @@ pub(crate) struct WorkerQuota {
 impl WorkerQuota {
     /// Grants of `most` workers, of which these are held already.
     pub(crate) fn new(most: u32, held: HashMap<String, u32>) -> Self {
-        Self { most, held: Mutex::new(held) }
+        Self {
+            most,
+            held: Mutex::new(held),
+        }
     }
 
-    /// Decides how many workers a run holds, which has `current`: `decide` is told how many there are for it, and gives
-    /// what it decided and how many that makes. Nobody else decides meanwhile. Those that it gives back stay its own until
-    /// they are [settled](Self::settle).
-    pub(crate) fn decide<T>(&self, run: &str, current: u32, decide: impl FnOnce(u32) -> (T, u32)) -> T {
+    /// Decides how many workers a run holds, which has `current`: `decide` is told how many there
+    /// are for it, and gives what it decided and how many that makes. Nobody else decides
+    /// meanwhile. Those that it gives back stay its own until they are [settled](Self::settle).
+    pub(crate) fn decide<T>(
+        &self,
+        run: &str,
+        current: u32,
+        decide: impl FnOnce(u32) -> (T, u32),
+    ) -> T {
         let mut held = self.lock();
-        let others = held.iter().filter(|(uid, _)| *uid != run).map(|(_, held)| *held);
-        let (decided, wanted) = decide(self.most.saturating_sub(others.fold(0, u32::saturating_add)));
+        let others = held
+            .iter()
+            .filter(|(uid, _)| *uid != run)
+            .map(|(_, held)| *held);
+        let (decided, wanted) = decide(
+            self.most
+                .saturating_sub(others.fold(0, u32::saturating_add)),
+        );
         held.insert(run.to_owned(), wanted.max(current));
         decided
     }
@@ -62,7 +76,14 @@ mod tests {
     fn runs_that_grow_in_the_same_moment_share_what_is_left() {
         let quota = WorkerQuota::new(10, HashMap::new());
         // Neither has told anybody of it yet.
-        assert_eq!([ask(&quota, "a", 0, 7), ask(&quota, "b", 0, 7), ask(&quota, "c", 0, 7)], [7, 3, 0]);
+        assert_eq!(
+            [
+                ask(&quota, "a", 0, 7),
+                ask(&quota, "b", 0, 7),
+                ask(&quota, "c", 0, 7)
+            ],
+            [7, 3, 0]
+        );
         assert_eq!(ask(&quota, "a", 7, 9), 7, "its own are for it");
         assert_eq!(ask(&quota, "a", 7, 2), 2);
         assert_eq!(ask(&quota, "c", 0, 7), 0, "they are still there");
@@ -77,7 +98,11 @@ mod tests {
     #[test]
     fn what_runs_had_before_the_operator_counts() {
         let quota = WorkerQuota::new(10, [("a".to_owned(), 8), ("b".to_owned(), 9)].into());
-        assert_eq!([ask(&quota, "c", 0, 5), ask(&quota, "a", 8, 8)], [0, 1], "the most was lowered");
+        assert_eq!(
+            [ask(&quota, "c", 0, 5), ask(&quota, "a", 8, 8)],
+            [0, 1],
+            "the most was lowered"
+        );
         let quota = WorkerQuota::new(10, [("a".to_owned(), u32::MAX), ("b".to_owned(), 9)].into());
         assert_eq!(ask(&quota, "c", 0, 5), 0);
     }
@@ -94,7 +119,10 @@ mod tests {
                     })
                 })
                 .collect();
-            asking.into_iter().map(|asking| asking.join().expect("no panic")).sum()
+            asking
+                .into_iter()
+                .map(|asking| asking.join().expect("no panic"))
+                .sum()
         });
         assert_eq!(given, 100);
     }

@@ -1,6 +1,6 @@
-//! The fifth step, and the only writer: carries out what was decided, in order, and tells what came of it. Objects of
-//! Kubernetes are applied by the server, under one field manager; replicas are scaled apart from them, because they may
-//! belong to somebody else.
+//! The fifth step, and the only writer: carries out what was decided, in order, and tells what came
+//! of it. Objects of Kubernetes are applied by the server, under one field manager; replicas are
+//! scaled apart from them, because they may belong to somebody else.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -8,7 +8,9 @@ use std::time::Instant;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, Preconditions};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, Preconditions,
+};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,8 +50,8 @@ pub(crate) struct Applied {
     pub(crate) failed: Option<(ReconcileError, Failure)>,
 }
 
-/// Carries out what was decided, up to the first failure; so many were before it, in a row. Fails with one that the status
-/// does not show, because it may pass by itself.
+/// Carries out what was decided, up to the first failure; so many were before it, in a row. Fails
+/// with one that the status does not show, because it may pass by itself.
 pub(crate) async fn apply(
     context: &Context,
     resource: &ArchiveRun,
@@ -60,7 +62,16 @@ pub(crate) async fn apply(
 ) -> Result<Applied, ReconcileError> {
     let mut applied = Applied::default();
     for write in writes {
-        if let Err(error) = Box::pin(carry_out(context, resource, run, write, cache, &mut applied)).await {
+        if let Err(error) = Box::pin(carry_out(
+            context,
+            resource,
+            run,
+            write,
+            cache,
+            &mut applied,
+        ))
+        .await
+        {
             match failure::of_write(&error, write, failures.saturating_add(1)) {
                 Some(failure) => applied.failed = Some((error, failure)),
                 None => return Err(error),
@@ -84,7 +95,11 @@ async fn carry_out(
     applied: &mut Applied,
 ) -> Result<(), ReconcileError> {
     let prior = resource.status.clone().unwrap_or_default();
-    let queue = prior.queue.as_ref().and_then(|queue| queue.url.clone()).unwrap_or_default();
+    let queue = prior
+        .queue
+        .as_ref()
+        .and_then(|queue| queue.url.clone())
+        .unwrap_or_default();
     let queues = Queues::of(&context.aws, &queue, &run.region);
     tracing::debug!(?write, "applying");
     match write {
@@ -95,7 +110,9 @@ async fn carry_out(
                 Origin::Latest { prefix, .. } => Some(prefix),
                 Origin::Inventory(_) | Origin::Manifests(_) => None,
             };
-            let claimed = records.claim(&run.bucket, &run.layout, &claim, &run.encryption, latest).await?;
+            let claimed = records
+                .claim(&run.bucket, &run.layout, &claim, &run.encryption, latest)
+                .await?;
             applied.claim = Some(claimed);
         }
         Write::MakeQueues(name) => {
@@ -111,30 +128,63 @@ async fn carry_out(
         }
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
-            let inventory = prior.inventory.as_ref().map(|inventory| inventory.manifest.as_str());
-            let sends = build::sends(run, cache.summaries.contains_key(&s3bundler_contract::Stage::Pass(*pass)));
+            let inventory = prior
+                .inventory
+                .as_ref()
+                .map(|inventory| inventory.manifest.as_str());
+            let sends = build::sends(
+                run,
+                cache
+                    .summaries
+                    .contains_key(&s3bundler_contract::Stage::Pass(*pass)),
+            );
             let queue = sends.then_some(queue.as_str());
-            server_side(context, run, build::grouper(run, &context.defaults, *pass, inventory, queue)).await?;
+            server_side(
+                context,
+                run,
+                build::grouper(run, &context.defaults, *pass, inventory, queue),
+            )
+            .await?;
         }
-        Write::DeleteGrouper(pass) => delete::<Job>(context, run, &grouper_name(run, *pass)).await?,
+        Write::DeleteGrouper(pass) => {
+            delete::<Job>(context, run, &grouper_name(run, *pass)).await?
+        }
         Write::SendAgain(pass) => {
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
             cache.sent_again = Some(*pass);
         }
         Write::ApplyWorkers => {
-            let (deployment, at) = (build::workers(run, &context.defaults, &queue), Instant::now());
-            if cache.workers.as_ref().is_some_and(|applied| applied.is_current(&deployment, at)) {
+            let (deployment, at) = (
+                build::workers(run, &context.defaults, &queue),
+                Instant::now(),
+            );
+            if cache
+                .workers
+                .as_ref()
+                .is_some_and(|applied| applied.is_current(&deployment, at))
+            {
                 return Ok(());
             }
             server_side(context, run, build::disruption_budget(run)).await?;
-            let generation = server_side(context, run, deployment.clone()).await?.metadata.generation;
-            cache.workers = generation.map(|generation| AppliedWorkers { deployment, generation, at });
+            let generation = server_side(context, run, deployment.clone())
+                .await?
+                .metadata
+                .generation;
+            cache.workers = generation.map(|generation| AppliedWorkers {
+                deployment,
+                generation,
+                at,
+            });
         }
         Write::Scale(replicas) => {
-            let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &run.namespace);
+            let deployments: Api<Deployment> =
+                Api::namespaced(context.client.clone(), &run.namespace);
             if let Some(uid) = found(run, &deployments, &workers_name(run)).await?.of_run() {
-                let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}}));
-                let scaled = deployments.patch_scale(&workers_name(run), &PatchParams::default(), &patch).await;
+                let patch =
+                    Patch::Merge(json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}}));
+                let scaled = deployments
+                    .patch_scale(&workers_name(run), &PatchParams::default(), &patch)
+                    .await;
                 not_found_is_fine(scaled)?;
             }
         }
@@ -146,7 +196,11 @@ async fn carry_out(
             apply_own(run, &api, build::scaled_object(run, &queue, *most)).await?;
         }
         Write::Redrive(asked) => {
-            if let Some(dead) = prior.queue.as_ref().and_then(|queue| queue.dead_letter_url.as_ref()) {
+            if let Some(dead) = prior
+                .queue
+                .as_ref()
+                .and_then(|queue| queue.dead_letter_url.as_ref())
+            {
                 // Nothing else waits for it: where it fails it is asked for with the next look.
                 applied.redriven = Some(queues.redrive(dead).await.map(|()| asked.clone()));
                 cache.dead_letters_at = None;
@@ -187,11 +241,21 @@ pub(crate) async fn delete_workloads(context: &Context, run: &Run) -> Result<(),
     Ok(())
 }
 
-/// Deletes the queues that were made for a run, by their names too: one may have been made and not be known yet.
-pub(crate) async fn delete_queues(queues: &Queues, run: &Run, known: Option<QueuePair>) -> Result<(), ReconcileError> {
-    let QueuePlan::Managed(name) = &run.queue else { return Ok(()) };
+/// Deletes the queues that were made for a run, by their names too: one may have been made and not
+/// be known yet.
+pub(crate) async fn delete_queues(
+    queues: &Queues,
+    run: &Run,
+    known: Option<QueuePair>,
+) -> Result<(), ReconcileError> {
+    let QueuePlan::Managed(name) = &run.queue else {
+        return Ok(());
+    };
     let mut urls = queues.find(name).await?;
-    let known = known.into_iter().flat_map(|pair| [Some(pair.url), pair.dead_letter_url]).flatten();
+    let known = known
+        .into_iter()
+        .flat_map(|pair| [Some(pair.url), pair.dead_letter_url])
+        .flatten();
     urls.extend(known.filter(|url| url.contains(name.as_str())));
     urls.sort_unstable();
     urls.dedup();
@@ -215,16 +279,24 @@ fn tags(context: &Context, run: &Run) -> HashMap<String, String> {
 /// KEDA's objects in the run's namespace.
 pub(crate) fn scaled_objects(context: &Context, run: &Run) -> Api<DynamicObject> {
     let (group, version, kind, plural) = SCALED_OBJECT;
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     Api::namespaced_with(context.client.clone(), &run.namespace, &resource)
 }
 
-/// Whether KEDA may be scaling the run's workers: there is nothing to hold without a ScaledObject, or without KEDA.
-async fn may_scale(context: &Context, run: &Run, api: &Api<DynamicObject>) -> Result<bool, ReconcileError> {
+/// Whether KEDA may be scaling the run's workers: there is nothing to hold without a ScaledObject,
+/// or without KEDA.
+async fn may_scale(
+    context: &Context,
+    run: &Run,
+    api: &Api<DynamicObject>,
+) -> Result<bool, ReconcileError> {
     match found(run, api, &workers_name(run)).await {
         Ok(Found::Own(_)) => Ok(true),
         Ok(Found::Nothing | Found::NotOwn) => Ok(false),
-        Err(ReconcileError::Read(error)) if is_forbidden(&error) && !context.defaults.keda => Ok(false),
+        Err(ReconcileError::Read(error)) if is_forbidden(&error) && !context.defaults.keda => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
@@ -250,18 +322,23 @@ async fn found<K>(run: &Run, api: &Api<K>, name: &str) -> Result<Found, Reconcil
 where
     K: DeserializeOwned + Clone + std::fmt::Debug,
 {
-    Ok(match api.get_metadata_opt(name).await.map_err(read_error)? {
-        None => Found::Nothing,
-        Some(object) if owner(run, &object.metadata) == Owner::Run => {
-            Found::Own(object.metadata.uid.unwrap_or_default())
-        }
-        Some(_) => Found::NotOwn,
-    })
+    Ok(
+        match api.get_metadata_opt(name).await.map_err(read_error)? {
+            None => Found::Nothing,
+            Some(object) if owner(run, &object.metadata) == Owner::Run => {
+                Found::Own(object.metadata.uid.unwrap_or_default())
+            }
+            Some(_) => Found::NotOwn,
+        },
+    )
 }
 
 /// Deletes this very object, not one that was made again under its name.
 fn only(uid: String) -> DeleteParams {
-    DeleteParams::background().preconditions(Preconditions { uid: Some(uid), resource_version: None })
+    DeleteParams::background().preconditions(Preconditions {
+        uid: Some(uid),
+        resource_version: None,
+    })
 }
 
 async fn server_side<K>(context: &Context, run: &Run, object: K) -> Result<K, ReconcileError>
@@ -272,11 +349,15 @@ where
         + Clone
         + std::fmt::Debug,
 {
-    let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(
+        context.client.clone(),
+        &object.namespace().unwrap_or_default(),
+    );
     apply_own(run, &api, object).await
 }
 
-/// Makes an object, or makes it newer if it is the run's. With its uid, so that it is that one or none.
+/// Makes an object, or makes it newer if it is the run's. With its uid, so that it is that one or
+/// none.
 async fn apply_own<K>(run: &Run, api: &Api<K>, mut object: K) -> Result<K, ReconcileError>
 where
     K: Resource + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
@@ -288,7 +369,9 @@ where
         Found::NotOwn => return Err(ReconcileError::Changed),
     };
     let params = PatchParams::apply(MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(write_error)
+    api.patch(&name, &params, &Patch::Apply(&object))
+        .await
+        .map_err(write_error)
 }
 
 async fn delete_own<K>(run: &Run, api: &Api<K>, name: &str) -> Result<(), ReconcileError>
@@ -329,5 +412,9 @@ fn read_error(cause: kube::Error) -> ReconcileError {
 }
 
 fn write_error(cause: kube::Error) -> ReconcileError {
-    if is_of_another(&cause) { ReconcileError::Changed } else { ReconcileError::Write(Box::new(cause)) }
+    if is_of_another(&cause) {
+        ReconcileError::Changed
+    } else {
+        ReconcileError::Write(Box::new(cause))
+    }
 }

@@ -18,7 +18,9 @@ impl Backoff {
         let mut failures = self.lock();
         let times = failures.entry(uid.to_owned()).or_default();
         *times = times.saturating_add(1);
-        FIRST_PAUSE.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST_PAUSE)
+        FIRST_PAUSE
+            .saturating_mul(1 << (*times - 1).min(10))
+            .min(LONGEST_PAUSE)
     }
 
     /// Failures of a run in a row, so far.
@@ -48,10 +50,15 @@ mod tests {
     #[test]
     fn pauses_double_up_to_five_minutes_until_a_run_succeeds() {
         let backoff = Backoff::default();
-        let pauses: Vec<_> = (0..9).map(|_| backoff.record_failure("a").as_secs()).collect();
+        let pauses: Vec<_> = (0..9)
+            .map(|_| backoff.record_failure("a").as_secs())
+            .collect();
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
         assert_eq!((backoff.failures("a"), backoff.failures("b")), (9, 0));
         backoff.reset("a");
-        assert_eq!((backoff.failures("a"), backoff.record_failure("a")), (0, FIRST_PAUSE));
+        assert_eq!(
+            (backoff.failures("a"), backoff.record_failure("a")),
+            (0, FIRST_PAUSE)
+        );
     }
 }

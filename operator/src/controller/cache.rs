@@ -1,5 +1,5 @@
-//! What the operator remembers of a run between two looks, to ask S3 and SQS no more often than it must. All of it can be
-//! lost: it only makes looks cheaper.
+//! What the operator remembers of a run between two looks, to ask S3 and SQS no more often than it
+//! must. All of it can be lost: it only makes looks cheaper.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,8 +66,8 @@ pub(crate) struct AppliedWorkers {
 }
 
 impl AppliedWorkers {
-    /// Whether there is nothing to do where `deployment` is wanted. What no generation tells, such as a changed label or a
-    /// missing disruption budget, is mended every [`APPLY_PERIOD`].
+    /// Whether there is nothing to do where `deployment` is wanted. What no generation tells, such
+    /// as a changed label or a missing disruption budget, is mended every [`APPLY_PERIOD`].
     pub(crate) fn is_current(&self, deployment: &Deployment, now: Instant) -> bool {
         self.deployment == *deployment && now.saturating_duration_since(self.at) < APPLY_PERIOD
     }
@@ -94,9 +94,13 @@ impl RunCache {
         }
     }
 
-    /// Takes in the generation of the workers' Deployment: another than the applied one's is somebody else's.
+    /// Takes in the generation of the workers' Deployment: another than the applied one's is
+    /// somebody else's.
     pub(crate) fn observe_workers(&mut self, generation: Option<i64>) {
-        self.workers = self.workers.take().filter(|applied| Some(applied.generation) == generation);
+        self.workers = self
+            .workers
+            .take()
+            .filter(|applied| Some(applied.generation) == generation);
     }
 
     /// Takes in a reading of the depth.
@@ -107,7 +111,8 @@ impl RunCache {
         self.depths = Some((now, depths));
     }
 
-    /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost them.
+    /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost
+    /// them.
     pub(crate) fn expect_groups(&mut self) {
         (self.empty_since, self.idle_since_suspend) = (None, false);
     }
@@ -122,13 +127,15 @@ impl RunCache {
 
     /// For how long the queue has been empty.
     pub(crate) fn empty_for(&self, now: Instant) -> Duration {
-        self.empty_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+        self.empty_since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 }
 
-/// When the receipts of a run are counted from the first one again. A count continues after the whole beginning of the run,
-/// so it does not see that a user deleted or replaced a receipt there. Only the receipts of a run whose figures do not add
-/// up are counted again, because only there a user repairs them.
+/// When the receipts of a run are counted from the first one again. A count continues after the
+/// whole beginning of the run, so it does not see that a user deleted or replaced a receipt there.
+/// Only the receipts of a run whose figures do not add up are counted again, because only there a
+/// user repairs them.
 #[derive(Debug, Default)]
 pub(crate) struct Recounts {
     last: Option<Instant>,
@@ -138,15 +145,22 @@ impl Recounts {
     /// Whether to count `groups` receipts again now, of a run whose figures do not add up, or do.
     pub(crate) fn are_due(&mut self, is_mismatched: bool, groups: u64, now: Instant) -> bool {
         let due = is_mismatched && is_due(self.last, recount_period(groups), now);
-        self.last = if due { Some(now) } else { self.last.filter(|_| is_mismatched) };
+        self.last = if due {
+            Some(now)
+        } else {
+            self.last.filter(|_| is_mismatched)
+        };
         due
     }
 }
 
-/// Time between two recounts: one LIST in every poll on average, and never longer than a user can wait.
+/// Time between two recounts: one LIST in every poll on average, and never longer than a user can
+/// wait.
 fn recount_period(groups: u64) -> Duration {
     let lists = u32::try_from(groups.div_ceil(PAGE)).unwrap_or(u32::MAX);
-    POLL_PERIOD.saturating_mul(lists.max(1)).min(LONGEST_RECOUNT_PERIOD)
+    POLL_PERIOD
+        .saturating_mul(lists.max(1))
+        .min(LONGEST_RECOUNT_PERIOD)
 }
 
 /// Whether what was seen at `then` is to be looked at again after a time.
@@ -164,16 +178,24 @@ impl RunCaches {
     pub(crate) fn of(&self, uid: &str, run: &RunName) -> Arc<tokio::sync::Mutex<RunCache>> {
         let mut caches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cache = caches.entry(uid.to_owned());
-        Arc::clone(cache.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(RunCache::new(run.clone())))))
+        Arc::clone(
+            cache.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(RunCache::new(run.clone())))),
+        )
     }
 
     /// Forgets all runs but these.
     pub(crate) fn retain(&self, uids: &HashSet<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| uids.contains(uid));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|uid, _| uids.contains(uid));
     }
 
     pub(crate) fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -185,25 +207,41 @@ mod tests {
 
     #[test]
     fn a_queue_is_empty_from_the_reading_after_everything_was_sent() {
-        let depths = |visible| Depths { groups: Ok(Depth { visible, in_flight: 0 }), dead_lettered: Ok(0) };
+        let depths = |visible| Depths {
+            groups: Ok(Depth {
+                visible,
+                in_flight: 0,
+            }),
+            dead_lettered: Ok(0),
+        };
         let (at, second) = (Instant::now(), Duration::from_secs(1));
         let mut cache = RunCache::new("r".parse().expect("a name"));
         cache.observe_depths(depths(0), at);
         cache.observe_depths(depths(0), at + second);
         assert_eq!(cache.empty_for(at + 2 * second), 2 * second);
         cache.expect_groups();
-        assert_eq!((cache.empty_for(at + 2 * second), cache.depths.is_some()), (Duration::ZERO, true));
+        assert_eq!(
+            (cache.empty_for(at + 2 * second), cache.depths.is_some()),
+            (Duration::ZERO, true)
+        );
         cache.observe_depths(depths(0), at + 3 * second);
         assert_eq!(cache.empty_for(at + 4 * second), second);
         cache.suspend();
         assert_eq!(
-            (cache.empty_for(at + 5 * second), cache.depths.is_none(), cache.idle_since_suspend),
+            (
+                cache.empty_for(at + 5 * second),
+                cache.depths.is_none(),
+                cache.idle_since_suspend
+            ),
             (Duration::ZERO, true, true)
         );
         cache.observe_depths(depths(0), at + 5 * second);
         assert!(cache.idle_since_suspend, "what it rested on is gone");
         cache.observe_depths(depths(1), at + 6 * second);
-        assert_eq!((cache.empty_for(at + 7 * second), cache.idle_since_suspend), (Duration::ZERO, false));
+        assert_eq!(
+            (cache.empty_for(at + 7 * second), cache.idle_since_suspend),
+            (Duration::ZERO, false)
+        );
         cache.suspend();
         cache.expect_groups();
         assert!(!cache.idle_since_suspend, "a grouper sends them");
@@ -224,11 +262,20 @@ mod tests {
             assert_eq!(recount_period(groups), period, "{groups}");
             let mut recounts = Recounts::default();
             assert!(!recounts.are_due(false, groups, at), "they add up");
-            assert!(recounts.are_due(true, groups, at), "{groups}: what was counted is old");
+            assert!(
+                recounts.are_due(true, groups, at),
+                "{groups}: what was counted is old"
+            );
             // At every poll, for an hour.
             let polls = (1..=240).map(|poll| at + poll * POLL_PERIOD);
-            let times = polls.filter(|now| recounts.are_due(true, groups, *now)).count();
-            assert_eq!(times as u128, 60 * minute.as_nanos() / period.as_nanos(), "{groups}");
+            let times = polls
+                .filter(|now| recounts.are_due(true, groups, *now))
+                .count();
+            assert_eq!(
+                times as u128,
+                60 * minute.as_nanos() / period.as_nanos(),
+                "{groups}"
+            );
         }
     }
 
@@ -238,7 +285,10 @@ mod tests {
         let mut cache = RunCache::new("r".parse().expect("a name"));
         assert!(cache.recounts.are_due(true, many, at));
         assert!(!cache.recounts.are_due(true, many, at + POLL_PERIOD));
-        assert!(!cache.recounts.are_due(false, many, at + 2 * POLL_PERIOD), "they add up, or a group is missing");
+        assert!(
+            !cache.recounts.are_due(false, many, at + 2 * POLL_PERIOD),
+            "they add up, or a group is missing"
+        );
         assert!(cache.recounts.are_due(true, many, at + 3 * POLL_PERIOD));
         cache.suspend();
         assert!(cache.recounts.are_due(true, many, at + 4 * POLL_PERIOD));
@@ -247,23 +297,40 @@ mod tests {
     #[test]
     fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {
         let deployment = |name: &str| Deployment {
-            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
             ..Deployment::default()
         };
         let at = Instant::now();
         let mut cache = RunCache::new("r".parse().expect("a name"));
-        cache.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
+        cache.workers = Some(AppliedWorkers {
+            deployment: deployment("a"),
+            generation: 3,
+            at,
+        });
         let stay = |cache: &RunCache, name: &str, after| {
-            cache.workers.as_ref().is_some_and(|applied| applied.is_current(&deployment(name), at + after))
+            cache
+                .workers
+                .as_ref()
+                .is_some_and(|applied| applied.is_current(&deployment(name), at + after))
         };
         cache.observe_workers(Some(3));
         assert!(stay(&cache, "a", APPLY_PERIOD / 2));
         assert!(!stay(&cache, "b", APPLY_PERIOD / 2), "they are to differ");
         assert!(!stay(&cache, "a", APPLY_PERIOD), "nobody knows");
         for seen in [Some(4), None] {
-            cache.workers = Some(AppliedWorkers { deployment: deployment("a"), generation: 3, at });
+            cache.workers = Some(AppliedWorkers {
+                deployment: deployment("a"),
+                generation: 3,
+                at,
+            });
             cache.observe_workers(seen);
-            assert!(!stay(&cache, "a", Duration::ZERO), "somebody was there: {seen:?}");
+            assert!(
+                !stay(&cache, "a", Duration::ZERO),
+                "somebody was there: {seen:?}"
+            );
         }
     }
 }

@@ -55,7 +55,14 @@ impl Context {
         workers: HashMap<String, u32>,
         runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
     ) -> Self {
-        let Parts { client, aws, defaults, max_workers, metrics, recorder } = parts;
+        let Parts {
+            client,
+            aws,
+            defaults,
+            max_workers,
+            metrics,
+            recorder,
+        } = parts;
         Self {
             client,
             aws,
@@ -74,7 +81,10 @@ impl Context {
     pub(crate) fn sweep(&self) {
         let runs: Vec<_> = self.runs.iter().flat_map(Reflected::state).collect();
         let uids: HashSet<String> = runs.iter().filter_map(|run| run.uid()).collect();
-        let names: HashSet<_> = runs.iter().map(|run| (run.namespace().unwrap_or_default(), run.name_any())).collect();
+        let names: HashSet<_> = runs
+            .iter()
+            .map(|run| (run.namespace().unwrap_or_default(), run.name_any()))
+            .collect();
         self.caches.retain(&uids);
         self.worker_quota.retain(&uids);
         self.throttle.retain(&uids);
@@ -84,12 +94,19 @@ impl Context {
 }
 
 /// The workers that runs have, by the runs' UIDs, as the operator before left them.
-pub(crate) async fn workers_of_runs(deployments: &[Api<Deployment>]) -> Result<HashMap<String, u32>, kube::Error> {
+pub(crate) async fn workers_of_runs(
+    deployments: &[Api<Deployment>],
+) -> Result<HashMap<String, u32>, kube::Error> {
     let listed = ListParams::default().labels(&format!("{RUN_LABEL},{COMPONENT_LABEL}={WORKER}"));
     let mut workers = HashMap::new();
     for api in deployments {
         for deployment in api.list(&listed).await? {
-            let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs();
+            let replicas = deployment
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1)
+                .unsigned_abs();
             if let Some(run) = controlling_run(&deployment.metadata) {
                 workers.insert(run.uid.clone(), replicas);
             }

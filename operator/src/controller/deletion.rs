@@ -24,11 +24,16 @@ async fn report_blocked_deletion(
     error: &ReconcileError,
     context: &Context,
 ) -> Result<(), ReconcileError> {
-    let ReconcileError::Aws(error) = error else { return Ok(()) };
+    let ReconcileError::Aws(error) = error else {
+        return Ok(());
+    };
     if error.kind != AwsErrorKind::Denied {
         return Ok(());
     }
-    let (name, namespace) = (resource.name_any(), resource.namespace().unwrap_or_default());
+    let (name, namespace) = (
+        resource.name_any(),
+        resource.namespace().unwrap_or_default(),
+    );
     let message = format!(
         "its queues cannot be deleted: {error}. It goes and leaves them behind with: kubectl annotate archiverun {name} \
          -n {namespace} {ORPHAN_ANNOTATION}=true"
@@ -41,14 +46,19 @@ async fn report_blocked_deletion(
     );
     let made = write_status(resource, None, prior, &next, context).await?;
     if let Some(version) = made {
-        context.throttle.wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
+        context
+            .throttle
+            .wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
     }
     Ok(())
 }
 
-/// A resource that cannot be read is being deleted. What runs in Kubernetes goes with it; its queues are left behind where
-/// the annotation asks for it, for nobody knows their region.
-pub(crate) async fn release_unreadable(metadata: &ObjectMeta, context: &Context) -> Result<(), ReconcileError> {
+/// A resource that cannot be read is being deleted. What runs in Kubernetes goes with it; its
+/// queues are left behind where the annotation asks for it, for nobody knows their region.
+pub(crate) async fn release_unreadable(
+    metadata: &ObjectMeta,
+    context: &Context,
+) -> Result<(), ReconcileError> {
     let annotations = metadata.annotations.as_ref();
     let orphans = annotations.and_then(|annotations| annotations.get(ORPHAN_ANNOTATION));
     let name = metadata.name.clone().unwrap_or_default();
@@ -62,7 +72,11 @@ pub(crate) async fn release_unreadable(metadata: &ObjectMeta, context: &Context)
         );
         return Ok(());
     }
-    tracing::warn!(namespace = metadata.namespace, name, "queues are left behind, as the annotation asks");
+    tracing::warn!(
+        namespace = metadata.namespace,
+        name,
+        "queues are left behind, as the annotation asks"
+    );
     finalizer::remove(metadata, context).await
 }
 
@@ -74,7 +88,10 @@ pub(crate) async fn clean_up(
 ) -> Result<Action, ReconcileError> {
     let uid = resource.uid().unwrap_or_default();
     context.caches.forget(&uid);
-    context.metrics.forget(&resource.namespace().unwrap_or_default(), &resource.name_any());
+    context.metrics.forget(
+        &resource.namespace().unwrap_or_default(),
+        &resource.name_any(),
+    );
     if !finalizer::is_present(&resource.metadata) {
         return Ok(Action::await_change());
     }
@@ -82,10 +99,21 @@ pub(crate) async fn clean_up(
     if let Ok(run) = read(resource, &context.defaults) {
         apply::delete_workloads(context, &run).await?;
         context.worker_quota.forget(&uid);
-        let deleted = apply::delete_queues(&Queues::new(&context.aws, &run.region), &run, QueuePair::of(prior)).await;
+        let deleted = apply::delete_queues(
+            &Queues::new(&context.aws, &run.region),
+            &run,
+            QueuePair::of(prior),
+        )
+        .await;
         match deleted {
             Ok(()) => {}
-            Err(error) if resource.annotations().get(ORPHAN_ANNOTATION).map(String::as_str) == Some("true") => {
+            Err(error)
+                if resource
+                    .annotations()
+                    .get(ORPHAN_ANNOTATION)
+                    .map(String::as_str)
+                    == Some("true") =>
+            {
                 tracing::warn!(%error, run = %run.name, "queues are left behind, as the annotation asks");
             }
             Err(error) => {

@@ -1,5 +1,5 @@
-//! The first step: all reads. Kubernetes is asked for what belongs to the run, S3 and SQS for what hangs on the stage
-//! that it is in, and no more often than every [`POLL_PERIOD`].
+//! The first step: all reads. Kubernetes is asked for what belongs to the run, S3 and SQS for what
+//! hangs on the stage that it is in, and no more often than every [`POLL_PERIOD`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,7 +29,8 @@ use crate::queues::{Depths, QueuePair, Queues};
 use crate::receipts::MOST_STAGES;
 use crate::records::{InventoryState, Records, RecordsError, age};
 
-/// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be told within a minute.
+/// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be
+/// told within a minute.
 const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
 
 /// Looks at everything that a decision about the run needs.
@@ -51,7 +52,9 @@ pub(crate) async fn dereference(
     let listed = ListParams::default().labels(&run_selector(run));
     let scaled_object = async {
         match run.mode {
-            ScalingMode::Keda if context.defaults.keda => scaled_objects.get_metadata_opt(&workers_name).await,
+            ScalingMode::Keda if context.defaults.keda => {
+                scaled_objects.get_metadata_opt(&workers_name).await
+            }
             ScalingMode::Keda | ScalingMode::Builtin | ScalingMode::External => Ok(None),
         }
     };
@@ -68,11 +71,19 @@ pub(crate) async fn dereference(
     let name_conflict = [
         ("Job", job.as_ref().map(Job::meta)),
         ("Deployment", deployment.as_ref().map(Deployment::meta)),
-        ("PodDisruptionBudget", budget.as_ref().map(|found| &found.metadata)),
-        ("ScaledObject", scaled_object.as_ref().map(|found| &found.metadata)),
+        (
+            "PodDisruptionBudget",
+            budget.as_ref().map(|found| &found.metadata),
+        ),
+        (
+            "ScaledObject",
+            scaled_object.as_ref().map(|found| &found.metadata),
+        ),
     ];
-    let mut name_conflict =
-        name_conflict.into_iter().filter_map(|(kind, found)| NameConflict::of(run, kind, found)).collect::<Vec<_>>();
+    let mut name_conflict = name_conflict
+        .into_iter()
+        .filter_map(|(kind, found)| NameConflict::of(run, kind, found))
+        .collect::<Vec<_>>();
     // What stays is told first.
     name_conflict.sort_by_key(|it| it.is_temporary);
     let (job, deployment) = (owned(run, job), owned(run, deployment));
@@ -89,15 +100,28 @@ pub(crate) async fn dereference(
             None => {}
         }
     }
-    cache.observe_workers(deployment.as_ref().and_then(|deployment| deployment.metadata.generation));
+    cache.observe_workers(
+        deployment
+            .as_ref()
+            .and_then(|deployment| deployment.metadata.generation),
+    );
     let mut seen = Observed {
         service_account: account.is_some(),
         grouper: grouper_state(job.as_ref(), &pods.items),
         grouper_at: job.as_ref().and_then(grouper_at),
         workers: deployment.as_ref().map(|deployment| WorkersState {
-            replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).unsigned_abs(),
+            replicas: deployment
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1)
+                .unsigned_abs(),
         }),
-        pods: Pods { problems, grouper_problems, ..pods_of(&pods.items) },
+        pods: Pods {
+            problems,
+            grouper_problems,
+            ..pods_of(&pods.items)
+        },
         name_conflict: name_conflict.into_iter().next(),
         ..Observed::default()
     };
@@ -108,16 +132,17 @@ pub(crate) async fn dereference(
     match QueuePair::of(prior) {
         None => {
             let now = Instant::now();
-            let known = cache
-                .inventory
-                .take()
-                .filter(|(then, of, _)| *of == run.generation && !is_due(Some(*then), POLL_PERIOD, now));
+            let known = cache.inventory.take().filter(|(then, of, _)| {
+                *of == run.generation && !is_due(Some(*then), POLL_PERIOD, now)
+            });
             let (then, of, look) = if let Some(known) = known {
                 known
             } else {
                 let look = inventory(context, run).await;
                 if let InventoryCheck::Failed(error) | InventoryCheck::ClaimFailed(error) = &look {
-                    context.metrics.failed(ReconcileError::class_of_record(error));
+                    context
+                        .metrics
+                        .failed(ReconcileError::class_of_record(error));
                 }
                 (now, run.generation, look)
             };
@@ -125,7 +150,9 @@ pub(crate) async fn dereference(
             cache.inventory = Some((then, of, look));
         }
         Some(pair) => {
-            let is_mismatched = prior.condition("Stalled").is_some_and(|it| it.reason == ACCOUNTING_MISMATCH);
+            let is_mismatched = prior
+                .condition("Stalled")
+                .is_some_and(|it| it.reason == ACCOUNTING_MISMATCH);
             progress(context, run, pass, &pair, is_mismatched, cache, &mut seen).await;
         }
     }
@@ -138,7 +165,10 @@ pub(crate) async fn namespace_labels(
     name: &str,
 ) -> Result<BTreeMap<String, String>, ReconcileError> {
     let namespaces: Api<Namespace> = Api::all(context.client.clone());
-    let found = namespaces.get_metadata(name).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    let found = namespaces
+        .get_metadata(name)
+        .await
+        .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
     Ok(found.metadata.labels.unwrap_or_default())
 }
 
@@ -150,12 +180,15 @@ async fn inventory(context: &Context, run: &Run) -> InventoryCheck {
             None => InventoryCheck::NoManifests,
             Some(manifests) => InventoryCheck::State(InventoryState::Finished(manifests)),
         }),
-        Origin::Latest { prefix, max_age } => latest(context, run, &records, prefix, *max_age).await,
+        Origin::Latest { prefix, max_age } => {
+            latest(context, run, &records, prefix, *max_age).await
+        }
     };
     look.unwrap_or_else(InventoryCheck::Failed)
 }
 
-/// The newest inventory; of a run that was there before the one that was the newest then, however old it is by now.
+/// The newest inventory; of a run that was there before the one that was the newest then, however
+/// old it is by now.
 async fn latest(
     context: &Context,
     run: &Run,
@@ -164,13 +197,20 @@ async fn latest(
     max_age: Option<Duration>,
 ) -> Result<InventoryCheck, RecordsError> {
     let destination = run.destination(&context.aws);
-    match destination.claimed(&run.bucket, &run.layout, &run.name, prefix).await {
+    match destination
+        .claimed(&run.bucket, &run.layout, &run.name, prefix)
+        .await
+    {
         Ok(Some(claimed)) => return Ok(InventoryCheck::State(InventoryState::Finished(claimed))),
         Ok(None) => {}
         Err(error) => return Ok(InventoryCheck::ClaimFailed(error)),
     }
-    let Some(inventory) = source.latest_inventory(prefix).await? else { return Ok(InventoryCheck::NoneFinished) };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let Some(inventory) = source.latest_inventory(prefix).await? else {
+        return Ok(InventoryCheck::NoneFinished);
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(match (age(&inventory, now), max_age) {
         (Some(age), Some(most)) if age > most => InventoryCheck::TooOld { age },
         _ => InventoryCheck::State(InventoryState::Finished(inventory)),
@@ -189,9 +229,16 @@ async fn progress(
 ) {
     let records = run.destination(&context.aws);
     let now = Instant::now();
-    if is_due(cache.depths.as_ref().map(|(then, _)| *then), POLL_PERIOD, now) {
+    if is_due(
+        cache.depths.as_ref().map(|(then, _)| *then),
+        POLL_PERIOD,
+        now,
+    ) {
         let queues = Queues::of(&context.aws, &queue.url, &run.region);
-        let known = cache.depths.as_ref().map(|(_, depths)| depths.dead_lettered.clone());
+        let known = cache
+            .depths
+            .as_ref()
+            .map(|(_, depths)| depths.dead_lettered.clone());
         let known = known.filter(|_| !is_due(cache.dead_letters_at, DEAD_LETTERS_PERIOD, now));
         let dead_lettered = if let Some(known) = known {
             known
@@ -201,8 +248,17 @@ async fn progress(
             cache.dead_letters_at = dead_lettered.is_ok().then_some(now);
             dead_lettered
         };
-        let depths = Depths { groups: queues.depth(&queue.url).await, dead_lettered };
-        for _ in depths.groups.as_ref().err().into_iter().chain(depths.dead_lettered.as_ref().err()) {
+        let depths = Depths {
+            groups: queues.depth(&queue.url).await,
+            dead_lettered,
+        };
+        for _ in depths
+            .groups
+            .as_ref()
+            .err()
+            .into_iter()
+            .chain(depths.dead_lettered.as_ref().err())
+        {
             context.metrics.failed(ReconcileError::AWS);
         }
         cache.observe_depths(depths, now);
@@ -217,7 +273,11 @@ async fn progress(
     let is_made = seen.grouper == GrouperState::Succeeded && cache.summary_error.is_none();
     if is_made || is_due(cache.summaries_at, POLL_PERIOD, now) {
         cache.summary_error = summaries(&records, run, pass, cache, now).await.err();
-        cache.summary_error.iter().for_each(|error| context.metrics.failed(ReconcileError::class_of_record(error)));
+        cache.summary_error.iter().for_each(|error| {
+            context
+                .metrics
+                .failed(ReconcileError::class_of_record(error))
+        });
     }
     // A redo that is found has its groups count in place of others.
     while count(context, &records, run, is_mismatched, cache, now).await {
@@ -226,7 +286,9 @@ async fn progress(
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
-                context.metrics.failed(ReconcileError::class_of_record(&error));
+                context
+                    .metrics
+                    .failed(ReconcileError::class_of_record(&error));
                 // Whether the run is whole depends on it.
                 (cache.count_error, cache.counted) = (Some(error), None);
                 break;
@@ -235,11 +297,15 @@ async fn progress(
     }
     seen.summary = cache.summaries.get(&Stage::OWN).cloned();
     seen.pass_summary = cache.summaries.get(&Stage::Pass(pass)).cloned();
-    seen.records_error = cache.count_error.clone().or_else(|| cache.summary_error.clone());
+    seen.records_error = cache
+        .count_error
+        .clone()
+        .or_else(|| cache.summary_error.clone());
     seen.counted.clone_from(&cache.counted);
 }
 
-/// Counts the receipts if they were not counted just now by the summaries that are known. Tells whether it did.
+/// Counts the receipts if they were not counted just now by the summaries that are known. Tells
+/// whether it did.
 async fn count(
     context: &Context,
     records: &Records,
@@ -258,13 +324,21 @@ async fn count(
     }
     cache.counted_at = Some(now);
     cache.count.know(accounts);
-    if cache.recounts.are_due(is_mismatched, cache.count.counted().groups(), now) {
+    if cache
+        .recounts
+        .are_due(is_mismatched, cache.count.counted().groups(), now)
+    {
         cache.count.begin_anew();
     }
-    cache.count_error = records.count(&run.bucket, &run.layout, &run.name, &mut cache.count).await.err();
+    cache.count_error = records
+        .count(&run.bucket, &run.layout, &run.name, &mut cache.count)
+        .await
+        .err();
     if let Some(error) = &cache.count_error {
         // What was counted half is not shown.
-        context.metrics.failed(ReconcileError::class_of_record(error));
+        context
+            .metrics
+            .failed(ReconcileError::class_of_record(error));
         return false;
     }
     cache.counted = Some(cache.count.counted().clone());
@@ -286,42 +360,69 @@ async fn summaries(
         }
         cache.summaries_at = Some(now);
         // One may be told without the other.
-        looked = summary(records, run, stage, cache).await.map(|_| ()).and(looked);
+        looked = summary(records, run, stage, cache)
+            .await
+            .map(|_| ())
+            .and(looked);
     }
     looked
 }
 
-/// Looks for the summaries of redos that are not known yet, with `find`. Tells whether it found one. A user may plan a redo at
-/// any time, so before the run ends it is asked whether there is one. They are numbered from 1, one after the other.
-async fn redos<F>(cache: &mut RunCache, pass: u32, mut find: impl FnMut(Stage) -> F) -> Result<bool, RecordsError>
+/// Looks for the summaries of redos that are not known yet, with `find`. Tells whether it found
+/// one. A user may plan a redo at any time, so before the run ends it is asked whether there is
+/// one. They are numbered from 1, one after the other.
+async fn redos<F>(
+    cache: &mut RunCache,
+    pass: u32,
+    mut find: impl FnMut(Stage) -> F,
+) -> Result<bool, RecordsError>
 where
     F: Future<Output = Result<Option<RunSummary>, RecordsError>>,
 {
-    let Some(counted) = &cache.counted else { return Ok(false) };
+    let Some(counted) = &cache.counted else {
+        return Ok(false);
+    };
     let unknown = |redo: &u32| !cache.summaries.contains_key(&Stage::Redo(*redo));
-    let Some(first) = (1..=MOST_STAGES).find(unknown) else { return Ok(false) };
+    let Some(first) = (1..=MOST_STAGES).find(unknown) else {
+        return Ok(false);
+    };
     let pass_summary = cache.summaries.get(&Stage::Pass(pass));
-    if counted.redos().all(|redo| redo < first) && !pass_summary.is_some_and(|summary| counted.is_whole(summary)) {
+    if counted.redos().all(|redo| redo < first)
+        && !pass_summary.is_some_and(|summary| counted.is_whole(summary))
+    {
         return Ok(false);
     }
     for redo in first..=MOST_STAGES {
         let stage = Stage::Redo(redo);
-        let Some(summary) = find(stage).await? else { return Ok(redo > first) };
+        let Some(summary) = find(stage).await? else {
+            return Ok(redo > first);
+        };
         cache.summaries.insert(stage, summary);
     }
     Ok(true)
 }
 
 /// Reads the summary of a stage. Tells whether it is there.
-async fn summary(records: &Records, run: &Run, stage: Stage, cache: &mut RunCache) -> Result<bool, RecordsError> {
-    let found = records.summary(&run.bucket, &run.layout, &run.name, stage).await?;
+async fn summary(
+    records: &Records,
+    run: &Run,
+    stage: Stage,
+    cache: &mut RunCache,
+) -> Result<bool, RecordsError> {
+    let found = records
+        .summary(&run.bucket, &run.layout, &run.name, stage)
+        .await?;
     let is_there = found.is_some();
-    cache.summaries.extend(found.map(|summary| (stage, summary)));
+    cache
+        .summaries
+        .extend(found.map(|summary| (stage, summary)));
     Ok(is_there)
 }
 
 fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
-    let Some(job) = job else { return GrouperState::Absent };
+    let Some(job) = job else {
+        return GrouperState::Absent;
+    };
     if job.metadata.deletion_timestamp.is_some() {
         // It is made again once it is gone.
         return GrouperState::Running;
@@ -330,10 +431,20 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
         let mut exits: Vec<_> = pods.iter().filter(|pod| belongs_to(pod, job)).collect();
         exits.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
         let exit = exits.into_iter().rev().find_map(problem::exit_of_pod);
-        let (exit_code, words) = exit.map_or((None, String::new()), |(code, words)| (Some(code), words));
-        return GrouperState::Failed { exit_code, message: format!("{failure}{words}") };
+        let (exit_code, words) =
+            exit.map_or((None, String::new()), |(code, words)| (Some(code), words));
+        return GrouperState::Failed {
+            exit_code,
+            message: format!("{failure}{words}"),
+        };
     }
-    if job.status.as_ref().and_then(|status| status.succeeded).unwrap_or(0) > 0 {
+    if job
+        .status
+        .as_ref()
+        .and_then(|status| status.succeeded)
+        .unwrap_or(0)
+        > 0
+    {
         return GrouperState::Succeeded;
     }
     GrouperState::Running
@@ -347,29 +458,53 @@ fn grouper_at(job: &Job) -> Option<Timestamp> {
 
 /// Whether a pod is of this Job, not of the one of another pass.
 fn belongs_to(pod: &Pod, job: &Job) -> bool {
-    let name = pod.metadata.labels.as_ref().and_then(|labels| labels.get("batch.kubernetes.io/job-name"));
+    let name = pod
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get("batch.kubernetes.io/job-name"));
     name.is_some() && name == job.metadata.name.as_ref()
 }
 
 fn has_component(pod: &Pod, component: &str) -> bool {
-    pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL)).map(String::as_str) == Some(component)
+    pod.metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(COMPONENT_LABEL))
+        .map(String::as_str)
+        == Some(component)
 }
 
 /// Whether a Job that nobody holds should have a pod and has none.
 fn has_no_pod(job: &Job, pods: &[Pod]) -> bool {
     let running = grouper_state(Some(job), pods) == GrouperState::Running;
-    let at_work = pods.iter().any(|pod| belongs_to(pod, job) && !has_finished(pod));
+    let at_work = pods
+        .iter()
+        .any(|pod| belongs_to(pod, job) && !has_finished(pod));
     running && job.metadata.deletion_timestamp.is_none() && !at_work
 }
 
 /// Why a Job has no pod, where the cluster let none in since the last one was made.
-async fn refused_pods(client: &Client, run: &Run, job: &Job, pods: &[Pod]) -> Result<Option<Problem>, ReconcileError> {
+async fn refused_pods(
+    client: &Client,
+    run: &Run,
+    job: &Job,
+    pods: &[Pod],
+) -> Result<Option<Problem>, ReconcileError> {
     let events: Api<Event> = Api::namespaced(client.clone(), &run.namespace);
     let uid = job.metadata.uid.as_deref().unwrap_or_default();
-    let refused = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
-    let events = events.list(&refused).await.map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    let refused =
+        ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
+    let events = events
+        .list(&refused)
+        .await
+        .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
     let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let last_made = pods.iter().filter(|pod| belongs_to(pod, job)).filter_map(made).max();
+    let last_made = pods
+        .iter()
+        .filter(|pod| belongs_to(pod, job))
+        .filter_map(made)
+        .max();
     Ok(problem::of_events(&events.items, last_made))
 }
 
@@ -384,7 +519,11 @@ fn pods_of(pods: &[Pod]) -> Pods {
         if has_component(pod, WORKER) && phase == "Running" {
             seen.running += 1;
             let conditions = status.and_then(|status| status.conditions.as_ref());
-            if conditions.into_iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True") {
+            if conditions
+                .into_iter()
+                .flatten()
+                .any(|it| it.type_ == "Ready" && it.status == "True")
+            {
                 seen.busy += 1;
             }
         }
@@ -396,16 +535,23 @@ fn pods_of(pods: &[Pod]) -> Pods {
 fn problems(pods: &[Pod], component: &str) -> Vec<Problem> {
     let now = Timestamp::now();
     // A grouper that ended is told by its Job; a pod that leaves has nothing to say any more.
-    let here = pods.iter().filter(|pod| !has_finished(pod) && pod.metadata.deletion_timestamp.is_none());
-    let mut problems: Vec<_> =
-        here.filter(|pod| has_component(pod, component)).filter_map(|pod| problem::of_pod(pod, now)).collect();
+    let here = pods
+        .iter()
+        .filter(|pod| !has_finished(pod) && pod.metadata.deletion_timestamp.is_none());
+    let mut problems: Vec<_> = here
+        .filter(|pod| has_component(pod, component))
+        .filter_map(|pod| problem::of_pod(pod, now))
+        .collect();
     problems.sort();
     problems.dedup();
     problems
 }
 
 fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
 }
 
 fn has_finished(pod: &Pod) -> bool {
@@ -422,30 +568,50 @@ mod tests {
 
     #[test]
     fn a_grouper_has_no_pod_while_others_have_and_its_last_one_has_ended() {
-        let job: Job = serde_json::from_value(json!({"metadata": {"name": "logs-grouper-1"}})).expect("a job");
+        let job: Job =
+            serde_json::from_value(json!({"metadata": {"name": "logs-grouper-1"}})).expect("a job");
         let pod = |job: &str, phase: &str| -> Pod {
             let labels = json!({"batch.kubernetes.io/job-name": job, COMPONENT_LABEL: GROUPER});
-            serde_json::from_value(json!({"metadata": {"labels": labels}, "status": {"phase": phase}})).expect("a pod")
+            serde_json::from_value(
+                json!({"metadata": {"labels": labels}, "status": {"phase": phase}}),
+            )
+            .expect("a pod")
         };
         let of_first_pass = pod("logs-grouper", "Succeeded");
-        for (of_job, expected) in
-            [(None, true), (Some("Failed"), true), (Some("Pending"), false), (Some("Running"), false)]
-        {
-            let pods: Vec<_> = of_job.map(|phase| pod("logs-grouper-1", phase)).into_iter().collect();
-            assert_eq!(has_no_pod(&job, &[pods, vec![of_first_pass.clone()]].concat()), expected, "{of_job:?}");
+        for (of_job, expected) in [
+            (None, true),
+            (Some("Failed"), true),
+            (Some("Pending"), false),
+            (Some("Running"), false),
+        ] {
+            let pods: Vec<_> = of_job
+                .map(|phase| pod("logs-grouper-1", phase))
+                .into_iter()
+                .collect();
+            assert_eq!(
+                has_no_pod(&job, &[pods, vec![of_first_pass.clone()]].concat()),
+                expected,
+                "{of_job:?}"
+            );
         }
     }
 
     fn redo(redo: u32) -> RunSummary {
-        RunSummary { redo, groups: 1, ..RunSummary::empty("logs".parse().expect("a name")) }
+        RunSummary {
+            redo,
+            groups: 1,
+            ..RunSummary::empty("logs".parse().expect("a name"))
+        }
     }
 
-    /// Looks for redos where these receipts were counted and the summaries of these redos exist. Returns what it tells and
-    /// what it asked for.
+    /// Looks for redos where these receipts were counted and the summaries of these redos exist.
+    /// Returns what it tells and what it asked for.
     async fn look(cache: &mut RunCache, exist: std::ops::RangeInclusive<u32>) -> (bool, Vec<u32>) {
         let mut asked = Vec::new();
         let find = |stage| {
-            let Stage::Redo(n) = stage else { panic!("{stage:?} is no redo") };
+            let Stage::Redo(n) = stage else {
+                panic!("{stage:?} is no redo")
+            };
             asked.push(n);
             ready(Ok(exist.contains(&n).then(|| redo(n))))
         };
@@ -454,7 +620,10 @@ mod tests {
 
     fn cache(summaries: &[RunSummary], receipts: &[&str]) -> RunCache {
         let mut cache = RunCache::new("logs".parse().expect("a name"));
-        cache.summaries = summaries.iter().map(|summary| (summary.stage(), summary.clone())).collect();
+        cache.summaries = summaries
+            .iter()
+            .map(|summary| (summary.stage(), summary.clone()))
+            .collect();
         cache.know(receipts);
         cache
     }
@@ -475,7 +644,10 @@ mod tests {
 
     #[tokio::test]
     async fn redos_are_looked_for_before_a_run_ends_and_where_a_receipt_tells_of_one() {
-        let own = RunSummary { groups: 1, ..RunSummary::empty("logs".parse().expect("a name")) };
+        let own = RunSummary {
+            groups: 1,
+            ..RunSummary::empty("logs".parse().expect("a name"))
+        };
         for (summaries, receipts, expected) in [
             (vec![own.clone()], vec![], (false, vec![])),
             (vec![], vec![RECEIPT], (false, vec![])),
@@ -484,29 +656,63 @@ mod tests {
             (vec![], vec![REDONE], (true, vec![1, 2, 3])),
             // What is known is not asked for again.
             (vec![own.clone(), redo(1)], vec![REDONE], (false, vec![])),
-            (vec![own.clone(), redo(1)], vec![RECEIPT, REDONE], (true, vec![2, 3])),
-            (vec![own.clone(), redo(1), redo(2)], vec![RECEIPT, REDONE], (false, vec![])),
+            (
+                vec![own.clone(), redo(1)],
+                vec![RECEIPT, REDONE],
+                (true, vec![2, 3]),
+            ),
+            (
+                vec![own.clone(), redo(1), redo(2)],
+                vec![RECEIPT, REDONE],
+                (false, vec![]),
+            ),
         ] {
             let mut cache = cache(&summaries, &receipts);
-            assert_eq!(look(&mut cache, 1..=2).await, expected, "{receipts:?} {summaries:?}");
+            assert_eq!(
+                look(&mut cache, 1..=2).await,
+                expected,
+                "{receipts:?} {summaries:?}"
+            );
         }
-        let mut uncounted = RunCache { counted: None, ..cache(&[own], &[RECEIPT]) };
+        let mut uncounted = RunCache {
+            counted: None,
+            ..cache(&[own], &[RECEIPT])
+        };
         assert_eq!(look(&mut uncounted, 1..=2).await, (false, vec![]));
     }
 
     #[tokio::test]
     async fn the_summaries_of_redos_are_kept_and_a_failed_look_is_an_error() {
-        let own = RunSummary { groups: 1, ..RunSummary::empty("logs".parse().expect("a name")) };
+        let own = RunSummary {
+            groups: 1,
+            ..RunSummary::empty("logs".parse().expect("a name"))
+        };
         let mut cache = cache(&[own], &[RECEIPT]);
         let failed = redos(&mut cache, 0, |stage| match stage {
             Stage::Redo(1) => ready(Ok(Some(redo(1)))),
-            _ => ready(Err(RecordsError::Manifest { address: S3Address::new("b", "k"), problem: "one".to_owned() })),
+            _ => ready(Err(RecordsError::Manifest {
+                address: S3Address::new("b", "k"),
+                problem: "one".to_owned(),
+            })),
         });
         assert!(failed.await.is_err());
-        assert_eq!(look(&mut cache, 1..=1).await, (false, vec![2]), "the first one is known by now");
+        assert_eq!(
+            look(&mut cache, 1..=1).await,
+            (false, vec![2]),
+            "the first one is known by now"
+        );
         cache.know(&[RECEIPT]);
-        assert!(cache.counted.as_ref().is_some_and(|counted| counted.unfinished_redo() == Some(1)));
-        assert_eq!(look(&mut cache, 1..=2).await, (false, vec![]), "redo 1 has no receipt");
+        assert!(
+            cache
+                .counted
+                .as_ref()
+                .is_some_and(|counted| counted.unfinished_redo() == Some(1))
+        );
+        assert_eq!(
+            look(&mut cache, 1..=2).await,
+            (false, vec![]),
+            "redo 1 has no receipt"
+        );
         // Redos that are planned without end.
         cache.know(&[RECEIPT, REDONE]);
         let (found, asked) = look(&mut cache, 1..=u32::MAX).await;

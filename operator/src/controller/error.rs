@@ -12,7 +12,8 @@ pub(crate) enum ReconcileError {
     /// Kubernetes did not take what was written.
     #[error("cannot write to Kubernetes: {0}")]
     Write(#[source] Box<kube::Error>),
-    /// What was to be written belongs to another object of the same name: it was made again meanwhile.
+    /// What was to be written belongs to another object of the same name: it was made again
+    /// meanwhile.
     #[error("an object was made again, or by somebody else, while it was looked at")]
     Changed,
     /// AWS did not do as asked.
@@ -56,10 +57,16 @@ impl ReconcileError {
     }
 }
 
-/// Whether a write named another object, or another state of it, than the one that is there: 409, and of a uid 422 too,
-/// because it cannot be changed.
+/// Whether a write named another object, or another state of it, than the one that is there: 409,
+/// and of a uid 422 too, because it cannot be changed.
 pub(crate) fn is_of_another(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else { return false };
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 409 || (status.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid"))
+    status.code == 409
+        || (status.code == 422
+            && causes
+                .into_iter()
+                .any(|cause| cause.field == "metadata.uid"))
 }

@@ -7,7 +7,14 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 /// Conditions whose changes are told. The others say the same in other words.
-const REPORTED: [&str; 6] = ["Accepted", "QueueReady", "Grouped", "Ready", "Stalled", "Degraded"];
+const REPORTED: [&str; 6] = [
+    "Accepted",
+    "QueueReady",
+    "Grouped",
+    "Ready",
+    "Stalled",
+    "Degraded",
+];
 /// Longest note ("Event" of events.k8s.io/v1).
 const MAX_NOTE: usize = 1024;
 
@@ -32,10 +39,15 @@ pub(crate) async fn publish(
     }
 }
 
-fn changes<'a>(prior: &ArchiveRunStatus, next: &'a ArchiveRunStatus) -> Vec<(EventType, &'a Condition)> {
+fn changes<'a>(
+    prior: &ArchiveRunStatus,
+    next: &'a ArchiveRunStatus,
+) -> Vec<(EventType, &'a Condition)> {
     let changed = |name: &&str| {
         let (before, after) = (prior.condition(name), next.condition(name)?);
-        let same = before.is_some_and(|before| (&before.status, &before.reason) == (&after.status, &after.reason));
+        let same = before.is_some_and(|before| {
+            (&before.status, &before.reason) == (&after.status, &after.reason)
+        });
         let is_bad = match after.type_.as_str() {
             "Stalled" | "Degraded" => after.status == "True",
             "Accepted" => after.status == "False",
@@ -48,7 +60,11 @@ fn changes<'a>(prior: &ArchiveRunStatus, next: &'a ArchiveRunStatus) -> Vec<(Eve
             "Grouped" => after.status == "True",
             _ => false,
         };
-        let kind = if is_bad { EventType::Warning } else { EventType::Normal };
+        let kind = if is_bad {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
         (!same && (is_bad || is_good)).then_some((kind, after))
     };
     REPORTED.iter().filter_map(changed).collect()

@@ -10,6 +10,9 @@ pub(crate) struct Explanation {
 impl Explanation {
     /// A reason with its message.
     pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 }

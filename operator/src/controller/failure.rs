@@ -5,7 +5,8 @@ use super::error::ReconcileError;
 use super::explanation::Explanation;
 use crate::aws::AwsErrorKind;
 
-/// Failures in a row after which one that may pass is told: a blip does not turn conditions back and forth.
+/// Failures in a row after which one that may pass is told: a blip does not turn conditions back
+/// and forth.
 const PERSISTENT: u32 = 3;
 /// Reason of what is neither the run's own fault nor a denial.
 const WRITE_FAILED: &str = "WriteFailed";
@@ -21,11 +22,18 @@ pub(crate) enum Failure {
     Degraded(Explanation),
 }
 
-/// What is told of a write that failed, `times` in a row with this one; `None` where it may pass by itself.
+/// What is told of a write that failed, `times` in a row with this one; `None` where it may pass by
+/// itself.
 pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Option<Failure> {
     let message = error.to_string();
     let degraded = |message| Some(Failure::Degraded(Explanation::new(WRITE_FAILED, message)));
-    let may_pass = |message| if times >= PERSISTENT { degraded(message) } else { None };
+    let may_pass = |message| {
+        if times >= PERSISTENT {
+            degraded(message)
+        } else {
+            None
+        }
+    };
     match error {
         ReconcileError::Write(cause) => match code(cause) {
             Some(400 | 422) => Some(Failure::Refused(Explanation::new("Invalid", message))),
@@ -34,31 +42,40 @@ pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Opt
             }
             Some(403) => Some(Failure::Stalled(Explanation::new("AccessDenied", message))),
             Some(404) if matches!(write, Write::ApplyScaledObject(_)) => {
-                let message =
-                    format!("workers.scaling.mode Keda needs KEDA, and this cluster has no ScaledObjects: {message}");
+                let message = format!(
+                    "workers.scaling.mode Keda needs KEDA, and this cluster has no ScaledObjects: {message}"
+                );
                 Some(Failure::Refused(Explanation::new("NotAllowed", message)))
             }
             Some(408 | 409 | 429 | 500..) | None => may_pass(message),
             Some(_) => degraded(message),
         },
         ReconcileError::Aws(error) => match error.kind {
-            AwsErrorKind::Denied => Some(Failure::Stalled(Explanation::new("AccessDenied", message))),
+            AwsErrorKind::Denied => {
+                Some(Failure::Stalled(Explanation::new("AccessDenied", message)))
+            }
             AwsErrorKind::NotFound if matches!(write, Write::ClaimName(_)) => {
                 Some(Failure::Refused(Explanation::new("Invalid", message)))
             }
             AwsErrorKind::OtherRegion if matches!(write, Write::ClaimName(_)) => {
-                let message = format!("{message}: name the bucket's region in spec.destination.region");
+                let message =
+                    format!("{message}: name the bucket's region in spec.destination.region");
                 Some(Failure::Refused(Explanation::new("Invalid", message)))
             }
-            AwsErrorKind::Rejected | AwsErrorKind::NotFound | AwsErrorKind::OtherRegion => degraded(message),
-            AwsErrorKind::Precondition | AwsErrorKind::NameInUse | AwsErrorKind::Transient => may_pass(message),
+            AwsErrorKind::Rejected | AwsErrorKind::NotFound | AwsErrorKind::OtherRegion => {
+                degraded(message)
+            }
+            AwsErrorKind::Precondition | AwsErrorKind::NameInUse | AwsErrorKind::Transient => {
+                may_pass(message)
+            }
         },
         ReconcileError::Records(_) => degraded(message),
         ReconcileError::Read(_) | ReconcileError::Changed => may_pass(message),
     }
 }
 
-/// What is told of a read that failed, where somebody has to act: the operator's own role lacks something.
+/// What is told of a read that failed, where somebody has to act: the operator's own role lacks
+/// something.
 pub(crate) fn of_read(error: &ReconcileError) -> Option<Explanation> {
     match error {
         ReconcileError::Read(cause) if code(cause) == Some(403) => {
@@ -86,7 +103,13 @@ mod tests {
     }
 
     fn aws(kind: AwsErrorKind) -> ReconcileError {
-        AwsError { action: "CreateQueue", target: "q".to_owned(), kind, detail: "why".to_owned() }.into()
+        AwsError {
+            action: "CreateQueue",
+            target: "q".to_owned(),
+            kind,
+            detail: "why".to_owned(),
+        }
+        .into()
     }
 
     /// Condition and reason of a first failure, and of a third.
@@ -104,14 +127,34 @@ mod tests {
     fn what_does_not_pass_is_told_at_once_and_what_may_pass_when_it_persists() {
         let write = Write::ApplyWorkers;
         for (error, condition, reason) in [
-            (kubernetes(422, "metadata.labels: Invalid value"), "Accepted", "Invalid"),
-            (kubernetes(403, "admission webhook denied the request"), "Stalled", "AccessDenied"),
-            (kubernetes(403, "exceeded quota: jobs"), "Stalled", "QuotaExceeded"),
-            (kubernetes(404, "namespaces not found"), "Degraded", WRITE_FAILED),
+            (
+                kubernetes(422, "metadata.labels: Invalid value"),
+                "Accepted",
+                "Invalid",
+            ),
+            (
+                kubernetes(403, "admission webhook denied the request"),
+                "Stalled",
+                "AccessDenied",
+            ),
+            (
+                kubernetes(403, "exceeded quota: jobs"),
+                "Stalled",
+                "QuotaExceeded",
+            ),
+            (
+                kubernetes(404, "namespaces not found"),
+                "Degraded",
+                WRITE_FAILED,
+            ),
             (aws(AwsErrorKind::Denied), "Stalled", "AccessDenied"),
             (aws(AwsErrorKind::Rejected), "Degraded", WRITE_FAILED),
         ] {
-            assert_eq!(shown(&error, &write), [Some((condition, reason)); 2], "{error}");
+            assert_eq!(
+                shown(&error, &write),
+                [Some((condition, reason)); 2],
+                "{error}"
+            );
         }
         for error in [
             kubernetes(409, "the object has been modified"),
@@ -119,24 +162,39 @@ mod tests {
             aws(AwsErrorKind::Transient),
             aws(AwsErrorKind::NameInUse),
         ] {
-            assert_eq!(shown(&error, &write), [None, Some(("Degraded", WRITE_FAILED))], "{error}");
+            assert_eq!(
+                shown(&error, &write),
+                [None, Some(("Degraded", WRITE_FAILED))],
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_read_that_the_operators_role_does_not_allow_is_told() {
         let read = |code| {
-            let status = kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(code);
-            of_read(&ReconcileError::Read(Box::new(kube::Error::Api(status.boxed()))))
+            let status =
+                kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(code);
+            of_read(&ReconcileError::Read(Box::new(kube::Error::Api(
+                status.boxed(),
+            ))))
         };
-        assert!(read(403).is_some_and(|it| it.reason == "AccessDenied" && it.message.contains("pods is forbidden")));
-        assert_eq!([read(500), read(404), of_read(&aws(AwsErrorKind::Denied))], [None, None, None]);
+        assert!(read(403).is_some_and(
+            |it| it.reason == "AccessDenied" && it.message.contains("pods is forbidden")
+        ));
+        assert_eq!(
+            [read(500), read(404), of_read(&aws(AwsErrorKind::Denied))],
+            [None, None, None]
+        );
     }
 
     #[test]
     fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
         let keda = Write::ApplyScaledObject(20);
-        assert_eq!(shown(&kubernetes(404, "404 page not found"), &keda)[0], Some(("Accepted", "NotAllowed")));
+        assert_eq!(
+            shown(&kubernetes(404, "404 page not found"), &keda)[0],
+            Some(("Accepted", "NotAllowed"))
+        );
         let inventory = s3bundler_contract::record::InventoryRef {
             manifest: s3bundler_contract::S3Address::new("inv", "manifest.json"),
             etag: "e".to_owned(),
@@ -144,7 +202,11 @@ mod tests {
         };
         let claim = Write::ClaimName(inventory);
         for kind in [AwsErrorKind::NotFound, AwsErrorKind::OtherRegion] {
-            assert_eq!(shown(&aws(kind), &claim)[0], Some(("Accepted", "Invalid")), "{kind:?}");
+            assert_eq!(
+                shown(&aws(kind), &claim)[0],
+                Some(("Accepted", "Invalid")),
+                "{kind:?}"
+            );
         }
     }
 }

@@ -50,7 +50,8 @@ pub(crate) fn merge(into: &mut Value, from: Value) {
 
 /// An operator's settings.
 pub(crate) fn defaults() -> Defaults {
-    let resources = || serde_json::from_value(json!({"requests": {"cpu": "1"}})).expect("resources");
+    let resources =
+        || serde_json::from_value(json!({"requests": {"cpu": "1"}})).expect("resources");
     Defaults {
         image: "worker:1".to_owned(),
         image_pull_policy: "IfNotPresent".to_owned(),
@@ -70,7 +71,11 @@ pub(crate) fn defaults() -> Defaults {
 
 /// Nothing is wrong, nothing is there.
 pub(crate) fn seen() -> Observed {
-    Observed { service_account: true, counted: Some(Counted::default()), ..Observed::default() }
+    Observed {
+        service_account: true,
+        counted: Some(Counted::default()),
+        ..Observed::default()
+    }
 }
 
 /// The receipts of these names.
@@ -93,13 +98,21 @@ pub(crate) fn run(spec: Value) -> Run {
 
 /// The depths of a queue and of its dead-letter queue.
 pub(crate) fn depths(visible: u64, in_flight: u64, dead_lettered: u64) -> Depths {
-    Depths { groups: Ok(Depth { visible, in_flight }), dead_lettered: Ok(dead_lettered) }
+    Depths {
+        groups: Ok(Depth { visible, in_flight }),
+        dead_lettered: Ok(dead_lettered),
+    }
 }
 
 /// A run that has its queue, with the grouper done and this many groups of ten objects.
 pub(crate) fn working(groups: u64) -> Observed {
     let (objects, run) = (10 * groups, "logs".parse().expect("a name"));
-    let summary = RunSummary { groups, objects, rows: objects, ..RunSummary::empty(run) };
+    let summary = RunSummary {
+        groups,
+        objects,
+        rows: objects,
+        ..RunSummary::empty(run)
+    };
     Observed {
         grouper: GrouperState::Succeeded,
         workers: Some(WorkersState { replicas: 2 }),
@@ -113,9 +126,16 @@ pub(crate) fn working(groups: u64) -> Observed {
 /// The status of a run that has its queue since an hour.
 pub(crate) fn claimed() -> ArchiveRunStatus {
     ArchiveRunStatus {
-        queue: Some(QueueStatus { url: Some("https://sqs/q".to_owned()), ..QueueStatus::default() }),
+        queue: Some(QueueStatus {
+            url: Some("https://sqs/q".to_owned()),
+            ..QueueStatus::default()
+        }),
         start_time: Some(Time("2026-11-23T11:00:00Z".parse().expect("a time"))),
-        inventory: Some(InventoryStatus { manifest: "s3://inv/m.json".to_owned(), etag: None, created_at: None }),
+        inventory: Some(InventoryStatus {
+            manifest: "s3://inv/m.json".to_owned(),
+            etag: None,
+            created_at: None,
+        }),
         ..ArchiveRunStatus::default()
     }
 }
@@ -148,11 +168,21 @@ pub(crate) fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> De
 }
 
 /// The decision at another time.
-pub(crate) fn decide_at(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Decision {
+pub(crate) fn decide_at(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    now: Timestamp,
+) -> Decision {
     decide::decide(run, prior, seen, 1000, now)
 }
 
 /// The decision where other runs leave no more workers than `cap`.
-pub(crate) fn decide_with_cap(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32) -> Decision {
+pub(crate) fn decide_with_cap(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    cap: u32,
+) -> Decision {
     decide::decide(run, prior, seen, cap, now())
 }

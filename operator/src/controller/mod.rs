@@ -7,9 +7,9 @@
 //!                        S3, SQS         do next    (build)   what changed (status)
 //! ```
 //!
-//! A reconcile takes one step at most over anything that has to be remembered first: what was claimed or made is in the
-//! status before the next step builds on it, so an operator may be killed anywhere. Nothing but the status, and what is in
-//! S3, SQS and Kubernetes, decides.
+//! A reconcile takes one step at most over anything that has to be remembered first: what was
+//! claimed or made is in the status before the next step builds on it, so an operator may be killed
+//! anywhere. Nothing but the status, and what is in S3, SQS and Kubernetes, decides.
 
 mod apply;
 mod backoff;
@@ -66,7 +66,10 @@ pub use self::context::Parts;
 pub use self::watch::run;
 
 /// Reconciles a run unless it was reconciled just now.
-async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+async fn reconcile(
+    run: Arc<DeserializeGuard<ArchiveRun>>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
     let resource = match &run.0 {
         Ok(resource) => resource,
         Err(invalid) => {
@@ -83,7 +86,10 @@ async fn reconcile(run: Arc<DeserializeGuard<ArchiveRun>>, context: Arc<Context>
     }
     let started = Instant::now();
     let reconciled = Box::pin(reconcile_run(resource, &context)).await;
-    context.metrics.reconciled(started.elapsed(), reconciled.as_ref().err().map(ReconcileError::class));
+    context.metrics.reconciled(
+        started.elapsed(),
+        reconciled.as_ref().err().map(ReconcileError::class),
+    );
     match reconciled {
         Ok(action) => {
             context.backoff.reset(&uid);
@@ -123,7 +129,14 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
         Err(refusal) => {
             let decision = Decision::refused(refusal.into());
             let (applied, now) = (Applied::default(), Timestamp::now());
-            let outcome = Outcome { run: None, seen: None, decision: &decision, applied: &applied, generation, now };
+            let outcome = Outcome {
+                run: None,
+                seen: None,
+                decision: &decision,
+                applied: &applied,
+                generation,
+                now,
+            };
             return report(resource, &prior, &outcome, context).await;
         }
     };
@@ -141,12 +154,20 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
     let failures = context.backoff.failures(&run.uid);
     let applied = apply(context, resource, &run, &decision.writes, cache, failures).await?;
     if applied.failed.is_none() {
-        context.worker_quota.settle(&run.uid, decision.holds(seen.replicas()));
+        context
+            .worker_quota
+            .settle(&run.uid, decision.holds(seen.replicas()));
     }
 
     // report
-    let outcome =
-        Outcome { run: Some(&run), seen: Some(&seen), decision: &decision, applied: &applied, generation, now };
+    let outcome = Outcome {
+        run: Some(&run),
+        seen: Some(&seen),
+        decision: &decision,
+        applied: &applied,
+        generation,
+        now,
+    };
     let action = report(resource, &prior, &outcome, context).await?;
     match applied.failed {
         Some((error, _)) if !is_mended_outside(&error) => Err(error),
@@ -178,7 +199,8 @@ async fn validate_in_namespace(
     Ok(accept(resource, &context.defaults, stage, &labels))
 }
 
-/// Decides with the workers that other runs leave, and takes in how many of them the run holds from now on.
+/// Decides with the workers that other runs leave, and takes in how many of them the run holds from
+/// now on.
 fn decide_within_quota(
     run: &Run,
     prior: &ArchiveRunStatus,

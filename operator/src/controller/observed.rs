@@ -83,7 +83,8 @@ pub(crate) struct Observed {
     pub(crate) pods: Pods,
     /// Depth of the queues; `None` where it was not read, because nothing hangs on it.
     pub(crate) depths: Option<Depths>,
-    /// For how long the queue has been empty with nothing in flight, and nobody about to send to it.
+    /// For how long the queue has been empty with nothing in flight, and nobody about to send to
+    /// it.
     pub(crate) empty_for: Duration,
     /// Whether nobody has been at work since the run was at rest.
     pub(crate) idle_since_suspend: bool,

@@ -1,4 +1,5 @@
-//! Whose an object is. Names say nothing: `web-worker` may be an application of somebody's, who knows of no run `web`.
+//! Whose an object is. Names say nothing: `web-worker` may be an application of somebody's, who
+//! knows of no run `web`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
@@ -26,8 +27,13 @@ pub(crate) fn owner(run: &Run, object: &ObjectMeta) -> Owner {
 
 /// The run that an object belongs to.
 pub(crate) fn controlling_run(object: &ObjectMeta) -> Option<&OwnerReference> {
-    let controller = object.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
-    let is_a_run = controller.api_version == ArchiveRun::api_version(&()) && controller.kind == ArchiveRun::kind(&());
+    let controller = object
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))?;
+    let is_a_run = controller.api_version == ArchiveRun::api_version(&())
+        && controller.kind == ArchiveRun::kind(&());
     is_a_run.then_some(controller)
 }
 
@@ -47,8 +53,14 @@ impl NameConflict {
         let name = format!("{kind} {}", object.name.as_deref().unwrap_or_default());
         match owner(run, object) {
             Owner::Run => None,
-            Owner::Former => Some(Self { object: name, is_temporary: true }),
-            Owner::Other => Some(Self { object: name, is_temporary: false }),
+            Owner::Former => Some(Self {
+                object: name,
+                is_temporary: true,
+            }),
+            Owner::Other => Some(Self {
+                object: name,
+                is_temporary: false,
+            }),
         }
     }
 }
@@ -94,7 +106,8 @@ mod tests {
             (with("controller", json!(false)), Owner::Other),
         ] {
             let object =
-                serde_json::from_value(json!({"name": "logs-worker", "ownerReferences": owners})).expect("JSON");
+                serde_json::from_value(json!({"name": "logs-worker", "ownerReferences": owners}))
+                    .expect("JSON");
             assert_eq!(owner(&run, &object), expected, "{owners}");
         }
         let made = build::workers(&run, &defaults(), "q");

@@ -2,7 +2,9 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod,
+};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_common::text::printable;
 use s3bundler_contract::ExitCode;
@@ -11,7 +13,8 @@ use s3bundler_contract::ExitCode;
 const RESTARTS: i32 = 2;
 /// A container that has run for so long is out of its loop: the kubelet forgets its back-off then.
 const OUT_OF_LOOP: SignedDuration = SignedDuration::from_mins(10);
-/// One that was denied something meets it with its first group; after this long it has been allowed.
+/// One that was denied something meets it with its first group; after this long it has been
+/// allowed.
 const ALLOWED: SignedDuration = SignedDuration::from_mins(1);
 /// Characters of a pod's last words in a message.
 const LAST_WORDS: usize = 300;
@@ -56,8 +59,8 @@ impl Problem {
         text
     }
 
-    /// Whether nothing moves until a person acts, where so many others are at work: what one is denied all are denied, but
-    /// pods that cannot be had do not keep others from their work.
+    /// Whether nothing moves until a person acts, where so many others are at work: what one is
+    /// denied all are denied, but pods that cannot be had do not keep others from their work.
     pub(crate) const fn stalls(&self, at_work: u32) -> bool {
         match self {
             Self::Denied(_) => true,
@@ -81,21 +84,42 @@ pub(crate) fn of_pod(pod: &Pod, now: Timestamp) -> Option<Problem> {
         return Some(Problem::Unschedulable(format!("{name}: {why}")));
     }
     for container in status.container_statuses.iter().flatten() {
-        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-        let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
-        let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or(reason);
+        let waiting = container
+            .state
+            .as_ref()
+            .and_then(|state| state.waiting.as_ref());
+        let reason = waiting
+            .and_then(|waiting| waiting.reason.as_deref())
+            .unwrap_or_default();
+        let message = waiting
+            .and_then(|waiting| waiting.message.as_deref())
+            .unwrap_or(reason);
         match reason {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" => {
-                return Some(Problem::ImagePull(format!("{name}: {} of image {}: {message}", reason, container.image)));
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
+            | "ImageInspectError" => {
+                return Some(Problem::ImagePull(format!(
+                    "{name}: {} of image {}: {message}",
+                    reason, container.image
+                )));
             }
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-                return Some(Problem::CrashLooping(format!("{name}: {reason}: {message}")));
+                return Some(Problem::CrashLooping(format!(
+                    "{name}: {reason}: {message}"
+                )));
             }
             _ => {}
         }
-        let ended = [&container.state, &container.last_state].into_iter().find_map(|state| terminated(state.as_ref()));
-        let Some(ended) = ended.filter(|ended| ended.exit_code != 0) else { continue };
-        let message = format!("{name} exited with {}{}", ended.exit_code, last_words(ended));
+        let ended = [&container.state, &container.last_state]
+            .into_iter()
+            .find_map(|state| terminated(state.as_ref()));
+        let Some(ended) = ended.filter(|ended| ended.exit_code != 0) else {
+            continue;
+        };
+        let message = format!(
+            "{name} exited with {}{}",
+            ended.exit_code,
+            last_words(ended)
+        );
         let running_for = running_for(container, now);
         let denied = ended.exit_code == i32::from(ExitCode::Permission.code());
         if denied && running_for < ALLOWED {
@@ -110,7 +134,10 @@ pub(crate) fn of_pod(pod: &Pod, now: Timestamp) -> Option<Problem> {
 }
 
 fn running_for(container: &ContainerStatus, now: Timestamp) -> SignedDuration {
-    let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+    let running = container
+        .state
+        .as_ref()
+        .and_then(|state| state.running.as_ref());
     let since = running.and_then(|running| running.started_at.as_ref());
     since.map_or(SignedDuration::ZERO, |since| now.duration_since(since.0))
 }
@@ -118,47 +145,74 @@ fn running_for(container: &ContainerStatus, now: Timestamp) -> SignedDuration {
 /// What keeps a Deployment from having its pods.
 pub(crate) fn of_deployment(deployment: &Deployment) -> Option<Problem> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
-    let failure = conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
-    Some(Problem::FailedCreate(failure.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
+    let failure = conditions
+        .iter()
+        .find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
+    Some(Problem::FailedCreate(
+        failure
+            .message
+            .clone()
+            .unwrap_or_else(|| "its pods cannot be made".to_owned()),
+    ))
 }
 
 /// Who holds a Job back: never the operator, which deletes it instead.
 pub(crate) fn of_job(job: &Job) -> Option<Problem> {
-    let is_suspended = job.metadata.deletion_timestamp.is_none() && job.spec.as_ref()?.suspend == Some(true);
+    let is_suspended =
+        job.metadata.deletion_timestamp.is_none() && job.spec.as_ref()?.suspend == Some(true);
     let name = job.metadata.name.as_deref().unwrap_or_default();
-    let message = || format!("Job {name} is suspended: kueue has not admitted it yet, or somebody holds it");
+    let message =
+        || format!("Job {name} is suspended: kueue has not admitted it yet, or somebody holds it");
     is_suspended.then(|| Problem::Suspended(message()))
 }
 
-/// What keeps a Job from having its pod, from the events of refused pods: it has no condition for that.
+/// What keeps a Job from having its pod, from the events of refused pods: it has no condition for
+/// that.
 pub(crate) fn of_events(events: &[Event], last_made: Option<Timestamp>) -> Option<Problem> {
     let at = |event: &Event| event.last_timestamp.as_ref().map(|time| time.0);
-    let newest = events.iter().max_by_key(|event| at(event)).filter(|newest| at(newest) > last_made)?;
-    Some(Problem::FailedCreate(newest.message.clone().unwrap_or_else(|| "its pods cannot be made".to_owned())))
+    let newest = events
+        .iter()
+        .max_by_key(|event| at(event))
+        .filter(|newest| at(newest) > last_made)?;
+    Some(Problem::FailedCreate(
+        newest
+            .message
+            .clone()
+            .unwrap_or_else(|| "its pods cannot be made".to_owned()),
+    ))
 }
 
 /// When a Job failed, where it did.
 pub(crate) fn failed_at(job: &Job) -> Option<Timestamp> {
-    failed_condition(job)?.last_transition_time.as_ref().map(|time| time.0)
+    failed_condition(job)?
+        .last_transition_time
+        .as_ref()
+        .map(|time| time.0)
 }
 
 fn failed_condition(job: &Job) -> Option<&JobCondition> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|it| matches!(it.type_.as_str(), "Failed" | "FailureTarget") && it.status == "True")
+    conditions
+        .iter()
+        .find(|it| matches!(it.type_.as_str(), "Failed" | "FailureTarget") && it.status == "True")
 }
 
 /// Why a Job failed, where it did: its own words.
 pub(crate) fn failure_of_job(job: &Job) -> Option<String> {
     let failed = failed_condition(job)?;
     let reason = failed.reason.as_deref().unwrap_or("Failed");
-    Some(failed.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}")))
+    Some(failed.message.as_ref().map_or_else(
+        || reason.to_owned(),
+        |message| format!("{reason}: {message}"),
+    ))
 }
 
 /// What a pod's container exited with, and its last words.
 pub(crate) fn exit_of_pod(pod: &Pod) -> Option<(i32, String)> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let ended =
-        statuses.iter().find_map(|it| terminated(it.state.as_ref()).or_else(|| terminated(it.last_state.as_ref())))?;
+    let ended = statuses.iter().find_map(|it| {
+        terminated(it.state.as_ref()).or_else(|| terminated(it.last_state.as_ref()))
+    })?;
     Some((ended.exit_code, last_words(ended)))
 }
 
@@ -166,18 +220,22 @@ fn terminated(state: Option<&ContainerState>) -> Option<&ContainerStateTerminate
     state?.terminated.as_ref()
 }
 
-/// What a program says last on standard error. Its report on standard output may come after that: the two are different
-/// pipes to the kubelet.
+/// What a program says last on standard error. Its report on standard output may come after that:
+/// the two are different pipes to the kubelet.
 const SAYS: &str = "s3bundler: ";
 
-/// Why a container ended, from its termination message: with `FallbackToLogsOnError` that is the end of the log.
+/// Why a container ended, from its termination message: with `FallbackToLogsOnError` that is the
+/// end of the log.
 fn last_words(ended: &ContainerStateTerminated) -> String {
     let message = ended.message.as_deref().unwrap_or_default();
     let lines = || message.lines().rev().filter(|line| !line.trim().is_empty());
-    let line = lines().find(|line| line.starts_with(SAYS)).or_else(|| lines().next());
+    let line = lines()
+        .find(|line| line.starts_with(SAYS))
+        .or_else(|| lines().next());
     let line = line.or(ended.reason.as_deref().filter(|reason| *reason != "Error"));
     let clean = |line: &str| printable(line).chars().take(LAST_WORDS).collect::<String>();
-    line.map(|line| format!(": {}", clean(line.trim()))).unwrap_or_default()
+    line.map(|line| format!(": {}", clean(line.trim())))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -197,16 +255,17 @@ mod tests {
     }
 
     fn container(fields: &Value) -> Value {
-        let mut container =
-            json!({"name": "s3bundler", "image": "worker:1", "imageID": "", "ready": false, "restartCount": 0});
-        container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let mut container = json!({"name": "s3bundler", "image": "worker:1", "imageID": "", "ready": false, "restartCount": 0});
+        container
+            .as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         json!({"containerStatuses": [container]})
     }
 
     #[test]
     fn a_pod_says_what_is_wrong_with_it() {
-        let ended =
-            |code, message: &str| json!({"terminated": {"exitCode": code, "reason": "Error", "message": message}});
+        let ended = |code, message: &str| json!({"terminated": {"exitCode": code, "reason": "Error", "message": message}});
         let cases = [
             (json!({}), None),
             (container(&json!({"state": {"running": {}}})), None),
@@ -215,25 +274,49 @@ mod tests {
                 Some(Problem::Unschedulable("w-1: 0/3 nodes".to_owned())),
             ),
             (
-                container(&json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}})),
-                Some(Problem::ImagePull("w-1: ImagePullBackOff of image worker:1: not found".to_owned())),
+                container(
+                    &json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}),
+                ),
+                Some(Problem::ImagePull(
+                    "w-1: ImagePullBackOff of image worker:1: not found".to_owned(),
+                )),
             ),
             (
-                container(&json!({"restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                    "lastState": ended(2, "log\ns3bundler: the disk is full\n")})),
-                Some(Problem::CrashLooping("w-1 exited with 2: s3bundler: the disk is full".to_owned())),
+                container(
+                    &json!({"restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                    "lastState": ended(2, "log\ns3bundler: the disk is full\n")}),
+                ),
+                Some(Problem::CrashLooping(
+                    "w-1 exited with 2: s3bundler: the disk is full".to_owned(),
+                )),
             ),
-            (container(&json!({"restartCount": 1, "lastState": ended(1, ""), "state": {"running": {}}})), None),
-            (container(&json!({"restartCount": 3, "lastState": ended(0, ""), "state": {"running": {}}})), None),
             (
-                container(&json!({"state": ended(7, "s3bundler: denied\n  failed       1\n  took         0.5 s\n")})),
-                Some(Problem::Denied("w-1 exited with 7: s3bundler: denied".to_owned())),
+                container(
+                    &json!({"restartCount": 1, "lastState": ended(1, ""), "state": {"running": {}}}),
+                ),
+                None,
+            ),
+            (
+                container(
+                    &json!({"restartCount": 3, "lastState": ended(0, ""), "state": {"running": {}}}),
+                ),
+                None,
+            ),
+            (
+                container(
+                    &json!({"state": ended(7, "s3bundler: denied\n  failed       1\n  took         0.5 s\n")}),
+                ),
+                Some(Problem::Denied(
+                    "w-1 exited with 7: s3bundler: denied".to_owned(),
+                )),
             ),
             (
                 container(
                     &json!({"restartCount": 2, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}),
                 ),
-                Some(Problem::CrashLooping("w-1 exited with 137: OOMKilled".to_owned())),
+                Some(Problem::CrashLooping(
+                    "w-1 exited with 137: OOMKilled".to_owned(),
+                )),
             ),
         ];
         for (status, expected) in cases {
@@ -246,7 +329,8 @@ mod tests {
         let problem = |code: u8, since: &str| {
             let ended = json!({"terminated": {"exitCode": code, "reason": "Error"}});
             let running = json!({"running": {"startedAt": since}});
-            let status = container(&json!({"restartCount": 9, "lastState": ended, "state": running}));
+            let status =
+                container(&json!({"restartCount": 9, "lastState": ended, "state": running}));
             of_pod(&pod(&status), now()).map(|problem| problem.reason())
         };
         for (code, since, expected) in [
@@ -268,25 +352,45 @@ mod tests {
             .unwrap()
         };
         assert_eq!(of_events(&[], None), None);
-        let events = [event("2026-11-23T11:00:01Z", "exceeded quota"), event("2026-11-23T11:00:00Z", "something else")];
+        let events = [
+            event("2026-11-23T11:00:01Z", "exceeded quota"),
+            event("2026-11-23T11:00:00Z", "something else"),
+        ];
         let problem = Some(Problem::FailedCreate("exceeded quota".to_owned()));
         assert_eq!(of_events(&events, None), problem);
-        assert_eq!(of_events(&events, Some("2026-11-23T11:00:00Z".parse().unwrap())), problem);
+        assert_eq!(
+            of_events(&events, Some("2026-11-23T11:00:00Z".parse().unwrap())),
+            problem
+        );
         let let_in = Some("2026-11-23T11:00:01Z".parse().unwrap());
-        assert_eq!(of_events(&events, let_in), None, "a pod was let in after it");
+        assert_eq!(
+            of_events(&events, let_in),
+            None,
+            "a pod was let in after it"
+        );
     }
 
     #[test]
     fn a_job_that_somebody_holds_says_so_until_it_goes() {
         let job = |metadata: Value, suspend: bool| -> Job {
             let template = json!({"spec": {"containers": []}});
-            serde_json::from_value(json!({"metadata": metadata, "spec": {"suspend": suspend, "template": template}}))
-                .unwrap()
+            serde_json::from_value(
+                json!({"metadata": metadata, "spec": {"suspend": suspend, "template": template}}),
+            )
+            .unwrap()
         };
         assert_eq!(of_job(&job(json!({"name": "logs-grouper"}), false)), None);
         let problem = of_job(&job(json!({"name": "logs-grouper"}), true)).unwrap();
-        assert_eq!((problem.reason(), problem.stalls(0)), ("GrouperSuspended", false));
-        assert!(problem.message().starts_with("Job logs-grouper is suspended"), "{problem:?}");
+        assert_eq!(
+            (problem.reason(), problem.stalls(0)),
+            ("GrouperSuspended", false)
+        );
+        assert!(
+            problem
+                .message()
+                .starts_with("Job logs-grouper is suspended"),
+            "{problem:?}"
+        );
         let goes = json!({"name": "logs-grouper", "deletionTimestamp": "2026-11-23T12:00:00Z"});
         assert_eq!(of_job(&job(goes, true)), None);
     }
@@ -297,6 +401,9 @@ mod tests {
             {"type": "Available", "status": "False"},
             {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}}))
         .unwrap();
-        assert_eq!(of_deployment(&deployment), Some(Problem::FailedCreate("exceeded quota".to_owned())));
+        assert_eq!(
+            of_deployment(&deployment),
+            Some(Problem::FailedCreate("exceeded quota".to_owned()))
+        );
     }
 }

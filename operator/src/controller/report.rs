@@ -1,4 +1,5 @@
-//! The end of a reconcile: the status is written if it changed, with an event for each condition that did.
+//! The end of a reconcile: the status is written if it changed, with an event for each condition
+//! that did.
 
 use std::time::{Duration, Instant};
 
@@ -27,21 +28,39 @@ pub(crate) async fn report(
     let next = status::next(prior, outcome);
     let deleted = outcome.decision.writes.contains(&Write::DeleteRun);
     if !deleted {
-        let made = write_status(resource, outcome.applied.version.as_deref(), prior, &next, context).await?;
+        let made = write_status(
+            resource,
+            outcome.applied.version.as_deref(),
+            prior,
+            &next,
+            context,
+        )
+        .await?;
         // The next step of a run is not waited for.
-        let goes_on = outcome.decision.requeue_after.is_some_and(|pause| pause.is_zero());
+        let goes_on = outcome
+            .decision
+            .requeue_after
+            .is_some_and(|pause| pause.is_zero());
         if let Some(version) = made.filter(|_| !goes_on) {
-            context.throttle.wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
+            context
+                .throttle
+                .wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
         }
     }
     if let Some(run) = outcome.run {
-        context.metrics.observe(&run.namespace, run.name.as_str(), &next);
+        context
+            .metrics
+            .observe(&run.namespace, run.name.as_str(), &next);
     }
     let mut requeue_after = outcome.decision.requeue_after;
-    if outcome.applied.failed.is_some() || matches!(outcome.applied.claim, Some(ClaimState::Taken { .. })) {
+    if outcome.applied.failed.is_some()
+        || matches!(outcome.applied.claim, Some(ClaimState::Taken { .. }))
+    {
         requeue_after = Some(REFUSED_PERIOD);
     }
-    Ok(requeue_after.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(Duration::from_millis(10)))))
+    Ok(requeue_after.map_or_else(Action::await_change, |pause| {
+        Action::requeue(pause.max(Duration::from_millis(10)))
+    }))
 }
 
 /// Says that nothing can be said of a run that is under way, where somebody has to act on it.
@@ -53,15 +72,23 @@ pub(crate) async fn report_unreadable(
     let prior = resource.status.clone().unwrap_or_default();
     match failure::of_read(error) {
         Some(explanation) if decide::finished(&prior).is_none() => {
-            let next = status::stalled_status(&prior, &explanation, resource.metadata.generation, Timestamp::now());
-            write_status(resource, None, &prior, &next, context).await.map(|_| ())
+            let next = status::stalled_status(
+                &prior,
+                &explanation,
+                resource.metadata.generation,
+                Timestamp::now(),
+            );
+            write_status(resource, None, &prior, &next, context)
+                .await
+                .map(|_| ())
         }
         _ => Ok(()),
     }
 }
 
-/// Writes a status over the one that was looked at, and no other: where somebody wrote meanwhile it is looked at again.
-/// `version` is the resource's where this look has written into it. Gives the version that it made.
+/// Writes a status over the one that was looked at, and no other: where somebody wrote meanwhile it
+/// is looked at again. `version` is the resource's where this look has written into it. Gives the
+/// version that it made.
 pub(crate) async fn write_status(
     resource: &ArchiveRun,
     version: Option<&str>,
@@ -72,15 +99,27 @@ pub(crate) async fn write_status(
     if next == prior {
         return Ok(None);
     }
-    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let runs: Api<ArchiveRun> = Api::namespaced(
+        context.client.clone(),
+        &resource.namespace().unwrap_or_default(),
+    );
     let name = resource.name_any();
-    let version = version.map(str::to_owned).or_else(|| resource.resource_version());
-    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "status": merge_patch(prior, next)}));
-    match runs.patch_status(&name, &PatchParams::default(), &patch).await {
+    let version = version
+        .map(str::to_owned)
+        .or_else(|| resource.resource_version());
+    let patch = Patch::Merge(
+        json!({"metadata": {"resourceVersion": version}, "status": merge_patch(prior, next)}),
+    );
+    match runs
+        .patch_status(&name, &PatchParams::default(), &patch)
+        .await
+    {
         Ok(written) => {
             let made = written.resource_version();
             if let Some(version) = version.filter(|version| made.as_ref() != Some(version)) {
-                context.throttle.replaced(&resource.uid().unwrap_or_default(), version);
+                context
+                    .throttle
+                    .replaced(&resource.uid().unwrap_or_default(), version);
             }
             events::publish(&context.recorder, resource, prior, next).await;
             Ok(made)
@@ -94,7 +133,8 @@ pub(crate) async fn write_status(
 
 /// A merge patch: what is gone has to be named.
 fn merge_patch(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> serde_json::Value {
-    let value = |status: &ArchiveRunStatus| serde_json::to_value(status).expect("a status is plain JSON");
+    let value =
+        |status: &ArchiveRunStatus| serde_json::to_value(status).expect("a status is plain JSON");
     let (before, mut after) = (value(prior), value(next));
     if let (Some(before), Some(after)) = (before.as_object(), after.as_object_mut()) {
         for key in before.keys() {

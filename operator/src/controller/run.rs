@@ -1,5 +1,5 @@
-//! A run as it can be carried out: the strict form of an ArchiveRun, with what the operator's own settings add. Plain data, and
-//! the stores that it names.
+//! A run as it can be carried out: the strict form of an ArchiveRun, with what the operator's own
+//! settings add. Plain data, and the stores that it names.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use s3bundler_contract::record::{InventoryRef, RunClaim};
 use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, SelectOptions};
 
 use crate::aws::Aws;
-use crate::crd::{Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch};
+use crate::crd::{
+    Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch,
+};
 use crate::queues::QueuePair;
 use crate::records::{OWNER, Records};
 
@@ -116,22 +118,44 @@ pub(crate) struct Run {
 impl Run {
     /// The destination, with the account that must own it.
     pub(crate) fn destination(&self, aws: &Aws) -> Records {
-        Records::new(aws, &self.destination_region, self.destination_owner.clone())
+        Records::new(
+            aws,
+            &self.destination_region,
+            self.destination_owner.clone(),
+        )
     }
 
-    /// The bucket of the inventory or of the existing manifests. If it is the destination's, it has that owner and nobody
-    /// else pays, as for the pods.
+    /// The bucket of the inventory or of the existing manifests. If it is the destination's, it has
+    /// that owner and nobody else pays, as for the pods.
     pub(crate) fn source(&self, aws: &Aws) -> Records {
         let is_destination = self.origin.address().bucket == self.bucket;
-        let owner = if is_destination { &self.destination_owner } else { &self.source_owner };
-        let connect = if self.requester_pays && !is_destination { Records::paid_by_requester } else { Records::new };
+        let owner = if is_destination {
+            &self.destination_owner
+        } else {
+            &self.source_owner
+        };
+        let connect = if self.requester_pays && !is_destination {
+            Records::paid_by_requester
+        } else {
+            Records::new
+        };
         connect(aws, &self.source_region, owner.clone())
     }
 
     /// The claim of the run's name for an inventory.
     pub(crate) fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
-        let owner = format!("{OWNER}{}/{} in cluster {cluster}", self.namespace, self.name);
+        let owner = format!(
+            "{OWNER}{}/{} in cluster {cluster}",
+            self.namespace, self.name
+        );
         let (select, group) = (self.select.clone(), self.group.clone());
-        RunClaim::new(self.name.clone(), inventory.clone(), select, group, self.archive.clone(), owner)
+        RunClaim::new(
+            self.name.clone(),
+            inventory.clone(),
+            select,
+            group,
+            self.archive.clone(),
+            owner,
+        )
     }
 }

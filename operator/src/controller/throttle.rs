@@ -1,5 +1,6 @@
-//! When a run may be looked at again. Whatever happens to its pods asks for a look, hundreds of times a second in a large
-//! run, and a cache that is behind shows a run as it was before its last write.
+//! When a run may be looked at again. Whatever happens to its pods asks for a look, hundreds of
+//! times a second in a large run, and a cache that is behind shows a run as it was before its last
+//! write.
 //!
 //! ```text
 //! trigger ──► the version that was looked at last? ──► a second later ──► look ──► write ──► the version is replaced
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at a run that nobody changed.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// Versions that are remembered: a look makes two at most, and a watch that begins anew may be behind by some.
+/// Versions that are remembered: a look makes two at most, and a watch that begins anew may be
+/// behind by some.
 const REPLACED: usize = 8;
 
 /// A run, as far as looks at it go.
@@ -31,7 +33,8 @@ struct Throttled {
 pub(crate) struct Throttle(Mutex<HashMap<String, Throttled>>);
 
 impl Throttle {
-    /// How long a look at this version of a run has to wait; `None`: it is to be looked at now, and that is taken in.
+    /// How long a look at this version of a run has to wait; `None`: it is to be looked at now, and
+    /// that is taken in.
     pub(crate) fn delay(&self, uid: &str, version: &str, now: Instant) -> Option<Duration> {
         let mut looks = self.lock();
         let looked = looks.entry(uid.to_owned()).or_default();
@@ -84,11 +87,21 @@ mod tests {
         let (throttle, start) = (Throttle::default(), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
         assert_eq!(throttle.delay("a", "1", start), None);
-        assert_eq!(throttle.delay("a", "1", after(300)), Some(Duration::from_millis(700)));
+        assert_eq!(
+            throttle.delay("a", "1", after(300)),
+            Some(Duration::from_millis(700))
+        );
         assert_eq!(throttle.delay("b", "1", after(300)), None, "another run");
         assert_eq!(throttle.delay("a", "2", after(400)), None);
-        assert_eq!(throttle.delay("a", "2", after(1000)), Some(Duration::from_millis(400)));
-        assert_eq!(throttle.delay("a", "2", after(1400)), None, "however often somebody asked meanwhile");
+        assert_eq!(
+            throttle.delay("a", "2", after(1000)),
+            Some(Duration::from_millis(400))
+        );
+        assert_eq!(
+            throttle.delay("a", "2", after(1400)),
+            None,
+            "however often somebody asked meanwhile"
+        );
     }
 
     #[test]
@@ -100,7 +113,11 @@ mod tests {
         assert_eq!(throttle.delay("a", "2", start), Some(SHORTEST));
         assert_eq!(throttle.delay("a", "2", start + SHORTEST), None);
         throttle.wrote("a", "3".to_owned(), start + SHORTEST);
-        assert_eq!(throttle.delay("a", "4", start + SHORTEST), None, "somebody else wrote");
+        assert_eq!(
+            throttle.delay("a", "4", start + SHORTEST),
+            None,
+            "somebody else wrote"
+        );
     }
 
     #[test]
@@ -108,7 +125,10 @@ mod tests {
         let (throttle, start) = (Throttle::default(), Instant::now());
         assert_eq!(throttle.delay("a", "1", start), None);
         throttle.replaced("a", "1".to_owned());
-        assert_eq!(throttle.delay("a", "1", start + Duration::from_mins(1)), Some(SHORTEST));
+        assert_eq!(
+            throttle.delay("a", "1", start + Duration::from_mins(1)),
+            Some(SHORTEST)
+        );
         assert_eq!(throttle.delay("a", "2", start), None);
         for version in 2..20 {
             throttle.replaced("a", version.to_string());

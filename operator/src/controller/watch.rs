@@ -25,14 +25,18 @@ const CONCURRENCY: u16 = 16;
 /// Between looks for runs that are gone.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
-/// Reconciles the runs of these namespaces, all where there are none, until `shutdown`; reconciles under way are finished.
+/// Reconciles the runs of these namespaces, all where there are none, until `shutdown`; reconciles
+/// under way are finished.
 pub async fn run(
     parts: Parts,
     namespaces: &[String],
     shutdown: impl Future<Output = ()> + Send + Sync + Clone + 'static,
 ) {
-    let scopes: Vec<Option<&String>> =
-        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(Some).collect() };
+    let scopes: Vec<Option<&String>> = if namespaces.is_empty() {
+        vec![None]
+    } else {
+        namespaces.iter().map(Some).collect()
+    };
     let client = parts.client.clone();
     let deployments: Vec<_> = scopes.iter().map(|scope| api(&client, *scope)).collect();
     let workers = loop {
@@ -52,11 +56,23 @@ pub async fn run(
         controllers.push(
             Controller::new(runs, watcher::Config::default())
                 .owns(api::<Job>(&client, scope), labelled.clone())
-                .watches(api::<Deployment>(&client, scope), labelled.clone(), |workers| {
-                    if is_changed(&workers) { labelled_run(&workers) } else { None }
-                })
+                .watches(
+                    api::<Deployment>(&client, scope),
+                    labelled.clone(),
+                    |workers| {
+                        if is_changed(&workers) {
+                            labelled_run(&workers)
+                        } else {
+                            None
+                        }
+                    },
+                )
                 .watches(api::<Pod>(&client, scope), labelled.clone(), |pod| {
-                    if has_news(&pod) { labelled_run(&pod) } else { None }
+                    if has_news(&pod) {
+                        labelled_run(&pod)
+                    } else {
+                        None
+                    }
                 })
                 .with_config(Config::default().concurrency(CONCURRENCY))
                 .graceful_shutdown_on(shutdown.clone()),
@@ -65,11 +81,13 @@ pub async fn run(
     let runs = controllers.iter().map(Controller::store).collect();
     let context = Arc::new(Context::new(parts, workers, runs));
     let running = controllers.into_iter().map(|controller| {
-        controller.run(reconcile, error_policy, Arc::clone(&context)).for_each(|reconciled| async move {
-            if let Err(error) = reconciled {
-                tracing::debug!(%error, "reconcile");
-            }
-        })
+        controller
+            .run(reconcile, error_policy, Arc::clone(&context))
+            .for_each(|reconciled| async move {
+                if let Err(error) = reconciled {
+                    tracing::debug!(%error, "reconcile");
+                }
+            })
     });
     let sweeping = async {
         loop {
@@ -84,8 +102,14 @@ pub async fn run(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-fn error_policy(run: Arc<DeserializeGuard<ArchiveRun>>, error: &ReconcileError, context: Arc<Context>) -> Action {
-    let pause = context.backoff.record_failure(&run.uid().unwrap_or_default());
+fn error_policy(
+    run: Arc<DeserializeGuard<ArchiveRun>>,
+    error: &ReconcileError,
+    context: Arc<Context>,
+) -> Action {
+    let pause = context
+        .backoff
+        .record_failure(&run.uid().unwrap_or_default());
     tracing::warn!(namespace = run.namespace(), name = run.name_any(), %error, again_seconds = pause.as_secs(), "reconcile failed");
     Action::requeue(pause)
 }
@@ -101,17 +125,28 @@ where
 
 /// Whether somebody changed or deletes a Deployment. That its pods come and go is none of that.
 fn is_changed(deployment: &Deployment) -> bool {
-    let observed = deployment.status.as_ref().and_then(|status| status.observed_generation);
+    let observed = deployment
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
     deployment.metadata.deletion_timestamp.is_some() || observed != deployment.metadata.generation
 }
 
-/// Whether a pod may change what a run is told of, or waited for. Pods that run become ready and not ready with every group,
-/// which the next look is early enough for.
+/// Whether a pod may change what a run is told of, or waited for. Pods that run become ready and
+/// not ready with every group, which the next look is early enough for.
 pub(crate) fn has_news(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let containers = pod.status.iter().filter_map(|status| status.container_statuses.as_ref()).flatten();
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    let containers = pod
+        .status
+        .iter()
+        .filter_map(|status| status.container_statuses.as_ref())
+        .flatten();
     let mut states = containers.map(|container| container.state.as_ref());
-    let goes_on = phase == Some("Running") && states.all(|state| state.is_some_and(|state| state.running.is_some()));
+    let goes_on = phase == Some("Running")
+        && states.all(|state| state.is_some_and(|state| state.running.is_some()));
     pod.metadata.deletion_timestamp.is_some() || !goes_on
 }
 

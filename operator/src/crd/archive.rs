@@ -13,24 +13,30 @@ use super::quantity;
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Archive {
-    /// Tar, or TarGzip and TarZstd: the same, compressed so that every object can still be read alone.
+    /// Tar, or TarGzip and TarZstd: the same, compressed so that every object can still be read
+    /// alone.
     pub format: ArchiveFormat,
     /// Objects larger than this are copied by S3 instead of being packed.
     #[schemars(schema_with = "quantity::schema")]
     pub max_object_size: Quantity,
-    /// Adds the SHA-256 of each archived object to catalog and index. It costs CPU; archives for auditors turn it on.
+    /// Adds the SHA-256 of each archived object to catalog and index. It costs CPU; archives for
+    /// auditors turn it on.
     pub sha256: bool,
 }
 
 impl Default for Archive {
     fn default() -> Self {
-        Self { format: ArchiveFormat::Tar, max_object_size: Quantity("2Gi".to_owned()), sha256: false }
+        Self {
+            format: ArchiveFormat::Tar,
+            max_object_size: Quantity("2Gi".to_owned()),
+            sha256: false,
+        }
     }
 }
 
 impl Archive {
-    /// The same in the words of the contract, which counts the destination's storage class and key layout in. Fails
-    /// where the size is none.
+    /// The same in the words of the contract, which counts the destination's storage class and key
+    /// layout in. Fails where the size is none.
     pub fn options(&self, destination: &Destination) -> Result<ArchiveOptions, SpecError> {
         Ok(ArchiveOptions {
             format: self.format.into(),
@@ -66,8 +72,11 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_contract() {
-        let destination: Destination =
-            serde_json::from_value(serde_json::json!({"bucket": "dst"})).expect("a destination needs a bucket alone");
-        assert_eq!(Archive::default().options(&destination), Ok(ArchiveOptions::default()));
+        let destination: Destination = serde_json::from_value(serde_json::json!({"bucket": "dst"}))
+            .expect("a destination needs a bucket alone");
+        assert_eq!(
+            Archive::default().options(&destination),
+            Ok(ArchiveOptions::default())
+        );
     }
 }

@@ -19,8 +19,8 @@ pub fn crd() -> CustomResourceDefinition {
     serde_json::from_value(crd).expect("a definition stays one when its schema is tidied")
 }
 
-/// What the status says before the operator has said anything, so that no tool takes a new run for a finished one. The
-/// time is that of a condition that never changed, as Gateway API has it.
+/// What the status says before the operator has said anything, so that no tool takes a new run for
+/// a finished one. The time is that of a condition that never changed, as Gateway API has it.
 fn before_the_first_look() -> Value {
     json!({"conditions": [{
         "type": "Ready",
@@ -31,8 +31,8 @@ fn before_the_first_look() -> Value {
     }]})
 }
 
-/// What schemars and kube leave behind and Kubernetes has no use for: `nullable` on every optional field (an absent one
-/// is absent), titles, defaults of null, and line breaks in descriptions.
+/// What schemars and kube leave behind and Kubernetes has no use for: `nullable` on every optional
+/// field (an absent one is absent), titles, defaults of null, and line breaks in descriptions.
 fn tidy(schema: &mut Value) {
     fn part(schema: &mut Map<String, Value>) {
         schema.remove("nullable");

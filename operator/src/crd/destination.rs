@@ -14,7 +14,10 @@ use super::rule::Rule;
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
     /// Name of the bucket, or alias of an access point.
-    #[schemars(regex(pattern = "^[a-zA-Z0-9][a-zA-Z0-9._-]*$"), length(min = 3, max = 63))]
+    #[schemars(
+        regex(pattern = "^[a-zA-Z0-9][a-zA-Z0-9._-]*$"),
+        length(min = 3, max = 63)
+    )]
     pub bucket: String,
     /// What every key begins with, without a slash at either end. Default: nothing.
     #[serde(default)]
@@ -24,11 +27,13 @@ pub struct Destination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub region: Option<String>,
-    /// The 12-digit account that has to own the bucket; sent with every request. Default: not checked.
+    /// The 12-digit account that has to own the bucket; sent with every request. Default: not
+    /// checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9]{12}$"), length(max = 12))]
     pub expected_bucket_owner: Option<String>,
-    /// Storage class of archives, indexes and copied objects, as S3 spells it. Everything else is STANDARD.
+    /// Storage class of archives, indexes and copied objects, as S3 spells it. Everything else is
+    /// STANDARD.
     #[serde(default = "standard")]
     #[schemars(length(min = 1, max = 64))]
     pub storage_class: String,
@@ -40,7 +45,8 @@ pub struct Destination {
     #[schemars(extend("maxProperties" = 10, "additionalProperties" = {"type": "string", "maxLength": 256, "pattern": TAG_VALUE},
                       "x-kubernetes-validations" = [tag_keys()]))]
     pub tags: BTreeMap<String, String>,
-    /// Hashed puts six hex digits before the names of archives and copies, so that S3 can spread them; Plain does not.
+    /// Hashed puts six hex digits before the names of archives and copies, so that S3 can spread
+    /// them; Plain does not.
     #[serde(default)]
     pub key_layout: KeyLayout,
 }
@@ -48,8 +54,10 @@ pub struct Destination {
 impl Destination {
     /// The keys under the prefix. Fails where it is none.
     pub fn layout(&self) -> Result<Layout, SpecError> {
-        Layout::new(&self.prefix, self.key_layout.into())
-            .map_err(|cause| SpecError::Layout { field: "spec.destination.prefix", cause })
+        Layout::new(&self.prefix, self.key_layout.into()).map_err(|cause| SpecError::Layout {
+            field: "spec.destination.prefix",
+            cause,
+        })
     }
 }
 
@@ -77,7 +85,8 @@ pub struct Encryption {
     /// BucketDefault leaves it to the bucket; the others ask for it by name.
     #[serde(default, rename = "type")]
     pub kind: EncryptionType,
-    /// ARN, id or alias of the KMS key, with type SSEKMS or DSSEKMS. Default: the key that AWS manages.
+    /// ARN, id or alias of the KMS key, with type SSEKMS or DSSEKMS. Default: the key that AWS
+    /// manages.
     #[serde(default, rename = "kmsKeyID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub kms_key_id: Option<String>,
@@ -119,9 +128,18 @@ mod tests {
 
     #[test]
     fn a_prefix_that_the_schema_counts_in_characters_is_counted_in_bytes_too() {
-        let destination = |prefix: &str| Destination { prefix: prefix.to_owned(), ..Destination::default() };
-        assert_eq!(destination("logs").layout().as_ref().map(Layout::root), Ok("logs/"));
+        let destination = |prefix: &str| Destination {
+            prefix: prefix.to_owned(),
+            ..Destination::default()
+        };
+        assert_eq!(
+            destination("logs").layout().as_ref().map(Layout::root),
+            Ok("logs/")
+        );
         assert_eq!(destination("").layout().as_ref().map(Layout::root), Ok(""));
-        assert!(matches!(destination(&"ä".repeat(512)).layout(), Err(SpecError::Layout { .. })));
+        assert!(matches!(
+            destination(&"ä".repeat(512)).layout(),
+            Err(SpecError::Layout { .. })
+        ));
     }
 }

@@ -16,16 +16,28 @@ pub enum SpecError {
     },
     /// Not an S3 address.
     #[error("{field}: {cause}")]
-    Address { field: &'static str, cause: AddressError },
+    Address {
+        field: &'static str,
+        cause: AddressError,
+    },
     /// An address of a prefix where one of an object is needed.
     #[error("{field}: {address} names no object")]
-    NoObject { field: &'static str, address: S3Address },
+    NoObject {
+        field: &'static str,
+        address: S3Address,
+    },
     /// Not a number of bytes.
     #[error("{field}: {cause}")]
-    Size { field: &'static str, cause: QuantityError },
+    Size {
+        field: &'static str,
+        cause: QuantityError,
+    },
     /// Not a prefix, or not a run's name.
     #[error("{field}: {cause}")]
-    Layout { field: &'static str, cause: LayoutError },
+    Layout {
+        field: &'static str,
+        cause: LayoutError,
+    },
 }
 
 /// Why a quantity is not a size.

@@ -22,7 +22,10 @@ pub struct Group {
 
 impl Default for Group {
     fn default() -> Self {
-        Self { max_objects: 65_000, max_size: Quantity("4Gi".to_owned()) }
+        Self {
+            max_objects: 65_000,
+            max_size: Quantity("4Gi".to_owned()),
+        }
     }
 }
 

@@ -26,19 +26,23 @@ pub struct Grouper {
     pub pod_template: PodTemplate,
 }
 
-/// The grouper's directory on the node's disk: files are verified there before their first row is used.
+/// The grouper's directory on the node's disk: files are verified there before their first row is
+/// used.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GrouperScratch {
-    /// Size of the directory, such as 6Gi. The grouper downloads files ahead as far as nine tenths of it have room, and always
-    /// one. It has to be larger than the largest data file, which is 2 GB at most if S3 Inventory wrote it.
+    /// Size of the directory, such as 6Gi. The grouper downloads files ahead as far as nine tenths
+    /// of it have room, and always one. It has to be larger than the largest data file, which is 2
+    /// GB at most if S3 Inventory wrote it.
     #[schemars(schema_with = "quantity::schema")]
     pub size_limit: Quantity,
 }
 
 impl Default for GrouperScratch {
     fn default() -> Self {
-        Self { size_limit: Quantity("6Gi".to_owned()) }
+        Self {
+            size_limit: Quantity("6Gi".to_owned()),
+        }
     }
 }
 

@@ -1,15 +1,17 @@
-//! `ArchiveRun`, the one resource that people write: an inventory, a destination, and how to get from one to the other.
+//! `ArchiveRun`, the one resource that people write: an inventory, a destination, and how to get
+//! from one to the other.
 //!
 //! ```text
 //! source ──► group ──► queue ──► workers ──► archive ──► destination          status: what became of it
 //!                └ grouper          └ scratch, pod_template
 //! ```
 //!
-//! The types are permissive, as the API server hands them out; [`Source::origin`], [`Source::select`],
-//! [`Group::options`] and [`Archive::options`] read them strictly, in the words of the contract. Doc comments of fields
-//! are their descriptions in the CustomResourceDefinition, which [`crd`] makes: rules that look at one object stand at its
-//! type, those that compare with the object's former self in `rule.rs`. Whatever the schema accepts, these types can
-//! read, or one strange object would blind the operator to all others.
+//! The types are permissive, as the API server hands them out; [`Source::origin`],
+//! [`Source::select`], [`Group::options`] and [`Archive::options`] read them strictly, in the words
+//! of the contract. Doc comments of fields are their descriptions in the CustomResourceDefinition,
+//! which [`crd`] makes: rules that look at one object stand at its type, those that compare with
+//! the object's former self in `rule.rs`. Whatever the schema accepts, these types can read, or one
+//! strange object would blind the operator to all others.
 
 mod archive;
 mod definition;
@@ -38,8 +40,11 @@ pub use pod_template::{PodMetadata, PodPlacement, PodTemplate};
 pub use queue::{Delivery, ExistingQueue, Queue, QueueType};
 pub use run::{ArchiveRun, ArchiveRunSpec, FailurePolicy, Retry, SecretRef};
 pub use scratch::{EphemeralScratch, HostPathScratch, Scratch, ScratchType};
-pub use source::{GlacierObjects, Inventory, LatestInventory, Manifests, Origin, RequestPayer, Source, Versions};
+pub use source::{
+    GlacierObjects, Inventory, LatestInventory, Manifests, Origin, RequestPayer, Source, Versions,
+};
 pub use status::{
-    ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts, QueueStatus, WorkerStatus,
+    ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts,
+    QueueStatus, WorkerStatus,
 };
 pub use workers::{AuthenticationKind, AuthenticationRef, Keda, Scaling, ScalingMode, Workers};

@@ -1,8 +1,11 @@
-//! The few fields of a pod that a run may set: what it is called and where it runs. What it runs is the operator's.
+//! The few fields of a pod that a run may set: what it is called and where it runs. What it runs is
+//! the operator's.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Affinity, LocalObjectReference, Toleration, TopologySpreadConstraint};
+use k8s_openapi::api::core::v1::{
+    Affinity, LocalObjectReference, Toleration, TopologySpreadConstraint,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +26,8 @@ pub struct PodTemplate {
 /// Labels and annotations of a pod.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodMetadata {
-    /// Labels, 32 at most; those of archive.s3bundler.dev/ and app.kubernetes.io/ are the operator's.
+    /// Labels, 32 at most; those of archive.s3bundler.dev/ and app.kubernetes.io/ are the
+    /// operator's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 32,
@@ -31,7 +35,8 @@ pub struct PodMetadata {
         "x-kubernetes-validations" = [not_reserved()],
     ))]
     pub labels: BTreeMap<String, String>,
-    /// Annotations, 32 at most; those of archive.s3bundler.dev/ and app.kubernetes.io/ are the operator's.
+    /// Annotations, 32 at most; those of archive.s3bundler.dev/ and app.kubernetes.io/ are the
+    /// operator's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 32,

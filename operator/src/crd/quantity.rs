@@ -22,8 +22,9 @@ pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The bytes of a quantity, a fraction of a byte counting as one ("Quantity", Kubernetes API reference). A plain number
-/// is bytes; `k`, `M`, … are powers of 1,000, `Ki`, `Mi`, … of 1,024, `e3` is 10³.
+/// The bytes of a quantity, a fraction of a byte counting as one ("Quantity", Kubernetes API
+/// reference). A plain number is bytes; `k`, `M`, … are powers of 1,000, `Ki`, `Mi`, … of 1,024,
+/// `e3` is 10³.
 pub(super) fn bytes(quantity: &Quantity) -> Result<ByteSize, QuantityError> {
     let text = quantity.0.as_str();
     let malformed = || QuantityError::Malformed(text.chars().take(MAX_LENGTH).collect());
@@ -32,7 +33,9 @@ pub(super) fn bytes(quantity: &Quantity) -> Result<ByteSize, QuantityError> {
     }
     let negative = text.starts_with('-');
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let end = unsigned
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -40,7 +43,8 @@ pub(super) fn bytes(quantity: &Quantity) -> Result<ByteSize, QuantityError> {
     }
     let (factor, exponent) = unit(suffix).ok_or_else(malformed)?;
 
-    // At most 32 digits fit into 128 bits. What overflows later is too large, or too small to be more than one byte.
+    // At most 32 digits fit into 128 bits. What overflows later is too large, or too small to be
+    // more than one byte.
     let digits = format!("0{whole}{}", fraction.trim_end_matches('0'));
     let mantissa: u128 = digits.parse().map_err(|_| malformed())?;
     if negative && mantissa > 0 {
@@ -51,13 +55,18 @@ pub(super) fn bytes(quantity: &Quantity) -> Result<ByteSize, QuantityError> {
     let power = 10_u128.checked_pow(shift.unsigned_abs());
     let size = match (mantissa, power) {
         (0, _) => Some(0),
-        (_, Some(power)) if shift >= 0 => mantissa.checked_mul(power).and_then(|size| size.checked_mul(factor)),
+        (_, Some(power)) if shift >= 0 => mantissa
+            .checked_mul(power)
+            .and_then(|size| size.checked_mul(factor)),
         (_, None) if shift >= 0 => None,
-        (_, Some(power)) => mantissa.checked_mul(factor).map(|size| size.div_ceil(power)),
+        (_, Some(power)) => mantissa
+            .checked_mul(factor)
+            .map(|size| size.div_ceil(power)),
         (_, None) => Some(1),
     };
     let size = size.and_then(|size| i64::try_from(size).ok());
-    size.map(|size| ByteSize(size.unsigned_abs())).ok_or_else(|| QuantityError::TooLarge(text.to_owned()))
+    size.map(|size| ByteSize(size.unsigned_abs()))
+        .ok_or_else(|| QuantityError::TooLarge(text.to_owned()))
 }
 
 /// [`bytes`] of the field `field`.
@@ -132,12 +141,27 @@ mod tests {
 
     #[test]
     fn what_is_not_a_size_is_told_why() {
-        for text in ["", ".", "-", "Gi", "1.2.3", "1KB", "1ki", " 1", "1 Gi", "1e", "1e99999", "0x1", "ä", "１"] {
-            assert!(matches!(read(text), Err(QuantityError::Malformed(_))), "{text}");
+        for text in [
+            "", ".", "-", "Gi", "1.2.3", "1KB", "1ki", " 1", "1 Gi", "1e", "1e99999", "0x1", "ä",
+            "１",
+        ] {
+            assert!(
+                matches!(read(text), Err(QuantityError::Malformed(_))),
+                "{text}"
+            );
         }
         assert!(matches!(read("-1Gi"), Err(QuantityError::Negative(_))));
-        for text in ["8Ei", "9223372036854775808", "1e30", "1e900", "99999999999999999999999999999999"] {
-            assert!(matches!(read(text), Err(QuantityError::TooLarge(_))), "{text}");
+        for text in [
+            "8Ei",
+            "9223372036854775808",
+            "1e30",
+            "1e900",
+            "99999999999999999999999999999999",
+        ] {
+            assert!(
+                matches!(read(text), Err(QuantityError::TooLarge(_))),
+                "{text}"
+            );
         }
     }
 

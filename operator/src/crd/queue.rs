@@ -15,11 +15,12 @@ use super::rule::Rule;
     )
 ]))]
 pub struct Queue {
-    /// Managed: the operator makes a queue and a dead-letter queue, and deletes them at the end. Existing: they are given.
+    /// Managed: the operator makes a queue and a dead-letter queue, and deletes them at the end.
+    /// Existing: they are given.
     #[serde(default, rename = "type")]
     pub kind: QueueType,
-    /// Direct: the grouper sends the messages. S3Event: a bucket notification on .index under groups/ does, which
-    /// somebody else has set up.
+    /// Direct: the grouper sends the messages. S3Event: a bucket notification on .index under
+    /// groups/ does, which somebody else has set up.
     #[serde(default)]
     pub delivery: Delivery,
     /// Queues that are there already; never deleted.
@@ -50,7 +51,11 @@ pub struct ExistingQueue {
     #[schemars(regex(pattern = "^https?://"), length(max = 1024))]
     pub url: String,
     /// URL of its dead-letter queue. Default: none is watched.
-    #[serde(default, rename = "deadLetterURL", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "deadLetterURL",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(regex(pattern = "^https?://"), length(max = 1024))]
     pub dead_letter_url: Option<String>,
 }

@@ -1,5 +1,6 @@
-//! Rules in CEL that the API server keeps. Here are those that need the whole object or compare it with its former self:
-//! at a type they would also freeze every other resource that has a field of it.
+//! Rules in CEL that the API server keeps. Here are those that need the whole object or compare it
+//! with its former self: at a type they would also freeze every other resource that has a field of
+//! it.
 
 use serde::Serialize;
 
@@ -20,17 +21,32 @@ pub(super) struct Rule {
 impl Rule {
     /// A rule about the field that it stands at.
     pub(super) fn new(expression: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { expression: expression.into(), message: message.into(), field_path: None }
+        Self {
+            expression: expression.into(),
+            message: message.into(),
+            field_path: None,
+        }
     }
 
     fn at(self, field_path: &str) -> Self {
-        Self { field_path: Some(field_path.to_owned()), ..self }
+        Self {
+            field_path: Some(field_path.to_owned()),
+            ..self
+        }
     }
 }
 
 /// Fields that are always there, by default if not by hand, and never change.
-const IMMUTABLE: [&str; 8] =
-    ["source", "destination", "group", "archive", "queue", "grouper", "workers.scratch", "workers.scaling.mode"];
+const IMMUTABLE: [&str; 8] = [
+    "source",
+    "destination",
+    "group",
+    "archive",
+    "queue",
+    "grouper",
+    "workers.scratch",
+    "workers.scaling.mode",
+];
 /// Fields that may be missing, and neither change nor come nor go.
 const IMMUTABLE_OPTIONAL: [&str; 2] = ["serviceAccountName", "credentialsSecretRef"];
 
@@ -41,10 +57,14 @@ pub(super) fn of_the_run() -> Vec<Rule> {
         "the name of an ArchiveRun is a DNS label of up to 48 characters, without dots: it names the run in S3 and SQS",
     );
     let immutable = IMMUTABLE.into_iter().map(|field| {
-        Rule::new(format!("self.spec.{field} == oldSelf.spec.{field}"), unchangeable(field))
-            .at(&format!(".spec.{field}"))
+        Rule::new(
+            format!("self.spec.{field} == oldSelf.spec.{field}"),
+            unchangeable(field),
+        )
+        .at(&format!(".spec.{field}"))
     });
-    // Comparing the field alone does not fire when it is added or removed: then one side has none, and the rule is skipped.
+    // Comparing the field alone does not fire when it is added or removed: then one side has none,
+    // and the rule is skipped.
     let optional = IMMUTABLE_OPTIONAL.into_iter().map(|field| {
         Rule::new(
             format!(
@@ -54,7 +74,10 @@ pub(super) fn of_the_run() -> Vec<Rule> {
         )
         .at(&format!(".spec.{field}"))
     });
-    std::iter::once(name).chain(immutable).chain(optional).collect()
+    std::iter::once(name)
+        .chain(immutable)
+        .chain(optional)
+        .collect()
 }
 
 fn unchangeable(field: &str) -> String {

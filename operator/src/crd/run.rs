@@ -1,6 +1,9 @@
 //! The resource itself, and those of its fields that are too small for a file.
 
-#![allow(clippy::duplicated_attributes, reason = "columns may have the same type")]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "columns may have the same type"
+)]
 
 use kube::CustomResource;
 use s3bundler_contract::Reason;
@@ -31,13 +34,38 @@ use super::workers::Workers;
     status = "ArchiveRunStatus",
     derive = "PartialEq",
     doc = "ArchiveRun packs the objects of one S3 Inventory into archives with an index. Its name, a DNS label of up to 48 characters, names the run in S3 and SQS too.",
-    printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
     printcolumn(name = "Groups", type_ = "string", json_path = ".status.progress"),
-    printcolumn(name = "Objects", type_ = "integer", json_path = ".status.objects.archived"),
-    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.objects.failed"),
-    printcolumn(name = "Workers", type_ = "integer", json_path = ".status.workers.running"),
-    printcolumn(name = "Bytes", type_ = "integer", json_path = ".status.bytes.archived", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Objects",
+        type_ = "integer",
+        json_path = ".status.objects.archived"
+    ),
+    printcolumn(
+        name = "Failed",
+        type_ = "integer",
+        json_path = ".status.objects.failed"
+    ),
+    printcolumn(
+        name = "Workers",
+        type_ = "integer",
+        json_path = ".status.workers.running"
+    ),
+    printcolumn(
+        name = "Bytes",
+        type_ = "integer",
+        json_path = ".status.bytes.archived",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ArchiveRunSpec {
@@ -54,16 +82,18 @@ pub struct ArchiveRunSpec {
     /// The queue between grouper and workers. Immutable.
     #[serde(default)]
     pub queue: Queue,
-    /// ServiceAccount of the run's namespace for grouper and workers; it has to exist. Default: the operator's
-    /// --worker-service-account. Immutable.
+    /// ServiceAccount of the run's namespace for grouper and workers; it has to exist. Default: the
+    /// operator's --worker-service-account. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
-    /// Secret of the run's namespace with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and perhaps AWS_SESSION_TOKEN, for S3
-    /// servers without workload identity. Only the kubelet reads it. Default: none. Immutable.
+    /// Secret of the run's namespace with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and perhaps
+    /// AWS_SESSION_TOKEN, for S3 servers without workload identity. Only the kubelet reads it.
+    /// Default: none. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<SecretRef>,
-    /// The pod that reads the inventory and makes the groups. Inherits nothing from workers. Immutable.
+    /// The pod that reads the inventory and makes the groups. Inherits nothing from workers.
+    /// Immutable.
     #[serde(default)]
     pub grouper: Grouper,
     /// The pods that make the archives.
@@ -75,8 +105,9 @@ pub struct ArchiveRunSpec {
     /// When the run as a whole fails. Default: never because of objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_policy: Option<FailurePolicy>,
-    /// Seconds that grouper and workers wait for a bucket whose server refuses connections or fails every request. Afterwards
-    /// groups fail, and workers receive none until the bucket answers. Default: 900. 0 does not wait.
+    /// Seconds that grouper and workers wait for a bucket whose server refuses connections or fails
+    /// every request. Afterwards groups fail, and workers receive none until the bucket answers.
+    /// Default: 900. 0 does not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 36_000))]
     pub outage_budget_seconds: Option<i32>,
@@ -87,8 +118,8 @@ pub struct ArchiveRunSpec {
     /// Stops the run: no pods, but the queue is kept. Created suspended, the run makes neither.
     #[serde(default)]
     pub suspend: bool,
-    /// Seconds after its end in which the run is deleted; what it wrote to S3 stays. Default: none, it is kept. Leave it
-    /// out under GitOps, which would make the run again.
+    /// Seconds after its end in which the run is deleted; what it wrote to S3 stays. Default: none,
+    /// it is kept. Leave it out under GitOps, which would make the run again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub ttl_seconds_after_finished: Option<i32>,
@@ -110,16 +141,19 @@ pub struct Retry {
     /// How often objects that failed for one of the reasons are grouped and tried once more.
     #[schemars(range(min = 0, max = 10))]
     pub max_object_passes: i32,
-    /// Reasons of the failed objects that a retry pass takes, of all earlier passes. Retry is for objects that were throttled
-    /// or whose server failed. Add others after their cause was removed, for example AccessDenied after a permission was
-    /// granted.
+    /// Reasons of the failed objects that a retry pass takes, of all earlier passes. Retry is for
+    /// objects that were throttled or whose server failed. Add others after their cause was
+    /// removed, for example AccessDenied after a permission was granted.
     #[schemars(schema_with = "schema::retry_reasons")]
     pub reasons: Vec<Reason>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { max_object_passes: 2, reasons: vec![Reason::Retry] }
+        Self {
+            max_object_passes: 2,
+            reasons: vec![Reason::Retry],
+        }
     }
 }
 
@@ -127,7 +161,8 @@ impl Default for Retry {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FailurePolicy {
-    /// The run fails once more objects than this have failed. Default: none, it never fails because of objects.
+    /// The run fails once more objects than this have failed. Default: none, it never fails because
+    /// of objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_failed_objects: Option<i64>,

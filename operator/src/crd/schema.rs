@@ -5,7 +5,8 @@ use s3bundler_contract::Reason;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-/// Longest list, and most entries of a map, in a type of Kubernetes that sets no bound itself: CEL's cost is estimated.
+/// Longest list, and most entries of a map, in a type of Kubernetes that sets no bound itself:
+/// CEL's cost is estimated.
 const MAX_ENTRIES: u32 = 64;
 /// Longest text in such a type: a qualified label name has 253 + 1 + 63 characters.
 const MAX_TEXT: u32 = 317;
@@ -20,7 +21,8 @@ pub(super) fn set<const ITEMS: u32, const LENGTH: u32>(_: &mut SchemaGenerator) 
     })
 }
 
-/// A set of up to 16 names as S3 spells storage classes: without the comma that separates those of `--storage-class`.
+/// A set of up to 16 names as S3 spells storage classes: without the comma that separates those of
+/// `--storage-class`.
 pub(super) fn storage_classes(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = set::<16, 64>(generator);
     schema.ensure_object()["items"]["pattern"] = json!("^[A-Z0-9_]+$");
@@ -62,8 +64,8 @@ pub(super) fn conditions(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
-/// The schema of a type of Kubernetes without its descriptions, which would make the definition too large for `kubectl
-/// apply`, and with bounds.
+/// The schema of a type of Kubernetes without its descriptions, which would make the definition too
+/// large for `kubectl apply`, and with bounds.
 pub(super) fn bare<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = T::json_schema(generator);
     without_descriptions(schema.ensure_object());
@@ -80,8 +82,12 @@ fn bound(schema: &mut Map<String, Value>) {
     let limit = match schema.get("type").and_then(Value::as_str) {
         Some("array") => Some(("maxItems", json!(MAX_ENTRIES))),
         Some("string") => Some(("maxLength", json!(MAX_TEXT))),
-        Some("object") if schema.contains_key("additionalProperties") => Some(("maxProperties", json!(MAX_ENTRIES))),
-        Some("integer") if schema.get("format") == Some(&json!("int32")) => Some(("maximum", json!(i32::MAX))),
+        Some("object") if schema.contains_key("additionalProperties") => {
+            Some(("maxProperties", json!(MAX_ENTRIES)))
+        }
+        Some("integer") if schema.get("format") == Some(&json!("int32")) => {
+            Some(("maximum", json!(i32::MAX)))
+        }
         _ => None,
     };
     if let Some((keyword, value)) = limit {
@@ -95,7 +101,10 @@ pub(super) fn each_part(schema: &mut Map<String, Value>, act: fn(&mut Map<String
     for (keyword, value) in schema {
         match (keyword.as_str(), value) {
             ("items" | "additionalProperties", Value::Object(part)) => act(part),
-            ("properties", Value::Object(parts)) => parts.values_mut().filter_map(Value::as_object_mut).for_each(act),
+            ("properties", Value::Object(parts)) => parts
+                .values_mut()
+                .filter_map(Value::as_object_mut)
+                .for_each(act),
             _ => {}
         }
     }

@@ -17,8 +17,8 @@ use super::rule::Rule;
     Rule::new("(self.type == 'HostPath') == has(self.hostPath)", "hostPath is needed with type HostPath, and only then"),
 ]))]
 pub struct Scratch {
-    /// EmptyDir: the node's disk. Ephemeral: a volume that lives as long as the pod. HostPath: a directory of the node,
-    /// where the operator's policy allows it.
+    /// EmptyDir: the node's disk. Ephemeral: a volume that lives as long as the pod. HostPath: a
+    /// directory of the node, where the operator's policy allows it.
     #[serde(rename = "type")]
     pub kind: ScratchType,
     /// Size of the directory, such as 20Gi; workers keep within it.
@@ -34,7 +34,12 @@ pub struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { kind: ScratchType::EmptyDir, size_limit: Quantity("20Gi".to_owned()), ephemeral: None, host_path: None }
+        Self {
+            kind: ScratchType::EmptyDir,
+            size_limit: Quantity("20Gi".to_owned()),
+            ephemeral: None,
+            host_path: None,
+        }
     }
 }
 

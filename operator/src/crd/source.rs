@@ -1,4 +1,5 @@
-//! Which objects a run archives: an S3 Inventory, or group manifests that somebody else made, and a selection of its rows.
+//! Which objects a run archives: an S3 Inventory, or group manifests that somebody else made, and a
+//! selection of its rows.
 
 use std::time::Duration;
 
@@ -23,30 +24,32 @@ pub struct Source {
     /// An S3 Inventory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Inventory>,
-    /// Group manifests that are there already, as awslabs/s3bundler wrote them. The filters below apply to their rows too,
-    /// where the manifests have the columns.
+    /// Group manifests that are there already, as awslabs/s3bundler wrote them. The filters below
+    /// apply to their rows too, where the manifests have the columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Manifests>,
     /// AWS region of inventory and source buckets. Default: the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub region: Option<String>,
-    /// The 12-digit account that has to own inventory and source buckets; sent with every request. Default: not checked.
+    /// The 12-digit account that has to own inventory and source buckets; sent with every request.
+    /// Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9]{12}$"), length(max = 12))]
     pub expected_bucket_owner: Option<String>,
-    /// Maximum number of requests a second to each source bucket (objects, tags and copies), over all workers of the run.
-    /// Each worker gets the number divided by workers.scaling.maxReplicas; if the number is lower, the run has no more workers
-    /// than the number. Default: no limit.
+    /// Maximum number of requests a second to each source bucket (objects, tags and copies), over
+    /// all workers of the run. Each worker gets the number divided by workers.scaling.maxReplicas;
+    /// if the number is lower, the run has no more workers than the number. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_requests_per_second: Option<i32>,
-    /// Who pays for reads of inventory and source buckets, sent with every request. Requester charges the accounts of the pods
-    /// and of the operator, which buckets with Requester Pays demand. Default: not sent.
+    /// Who pays for reads of inventory and source buckets, sent with every request. Requester
+    /// charges the accounts of the pods and of the operator, which buckets with Requester Pays
+    /// demand. Default: not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_payer: Option<RequestPayer>,
-    /// Seconds that workers wait for the first byte of an object before they ask for it on another connection. Default: 10. A
-    /// store that reads from slow disks may need 60.
+    /// Seconds that workers wait for the first byte of an object before they ask for it on another
+    /// connection. Default: 10. A store that reads from slow disks may need 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 600))]
     pub first_byte_timeout_seconds: Option<i32>,
@@ -58,7 +61,8 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::set::<100, 1024>")]
     pub exclude_prefixes: Vec<String>,
-    /// Takes only objects of these storage classes, as S3 spells them. Default: every class that can be read.
+    /// Takes only objects of these storage classes, as S3 spells them. Default: every class that
+    /// can be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::storage_classes")]
     pub storage_classes: Vec<String>,
@@ -77,8 +81,8 @@ pub struct Source {
     /// Current takes current versions only, All takes noncurrent ones too.
     #[serde(default)]
     pub versions: Versions,
-    /// What becomes of objects in GLACIER and DEEP_ARCHIVE: Skip leaves them out, OnlyRestored takes them alone, because
-    /// somebody restored them.
+    /// What becomes of objects in GLACIER and DEEP_ARCHIVE: Skip leaves them out, OnlyRestored
+    /// takes them alone, because somebody restored them.
     #[serde(default)]
     pub glacier_objects: GlacierObjects,
 }
@@ -112,7 +116,8 @@ pub struct LatestInventory {
     /// Address above the inventories' dates: s3://bucket/source-bucket/configuration/.
     #[schemars(regex(pattern = "^s3://[^/]+"), length(max = 1100))]
     pub prefix: String,
-    /// Hours; waits for a newer inventory where the newest is older than this. Default: however old.
+    /// Hours; waits for a newer inventory where the newest is older than this. Default: however
+    /// old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 87_600))]
     pub max_age_hours: Option<i32>,
@@ -149,7 +154,8 @@ pub enum Origin {
     Inventory(S3Address),
     /// The newest finished inventory under a prefix.
     Latest {
-        /// What stands above the inventories' dates; without a slash at its end unless one was given.
+        /// What stands above the inventories' dates; without a slash at its end unless one was
+        /// given.
         prefix: S3Address,
         /// How old it may be.
         max_age: Option<Duration>,
@@ -169,7 +175,8 @@ impl Origin {
 }
 
 impl Source {
-    /// Where the rows come from. Fails where an address is none, or where the schema's either-or was passed by.
+    /// Where the rows come from. Fails where an address is none, or where the schema's either-or
+    /// was passed by.
     pub fn origin(&self) -> Result<Origin, SpecError> {
         match (&self.inventory, &self.manifests) {
             (Some(inventory), None) => inventory.origin(),
@@ -177,18 +184,28 @@ impl Source {
                 let prefix = parse_address("spec.source.manifests.prefix", &manifests.prefix)?;
                 Ok(Origin::Manifests(prefix))
             }
-            _ => Err(SpecError::NotOne { field: "spec.source", of: "inventory and manifests" }),
+            _ => Err(SpecError::NotOne {
+                field: "spec.source",
+                of: "inventory and manifests",
+            }),
         }
     }
 
     /// Which rows are taken. Fails where a size is none.
     pub fn select(&self) -> Result<SelectOptions, SpecError> {
-        let size = |field, size: &Option<Quantity>| size.as_ref().map(|size| quantity::read(field, size)).transpose();
+        let size = |field, size: &Option<Quantity>| {
+            size.as_ref()
+                .map(|size| quantity::read(field, size))
+                .transpose()
+        };
         Ok(SelectOptions {
             include: self.include_prefixes.clone(),
             exclude: self.exclude_prefixes.clone(),
             storage_classes: self.storage_classes.clone(),
-            modified_before: self.modified_before.as_ref().map(|instant| instant.0.to_string()),
+            modified_before: self
+                .modified_before
+                .as_ref()
+                .map(|instant| instant.0.to_string()),
             min_size: size("spec.source.minSize", &self.min_size)?,
             max_size: size("spec.source.maxSize", &self.max_size)?,
             all_versions: self.versions == Versions::All,
@@ -204,21 +221,30 @@ impl Inventory {
                 let field = "spec.source.inventory.manifest";
                 let manifest = parse_address(field, manifest)?;
                 if manifest.file_name().is_empty() {
-                    return Err(SpecError::NoObject { field, address: manifest });
+                    return Err(SpecError::NoObject {
+                        field,
+                        address: manifest,
+                    });
                 }
                 Ok(Origin::Inventory(manifest))
             }
             (None, Some(latest)) => Ok(Origin::Latest {
                 prefix: parse_address("spec.source.inventory.latest.prefix", &latest.prefix)?,
-                max_age: latest.max_age_hours.map(|hours| Duration::from_hours(u64::from(hours.unsigned_abs()))),
+                max_age: latest
+                    .max_age_hours
+                    .map(|hours| Duration::from_hours(u64::from(hours.unsigned_abs()))),
             }),
-            _ => Err(SpecError::NotOne { field: "spec.source.inventory", of: "manifest and latest" }),
+            _ => Err(SpecError::NotOne {
+                field: "spec.source.inventory",
+                of: "manifest and latest",
+            }),
         }
     }
 }
 
 fn parse_address(field: &'static str, text: &str) -> Result<S3Address, SpecError> {
-    text.parse().map_err(|cause| SpecError::Address { field, cause })
+    text.parse()
+        .map_err(|cause| SpecError::Address { field, cause })
 }
 
 #[cfg(test)]
@@ -243,7 +269,10 @@ mod tests {
         );
         assert_eq!(
             origin(json!({"inventory": {"latest": {"prefix": "s3://inv/a/", "maxAgeHours": 48}}})),
-            Ok(Origin::Latest { prefix: S3Address::new("inv", "a/"), max_age: Some(Duration::from_hours(48)) })
+            Ok(Origin::Latest {
+                prefix: S3Address::new("inv", "a/"),
+                max_age: Some(Duration::from_hours(48))
+            })
         );
         assert_eq!(
             origin(json!({"manifests": {"prefix": "s3://dst/groups"}})),
@@ -254,11 +283,21 @@ mod tests {
             json!({"inventory": {}}),
             json!({"inventory": {"manifest": "s3://b/k"}, "manifests": {"prefix": "s3://b/k"}}),
         ] {
-            assert!(matches!(origin(neither.clone()), Err(SpecError::NotOne { .. })), "{neither}");
+            assert!(
+                matches!(origin(neither.clone()), Err(SpecError::NotOne { .. })),
+                "{neither}"
+            );
         }
         let bad = origin(json!({"inventory": {"manifest": "inv/a"}})).unwrap_err();
-        assert!(bad.to_string().starts_with("spec.source.inventory.manifest: \"inv/a\" is not an S3 address"), "{bad}");
-        assert!(matches!(origin(json!({"inventory": {"manifest": "s3://inv/a/"}})), Err(SpecError::NoObject { .. })));
+        assert!(
+            bad.to_string()
+                .starts_with("spec.source.inventory.manifest: \"inv/a\" is not an S3 address"),
+            "{bad}"
+        );
+        assert!(matches!(
+            origin(json!({"inventory": {"manifest": "s3://inv/a/"}})),
+            Err(SpecError::NoObject { .. })
+        ));
     }
 
     #[test]
@@ -283,8 +322,14 @@ mod tests {
                 only_restored: true,
             }
         );
-        assert_eq!(source(json!({})).select().unwrap(), SelectOptions::default());
+        assert_eq!(
+            source(json!({})).select().unwrap(),
+            SelectOptions::default()
+        );
         let bad = source(json!({"minSize": "many"})).select().unwrap_err();
-        assert!(bad.to_string().starts_with("spec.source.minSize: "), "{bad}");
+        assert!(
+            bad.to_string().starts_with("spec.source.minSize: "),
+            "{bad}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What the operator says about a run. Counts come from receipts in S3, never from the queue's depth, and do not fall
-//! while receipts are missing.
+//! What the operator says about a run. Counts come from receipts in S3, never from the queue's
+//! depth, and do not fall while receipts are missing.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -29,7 +29,8 @@ pub struct ArchiveRunStatus {
     /// The inventory that is really read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<InventoryStatus>,
-    /// Image of grouper and workers, fixed at the start: an upgrade of the operator does not change a run under way.
+    /// Image of grouper and workers, fixed at the start: an upgrade of the operator does not change
+    /// a run under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub worker_image: Option<String>,
@@ -49,7 +50,8 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub retry_pass: Option<i32>,
-    /// Groups that the inventory was split into. Those of retry passes are made of the same objects and not among them.
+    /// Groups that the inventory was split into. Those of retry passes are made of the same objects
+    /// and not among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupCounts>,
     /// Objects of the inventory.
@@ -192,7 +194,11 @@ pub struct QueueStatus {
     #[schemars(length(max = 1024))]
     pub url: Option<String>,
     /// URL of its dead-letter queue.
-    #[serde(default, rename = "deadLetterURL", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "deadLetterURL",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(length(max = 1024))]
     pub dead_letter_url: Option<String>,
     /// The request for a redrive that was carried out last.

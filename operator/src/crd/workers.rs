@@ -15,21 +15,24 @@ use super::scratch::Scratch;
 pub struct Workers {
     /// How many there are.
     pub scaling: Scaling,
-    /// Seconds in which a worker that is told to stop may still finish its group; the pod's grace period is 30 more. A
-    /// spot notice is 120.
+    /// Seconds in which a worker that is told to stop may still finish its group; the pod's grace
+    /// period is 30 more. A spot notice is 120.
     #[schemars(range(min = 0, max = 3600))]
     pub drain_seconds: i32,
-    /// Groups after which a worker's process starts itself afresh, in the same container. Default: never.
+    /// Groups after which a worker's process starts itself afresh, in the same container. Default:
+    /// never.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = i32::MAX))]
     pub recycle_after_groups: Option<i32>,
     /// The directory for objects that are too large for memory. Immutable.
     pub scratch: Scratch,
-    /// CPU and memory of the container; half of the memory limit holds objects. Default: the operator's.
+    /// CPU and memory of the container; half of the memory limit holds objects. Default: the
+    /// operator's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
     pub resources: Option<ResourceRequirements>,
-    /// Labels, annotations and placement of the pods. A change rolls the Deployment, and workers drain.
+    /// Labels, annotations and placement of the pods. A change rolls the Deployment, and workers
+    /// drain.
     pub pod_template: PodTemplate,
 }
 
@@ -54,8 +57,8 @@ impl Default for Workers {
     Rule::new("self.mode == 'Keda' || !has(self.keda)", "keda needs mode Keda"),
 ]))]
 pub struct Scaling {
-    /// Builtin: the operator scales by the queue's depth. Keda: a ScaledObject does. External: replicas are left alone,
-    /// but zero when the run is done or suspended. Immutable.
+    /// Builtin: the operator scales by the queue's depth. Keda: a ScaledObject does. External:
+    /// replicas are left alone, but zero when the run is done or suspended. Immutable.
     pub mode: ScalingMode,
     /// Workers while work is left, at least.
     #[schemars(range(min = 0, max = 1000))]
@@ -63,7 +66,8 @@ pub struct Scaling {
     /// Workers, at most. The operator may cap the sum over all runs.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Groups waiting or in flight for each worker: as many workers are wanted as groups divided by this.
+    /// Groups waiting or in flight for each worker: as many workers are wanted as groups divided by
+    /// this.
     #[schemars(range(min = 1, max = i32::MAX))]
     pub target_groups_per_worker: i32,
     /// What KEDA needs to know, with mode Keda only.
@@ -73,7 +77,13 @@ pub struct Scaling {
 
 impl Default for Scaling {
     fn default() -> Self {
-        Self { mode: ScalingMode::Builtin, min_replicas: 0, max_replicas: 20, target_groups_per_worker: 1, keda: None }
+        Self {
+            mode: ScalingMode::Builtin,
+            min_replicas: 0,
+            max_replicas: 20,
+            target_groups_per_worker: 1,
+            keda: None,
+        }
     }
 }
 
@@ -100,7 +110,10 @@ pub struct Keda {
 
 impl Default for Keda {
     fn default() -> Self {
-        Self { authentication_ref: None, polling_interval_seconds: 15 }
+        Self {
+            authentication_ref: None,
+            polling_interval_seconds: 15,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::aws::AwsError;
 
-/// Messages of a queue, as SQS counts them: approximate and late ("GetQueueAttributes", SQS API reference).
+/// Messages of a queue, as SQS counts them: approximate and late ("GetQueueAttributes", SQS API
+/// reference).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
     pub visible: u64,

@@ -1,4 +1,5 @@
-//! The queues of runs: made with what they need, measured, redriven, deleted. Never those that a run was given.
+//! The queues of runs: made with what they need, measured, redriven, deleted. Never those that a
+//! run was given.
 
 mod depth;
 
@@ -20,7 +21,8 @@ const MAX_NAME: usize = 80;
 /// Every name begins with it: the operator's role may touch no other queue.
 const PREFIX: &str = "s3bundler-";
 const DEAD_LETTERS: &str = "-dlq";
-/// Digits of the resource's UID in a name: SQS refuses a deleted name for 60 s, and the same run may come again.
+/// Digits of the resource's UID in a name: SQS refuses a deleted name for 60 s, and the same run
+/// may come again.
 const UID_DIGITS: usize = 12;
 /// 14 days, the most that SQS keeps a message.
 const RETENTION_SECONDS: &str = "1209600";
@@ -29,7 +31,8 @@ const VISIBILITY_SECONDS: &str = "300";
 /// Room for a good many spot interruptions: each may count as a receive.
 const MAX_RECEIVE_COUNT: u32 = 10;
 
-/// A queue can be used a second after it was made ("CreateQueue", SQS API reference). One that takes longer than this is told.
+/// A queue can be used a second after it was made ("CreateQueue", SQS API reference). One that
+/// takes longer than this is told.
 const SETTLES: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -45,14 +48,24 @@ impl QueuePair {
     /// Those that a status tells of.
     pub fn of(status: &ArchiveRunStatus) -> Option<Self> {
         let queue = status.queue.as_ref()?;
-        let (url, dead_letter_url) = (queue.url.clone().unwrap_or_default(), queue.dead_letter_url.clone());
-        Some(Self { url, dead_letter_url })
+        let (url, dead_letter_url) = (
+            queue.url.clone().unwrap_or_default(),
+            queue.dead_letter_url.clone(),
+        );
+        Some(Self {
+            url,
+            dead_letter_url,
+        })
     }
 }
 
 /// The name of the queue of a run.
 pub fn queue_name(namespace: &str, run: &RunName, uid: &str) -> String {
-    let uid: String = uid.chars().filter(char::is_ascii_alphanumeric).take(UID_DIGITS).collect();
+    let uid: String = uid
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(UID_DIGITS)
+        .collect();
     let room = MAX_NAME - PREFIX.len() - 1 - UID_DIGITS - DEAD_LETTERS.len();
     // Namespaces and runs are DNS labels, thus ASCII.
     let name: String = format!("{namespace}-{run}").chars().take(room).collect();
@@ -73,31 +86,53 @@ pub struct Queues {
 impl Queues {
     /// The queues of a region.
     pub fn new(aws: &Aws, region: &str) -> Self {
-        Self { client: aws.clients(region).sqs }
+        Self {
+            client: aws.clients(region).sqs,
+        }
     }
 
     /// Those of the region that a queue's URL names; of `region` where it names none.
     pub fn of(aws: &Aws, url: &str, region: &str) -> Self {
         let url = QueueUrl::parse(url);
-        Self::new(aws, url.as_ref().and_then(QueueUrl::region).unwrap_or(region))
+        Self::new(
+            aws,
+            url.as_ref().and_then(QueueUrl::region).unwrap_or(region),
+        )
     }
 
     /// Makes the queue of this name and its dead-letter queue, where they are not there.
-    pub async fn ensure(&self, name: &str, tags: &HashMap<String, String>) -> Result<QueuePair, AwsError> {
+    pub async fn ensure(
+        &self,
+        name: &str,
+        tags: &HashMap<String, String>,
+    ) -> Result<QueuePair, AwsError> {
         let dead = format!("{name}{DEAD_LETTERS}");
-        let dead_letter_url =
-            self.create(&dead, tags, [(QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS)]);
+        let dead_letter_url = self.create(
+            &dead,
+            tags,
+            [(
+                QueueAttributeName::MessageRetentionPeriod,
+                RETENTION_SECONDS,
+            )],
+        );
         let dead_letter_url = dead_letter_url.await?;
         let arn = self.arn_of_new(&dead_letter_url).await?;
-        let redrive = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{MAX_RECEIVE_COUNT}}}"#);
+        let redrive =
+            format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{MAX_RECEIVE_COUNT}}}"#);
         let attributes = [
-            (QueueAttributeName::MessageRetentionPeriod, RETENTION_SECONDS),
+            (
+                QueueAttributeName::MessageRetentionPeriod,
+                RETENTION_SECONDS,
+            ),
             (QueueAttributeName::VisibilityTimeout, VISIBILITY_SECONDS),
             (QueueAttributeName::RedrivePolicy, redrive.as_str()),
         ];
         let url = self.create(name, tags, attributes).await?;
         self.arn_of_new(&url).await?;
-        Ok(QueuePair { url, dead_letter_url: Some(dead_letter_url) })
+        Ok(QueuePair {
+            url,
+            dead_letter_url: Some(dead_letter_url),
+        })
     }
 
     /// The queues of this name that are there.
@@ -127,7 +162,10 @@ impl Queues {
             .await
             .map_err(|error| AwsError::sqs("GetQueueAttributes", url, &error))?;
         let number = |name| {
-            let text = answer.attributes.as_ref().and_then(|attributes| attributes.get(&name));
+            let text = answer
+                .attributes
+                .as_ref()
+                .and_then(|attributes| attributes.get(&name));
             text.and_then(|text| text.parse::<u64>().ok())
         };
         let missing = || AwsError {
@@ -136,15 +174,22 @@ impl Queues {
             kind: AwsErrorKind::Transient,
             detail: "the answer has no number of messages".to_owned(),
         };
-        let visible = number(QueueAttributeName::ApproximateNumberOfMessages).ok_or_else(missing)?;
+        let visible =
+            number(QueueAttributeName::ApproximateNumberOfMessages).ok_or_else(missing)?;
         let delayed = number(QueueAttributeName::ApproximateNumberOfMessagesDelayed).unwrap_or(0);
-        let in_flight = number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).ok_or_else(missing)?;
-        Ok(Depth { visible: visible.saturating_add(delayed), in_flight })
+        let in_flight = number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+            .ok_or_else(missing)?;
+        Ok(Depth {
+            visible: visible.saturating_add(delayed),
+            in_flight,
+        })
     }
 
     /// Groups in the dead-letter queue of a run; 0 if it has no such queue.
     pub async fn dead_letters(&self, pair: &QueuePair) -> Result<u64, AwsError> {
-        let Some(url) = &pair.dead_letter_url else { return Ok(0) };
+        let Some(url) = &pair.dead_letter_url else {
+            return Ok(0);
+        };
         let depth = self.depth(url).await?;
         Ok(depth.visible.saturating_add(depth.in_flight))
     }
@@ -152,7 +197,12 @@ impl Queues {
     /// Moves the dead letters back to where they came from, where that is not under way already.
     pub async fn redrive(&self, dead_letter_url: &str) -> Result<(), AwsError> {
         let arn = self.arn(dead_letter_url).await?;
-        let started = self.client.start_message_move_task().source_arn(&arn).send().await;
+        let started = self
+            .client
+            .start_message_move_task()
+            .source_arn(&arn)
+            .send()
+            .await;
         match started.map_err(|error| AwsError::sqs("StartMessageMoveTask", arn, &error)) {
             Ok(_) => Ok(()),
             // SQS has no code of its own for it.
@@ -177,10 +227,18 @@ impl Queues {
         tags: &HashMap<String, String>,
         attributes: [(QueueAttributeName, &str); N],
     ) -> Result<String, AwsError> {
-        let attributes = attributes.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let attributes = attributes
+            .into_iter()
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect();
         let request = self.client.create_queue().queue_name(name);
-        let request = request.set_attributes(Some(attributes)).set_tags(Some(tags.clone()));
-        let made = request.send().await.map_err(|error| AwsError::sqs("CreateQueue", name, &error))?;
+        let request = request
+            .set_attributes(Some(attributes))
+            .set_tags(Some(tags.clone()));
+        let made = request
+            .send()
+            .await
+            .map_err(|error| AwsError::sqs("CreateQueue", name, &error))?;
         Ok(made.queue_url.unwrap_or_default())
     }
 
@@ -199,9 +257,14 @@ impl Queues {
 
     async fn arn(&self, url: &str) -> Result<String, AwsError> {
         let request = self.client.get_queue_attributes().queue_url(url);
-        let answer = request.attribute_names(QueueAttributeName::QueueArn).send().await;
+        let answer = request
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await;
         let answer = answer.map_err(|error| AwsError::sqs("GetQueueAttributes", url, &error))?;
-        let arn = answer.attributes.and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));
+        let arn = answer
+            .attributes
+            .and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));
         Ok(arn.unwrap_or_default())
     }
 }
@@ -214,7 +277,10 @@ mod tests {
     fn queue_names_carry_the_uid_and_fit_with_that_of_the_dead_letters() {
         let uid = "0a1b2c3d-4e5f-6789-abcd-ef0123456789";
         let run = |name: &str| name.parse().expect("a name");
-        assert_eq!(queue_name("team-a", &run("logs-2026"), uid), "s3bundler-team-a-logs-2026-0a1b2c3d4e5f");
+        assert_eq!(
+            queue_name("team-a", &run("logs-2026"), uid),
+            "s3bundler-team-a-logs-2026-0a1b2c3d4e5f"
+        );
         let long = queue_name(&"n".repeat(63), &run(&"r".repeat(48)), uid);
         assert_eq!(long.len() + DEAD_LETTERS.len(), MAX_NAME);
         assert!(long.ends_with("-0a1b2c3d4e5f"), "{long}");

@@ -1,4 +1,5 @@
-//! Receipts that do not add up to the inventory, and groups that are archived again, while the run is under way.
+//! Receipts that do not add up to the inventory, and groups that are archived again, while the run
+//! is under way.
 
 use s3bundler_contract::Receipt;
 use s3bundler_operator::crd::ArchiveRunStatus;
@@ -11,7 +12,9 @@ use super::team::{Team, message, told};
 
 const RECEIPTS: &str = "arch/receipts/logs/";
 
-pub async fn a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redone_groups(scene: &Scene) {
+pub async fn a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redone_groups(
+    scene: &Scene,
+) {
     let team = scene.team("accounts").await;
     let manifest = team.inventory(25).await;
     let run = team.archive_run("logs", &manifest, json!({}));
@@ -26,42 +29,101 @@ pub async fn a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redon
     let wrong = replace(&team, &right, 100).await;
     replace(&team, &receipt_of(&team, "logs.000001").await, 1000).await;
     team.apply(&run).await;
-    let status = team.condition("logs", "Stalled", "True", "AccountingMismatch").await;
+    let status = team
+        .condition("logs", "Stalled", "True", "AccountingMismatch")
+        .await;
     let words = message(&status, "Stalled");
-    assert!(words.contains("25 rows, but 1125 archived + 0 copied + 0 failed + 0 left out are 1125"), "{words}");
-    assert_eq!((told(&status, "Complete").unwrap().0, told(&status, "Ready").unwrap().0), ("False", "False"));
+    assert!(
+        words.contains("25 rows, but 1125 archived + 0 copied + 0 failed + 0 left out are 1125"),
+        "{words}"
+    );
+    assert_eq!(
+        (
+            told(&status, "Complete").unwrap().0,
+            told(&status, "Ready").unwrap().0
+        ),
+        ("False", "False")
+    );
     let queue = status.queue.unwrap().url.unwrap();
 
     // One receipt is repaired, and the other group is archived again.
     put(&team, &right).await;
     delete(&team, &wrong).await;
-    let shown = |status: &ArchiveRunStatus| message(status, "Stalled").contains("25 rows, but 1025 archived");
+    let shown = |status: &ArchiveRunStatus| {
+        message(status, "Stalled").contains("25 rows, but 1025 archived")
+    };
     let status = team.until("logs", "counted again", shown).await;
-    assert_eq!(status.objects.unwrap().archived, 1025, "what a repaired receipt took back is taken back");
+    assert_eq!(
+        status.objects.unwrap().archived,
+        1025,
+        "what a repaired receipt took back is taken back"
+    );
     let destination = format!("s3://{}/arch", team.bucket("archive"));
-    let redo = scene.cluster.program(program("s3bundler")).args(["group", "--redo", "1", "--groups", "logs.000001"]);
-    let redo = redo.args(["--destination", &destination, "--name", "logs", "--queue", &queue]).run().await.unwrap();
+    let redo = scene.cluster.program(program("s3bundler")).args([
+        "group",
+        "--redo",
+        "1",
+        "--groups",
+        "logs.000001",
+    ]);
+    let redo = redo
+        .args([
+            "--destination",
+            &destination,
+            "--name",
+            "logs",
+            "--queue",
+            &queue,
+        ])
+        .run()
+        .await
+        .unwrap();
     assert_eq!(redo.code, Some(0), "{redo}");
     let status = team.condition("logs", "Complete", "True", "Complete").await;
-    assert_eq!(exact(&status), first, "the rows of the redone group count once");
+    assert_eq!(
+        exact(&status),
+        first,
+        "the rows of the redone group count once"
+    );
     assert_eq!(told(&status, "Stalled").unwrap().0, "False");
-    let redone =
-        client::list_keys(&scene.s3, &team.bucket("archive"), &format!("{RECEIPTS}logs.redo1.")).await.unwrap();
+    let redone = client::list_keys(
+        &scene.s3,
+        &team.bucket("archive"),
+        &format!("{RECEIPTS}logs.redo1."),
+    )
+    .await
+    .unwrap();
     assert_eq!(redone.len(), 1, "{redone:?}");
     team.assert_verified("logs").await;
 }
 
 /// The groups, objects and bytes of a status.
 fn exact(status: &ArchiveRunStatus) -> [i64; 7] {
-    let (groups, objects, bytes) = (status.groups.unwrap(), status.objects.unwrap(), status.bytes.unwrap());
+    let (groups, objects, bytes) = (
+        status.groups.unwrap(),
+        status.objects.unwrap(),
+        status.bytes.unwrap(),
+    );
     let (all_groups, all_objects) = (groups.total.unwrap(), objects.total.unwrap());
-    [all_groups, groups.committed, all_objects, objects.archived, objects.failed, bytes.archived, bytes.failed]
+    [
+        all_groups,
+        groups.committed,
+        all_objects,
+        objects.archived,
+        objects.failed,
+        bytes.archived,
+        bytes.failed,
+    ]
 }
 
 async fn receipt_of(team: &Team<'_>, group: &str) -> Receipt {
     let prefix = format!("{RECEIPTS}{group}~");
-    let found = client::list_keys(&team.scene.s3, &team.bucket("archive"), &prefix).await.unwrap();
-    let [key] = &found[..] else { panic!("{group}: {found:?}") };
+    let found = client::list_keys(&team.scene.s3, &team.bucket("archive"), &prefix)
+        .await
+        .unwrap();
+    let [key] = &found[..] else {
+        panic!("{group}: {found:?}")
+    };
     Receipt::parse(key.strip_prefix(RECEIPTS).unwrap()).unwrap()
 }
 
@@ -76,10 +138,19 @@ async fn replace(team: &Team<'_>, right: &Receipt, objects: u64) -> Receipt {
 
 async fn put(team: &Team<'_>, receipt: &Receipt) {
     let key = format!("{RECEIPTS}{}", receipt.name());
-    client::put_object(&team.scene.s3, &team.bucket("archive"), &key, "").await.unwrap();
+    client::put_object(&team.scene.s3, &team.bucket("archive"), &key, "")
+        .await
+        .unwrap();
 }
 
 async fn delete(team: &Team<'_>, receipt: &Receipt) {
     let key = format!("{RECEIPTS}{}", receipt.name());
-    team.scene.s3.delete_object().bucket(team.bucket("archive")).key(key).send().await.unwrap();
+    team.scene
+        .s3
+        .delete_object()
+        .bucket(team.bucket("archive"))
+        .key(key)
+        .send()
+        .await
+        .unwrap();
 }

@@ -1,5 +1,6 @@
-//! Requests of the tests to the API server. On a busy machine a connection may break, or hang, without the server having
-//! said anything: then it is asked again. What the server itself says stands.
+//! Requests of the tests to the API server. On a busy machine a connection may break, or hang,
+//! without the server having said anything: then it is asked again. What the server itself says
+//! stands.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -30,7 +31,10 @@ pub async fn api<T, F>(request: impl Fn() -> F) -> kube::Result<T>
 where
     F: Future<Output = kube::Result<T>>,
 {
-    answered(ANSWER, request, |error| matches!(error, kube::Error::Api(_))).await
+    answered(ANSWER, request, |error| {
+        matches!(error, kube::Error::Api(_))
+    })
+    .await
 }
 
 /// What kubectl says.
@@ -45,7 +49,11 @@ where
     answered(KUBECTL, command, is_answer).await
 }
 
-async fn answered<T, E, F>(limit: Duration, ask: impl Fn() -> F, is_answer: impl Fn(&E) -> bool) -> Result<T, E>
+async fn answered<T, E, F>(
+    limit: Duration,
+    ask: impl Fn() -> F,
+    is_answer: impl Fn(&E) -> bool,
+) -> Result<T, E>
 where
     E: Display,
     F: Future<Output = Result<T, E>>,
@@ -57,7 +65,11 @@ where
             Ok(answer) => return answer,
             Err(_) => format!("no answer in {limit:?}"),
         };
-        assert!(begun.elapsed() < PATIENCE, "asked for {:?}: {why}", begun.elapsed());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "asked for {:?}: {why}",
+            begun.elapsed()
+        );
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,4 +1,5 @@
-//! What AWS does not allow: whoever is denied, the run says what, and goes on by itself once it is allowed.
+//! What AWS does not allow: whoever is denied, the run says what, and goes on by itself once it is
+//! allowed.
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +17,24 @@ pub async fn a_source_that_is_denied_to_the_workers_is_named(scene: &Scene) {
     let team = scene.team("denied-source").await;
     let manifest = team.inventory(5).await;
     team.deny("source", "s3:GetObject", "*").await;
-    // One object a group: of several, some could be read before and some after it is allowed, and the first are dead letters.
-    team.apply(&team.archive_run("logs", &manifest, json!({"group": {"maxObjects": 1}}))).await;
+    // One object a group: of several, some could be read before and some after it is allowed, and
+    // the first are dead letters.
+    team.apply(&team.archive_run("logs", &manifest, json!({"group": {"maxObjects": 1}})))
+        .await;
     team.container_ends(DENIED).await;
-    let status = team.shows(Instant::now(), "logs", "Stalled", "AccessDenied").await;
+    let status = team
+        .shows(Instant::now(), "logs", "Stalled", "AccessDenied")
+        .await;
     let words = message(&status, "Stalled");
-    assert!(words.contains(&team.bucket("source")) && words.contains("s3:GetObject"), "{words}");
-    assert_eq!(message(&status, "Ready"), words, "whoever waits for Ready reads it too");
+    assert!(
+        words.contains(&team.bucket("source")) && words.contains("s3:GetObject"),
+        "{words}"
+    );
+    assert_eq!(
+        message(&status, "Ready"),
+        words,
+        "whoever waits for Ready reads it too"
+    );
     goes_on_once_allowed(&team, "source", 5).await;
 }
 
@@ -31,11 +43,17 @@ pub async fn an_inventory_that_is_denied_to_the_grouper_is_named(scene: &Scene) 
     let manifest = team.inventory(25).await;
     // manifest.json can be read, and is by the operator.
     team.deny("inventory", "s3:GetObject", "*/data/*").await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
     team.container_ends(DENIED).await;
-    let status = team.shows(Instant::now(), "logs", "Stalled", "AccessDenied").await;
+    let status = team
+        .shows(Instant::now(), "logs", "Stalled", "AccessDenied")
+        .await;
     let words = message(&status, "Stalled");
-    assert!(words.contains("grouper") && words.contains(&team.bucket("inventory")), "{words}");
+    assert!(
+        words.contains("grouper") && words.contains(&team.bucket("inventory")),
+        "{words}"
+    );
     goes_on_once_allowed(&team, "inventory", 25).await;
 }
 
@@ -43,44 +61,79 @@ pub async fn a_destination_that_is_denied_is_named_whoever_meets_it(scene: &Scen
     let team = scene.team("denied-destination").await;
     let manifest = team.inventory(25).await;
     team.deny("archive", "s3:PutObject", "arch/runs/*").await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
-    let status = team.shows(Instant::now(), "logs", "Stalled", "AccessDenied").await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
+    let status = team
+        .shows(Instant::now(), "logs", "Stalled", "AccessDenied")
+        .await;
     let words = message(&status, "Stalled");
-    assert!(words.contains("s3://denied-destination-archive/arch/runs/logs.json"), "the operator's claim: {words}");
-    assert!(team.queues().await.is_empty(), "no queue for a run without a name");
-    team.deny("archive", "s3:PutObject", "arch/archives/*").await;
+    assert!(
+        words.contains("s3://denied-destination-archive/arch/runs/logs.json"),
+        "the operator's claim: {words}"
+    );
+    assert!(
+        team.queues().await.is_empty(),
+        "no queue for a run without a name"
+    );
+    team.deny("archive", "s3:PutObject", "arch/archives/*")
+        .await;
     team.container_ends(DENIED).await;
     let cause = Instant::now();
-    let worker = |status: &_| message(status, "Stalled").contains("s3://denied-destination-archive/arch/archives/");
-    team.until("logs", "told what the workers are denied", worker).await;
+    let worker = |status: &_| {
+        message(status, "Stalled").contains("s3://denied-destination-archive/arch/archives/")
+    };
+    team.until("logs", "told what the workers are denied", worker)
+        .await;
     team.shows(cause, "logs", "Stalled", "AccessDenied").await;
     goes_on_once_allowed(&team, "archive", 25).await;
 }
 
 pub async fn queues_that_cannot_be_deleted_are_left_behind_when_asked(scene: &Scene) {
     let team = scene.team("orphaned").await;
-    let statement =
-        json!({"Effect": "Deny", "Action": "sqs:DeleteQueue", "Resource": "arn:aws:sqs:*:*:s3bundler-orphaned-*"});
+    let statement = json!({"Effect": "Deny", "Action": "sqs:DeleteQueue", "Resource": "arn:aws:sqs:*:*:s3bundler-orphaned-*"});
     let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
-    scene.cluster.moto().unwrap().put_user_policy("operator", "orphaned", &policy).await.unwrap();
+    scene
+        .cluster
+        .moto()
+        .unwrap()
+        .put_user_policy("operator", "orphaned", &policy)
+        .await
+        .unwrap();
     let manifest = team.inventory(15).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
-    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
+    team.until("logs", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
     team.delete("logs").await;
     let cause = Instant::now();
     let waits = |status: &_| message(status, "Stalled").contains(ORPHAN);
     let status = team.until("logs", "told what holds it", waits).await;
     team.shows(cause, "logs", "Stalled", "AccessDenied").await;
     let words = message(&status, "Stalled");
-    assert!(words.contains("DeleteQueue") && words.contains("s3bundler-orphaned-logs-"), "{words}");
+    assert!(
+        words.contains("DeleteQueue") && words.contains("s3bundler-orphaned-logs-"),
+        "{words}"
+    );
     team.cleared(&["deployments", "jobs", "pods"]).await;
 
-    team.patch("logs", json!({"metadata": {"annotations": {ORPHAN: "true"}}})).await;
+    team.patch(
+        "logs",
+        json!({"metadata": {"annotations": {ORPHAN: "true"}}}),
+    )
+    .await;
     team.gone("logs", Duration::from_mins(1)).await;
     let left = team.queues().await;
     assert_eq!(left.len(), 2, "{left:?}");
     for url in left {
-        scene.sqs.delete_queue().queue_url(url).send().await.unwrap();
+        scene
+            .sqs
+            .delete_queue()
+            .queue_url(url)
+            .send()
+            .await
+            .unwrap();
     }
 }
 

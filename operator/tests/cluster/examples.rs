@@ -1,7 +1,8 @@
-//! The examples in deploy/examples, created in an API server that has the definitions of those they are for: Karpenter's
-//! as its package embeds them, KEDA's and Flux' made of their types (`testbed/crds`). Of Argo CD's example only the
-//! ConfigMap is tried: the package of its API needs all of Kubernetes and 38 replacements in go.mod, so its Application is
-//! read as YAML alone (`testbed/tests/chart.rs`).
+//! The examples in deploy/examples, created in an API server that has the definitions of those they
+//! are for: Karpenter's as its package embeds them, KEDA's and Flux' made of their types
+//! (`testbed/crds`). Of Argo CD's example only the ConfigMap is tried: the package of its API needs
+//! all of Kubernetes and 38 replacements in go.mod, so its Application is read as YAML alone
+//! (`testbed/tests/chart.rs`).
 
 use s3bundler_testbed::install::{Recipe, installed};
 use s3bundler_testbed::kube::KubeError;
@@ -30,12 +31,22 @@ const DEFINITIONS: [&str; 6] = [
 
 /// Makes the API server take objects of these definitions.
 pub async fn define(scene: &Scene, definitions: &[&str]) {
-    let folder = tokio::task::spawn_blocking(|| installed(Recipe::Crds)).await.unwrap().unwrap();
+    let folder = tokio::task::spawn_blocking(|| installed(Recipe::Crds))
+        .await
+        .unwrap()
+        .unwrap();
     for definition in definitions {
         let (plural, group) = definition.split_once('.').unwrap();
-        let file = folder.join(format!("{group}_{plural}.yaml")).display().to_string();
+        let file = folder
+            .join(format!("{group}_{plural}.yaml"))
+            .display()
+            .to_string();
         // The text of some is too long for the annotation of an apply on the client's side.
-        scene.cluster.kubectl(["apply", "--server-side", "--filename", &file]).await.unwrap();
+        scene
+            .cluster
+            .kubectl(["apply", "--server-side", "--filename", &file])
+            .await
+            .unwrap();
         scene.cluster.established(definition).await.unwrap();
     }
 }
@@ -43,7 +54,11 @@ pub async fn define(scene: &Scene, definitions: &[&str]) {
 pub async fn examples_are_what_others_understand(scene: &Scene) {
     define(scene, &DEFINITIONS).await;
     for namespace in ["team-a", "flux-system", "argocd", "storage"] {
-        scene.cluster.kubectl(["create", "namespace", namespace]).await.unwrap();
+        scene
+            .cluster
+            .kubectl(["create", "namespace", namespace])
+            .await
+            .unwrap();
     }
     let (_, config_map) = ARGO_CD.split_once("\n---\n").unwrap();
     for (example, objects) in [(KARPENTER, 2), (KEDA, 1), (FLUX, 3), (config_map, 1)] {
@@ -56,23 +71,58 @@ pub async fn examples_are_what_others_understand(scene: &Scene) {
     }
     // Whatever is written wrong is refused: a name, a value, and what rules forbid.
     let wrong = [
-        (KARPENTER, "consolidateAfter", "consolidateAfterwards", "unknown field"),
-        (KARPENTER, "instanceStorePolicy: RAID0", "instanceStorePolicy: RAID5", "Unsupported value"),
-        (KARPENTER, "karpenter.k8s.aws/instance-local-nvme", "karpenter.k8s.aws/nvme", "restricted"),
-        (KEDA, "identityOwner: keda", "identityOwner: nobody", "Unsupported value"),
+        (
+            KARPENTER,
+            "consolidateAfter",
+            "consolidateAfterwards",
+            "unknown field",
+        ),
+        (
+            KARPENTER,
+            "instanceStorePolicy: RAID0",
+            "instanceStorePolicy: RAID5",
+            "Unsupported value",
+        ),
+        (
+            KARPENTER,
+            "karpenter.k8s.aws/instance-local-nvme",
+            "karpenter.k8s.aws/nvme",
+            "restricted",
+        ),
+        (
+            KEDA,
+            "identityOwner: keda",
+            "identityOwner: nobody",
+            "Unsupported value",
+        ),
         (FLUX, "sourceRef", "sourceReference", "unknown field"),
-        (FLUX, "healthCheckExprs", "healthCheckExpressions", "unknown field"),
+        (
+            FLUX,
+            "healthCheckExprs",
+            "healthCheckExpressions",
+            "unknown field",
+        ),
     ];
     for (example, right, wrong, why) in wrong {
-        let refused = create(scene, &example.replacen(right, wrong, 1), &["--dry-run=server"]).await.unwrap_err();
+        let refused = create(
+            scene,
+            &example.replacen(right, wrong, 1),
+            &["--dry-run=server"],
+        )
+        .await
+        .unwrap_err();
         assert!(refused.to_string().contains(why), "{wrong}: {refused}");
     }
 }
 
-/// Creates objects, which must have no field that their definitions do not have; gives a line for each.
+/// Creates objects, which must have no field that their definitions do not have; gives a line for
+/// each.
 async fn create(scene: &Scene, documents: &str, more: &[&str]) -> Result<String, KubeError> {
     let file = scene.cluster.folder().join("example.yaml");
     std::fs::write(&file, documents).unwrap();
     let file = file.display().to_string();
-    scene.cluster.kubectl([&["create", "--validate=strict", "--filename", &file], more].concat()).await
+    scene
+        .cluster
+        .kubectl([&["create", "--validate=strict", "--filename", &file], more].concat())
+        .await
 }

@@ -17,35 +17,72 @@ const GROUP_TAKES: Duration = Duration::from_secs(5);
 pub async fn a_run_goes_all_the_way(scene: &Scene) {
     let team = scene.team("whole").await;
     let manifest = team.inventory(95).await;
-    // The last object is not there before the operator has polled the run: it may be complete between two polls.
+    // The last object is not there before the operator has polled the run: it may be complete
+    // between two polls.
     team.rule("source", |seen| match seen.key().as_str() {
-        "logs/00094.json" => Fault::FailBefore { status: 500, code: "InternalError" },
+        "logs/00094.json" => Fault::FailBefore {
+            status: 500,
+            code: "InternalError",
+        },
         _ => Fault::Forward,
     });
     let begun = Instant::now();
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
-    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
-    let first = begun.elapsed();
-    println!("kubectl apply to the first archive in the status: {:.1} s", first.as_secs_f64());
-    team.until("logs", "bundling", |status| told(status, "Ready").is_some_and(|(_, reason)| reason == "Bundling"))
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
         .await;
+    team.until("logs", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
+    let first = begun.elapsed();
+    println!(
+        "kubectl apply to the first archive in the status: {:.1} s",
+        first.as_secs_f64()
+    );
+    team.until("logs", "bundling", |status| {
+        told(status, "Ready").is_some_and(|(_, reason)| reason == "Bundling")
+    })
+    .await;
     team.rule("source", |_| Fault::Forward);
     let status = team.condition("logs", "Complete", "True", "Complete").await;
-    assert!(first < Duration::from_mins(1), "far from the 30 s that it should be: {first:?}");
+    assert!(
+        first < Duration::from_mins(1),
+        "far from the 30 s that it should be: {first:?}"
+    );
 
     let (groups, objects) = (status.groups.unwrap(), status.objects.unwrap());
-    assert_eq!((groups.total, groups.committed, groups.dead_lettered), (Some(10), 10, 0));
-    assert_eq!((objects.total, objects.archived, objects.copied, objects.failed), (Some(95), 95, 0, 0));
-    assert_eq!(status.bytes.unwrap().total, Some(status.bytes.unwrap().archived));
+    assert_eq!(
+        (groups.total, groups.committed, groups.dead_lettered),
+        (Some(10), 10, 0)
+    );
+    assert_eq!(
+        (
+            objects.total,
+            objects.archived,
+            objects.copied,
+            objects.failed
+        ),
+        (Some(95), 95, 0, 0)
+    );
+    assert_eq!(
+        status.bytes.unwrap().total,
+        Some(status.bytes.unwrap().archived)
+    );
     assert_eq!(status.progress.as_deref(), Some("10/10"));
     assert_eq!(told(&status, "Ready"), Some(("True", "Complete")));
     assert_eq!(told(&status, "Grouped"), Some(("True", "AllGroupsMade")));
-    assert_eq!((told(&status, "Failed").unwrap().0, told(&status, "Stalled").unwrap().0), ("False", "False"));
+    assert_eq!(
+        (
+            told(&status, "Failed").unwrap().0,
+            told(&status, "Stalled").unwrap().0
+        ),
+        ("False", "False")
+    );
     assert!(status.completion_time.is_some() && status.start_time.is_some());
     team.assert_verified("logs").await;
 
     // Nothing is left but the archives.
-    team.condition("logs", "QueueReady", "False", "Deleted").await;
+    team.condition("logs", "QueueReady", "False", "Deleted")
+        .await;
     assert!(team.queues().await.is_empty());
     // Nor does it keep its namespace from going when the operator is gone.
     team.without_finalizer("logs").await;
@@ -54,15 +91,37 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
         assert!(left.is_empty(), "{left:?}");
     }
     let shown = scene.kubectl(&["get", "ar", "-n", "whole"]).await.unwrap();
-    assert!(shown.contains("Complete") && shown.contains("10/10"), "{shown}");
-    let described = scene.kubectl(&["describe", "ar", "logs", "-n", "whole"]).await.unwrap();
+    assert!(
+        shown.contains("Complete") && shown.contains("10/10"),
+        "{shown}"
+    );
+    let described = scene
+        .kubectl(&["describe", "ar", "logs", "-n", "whole"])
+        .await
+        .unwrap();
     for event in ["Made", "AllGroupsMade", "Bundling", "Complete"] {
         assert!(described.contains(event), "{event}\n{described}");
     }
-    scene.kubectl(&["wait", "--for=condition=Complete", "ar/logs", "-n", "whole", "--timeout=1s"]).await.unwrap();
+    scene
+        .kubectl(&[
+            "wait",
+            "--for=condition=Complete",
+            "ar/logs",
+            "-n",
+            "whole",
+            "--timeout=1s",
+        ])
+        .await
+        .unwrap();
     let metrics = scene.operators_metrics().await;
-    for figure in ["s3bundler_leader 1", r#"s3bundler_groups_committed{namespace="whole",run="logs"} 10"#] {
-        assert!(metrics.lines().any(|line| line == figure), "{figure}\n{metrics}");
+    for figure in [
+        "s3bundler_leader 1",
+        r#"s3bundler_groups_committed{namespace="whole",run="logs"} 10"#,
+    ] {
+        assert!(
+            metrics.lines().any(|line| line == figure),
+            "{figure}\n{metrics}"
+        );
     }
 }
 
@@ -86,53 +145,119 @@ pub async fn a_run_takes_what_its_spec_says_and_writes_it_so(scene: &Scene) {
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     let (objects, bytes) = (status.objects.unwrap(), status.bytes.unwrap());
     let size = |n: u64| 18 + n;
-    let (archived, copied): (Vec<_>, Vec<_>) =
-        (10..40).map(size).filter(|size| *size >= 30).partition(|size| *size <= 50);
+    let (archived, copied): (Vec<_>, Vec<_>) = (10..40)
+        .map(size)
+        .filter(|size| *size >= 30)
+        .partition(|size| *size <= 50);
     let count = |sizes: &[u64]| i64::try_from(sizes.len()).unwrap();
     let sum = |sizes: &[u64]| i64::try_from(sizes.iter().sum::<u64>()).unwrap();
     assert_eq!(
         (objects.total, objects.left_out, objects.failed),
         (Some(40), 40 - count(&archived) - count(&copied), 0)
     );
-    assert_eq!((objects.archived, objects.copied), (count(&archived), count(&copied)));
-    assert_eq!((bytes.archived, bytes.copied), (sum(&archived), sum(&copied)));
+    assert_eq!(
+        (objects.archived, objects.copied),
+        (count(&archived), count(&copied))
+    );
+    assert_eq!(
+        (bytes.archived, bytes.copied),
+        (sum(&archived), sum(&copied))
+    );
     assert_eq!(bytes.total, Some(sum(&archived) + sum(&copied)));
     team.assert_verified("logs").await;
 
     let bucket = team.bucket("archive");
-    let archives = client::list_keys(&scene.s3, &bucket, "arch/archives/").await.unwrap();
-    let archive = archives.iter().find(|key| key.ends_with(".tar.gz")).unwrap_or_else(|| panic!("{archives:?}"));
-    let head = scene.s3.head_object().bucket(&bucket).key(archive).send().await.unwrap();
-    let written = (head.storage_class().unwrap().as_str(), head.server_side_encryption().unwrap().as_str());
+    let archives = client::list_keys(&scene.s3, &bucket, "arch/archives/")
+        .await
+        .unwrap();
+    let archive = archives
+        .iter()
+        .find(|key| key.ends_with(".tar.gz"))
+        .unwrap_or_else(|| panic!("{archives:?}"));
+    let head = scene
+        .s3
+        .head_object()
+        .bucket(&bucket)
+        .key(archive)
+        .send()
+        .await
+        .unwrap();
+    let written = (
+        head.storage_class().unwrap().as_str(),
+        head.server_side_encryption().unwrap().as_str(),
+    );
     assert_eq!(written, ("STANDARD_IA", "AES256"), "{archive}");
-    let tags = scene.s3.get_object_tagging().bucket(&bucket).key(archive).send().await.unwrap();
-    let tags: Vec<_> = tags.tag_set().iter().map(|tag| (tag.key(), tag.value())).collect();
+    let tags = scene
+        .s3
+        .get_object_tagging()
+        .bucket(&bucket)
+        .key(archive)
+        .send()
+        .await
+        .unwrap();
+    let tags: Vec<_> = tags
+        .tag_set()
+        .iter()
+        .map(|tag| (tag.key(), tag.value()))
+        .collect();
     assert_eq!(tags, [("team", "a=b c")], "{archive}");
 }
 
 pub async fn a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had(scene: &Scene) {
     let team = scene.team("resting").await;
     let manifest = team.inventory(240).await;
-    // It is not done before it rests: eight groups for each worker, and the first receipts are told after 15 s at the latest.
+    // It is not done before it rests: eight groups for each worker, and the first receipts are told
+    // after 15 s at the latest.
     team.rule("source", |_| Fault::Delay(GROUP_TAKES));
-    team.apply(&team.archive_run("logs", &manifest, json!({"suspend": true}))).await;
-    let status = team.condition("logs", "Suspended", "True", "Suspended").await;
-    assert!(status.queue.is_none() && team.queues().await.is_empty(), "made suspended is nothing made: {status:?}");
-    team.patch("logs", json!({"spec": {"suspend": false}})).await;
-    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({"suspend": true})))
+        .await;
+    let status = team
+        .condition("logs", "Suspended", "True", "Suspended")
+        .await;
+    assert!(
+        status.queue.is_none() && team.queues().await.is_empty(),
+        "made suspended is nothing made: {status:?}"
+    );
+    team.patch("logs", json!({"spec": {"suspend": false}}))
+        .await;
+    team.until("logs", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
     team.patch("logs", json!({"spec": {"suspend": true}})).await;
-    let status = team.condition("logs", "Suspended", "True", "Suspended").await;
+    let status = team
+        .condition("logs", "Suspended", "True", "Suspended")
+        .await;
     assert!(status.groups.unwrap().committed < 24, "{status:?}");
-    let running = ["get", "pods", "-n", "resting", "--field-selector=status.phase=Running", "-o", "name"];
-    assert_eq!(scene.kubectl(&running).await.unwrap(), "", "no pod is left at work");
+    let running = [
+        "get",
+        "pods",
+        "-n",
+        "resting",
+        "--field-selector=status.phase=Running",
+        "-o",
+        "name",
+    ];
+    assert_eq!(
+        scene.kubectl(&running).await.unwrap(),
+        "",
+        "no pod is left at work"
+    );
     let queues = team.queues().await;
     assert!(!queues.is_empty(), "the queue stays");
     // SQS keeps messages for 14 days, and a run may rest for longer.
     for queue in &queues {
-        scene.sqs.purge_queue().queue_url(queue).send().await.unwrap();
+        scene
+            .sqs
+            .purge_queue()
+            .queue_url(queue)
+            .send()
+            .await
+            .unwrap();
     }
     team.rule("source", |_| Fault::Forward);
-    team.patch("logs", json!({"spec": {"suspend": false}})).await;
+    team.patch("logs", json!({"spec": {"suspend": false}}))
+        .await;
     team.condition("logs", "Complete", "True", "Complete").await;
     team.assert_verified("logs").await;
 }
@@ -140,42 +265,65 @@ pub async fn a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had(
 pub async fn a_run_that_is_deleted_leaves_its_archives_and_nothing_else(scene: &Scene) {
     let team = scene.team("deleted").await;
     let manifest = team.inventory(60).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
-    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
+    team.until("logs", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
     team.delete("logs").await;
     let begun = Instant::now();
     team.gone("logs", Duration::from_mins(1)).await;
     assert!(team.queues().await.is_empty());
     team.cleared(&["deployments", "jobs", "pods"]).await;
-    assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
-    let archives = client::list_keys(&scene.s3, &team.bucket("archive"), "arch/archives/").await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(90),
+        "{:?}",
+        begun.elapsed()
+    );
+    let archives = client::list_keys(&scene.s3, &team.bucket("archive"), "arch/archives/")
+        .await
+        .unwrap();
     assert!(!archives.is_empty());
     // GitOps may make it again: it goes on where it was.
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
     team.condition("logs", "Complete", "True", "Complete").await;
     team.assert_verified("logs").await;
 }
 
-/// While it rests or is tried again, and from the moment that it is made, while its name is claimed, its queue and its
-/// grouper are made.
+/// While it rests or is tried again, and from the moment that it is made, while its name is
+/// claimed, its queue and its grouper are made.
 pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
     let team = scene.team("any-moment").await;
     let manifest = team.inventory(20).await;
     // One object fails for as long as it is tried.
     team.rule("source", |seen| match seen.key().as_str() {
-        "logs/00003.json" => Fault::FailBefore { status: 500, code: "InternalError" },
+        "logs/00003.json" => Fault::FailBefore {
+            status: 500,
+            code: "InternalError",
+        },
         _ => Fault::Forward,
     });
     let spec = json!({"retry": {"maxObjectPasses": 1}});
     for name in ["retrying", "resting"] {
-        team.apply(&team.archive_run(name, &manifest, spec.clone())).await;
+        team.apply(&team.archive_run(name, &manifest, spec.clone()))
+            .await;
     }
     // The other group is archived while that object is still tried.
-    team.until("resting", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
-    team.patch("resting", json!({"spec": {"suspend": true}})).await;
-    team.condition("resting", "Suspended", "True", "Suspended").await;
+    team.until("resting", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
+    team.patch("resting", json!({"spec": {"suspend": true}}))
+        .await;
+    team.condition("resting", "Suspended", "True", "Suspended")
+        .await;
     team.delete("resting").await;
-    team.until("retrying", "tried again", |status| status.retry_pass == Some(1)).await;
+    team.until("retrying", "tried again", |status| {
+        status.retry_pass == Some(1)
+    })
+    .await;
     team.delete("retrying").await;
     for name in ["retrying", "resting"] {
         team.gone(name, Duration::from_mins(1)).await;
@@ -183,39 +331,65 @@ pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
     let (team, manifest) = (&team, &manifest);
     let moments = (0..16).map(|moment| async move {
         let name = format!("moment-{moment}");
-        team.create(&team.archive_run(&name, manifest, json!({}))).await;
+        team.create(&team.archive_run(&name, manifest, json!({})))
+            .await;
         tokio::time::sleep(moment * Duration::from_millis(150)).await;
         team.delete(&name).await;
         team.gone(&name, Duration::from_mins(1)).await;
     });
-    stream::iter(moments).buffer_unordered(4).collect::<()>().await;
+    stream::iter(moments)
+        .buffer_unordered(4)
+        .collect::<()>()
+        .await;
     // One that is gone before the operator knows leaves queues that are made and deleted after it.
     team.without_queues(Duration::from_mins(1)).await;
-    team.cleared(&["deployments", "poddisruptionbudgets", "jobs", "pods"]).await;
+    team.cleared(&["deployments", "poddisruptionbudgets", "jobs", "pods"])
+        .await;
 }
 
 pub async fn the_same_run_made_again_is_resumed_and_another_is_refused(scene: &Scene) {
     let team = scene.team("again").await;
     let manifest = team.inventory(20).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
     team.condition("logs", "Complete", "True", "Complete").await;
     team.delete("logs").await;
     team.gone("logs", PATIENCE).await;
     let other = team.archive_run("logs", &manifest, json!({"archive": {"format": "TarGzip"}}));
     team.apply(&other).await;
-    let status = team.condition("logs", "Accepted", "False", "RunNameTaken").await;
-    assert!(message(&status, "Accepted").contains("other archive options"), "{status:?}");
-    assert!(team.queues().await.is_empty(), "no queue is made for a name that is taken");
+    let status = team
+        .condition("logs", "Accepted", "False", "RunNameTaken")
+        .await;
+    assert!(
+        message(&status, "Accepted").contains("other archive options"),
+        "{status:?}"
+    );
+    assert!(
+        team.queues().await.is_empty(),
+        "no queue is made for a name that is taken"
+    );
     let patch = r#"{"spec":{"archive":{"format":"Tar"}}}"#;
-    let refused =
-        scene.kubectl(&["patch", "ar", "logs", "-n", "again", "--type=merge", "-p", patch]).await.unwrap_err();
+    let refused = scene
+        .kubectl(&[
+            "patch",
+            "ar",
+            "logs",
+            "-n",
+            "again",
+            "--type=merge",
+            "-p",
+            patch,
+        ])
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("ArchiveRun"), "{refused}");
 }
 
 pub async fn a_finished_run_is_deleted_after_its_time(scene: &Scene) {
     let team = scene.team("short").await;
     let manifest = team.inventory(5).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({"ttlSecondsAfterFinished": 3}))).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({"ttlSecondsAfterFinished": 3})))
+        .await;
     team.gone("logs", PATIENCE).await;
     team.assert_verified("logs").await;
 }

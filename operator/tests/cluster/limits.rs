@@ -12,10 +12,16 @@ pub async fn pods_that_a_quota_forbids_are_told(scene: &Scene) {
     let team = scene.team("quota").await;
     let manifest = team.inventory(25).await;
     quota(&team, json!({"pods": "0"})).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
     refused(&team, "ReplicaSet").await;
-    let status = team.shows(Instant::now(), "logs", "Stalled", "QuotaExceeded").await;
-    assert!(message(&status, "Stalled").contains("exceeded quota: small, requested: pods=1"), "{status:?}");
+    let status = team
+        .shows(Instant::now(), "logs", "Stalled", "QuotaExceeded")
+        .await;
+    assert!(
+        message(&status, "Stalled").contains("exceeded quota: small, requested: pods=1"),
+        "{status:?}"
+    );
     quota(&team, json!({"pods": "9"})).await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(told(&status, "Stalled").unwrap().0, "False", "{status:?}");
@@ -27,11 +33,17 @@ pub async fn a_grouper_that_a_quota_forbids_is_told(scene: &Scene) {
     // Room for workers, as the Deployment of which nothing can be told.
     quota(&team, json!({"requests.memory": "500Mi"})).await;
     let large = json!({"grouper": {"resources": {"requests": {"memory": "1Gi", "cpu": "20m"}}}});
-    team.apply(&team.archive_run("logs", &manifest, large)).await;
+    team.apply(&team.archive_run("logs", &manifest, large))
+        .await;
     refused(&team, "Job").await;
-    let status = team.shows(Instant::now(), "logs", "Stalled", "QuotaExceeded").await;
+    let status = team
+        .shows(Instant::now(), "logs", "Stalled", "QuotaExceeded")
+        .await;
     let words = message(&status, "Stalled");
-    assert!(words.contains("exceeded quota: small, requested: requests.memory=1Gi"), "{words}");
+    assert!(
+        words.contains("exceeded quota: small, requested: requests.memory=1Gi"),
+        "{words}"
+    );
     quota(&team, json!({"requests.memory": "2Gi"})).await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(told(&status, "Stalled").unwrap().0, "False", "{status:?}");
@@ -45,10 +57,26 @@ async fn quota(team: &Team<'_>, hard: Value) {
 
 /// Waits until pods of something of this kind were not let in.
 async fn refused(team: &Team<'_>, kind: &str) {
-    let (begun, selector) = (Instant::now(), format!("reason=FailedCreate,involvedObject.kind={kind}"));
-    let events = ["get", "events", "-n", &team.name, "--field-selector", &selector, "-o", "name"];
+    let (begun, selector) = (
+        Instant::now(),
+        format!("reason=FailedCreate,involvedObject.kind={kind}"),
+    );
+    let events = [
+        "get",
+        "events",
+        "-n",
+        &team.name,
+        "--field-selector",
+        &selector,
+        "-o",
+        "name",
+    ];
     while team.scene.kubectl(&events).await.unwrap().is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "{}: every pod of a {kind} was let in", team.name);
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{}: every pod of a {kind} was let in",
+            team.name
+        );
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
@@ -61,20 +89,32 @@ pub async fn a_run_past_its_deadline_fails_and_time_at_rest_does_not_count(scene
         "activeDeadlineSeconds": deadline.as_secs(),
         "workers": {"podTemplate": {"spec": {"nodeSelector": {"disk": "nvme"}}}},
     });
-    team.apply(&team.archive_run("logs", &manifest, never)).await;
-    team.until("logs", "begun", |status| status.start_time.is_some()).await;
+    team.apply(&team.archive_run("logs", &manifest, never))
+        .await;
+    team.until("logs", "begun", |status| status.start_time.is_some())
+        .await;
     let begun = Instant::now();
     team.patch("logs", json!({"spec": {"suspend": true}})).await;
-    team.condition("logs", "Suspended", "True", "Suspended").await;
+    team.condition("logs", "Suspended", "True", "Suspended")
+        .await;
     let rested = Instant::now();
     tokio::time::sleep(deadline / 2).await;
-    team.patch("logs", json!({"spec": {"suspend": false}})).await;
-    team.condition("logs", "Suspended", "False", "NotSuspended").await;
+    team.patch("logs", json!({"spec": {"suspend": false}}))
+        .await;
+    team.condition("logs", "Suspended", "False", "NotSuspended")
+        .await;
     let due = begun + deadline + rested.elapsed();
     let status = team.shows(due, "logs", "Failed", "DeadlineExceeded").await;
     // Times in a status are whole seconds.
-    assert!(Instant::now() + Duration::from_secs(2) > due, "{:?} too early", due - Instant::now());
-    assert!(message(&status, "Failed").contains("activeDeadlineSeconds, 60 s"), "{status:?}");
+    assert!(
+        Instant::now() + Duration::from_secs(2) > due,
+        "{:?} too early",
+        due - Instant::now()
+    );
+    assert!(
+        message(&status, "Failed").contains("activeDeadlineSeconds, 60 s"),
+        "{status:?}"
+    );
     assert!(status.completion_time.is_some());
     team.cleared(&["deployments", "jobs", "pods"]).await;
     assert_eq!(team.queues().await.len(), 2, "for whoever looks into it");

@@ -1,7 +1,8 @@
-//! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and containerd, with S3 and SQS
-//! beside them. One cluster at a time fits on a machine, so all scenarios share one, each as a test of its own name in
-//! namespaces of its own. The first has the cluster for itself, because it reports how long things take, and so have the
-//! last, because they end or change the operator. The others run side by side, a few at a time.
+//! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and
+//! containerd, with S3 and SQS beside them. One cluster at a time fits on a machine, so all
+//! scenarios share one, each as a test of its own name in namespaces of its own. The first has the
+//! cluster for itself, because it reports how long things take, and so have the last, because they
+//! end or change the operator. The others run side by side, a few at a time.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -39,7 +40,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use scene::Scene;
 use tokio::task;
 
-/// Scenarios that are played at a time: with more, S3 and SQS, which answer some 100 requests a second, are what is tested.
+/// Scenarios that are played at a time: with more, S3 and SQS, which answer some 100 requests a
+/// second, are what is tested.
 const AT_ONCE: usize = 8;
 
 struct Scenario {
@@ -120,12 +122,23 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     let stages: Vec<Vec<Wanted>> = stages()
         .into_iter()
-        .map(|scenarios| scenarios.into_iter().filter_map(|it| trial(it, &arguments, &mut trials)).collect())
+        .map(|scenarios| {
+            scenarios
+                .into_iter()
+                .filter_map(|it| trial(it, &arguments, &mut trials))
+                .collect()
+        })
         .collect();
     // The harness only waits: when a scenario is played is decided here.
     arguments.test_threads = Some(trials.len());
     let is_playing = !arguments.list && stages.iter().any(|wanted| !wanted.is_empty());
-    let playing = is_playing.then(|| thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(play(stages))));
+    let playing = is_playing.then(|| {
+        thread::spawn(|| {
+            tokio::runtime::Runtime::new()
+                .unwrap()
+                .block_on(play(stages))
+        })
+    });
     let conclusion = libtest_mimic::run(&arguments, trials);
     if playing.is_some_and(|playing| playing.join().is_err()) {
         eprintln!("the cluster was not started, or not stopped");
@@ -137,12 +150,23 @@ fn main() -> ExitCode {
 /// Adds the test of a scenario; returns the scenario unless the arguments filter it out.
 fn trial(scenario: Scenario, arguments: &Arguments, trials: &mut Vec<Trial>) -> Option<Wanted> {
     let (report, reported) = mpsc::channel();
-    let missing = |_| Err(Failed::from("it was not played: the cluster failed before it"));
-    trials.push(Trial::test(scenario.name, move || reported.recv().unwrap_or_else(missing)));
-    let matches = |filter: &String| {
-        if arguments.exact { scenario.name == filter } else { scenario.name.contains(filter.as_str()) }
+    let missing = |_| {
+        Err(Failed::from(
+            "it was not played: the cluster failed before it",
+        ))
     };
-    let is_wanted = arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches);
+    trials.push(Trial::test(scenario.name, move || {
+        reported.recv().unwrap_or_else(missing)
+    }));
+    let matches = |filter: &String| {
+        if arguments.exact {
+            scenario.name == filter
+        } else {
+            scenario.name.contains(filter.as_str())
+        }
+    };
+    let is_wanted =
+        arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches);
     is_wanted.then_some((scenario, report))
 }
 
@@ -159,12 +183,24 @@ async fn play(stages: Vec<Vec<Wanted>>) {
                 let _ = report.send(result);
             }
         });
-        stream::iter(playing).buffer_unordered(AT_ONCE).collect::<()>().await;
+        stream::iter(playing)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
     }
-    Arc::into_inner(scene).unwrap().cluster.stop().await.unwrap();
+    Arc::into_inner(scene)
+        .unwrap()
+        .cluster
+        .stop()
+        .await
+        .unwrap();
 }
 
-async fn play_one(scene: &Arc<Scene>, scenario: &Scenario, words: &LastWords) -> Result<(), Failed> {
+async fn play_one(
+    scene: &Arc<Scene>,
+    scenario: &Scenario,
+    words: &LastWords,
+) -> Result<(), Failed> {
     let begun = Instant::now();
     let teams = Arc::default();
     let ended = tokio::spawn(scene::recording(&teams, (scenario.play)(Arc::clone(scene)))).await;
@@ -172,7 +208,10 @@ async fn play_one(scene: &Arc<Scene>, scenario: &Scenario, words: &LastWords) ->
     let Err(error) = ended else { return Ok(()) };
     let why = words.of(error.id()).unwrap_or_else(|| error.to_string());
     let names = teams.lock().unwrap().clone();
-    Err(Failed::from(format!("{why}\n\n{}", scene.story(&names).await)))
+    Err(Failed::from(format!(
+        "{why}\n\n{}",
+        scene.story(&names).await
+    )))
 }
 
 /// What panics said, with the place, by the tasks that they ended.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::{
-    Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration,
-    S3KeyFilter,
+    Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
+    QueueConfiguration, S3KeyFilter,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use kube::Api;
@@ -19,26 +19,44 @@ use super::team::told;
 
 pub async fn a_queue_that_was_there_is_used_and_stays(scene: &Scene) {
     let team = scene.team("existing").await;
-    let url = client::create_queue(&scene.sqs, "the-teams-own").await.unwrap();
+    let url = client::create_queue(&scene.sqs, "the-teams-own")
+        .await
+        .unwrap();
     let manifest = team.inventory(25).await;
     let queue = json!({"queue": {"type": "Existing", "existing": {"url": url}}});
-    team.apply(&team.archive_run("logs", &manifest, queue)).await;
+    team.apply(&team.archive_run("logs", &manifest, queue))
+        .await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(told(&status, "QueueReady"), Some(("True", "Existing")));
     team.assert_verified("logs").await;
-    let left = scene.sqs.receive_message().queue_url(&url).send().await.unwrap();
+    let left = scene
+        .sqs
+        .receive_message()
+        .queue_url(&url)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(left.messages().len(), 0);
     // Somewhere else the operator signs nothing.
     let queue = json!({"queue": {"type": "Existing", "existing": {"url": "http://169.254.169.254/latest/meta-data"}}});
-    team.apply(&team.archive_run("elsewhere", &manifest, queue)).await;
-    team.condition("elsewhere", "Accepted", "False", "NotAllowed").await;
+    team.apply(&team.archive_run("elsewhere", &manifest, queue))
+        .await;
+    team.condition("elsewhere", "Accepted", "False", "NotAllowed")
+        .await;
 }
 
 pub async fn events_of_s3_bring_the_groups(scene: &Scene) {
     let team = scene.team("events").await;
-    let url = client::create_queue(&scene.sqs, "events-of-groups").await.unwrap();
-    let asked =
-        scene.sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn).send().await;
+    let url = client::create_queue(&scene.sqs, "events-of-groups")
+        .await
+        .unwrap();
+    let asked = scene
+        .sqs
+        .get_queue_attributes()
+        .queue_url(&url)
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await;
     let arn = asked.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
     let rule = |name, value: &str| FilterRule::builder().name(name).value(value).build();
     let filter = S3KeyFilter::builder()
@@ -48,36 +66,67 @@ pub async fn events_of_s3_bring_the_groups(scene: &Scene) {
     let notify = QueueConfiguration::builder()
         .queue_arn(arn)
         .events(Event::from("s3:ObjectCreated:*"))
-        .filter(NotificationConfigurationFilter::builder().key(filter).build())
+        .filter(
+            NotificationConfigurationFilter::builder()
+                .key(filter)
+                .build(),
+        )
         .build()
         .unwrap();
-    let configuration = NotificationConfiguration::builder().queue_configurations(notify).build();
-    let put = scene.s3.put_bucket_notification_configuration().bucket(team.bucket("archive"));
-    put.notification_configuration(configuration).send().await.unwrap();
+    let configuration = NotificationConfiguration::builder()
+        .queue_configurations(notify)
+        .build();
+    let put = scene
+        .s3
+        .put_bucket_notification_configuration()
+        .bucket(team.bucket("archive"));
+    put.notification_configuration(configuration)
+        .send()
+        .await
+        .unwrap();
     let manifest = team.inventory(25).await;
-    let queue = json!({"queue": {"type": "Existing", "delivery": "S3Event", "existing": {"url": url}}});
-    team.apply(&team.archive_run("logs", &manifest, queue)).await;
+    let queue =
+        json!({"queue": {"type": "Existing", "delivery": "S3Event", "existing": {"url": url}}});
+    team.apply(&team.archive_run("logs", &manifest, queue))
+        .await;
     team.condition("logs", "Complete", "True", "Complete").await;
     team.assert_verified("logs").await;
 }
 
-pub async fn a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_sent_again(scene: &Scene) {
+pub async fn a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_sent_again(
+    scene: &Scene,
+) {
     let team = scene.team("queueless").await;
     let manifest = team.inventory(100).await;
     team.rule("source", |_| Fault::Delay(Duration::from_secs(2)));
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
-    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
+    team.until("logs", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
     let deleted = Instant::now();
     for url in team.queues().await {
-        scene.sqs.delete_queue().queue_url(url).send().await.unwrap();
+        scene
+            .sqs
+            .delete_queue()
+            .queue_url(url)
+            .send()
+            .await
+            .unwrap();
     }
-    // The condition is gone as soon as there is a queue again, which is at once here. The event stays.
+    // The condition is gone as soon as there is a queue again, which is at once here. The event
+    // stays.
     let told = team.event(deleted, "logs", "QueueMissing").await;
     assert!(told.contains("GetQueueAttributes"), "{told}");
     let status = team.condition("logs", "Complete", "True", "Complete").await;
-    println!("queueless/logs: complete {:.1} s after its queues were deleted", deleted.elapsed().as_secs_f64());
+    println!(
+        "queueless/logs: complete {:.1} s after its queues were deleted",
+        deleted.elapsed().as_secs_f64()
+    );
     assert_eq!(status.objects.unwrap().archived, 100);
-    team.condition("logs", "QueueReady", "False", "Deleted").await;
+    team.condition("logs", "QueueReady", "False", "Deleted")
+        .await;
     team.assert_verified("logs").await;
 }
 
@@ -85,13 +134,19 @@ pub async fn whoever_else_scales_is_let_to_until_the_end(scene: &Scene) {
     let team = scene.team("external").await;
     let manifest = team.inventory(30).await;
     let external = json!({"workers": {"scaling": {"mode": "External"}}});
-    team.apply(&team.archive_run("logs", &manifest, external)).await;
+    team.apply(&team.archive_run("logs", &manifest, external))
+        .await;
     let deployment = "deployment/logs-worker";
-    team.until("logs", "grouped", |status| status.groups.is_some()).await;
-    scene.kubectl(&["scale", deployment, "-n", &team.name, "--replicas=2"]).await.unwrap();
+    team.until("logs", "grouped", |status| status.groups.is_some())
+        .await;
+    scene
+        .kubectl(&["scale", deployment, "-n", &team.name, "--replicas=2"])
+        .await
+        .unwrap();
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(status.objects.unwrap().archived, 30);
-    team.condition("logs", "QueueReady", "False", "Deleted").await;
+    team.condition("logs", "QueueReady", "False", "Deleted")
+        .await;
 }
 
 pub async fn keda_is_told_what_to_do(scene: &Scene) {
@@ -101,9 +156,20 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
     let manifest = team.inventory(5).await;
     let scaling = json!({"mode": "Keda", "minReplicas": 0, "maxReplicas": 7, "targetGroupsPerWorker": 2,
         "keda": {"authenticationRef": {"name": "sqs"}, "pollingIntervalSeconds": 20}});
-    team.apply(&team.archive_run("logs", &manifest, json!({"workers": {"scaling": scaling}}))).await;
-    let status = team.until("logs", "making groups", |status| status.queue.is_some()).await;
-    let get = ["get", "scaledobject", "logs-worker", "-n", "keda", "-o", "json"];
+    team.apply(&team.archive_run("logs", &manifest, json!({"workers": {"scaling": scaling}})))
+        .await;
+    let status = team
+        .until("logs", "making groups", |status| status.queue.is_some())
+        .await;
+    let get = [
+        "get",
+        "scaledobject",
+        "logs-worker",
+        "-n",
+        "keda",
+        "-o",
+        "json",
+    ];
     let written = async {
         loop {
             if let Ok(text) = scene.kubectl(&get).await {
@@ -112,31 +178,66 @@ pub async fn keda_is_told_what_to_do(scene: &Scene) {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
-    let object = tokio::time::timeout(Duration::from_mins(3), written).await.expect("the operator writes it");
-    // The operator writes by server-side apply, which is refused if the definition lacks a field of it.
+    let object = tokio::time::timeout(Duration::from_mins(3), written)
+        .await
+        .expect("the operator writes it");
+    // The operator writes by server-side apply, which is refused if the definition lacks a field of
+    // it.
     let unknown = json!({
         "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
         "metadata": {"name": "logs-worker"}, "spec": {"maxReplicas": 7},
     });
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "keda.sh",
+        "v1alpha1",
+        "ScaledObject",
+    ));
     let objects: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), "keda", &resource);
-    let applied = objects.patch("logs-worker", &PatchParams::apply("test"), &Patch::Apply(&unknown)).await;
+    let applied = objects
+        .patch(
+            "logs-worker",
+            &PatchParams::apply("test"),
+            &Patch::Apply(&unknown),
+        )
+        .await;
     let refused = applied.unwrap_err().to_string();
-    assert!(refused.contains(".spec.maxReplicas: field not declared in schema"), "{refused}");
+    assert!(
+        refused.contains(".spec.maxReplicas: field not declared in schema"),
+        "{refused}"
+    );
     let spec = &object["spec"];
     assert_eq!(spec["scaleTargetRef"]["name"], "logs-worker");
-    assert_eq!((&spec["minReplicaCount"], &spec["maxReplicaCount"]), (&json!(0), &json!(7)));
-    assert_eq!((&spec["pollingInterval"], &spec["fallback"]["behavior"]), (&json!(20), &json!("currentReplicas")));
-    let trigger = &spec["triggers"][0];
-    assert_eq!((&trigger["type"], &trigger["authenticationRef"]["name"]), (&json!("aws-sqs-queue"), &json!("sqs")));
-    assert_eq!(trigger["metadata"]["queueURL"], json!(status.queue.unwrap().url.unwrap()));
-    assert_eq!(trigger["metadata"]["awsEndpoint"], json!(scene.cluster.access().endpoint));
     assert_eq!(
-        (&trigger["metadata"]["queueLength"], &trigger["metadata"]["scaleOnInFlight"]),
+        (&spec["minReplicaCount"], &spec["maxReplicaCount"]),
+        (&json!(0), &json!(7))
+    );
+    assert_eq!(
+        (&spec["pollingInterval"], &spec["fallback"]["behavior"]),
+        (&json!(20), &json!("currentReplicas"))
+    );
+    let trigger = &spec["triggers"][0];
+    assert_eq!(
+        (&trigger["type"], &trigger["authenticationRef"]["name"]),
+        (&json!("aws-sqs-queue"), &json!("sqs"))
+    );
+    assert_eq!(
+        trigger["metadata"]["queueURL"],
+        json!(status.queue.unwrap().url.unwrap())
+    );
+    assert_eq!(
+        trigger["metadata"]["awsEndpoint"],
+        json!(scene.cluster.access().endpoint)
+    );
+    assert_eq!(
+        (
+            &trigger["metadata"]["queueLength"],
+            &trigger["metadata"]["scaleOnInFlight"]
+        ),
         (&json!("2"), &json!("true"))
     );
     // A Deployment without KEDA has one replica, which is enough.
     team.condition("logs", "Complete", "True", "Complete").await;
-    team.condition("logs", "QueueReady", "False", "Deleted").await;
+    team.condition("logs", "QueueReady", "False", "Deleted")
+        .await;
     assert!(scene.kubectl(&get).await.is_err(), "it goes with the run");
 }

@@ -14,20 +14,27 @@ use super::team::message;
 
 pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
     let team = scene.team("admission").await;
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(scene.client.clone(), &team.name, &ApiResource::erase::<ArchiveRun>(&()));
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        scene.client.clone(),
+        &team.name,
+        &ApiResource::erase::<ArchiveRun>(&()),
+    );
     let object = |value: &Value| serde_json::from_value::<DynamicObject>(value.clone()).unwrap();
     let mut wrong = Vec::new();
     for case in cases() {
         // Nothing is to be carried out: nobody waits for these.
-        let params = PostParams { dry_run: case.update.is_none(), field_manager: None };
+        let params = PostParams {
+            dry_run: case.update.is_none(),
+            field_manager: None,
+        };
         let asked_for = object(&case.object);
         let created = asked::api(|| api.create(&params, &asked_for)).await;
         let answer = match (created, &case.update) {
             (Ok(found), Some(update)) => {
                 let (mut update, name) = (object(update), found.metadata.name.unwrap());
                 let replacing = PostParams::default();
-                // Replaced and not patched, so that what is left out is gone; the operator writes its status meanwhile.
+                // Replaced and not patched, so that what is left out is gone; the operator writes
+                // its status meanwhile.
                 let updated = loop {
                     let found = asked::api(|| api.get(&name)).await.unwrap();
                     update.metadata.resource_version = found.metadata.resource_version;
@@ -44,7 +51,9 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
         match (answer, case.refused) {
             (Ok(()), None) => {}
             (Err(error), Some(expected)) if error.to_string().contains(expected) => {}
-            (answer, expected) => wrong.push(format!("{}: {answer:?}, expected {expected:?}", case.name)),
+            (answer, expected) => {
+                wrong.push(format!("{}: {answer:?}, expected {expected:?}", case.name))
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -56,7 +65,18 @@ pub async fn the_clusters_own_roles_may_what_they_should(scene: &Scene) {
     for role in ["view", "edit"] {
         let (name, user) = (format!("{role}er"), format!("--user={role}er"));
         let role = format!("--clusterrole={role}");
-        scene.kubectl(&["create", "rolebinding", &name, &role, &user, "-n", &team.name]).await.unwrap();
+        scene
+            .kubectl(&[
+                "create",
+                "rolebinding",
+                &name,
+                &role,
+                &user,
+                "-n",
+                &team.name,
+            ])
+            .await
+            .unwrap();
     }
     for (user, verb, part, allowed) in [
         ("viewer", "list", "", true),
@@ -70,7 +90,9 @@ pub async fn the_clusters_own_roles_may_what_they_should(scene: &Scene) {
     ] {
         let (who, part) = (format!("--as={user}"), format!("--subresource={part}"));
         let runs = "archiveruns.archive.s3bundler.dev";
-        let asked = scene.kubectl(&["auth", "can-i", verb, runs, &part, &who, "-n", &team.name]).await;
+        let asked = scene
+            .kubectl(&["auth", "can-i", verb, runs, &part, &who, "-n", &team.name])
+            .await;
         assert_eq!(asked.is_ok(), allowed, "{user} {verb} {part}: {asked:?}");
     }
 }
@@ -78,15 +100,34 @@ pub async fn the_clusters_own_roles_may_what_they_should(scene: &Scene) {
 /// The policy of this release is for namespaces under restricted Pod Security.
 pub async fn a_namespace_without_a_policy_of_its_own_is_told(scene: &Scene) {
     let team = scene.team("outsiders").await;
-    let label = |label| scene.cluster.kubectl(["label", "namespace", "outsiders", label]);
+    let label = |label| {
+        scene
+            .cluster
+            .kubectl(["label", "namespace", "outsiders", label])
+    };
     label("pod-security.kubernetes.io/enforce-").await.unwrap();
-    let run = team.archive_run("logs", "s3://outsiders-inventory/manifest.json", json!({"suspend": true}));
+    let run = team.archive_run(
+        "logs",
+        "s3://outsiders-inventory/manifest.json",
+        json!({"suspend": true}),
+    );
     team.create(&run).await;
-    let status = team.condition("logs", "Accepted", "False", "NotAllowed").await;
-    assert!(message(&status, "Accepted").contains("namespace outsiders"), "{status:?}");
-    label("pod-security.kubernetes.io/enforce=restricted").await.unwrap();
+    let status = team
+        .condition("logs", "Accepted", "False", "NotAllowed")
+        .await;
+    assert!(
+        message(&status, "Accepted").contains("namespace outsiders"),
+        "{status:?}"
+    );
+    label("pod-security.kubernetes.io/enforce=restricted")
+        .await
+        .unwrap();
     // A change has it looked at again at once.
-    team.patch("logs", json!({"metadata": {"annotations": {"again": "now"}}})).await;
+    team.patch(
+        "logs",
+        json!({"metadata": {"annotations": {"again": "now"}}}),
+    )
+    .await;
     team.condition("logs", "Accepted", "True", "Valid").await;
 }
 
@@ -106,15 +147,28 @@ pub async fn a_deployment_of_somebody_else_is_told_and_left_alone(scene: &Scene)
     let deployments: Api<Deployment> = Api::namespaced(scene.client.clone(), &team.name);
     let look = async || {
         let found = asked::api(|| deployments.get("logs-worker")).await.unwrap();
-        (found.metadata.uid, found.metadata.generation, found.metadata.labels, found.metadata.deletion_timestamp)
+        (
+            found.metadata.uid,
+            found.metadata.generation,
+            found.metadata.labels,
+            found.metadata.deletion_timestamp,
+        )
     };
     let before = look().await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
     let status = team.condition("logs", "Accepted", "False", "Invalid").await;
-    assert!(message(&status, "Accepted").contains("Deployment logs-worker"), "{status:?}");
-    assert!(status.queue.is_none() && team.queues().await.is_empty(), "nothing is made: {status:?}");
+    assert!(
+        message(&status, "Accepted").contains("Deployment logs-worker"),
+        "{status:?}"
+    );
+    assert!(
+        status.queue.is_none() && team.queues().await.is_empty(),
+        "nothing is made: {status:?}"
+    );
 
-    // What the operator's writes rely on: none goes to an object of the name that is not the one they mean.
+    // What the operator's writes rely on: none goes to an object of the name that is not the one
+    // they mean.
     let uid = json!({"metadata": {"uid": "00000000-0000-4000-8000-000000000000"}});
     let old = Patch::Merge(json!({"metadata": {"resourceVersion": "1"}}));
     let (merge, params) = (Patch::Merge(&uid), PatchParams::default());
@@ -124,17 +178,51 @@ pub async fn a_deployment_of_somebody_else_is_told_and_left_alone(scene: &Scene)
     let runs = team.runs();
     for (what, answer) in [
         // Nobody minds a uid here, only a resourceVersion.
-        ("status", asked::api(|| runs.patch_status("logs", &params, &old)).await.map(drop)),
-        ("run", asked::api(|| runs.patch("logs", &params, &merge)).await.map(drop)),
-        ("scale", asked::api(|| deployments.patch_scale("logs-worker", &params, &merge)).await.map(drop)),
-        ("merged", asked::api(|| deployments.patch("logs-worker", &params, &merge)).await.map(drop)),
-        ("applied", asked::api(|| deployments.patch("logs-worker", &applying, &applied)).await.map(drop)),
+        (
+            "status",
+            asked::api(|| runs.patch_status("logs", &params, &old))
+                .await
+                .map(drop),
+        ),
+        (
+            "run",
+            asked::api(|| runs.patch("logs", &params, &merge))
+                .await
+                .map(drop),
+        ),
+        (
+            "scale",
+            asked::api(|| deployments.patch_scale("logs-worker", &params, &merge))
+                .await
+                .map(drop),
+        ),
+        (
+            "merged",
+            asked::api(|| deployments.patch("logs-worker", &params, &merge))
+                .await
+                .map(drop),
+        ),
+        (
+            "applied",
+            asked::api(|| deployments.patch("logs-worker", &applying, &applied))
+                .await
+                .map(drop),
+        ),
     ] {
-        let Err(kube::Error::Api(status)) = answer else { panic!("{what}: {answer:?}") };
-        let causes: Vec<_> =
-            status.details.iter().flat_map(|it| &it.causes).map(|cause| cause.field.as_str()).collect();
+        let Err(kube::Error::Api(status)) = answer else {
+            panic!("{what}: {answer:?}")
+        };
+        let causes: Vec<_> = status
+            .details
+            .iter()
+            .flat_map(|it| &it.causes)
+            .map(|cause| cause.field.as_str())
+            .collect();
         println!("{what} of another object: {} {causes:?}", status.code);
-        assert!(status.code == 409 || (status.code == 422 && causes.contains(&"metadata.uid")), "{what}: {status:?}");
+        assert!(
+            status.code == 409 || (status.code == 422 && causes.contains(&"metadata.uid")),
+            "{what}: {status:?}"
+        );
     }
 
     team.delete("logs").await;
@@ -148,6 +236,7 @@ pub async fn a_deployment_of_somebody_else_is_told_and_left_alone(scene: &Scene)
         "uid": "00000000-0000-4000-8000-000000000000", "controller": true,
     }]);
     scene.apply(&former).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
     team.condition("logs", "Complete", "True", "Complete").await;
 }

@@ -1,4 +1,5 @@
-//! Objects that failed for the time being: tried again in groups of their own, as often as the run wants.
+//! Objects that failed for the time being: tried again in groups of their own, as often as the run
+//! wants.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,7 +11,11 @@ use super::scene::Scene;
 use super::team::{message, told};
 
 /// The pass in which an object can be read at last, by its number; the last one never can.
-const READABLE: [(&str, i32); 3] = [("logs/00003.json", 1), ("logs/00014.json", 2), ("logs/00015.json", i32::MAX)];
+const READABLE: [(&str, i32); 3] = [
+    ("logs/00003.json", 1),
+    ("logs/00014.json", 2),
+    ("logs/00015.json", i32::MAX),
+];
 
 pub async fn objects_that_fail_for_the_time_being_are_tried_again(scene: &Scene) {
     let team = scene.team("retried").await;
@@ -18,24 +23,63 @@ pub async fn objects_that_fail_for_the_time_being_are_tried_again(scene: &Scene)
     let pass = Arc::new(AtomicI32::new(0));
     let now = Arc::clone(&pass);
     team.rule("source", move |seen| {
-        let readable = READABLE.iter().find(|(key, _)| *key == seen.key()).map_or(0, |(_, pass)| *pass);
-        let fails = seen.operation == Operation::GetObject && now.load(Ordering::Relaxed) < readable;
-        if fails { Fault::FailBefore { status: 500, code: "InternalError" } } else { Fault::Forward }
+        let readable = READABLE
+            .iter()
+            .find(|(key, _)| *key == seen.key())
+            .map_or(0, |(_, pass)| *pass);
+        let fails =
+            seen.operation == Operation::GetObject && now.load(Ordering::Relaxed) < readable;
+        if fails {
+            Fault::FailBefore {
+                status: 500,
+                code: "InternalError",
+            }
+        } else {
+            Fault::Forward
+        }
     });
     // One fails in the end, two until the last pass has come to them, three at first.
     let spec = json!({"retry": {"maxObjectPasses": 2}, "failurePolicy": {"maxFailedObjects": 1}});
     team.apply(&team.archive_run("logs", &manifest, spec)).await;
     for next in [1, 2] {
-        let status = team.until("logs", "tried again", |status| status.retry_pass == Some(next)).await;
+        let status = team
+            .until("logs", "tried again", |status| {
+                status.retry_pass == Some(next)
+            })
+            .await;
         pass.store(next, Ordering::Relaxed);
-        assert_eq!(told(&status, "Ready"), Some(("False", "Retrying")), "{}", message(&status, "Ready"));
+        assert_eq!(
+            told(&status, "Ready"),
+            Some(("False", "Retrying")),
+            "{}",
+            message(&status, "Ready")
+        );
         assert_eq!(told(&status, "Complete").unwrap().0, "False");
-        assert_eq!((status.objects.unwrap().failed, status.failures.len()), (0, 0), "they may still be had");
+        assert_eq!(
+            (status.objects.unwrap().failed, status.failures.len()),
+            (0, 0),
+            "they may still be had"
+        );
     }
-    let status = team.condition("logs", "Complete", "True", "CompleteWithFailures").await;
+    let status = team
+        .condition("logs", "Complete", "True", "CompleteWithFailures")
+        .await;
     let objects = status.objects.unwrap();
-    assert_eq!((objects.total, objects.archived, objects.failed), (Some(25), 24, 1));
-    assert_eq!((status.retry_pass, status.progress.as_deref()), (Some(2), Some("3/3")));
-    assert_eq!(status.failures.iter().map(|it| (it.reason.as_str(), it.count)).collect::<Vec<_>>(), [("Retry", 1)]);
+    assert_eq!(
+        (objects.total, objects.archived, objects.failed),
+        (Some(25), 24, 1)
+    );
+    assert_eq!(
+        (status.retry_pass, status.progress.as_deref()),
+        (Some(2), Some("3/3"))
+    );
+    assert_eq!(
+        status
+            .failures
+            .iter()
+            .map(|it| (it.reason.as_str(), it.count))
+            .collect::<Vec<_>>(),
+        [("Retry", 1)]
+    );
     team.assert_verified("logs").await;
 }

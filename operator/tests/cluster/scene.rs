@@ -1,6 +1,6 @@
-//! A cluster with the operator in it, installed as a user does, and runs in namespaces of their own. S3 and SQS enforce
-//! IAM: the operator has what deploy/iam/operator.json permits, runs have an administrator's keys unless their scenario
-//! says otherwise.
+//! A cluster with the operator in it, installed as a user does, and runs in namespaces of their
+//! own. S3 and SQS enforce IAM: the operator has what deploy/iam/operator.json permits, runs have
+//! an administrator's keys unless their scenario says otherwise.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -24,7 +24,8 @@ pub const RELEASE: &str = "s3bundler-system";
 /// What a namespace enforces in which pods may use directories of the node.
 const PRIVILEGED: &str = "privileged";
 const RESTRICTED: &str = "restricted";
-/// The namespace whose runs the operator's policy lets use directories of the node, and nothing else.
+/// The namespace whose runs the operator's policy lets use directories of the node, and nothing
+/// else.
 pub const NVME: &str = "nvme";
 
 type Rule = Arc<dyn Fn(&Seen) -> Fault + Send + Sync>;
@@ -35,7 +36,10 @@ tokio::task_local! {
 }
 
 /// The scenario, recording its namespaces.
-pub fn recording<F: Future>(teams: &Arc<Mutex<Vec<String>>>, scenario: F) -> impl Future<Output = F::Output> + use<F> {
+pub fn recording<F: Future>(
+    teams: &Arc<Mutex<Vec<String>>>,
+    scenario: F,
+) -> impl Future<Output = F::Output> + use<F> {
     TEAMS.scope(Arc::clone(teams), scenario)
 }
 
@@ -70,7 +74,9 @@ impl Scene {
         cluster.enforce_iam().await.unwrap();
         let images = [("operator", "s3bundler-operator"), ("worker", "s3bundler")];
         for (image, name) in images {
-            let image = Image::of_program(format!("localhost/s3bundler/{image}:test"), &program(name)).unwrap();
+            let image =
+                Image::of_program(format!("localhost/s3bundler/{image}:test"), &program(name))
+                    .unwrap();
             cluster.load(&image).await.unwrap();
         }
         let proxy = Proxy::start_at(cluster.access(), (HOST_ADDRESS, 0).into()).unwrap();
@@ -103,9 +109,20 @@ impl Scene {
             ("PREFIX", "arch"),
             ("ACCOUNT", "123456789012"),
         ];
-        let policies = [Policy::of_deployment("operator.json", &words).as_str().to_owned(), existing_queues()];
+        let policies = [
+            Policy::of_deployment("operator.json", &words)
+                .as_str()
+                .to_owned(),
+            existing_queues(),
+        ];
         let policies = policies.each_ref().map(String::as_str);
-        let operator = self.cluster.moto().unwrap().user_with_policies("operator", &policies).await.unwrap();
+        let operator = self
+            .cluster
+            .moto()
+            .unwrap()
+            .user_with_policies("operator", &policies)
+            .await
+            .unwrap();
         let keys = json!({
             "apiVersion": "v1", "kind": "List", "items": [
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE, "labels": enforcing(RESTRICTED)}},
@@ -113,13 +130,13 @@ impl Scene {
             ],
         });
         self.apply(&keys).await;
-        let image =
-            |name: &str| json!({"registry": "localhost", "repository": format!("s3bundler/{name}"), "tag": "test"});
+        let image = |name: &str| json!({"registry": "localhost", "repository": format!("s3bundler/{name}"), "tag": "test"});
         let small = json!({
             "requests": {"cpu": "20m", "memory": "32Mi", "ephemeral-storage": "64Mi"}, "limits": {"memory": "512Mi"},
         });
-        // Every namespace has this ConfigMap. S3 is plain http here, so neither its certificates nor the proxy, where nobody
-        // is, are asked anything; that the operator reaches Kubernetes shows that it goes there directly.
+        // Every namespace has this ConfigMap. S3 is plain http here, so neither its certificates
+        // nor the proxy, where nobody is, are asked anything; that the operator reaches Kubernetes
+        // shows that it goes there directly.
         let certificates = json!({"configMapName": "kube-root-ca.crt", "key": "ca.crt"});
         let env = json!({"HTTPS_PROXY": "http://127.0.0.1:9", "AWS_ENDPOINT_URL": access.endpoint, "AWS_REGION": access.region, "AWS_EC2_METADATA_DISABLED": "true"});
         let mut of_runs = env.clone();
@@ -137,7 +154,10 @@ impl Scene {
         });
         let begun = Instant::now();
         self.helm("install", &values).await;
-        println!("helm install to ready: {:.1} s", begun.elapsed().as_secs_f64());
+        println!(
+            "helm install to ready: {:.1} s",
+            begun.elapsed().as_secs_f64()
+        );
         self.values = values;
     }
 
@@ -145,7 +165,16 @@ impl Scene {
     pub async fn upgrade(&self, changes: Value) {
         let mut values = self.values.clone();
         merge(&mut values, changes);
-        let operators = ["get", "pods", "-n", RELEASE, "-l", "app.kubernetes.io/component=operator", "-o", "name"];
+        let operators = [
+            "get",
+            "pods",
+            "-n",
+            RELEASE,
+            "-l",
+            "app.kubernetes.io/component=operator",
+            "-o",
+            "name",
+        ];
         let before = self.kubectl(&operators).await.unwrap();
         self.helm("upgrade", &values).await;
         let gone = ["wait", "-n", RELEASE, "--for=delete", "--timeout=90s"];
@@ -155,7 +184,10 @@ impl Scene {
 
     /// Takes the release away, and waits for its pods to be gone.
     pub async fn uninstall(&self) {
-        self.cluster.helm(["uninstall", "s3bundler", "--namespace", RELEASE, "--wait"]).await.unwrap();
+        self.cluster
+            .helm(["uninstall", "s3bundler", "--namespace", RELEASE, "--wait"])
+            .await
+            .unwrap();
     }
 
     /// Installs the release anew, beside the definition that the last one left.
@@ -170,7 +202,10 @@ impl Scene {
         let (file, chart) = (file.display().to_string(), chart.display().to_string());
         let release = [command, "s3bundler", &chart, "--namespace", RELEASE];
         let how = ["--values", &file, "--wait", "--timeout", "120s"];
-        self.cluster.helm(release.into_iter().chain(how)).await.unwrap();
+        self.cluster
+            .helm(release.into_iter().chain(how))
+            .await
+            .unwrap();
     }
 
     /// A namespace with what runs need: keys and a service account without permissions.
@@ -184,7 +219,10 @@ impl Scene {
     }
 
     async fn team_under(&self, level: &str, name: &str) -> Team<'_> {
-        assert!(self.teams.lock().unwrap().insert(name.to_owned()), "another scenario has the namespace {name}");
+        assert!(
+            self.teams.lock().unwrap().insert(name.to_owned()),
+            "another scenario has the namespace {name}"
+        );
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "s3bundler-worker", "namespace": name}});
         let documents = json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforcing(level)}},
@@ -195,9 +233,14 @@ impl Scene {
         let _ = TEAMS.try_with(|teams| teams.lock().unwrap().push(name.to_owned()));
         self.apply(&documents).await;
         for kind in ["source", "inventory", "archive"] {
-            client::create_bucket(&self.s3, &format!("{name}-{kind}")).await.unwrap();
+            client::create_bucket(&self.s3, &format!("{name}-{kind}"))
+                .await
+                .unwrap();
         }
-        Team { scene: self, name: name.to_owned() }
+        Team {
+            scene: self,
+            name: name.to_owned(),
+        }
     }
 
     /// Runs kubectl, which must succeed, and gives what it printed.
@@ -219,7 +262,16 @@ impl Scene {
     /// What the operator tells Prometheus.
     pub async fn operators_metrics(&self) -> String {
         let operators = "app.kubernetes.io/component=operator";
-        let pods = ["get", "pods", "-n", RELEASE, "-l", operators, "-o", "jsonpath={.items[0].metadata.name}"];
+        let pods = [
+            "get",
+            "pods",
+            "-n",
+            RELEASE,
+            "-l",
+            operators,
+            "-o",
+            "jsonpath={.items[0].metadata.name}",
+        ];
         let pod = self.kubectl(&pods).await.unwrap();
         let page = format!("/api/v1/namespaces/{RELEASE}/pods/http:{pod}:8080/proxy/metrics");
         self.kubectl(&["get", "--raw", &page]).await.unwrap()
@@ -228,23 +280,49 @@ impl Scene {
     /// What the cluster shows of a scenario's namespaces, and what the operator logged of them.
     pub async fn story(&self, teams: &[String]) -> String {
         let status = "jsonpath={range .items[*]}{.metadata.name}{\" \"}{.status}{\"\\n\"}{end}";
-        let of_operator = ["logs", "-n", RELEASE, "-l", "app.kubernetes.io/component=operator", "--tail=2000"];
-        let logged = self.kubectl(&of_operator).await.unwrap_or_else(|error| error.to_string());
+        let of_operator = [
+            "logs",
+            "-n",
+            RELEASE,
+            "-l",
+            "app.kubernetes.io/component=operator",
+            "--tail=2000",
+        ];
+        let logged = self
+            .kubectl(&of_operator)
+            .await
+            .unwrap_or_else(|error| error.to_string());
         let mut story = String::new();
         for team in teams {
             for arguments in [
                 &["get", "archiveruns,jobs,deployments,pods", "-o", "wide"][..],
                 &["get", "archiveruns", "-o", status],
                 &["get", "events", "--sort-by=.lastTimestamp"],
-                &["logs", "-l", "app.kubernetes.io/name=s3bundler", "--prefix", "--tail=40"],
+                &[
+                    "logs",
+                    "-l",
+                    "app.kubernetes.io/name=s3bundler",
+                    "--prefix",
+                    "--tail=40",
+                ],
             ] {
                 let arguments = [arguments, &["-n", team]].concat();
-                let shown = self.kubectl(&arguments).await.unwrap_or_else(|error| error.to_string());
+                let shown = self
+                    .kubectl(&arguments)
+                    .await
+                    .unwrap_or_else(|error| error.to_string());
                 let _ = writeln!(story, "$ kubectl {}\n{shown}", arguments.join(" "));
             }
-            let lines: Vec<_> = logged.lines().filter(|line| line.contains(team.as_str())).collect();
+            let lines: Vec<_> = logged
+                .lines()
+                .filter(|line| line.contains(team.as_str()))
+                .collect();
             let last = lines.len().saturating_sub(60);
-            let _ = writeln!(story, "the operator's log of {team}:\n{}", lines[last..].join("\n"));
+            let _ = writeln!(
+                story,
+                "the operator's log of {team}:\n{}",
+                lines[last..].join("\n")
+            );
         }
         story
     }
@@ -252,7 +330,9 @@ impl Scene {
 
 async fn connect(cluster: &Cluster) -> kube::Client {
     let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .unwrap();
     kube::Client::try_from(config).unwrap()
 }
 
@@ -260,10 +340,10 @@ fn enforcing(level: &str) -> Value {
     json!({"pod-security.kubernetes.io/enforce": level})
 }
 
-/// What docs/kubernetes/roles.md adds for queues of `queue.type: Existing`, whatever they are called here.
+/// What docs/kubernetes/roles.md adds for queues of `queue.type: Existing`, whatever they are
+/// called here.
 fn existing_queues() -> String {
-    let depth =
-        json!({"Effect": "Allow", "Action": "sqs:GetQueueAttributes", "Resource": "arn:aws:sqs:*:123456789012:*"});
+    let depth = json!({"Effect": "Allow", "Action": "sqs:GetQueueAttributes", "Resource": "arn:aws:sqs:*:123456789012:*"});
     json!({"Version": "2012-10-17", "Statement": [depth]}).to_string()
 }
 

@@ -1,4 +1,5 @@
-//! Where workers keep what is too large for memory: volumes of their own, and directories of the node.
+//! Where workers keep what is too large for memory: volumes of their own, and directories of the
+//! node.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,14 +17,24 @@ use super::team::{Team, message, told};
 const LARGE: usize = 9 << 20;
 
 async fn inventory_with_a_large_object(team: &Team<'_>) -> String {
-    client::put_object(&team.scene.s3, &team.bucket("source"), "logs/large.bin", vec![7; LARGE]).await.unwrap();
+    client::put_object(
+        &team.scene.s3,
+        &team.bucket("source"),
+        "logs/large.bin",
+        vec![7; LARGE],
+    )
+    .await
+    .unwrap();
     team.inventory(12).await
 }
 
 pub async fn a_volume_for_the_life_of_a_worker_is_scratch(scene: &Scene) {
     let team = scene.team("volumes").await;
     let manifest = inventory_with_a_large_object(&team).await;
-    let node = scene.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).await.unwrap();
+    let node = scene
+        .kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"])
+        .await
+        .unwrap();
     let on_node = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": [node]});
     for number in 0..3 {
         // As a new disk is: root's, and nobody else may write.
@@ -41,8 +52,12 @@ pub async fn a_volume_for_the_life_of_a_worker_is_scratch(scene: &Scene) {
             .await;
     }
     let scratch = json!({"type": "Ephemeral", "sizeLimit": "1Gi", "ephemeral": {"storageClassName": "disks"}});
-    team.apply(&team.archive_run("logs", &manifest, json!({"workers": {"scratch": scratch}}))).await;
-    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    team.apply(&team.archive_run("logs", &manifest, json!({"workers": {"scratch": scratch}})))
+        .await;
+    team.until("logs", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
     assert!(!team.names("persistentvolumeclaims").await.is_empty());
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(status.objects.unwrap().archived, 13);
@@ -53,29 +68,49 @@ pub async fn a_volume_for_the_life_of_a_worker_is_scratch(scene: &Scene) {
 pub async fn a_directory_of_the_node_is_scratch_where_the_policy_says_so(scene: &Scene) {
     let directory = scene.cluster.folder().join("nvme");
     fs::create_dir(&directory).unwrap();
-    let scratch = json!({"workers": {"scratch": {"type": "HostPath", "hostPath": {"path": directory}}}});
+    let scratch =
+        json!({"workers": {"scratch": {"type": "HostPath", "hostPath": {"path": directory}}}});
     let team = scene.team("disks").await;
     let manifest = team.inventory(5).await;
-    team.apply(&team.archive_run("logs", &manifest, scratch.clone())).await;
-    let status = team.condition("logs", "Accepted", "False", "NotAllowed").await;
-    assert!(message(&status, "Accepted").contains("scratch of type HostPath"), "{status:?}");
+    team.apply(&team.archive_run("logs", &manifest, scratch.clone()))
+        .await;
+    let status = team
+        .condition("logs", "Accepted", "False", "NotAllowed")
+        .await;
+    assert!(
+        message(&status, "Accepted").contains("scratch of type HostPath"),
+        "{status:?}"
+    );
 
     // Allowed, but root's: a worker ends with its first group, over and over.
     let team = scene.privileged_team(NVME).await;
     let manifest = inventory_with_a_large_object(&team).await;
-    team.apply(&team.archive_run("logs", &manifest, scratch)).await;
+    team.apply(&team.archive_run("logs", &manifest, scratch))
+        .await;
     team.container_ends(ExitCode::Local.code().into()).await;
-    let status = team.shows(Instant::now(), "logs", "Degraded", "CrashLooping").await;
+    let status = team
+        .shows(Instant::now(), "logs", "Degraded", "CrashLooping")
+        .await;
     let words = message(&status, "Degraded");
-    assert!(words.contains("exited with 2: ") && words.contains("scratch: Permission denied"), "{words}");
+    assert!(
+        words.contains("exited with 2: ") && words.contains("scratch: Permission denied"),
+        "{words}"
+    );
 
     writable(&directory);
     let status = team.condition("logs", "Complete", "True", "Complete").await;
-    assert_eq!((status.objects.unwrap().archived, told(&status, "Degraded").unwrap().0), (13, "False"));
+    assert_eq!(
+        (
+            status.objects.unwrap().archived,
+            told(&status, "Degraded").unwrap().0
+        ),
+        (13, "False")
+    );
     team.assert_verified("logs").await;
 }
 
-/// Lets everybody write into a directory and those in it, which the kubelet makes, one for each worker.
+/// Lets everybody write into a directory and those in it, which the kubelet makes, one for each
+/// worker.
 fn writable(directory: &Path) {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
     for entry in fs::read_dir(directory).unwrap() {

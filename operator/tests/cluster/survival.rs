@@ -19,7 +19,8 @@ use super::team::{Team, told};
 
 /// Pods to kill.
 const KILLS: usize = 20;
-/// A group whose worker was killed with its message comes back when that is visible again, after 5 minutes.
+/// A group whose worker was killed with its message comes back when that is visible again, after 5
+/// minutes.
 const PATIENCE: Duration = Duration::from_mins(9);
 
 pub async fn a_run_survives_the_killing_of_its_pods(scene: &Scene) {
@@ -33,25 +34,45 @@ pub async fn a_run_survives_the_killing_of_its_pods(scene: &Scene) {
     let workers = ListParams::default().labels("app.kubernetes.io/component=worker");
     let (mut killed, begun) = (0, Instant::now());
     while killed < KILLS {
-        let done = matches!(told(&team.status("logs").await, "Complete"), Some(("True", _)));
+        let done = matches!(
+            told(&team.status("logs").await, "Complete"),
+            Some(("True", _))
+        );
         assert!(!done, "complete after {killed} kills: it takes more groups");
         assert!(begun.elapsed() < PATIENCE, "{killed} kills");
-        let running = asked::api(|| pods.list(&workers)).await.unwrap().items.into_iter().filter(|pod| {
-            let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-            let is_ready = conditions.into_iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True");
-            pod.metadata.deletion_timestamp.is_none() && is_ready
-        });
+        let running = asked::api(|| pods.list(&workers))
+            .await
+            .unwrap()
+            .items
+            .into_iter()
+            .filter(|pod| {
+                let conditions = pod
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.conditions.as_ref());
+                let is_ready = conditions
+                    .into_iter()
+                    .flatten()
+                    .any(|it| it.type_ == "Ready" && it.status == "True");
+                pod.metadata.deletion_timestamp.is_none() && is_ready
+            });
         for pod in running.take(KILLS - killed) {
             // Every other one has no time to give anything back.
             let grace = if killed % 2 == 0 { 0 } else { 30 };
-            let params = DeleteParams { grace_period_seconds: Some(grace), ..DeleteParams::default() };
+            let params = DeleteParams {
+                grace_period_seconds: Some(grace),
+                ..DeleteParams::default()
+            };
             if pods.delete(&pod.name_any(), &params).await.is_ok() {
                 killed += 1;
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    println!("{killed} pods were killed in {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "{killed} pods were killed in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     let last = Instant::now();
     loop {
         let status = team.status("logs").await;
@@ -63,70 +84,133 @@ pub async fn a_run_survives_the_killing_of_its_pods(scene: &Scene) {
         assert!(last.elapsed() < PATIENCE, "{status:#?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    println!("and it was complete after {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "and it was complete after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     team.assert_verified("logs").await;
 }
 
 /// Every run is in another phase when an operator goes: with leave, and twice without.
 pub async fn runs_in_every_phase_outlive_the_operators_that_work_on_them(scene: &Scene) {
     let operator = "deployment/s3bundler-operator";
-    scene.kubectl(&["scale", operator, "-n", RELEASE, "--replicas=2"]).await.unwrap();
+    scene
+        .kubectl(&["scale", operator, "-n", RELEASE, "--replicas=2"])
+        .await
+        .unwrap();
     let [bundling, resting, retrying, pending, grouping] =
-        ["bundling", "resting", "retrying", "pending", "grouping"].map(|phase| format!("outlives-{phase}"));
+        ["bundling", "resting", "retrying", "pending", "grouping"]
+            .map(|phase| format!("outlives-{phase}"));
     let (bundling, resting) = (scene.team(&bundling).await, scene.team(&resting).await);
     let (retrying, pending) = (scene.team(&retrying).await, scene.team(&pending).await);
     let grouping = scene.team(&grouping).await;
 
     let manifest = bundling.inventory(80).await;
-    bundling.apply(&bundling.archive_run("logs", &manifest, json!({}))).await;
+    bundling
+        .apply(&bundling.archive_run("logs", &manifest, json!({})))
+        .await;
     let manifest = resting.inventory(40).await;
-    resting.apply(&resting.archive_run("logs", &manifest, json!({}))).await;
+    resting
+        .apply(&resting.archive_run("logs", &manifest, json!({})))
+        .await;
     let manifest = pending.inventory(20).await;
-    let (bucket, checksum) = (pending.bucket("inventory"), checksum_of(&pending, &manifest));
-    let hidden = client::get_bytes(&scene.s3, &bucket, &checksum).await.unwrap();
-    scene.s3.delete_object().bucket(&bucket).key(&checksum).send().await.unwrap();
-    pending.apply(&pending.archive_run("logs", &manifest, json!({}))).await;
+    let (bucket, checksum) = (
+        pending.bucket("inventory"),
+        checksum_of(&pending, &manifest),
+    );
+    let hidden = client::get_bytes(&scene.s3, &bucket, &checksum)
+        .await
+        .unwrap();
+    scene
+        .s3
+        .delete_object()
+        .bucket(&bucket)
+        .key(&checksum)
+        .send()
+        .await
+        .unwrap();
+    pending
+        .apply(&pending.archive_run("logs", &manifest, json!({})))
+        .await;
     // One object fails for as long as it is tried the first time.
     let manifest = retrying.inventory(20).await;
     let is_retried = Arc::new(AtomicBool::new(false));
     let retried = Arc::clone(&is_retried);
     retrying.rule("source", move |seen| {
         let fails = seen.key() == "logs/00003.json" && !retried.load(Ordering::Relaxed);
-        if fails { Fault::FailBefore { status: 500, code: "InternalError" } } else { Fault::Forward }
+        if fails {
+            Fault::FailBefore {
+                status: 500,
+                code: "InternalError",
+            }
+        } else {
+            Fault::Forward
+        }
     });
-    retrying.apply(&retrying.archive_run("logs", &manifest, json!({}))).await;
+    retrying
+        .apply(&retrying.archive_run("logs", &manifest, json!({})))
+        .await;
     let manifest = grouping.inventory(60).await;
 
     for team in [&bundling, &resting] {
-        team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+        team.until("logs", "archiving", |status| {
+            status.groups.is_some_and(|groups| groups.committed > 0)
+        })
+        .await;
     }
-    resting.patch("logs", json!({"spec": {"suspend": true}})).await;
+    resting
+        .patch("logs", json!({"spec": {"suspend": true}}))
+        .await;
     let first = another_operator(scene, End::Asked).await;
-    grouping.apply(&grouping.archive_run("logs", &manifest, json!({}))).await;
-    resting.patch("logs", json!({"spec": {"suspend": false}})).await;
+    grouping
+        .apply(&grouping.archive_run("logs", &manifest, json!({})))
+        .await;
+    resting
+        .patch("logs", json!({"spec": {"suspend": false}}))
+        .await;
     let second = another_operator(scene, End::PowerCut).await;
     assert_ne!(first, second);
-    client::put_object(&scene.s3, &bucket, &checksum, hidden).await.unwrap();
-    retrying.until("logs", "tried again", |status| status.retry_pass == Some(1)).await;
+    client::put_object(&scene.s3, &bucket, &checksum, hidden)
+        .await
+        .unwrap();
+    retrying
+        .until("logs", "tried again", |status| status.retry_pass == Some(1))
+        .await;
     is_retried.store(true, Ordering::Relaxed);
     another_operator(scene, End::PowerCut).await;
 
-    for (team, objects, groups) in
-        [(&bundling, 80, 8), (&resting, 40, 4), (&retrying, 20, 2 + 1), (&pending, 20, 2), (&grouping, 60, 6)]
-    {
+    for (team, objects, groups) in [
+        (&bundling, 80, 8),
+        (&resting, 40, 4),
+        (&retrying, 20, 2 + 1),
+        (&pending, 20, 2),
+        (&grouping, 60, 6),
+    ] {
         let status = team.condition("logs", "Complete", "True", "Complete").await;
         assert_eq!(status.objects.unwrap().archived, objects, "{}", team.name);
         team.assert_verified("logs").await;
-        for (prefix, kind) in [("arch/archives/", ".tar"), ("arch/receipts/", ""), ("arch/catalog/", ".parquet")] {
-            let keys = client::list_keys(&scene.s3, &team.bucket("archive"), prefix).await.unwrap();
+        for (prefix, kind) in [
+            ("arch/archives/", ".tar"),
+            ("arch/receipts/", ""),
+            ("arch/catalog/", ".parquet"),
+        ] {
+            let keys = client::list_keys(&scene.s3, &team.bucket("archive"), prefix)
+                .await
+                .unwrap();
             let found = keys.iter().filter(|key| key.ends_with(kind)).count();
-            assert_eq!(found, groups, "{}: one for each group: {keys:#?}", team.name);
+            assert_eq!(
+                found, groups,
+                "{}: one for each group: {keys:#?}",
+                team.name
+            );
         }
     }
 }
 
 fn checksum_of(team: &Team<'_>, manifest: &str) -> String {
-    let key = manifest.strip_prefix(&format!("s3://{}/", team.bucket("inventory"))).unwrap();
+    let key = manifest
+        .strip_prefix(&format!("s3://{}/", team.bucket("inventory")))
+        .unwrap();
     key.replace("manifest.json", "manifest.checksum")
 }
 
@@ -134,7 +218,15 @@ fn checksum_of(team: &Team<'_>, manifest: &str) -> String {
 async fn another_operator(scene: &Scene, end: End) -> String {
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), RELEASE);
     let holder = async || {
-        let lease = ["get", "lease", "s3bundler-operator", "-n", RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
+        let lease = [
+            "get",
+            "lease",
+            "s3bundler-operator",
+            "-n",
+            RELEASE,
+            "-o",
+            "jsonpath={.spec.holderIdentity}",
+        ];
         scene.kubectl(&lease).await.unwrap()
     };
     let before = holder().await;
@@ -146,17 +238,26 @@ async fn another_operator(scene: &Scene, end: End) -> String {
             0
         }
     };
-    let params = DeleteParams { grace_period_seconds: Some(grace), ..DeleteParams::default() };
+    let params = DeleteParams {
+        grace_period_seconds: Some(grace),
+        ..DeleteParams::default()
+    };
     match asked::api(|| pods.delete(&before, &params)).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
         deleted => drop(deleted.unwrap()),
     }
     let begun = Instant::now();
     while [before.as_str(), ""].contains(&holder().await.as_str()) {
-        assert!(begun.elapsed() < Duration::from_mins(1), "nobody took the lease of {before}");
+        assert!(
+            begun.elapsed() < Duration::from_mins(1),
+            "nobody took the lease of {before}"
+        );
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    println!("{end:?}: the lease was taken by another operator after {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "{end:?}: the lease was taken by another operator after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     before
 }
 
@@ -164,17 +265,25 @@ async fn another_operator(scene: &Scene, end: End) -> String {
 enum End {
     /// It finishes what it does and gives its lease back.
     Asked,
-    /// It does not even know. A pod that is deleted without grace still is asked, and has two seconds.
+    /// It does not even know. A pod that is deleted without grace still is asked, and has two
+    /// seconds.
     PowerCut,
 }
 
 /// Kills the operator in a pod, which the control groups of its processes are named after.
 fn kill(uid: &str) {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|it| it.unwrap().file_name().to_str()?.parse().ok());
-    let read = |process: u32, file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
-    let is_it =
-        |process: &u32| read(*process, "cgroup").contains(uid) && read(*process, "comm").starts_with("s3bundler");
+    let processes = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|it| it.unwrap().file_name().to_str()?.parse().ok());
+    let read = |process: u32, file: &str| {
+        fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default()
+    };
+    let is_it = |process: &u32| {
+        read(*process, "cgroup").contains(uid) && read(*process, "comm").starts_with("s3bundler")
+    };
     let found: Vec<u32> = processes.filter(is_it).collect();
-    let [process] = found[..] else { panic!("{found:?} are in pod {uid}") };
+    let [process] = found[..] else {
+        panic!("{found:?} are in pod {uid}")
+    };
     kill_and_wait(process).unwrap();
 }

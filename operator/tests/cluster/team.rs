@@ -34,11 +34,20 @@ impl Team<'_> {
 
     /// Fills the source with this many small objects; gives their inventory's manifest.
     pub async fn inventory(&self, objects: usize) -> String {
-        let all = (0..objects)
-            .map(|n| (format!("logs/{n:05}.json"), format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(n % 700))));
-        client::put_objects(&self.scene.s3, &self.bucket("source"), all).await.unwrap();
+        let all = (0..objects).map(|n| {
+            (
+                format!("logs/{n:05}.json"),
+                format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(n % 700)),
+            )
+        });
+        client::put_objects(&self.scene.s3, &self.bucket("source"), all)
+            .await
+            .unwrap();
         let inventory = Inventory::new(self.bucket("source"), self.bucket("inventory"));
-        inventory_of_bucket(&self.scene.s3, &inventory).await.unwrap().manifest
+        inventory_of_bucket(&self.scene.s3, &inventory)
+            .await
+            .unwrap()
+            .manifest
     }
 
     /// A run of an inventory, groups of 10; `spec` is merged over it.
@@ -78,7 +87,11 @@ impl Team<'_> {
 
     pub async fn status(&self, run: &str) -> ArchiveRunStatus {
         let runs = self.runs();
-        asked::api(|| runs.get(run)).await.unwrap().status.unwrap_or_default()
+        asked::api(|| runs.get(run))
+            .await
+            .unwrap()
+            .status
+            .unwrap_or_default()
     }
 
     /// Asks for a run to be deleted.
@@ -94,7 +107,11 @@ impl Team<'_> {
     pub async fn gone(&self, run: &str, within: Duration) {
         let (runs, begun) = (self.runs(), Instant::now());
         while asked::api(|| runs.get_opt(run)).await.unwrap().is_some() {
-            assert!(begun.elapsed() < within, "{}/{run} is still there after {within:?}", self.name);
+            assert!(
+                begun.elapsed() < within,
+                "{}/{run} is still there after {within:?}",
+                self.name
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -102,14 +119,29 @@ impl Team<'_> {
     /// Waits until nothing keeps a run any more.
     pub async fn without_finalizer(&self, run: &str) {
         let (runs, begun) = (self.runs(), Instant::now());
-        while asked::api(|| runs.get(run)).await.unwrap().metadata.finalizers.is_some() {
-            assert!(begun.elapsed() < PATIENCE, "{}/{run} still has a finalizer", self.name);
+        while asked::api(|| runs.get(run))
+            .await
+            .unwrap()
+            .metadata
+            .finalizers
+            .is_some()
+        {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{}/{run} still has a finalizer",
+                self.name
+            );
             tokio::time::sleep(POLL).await;
         }
     }
 
     /// Waits until the status of a run is as wanted.
-    pub async fn until(&self, run: &str, what: &str, wanted: impl Fn(&ArchiveRunStatus) -> bool) -> ArchiveRunStatus {
+    pub async fn until(
+        &self,
+        run: &str,
+        what: &str,
+        wanted: impl Fn(&ArchiveRunStatus) -> bool,
+    ) -> ArchiveRunStatus {
         let begun = Instant::now();
         loop {
             let status = self.status(run).await;
@@ -117,74 +149,147 @@ impl Team<'_> {
                 return status;
             }
             let in_time = begun.elapsed() < PATIENCE;
-            assert!(in_time, "{}/{run}: not {what} in {PATIENCE:?}: {status:#?}", self.name);
+            assert!(
+                in_time,
+                "{}/{run}: not {what} in {PATIENCE:?}: {status:#?}",
+                self.name
+            );
             tokio::time::sleep(POLL).await;
         }
     }
 
     /// Waits for a condition: its status, and its reason.
-    pub async fn condition(&self, run: &str, name: &str, status: &str, reason: &str) -> ArchiveRunStatus {
+    pub async fn condition(
+        &self,
+        run: &str,
+        name: &str,
+        status: &str,
+        reason: &str,
+    ) -> ArchiveRunStatus {
         let what = format!("{name}={status}/{reason}");
-        self.until(run, &what, |it| told(it, name) == Some((status, reason))).await
+        self.until(run, &what, |it| told(it, name) == Some((status, reason)))
+            .await
     }
 
-    /// The same, where it is a trouble that has to show itself: a minute after its cause at the latest.
-    pub async fn shows(&self, cause: Instant, run: &str, name: &str, reason: &str) -> ArchiveRunStatus {
+    /// The same, where it is a trouble that has to show itself: a minute after its cause at the
+    /// latest.
+    pub async fn shows(
+        &self,
+        cause: Instant,
+        run: &str,
+        name: &str,
+        reason: &str,
+    ) -> ArchiveRunStatus {
         self.shows_as(cause, run, name, "True", reason).await
     }
 
     /// The same of a condition that is not True where it is bad.
-    pub async fn shows_as(&self, cause: Instant, run: &str, name: &str, value: &str, reason: &str) -> ArchiveRunStatus {
+    pub async fn shows_as(
+        &self,
+        cause: Instant,
+        run: &str,
+        name: &str,
+        value: &str,
+        reason: &str,
+    ) -> ArchiveRunStatus {
         let status = self.condition(run, name, value, reason).await;
         let took = cause.elapsed();
-        println!("{}/{run}: {name}/{reason} {:.1} s after its cause", self.name, took.as_secs_f64());
-        assert!(took < SHOWN, "{}/{run}: {name}/{reason} only {took:?} after its cause", self.name);
+        println!(
+            "{}/{run}: {name}/{reason} {:.1} s after its cause",
+            self.name,
+            took.as_secs_f64()
+        );
+        assert!(
+            took < SHOWN,
+            "{}/{run}: {name}/{reason} only {took:?} after its cause",
+            self.name
+        );
         status
     }
 
     /// Waits for an event of a run, a minute after its cause at the latest; gives what it says.
     pub async fn event(&self, cause: Instant, run: &str, reason: &str) -> String {
         let of_run = format!("--field-selector=reason={reason},involvedObject.name={run}");
-        let events = ["get", "events", "-n", &self.name, &of_run, "-o", "jsonpath={.items[*].message}"];
+        let events = [
+            "get",
+            "events",
+            "-n",
+            &self.name,
+            &of_run,
+            "-o",
+            "jsonpath={.items[*].message}",
+        ];
         loop {
             let told = self.scene.kubectl(&events).await.unwrap();
             if !told.is_empty() {
-                println!("{}/{run}: event {reason} {:.1} s after its cause", self.name, cause.elapsed().as_secs_f64());
+                println!(
+                    "{}/{run}: event {reason} {:.1} s after its cause",
+                    self.name,
+                    cause.elapsed().as_secs_f64()
+                );
                 return told;
             }
-            assert!(cause.elapsed() < SHOWN, "{}/{run}: no event {reason} in {SHOWN:?}", self.name);
+            assert!(
+                cause.elapsed() < SHOWN,
+                "{}/{run}: no event {reason} in {SHOWN:?}",
+                self.name
+            );
             tokio::time::sleep(POLL).await;
         }
     }
 
     pub async fn patch(&self, run: &str, patch: Value) {
         let (runs, params, patch) = (self.runs(), PatchParams::default(), Patch::Merge(patch));
-        asked::api(|| runs.patch(run, &params, &patch)).await.unwrap();
+        asked::api(|| runs.patch(run, &params, &patch))
+            .await
+            .unwrap();
     }
 
     /// Changes what the operator has said.
     pub async fn patch_status(&self, run: &str, status: Value) {
-        let (runs, params, patch) = (self.runs(), PatchParams::default(), Patch::Merge(json!({"status": status})));
-        asked::api(|| runs.patch_status(run, &params, &patch)).await.unwrap();
+        let (runs, params, patch) = (
+            self.runs(),
+            PatchParams::default(),
+            Patch::Merge(json!({"status": status})),
+        );
+        asked::api(|| runs.patch_status(run, &params, &patch))
+            .await
+            .unwrap();
     }
 
-    /// From now on this decides what becomes of the requests of groupers and workers to one of the buckets.
+    /// From now on this decides what becomes of the requests of groupers and workers to one of the
+    /// buckets.
     pub fn rule(&self, kind: &str, rule: impl Fn(&Seen) -> Fault + Send + Sync + 'static) {
         self.scene.rule(self.bucket(kind), rule);
     }
 
-    /// Denies everybody an action on some keys of a bucket, by its policy, and nothing else any more.
+    /// Denies everybody an action on some keys of a bucket, by its policy, and nothing else any
+    /// more.
     pub async fn deny(&self, kind: &str, action: &str, keys: &str) {
         let bucket = self.bucket(kind);
         let resource = format!("arn:aws:s3:::{bucket}/{keys}");
-        let statement = json!({"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource});
+        let statement =
+            json!({"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource});
         let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
-        self.scene.s3.put_bucket_policy().bucket(bucket).policy(policy).send().await.unwrap();
+        self.scene
+            .s3
+            .put_bucket_policy()
+            .bucket(bucket)
+            .policy(policy)
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Takes the bucket's policy away.
     pub async fn allow(&self, kind: &str) {
-        self.scene.s3.delete_bucket_policy().bucket(self.bucket(kind)).send().await.unwrap();
+        self.scene
+            .s3
+            .delete_bucket_policy()
+            .bucket(self.bucket(kind))
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Waits until a container has ended with this exit code.
@@ -197,12 +302,22 @@ impl Team<'_> {
         };
         loop {
             let found = asked::api(|| pods.list(&all)).await.unwrap();
-            let statuses =
-                found.items.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
-            if statuses.into_iter().any(|it| ended(&it.state) || ended(&it.last_state)) {
+            let statuses = found
+                .items
+                .iter()
+                .filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref())
+                .flatten();
+            if statuses
+                .into_iter()
+                .any(|it| ended(&it.state) || ended(&it.last_state))
+            {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{}: no container ended with {code}", self.name);
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{}: no container ended with {code}",
+                self.name
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -216,7 +331,11 @@ impl Team<'_> {
                 if left.is_empty() {
                     break;
                 }
-                assert!(begun.elapsed() < PATIENCE, "{}: {left:?} are still there", self.name);
+                assert!(
+                    begun.elapsed() < PATIENCE,
+                    "{}: {left:?} are still there",
+                    self.name
+                );
                 tokio::time::sleep(POLL).await;
             }
         }
@@ -224,14 +343,26 @@ impl Team<'_> {
 
     /// Names of what there is of a kind.
     pub async fn names(&self, kind: &str) -> Vec<String> {
-        let listed = self.scene.kubectl(&["get", kind, "-n", &self.name, "-o", "name"]).await.unwrap();
+        let listed = self
+            .scene
+            .kubectl(&["get", kind, "-n", &self.name, "-o", "name"])
+            .await
+            .unwrap();
         listed.lines().map(str::to_owned).collect()
     }
 
     /// URLs of queues with this team's name.
     pub async fn queues(&self) -> Vec<String> {
         let prefix = format!("s3bundler-{}-", self.name);
-        self.scene.sqs.list_queues().queue_name_prefix(prefix).send().await.unwrap().queue_urls.unwrap_or_default()
+        self.scene
+            .sqs
+            .list_queues()
+            .queue_name_prefix(prefix)
+            .send()
+            .await
+            .unwrap()
+            .queue_urls
+            .unwrap_or_default()
     }
 
     /// Waits until there is no queue with this team's name any more.
@@ -242,7 +373,10 @@ impl Team<'_> {
             if queues.is_empty() {
                 return;
             }
-            assert!(begun.elapsed() < within, "{queues:?} are still there after {within:?}");
+            assert!(
+                begun.elapsed() < within,
+                "{queues:?} are still there after {within:?}"
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -256,7 +390,14 @@ impl Team<'_> {
     pub fn verifying(&self, run: &str) -> Program {
         let destination = format!("s3://{}/arch", self.bucket("archive"));
         let program = self.scene.cluster.program(program("s3bundler"));
-        program.args(["verify", "--full", "--destination", &destination, "--name", run])
+        program.args([
+            "verify",
+            "--full",
+            "--destination",
+            &destination,
+            "--name",
+            run,
+        ])
     }
 
     pub async fn assert_verified(&self, run: &str) {
@@ -267,12 +408,21 @@ impl Team<'_> {
 
 /// Status and reason of a condition.
 pub fn told<'a>(status: &'a ArchiveRunStatus, name: &str) -> Option<(&'a str, &'a str)> {
-    status.conditions.iter().find(|it| it.type_ == name).map(|it| (it.status.as_str(), it.reason.as_str()))
+    status
+        .conditions
+        .iter()
+        .find(|it| it.type_ == name)
+        .map(|it| (it.status.as_str(), it.reason.as_str()))
 }
 
 /// The message of a condition.
 pub fn message(status: &ArchiveRunStatus, name: &str) -> String {
-    status.conditions.iter().find(|it| it.type_ == name).map(|it| it.message.clone()).unwrap_or_default()
+    status
+        .conditions
+        .iter()
+        .find(|it| it.type_ == name)
+        .map(|it| it.message.clone())
+        .unwrap_or_default()
 }
 
 /// Merges JSON into other JSON.

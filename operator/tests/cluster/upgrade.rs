@@ -1,4 +1,5 @@
-//! Other values for a release whose operator is at work: fewer rights, fewer workers, other defaults.
+//! Other values for a release whose operator is at work: fewer rights, fewer workers, other
+//! defaults.
 
 use std::time::{Duration, Instant};
 
@@ -31,12 +32,23 @@ pub async fn a_run_of_a_later_version_stops_nobody_and_goes_when_asked(scene: &S
     let change = async |change: Value| {
         let patch = json!([change]).to_string();
         scene
-            .kubectl(&["patch", "crd", "archiveruns.archive.s3bundler.dev", "--type=json", "-p", &patch])
+            .kubectl(&[
+                "patch",
+                "crd",
+                "archiveruns.archive.s3bundler.dev",
+                "--type=json",
+                "-p",
+                &patch,
+            ])
             .await
             .unwrap();
     };
     change(json!({"op": "add", "path": format!("{formats}/3"), "value": "TarXz"})).await;
-    let mut unknown = team.archive_run("unknown", &manifest, json!({"archive": {"format": "TarXz"}}));
+    let mut unknown = team.archive_run(
+        "unknown",
+        &manifest,
+        json!({"archive": {"format": "TarXz"}}),
+    );
     unknown["metadata"]["finalizers"] = json!(["archive.s3bundler.dev/queues"]);
     let begun = Instant::now();
     // The API server takes a moment for a definition.
@@ -44,36 +56,81 @@ pub async fn a_run_of_a_later_version_stops_nobody_and_goes_when_asked(scene: &S
         assert!(begun.elapsed() < PATIENCE, "{error}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    team.apply(&team.archive_run("known", &manifest, json!({}))).await;
-    team.condition("known", "Complete", "True", "Complete").await;
+    team.apply(&team.archive_run("known", &manifest, json!({})))
+        .await;
+    team.condition("known", "Complete", "True", "Complete")
+        .await;
     let status = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}";
-    let unread = scene.kubectl(&["get", "ar", "unknown", "-n", &team.name, "-o", status]).await.unwrap();
+    let unread = scene
+        .kubectl(&["get", "ar", "unknown", "-n", &team.name, "-o", status])
+        .await
+        .unwrap();
     assert_eq!(unread, "Pending", "nobody has touched it");
 
     // Nobody knows what there is of it: it stays until somebody says that it may go.
-    scene.kubectl(&["delete", "ar", "unknown", "-n", &team.name, "--wait=false"]).await.unwrap();
+    scene
+        .kubectl(&["delete", "ar", "unknown", "-n", &team.name, "--wait=false"])
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    scene.kubectl(&["get", "ar", "unknown", "-n", &team.name]).await.unwrap();
+    scene
+        .kubectl(&["get", "ar", "unknown", "-n", &team.name])
+        .await
+        .unwrap();
     let orphan = format!("{ORPHAN}=true");
-    scene.kubectl(&["annotate", "ar", "unknown", "-n", &team.name, &orphan]).await.unwrap();
-    scene.kubectl(&["wait", "--for=delete", "ar/unknown", "-n", &team.name, "--timeout=60s"]).await.unwrap();
+    scene
+        .kubectl(&["annotate", "ar", "unknown", "-n", &team.name, &orphan])
+        .await
+        .unwrap();
+    scene
+        .kubectl(&[
+            "wait",
+            "--for=delete",
+            "ar/unknown",
+            "-n",
+            &team.name,
+            "--timeout=60s",
+        ])
+        .await
+        .unwrap();
     change(json!({"op": "remove", "path": format!("{formats}/3")})).await;
 }
 
 pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scene: &Scene) {
-    let (team, other, unwatched) = (scene.team("strict").await, scene.team("strict-b").await, scene.team("free").await);
+    let (team, other, unwatched) = (
+        scene.team("strict").await,
+        scene.team("strict-b").await,
+        scene.team("free").await,
+    );
     let manifest = team.inventory(OBJECTS).await;
     let theirs = other.inventory(OBJECTS).await;
     for team in [&team, &other] {
         team.rule("source", |_| Fault::Delay(GROUP_TAKES));
     }
-    team.apply(&team.archive_run("before", &manifest, json!({}))).await;
-    team.until("before", "at work", |status| status.workers.is_some_and(|workers| workers.running > 0)).await;
-    team.patch("before", json!({"spec": {"suspend": true}})).await;
-    let before = team.condition("before", "Suspended", "True", "Suspended").await;
-    let kept = (before.region.clone(), before.service_account_name.clone(), before.worker_image.clone());
-    assert_eq!(before.region.as_deref(), Some(scene.cluster.access().region.as_str()));
-    assert_eq!(before.service_account_name.as_deref(), Some("s3bundler-worker"));
+    team.apply(&team.archive_run("before", &manifest, json!({})))
+        .await;
+    team.until("before", "at work", |status| {
+        status.workers.is_some_and(|workers| workers.running > 0)
+    })
+    .await;
+    team.patch("before", json!({"spec": {"suspend": true}}))
+        .await;
+    let before = team
+        .condition("before", "Suspended", "True", "Suspended")
+        .await;
+    let kept = (
+        before.region.clone(),
+        before.service_account_name.clone(),
+        before.worker_image.clone(),
+    );
+    assert_eq!(
+        before.region.as_deref(),
+        Some(scene.cluster.access().region.as_str())
+    );
+    assert_eq!(
+        before.service_account_name.as_deref(),
+        Some("s3bundler-worker")
+    );
     let pods = template(&team, "before").await;
 
     let namespaces = [&team.name, &other.name];
@@ -89,52 +146,106 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
     });
     scene.upgrade(upgrade).await;
 
-    team.patch("before", json!({"spec": {"suspend": false}})).await;
-    team.until("before", "at work again", |status| status.workers.is_some_and(|workers| workers.running > 0)).await;
-    assert_eq!(template(&team, "before").await, pods, "its pods are those that it had");
-    team.apply(&team.archive_run("after", &manifest, json!({}))).await;
-    other.apply(&other.archive_run("after", &theirs, json!({}))).await;
-    unwatched.apply(&unwatched.archive_run("logs", &manifest, json!({}))).await;
-    let waits = all_end_within_the_cap(&[(&team, "before"), (&team, "after"), (&other, "after")]).await;
-    assert!(waits, "three runs of three workers each, with two for all of them: one is told to wait");
+    team.patch("before", json!({"spec": {"suspend": false}}))
+        .await;
+    team.until("before", "at work again", |status| {
+        status.workers.is_some_and(|workers| workers.running > 0)
+    })
+    .await;
+    assert_eq!(
+        template(&team, "before").await,
+        pods,
+        "its pods are those that it had"
+    );
+    team.apply(&team.archive_run("after", &manifest, json!({})))
+        .await;
+    other
+        .apply(&other.archive_run("after", &theirs, json!({})))
+        .await;
+    unwatched
+        .apply(&unwatched.archive_run("logs", &manifest, json!({})))
+        .await;
+    let waits =
+        all_end_within_the_cap(&[(&team, "before"), (&team, "after"), (&other, "after")]).await;
+    assert!(
+        waits,
+        "three runs of three workers each, with two for all of them: one is told to wait"
+    );
 
     // What was under way is as it was, and its queue was found where it was made.
-    let ended = team.condition("before", "QueueReady", "False", "Deleted").await;
-    assert_eq!((ended.region, ended.service_account_name, ended.worker_image), kept);
+    let ended = team
+        .condition("before", "QueueReady", "False", "Deleted")
+        .await;
+    assert_eq!(
+        (ended.region, ended.service_account_name, ended.worker_image),
+        kept
+    );
     assert_eq!(ended.objects.unwrap().archived, 100);
     team.assert_verified("before").await;
     assert!(team.queues().await.is_empty());
     let after = other.status("after").await;
-    assert_eq!((after.region.as_deref(), after.service_account_name.as_deref()), (Some(REGION), Some(ACCOUNT)));
+    assert_eq!(
+        (
+            after.region.as_deref(),
+            after.service_account_name.as_deref()
+        ),
+        (Some(REGION), Some(ACCOUNT))
+    );
 
     // Nobody looks at what is outside of the watched namespaces, nor may.
     let pending = unwatched.status("logs").await;
-    assert_eq!((told(&pending, "Ready"), pending.conditions.len()), (Some(("Unknown", "Pending")), 1));
-    let roles = scene.kubectl(&["get", "clusterroles,clusterrolebindings", "-o", "name"]).await.unwrap();
-    assert!(!roles.lines().any(|role| role.ends_with("/s3bundler-operator")), "{roles}");
+    assert_eq!(
+        (told(&pending, "Ready"), pending.conditions.len()),
+        (Some(("Unknown", "Pending")), 1)
+    );
+    let roles = scene
+        .kubectl(&["get", "clusterroles,clusterrolebindings", "-o", "name"])
+        .await
+        .unwrap();
+    assert!(
+        !roles
+            .lines()
+            .any(|role| role.ends_with("/s3bundler-operator")),
+        "{roles}"
+    );
     for name in namespaces {
-        let policies = scene.kubectl(&["get", "networkpolicies", "-n", name, "-o", "name"]).await.unwrap();
-        assert_eq!(policies.trim(), "networkpolicy.networking.k8s.io/s3bundler-runs");
+        let policies = scene
+            .kubectl(&["get", "networkpolicies", "-n", name, "-o", "name"])
+            .await
+            .unwrap();
+        assert_eq!(
+            policies.trim(),
+            "networkpolicy.networking.k8s.io/s3bundler-runs"
+        );
     }
     the_api_refuses_what_the_admission_policy_is_against(&team, &manifest).await;
 }
 
-/// A release goes while a run is under way: the run and its definition stay, and so does what holds it, until there is an
-/// operator again.
+/// A release goes while a run is under way: the run and its definition stay, and so does what holds
+/// it, until there is an operator again.
 pub async fn a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go(scene: &Scene) {
     let team = scene.team("uninstalled").await;
     let manifest = team.inventory(OBJECTS).await;
     team.rule("source", |_| Fault::Delay(GROUP_TAKES));
     // The release of the scenario before watches its own namespaces only.
-    scene.upgrade(json!({"operator": {"watchNamespaces": []}})).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({}))).await;
-    team.until("logs", "archiving", |status| status.groups.is_some_and(|groups| groups.committed > 0)).await;
+    scene
+        .upgrade(json!({"operator": {"watchNamespaces": []}}))
+        .await;
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
+    team.until("logs", "archiving", |status| {
+        status.groups.is_some_and(|groups| groups.committed > 0)
+    })
+    .await;
     scene.uninstall().await;
 
     team.delete("logs").await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let status = team.status("logs").await;
-    assert!(status.queue.is_some(), "the definition stays, and the run with its finalizer: {status:?}");
+    assert!(
+        status.queue.is_some(),
+        "the definition stays, and the run with its finalizer: {status:?}"
+    );
     assert!(!team.queues().await.is_empty());
     scene.install_again().await;
     team.gone("logs", Duration::from_mins(1)).await;
@@ -142,16 +253,24 @@ pub async fn a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go
     team.cleared(&["deployments", "jobs", "pods"]).await;
 }
 
-/// Waits until runs are complete and sees that they never ask for more workers than there may be; gives whether any was
-/// told that there is none for it.
+/// Waits until runs are complete and sees that they never ask for more workers than there may be;
+/// gives whether any was told that there is none for it.
 async fn all_end_within_the_cap(runs: &[(&Team<'_>, &str)]) -> bool {
     let (begun, mut waits) = (Instant::now(), false);
     loop {
         let asked = replicas(runs).await;
-        assert!(asked.iter().map(|(_, replicas)| replicas).sum::<i32>() <= MAX_WORKERS, "{asked:?}");
+        assert!(
+            asked.iter().map(|(_, replicas)| replicas).sum::<i32>() <= MAX_WORKERS,
+            "{asked:?}"
+        );
         let statuses = join_all(runs.iter().map(|(team, run)| team.status(run))).await;
-        waits |= statuses.iter().any(|status| told(status, "Degraded") == Some(("True", "WorkersExhausted")));
-        if statuses.iter().all(|status| told(status, "Complete") == Some(("True", "Complete"))) {
+        waits |= statuses
+            .iter()
+            .any(|status| told(status, "Degraded") == Some(("True", "WorkersExhausted")));
+        if statuses
+            .iter()
+            .all(|status| told(status, "Complete") == Some(("True", "Complete")))
+        {
             return waits;
         }
         assert!(begun.elapsed() < PATIENCE, "{statuses:#?}");
@@ -159,35 +278,67 @@ async fn all_end_within_the_cap(runs: &[(&Team<'_>, &str)]) -> bool {
     }
 }
 
-/// Workers that these runs ask for, all of them in one moment. Runs of other scenarios may be left over: nobody watches them.
+/// Workers that these runs ask for, all of them in one moment. Runs of other scenarios may be left
+/// over: nobody watches them.
 async fn replicas(runs: &[(&Team<'_>, &str)]) -> Vec<(String, i32)> {
     let deployments: Api<Deployment> = Api::all(runs[0].0.scene.client.clone());
     let listed = ListParams::default().labels("app.kubernetes.io/component=worker");
     let found = asked::api(|| deployments.list(&listed)).await.unwrap();
     let is_ours = |deployment: &&Deployment| {
-        runs.iter().any(|(team, _)| deployment.metadata.namespace.as_ref() == Some(&team.name))
+        runs.iter()
+            .any(|(team, _)| deployment.metadata.namespace.as_ref() == Some(&team.name))
     };
-    let replicas = |deployment: &Deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    found.iter().filter(is_ours).map(|deployment| (deployment.name_any(), replicas(deployment))).collect()
+    let replicas = |deployment: &Deployment| {
+        deployment
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.replicas)
+            .unwrap_or(1)
+    };
+    found
+        .iter()
+        .filter(is_ours)
+        .map(|deployment| (deployment.name_any(), replicas(deployment)))
+        .collect()
 }
 
 /// The pods of a run's workers, as its Deployment makes them.
 async fn template(team: &Team<'_>, run: &str) -> Value {
     let deployments: Api<Deployment> = Api::namespaced(team.scene.client.clone(), &team.name);
     let name = format!("{run}-worker");
-    json!(asked::api(|| deployments.get(&name)).await.unwrap().spec.unwrap().template)
+    json!(
+        asked::api(|| deployments.get(&name))
+            .await
+            .unwrap()
+            .spec
+            .unwrap()
+            .template
+    )
 }
 
 /// A policy is enforced a moment after it is made.
 async fn the_api_refuses_what_the_admission_policy_is_against(team: &Team<'_>, manifest: &str) {
-    let existing = json!({"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}});
+    let existing =
+        json!({"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}});
     let host_path = json!({"type": "HostPath", "hostPath": {"path": "/mnt/nvme"}});
     for (spec, message) in [
-        (json!({"queue": existing}), "only queues that the operator makes are allowed here"),
-        (json!({"workers": {"scratch": host_path}}), "directories of nodes are not allowed here"),
+        (
+            json!({"queue": existing}),
+            "only queues that the operator makes are allowed here",
+        ),
+        (
+            json!({"workers": {"scratch": host_path}}),
+            "directories of nodes are not allowed here",
+        ),
     ] {
         let run = team.archive_run("refused", manifest, spec).to_string();
-        let refused = team.scene.cluster.apply(&run).await.expect_err(message).to_string();
+        let refused = team
+            .scene
+            .cluster
+            .apply(&run)
+            .await
+            .expect_err(message)
+            .to_string();
         assert!(refused.contains(message), "{refused}");
     }
     // Finished runs still go.

@@ -1,5 +1,5 @@
-//! Speed and memory of `s3bundler`, against a peer on the same server in the same run. Wall time is noisy on a shared
-//! machine; CPU time of the client and its peak memory are not.
+//! Speed and memory of `s3bundler`, against a peer on the same server in the same run. Wall time is
+//! noisy on a shared machine; CPU time of the client and its peak memory are not.
 //!
 //! ```text
 //! versitygw ──► fill ──► s3bundler run │ s5cmd cp + tar + s5cmd cp ──► measured by getrusage ──► a table in Markdown
@@ -85,7 +85,11 @@ pub struct Scale {
 /// Runs every bench and prints its tables.
 pub async fn bench(s3bundler: &Path, scale: Scale) -> Result<(), BenchError> {
     let server = VersityGw::start().await?;
-    let bench = Bench { s3bundler, client: client::s3(server.access()), access: server.access() };
+    let bench = Bench {
+        s3bundler,
+        client: client::s3(server.access()),
+        access: server.access(),
+    };
     for bucket in [DESTINATION, INVENTORIES] {
         client::create_bucket(&bench.client, bucket).await?;
     }
@@ -104,7 +108,9 @@ impl Bench<'_> {
     async fn small_objects(&self, objects: usize) -> Result<(), BenchError> {
         let manifest = self.fill("bench-small", objects, 10 * KIB, 0).await?;
         println!("\n{objects} objects of 10 KiB, one versitygw\n");
-        println!("| program | wall | objects/s | client CPU an object | peak RSS |\n|---|---|---|---|---|");
+        println!(
+            "| program | wall | objects/s | client CPU an object | peak RSS |\n|---|---|---|---|---|"
+        );
         let row = |name: &str, cost: Cost| {
             let each = cost.cpu.as_secs_f64() * 1000.0 / as_f64(objects as u64);
             let rate = as_f64(objects as u64) / cost.wall.as_secs_f64();
@@ -116,16 +122,26 @@ impl Bench<'_> {
         };
         for format in ["tar", "tar.gz", "tar.zst"] {
             let name = format!("small-{}", format.replace('.', "-"));
-            row(&format!("s3bundler run --format {format}"), self.run(&manifest, &name, &["--format", format])?);
+            row(
+                &format!("s3bundler run --format {format}"),
+                self.run(&manifest, &name, &["--format", format])?,
+            );
         }
         let s5cmd = install::installed(Recipe::S5cmd)?.join("s5cmd/bin/s5cmd");
         let folder = tempfile::tempdir().map_err(|error| BenchError::Program(error.to_string()))?;
-        let (folder, s5cmd, endpoint) = (folder.path().display(), s5cmd.display(), &self.access.endpoint);
+        let (folder, s5cmd, endpoint) = (
+            folder.path().display(),
+            s5cmd.display(),
+            &self.access.endpoint,
+        );
         let script = format!(
             "{s5cmd} --log error --endpoint-url {endpoint} cp 's3://bench-small/*' {folder}/in/ && tar -C {folder} -cf \
              {folder}/out.tar in && {s5cmd} --log error --endpoint-url {endpoint} cp {folder}/out.tar s3://{DESTINATION}/peer.tar"
         );
-        row("s5cmd cp, tar, s5cmd cp", self.measure(&["bash", "-euc", &script])?);
+        row(
+            "s5cmd cp, tar, s5cmd cp",
+            self.measure(&["bash", "-euc", &script])?,
+        );
         Ok(())
     }
 
@@ -134,13 +150,28 @@ impl Bench<'_> {
         println!("| objects | peak RSS | CPU | wall |\n|---|---|---|---|");
         for (bucket, name, objects, size, metadata) in [
             ("bench-group", "of 10 KiB", group, 10 * KIB, 0),
-            ("bench-metadata", "of 1 KiB with 2 KiB of metadata", group, KIB, 1900),
-            ("bench-large", "of 40 MiB", (group / 650).max(2), 40 * MIB, 0),
+            (
+                "bench-metadata",
+                "of 1 KiB with 2 KiB of metadata",
+                group,
+                KIB,
+                1900,
+            ),
+            (
+                "bench-large",
+                "of 40 MiB",
+                (group / 650).max(2),
+                40 * MIB,
+                0,
+            ),
         ] {
             let manifest = self.fill(bucket, objects, size, metadata).await?;
             let cost = self.run(&manifest, bucket, &[])?;
             let (cpu, wall) = (cost.cpu.as_secs_f64(), cost.wall.as_secs_f64());
-            println!("| {objects} {name} | {} MiB | {cpu:.1} s | {wall:.1} s |", cost.memory >> 20);
+            println!(
+                "| {objects} {name} | {} MiB | {cpu:.1} s | {wall:.1} s |",
+                cost.memory >> 20
+            );
         }
         Ok(())
     }
@@ -149,8 +180,11 @@ impl Bench<'_> {
         println!("\n`s3bundler group` of inventories of several sizes\n");
         println!("| rows | rows/s of CPU | rows/s | peak RSS |\n|---|---|---|---|");
         for rows in [rows / 10, rows] {
-            let inventory = Inventory::new(format!("bench-rows-{rows}"), INVENTORIES).compression(1);
-            let inventory = inventory.publish(&self.client, Synthetic::rows(rows)).await?;
+            let inventory =
+                Inventory::new(format!("bench-rows-{rows}"), INVENTORIES).compression(1);
+            let inventory = inventory
+                .publish(&self.client, Synthetic::rows(rows))
+                .await?;
             let name = format!("rows-{rows}");
             let destination = format!("s3://{DESTINATION}/{name}");
             let cost = self.measure(&[
@@ -164,7 +198,12 @@ impl Bench<'_> {
                 &name,
             ])?;
             let rate = |time: Duration| as_f64(rows) / time.as_secs_f64();
-            println!("| {rows} | {:.0} | {:.0} | {} MiB |", rate(cost.cpu), rate(cost.wall), cost.memory >> 20);
+            println!(
+                "| {rows} | {:.0} | {:.0} | {} MiB |",
+                rate(cost.cpu),
+                rate(cost.wall),
+                cost.memory >> 20
+            );
         }
         Ok(())
     }
@@ -175,33 +214,57 @@ impl Bench<'_> {
 
     fn run(&self, manifest: &str, name: &str, options: &[&str]) -> Result<Cost, BenchError> {
         let (program, destination) = (self.program(), format!("s3://{DESTINATION}/{name}"));
-        let mut arguments =
-            vec![program.as_str(), "run", "--inventory", manifest, "--destination", &destination, "--name", name];
+        let mut arguments = vec![
+            program.as_str(),
+            "run",
+            "--inventory",
+            manifest,
+            "--destination",
+            &destination,
+            "--name",
+            name,
+        ];
         arguments.extend(options);
         self.measure(&arguments)
     }
 
     /// A bucket of objects, and its inventory.
-    async fn fill(&self, bucket: &str, objects: usize, size: usize, metadata: usize) -> Result<String, BenchError> {
+    async fn fill(
+        &self,
+        bucket: &str,
+        objects: usize,
+        size: usize,
+        metadata: usize,
+    ) -> Result<String, BenchError> {
         client::create_bucket(&self.client, bucket).await?;
         stream::iter(0..objects)
             .map(|n| async move {
-                let mut put = self.client.put_object().bucket(bucket).key(format!("{:02x}/{n:08}", n % 256));
+                let mut put = self
+                    .client
+                    .put_object()
+                    .bucket(bucket)
+                    .key(format!("{:02x}/{n:08}", n % 256));
                 put = put.body(ByteStream::from(noise(n as u64, size)));
                 if metadata > 0 {
                     let value = data_encoding::BASE32.encode(&noise(n as u64, metadata * 5 / 8));
                     put = put.metadata("m", value);
                 }
                 let put = put.send().await;
-                put.map(|_| ()).map_err(|error| BenchError::Program(format!("filling {bucket}: {error:?}")))
+                put.map(|_| ())
+                    .map_err(|error| BenchError::Program(format!("filling {bucket}: {error:?}")))
             })
             .buffer_unordered(if size > MIB { 2 } else { PUTS_AT_A_TIME })
             .try_collect::<()>()
             .await?;
-        Ok(inventory_of_bucket(&self.client, &Inventory::new(bucket, INVENTORIES)).await?.manifest)
+        Ok(
+            inventory_of_bucket(&self.client, &Inventory::new(bucket, INVENTORIES))
+                .await?
+                .manifest,
+        )
     }
 
-    /// Runs a program and asks the kernel what it and its children took. Python's is the getrusage at hand.
+    /// Runs a program and asks the kernel what it and its children took. Python's is the getrusage
+    /// at hand.
     fn measure(&self, arguments: &[&str]) -> Result<Cost, BenchError> {
         const RUSAGE: &str = "import resource, subprocess, sys\n\
             code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n\
@@ -219,13 +282,22 @@ impl Bench<'_> {
         let wall = started.elapsed();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut words = text.split_whitespace();
-        let (code, cpu, memory) =
-            (words.next(), words.next().and_then(|it| it.parse().ok()), words.next().and_then(|it| it.parse().ok()));
+        let (code, cpu, memory) = (
+            words.next(),
+            words.next().and_then(|it| it.parse().ok()),
+            words.next().and_then(|it| it.parse().ok()),
+        );
         if let (Some("0"), Some(cpu), Some(memory)) = (code, cpu, memory) {
-            return Ok(Cost { wall, cpu: Duration::from_secs_f64(cpu), memory });
+            return Ok(Cost {
+                wall,
+                cpu: Duration::from_secs_f64(cpu),
+                memory,
+            });
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(BenchError::Program(format!("{arguments:?} ended with {code:?}: {said}")))
+        Err(BenchError::Program(format!(
+            "{arguments:?} ended with {code:?}: {said}"
+        )))
     }
 }
 
@@ -243,7 +315,10 @@ fn noise(seed: u64, size: usize) -> Bytes {
     bytes.into()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52, for rates")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts far below 2^52, for rates"
+)]
 const fn as_f64(n: u64) -> f64 {
     n as f64
 }

@@ -1,5 +1,5 @@
-//! The operator while nothing happens, beside a real API server: its memory, its CPU time, and what it asks of S3, SQS and
-//! Kubernetes.
+//! The operator while nothing happens, beside a real API server: its memory, its CPU time, and what
+//! it asks of S3, SQS and Kubernetes.
 //!
 //! ```text
 //! an operator that may have no workers ──► all live runs are grouped, and one more: it gets all its receipts and ends
@@ -27,7 +27,8 @@ use crate::servers::Access;
 
 const FINISHED: usize = 200;
 const LIVE: usize = 20;
-/// Groups of a run, of one object each, and how many of them are archived before a live run comes to rest.
+/// Groups of a run, of one object each, and how many of them are archived before a live run comes
+/// to rest.
 const GROUPS: usize = 30;
 const COMMITTED: usize = 20;
 const NAMESPACE: &str = "bench";
@@ -47,10 +48,18 @@ const PERIOD: Duration = Duration::from_secs(15);
 const TICKS: f64 = 100.0;
 
 /// Measures for so long in each state, and prints a table.
-pub async fn bench_operator(operator: &Path, s3bundler: &Path, time: Duration) -> Result<(), BenchError> {
+pub async fn bench_operator(
+    operator: &Path,
+    s3bundler: &Path,
+    time: Duration,
+) -> Result<(), BenchError> {
     let cluster = Cluster::start().await?;
     cluster.load(&Image::of_program(WORKER, s3bundler)?).await?;
-    let scene = Scene { operator, cluster: &cluster, s3: client::s3(cluster.access()) };
+    let scene = Scene {
+        operator,
+        cluster: &cluster,
+        s3: client::s3(cluster.access()),
+    };
     scene.prepare().await?;
 
     let grouping = scene.start(cluster.access(), 0)?;
@@ -58,20 +67,26 @@ pub async fn bench_operator(operator: &Path, s3bundler: &Path, time: Duration) -
     let live: Vec<_> = (0..LIVE).map(|n| format!("live-{n:03}")).collect();
     let first: Vec<_> = live.iter().map(String::as_str).chain([MODEL]).collect();
     scene.create(&first, &manifest).await?;
-    scene.until("grouped", |run| run["status"]["groups"]["total"] == GROUPS).await?;
+    scene
+        .until("grouped", |run| run["status"]["groups"]["total"] == GROUPS)
+        .await?;
     scene.empty_queues().await?;
     for run in &live {
         scene.put_receipts(run, 0..COMMITTED).await?;
     }
     scene.put_receipts(MODEL, 0..GROUPS).await?;
-    scene.until("at rest", |run| is_live(run) || is_over(run)).await?;
+    scene
+        .until("at rest", |run| is_live(run) || is_over(run))
+        .await?;
     end(grouping).await?;
     scene.copy_finished(&manifest).await?;
 
     let proxy = Proxy::start(cluster.access())?;
     let measured = scene.start(proxy.access(), 1000)?;
     let has_worker = |run: &Value| is_live(run) && run["status"]["workers"]["running"] == 1;
-    scene.until("waiting for groups", |run| has_worker(run) || is_over(run)).await?;
+    scene
+        .until("waiting for groups", |run| has_worker(run) || is_over(run))
+        .await?;
     let waiting = scene.measure(&measured, &proxy, time).await?;
     for run in &live {
         scene.put_receipts(run, COMMITTED..GROUPS).await?;
@@ -104,10 +119,21 @@ struct Scene<'a> {
 impl Scene<'_> {
     async fn prepare(&self) -> Result<(), BenchError> {
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let definition = chart.join("crds/archiveruns.archive.s3bundler.dev.yaml").display().to_string();
-        self.cluster.kubectl(["create", "--filename", &definition]).await?;
-        self.cluster.established("archiveruns.archive.s3bundler.dev").await?;
-        let Access { access_key, secret_key, .. } = self.cluster.access();
+        let definition = chart
+            .join("crds/archiveruns.archive.s3bundler.dev.yaml")
+            .display()
+            .to_string();
+        self.cluster
+            .kubectl(["create", "--filename", &definition])
+            .await?;
+        self.cluster
+            .established("archiveruns.archive.s3bundler.dev")
+            .await?;
+        let Access {
+            access_key,
+            secret_key,
+            ..
+        } = self.cluster.access();
         let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "s3bundler-worker", "namespace": NAMESPACE}},
@@ -124,14 +150,24 @@ impl Scene<'_> {
     async fn inventory(&self) -> Result<String, BenchError> {
         let objects = (0..GROUPS).map(|n| (format!("{n:05}"), "x"));
         client::put_objects(&self.s3, SOURCE, objects).await?;
-        Ok(inventory_of_bucket(&self.s3, &Inventory::new(SOURCE, ARCHIVE)).await?.manifest)
+        Ok(
+            inventory_of_bucket(&self.s3, &Inventory::new(SOURCE, ARCHIVE))
+                .await?
+                .manifest,
+        )
     }
 
     /// The operator as a process of this machine, as the chart would start it.
     fn start(&self, aws: &Access, max_workers: u32) -> Result<Running, BenchError> {
-        let Access { endpoint, region, .. } = self.cluster.access();
+        let Access {
+            endpoint, region, ..
+        } = self.cluster.access();
         let small = r#"{"requests":{"cpu":"20m","memory":"32Mi","ephemeral-storage":"64Mi"}}"#;
-        let program = self.cluster.program(self.operator).access(aws).timeout(LIFE);
+        let program = self
+            .cluster
+            .program(self.operator)
+            .access(aws)
+            .timeout(LIFE);
         let program = program.args([
             format!("--worker-image={WORKER}"),
             format!("--worker-env=AWS_ENDPOINT_URL={endpoint}"),
@@ -147,15 +183,33 @@ impl Scene<'_> {
     }
 
     async fn create(&self, names: &[&str], manifest: &str) -> Result<(), BenchError> {
-        let runs: Vec<_> = names.iter().map(|name| archive_run(name, manifest)).collect();
-        self.cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": runs}).to_string()).await?;
+        let runs: Vec<_> = names
+            .iter()
+            .map(|name| archive_run(name, manifest))
+            .collect();
+        self.cluster
+            .apply(&json!({"apiVersion": "v1", "kind": "List", "items": runs}).to_string())
+            .await?;
         Ok(())
     }
 
     async fn runs(&self) -> Result<Vec<Value>, BenchError> {
-        let told = self.cluster.kubectl(["get", "archiveruns", "--namespace", NAMESPACE, "--output=json"]).await?;
-        let mut list: Value = serde_json::from_str(&told).map_err(|error| BenchError::Program(error.to_string()))?;
-        Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+        let told = self
+            .cluster
+            .kubectl([
+                "get",
+                "archiveruns",
+                "--namespace",
+                NAMESPACE,
+                "--output=json",
+            ])
+            .await?;
+        let mut list: Value =
+            serde_json::from_str(&told).map_err(|error| BenchError::Program(error.to_string()))?;
+        Ok(list["items"]
+            .as_array_mut()
+            .map(std::mem::take)
+            .unwrap_or_default())
     }
 
     /// Waits until every run is as wanted, and then for what comes after it.
@@ -163,9 +217,13 @@ impl Scene<'_> {
         let begun = Instant::now();
         loop {
             let runs = self.runs().await?;
-            let Some(other) = runs.iter().find(|run| !wanted(run)) else { return Ok(()) };
+            let Some(other) = runs.iter().find(|run| !wanted(run)) else {
+                return Ok(());
+            };
             if begun.elapsed() > PATIENCE {
-                return Err(BenchError::Program(format!("not {what} in time: {other:#}")));
+                return Err(BenchError::Program(format!(
+                    "not {what} in time: {other:#}"
+                )));
             }
             sleep(Duration::from_secs(1)).await;
         }
@@ -183,7 +241,11 @@ impl Scene<'_> {
     }
 
     /// Receipts as workers leave them: from here on these groups are archived, whoever asks.
-    async fn put_receipts(&self, run: &str, groups: std::ops::Range<usize>) -> Result<(), BenchError> {
+    async fn put_receipts(
+        &self,
+        run: &str,
+        groups: std::ops::Range<usize>,
+    ) -> Result<(), BenchError> {
         let receipts = groups.map(|n| (format!("receipts/{run}/{run}.{n:06}~a1~c0~f0~b1"), ""));
         Ok(client::put_objects(&self.s3, ARCHIVE, receipts).await?)
     }
@@ -191,9 +253,16 @@ impl Scene<'_> {
     /// More finished runs, with the status of the first.
     async fn copy_finished(&self, manifest: &str) -> Result<(), BenchError> {
         let names: Vec<_> = (1..FINISHED).map(|n| format!("finished-{n:03}")).collect();
-        self.create(&names.iter().map(String::as_str).collect::<Vec<_>>(), manifest).await?;
+        self.create(
+            &names.iter().map(String::as_str).collect::<Vec<_>>(),
+            manifest,
+        )
+        .await?;
         let mut runs = self.runs().await?;
-        let model = runs.iter().find(|run| run["metadata"]["name"] == MODEL).map(|run| run["status"].clone());
+        let model = runs
+            .iter()
+            .find(|run| run["metadata"]["name"] == MODEL)
+            .map(|run| run["status"].clone());
         let model = model.unwrap_or_default();
         runs.retain(|run| !is_live(run) && run["metadata"]["name"] != MODEL);
         for run in &mut runs {
@@ -201,16 +270,28 @@ impl Scene<'_> {
         }
         let file = self.cluster.folder().join("finished.json");
         let list = json!({"apiVersion": "v1", "kind": "List", "items": runs});
-        std::fs::write(&file, list.to_string()).map_err(|error| BenchError::Program(error.to_string()))?;
+        std::fs::write(&file, list.to_string())
+            .map_err(|error| BenchError::Program(error.to_string()))?;
         let file = file.display().to_string();
-        self.cluster.kubectl(["replace", "--subresource=status", "--filename", &file]).await?;
+        self.cluster
+            .kubectl(["replace", "--subresource=status", "--filename", &file])
+            .await?;
         Ok(())
     }
 
-    async fn measure(&self, operator: &Running, proxy: &Proxy, time: Duration) -> Result<Measurement, BenchError> {
+    async fn measure(
+        &self,
+        operator: &Running,
+        proxy: &Proxy,
+        time: Duration,
+    ) -> Result<Measurement, BenchError> {
         sleep(SETTLE).await;
         proxy.clear_log();
-        let (api, cpu, begun) = (self.api_requests().await?, cpu(operator.pid())?, Instant::now());
+        let (api, cpu, begun) = (
+            self.api_requests().await?,
+            cpu(operator.pid())?,
+            Instant::now(),
+        );
         let (mut memory, mut looks) = (0, 0);
         while begun.elapsed() < time {
             memory += resident(operator.pid())?;
@@ -220,7 +301,9 @@ impl Scene<'_> {
         let cpu = (self::cpu(operator.pid())? - cpu) / begun.elapsed().as_secs_f64();
         let mut requests = BTreeMap::new();
         for record in proxy.log() {
-            *requests.entry(format!("AWS {:?}", record.request.operation)).or_default() += 1;
+            *requests
+                .entry(format!("AWS {:?}", record.request.operation))
+                .or_default() += 1;
         }
         for (name, count) in self.api_requests().await? {
             let more = count - api.get(&name).copied().unwrap_or_default();
@@ -228,33 +311,54 @@ impl Scene<'_> {
                 requests.insert(format!("Kubernetes {name}"), more);
             }
         }
-        Ok(Measurement { memory: memory / looks.max(1), peak_memory: operator.peak_memory(), cpu, requests })
+        Ok(Measurement {
+            memory: memory / looks.max(1),
+            peak_memory: operator.peak_memory(),
+            cpu,
+            requests,
+        })
     }
 
-    /// Requests that the API server has answered, of those kinds that nobody but the operator makes here.
+    /// Requests that the API server has answered, of those kinds that nobody but the operator makes
+    /// here.
     async fn api_requests(&self) -> Result<BTreeMap<String, u64>, BenchError> {
         let metrics = self.cluster.kubectl(["get", "--raw=/metrics"]).await?;
         let mut counts = BTreeMap::new();
-        for line in metrics.lines().filter_map(|line| line.strip_prefix("apiserver_request_total{")) {
-            let Some((labels, count)) = line.rsplit_once("} ") else { continue };
+        for line in metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix("apiserver_request_total{"))
+        {
+            let Some((labels, count)) = line.rsplit_once("} ") else {
+                continue;
+            };
             let label = |name: &str| {
-                let value = labels.split(&format!("{name}=\"")).nth(1)?.split('"').next();
+                let value = labels
+                    .split(&format!("{name}=\""))
+                    .nth(1)?
+                    .split('"')
+                    .next();
                 value.filter(|value| !value.is_empty())
             };
-            let [verb, resource, scope] = ["verb", "resource", "scope"].map(|name| label(name).unwrap_or_default());
+            let [verb, resource, scope] =
+                ["verb", "resource", "scope"].map(|name| label(name).unwrap_or_default());
             // Watches are counted when they end.
             let is_operators = match (verb, resource) {
                 ("WATCH", _) => false,
                 ("APPLY", _)
                 | (_, "archiveruns")
-                | ("GET", "jobs" | "deployments" | "poddisruptionbudgets" | "serviceaccounts") => true,
+                | ("GET", "jobs" | "deployments" | "poddisruptionbudgets" | "serviceaccounts") => {
+                    true
+                }
                 ("LIST", "pods") => scope == "namespace",
                 _ => false,
             };
             if is_operators {
-                let subresource = label("subresource").map(|name| format!("/{name}")).unwrap_or_default();
-                *counts.entry(format!("{verb} {resource}{subresource}")).or_default() +=
-                    count.parse::<u64>().unwrap_or(0);
+                let subresource = label("subresource")
+                    .map(|name| format!("/{name}"))
+                    .unwrap_or_default();
+                *counts
+                    .entry(format!("{verb} {resource}{subresource}"))
+                    .or_default() += count.parse::<u64>().unwrap_or(0);
             }
         }
         Ok(counts)
@@ -277,7 +381,8 @@ fn archive_run(name: &str, manifest: &str) -> Value {
 
 /// Whether a run is under way and shows the receipts that it has.
 fn is_live(run: &Value) -> bool {
-    condition(run, "Ready") == Some(("False", "Bundling")) && run["status"]["groups"]["committed"] == COMMITTED
+    condition(run, "Ready") == Some(("False", "Bundling"))
+        && run["status"]["groups"]["committed"] == COMMITTED
 }
 
 /// Whether a run has ended and given its queues back.
@@ -295,21 +400,43 @@ fn condition<'a>(run: &'a Value, name: &str) -> Option<(&'a str, &'a str)> {
 async fn end(operator: Running) -> Result<(), BenchError> {
     operator.signal(Signal::Terminate)?;
     let outcome = operator.wait().await?;
-    if outcome.code == Some(0) { Ok(()) } else { Err(BenchError::Program(outcome.to_string())) }
+    if outcome.code == Some(0) {
+        Ok(())
+    } else {
+        Err(BenchError::Program(outcome.to_string()))
+    }
 }
 
-/// Seconds of CPU that a process has taken: fields 14 and 15 of proc_pid_stat(5), counted after the name.
+/// Seconds of CPU that a process has taken: fields 14 and 15 of proc_pid_stat(5), counted after the
+/// name.
 fn cpu(pid: u32) -> Result<f64, BenchError> {
     let text = proc(pid, "stat")?;
-    let fields = text.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
-    Ok(fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS)
+    let fields = text
+        .rsplit_once(") ")
+        .map(|(_, fields)| fields)
+        .unwrap_or_default();
+    Ok(fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / TICKS)
 }
 
 /// Bytes of memory that a process has.
 fn resident(pid: u32) -> Result<u64, BenchError> {
     let text = proc(pid, "status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10)
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap_or_default();
+    Ok(line
+        .trim()
+        .trim_end_matches(" kB")
+        .parse::<u64>()
+        .unwrap_or_default()
+        << 10)
 }
 
 fn proc(pid: u32, file: &str) -> Result<String, BenchError> {
@@ -326,16 +453,28 @@ fn table(waiting: &Measurement, over: &Measurement, time: Duration) -> String {
     let mut row = |name: &str, waiting: String, over: String| {
         let _ = writeln!(table, "| {name} | {waiting} | {over} |");
     };
-    let mut both = |name: &str, cell: fn(&Measurement) -> String| row(name, cell(waiting), cell(over));
+    let mut both =
+        |name: &str, cell: fn(&Measurement) -> String| row(name, cell(waiting), cell(over));
     both("RSS", |it| format!("{:.1} MiB", mib(it.memory)));
-    both("peak RSS since its start", |it| format!("{:.1} MiB", mib(it.peak_memory)));
+    both("peak RSS since its start", |it| {
+        format!("{:.1} MiB", mib(it.peak_memory))
+    });
     both("CPU of one core", |it| format!("{:.2} %", it.cpu * 100.0));
     let looks = super::as_f64(LIVE as u64) * time.as_secs_f64() / PERIOD.as_secs_f64();
-    let names: BTreeSet<_> = waiting.requests.keys().chain(over.requests.keys()).collect();
+    let names: BTreeSet<_> = waiting
+        .requests
+        .keys()
+        .chain(over.requests.keys())
+        .collect();
     for name in names {
-        let [waiting, over] = [waiting, over].map(|it| it.requests.get(name).copied().unwrap_or_default());
+        let [waiting, over] =
+            [waiting, over].map(|it| it.requests.get(name).copied().unwrap_or_default());
         let each = super::as_f64(waiting) / looks;
-        row(name, format!("{waiting}: {each:.2} a run in {} s", PERIOD.as_secs()), over.to_string());
+        row(
+            name,
+            format!("{waiting}: {each:.2} a run in {} s", PERIOD.as_secs()),
+            over.to_string(),
+        );
     }
     table
 }

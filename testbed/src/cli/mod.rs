@@ -1,5 +1,5 @@
-//! Running the program under test as a user would: a clean environment, the server's address and keys in `AWS_*`
-//! variables, everything it prints captured, and an end in every case.
+//! Running the program under test as a user would: a clean environment, the server's address and
+//! keys in `AWS_*` variables, everything it prints captured, and an end in every case.
 //!
 //! ```no_run
 //! # async fn example(server: &s3bundler_testbed::servers::VersityGw) -> Result<(), s3bundler_testbed::cli::CliError> {
@@ -90,17 +90,22 @@ pub fn send(pid: u32, signal: Signal) -> Result<(), CliError> {
         Signal::Continue => rustix::process::Signal::CONT,
     };
     let failed = |source| CliError::Process { pid, source };
-    let id = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let id = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     kill_process(id, number).map_err(|error| failed(error.into()))
 }
 
-/// Kills a process and returns when it can do nothing more: the kernel has closed its sockets and files. For hooks of the
-/// fault proxy, which must know that a request was the last.
+/// Kills a process and returns when it can do nothing more: the kernel has closed its sockets and
+/// files. For hooks of the fault proxy, which must know that a request was the last.
 pub fn kill_and_wait(pid: u32) -> Result<(), CliError> {
     send(pid, Signal::Kill)?;
     let stat = PathBuf::from(format!("/proc/{pid}/stat"));
     // `pid (name) S …`: the state follows the last parenthesis; Z has ended and was not waited for.
-    while std::fs::read_to_string(&stat).is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" Z")) {
+    while std::fs::read_to_string(&stat)
+        .is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+    {
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())

@@ -13,9 +13,16 @@ use tokio::process::Command;
 use super::{CliError, Outcome, Running};
 use crate::servers::{Access, Watchdog};
 
-/// Variables of our own environment that the program keeps: to find programs and libraries, to write where we may, and to
-/// report coverage and panics.
-const KEPT: [&str; 6] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR", "LLVM_PROFILE_FILE", "RUST_BACKTRACE", "SSL_CERT_FILE"];
+/// Variables of our own environment that the program keeps: to find programs and libraries, to
+/// write where we may, and to report coverage and panics.
+const KEPT: [&str; 6] = [
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "LLVM_PROFILE_FILE",
+    "RUST_BACKTRACE",
+    "SSL_CERT_FILE",
+];
 /// A test that hangs this long has failed.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -33,8 +40,10 @@ pub struct Program {
 impl Program {
     /// Usually `Program::new(env!("CARGO_BIN_EXE_s3bundler"))`.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        let mut environment: BTreeMap<OsString, OsString> =
-            KEPT.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?))).collect();
+        let mut environment: BTreeMap<OsString, OsString> = KEPT
+            .iter()
+            .filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)))
+            .collect();
         for (name, value) in [
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("AWS_CONFIG_FILE", "/dev/null"),
@@ -55,7 +64,12 @@ impl Program {
     /// The server (or proxy) for S3, and for SQS unless [`Program::sqs`] names another.
     #[must_use]
     pub fn access(mut self, access: &Access) -> Self {
-        self.environment.extend(access.environment().into_iter().map(|(name, value)| (name.into(), value.into())));
+        self.environment.extend(
+            access
+                .environment()
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
         self
     }
 
@@ -68,7 +82,8 @@ impl Program {
     /// One more environment variable.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.environment.insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.environment
+            .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
         self
     }
 
@@ -89,7 +104,11 @@ impl Program {
     /// More arguments.
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.arguments.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
         self
     }
 
@@ -121,13 +140,20 @@ impl Program {
 
     /// Starts it in the background. Must be called inside a tokio runtime.
     pub fn spawn(self) -> Result<Running, CliError> {
-        let failed = |source| CliError::Start { program: self.path.clone(), source };
+        let failed = |source| CliError::Start {
+            program: self.path.clone(),
+            source,
+        };
         let mut command = Command::new(&self.path);
         command
             .args(&self.arguments)
             .env_clear()
             .envs(&self.environment)
-            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if self.input.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)

@@ -1,5 +1,6 @@
-//! A program while it runs, and how it ended. Its outputs are read all the time, so that it never blocks on a full pipe;
-//! its memory is looked at all the time, because nobody can ask a process that is gone.
+//! A program while it runs, and how it ended. Its outputs are read all the time, so that it never
+//! blocks on a full pipe; its memory is looked at all the time, because nobody can ask a process
+//! that is gone.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
@@ -26,7 +27,10 @@ fn capture(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> (Captured, 
         let Some(mut pipe) = pipe else { return };
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
-            target.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..length]);
+            target
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(&buffer[..length]);
         }
     });
     (captured, reader)
@@ -46,7 +50,9 @@ async fn watch_memory(pid: u32, peak: Arc<AtomicU64>) {
 /// The kernel's own high-water mark, so that nothing is missed between two looks but the very end.
 fn read_peak_memory(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -86,7 +92,13 @@ pub struct Running {
 
 impl Running {
     /// Takes over a child that was just started with both outputs piped.
-    pub(super) fn watch(mut child: Child, pid: u32, begun: Instant, patience: Duration, watchdog: Watchdog) -> Self {
+    pub(super) fn watch(
+        mut child: Child,
+        pid: u32,
+        begun: Instant,
+        patience: Duration,
+        watchdog: Watchdog,
+    ) -> Self {
         let (stdout, stdout_reader) = capture(child.stdout.take());
         let (stderr, stderr_reader) = capture(child.stderr.take());
         let peak_memory = Arc::new(AtomicU64::new(0));
@@ -144,25 +156,36 @@ impl Running {
         let begun = Instant::now();
         loop {
             // Asked before looking, so that the last words of a program that ended are seen.
-            let over = self.readers.iter().all(JoinHandle::is_finished) || begun.elapsed() > self.patience;
+            let over =
+                self.readers.iter().all(JoinHandle::is_finished) || begun.elapsed() > self.patience;
             if self.stdout().contains(wanted) || self.stderr().contains(wanted) {
                 return Ok(());
             }
             if over {
-                return Err(CliError::NotPrinted { wanted: wanted.to_owned(), output: self.output() });
+                return Err(CliError::NotPrinted {
+                    wanted: wanted.to_owned(),
+                    output: self.output(),
+                });
             }
             sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Waits for its end; one that takes longer than its timeout (counted from the start) is killed.
+    /// Waits for its end; one that takes longer than its timeout (counted from the start) is
+    /// killed.
     pub async fn wait(mut self) -> Result<Outcome, CliError> {
         let left = self.patience.saturating_sub(self.begun.elapsed());
         let Ok(status) = timeout(left, self.child.wait()).await else {
             let _ = self.child.kill().await;
-            return Err(CliError::TimedOut { after: self.patience, output: self.output() });
+            return Err(CliError::TimedOut {
+                after: self.patience,
+                output: self.output(),
+            });
         };
-        let status = status.map_err(|source| CliError::Process { pid: self.pid, source })?;
+        let status = status.map_err(|source| CliError::Process {
+            pid: self.pid,
+            source,
+        })?;
         let wall = self.begun.elapsed();
         for reader in self.readers.drain(..) {
             // Ends with the pipe; a grandchild that keeps it open must not keep us.
@@ -184,7 +207,8 @@ impl Running {
     }
 }
 
-/// How a program ended and what it said. Displayed, it is the whole story for an assertion's message.
+/// How a program ended and what it said. Displayed, it is the whole story for an assertion's
+/// message.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Exit code, unless a signal ended it.
@@ -208,6 +232,10 @@ impl fmt::Display for Outcome {
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => "unknown end".to_owned(),
         };
-        write!(f, "{end} after {:?}\nstdout:\n{}\nstderr:\n{}", self.wall, self.stdout, self.stderr)
+        write!(
+            f,
+            "{end} after {:?}\nstdout:\n{}\nstderr:\n{}",
+            self.wall, self.stdout, self.stderr
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! The demo in a cluster, as a user would do it: Helm installs the operator, `kubectl apply` makes an ArchiveRun.
+//! The demo in a cluster, as a user would do it: Helm installs the operator, `kubectl apply` makes
+//! an ArchiveRun.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,7 +8,8 @@ use tokio::time::sleep;
 
 use super::progress::{End, Progress};
 use super::{
-    ARCHIVES, DemoError, PREFIX, RUN, another_time, archive, look_at_archives, s3, say, source, verify, wrong,
+    ARCHIVES, DemoError, PREFIX, RUN, another_time, archive, look_at_archives, s3, say, source,
+    verify, wrong,
 };
 use crate::kube::{Cluster, Image, KubeError};
 use crate::servers::Access;
@@ -25,8 +27,14 @@ const PATIENCE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(500);
 
 /// Runs the demo in a cluster of its own; gives the cluster that still holds everything.
-pub async fn on_kubernetes(s3bundler: &Path, operator: &Path, files: &Path) -> Result<Cluster, DemoError> {
-    say("Booting a Kubernetes of one node with S3 and SQS; the first time it is built, which takes some ten minutes");
+pub async fn on_kubernetes(
+    s3bundler: &Path,
+    operator: &Path,
+    files: &Path,
+) -> Result<Cluster, DemoError> {
+    say(
+        "Booting a Kubernetes of one node with S3 and SQS; the first time it is built, which takes some ten minutes",
+    );
     let begun = Instant::now();
     let cluster = Cluster::start().await.map_err(|error| match error {
         KubeError::NotRoot => DemoError::NotRoot,
@@ -55,7 +63,11 @@ pub fn where_to_look_on_kubernetes(cluster: &Cluster, s3bundler: &Path, is_kept:
     if !is_kept {
         return format!("{}\n{commands}", another_time("make demo", "the cluster"));
     }
-    let exports: Vec<_> = cluster.exports().lines().map(|line| format!("    {line}")).collect();
+    let exports: Vec<_> = cluster
+        .exports()
+        .lines()
+        .map(|line| format!("    {line}"))
+        .collect();
     let exports = exports.join("\n");
     let folder = cluster.folder().display();
     format!(
@@ -83,7 +95,10 @@ fn indent(text: &str) {
 
 fn write(cluster: &Cluster, name: &str, text: &str) -> Result<PathBuf, DemoError> {
     let path = cluster.folder().join(name);
-    std::fs::write(&path, text).map_err(|cause| DemoError::File { path: path.clone(), cause })?;
+    std::fs::write(&path, text).map_err(|cause| DemoError::File {
+        path: path.clone(),
+        cause,
+    })?;
     Ok(path)
 }
 
@@ -91,39 +106,81 @@ fn write(cluster: &Cluster, name: &str, text: &str) -> Result<PathBuf, DemoError
 async fn install(cluster: &Cluster, s3bundler: &Path, operator: &Path) -> Result<(), DemoError> {
     say("Loading the images of operator and worker");
     for (image, program) in [("operator", operator), ("worker", s3bundler)] {
-        cluster.load(&Image::of_program(format!("localhost/s3bundler/{image}:{TAG}"), program)?).await?;
+        cluster
+            .load(&Image::of_program(
+                format!("localhost/s3bundler/{image}:{TAG}"),
+                program,
+            )?)
+            .await?;
     }
-    say(&format!("helm install s3bundler charts/s3bundler --namespace {SYSTEM} --values values.yaml --wait"));
+    say(&format!(
+        "helm install s3bundler charts/s3bundler --namespace {SYSTEM} --values values.yaml --wait"
+    ));
     let begun = Instant::now();
-    cluster.apply(&[namespace(SYSTEM), secret(SYSTEM, cluster.access())].join("---\n")).await?;
+    cluster
+        .apply(&[namespace(SYSTEM), secret(SYSTEM, cluster.access())].join("---\n"))
+        .await?;
     let values = values(cluster.access());
     indent(values.trim_end());
-    let values = write(cluster, "values.yaml", &values)?.display().to_string();
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/s3bundler").display().to_string();
-    let arguments = ["install", "s3bundler", &chart, "--namespace", SYSTEM, "--values", &values];
+    let values = write(cluster, "values.yaml", &values)?
+        .display()
+        .to_string();
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../charts/s3bundler")
+        .display()
+        .to_string();
+    let arguments = [
+        "install",
+        "s3bundler",
+        &chart,
+        "--namespace",
+        SYSTEM,
+        "--values",
+        &values,
+    ];
     let waiting = ["--wait", "--timeout", "110s"];
     cluster.helm(arguments.into_iter().chain(waiting)).await?;
-    println!("    installed and ready after {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "    installed and ready after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
 /// All that a namespace needs for runs: keys, and a service account without permissions.
 async fn prepare_namespace(cluster: &Cluster) -> Result<(), DemoError> {
-    say(&format!("A namespace {TEAM} under restricted Pod Security, with a worker service account and a Secret"));
-    let account =
-        format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: s3bundler-worker, namespace: {TEAM}}}\n");
-    cluster.apply(&[namespace(TEAM), secret(TEAM, cluster.access()), account].join("---\n")).await?;
+    say(&format!(
+        "A namespace {TEAM} under restricted Pod Security, with a worker service account and a Secret"
+    ));
+    let account = format!(
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: s3bundler-worker, namespace: {TEAM}}}\n"
+    );
+    cluster
+        .apply(&[namespace(TEAM), secret(TEAM, cluster.access()), account].join("---\n"))
+        .await?;
     Ok(())
 }
 
 /// Prints a line whenever the run changes, until it has ended well.
 async fn follow(cluster: &Cluster) -> Result<(), DemoError> {
-    say(&format!("kubectl --namespace {TEAM} get archiverun {RUN} --watch"));
+    say(&format!(
+        "kubectl --namespace {TEAM} get archiverun {RUN} --watch"
+    ));
     println!("     AFTER  {}", Progress::TITLES);
     let (begun, mut last) = (Instant::now(), Progress::default());
     let end = loop {
-        let run = cluster.kubectl(["get", "archiverun", RUN, "--namespace", TEAM, "--output=json"]).await?;
-        let run = serde_json::from_str(&run).map_err(|error| wrong(format!("kubectl get archiverun: {error}")))?;
+        let run = cluster
+            .kubectl([
+                "get",
+                "archiverun",
+                RUN,
+                "--namespace",
+                TEAM,
+                "--output=json",
+            ])
+            .await?;
+        let run = serde_json::from_str(&run)
+            .map_err(|error| wrong(format!("kubectl get archiverun: {error}")))?;
         let now = Progress::of(&run);
         if now != last {
             println!("    {:>4} s  {now}", begun.elapsed().as_secs());
@@ -150,11 +207,32 @@ async fn follow(cluster: &Cluster) -> Result<(), DemoError> {
 async fn tell_why(cluster: &Cluster) {
     for arguments in [
         &["--namespace", TEAM, "describe", "archiverun", RUN][..],
-        &["--namespace", TEAM, "get", "jobs,deployments,pods", "--output=wide"],
-        &["--namespace", TEAM, "get", "events", "--sort-by=.lastTimestamp"],
-        &["--namespace", SYSTEM, "logs", &format!("deployment/{OPERATOR}"), "--tail=60"],
+        &[
+            "--namespace",
+            TEAM,
+            "get",
+            "jobs,deployments,pods",
+            "--output=wide",
+        ],
+        &[
+            "--namespace",
+            TEAM,
+            "get",
+            "events",
+            "--sort-by=.lastTimestamp",
+        ],
+        &[
+            "--namespace",
+            SYSTEM,
+            "logs",
+            &format!("deployment/{OPERATOR}"),
+            "--tail=60",
+        ],
     ] {
-        let told = cluster.kubectl(arguments).await.unwrap_or_else(|error| error.to_string());
+        let told = cluster
+            .kubectl(arguments)
+            .await
+            .unwrap_or_else(|error| error.to_string());
         eprintln!("$ kubectl {}\n{told}", arguments.join(" "));
     }
 }
@@ -171,7 +249,11 @@ metadata:
 }
 
 fn secret(namespace: &str, access: &Access) -> String {
-    let Access { access_key, secret_key, .. } = access;
+    let Access {
+        access_key,
+        secret_key,
+        ..
+    } = access;
     format!(
         "apiVersion: v1
 kind: Secret
@@ -184,7 +266,9 @@ stringData:
 }
 
 fn values(access: &Access) -> String {
-    let Access { endpoint, region, .. } = access;
+    let Access {
+        endpoint, region, ..
+    } = access;
     format!(
         r#"operator:
   image: {{registry: localhost, tag: {TAG}}}
@@ -240,8 +324,12 @@ mod tests {
 
     #[test]
     fn the_run_is_one_that_the_operator_reads() {
-        let run: ArchiveRun = serde_saphyr::from_str(&archive_run("s3://inv/a/manifest.json")).unwrap();
-        assert_eq!((run.metadata.name.as_deref(), run.spec.group.max_objects), (Some(RUN), 250));
+        let run: ArchiveRun =
+            serde_saphyr::from_str(&archive_run("s3://inv/a/manifest.json")).unwrap();
+        assert_eq!(
+            (run.metadata.name.as_deref(), run.spec.group.max_objects),
+            (Some(RUN), 250)
+        );
     }
 
     #[test]
@@ -251,7 +339,10 @@ mod tests {
             "kubectl --namespace s3bundler-system logs deployment/s3bundler-operator",
             "/programs/s3bundler verify --destination s3://demo-archives/logs --name demo",
         ] {
-            assert!(commands.lines().any(|told| told.trim() == line), "{line} is not in\n{commands}");
+            assert!(
+                commands.lines().any(|told| told.trim() == line),
+                "{line} is not in\n{commands}"
+            );
         }
         assert_eq!(
             another_time("make demo", "the cluster"),
@@ -262,7 +353,8 @@ mod tests {
     #[test]
     fn keys_stay_texts_whatever_is_in_them() {
         let secret: Value =
-            serde_saphyr::from_str(&secret(TEAM, &Access::new("http://s3", "0123", "a: \"b\""))).unwrap();
+            serde_saphyr::from_str(&secret(TEAM, &Access::new("http://s3", "0123", "a: \"b\"")))
+                .unwrap();
         assert_eq!(secret["stringData"]["AWS_ACCESS_KEY_ID"], "0123");
         assert_eq!(secret["stringData"]["AWS_SECRET_ACCESS_KEY"], "a: \"b\"");
     }

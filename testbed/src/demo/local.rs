@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{DemoError, RUN, another_time, archive, destination, look_at_archives, s3, s3bundler, say, source, verify};
+use super::{
+    DemoError, RUN, another_time, archive, destination, look_at_archives, s3, s3bundler, say,
+    source, verify,
+};
 use crate::cli::Program;
 use crate::servers::Moto;
 
@@ -14,7 +17,15 @@ pub async fn locally(program: &Path, files: &Path) -> Result<Moto, DemoError> {
     let (sources, manifest) = source::lay_out(&client, files).await?;
     let program = Program::new(program).access(server.access());
     let destination = destination();
-    let arguments = ["run", "--inventory", &manifest, "--destination", &destination, "--name", RUN];
+    let arguments = [
+        "run",
+        "--inventory",
+        &manifest,
+        "--destination",
+        &destination,
+        "--name",
+        RUN,
+    ];
     let limits = ["--max-objects", "1000", "--max-object-size", "8MiB"];
     s3bundler(program.clone(), &[&arguments[..], &limits].concat()).await?;
     verify(program).await?;
@@ -28,6 +39,13 @@ pub fn where_to_look_locally(server: &Moto, s3bundler: &Path, is_kept: bool) -> 
     if !is_kept {
         return format!("{}\n{looks}", another_time("make demo-local", "the server"));
     }
-    let exports = server.access().environment().into_iter().map(|(name, value)| format!("    export {name}={value}\n"));
-    format!("The server is up until Ctrl-C. In another shell:\n{}{looks}", exports.collect::<String>())
+    let exports = server
+        .access()
+        .environment()
+        .into_iter()
+        .map(|(name, value)| format!("    export {name}={value}\n"));
+    format!(
+        "The server is up until Ctrl-C. In another shell:\n{}{looks}",
+        exports.collect::<String>()
+    )
 }

@@ -1,5 +1,6 @@
-//! The main job before one's eyes: real files become objects, an inventory of them becomes archives, one object comes
-//! back with a single ranged GET and is compared with the file it was. On Kubernetes, or on the command line alone.
+//! The main job before one's eyes: real files become objects, an inventory of them becomes
+//! archives, one object comes back with a single ranged GET and is compared with the file it was.
+//! On Kubernetes, or on the command line alone.
 //!
 //! ```text
 //! kubernetes: cluster ──► helm install ─┐                          ┌─► kubectl apply ArchiveRun ──► Complete ─┐
@@ -88,10 +89,15 @@ fn destination() -> String {
     format!("s3://{ARCHIVES}/{PREFIX}")
 }
 
-/// A client for moto. Without its C library moto says that a CRC32 of something else is the CRC64NVME of a multipart object.
+/// A client for moto. Without its C library moto says that a CRC32 of something else is the
+/// CRC64NVME of a multipart object.
 fn s3(access: &Access) -> Client {
     let config = client::s3(access).config().to_builder();
-    Client::from_conf(config.response_checksum_validation(ResponseChecksumValidation::WhenRequired).build())
+    Client::from_conf(
+        config
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build(),
+    )
 }
 
 /// Runs `s3bundler`, shows what it prints, and takes nothing but success.
@@ -101,21 +107,40 @@ async fn s3bundler(program: Program, arguments: &[&str]) -> Result<(), DemoError
     for line in outcome.stdout.lines() {
         println!("    {line}");
     }
-    if outcome.code == Some(0) { Ok(()) } else { Err(DemoError::Program("s3bundler", outcome.to_string())) }
+    if outcome.code == Some(0) {
+        Ok(())
+    } else {
+        Err(DemoError::Program("s3bundler", outcome.to_string()))
+    }
 }
 
 /// Commands that look at what was archived, for whoever has the server's exports.
 fn look_at_archives(s3bundler: &Path) -> String {
     let (program, destination) = (s3bundler.display(), destination());
-    format!("    {program} verify --destination {destination} --name {RUN}\n    aws s3 ls --recursive s3://{ARCHIVES}/")
+    format!(
+        "    {program} verify --destination {destination} --name {RUN}\n    aws s3 ls --recursive s3://{ARCHIVES}/"
+    )
 }
 
 /// How to get what is about to end, to look at it.
 fn another_time(command: &str, what: &str) -> String {
-    format!("Now {what} ends. To look around yourself, `{command} KEEP=1` leaves it up and says what to export; then:")
+    format!(
+        "Now {what} ends. To look around yourself, `{command} KEEP=1` leaves it up and says what to export; then:"
+    )
 }
 
 /// Proves the run from S3 alone, every member read.
 async fn verify(program: Program) -> Result<(), DemoError> {
-    s3bundler(program, &["verify", "--full", "--destination", &destination(), "--name", RUN]).await
+    s3bundler(
+        program,
+        &[
+            "verify",
+            "--full",
+            "--destination",
+            &destination(),
+            "--name",
+            RUN,
+        ],
+    )
+    .await
 }

@@ -27,19 +27,35 @@ pub(super) enum End {
 impl Progress {
     pub(super) const TITLES: &'static str = "STATUS            GROUPS   OBJECTS  FAILED  WORKERS";
 
-    /// Of an ArchiveRun in JSON, as the API gives it; before the operator has seen it there is no status.
+    /// Of an ArchiveRun in JSON, as the API gives it; before the operator has seen it there is no
+    /// status.
     pub(super) fn of(run: &Value) -> Self {
         let status = &run["status"];
         let number = |value: &Value| value.as_u64().unwrap_or_default();
         let condition = |name: &str| {
-            status["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == name)
+            status["conditions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|condition| condition["type"] == name)
         };
-        let text = |name: &str, field: &str| condition(name).and_then(|it| it[field].as_str()).unwrap_or_default();
+        let text = |name: &str, field: &str| {
+            condition(name)
+                .and_then(|it| it[field].as_str())
+                .unwrap_or_default()
+        };
         let reason = text("Ready", "reason");
         let end = match (text("Complete", "status"), text("Failed", "status")) {
-            (_, "True") => Some(End::Otherwise(format!("{}: {}", text("Failed", "reason"), text("Failed", "message")))),
+            (_, "True") => Some(End::Otherwise(format!(
+                "{}: {}",
+                text("Failed", "reason"),
+                text("Failed", "message")
+            ))),
             ("True", _) if reason == "Complete" => Some(End::Complete),
-            ("True", _) => Some(End::Otherwise(format!("{reason}: {}", text("Ready", "message")))),
+            ("True", _) => Some(End::Otherwise(format!(
+                "{reason}: {}",
+                text("Ready", "message")
+            ))),
             _ => None,
         };
         Self {
@@ -60,8 +76,18 @@ impl Progress {
 
 impl fmt::Display for Progress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, groups, objects, failed, workers, end: _ } = self;
-        write!(formatter, "{status:<16}  {groups:<7}  {objects:>7}  {failed:>6}  {workers:>7}")
+        let Self {
+            status,
+            groups,
+            objects,
+            failed,
+            workers,
+            end: _,
+        } = self;
+        write!(
+            formatter,
+            "{status:<16}  {groups:<7}  {objects:>7}  {failed:>6}  {workers:>7}"
+        )
     }
 }
 
@@ -83,9 +109,14 @@ mod tests {
 
     #[test]
     fn numbers_are_below_their_titles() {
-        let progress = Progress::of(&run(&json!([{"type": "Ready", "status": "False", "reason": "Bundling"}])));
+        let progress = Progress::of(&run(
+            &json!([{"type": "Ready", "status": "False", "reason": "Bundling"}]),
+        ));
         assert_eq!(progress.end(), None);
-        assert_eq!(progress.to_string(), "Bundling          3/12         750       1        2");
+        assert_eq!(
+            progress.to_string(),
+            "Bundling          3/12         750       1        2"
+        );
         assert_eq!(progress.to_string().len(), Progress::TITLES.len());
     }
 
@@ -97,7 +128,13 @@ mod tests {
             json!([{"type": "Complete", "status": "True"}, {"type": "Ready", "reason": "CompleteWithFailures"}]),
             json!([{"type": "Failed", "status": "True", "reason": "GrouperFailed", "message": "exit code 2"}]),
         ] {
-            assert!(matches!(Progress::of(&run(&conditions)).end(), Some(End::Otherwise(_))), "{conditions}");
+            assert!(
+                matches!(
+                    Progress::of(&run(&conditions)).end(),
+                    Some(End::Otherwise(_))
+                ),
+                "{conditions}"
+            );
         }
     }
 }

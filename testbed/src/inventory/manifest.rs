@@ -40,7 +40,12 @@ pub struct ManifestFile {
 }
 
 impl Manifest {
-    pub(super) fn new(source: &str, destination: &str, created: Timestamp, columns: &[Column]) -> Self {
+    pub(super) fn new(
+        source: &str,
+        destination: &str,
+        created: Timestamp,
+        columns: &[Column],
+    ) -> Self {
         let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
         Self {
             source_bucket: source.to_owned(),

@@ -1,4 +1,5 @@
-//! S3 inventories as AWS writes them, by a writer that shares no code with the programs that read them.
+//! S3 inventories as AWS writes them, by a writer that shares no code with the programs that read
+//! them.
 //!
 //! ```text
 //! rows (given, listed, synthetic) ──► shards (quoted CSV, gzip) ──► manifest.json ──► manifest.checksum, last
@@ -6,10 +7,10 @@
 //!   <prefix>/<source bucket>/<configuration>/2024-05-07T01-00Z/manifest.{json,checksum}
 //! ```
 //!
-//! Facts are from «Amazon S3 Inventory» in the S3 user guide and from inventories that S3 itself delivered: values are all
-//! quoted, there is no header row, keys are form-url-encoded (space is `+`, `/` stays), lines end in LF, dates are ISO 8601
-//! with milliseconds and `Z`, ETags have no quotes, the null version's id is empty, and delete markers have neither size
-//! nor ETag.
+//! Facts are from «Amazon S3 Inventory» in the S3 user guide and from inventories that S3 itself
+//! delivered: values are all quoted, there is no header row, keys are form-url-encoded (space is
+//! `+`, `/` stays), lines end in LF, dates are ISO 8601 with milliseconds and `Z`, ETags have no
+//! quotes, the null version's id is empty, and delete markers have neither size nor ETag.
 
 mod column;
 mod listing;

@@ -1,5 +1,5 @@
-//! One row of an inventory: an object, a version or a delete marker. What a test does not care about has the value that S3
-//! would write for a small, plain object.
+//! One row of an inventory: an object, a version or a delete marker. What a test does not care
+//! about has the value that S3 would write for a small, plain object.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -52,8 +52,15 @@ impl Row {
     }
 
     /// A delete marker.
-    pub fn delete_marker(key: impl Into<String>, version_id: impl Into<String>, is_latest: bool) -> Self {
-        Self { is_delete_marker: true, ..Self::new(key, 0).version(version_id, is_latest) }
+    pub fn delete_marker(
+        key: impl Into<String>,
+        version_id: impl Into<String>,
+        is_latest: bool,
+    ) -> Self {
+        Self {
+            is_delete_marker: true,
+            ..Self::new(key, 0).version(version_id, is_latest)
+        }
     }
 
     /// The version's id, and whether it is the newest.
@@ -85,7 +92,8 @@ impl Row {
         self
     }
 
-    /// The exact text of a cell: values of columns that have no field here, and values that S3 would never write.
+    /// The exact text of a cell: values of columns that have no field here, and values that S3
+    /// would never write.
     #[must_use]
     pub fn with(mut self, column: Column, text: impl Into<String>) -> Self {
         self.texts.insert(column, text.into());
@@ -104,7 +112,11 @@ impl Row {
             Column::VersionId => Cow::Borrowed(&self.version_id),
             Column::IsLatest => flag(self.is_latest),
             Column::IsDeleteMarker => flag(self.is_delete_marker),
-            Column::LastModifiedDate => Cow::Owned(self.last_modified.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+            Column::LastModifiedDate => Cow::Owned(
+                self.last_modified
+                    .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+                    .to_string(),
+            ),
             // S3 writes it for delete markers too.
             Column::BucketKeyStatus => Cow::Borrowed("DISABLED"),
             _ if self.is_delete_marker => Cow::Borrowed(""),

@@ -31,7 +31,12 @@ impl From<&Path> for Store {
 }
 
 impl Store {
-    pub(super) async fn put(&self, bucket: &str, key: &str, bytes: Bytes) -> Result<(), InventoryError> {
+    pub(super) async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+    ) -> Result<(), InventoryError> {
         match self {
             Self::S3(s3) => Ok(client::put_object(s3, bucket, key, bytes).await?),
             Self::Folder(folder) => {
@@ -41,19 +46,39 @@ impl Store {
         }
     }
 
-    pub(super) async fn put_file(&self, bucket: &str, key: &str, file: &Path) -> Result<(), InventoryError> {
+    pub(super) async fn put_file(
+        &self,
+        bucket: &str,
+        key: &str,
+        file: &Path,
+    ) -> Result<(), InventoryError> {
         match self {
             Self::S3(s3) => {
-                let failed =
-                    |cause: String| ClientError { operation: "PutObject", target: format!("{bucket}/{key}"), cause };
-                let body = ByteStream::from_path(file).await.map_err(|error| failed(error.to_string()))?;
-                let put = s3.put_object().bucket(bucket).key(key).body(body).send().await;
-                put.map_err(|error| failed(aws_sdk_s3::error::DisplayErrorContext(error).to_string()))?;
+                let failed = |cause: String| ClientError {
+                    operation: "PutObject",
+                    target: format!("{bucket}/{key}"),
+                    cause,
+                };
+                let body = ByteStream::from_path(file)
+                    .await
+                    .map_err(|error| failed(error.to_string()))?;
+                let put = s3
+                    .put_object()
+                    .bucket(bucket)
+                    .key(key)
+                    .body(body)
+                    .send()
+                    .await;
+                put.map_err(|error| {
+                    failed(aws_sdk_s3::error::DisplayErrorContext(error).to_string())
+                })?;
                 Ok(())
             }
             Self::Folder(folder) => {
                 let path = path_below(folder, key)?;
-                fs::copy(file, &path).map(|_| ()).map_err(|source| InventoryError::File { path, source })
+                fs::copy(file, &path)
+                    .map(|_| ())
+                    .map_err(|source| InventoryError::File { path, source })
             }
         }
     }
@@ -70,7 +95,10 @@ impl Store {
 fn path_below(folder: &Path, key: &str) -> Result<PathBuf, InventoryError> {
     let path = folder.join(key);
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|source| InventoryError::File { path: parent.to_owned(), source })?;
+        fs::create_dir_all(parent).map_err(|source| InventoryError::File {
+            path: parent.to_owned(),
+            source,
+        })?;
     }
     Ok(path)
 }

@@ -1,5 +1,5 @@
-//! Rows of a bucket that never was: any number, the same for the same seed, made one at a time. For benches of grouping,
-//! where a billion objects would be too many to write.
+//! Rows of a bucket that never was: any number, the same for the same seed, made one at a time. For
+//! benches of grouping, where a billion objects would be too many to write.
 
 use std::fmt::Write;
 
@@ -9,7 +9,8 @@ use super::Row;
 
 /// 2024-01-01T00:00:00Z, the date of the first row.
 const FIRST_SECOND: i64 = 1_704_067_200;
-/// Keys per day of the key's date folders: a million spreads over as many days as a real log bucket.
+/// Keys per day of the key's date folders: a million spreads over as many days as a real log
+/// bucket.
 const KEYS_PER_DAY: u64 = 100_000;
 
 /// An iterator of made-up rows: keys of about 60 bytes in date folders, sizes around 10 KiB.
@@ -24,7 +25,12 @@ pub struct Synthetic {
 impl Synthetic {
     /// This many rows.
     pub fn rows(count: u64) -> Self {
-        Self { next: 0, end: count, seed: 1, mean_size: 10 * 1024 }
+        Self {
+            next: 0,
+            end: count,
+            seed: 1,
+            mean_size: 10 * 1024,
+        }
     }
 
     /// Other rows.
@@ -51,7 +57,10 @@ impl Iterator for Synthetic {
         }
         let number = self.next;
         self.next += 1;
-        let random = mix(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number));
+        let random = mix(self
+            .seed
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(number));
         let day = number / KEYS_PER_DAY;
         let mut key = String::with_capacity(64);
         // Months of 28 days: every date exists.
@@ -65,7 +74,11 @@ impl Iterator for Synthetic {
         let _ = write!(etag, "{random:016x}{:016x}", mix(random));
         let seconds = FIRST_SECOND + i64::try_from(day * 86_400 + random % 86_400).unwrap_or(0);
         let size = mix(random ^ 1) % (2 * self.mean_size + 1);
-        Some(Row::new(key, size).etag(etag).last_modified(Timestamp::new(seconds, 0).unwrap_or(Timestamp::UNIX_EPOCH)))
+        Some(
+            Row::new(key, size)
+                .etag(etag)
+                .last_modified(Timestamp::new(seconds, 0).unwrap_or(Timestamp::UNIX_EPOCH)),
+        )
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

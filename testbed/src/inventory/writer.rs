@@ -1,5 +1,6 @@
-//! Writing an inventory: rows are pulled one by one into shards on disk, a full shard goes to the store, and the manifest
-//! and its checksum follow in that order. An inventory of any size takes the memory of one row.
+//! Writing an inventory: rows are pulled one by one into shards on disk, a full shard goes to the
+//! store, and the manifest and its checksum follow in that order. An inventory of any size takes
+//! the memory of one row.
 
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
@@ -137,8 +138,8 @@ impl Inventory {
         self
     }
 
-    /// Writes the rows, in their order. An inventory without rows has one shard without lines, as S3 delivers for an empty
-    /// bucket.
+    /// Writes the rows, in their order. An inventory without rows has one shard without lines, as
+    /// S3 delivers for an empty bucket.
     pub async fn publish(
         &self,
         store: impl Into<Store>,
@@ -151,15 +152,23 @@ impl Inventory {
         loop {
             let (file, count) = self.write_shard(&mut rows)?;
             let key = self.data_key("csv.gz");
-            files.push(ManifestFile { key: key.clone(), ..describe(file.path())? });
-            store.put_file(&self.destination_bucket, &key, file.path()).await?;
+            files.push(ManifestFile {
+                key: key.clone(),
+                ..describe(file.path())?
+            });
+            store
+                .put_file(&self.destination_bucket, &key, file.path())
+                .await?;
             total += count;
             if rows.peek().is_none() {
                 break;
             }
         }
         let published = self.publish_manifest(&store, files, |_| ()).await?;
-        Ok(Published { rows: total, ..published })
+        Ok(Published {
+            rows: total,
+            ..published
+        })
     }
 
     /// Writes data files as they are given, and a manifest that describes them truly.
@@ -171,8 +180,8 @@ impl Inventory {
         self.publish_edited(store, shards, |_| ()).await
     }
 
-    /// Writes data files as they are given, and a manifest that the caller may change in any way. The checksum is that of
-    /// the changed manifest.
+    /// Writes data files as they are given, and a manifest that the caller may change in any way.
+    /// The checksum is that of the changed manifest.
     pub async fn publish_edited(
         &self,
         store: impl Into<Store>,
@@ -184,8 +193,14 @@ impl Inventory {
         for shard in shards {
             let key = self.data_key(&shard.extension);
             let size = u64::try_from(shard.bytes.len()).unwrap_or(u64::MAX);
-            files.push(ManifestFile { key: key.clone(), size, md5: checksum_of(&shard.bytes) });
-            store.put(&self.destination_bucket, &key, shard.bytes).await?;
+            files.push(ManifestFile {
+                key: key.clone(),
+                size,
+                md5: checksum_of(&shard.bytes),
+            });
+            store
+                .put(&self.destination_bucket, &key, shard.bytes)
+                .await?;
         }
         self.publish_manifest(&store, files, edit).await
     }
@@ -196,29 +211,54 @@ impl Inventory {
         files: Vec<ManifestFile>,
         edit: impl FnOnce(&mut serde_json::Value),
     ) -> Result<Published, InventoryError> {
-        let mut manifest = Manifest::new(&self.source_bucket, &self.destination_bucket, self.created, &self.columns);
+        let mut manifest = Manifest::new(
+            &self.source_bucket,
+            &self.destination_bucket,
+            self.created,
+            &self.columns,
+        );
         manifest.files.clone_from(&files);
         // The text keeps the order of S3 unless somebody edits.
         let as_s3 = serde_json::to_value(&manifest)?;
         let mut edited = as_s3.clone();
         edit(&mut edited);
-        let json =
-            if edited == as_s3 { serde_json::to_vec_pretty(&manifest)? } else { serde_json::to_vec_pretty(&edited)? };
+        let json = if edited == as_s3 {
+            serde_json::to_vec_pretty(&manifest)?
+        } else {
+            serde_json::to_vec_pretty(&edited)?
+        };
 
-        let folder = format!("{}{}", self.root(), self.created.strftime("%Y-%m-%dT%H-%MZ"));
+        let folder = format!(
+            "{}{}",
+            self.root(),
+            self.created.strftime("%Y-%m-%dT%H-%MZ")
+        );
         let manifest_key = format!("{folder}/manifest.json");
         let checksum = match self.checksum {
             Checksum::Right => Some(checksum_of(&json)),
             Checksum::Wrong => Some(checksum_of(b"another manifest")),
             Checksum::Missing => None,
         };
-        store.put(&self.destination_bucket, &manifest_key, json.into()).await?;
+        store
+            .put(&self.destination_bucket, &manifest_key, json.into())
+            .await?;
         if let Some(checksum) = checksum {
             let line = Bytes::from(format!("{checksum}\n"));
-            store.put(&self.destination_bucket, &format!("{folder}/manifest.checksum"), line).await?;
+            store
+                .put(
+                    &self.destination_bucket,
+                    &format!("{folder}/manifest.checksum"),
+                    line,
+                )
+                .await?;
         }
         let address = store.address(&self.destination_bucket, &manifest_key);
-        Ok(Published { manifest: address, manifest_key, files, rows: 0 })
+        Ok(Published {
+            manifest: address,
+            manifest_key,
+            files,
+            rows: 0,
+        })
     }
 
     /// Writes one shard to a temporary file and gives it with its number of rows.
@@ -238,13 +278,19 @@ impl Inventory {
         }
         let mut output = shard.finish().map_err(InventoryError::Shard)?;
         output.flush().map_err(InventoryError::Shard)?;
-        let file = output.into_inner().map_err(|error| InventoryError::Shard(error.into_error()))?;
+        let file = output
+            .into_inner()
+            .map_err(|error| InventoryError::Shard(error.into_error()))?;
         Ok((file, count))
     }
 
     /// `<prefix>/<source bucket>/<configuration>/`.
     fn root(&self) -> String {
-        let prefix = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
+        let prefix = if self.prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", self.prefix)
+        };
         format!("{prefix}{}/{}/", self.source_bucket, self.configuration)
     }
 
@@ -259,7 +305,14 @@ fn uuid() -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = HEXLOWER.encode(&bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// Size and MD5 of a file; the key is the caller's.
@@ -271,7 +324,11 @@ fn describe(path: &Path) -> Result<ManifestFile, InventoryError> {
     loop {
         let length = file.read(&mut buffer).map_err(InventoryError::Shard)?;
         if length == 0 {
-            return Ok(ManifestFile { key: String::new(), size, md5: HEXLOWER.encode(&hash.finalize()) });
+            return Ok(ManifestFile {
+                key: String::new(),
+                size,
+                md5: HEXLOWER.encode(&hash.finalize()),
+            });
         }
         hash.update(&buffer[..length]);
         size += u64::try_from(length).unwrap_or(u64::MAX);

@@ -1,12 +1,14 @@
-//! The keys of a cluster: one authority, a certificate for each program that names its rights as Kubernetes reads them
-//! (common name = user, organisation = group), and kubeconfig files that carry them.
+//! The keys of a cluster: one authority, a certificate for each program that names its rights as
+//! Kubernetes reads them (common name = user, organisation = group), and kubeconfig files that
+//! carry them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use serde_json::json;
 
@@ -29,24 +31,56 @@ impl Certificates {
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, "s3bundler testbed");
-        let authority_pem = params.self_signed(&key).map_err(|error| failed(&error))?.pem();
-        let made = Self { folder: folder.to_owned(), authority_pem, authority: Issuer::new(params, key) };
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "s3bundler testbed");
+        let authority_pem = params
+            .self_signed(&key)
+            .map_err(|error| failed(&error))?
+            .pem();
+        let made = Self {
+            folder: folder.to_owned(),
+            authority_pem,
+            authority: Issuer::new(params, key),
+        };
         made.write("ca.pem", &made.authority_pem)?;
         made.write("ca.key", &made.authority.key().serialize_pem())?;
 
-        let addresses = [NODE_ADDRESS.to_string(), SERVICE_ADDRESS.to_string(), "127.0.0.1".to_owned()];
-        let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"].map(str::to_owned);
-        made.sign("apiserver", "kube-apiserver", None, addresses.into_iter().chain(names).collect())?;
+        let addresses = [
+            NODE_ADDRESS.to_string(),
+            SERVICE_ADDRESS.to_string(),
+            "127.0.0.1".to_owned(),
+        ];
+        let names = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "localhost",
+        ]
+        .map(str::to_owned);
+        made.sign(
+            "apiserver",
+            "kube-apiserver",
+            None,
+            addresses.into_iter().chain(names).collect(),
+        )?;
         // Signs the tokens of service accounts; a key without a certificate.
         let tokens = KeyPair::generate().map_err(|error| failed(&error))?;
         made.write("tokens.key", &tokens.serialize_pem())?;
         made.write("tokens.pub", &tokens.public_key_pem())?;
-        // Superusers by the group that every cluster starts with ("RBAC: default roles and role bindings").
+        // Superusers by the group that every cluster starts with ("RBAC: default roles and role
+        // bindings").
         for (name, user, group) in [
             ("admin", "testbed-admin", Some("system:masters")),
-            ("apiserver-to-kubelet", "kube-apiserver", Some("system:masters")),
+            (
+                "apiserver-to-kubelet",
+                "kube-apiserver",
+                Some("system:masters"),
+            ),
             ("controllers", "system:kube-controller-manager", None),
             ("scheduler", "system:kube-scheduler", None),
             ("kubelet", "system:node:testbed", Some("system:nodes")),
@@ -71,17 +105,30 @@ impl Certificates {
     }
 
     /// Writes `<name>.pem` and `<name>.key`.
-    fn sign(&self, name: &str, user: &str, group: Option<&str>, hosts: Vec<String>) -> Result<(), KubeError> {
+    fn sign(
+        &self,
+        name: &str,
+        user: &str,
+        group: Option<&str>,
+        hosts: Vec<String>,
+    ) -> Result<(), KubeError> {
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
-        let usage =
-            if hosts.is_empty() { ExtendedKeyUsagePurpose::ClientAuth } else { ExtendedKeyUsagePurpose::ServerAuth };
+        let usage = if hosts.is_empty() {
+            ExtendedKeyUsagePurpose::ClientAuth
+        } else {
+            ExtendedKeyUsagePurpose::ServerAuth
+        };
         let mut params = CertificateParams::new(hosts).map_err(|error| failed(&error))?;
         params.distinguished_name.push(DnType::CommonName, user);
         if let Some(group) = group {
-            params.distinguished_name.push(DnType::OrganizationName, group);
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, group);
         }
         params.extended_key_usages = vec![usage];
-        let certificate = params.signed_by(&key, &self.authority).map_err(|error| failed(&error))?;
+        let certificate = params
+            .signed_by(&key, &self.authority)
+            .map_err(|error| failed(&error))?;
         self.write(&format!("{name}.pem"), &certificate.pem())?;
         self.write(&format!("{name}.key"), &key.serialize_pem())
     }
@@ -90,7 +137,9 @@ impl Certificates {
     fn write_kubeconfig(&self, name: &str) -> Result<(), KubeError> {
         let carried = |file: String| {
             let path = self.file(&file);
-            fs::read(&path).map(|bytes| BASE64.encode(&bytes)).map_err(with_path(&path))
+            fs::read(&path)
+                .map(|bytes| BASE64.encode(&bytes))
+                .map_err(with_path(&path))
         };
         let config = json!({
             "apiVersion": "v1",

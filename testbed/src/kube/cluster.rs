@@ -1,4 +1,5 @@
-//! A cluster: the node with all its programs, booted and ready, or the way to one that another process keeps.
+//! A cluster: the node with all its programs, booted and ready, or the way to one that another
+//! process keeps.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -21,25 +22,28 @@ use crate::servers::{Access, Moto, MotoOptions};
 
 /// Where S3 and SQS listen, at [`NODE_ADDRESS`].
 const S3_PORT: u16 = 5000;
-/// A boot takes some fifteen seconds; a busy machine gets this long for each thing that is waited for.
+/// A boot takes some fifteen seconds; a busy machine gets this long for each thing that is waited
+/// for.
 const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(100);
 /// Ends what it started, then removes its traces.
 const STOP_PATIENCE: Duration = Duration::from_mins(1);
 /// Said when another cluster has the machine.
-pub const WAITING: &str =
-    "another cluster of this machine is up; waiting for it to end (`s3bundler-testbed down` ends that of `up`)";
+pub const WAITING: &str = "another cluster of this machine is up; waiting for it to end (`s3bundler-testbed down` ends that of `up`)";
 /// A definition is established within a second.
 const DEFINITION_PATIENCE: Duration = Duration::from_secs(30);
-/// In the cluster's folder: all that another process needs to know. Written last, so it means that the cluster is ready.
+/// In the cluster's folder: all that another process needs to know. Written last, so it means that
+/// the cluster is ready.
 const RECORD: &str = "cluster.json";
 
-/// A running Kubernetes of one node with S3 and SQS. Gone when dropped by the process that started it.
+/// A running Kubernetes of one node with S3 and SQS. Gone when dropped by the process that started
+/// it.
 #[derive(Debug)]
 pub struct Cluster {
     record: Record,
     access: Access,
-    /// Absent in a process that only attached to it. moto first, which ends sooner than the node it is in.
+    /// Absent in a process that only attached to it. moto first, which ends sooner than the node it
+    /// is in.
     own: Option<(Moto, Node)>,
 }
 
@@ -48,7 +52,8 @@ struct Record {
     folder: PathBuf,
     kubernetes: PathBuf,
     helm: PathBuf,
-    /// The process that keeps it, with its start in clock ticks, because numbers of processes are used again.
+    /// The process that keeps it, with its start in clock ticks, because numbers of processes are
+    /// used again.
     owner: u32,
     owner_since: u64,
     endpoint: String,
@@ -63,15 +68,19 @@ impl Record {
 }
 
 impl Cluster {
-    /// Boots one and returns when its node is ready and pods can be made. Installs what is missing, and waits for another
-    /// cluster on this machine to end.
+    /// Boots one and returns when its node is ready and pods can be made. Installs what is missing,
+    /// and waits for another cluster on this machine to end.
     pub async fn start() -> Result<Self, KubeError> {
         if !rustix::process::geteuid().is_root() {
             return Err(KubeError::NotRoot);
         }
         let (plugins, kubernetes, helm) = blocking(|| {
             let plugins = install::node_tools()?;
-            Ok((plugins, install::installed(Recipe::Kubernetes)?, install::installed(Recipe::Helm)?))
+            Ok((
+                plugins,
+                install::installed(Recipe::Kubernetes)?,
+                install::installed(Recipe::Helm)?,
+            ))
         })
         .await?;
         let lock = only_one().await?;
@@ -98,7 +107,10 @@ impl Cluster {
         };
         let moto = tokio::spawn(Moto::start_with(options));
 
-        let (owner, owner_since) = (std::process::id(), since(std::process::id()).unwrap_or_default());
+        let (owner, owner_since) = (
+            std::process::id(),
+            since(std::process::id()).unwrap_or_default(),
+        );
         let access = Access::new(format!("http://{NODE_ADDRESS}:{S3_PORT}"), "", "");
         let record = Record {
             folder,
@@ -110,7 +122,11 @@ impl Cluster {
             access_key: String::new(),
             secret_key: String::new(),
         };
-        let mut cluster = Self { record, access, own: None };
+        let mut cluster = Self {
+            record,
+            access,
+            own: None,
+        };
         let booted = cluster.boot(&mut node, &keys).await;
         let moto = moto.await.map_err(|error| KubeError::File {
             path: cluster.record.folder.clone(),
@@ -131,11 +147,12 @@ impl Cluster {
         self.access = access;
         let path = self.record.folder.join(RECORD);
         let text = serde_json::to_string_pretty(&self.record).map_err(std::io::Error::from);
-        text.and_then(|text| fs::write(&path, text)).map_err(with_path(&path))
+        text.and_then(|text| fs::write(&path, text))
+            .map_err(with_path(&path))
     }
 
-    /// From now on S3 and SQS want to know who asks and what he may do. [`Cluster::access`] has the keys of an
-    /// administrator then; [`Cluster::moto`] makes other users, and roles.
+    /// From now on S3 and SQS want to know who asks and what he may do. [`Cluster::access`] has the
+    /// keys of an administrator then; [`Cluster::moto`] makes other users, and roles.
     pub async fn enforce_iam(&mut self) -> Result<(), KubeError> {
         let moto = self.moto()?;
         let administrator = moto.administrator().await?;
@@ -154,15 +171,21 @@ impl Cluster {
         let socket = kubelet::socket(folder);
         wait_for(node, "containerd answers", async || {
             // Its socket is there before its services are.
-            Ok(ctr(&socket).arg("version").output().is_ok_and(|output| output.status.success()))
+            Ok(ctr(&socket)
+                .arg("version")
+                .output()
+                .is_ok_and(|output| output.status.success()))
         })
         .await?;
-        let pause =
-            Image::new(kubelet::PAUSE).file("/pause", self.record.kubernetes.join("pause")).entrypoint(["/pause"]);
+        let pause = Image::new(kubelet::PAUSE)
+            .file("/pause", self.record.kubernetes.join("pause"))
+            .entrypoint(["/pause"]);
         self.load(&pause).await?;
         wait_for(node, "the API server is ready", async || {
             // The port first: a client in Go costs a tenth of a second of our few processors.
-            Ok(tokio::net::TcpStream::connect((NODE_ADDRESS, 443)).await.is_ok()
+            Ok(tokio::net::TcpStream::connect((NODE_ADDRESS, 443))
+                .await
+                .is_ok()
                 && self.kubectl(["get", "--raw=/readyz"]).await.is_ok())
         })
         .await?;
@@ -170,11 +193,17 @@ impl Cluster {
         kubelet::start_kubelet(node, &self.record.kubernetes, folder, keys)?;
         wait_for(node, "the node is ready", async || {
             let query = r#"-o=jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
-            Ok(self.kubectl(["get", "node", NODE, query]).await.is_ok_and(|status| status == "True"))
+            Ok(self
+                .kubectl(["get", "node", NODE, query])
+                .await
+                .is_ok_and(|status| status == "True"))
         })
         .await?;
         wait_for(node, "pods can be made", async || {
-            Ok(self.kubectl(["get", "serviceaccount", "default"]).await.is_ok())
+            Ok(self
+                .kubectl(["get", "serviceaccount", "default"])
+                .await
+                .is_ok())
         })
         .await
     }
@@ -187,11 +216,15 @@ impl Cluster {
         if since(record.owner) != Some(record.owner_since) {
             return Err(not_running());
         }
-        Ok(Self { access: record.access(), record, own: None })
+        Ok(Self {
+            access: record.access(),
+            record,
+            own: None,
+        })
     }
 
-    /// Ends it and returns when no process, mount, network, control group or file of it is left. For one that another
-    /// process keeps, asks that process.
+    /// Ends it and returns when no process, mount, network, control group or file of it is left.
+    /// For one that another process keeps, asks that process.
     pub async fn stop(mut self) -> Result<(), KubeError> {
         if let Some(own) = self.own.take() {
             return blocking(move || {
@@ -204,10 +237,16 @@ impl Cluster {
             send(self.record.owner, Signal::Terminate)?;
         }
         let begun = Instant::now();
-        while self.record.folder.exists() || since(self.record.owner) == Some(self.record.owner_since) {
+        while self.record.folder.exists()
+            || since(self.record.owner) == Some(self.record.owner_since)
+        {
             if begun.elapsed() > STOP_PATIENCE {
                 let log = format!("{} is still there", self.record.folder.display());
-                return Err(KubeError::NotReady { what: "the cluster has ended", waited: STOP_PATIENCE, log });
+                return Err(KubeError::NotReady {
+                    what: "the cluster has ended",
+                    waited: STOP_PATIENCE,
+                    log,
+                });
             }
             sleep(POLL).await;
         }
@@ -237,8 +276,12 @@ impl Cluster {
     /// A program of this machine that finds the cluster, its S3 and its SQS in its environment.
     pub fn program(&self, path: impl AsRef<Path>) -> Program {
         let mut folders: Vec<_> = self.programs().map(Path::to_owned).into();
-        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-        let program = Program::new(path).access(&self.access).env("KUBECONFIG", self.kubeconfig());
+        folders.extend(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ));
+        let program = Program::new(path)
+            .access(&self.access)
+            .env("KUBECONFIG", self.kubeconfig());
         // Both clients keep caches in a home, which is nobody's here.
         let program = program.env("HOME", self.record.folder.join("home"));
         match std::env::join_paths(folders) {
@@ -248,31 +291,53 @@ impl Cluster {
     }
 
     /// Runs kubectl, which must succeed, and gives what it printed.
-    pub async fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<String, KubeError> {
-        succeed("kubectl", self.program(self.record.kubernetes.join("kubectl")).args(arguments)).await
+    pub async fn kubectl<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String, KubeError> {
+        succeed(
+            "kubectl",
+            self.program(self.record.kubernetes.join("kubectl"))
+                .args(arguments),
+        )
+        .await
     }
 
     /// Runs helm, which must succeed, and gives what it printed.
-    pub async fn helm<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<String, KubeError> {
-        succeed("helm", self.program(self.record.helm.join("helm")).args(arguments)).await
+    pub async fn helm<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String, KubeError> {
+        succeed(
+            "helm",
+            self.program(self.record.helm.join("helm")).args(arguments),
+        )
+        .await
     }
 
     /// `kubectl apply` of YAML or JSON documents.
     pub async fn apply(&self, documents: &str) -> Result<String, KubeError> {
-        let program = self.program(self.record.kubernetes.join("kubectl")).args(["apply", "--filename=-"]);
+        let program = self
+            .program(self.record.kubernetes.join("kubectl"))
+            .args(["apply", "--filename=-"]);
         succeed("kubectl apply", program.input(documents.to_owned())).await
     }
 
-    /// Waits until a definition of resources is served, by its name, such as `archiveruns.archive.s3bundler.dev`. It must
-    /// have been created or applied before; an error if that takes more than half a minute.
+    /// Waits until a definition of resources is served, by its name, such as
+    /// `archiveruns.archive.s3bundler.dev`. It must have been created or applied before; an error
+    /// if that takes more than half a minute.
     pub async fn established(&self, definition: &str) -> Result<(), KubeError> {
         let definition = format!("customresourcedefinition/{definition}");
         let timeout = format!("--timeout={}s", DEFINITION_PATIENCE.as_secs());
         let begun = Instant::now();
         loop {
-            let waited = self.kubectl(["wait", "--for=condition=Established", &definition, &timeout]).await;
+            let waited = self
+                .kubectl(["wait", "--for=condition=Established", &definition, &timeout])
+                .await;
             match waited {
-                Err(error) if has_no_conditions_yet(&error) && begun.elapsed() < DEFINITION_PATIENCE => {
+                Err(error)
+                    if has_no_conditions_yet(&error) && begun.elapsed() < DEFINITION_PATIENCE =>
+                {
                     sleep(POLL).await;
                 }
                 waited => return waited.map(drop),
@@ -280,10 +345,14 @@ impl Cluster {
         }
     }
 
-    /// Gives the node an image, under its name. Pods must not ask for it to be pulled (`imagePullPolicy: IfNotPresent`).
+    /// Gives the node an image, under its name. Pods must not ask for it to be pulled
+    /// (`imagePullPolicy: IfNotPresent`).
     pub async fn load(&self, image: &Image) -> Result<(), KubeError> {
         let (image, socket) = (image.clone(), kubelet::socket(&self.record.folder));
-        let scratch = self.record.folder.join(format!("image-{:08x}.tar", rand::rng().random::<u32>()));
+        let scratch = self
+            .record
+            .folder
+            .join(format!("image-{:08x}.tar", rand::rng().random::<u32>()));
         blocking(move || {
             image.write(&scratch)?;
             run_to_end(ctr(&socket).args(["images", "import"]).arg(&scratch))?;
@@ -293,8 +362,8 @@ impl Cluster {
     }
 }
 
-/// Whether this is how `kubectl wait` takes an object that is so new that its conditions are null: as an error, although
-/// one without any is waited for.
+/// Whether this is how `kubectl wait` takes an object that is so new that its conditions are null:
+/// as an error, although one without any is waited for.
 fn has_no_conditions_yet(error: &KubeError) -> bool {
     matches!(error, KubeError::Command { output, .. } if output.contains("accessor error: <nil>"))
 }
@@ -302,7 +371,10 @@ fn has_no_conditions_yet(error: &KubeError) -> bool {
 /// containerd's own client, for the images and containers of Kubernetes.
 fn ctr(socket: &Path) -> Command {
     let mut command = Command::new("ctr");
-    command.arg("--address").arg(socket).args(["--namespace", "k8s.io"]);
+    command
+        .arg("--address")
+        .arg(socket)
+        .args(["--namespace", "k8s.io"]);
     command
 }
 
@@ -311,8 +383,14 @@ async fn succeed(name: &str, program: Program) -> Result<String, KubeError> {
     if done.code == Some(0) {
         return Ok(done.stdout);
     }
-    let status = done.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-    Err(KubeError::Command { command: name.to_owned(), status, output: format!("{}{}", done.stdout, done.stderr) })
+    let status = done
+        .code
+        .map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
+    Err(KubeError::Command {
+        command: name.to_owned(),
+        status,
+        output: format!("{}{}", done.stdout, done.stderr),
+    })
 }
 
 async fn wait_for(
@@ -324,17 +402,27 @@ async fn wait_for(
     while !there().await? {
         node.check()?;
         if begun.elapsed() > PATIENCE {
-            let log = ["kubelet", "containerd", "kube-apiserver"].map(|program| node.log_tail(program)).join("\n");
-            return Err(KubeError::NotReady { what, waited: PATIENCE, log });
+            let log = ["kubelet", "containerd", "kube-apiserver"]
+                .map(|program| node.log_tail(program))
+                .join("\n");
+            return Err(KubeError::NotReady {
+                what,
+                waited: PATIENCE,
+                log,
+            });
         }
         sleep(POLL).await;
     }
     Ok(())
 }
 
-/// Waits until no other cluster is on this machine, which it says, and keeps others waiting for as long as the file is open.
+/// Waits until no other cluster is on this machine, which it says, and keeps others waiting for as
+/// long as the file is open.
 async fn only_one() -> Result<File, KubeError> {
-    locked(&std::env::temp_dir().join("s3bundler-kube.lock"), || eprintln!("{WAITING}")).await
+    locked(&std::env::temp_dir().join("s3bundler-kube.lock"), || {
+        eprintln!("{WAITING}")
+    })
+    .await
 }
 
 /// Has the lock of this file; calls `waiting` once where somebody else has it.
@@ -360,12 +448,16 @@ async fn locked(path: &Path, waiting: impl FnOnce()) -> Result<File, KubeError> 
 fn new_folder() -> Result<PathBuf, KubeError> {
     let name = format!("s3bundler-kube-{:08x}", rand::rng().random::<u32>());
     let folder = std::env::temp_dir().join(name);
-    DirBuilder::new().mode(0o700).create(&folder).map_err(with_path(&folder))?;
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&folder)
+        .map_err(with_path(&folder))?;
     Ok(folder)
 }
 
-/// When a process began, in clock ticks since the machine did: field 22 of `/proc/<pid>/stat`, proc(5). Fields are counted
-/// after the last parenthesis, because the second one is a name of any kind.
+/// When a process began, in clock ticks since the machine did: field 22 of `/proc/<pid>/stat`,
+/// proc(5). Fields are counted after the last parenthesis, because the second one is a name of any
+/// kind.
 fn since(process: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     text.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
@@ -377,7 +469,10 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, KubeError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(KubeError::File { path: PathBuf::new(), source: std::io::Error::other(error) }),
+        Err(error) => Err(KubeError::File {
+            path: PathBuf::new(),
+            source: std::io::Error::other(error),
+        }),
     }
 }
 
@@ -412,14 +507,16 @@ mod tests {
         };
         let new = "error: .status.conditions accessor error: <nil> is of the type <nil>, expected []interface{}\n";
         assert!(has_no_conditions_yet(&failed(new)));
-        let missing =
-            "Error from server (NotFound): customresourcedefinitions.apiextensions.k8s.io \"a.b\" not found\n";
+        let missing = "Error from server (NotFound): customresourcedefinitions.apiextensions.k8s.io \"a.b\" not found\n";
         assert!(!has_no_conditions_yet(&failed(missing)));
     }
 
     #[test]
     fn a_folder_without_a_cluster_is_told_as_one() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Cluster::attach(folder.path()), Err(KubeError::NotRunning(_))));
+        assert!(matches!(
+            Cluster::attach(folder.path()),
+            Err(KubeError::NotRunning(_))
+        ));
     }
 }

@@ -1,5 +1,6 @@
-//! etcd, the API server, the controllers and the scheduler. No kube-proxy and no DNS: the API is an address of the bridge
-//! that its service has by construction, and everything else that pods talk to has an address of its own.
+//! etcd, the API server, the controllers and the scheduler. No kube-proxy and no DNS: the API is an
+//! address of the bridge that its service has by construction, and everything else that pods talk
+//! to has an address of its own.
 
 use std::path::Path;
 
@@ -13,7 +14,12 @@ const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";
 
 /// Starts etcd and the API server.
-pub(super) fn start_api(node: &mut Node, programs: &Path, folder: &Path, keys: &Certificates) -> Result<(), KubeError> {
+pub(super) fn start_api(
+    node: &mut Node,
+    programs: &Path,
+    folder: &Path,
+    keys: &Certificates,
+) -> Result<(), KubeError> {
     node.run(
         "etcd",
         &programs.join("etcd"),
@@ -42,7 +48,8 @@ pub(super) fn start_api(node: &mut Node, programs: &Path, folder: &Path, keys: &
             "--allow-privileged=true".to_owned(),
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),
-            // MutatingAdmissionPolicies, beta in this version, do for pods what webhooks of clouds do.
+            // MutatingAdmissionPolicies, beta in this version, do for pods what webhooks of clouds
+            // do.
             "--feature-gates=MutatingAdmissionPolicy=true".to_owned(),
             "--runtime-config=admissionregistration.k8s.io/v1beta1=true".to_owned(),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
@@ -54,7 +61,8 @@ pub(super) fn start_api(node: &mut Node, programs: &Path, folder: &Path, keys: &
             keys.option("tls-private-key-file", "apiserver.key"),
             keys.option("kubelet-client-certificate", "apiserver-to-kubelet.pem"),
             keys.option("kubelet-client-key", "apiserver-to-kubelet.key"),
-            // Aggregated APIs, such as the metrics that autoscalers read, are asked at their pods' addresses.
+            // Aggregated APIs, such as the metrics that autoscalers read, are asked at their pods'
+            // addresses.
             "--enable-aggregator-routing=true".to_owned(),
             keys.option("requestheader-client-ca-file", "ca.pem"),
             "--requestheader-allowed-names=front-proxy-client".to_owned(),
@@ -84,7 +92,10 @@ pub(super) fn start_controllers(
             keys.option("service-account-private-key-file", "tokens.key"),
             keys.option("root-ca-file", "ca.pem"),
             // Made where it is not, and by default in a folder of the machine.
-            format!("--flex-volume-plugin-dir={}", folder.join("volume-plugins").display()),
+            format!(
+                "--flex-volume-plugin-dir={}",
+                folder.join("volume-plugins").display()
+            ),
             keys.option("cluster-signing-cert-file", "ca.pem"),
             keys.option("cluster-signing-key-file", "ca.key"),
         ],
@@ -92,6 +103,9 @@ pub(super) fn start_controllers(
     node.run(
         "kube-scheduler",
         &programs.join("kube-scheduler"),
-        &[keys.option("kubeconfig", "scheduler.kubeconfig"), "--leader-elect=false".to_owned()],
+        &[
+            keys.option("kubeconfig", "scheduler.kubeconfig"),
+            "--leader-elect=false".to_owned(),
+        ],
     )
 }

@@ -1,5 +1,5 @@
-//! Container images without a registry and without Docker: one layer of chosen files and a configuration, written as the
-//! archive that `docker save` writes and every runtime can import.
+//! Container images without a registry and without Docker: one layer of chosen files and a
+//! configuration, written as the archive that `docker save` writes and every runtime can import.
 //!
 //! ```text
 //! files, texts ──► layer.tar ──► its SHA-256 ──► config.json ──► manifest.json ──► one tar
@@ -22,7 +22,10 @@ const USER: &str = "65532:65532";
 const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 /// Where Debian and Alpine, then Fedora, keep the authorities that the machine trusts.
-const AUTHORITIES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+const AUTHORITIES: [&str; 2] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+];
 
 /// An image in the making.
 #[derive(Debug, Clone)]
@@ -43,11 +46,17 @@ enum Content {
 impl Image {
     /// An empty image of this name, such as `localhost/s3bundler:test`, run as user 65532.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), files: BTreeMap::new(), entrypoint: Vec::new(), environment: Vec::new() }
+        Self {
+            name: name.into(),
+            files: BTreeMap::new(),
+            entrypoint: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
-    /// What the Dockerfile's image has, for a binary of this machine: the program as `/usr/local/bin/<its name>`, the
-    /// libraries that it is linked to, the authorities that TLS trusts, and the user `nonroot`.
+    /// What the Dockerfile's image has, for a binary of this machine: the program as
+    /// `/usr/local/bin/<its name>`, the libraries that it is linked to, the authorities that TLS
+    /// trusts, and the user `nonroot`.
     pub fn of_program(name: impl Into<String>, program: &Path) -> Result<Self, KubeError> {
         let base = program.file_name().unwrap_or_default().to_string_lossy();
         let inside = format!("/usr/local/bin/{base}");
@@ -58,7 +67,9 @@ impl Image {
             .entrypoint([inside.as_str()])
             .environment("PATH", "/usr/local/bin:/usr/bin:/bin");
         if let Some(authorities) = AUTHORITIES.iter().find(|path| Path::new(path).exists()) {
-            image = image.file(AUTHORITIES[0], authorities).environment("SSL_CERT_FILE", AUTHORITIES[0]);
+            image = image
+                .file(AUTHORITIES[0], authorities)
+                .environment("SSL_CERT_FILE", AUTHORITIES[0]);
         }
         for library in libraries(program)? {
             image = image.file(&library, &library);
@@ -69,14 +80,16 @@ impl Image {
     /// Adds a file of this machine at an absolute path, with its permissions to execute.
     #[must_use]
     pub fn file(mut self, inside: &str, source: impl AsRef<Path>) -> Self {
-        self.files.insert(relative(inside), Content::File(source.as_ref().to_owned()));
+        self.files
+            .insert(relative(inside), Content::File(source.as_ref().to_owned()));
         self
     }
 
     /// Adds a file with this text at an absolute path.
     #[must_use]
     pub fn text(mut self, inside: &str, text: impl Into<String>) -> Self {
-        self.files.insert(relative(inside), Content::Text(text.into()));
+        self.files
+            .insert(relative(inside), Content::Text(text.into()));
         self
     }
 
@@ -110,17 +123,34 @@ impl Image {
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer}")]},
         })
         .to_string();
-        let config_name = format!("{}.json", HEXLOWER.encode(&Sha256::digest(config.as_bytes())));
+        let config_name = format!(
+            "{}.json",
+            HEXLOWER.encode(&Sha256::digest(config.as_bytes()))
+        );
         let layer_name = format!("{layer}/layer.tar");
-        let manifest = json!([{"Config": config_name, "RepoTags": [self.name], "Layers": [layer_name]}]).to_string();
+        let manifest =
+            json!([{"Config": config_name, "RepoTags": [self.name], "Layers": [layer_name]}])
+                .to_string();
 
         let file = File::create(archive).map_err(with_path(archive))?;
         let mut tar = tar::Builder::new(io::BufWriter::new(file));
         let written = (|| {
-            append(&mut tar, &config_name, 0o644, config.len() as u64, config.as_bytes())?;
+            append(
+                &mut tar,
+                &config_name,
+                0o644,
+                config.len() as u64,
+                config.as_bytes(),
+            )?;
             let layer = File::open(&layer_path)?;
             append(&mut tar, &layer_name, 0o644, layer.metadata()?.len(), layer)?;
-            append(&mut tar, "manifest.json", 0o644, manifest.len() as u64, manifest.as_bytes())?;
+            append(
+                &mut tar,
+                "manifest.json",
+                0o644,
+                manifest.len() as u64,
+                manifest.as_bytes(),
+            )?;
             tar.into_inner()?.flush()
         })();
         written.map_err(with_path(archive))?;
@@ -130,17 +160,25 @@ impl Image {
     /// Writes the tar of all files, and gives its SHA-256.
     fn write_layer(&self, path: &Path) -> Result<String, KubeError> {
         let file = File::create(path).map_err(with_path(path))?;
-        let mut tar = tar::Builder::new(Hashed { inner: io::BufWriter::new(file), hash: Sha256::new() });
+        let mut tar = tar::Builder::new(Hashed {
+            inner: io::BufWriter::new(file),
+            hash: Sha256::new(),
+        });
         for (inside, content) in &self.files {
             match content {
                 Content::Text(text) => {
-                    append(&mut tar, inside, 0o644, text.len() as u64, text.as_bytes()).map_err(with_path(path))?;
+                    append(&mut tar, inside, 0o644, text.len() as u64, text.as_bytes())
+                        .map_err(with_path(path))?;
                 }
                 Content::File(source) => (|| {
                     use std::os::unix::fs::PermissionsExt;
                     let file = File::open(source)?;
                     let facts = file.metadata()?;
-                    let mode = if facts.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
+                    let mode = if facts.permissions().mode() & 0o111 == 0 {
+                        0o644
+                    } else {
+                        0o755
+                    };
                     append(&mut tar, inside, mode, facts.len(), file)
                 })()
                 .map_err(with_path(source))?,
@@ -200,13 +238,21 @@ fn architecture() -> &'static str {
 
 /// What `ldd` names: nothing for a static program.
 fn libraries(program: &Path) -> Result<Vec<String>, KubeError> {
-    let output = Command::new("ldd").arg(program).output().map_err(with_path(Path::new("ldd")))?;
-    named_libraries(&String::from_utf8_lossy(&output.stdout))
-        .map_err(|library| KubeError::LibraryMissing { program: program.to_owned(), library })
+    let output = Command::new("ldd")
+        .arg(program)
+        .output()
+        .map_err(with_path(Path::new("ldd")))?;
+    named_libraries(&String::from_utf8_lossy(&output.stdout)).map_err(|library| {
+        KubeError::LibraryMissing {
+            program: program.to_owned(),
+            library,
+        }
+    })
 }
 
-/// The paths in the output of ldd(1), or the first library that it did not find. Lines are `name => path (address)`,
-/// `name => not found`, `path (address)` for the loader, and `name (address)` for what the kernel brings.
+/// The paths in the output of ldd(1), or the first library that it did not find. Lines are `name =>
+/// path (address)`, `name => not found`, `path (address)` for the loader, and `name (address)` for
+/// what the kernel brings.
 fn named_libraries(output: &str) -> Result<Vec<String>, String> {
     let mut paths = Vec::new();
     for line in output.lines().map(str::trim) {
@@ -214,7 +260,11 @@ fn named_libraries(output: &str) -> Result<Vec<String>, String> {
             return Err(name.trim().to_owned());
         }
         let target = line.split_once(" => ").map_or(line, |(_, target)| target);
-        if let Some(path) = target.split(" (").next().filter(|path| path.starts_with('/')) {
+        if let Some(path) = target
+            .split(" (")
+            .next()
+            .filter(|path| path.starts_with('/'))
+        {
             paths.push(path.to_owned());
         }
     }
@@ -231,25 +281,45 @@ mod tests {
                       \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         assert_eq!(
             named_libraries(output).unwrap(),
-            ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]
+            [
+                "/lib/x86_64-linux-gnu/libc.so.6",
+                "/lib64/ld-linux-x86-64.so.2"
+            ]
         );
-        assert_eq!(named_libraries("\tlibmissing.so.1 => not found\n").unwrap_err(), "libmissing.so.1");
-        assert!(named_libraries("\tnot a dynamic executable\n").unwrap().is_empty());
+        assert_eq!(
+            named_libraries("\tlibmissing.so.1 => not found\n").unwrap_err(),
+            "libmissing.so.1"
+        );
+        assert!(
+            named_libraries("\tnot a dynamic executable\n")
+                .unwrap()
+                .is_empty()
+        );
     }
 
     /// What the last stage of a Dockerfile says by this word, once.
     fn said<'a>(dockerfile: &'a str, word: &str) -> &'a str {
         let stage = dockerfile.rsplit("\nFROM ").next().unwrap();
-        let found: Vec<_> = stage.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect();
-        let [said] = found[..] else { panic!("{word} is said {} times in\n{stage}", found.len()) };
+        let found: Vec<_> = stage
+            .lines()
+            .filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
+            .collect();
+        let [said] = found[..] else {
+            panic!("{word} is said {} times in\n{stage}", found.len())
+        };
         said.trim()
     }
 
     /// Tests run the images of the testbed; what is published is built by the Dockerfiles.
     #[test]
     fn an_image_of_a_program_is_as_the_dockerfile_builds_it() {
-        for (file, program) in [("operator.Dockerfile", "s3bundler-operator"), ("worker.Dockerfile", "s3bundler")] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/docker").join(file);
+        for (file, program) in [
+            ("operator.Dockerfile", "s3bundler-operator"),
+            ("worker.Dockerfile", "s3bundler"),
+        ] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../deploy/docker")
+                .join(file);
             let dockerfile = fs::read_to_string(&path).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let built = folder.path().join(program);
@@ -257,14 +327,34 @@ mod tests {
             let image = Image::of_program("localhost/a:1", &built).unwrap();
 
             let copied: Vec<_> = said(&dockerfile, "COPY").split(' ').collect();
-            let [from, source, inside] = copied[..] else { panic!("{file}: {copied:?}") };
-            assert_eq!((from, source), ("--from=build", format!("/{program}").as_str()), "{file}");
-            assert!(dockerfile.contains(&format!("cp /target/release/{program} {source}\n")), "{file}");
-            let Some(Content::File(in_image)) = image.files.get(&relative(inside)) else { panic!("{file}: {image:?}") };
+            let [from, source, inside] = copied[..] else {
+                panic!("{file}: {copied:?}")
+            };
+            assert_eq!(
+                (from, source),
+                ("--from=build", format!("/{program}").as_str()),
+                "{file}"
+            );
+            assert!(
+                dockerfile.contains(&format!("cp /target/release/{program} {source}\n")),
+                "{file}"
+            );
+            let Some(Content::File(in_image)) = image.files.get(&relative(inside)) else {
+                panic!("{file}: {image:?}")
+            };
             assert_eq!(*in_image, built, "{file}");
-            let entrypoint: Vec<String> = serde_json::from_str(said(&dockerfile, "ENTRYPOINT")).unwrap();
-            assert_eq!((&entrypoint, inside), (&image.entrypoint, entrypoint[0].as_str()), "{file}");
-            assert_eq!(said(&dockerfile, "USER"), USER.split(':').next().unwrap(), "{file}");
+            let entrypoint: Vec<String> =
+                serde_json::from_str(said(&dockerfile, "ENTRYPOINT")).unwrap();
+            assert_eq!(
+                (&entrypoint, inside),
+                (&image.entrypoint, entrypoint[0].as_str()),
+                "{file}"
+            );
+            assert_eq!(
+                said(&dockerfile, "USER"),
+                USER.split(':').next().unwrap(),
+                "{file}"
+            );
         }
     }
 
@@ -273,7 +363,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str| {
             let path = folder.path().join(name);
-            let image = Image::new("localhost/a:1").text("/etc/greeting", "hello").entrypoint(["/bin/a"]);
+            let image = Image::new("localhost/a:1")
+                .text("/etc/greeting", "hello")
+                .entrypoint(["/bin/a"]);
             image.write(&path).unwrap();
             fs::read(path).unwrap()
         };
@@ -287,7 +379,8 @@ mod tests {
             io::Read::read_to_end(&mut entry, &mut content).unwrap();
             entries.insert(entry.path().unwrap().display().to_string(), content);
         }
-        let manifest: serde_json::Value = serde_json::from_slice(&entries["manifest.json"]).unwrap();
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&entries["manifest.json"]).unwrap();
         let layer = &entries[manifest[0]["Layers"][0].as_str().unwrap()];
         let config: serde_json::Value =
             serde_json::from_slice(&entries[manifest[0]["Config"].as_str().unwrap()]).unwrap();

@@ -18,13 +18,24 @@ pub(super) fn socket(folder: &Path) -> PathBuf {
 }
 
 /// Starts containerd. `plugins` is the folder of the CNI plugins.
-pub(super) fn start_containerd(node: &mut Node, folder: &Path, plugins: &Path) -> Result<(), KubeError> {
+pub(super) fn start_containerd(
+    node: &mut Node,
+    folder: &Path,
+    plugins: &Path,
+) -> Result<(), KubeError> {
     let network = folder.join("cni");
     fs::create_dir(&network).map_err(with_path(&network))?;
-    write_file(&network.join("testbed.conflist"), &format!("{:#}", pod_network(folder)))?;
+    write_file(
+        &network.join("testbed.conflist"),
+        &format!("{:#}", pod_network(folder)),
+    )?;
     let config = folder.join("containerd.toml");
     write_file(&config, &containerd_config(folder, plugins))?;
-    node.run("containerd", Path::new("containerd"), &[format!("--config={}", config.display())])
+    node.run(
+        "containerd",
+        Path::new("containerd"),
+        &[format!("--config={}", config.display())],
+    )
 }
 
 /// Pods are on the bridge, between the addresses of the node and of this machine.
@@ -98,7 +109,10 @@ pub(super) fn start_kubelet(
     let resolver = folder.join("resolv.conf");
     write_file(&resolver, "options timeout:1 attempts:1\n")?;
     let config = folder.join("kubelet.json");
-    write_file(&config, &format!("{:#}", kubelet_config(node, folder, &resolver, keys)))?;
+    write_file(
+        &config,
+        &format!("{:#}", kubelet_config(node, folder, &resolver, keys)),
+    )?;
     node.run(
         "kubelet",
         &programs.join("kubelet"),
@@ -131,13 +145,15 @@ fn kubelet_config(node: &Node, folder: &Path, resolver: &Path, keys: &Certificat
         "makeIPTablesUtilChains": false,
         "resolvConf": resolver,
         "volumePluginDir": folder.join("volume-plugins"),
-        // A disk that is nearly full is no reason to evict pods, nor to delete images that no registry has.
+        // A disk that is nearly full is no reason to evict pods, nor to delete images that no
+        // registry has.
         "evictionHard": {},
         "imageGCHighThresholdPercent": 100,
     })
 }
 
-/// In each hierarchy of version 1, or in the one of version 2: the kubelet wants its root to be there.
+/// In each hierarchy of version 1, or in the one of version 2: the kubelet wants its root to be
+/// there.
 fn make_control_group(name: &str) -> Result<(), KubeError> {
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = if root.join("cgroup.controllers").exists() {
@@ -145,7 +161,11 @@ fn make_control_group(name: &str) -> Result<(), KubeError> {
     } else {
         let entries = fs::read_dir(root).map_err(with_path(root))?;
         // `cpu` and `cpuacct` may be links to one hierarchy.
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()).collect()
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir() && !path.is_symlink())
+            .collect()
     };
     for hierarchy in hierarchies {
         let group = hierarchy.join(name);

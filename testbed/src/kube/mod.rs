@@ -1,4 +1,5 @@
-//! A Kubernetes of one node, with S3 and SQS beside it, on this machine alone: no virtual machine, no Docker, no registry.
+//! A Kubernetes of one node, with S3 and SQS beside it, on this machine alone: no virtual machine,
+//! no Docker, no registry.
 //!
 //! ```text
 //! lock ──► folder ──► node (network, process and mount namespaces; teardown stands by)
@@ -9,16 +10,18 @@
 //!                      └──► moto (S3, SQS)
 //! ```
 //!
-//! Everything lives in namespaces that one process holds, the *node*. When that process is killed the kernel ends every
-//! other process in it, down to the last container, takes the mounts away with them, and the network with its links. What
-//! is left then, a folder and some empty control groups, is removed by a shell that waits for our end from the beginning
-//! (the teardown, `node.rs`); so a cluster that is stopped, one whose boot failed half way, and one whose test was
+//! Everything lives in namespaces that one process holds, the *node*. When that process is killed
+//! the kernel ends every other process in it, down to the last container, takes the mounts away
+//! with them, and the network with its links. What is left then, a folder and some empty control
+//! groups, is removed by a shell that waits for our end from the beginning (the teardown,
+//! `node.rs`); so a cluster that is stopped, one whose boot failed half way, and one whose test was
 //! killed all leave the machine as it was.
 //!
-//! The network: a bridge in the node has 10.88.0.1 (S3, SQS and the API) and 10.96.0.1 (the API as pods know it); pods get
-//! addresses from the same bridge, and this machine is on it too, as 10.88.255.254, by a pair of virtual links. So test
-//! code, pods and servers reach each other at the same addresses, and neither forwarding, nor `nsenter`, nor a proxy is
-//! in between. One cluster at a time has these addresses; a second one waits for the first to end.
+//! The network: a bridge in the node has 10.88.0.1 (S3, SQS and the API) and 10.96.0.1 (the API as
+//! pods know it); pods get addresses from the same bridge, and this machine is on it too, as
+//! 10.88.255.254, by a pair of virtual links. So test code, pods and servers reach each other at
+//! the same addresses, and neither forwarding, nor `nsenter`, nor a proxy is in between. One
+//! cluster at a time has these addresses; a second one waits for the first to end.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

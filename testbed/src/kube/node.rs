@@ -1,4 +1,5 @@
-//! The node: namespaces of its own for network, processes and mounts, held by one process, and the programs in them.
+//! The node: namespaces of its own for network, processes and mounts, held by one process, and the
+//! programs in them.
 //!
 //! ```text
 //! us ──► unshare ──► init.sh (process 1 of the node) ◄── every program of the cluster, every container
@@ -6,8 +7,9 @@
 //!  └──► teardown.sh: reads our end from its input, then  kill init ─► rmdir control groups ─► rm folder ─► unlock
 //! ```
 //!
-//! Killing process 1 of a process namespace ends all others in it, whatever they do; the kernel says so by letting
-//! `unshare` return. There is no list of process ids to keep and none that could be missing from it.
+//! Killing process 1 of a process namespace ends all others in it, whatever they do; the kernel
+//! says so by letting `unshare` return. There is no list of process ids to keep and none that could
+//! be missing from it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -24,8 +26,8 @@ use crate::namespaces::Namespaces;
 pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
 /// This machine as pods know it: a fault proxy or a webhook of a test may listen here.
 pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 88, 255, 254);
-/// The API as in-cluster configuration names it: the first address of the services. Being an address of the bridge, it
-/// needs no kube-proxy.
+/// The API as in-cluster configuration names it: the first address of the services. Being an
+/// address of the bridge, it needs no kube-proxy.
 pub const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// What the bridge reaches: pods, node and this machine.
 pub(super) const NETWORK: &str = "10.88.0.0/16";
@@ -51,10 +53,13 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Makes the namespaces and the network. `folder` is empty and will be removed with the node; `lock` is given back
-    /// when all is gone.
+    /// Makes the namespaces and the network. `folder` is empty and will be removed with the node;
+    /// `lock` is given back when all is gone.
     pub(super) fn start(folder: &Path, lock: &File) -> Result<Self, KubeError> {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = folder
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         for part in ["log", "init.sh", "teardown.sh"] {
             let path = folder.join(part);
             let made = match part {
@@ -68,7 +73,16 @@ impl Node {
         let log = log(folder, "init")?;
         let failed = with_path(&folder.join("init.sh"));
         let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private"])
+            .args([
+                "--net",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+                "--propagation",
+                "private",
+            ])
             .args(["/bin/sh", "init.sh"])
             .arg(folder)
             .args([NODE_ADDRESS, SERVICE_ADDRESS].map(|address| address.to_string()))
@@ -85,8 +99,14 @@ impl Node {
             let _ = holder.kill();
             let _ = holder.wait();
         })?;
-        let mut node =
-            Self { folder: folder.to_owned(), control_group: name, init: 0, holder, teardown, programs: Vec::new() };
+        let mut node = Self {
+            folder: folder.to_owned(),
+            control_group: name,
+            init: 0,
+            holder,
+            teardown,
+            programs: Vec::new(),
+        };
         node.init = node.wait_for_init()?;
         node.join_this_machine()?;
         Ok(node)
@@ -105,26 +125,58 @@ impl Node {
             }
             if begun.elapsed() > PATIENCE {
                 let log = self.log_tail("init");
-                return Err(KubeError::NotReady { what: "the node's namespaces", waited: PATIENCE, log });
+                return Err(KubeError::NotReady {
+                    what: "the node's namespaces",
+                    waited: PATIENCE,
+                    log,
+                });
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// A pair of links, one end on the node's bridge and one here, and the routes. The links go with the node's network.
+    /// A pair of links, one end on the node's bridge and one here, and the routes. The links go
+    /// with the node's network.
     fn join_this_machine(&self) -> Result<(), KubeError> {
         // Names of links are short, 15 characters at most.
         let link = format!("tb{}", self.init);
         let here = |arguments: &[&str]| run_to_end(Command::new("ip").args(arguments));
-        here(&["link", "add", &link, "type", "veth", "peer", "name", "host0", "netns", &self.init.to_string()])?;
-        run_to_end(self.namespaces().command(Path::new("ip")).args(["link", "set", "host0", "master", BRIDGE, "up"]))?;
+        here(&[
+            "link",
+            "add",
+            &link,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "host0",
+            "netns",
+            &self.init.to_string(),
+        ])?;
+        run_to_end(
+            self.namespaces()
+                .command(Path::new("ip"))
+                .args(["link", "set", "host0", "master", BRIDGE, "up"]),
+        )?;
         here(&["addr", "add", &format!("{HOST_ADDRESS}/16"), "dev", &link])?;
         here(&["link", "set", &link, "up"])?;
-        here(&["route", "add", &format!("{SERVICE_ADDRESS}/32"), "via", &NODE_ADDRESS.to_string()])
+        here(&[
+            "route",
+            "add",
+            &format!("{SERVICE_ADDRESS}/32"),
+            "via",
+            &NODE_ADDRESS.to_string(),
+        ])
     }
 
-    /// Starts a program in the node, its output in `log/<name>.log`. It sees nothing of our environment but the PATH.
-    pub(super) fn run(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<(), KubeError> {
+    /// Starts a program in the node, its output in `log/<name>.log`. It sees nothing of our
+    /// environment but the PATH.
+    pub(super) fn run(
+        &mut self,
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+    ) -> Result<(), KubeError> {
         let log = log(&self.folder, name)?;
         let child = self
             .namespaces()
@@ -154,15 +206,23 @@ impl Node {
     }
 
     fn ended(&self, program: &str, status: &str) -> KubeError {
-        KubeError::Ended { program: program.to_owned(), status: status.to_owned(), log: self.log_tail(program) }
+        KubeError::Ended {
+            program: program.to_owned(),
+            status: status.to_owned(),
+            log: self.log_tail(program),
+        }
     }
 
     pub(super) fn log_tail(&self, program: &str) -> String {
-        tail(&self.folder.join(format!("log/{program}.log"))).unwrap_or_else(|error| format!("(no log: {error})"))
+        tail(&self.folder.join(format!("log/{program}.log")))
+            .unwrap_or_else(|error| format!("(no log: {error})"))
     }
 
     pub(super) fn namespaces(&self) -> Namespaces {
-        Namespaces { process: self.init, folder: self.folder.clone() }
+        Namespaces {
+            process: self.init,
+            folder: self.folder.clone(),
+        }
     }
 
     /// The control group, below the root of every hierarchy, in which all pods are.
@@ -182,7 +242,12 @@ impl Drop for Node {
     }
 }
 
-fn start_teardown(holder: &mut Child, folder: &Path, name: &str, lock: &File) -> Result<Child, KubeError> {
+fn start_teardown(
+    holder: &mut Child,
+    folder: &Path,
+    name: &str,
+    lock: &File,
+) -> Result<Child, KubeError> {
     let script = folder.join("teardown.sh");
     Command::new("/bin/sh")
         .arg(&script)
@@ -191,8 +256,8 @@ fn start_teardown(holder: &mut Child, folder: &Path, name: &str, lock: &File) ->
         .arg(name)
         .current_dir("/")
         .stdin(Stdio::piped())
-        // A lock belongs to the open file and not to a process: held by the shell as its output, it lasts until the
-        // traces are gone, even when we are gone first.
+        // A lock belongs to the open file and not to a process: held by the shell as its output, it
+        // lasts until the traces are gone, even when we are gone first.
         .stdout(lock.try_clone().map_err(with_path(&script))?)
         .stderr(Stdio::null())
         .process_group(i32::try_from(holder.id()).unwrap_or(0))
@@ -202,11 +267,16 @@ fn start_teardown(holder: &mut Child, folder: &Path, name: &str, lock: &File) ->
 
 /// Whether nobody else, such as a network of Podman, has our addresses.
 fn free_of_others() -> Result<(), KubeError> {
-    let routes = Command::new("ip").args(["-4", "route", "show", "root", NETWORK]).output();
+    let routes = Command::new("ip")
+        .args(["-4", "route", "show", "root", NETWORK])
+        .output();
     let routes = routes.map_err(with_path(Path::new("ip")))?;
     match String::from_utf8_lossy(&routes.stdout).trim() {
         "" => Ok(()),
-        route => Err(KubeError::NetworkTaken { network: NETWORK, route: route.to_owned() }),
+        route => Err(KubeError::NetworkTaken {
+            network: NETWORK,
+            route: route.to_owned(),
+        }),
     }
 }
 
@@ -220,10 +290,17 @@ fn only_child(process: u32) -> Option<u32> {
 pub(super) fn run_to_end(command: &mut Command) -> Result<(), KubeError> {
     let (status, output) = match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => return Ok(()),
-        Ok(output) => (output.status.to_string(), String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Ok(output) => (
+            output.status.to_string(),
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ),
         Err(error) => (error.to_string(), String::new()),
     };
-    Err(KubeError::Command { command: format!("{command:?}"), status, output })
+    Err(KubeError::Command {
+        command: format!("{command:?}"),
+        status,
+        output,
+    })
 }
 
 fn log(folder: &Path, name: &str) -> Result<File, KubeError> {

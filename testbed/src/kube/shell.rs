@@ -19,19 +19,28 @@ impl Cluster {
 
     /// The same as variables, for a command.
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let mut variables: Vec<(&'static str, OsString)> =
-            self.access().environment().into_iter().map(|(name, value)| (name, value.into())).collect();
+        let mut variables: Vec<(&'static str, OsString)> = self
+            .access()
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
         variables.push(("AWS_EC2_METADATA_DISABLED", "true".into()));
         variables.push(("KUBECONFIG", self.kubeconfig().into()));
         // The cluster is on this machine, whatever proxy leads out of it.
-        let around = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
+        let around = std::env::var("NO_PROXY")
+            .or_else(|_| std::env::var("no_proxy"))
+            .unwrap_or_default();
         let ours = "10.88.0.1,10.88.0.0/16,10.96.0.1";
         let around = match around.as_str() {
             "" => ours.to_owned(),
             set if set.contains(ours) => set.to_owned(),
             set => format!("{set},{ours}"),
         };
-        variables.extend([("NO_PROXY", around.clone().into()), ("no_proxy", around.into())]);
+        variables.extend([
+            ("NO_PROXY", around.clone().into()),
+            ("no_proxy", around.into()),
+        ]);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let ours = self.programs().map(Path::to_owned);
         let others = std::env::split_paths(&path).filter(|folder| !ours.contains(folder));

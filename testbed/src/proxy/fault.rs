@@ -34,7 +34,8 @@ pub enum Fault {
     Delay(Duration),
     /// The answer's headers and so many bytes of its body, then close the connection.
     TruncateBody(u64),
-    /// The answer's headers and so many bytes of its body, then nothing more while the connection stays open.
+    /// The answer's headers and so many bytes of its body, then nothing more while the connection
+    /// stays open.
     StallBody(u64),
     /// The answer with the byte at this offset of its body changed.
     CorruptBody(u64),
@@ -54,7 +55,8 @@ pub enum Fault {
     },
     /// Never answer; the server never sees the request.
     Hang,
-    /// Answer with this; the server never sees the request. For example 200 with an `<Error>` inside.
+    /// Answer with this; the server never sees the request. For example 200 with an `<Error>`
+    /// inside.
     Respond {
         /// HTTP status.
         status: u16,
@@ -67,7 +69,8 @@ pub enum Fault {
 
 /// S3's error document.
 pub(super) fn error_document(code: &str, resource: &str) -> Bytes {
-    // Resource is a raw request path: percent-encoded but for an apostrophe or an ampersand at most.
+    // Resource is a raw request path: percent-encoded but for an apostrophe or an ampersand at
+    // most.
     let resource = resource.replace('&', "&amp;");
     Bytes::from(format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>Injected by the testbed's proxy</Message>\

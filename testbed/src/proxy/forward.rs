@@ -1,5 +1,5 @@
-//! The way of one request through the proxy. Every request has a connection of its own to the server, so that no fault of
-//! an idle connection is ever mistaken for one that was asked for.
+//! The way of one request through the proxy. Every request has a connection of its own to the
+//! server, so that no fault of an idle connection is ever mistaken for one that was asked for.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -36,7 +38,9 @@ pub(super) struct Exchange {
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,11 +60,17 @@ impl Exchange {
     }
 
     pub(super) fn set_on_request(&self, hook: OnRequest) {
-        *self.on_request.write().unwrap_or_else(PoisonError::into_inner) = hook;
+        *self
+            .on_request
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = hook;
     }
 
     pub(super) fn set_after_response(&self, hook: AfterResponse) {
-        *self.after_response.write().unwrap_or_else(PoisonError::into_inner) = hook;
+        *self
+            .after_response
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = hook;
     }
 
     pub(super) fn log(&self) -> &Log {
@@ -69,18 +79,36 @@ impl Exchange {
 
     /// One request. An error closes the client's connection without an answer.
     async fn exchange(&self, request: Request<Incoming>) -> io::Result<Answer> {
-        let (seen, mut in_flight) = self.log.arrive(request.method(), request.uri(), request.headers());
+        let (seen, mut in_flight) =
+            self.log
+                .arrive(request.method(), request.uri(), request.headers());
         // Cloned out, so that a hook may set another.
-        let on_request = Arc::clone(&self.on_request.read().unwrap_or_else(PoisonError::into_inner));
+        let on_request = Arc::clone(
+            &self
+                .on_request
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         on_request(&seen);
         let rule = Arc::clone(&self.rule.read().unwrap_or_else(PoisonError::into_inner));
         match rule(&seen) {
             Fault::Forward => self.forward(request, &seen, Damage::None, in_flight).await,
-            Fault::TruncateBody(bytes) => self.forward(request, &seen, Damage::Truncate(bytes), in_flight).await,
-            Fault::StallBody(bytes) => self.forward(request, &seen, Damage::Stall(bytes), in_flight).await,
-            Fault::CorruptBody(offset) => self.forward(request, &seen, Damage::Corrupt(offset), in_flight).await,
+            Fault::TruncateBody(bytes) => {
+                self.forward(request, &seen, Damage::Truncate(bytes), in_flight)
+                    .await
+            }
+            Fault::StallBody(bytes) => {
+                self.forward(request, &seen, Damage::Stall(bytes), in_flight)
+                    .await
+            }
+            Fault::CorruptBody(offset) => {
+                self.forward(request, &seen, Damage::Corrupt(offset), in_flight)
+                    .await
+            }
             Fault::Unframed { close, end } => {
-                let mut answer = self.forward(request, &seen, Damage::Unframed(end), in_flight).await?;
+                let mut answer = self
+                    .forward(request, &seen, Damage::Unframed(end), in_flight)
+                    .await?;
                 answer.headers_mut().remove(header::CONTENT_LENGTH);
                 if close {
                     // The connection ends an answer of this version.
@@ -90,7 +118,9 @@ impl Exchange {
             }
             Fault::SetHeader { name, value } => {
                 let value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
-                let mut answer = self.forward(request, &seen, Damage::None, in_flight).await?;
+                let mut answer = self
+                    .forward(request, &seen, Damage::None, in_flight)
+                    .await?;
                 answer.headers_mut().insert(name, value);
                 Ok(answer)
             }
@@ -122,7 +152,11 @@ impl Exchange {
                 in_flight.status = Some(status);
                 failure(status, code, &seen, in_flight)
             }
-            Fault::Respond { status, headers, body } => {
+            Fault::Respond {
+                status,
+                headers,
+                body,
+            } => {
                 read_to_end(request.into_body()).await?;
                 in_flight.status = Some(status);
                 answer(status, &headers, body, in_flight)
@@ -140,7 +174,8 @@ impl Exchange {
         let (mut head, body) = self.ask(request).await?.into_parts();
         head.headers.remove(header::CONNECTION);
         in_flight.status = Some(head.status.as_u16());
-        // The bodies of objects are streamed; any other is read first, because S3 works on while it already answers.
+        // The bodies of objects are streamed; any other is read first, because S3 works on while it
+        // already answers.
         let body = if seen.operation == Operation::GetObject {
             self.answered(seen, head.status);
             AnswerBody::streamed(body, damage, in_flight)
@@ -163,7 +198,12 @@ impl Exchange {
     }
 
     fn answered(&self, seen: &Seen, status: StatusCode) {
-        let hook = Arc::clone(&self.after_response.read().unwrap_or_else(PoisonError::into_inner));
+        let hook = Arc::clone(
+            &self
+                .after_response
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         hook(seen, status);
     }
 
@@ -182,7 +222,10 @@ impl Exchange {
             .await
             .map_err(io::Error::other)?;
         tokio::spawn(connection);
-        sender.send_request(Request::from_parts(head, body)).await.map_err(io::Error::other)
+        sender
+            .send_request(Request::from_parts(head, body))
+            .await
+            .map_err(io::Error::other)
     }
 }
 
@@ -213,19 +256,38 @@ async fn read_to_end(body: Incoming) -> io::Result<Bytes> {
 
 /// HEAD, 204 and 304 have the headers of a body and no body.
 fn body_is_left_out(seen: &Seen, status: StatusCode) -> bool {
-    seen.method == http::Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+    seen.method == http::Method::HEAD
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
 }
 
 fn failure(status: u16, code: &str, seen: &Seen, in_flight: InFlight) -> io::Result<Answer> {
-    let body = if seen.method == http::Method::HEAD { Bytes::new() } else { error_document(code, &seen.path) };
-    answer(status, &[("content-type".to_owned(), "application/xml".to_owned())], body, in_flight)
+    let body = if seen.method == http::Method::HEAD {
+        Bytes::new()
+    } else {
+        error_document(code, &seen.path)
+    };
+    answer(
+        status,
+        &[("content-type".to_owned(), "application/xml".to_owned())],
+        body,
+        in_flight,
+    )
 }
 
-fn answer(status: u16, headers: &[(String, String)], body: Bytes, in_flight: InFlight) -> io::Result<Answer> {
+fn answer(
+    status: u16,
+    headers: &[(String, String)],
+    body: Bytes,
+    in_flight: InFlight,
+) -> io::Result<Answer> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let name: HeaderName = name.parse().map_err(io::Error::other)?;
-        map.append(name, HeaderValue::from_str(value).map_err(io::Error::other)?);
+        map.append(
+            name,
+            HeaderValue::from_str(value).map_err(io::Error::other)?,
+        );
     }
     let mut response = Response::new(AnswerBody::whole(body, Damage::None, in_flight));
     *response.status_mut() = StatusCode::from_u16(status).map_err(io::Error::other)?;

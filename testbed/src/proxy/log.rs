@@ -29,12 +29,20 @@ pub struct Seen {
 impl Seen {
     /// The bucket, or nothing for requests that have none.
     pub fn bucket(&self) -> &str {
-        self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
+        self.path
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default()
     }
 
     /// The key, decoded, or nothing for requests that have none.
     pub fn key(&self) -> String {
-        let encoded = self.path.trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
+        let encoded = self
+            .path
+            .trim_start_matches('/')
+            .split_once('/')
+            .map_or("", |(_, key)| key);
         decode(encoded)
     }
 }
@@ -69,7 +77,12 @@ impl Log {
     }
 
     /// Counts an arriving request.
-    pub(super) fn arrive(self: &Arc<Self>, method: &Method, uri: &Uri, headers: &HeaderMap) -> (Arc<Seen>, InFlight) {
+    pub(super) fn arrive(
+        self: &Arc<Self>,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> (Arc<Seen>, InFlight) {
         let query = uri.query().unwrap_or_default();
         let operation = Operation::of(method, uri.path(), query, headers);
         let mut counts = self.counts();
@@ -87,7 +100,15 @@ impl Log {
             query: query.to_owned(),
             headers: headers.clone(),
         });
-        (Arc::clone(&seen), InFlight { log: Arc::clone(self), seen, status: None, era: counts.era })
+        (
+            Arc::clone(&seen),
+            InFlight {
+                log: Arc::clone(self),
+                seen,
+                status: None,
+                era: counts.era,
+            },
+        )
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -95,11 +116,19 @@ impl Log {
     }
 
     pub(super) fn count(&self, operation: Operation) -> u64 {
-        self.counts().of_operation.get(&operation).copied().unwrap_or_default()
+        self.counts()
+            .of_operation
+            .get(&operation)
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(super) fn peak_in_flight(&self, operation: Operation) -> u64 {
-        self.counts().peak_in_flight.get(&operation).copied().unwrap_or_default()
+        self.counts()
+            .peak_in_flight
+            .get(&operation)
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(super) fn records(&self) -> Vec<Record> {
@@ -108,7 +137,11 @@ impl Log {
 
     pub(super) fn clear(&self) {
         let mut counts = self.counts();
-        *counts = Counts { in_flight: std::mem::take(&mut counts.in_flight), era: counts.era + 1, ..Counts::default() };
+        *counts = Counts {
+            in_flight: std::mem::take(&mut counts.in_flight),
+            era: counts.era + 1,
+            ..Counts::default()
+        };
     }
 }
 
@@ -135,7 +168,10 @@ impl Drop for InFlight {
             *count = count.saturating_sub(1);
         }
         if counts.era == self.era {
-            let record = Record { request: Arc::clone(&self.seen), status: self.status };
+            let record = Record {
+                request: Arc::clone(&self.seen),
+                status: self.status,
+            };
             counts.records.insert(self.seen.number, record);
         }
     }
@@ -146,7 +182,10 @@ fn decode(encoded: &str) -> String {
     let mut rest = encoded.as_bytes();
     while let [first, tail @ ..] = rest {
         let escaped = (*first == b'%')
-            .then(|| tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()))
+            .then(|| {
+                tail.get(..2)
+                    .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok())
+            })
             .flatten();
         bytes.push(escaped.unwrap_or(*first));
         rest = if escaped.is_some() { &tail[2..] } else { tail };
@@ -160,9 +199,13 @@ mod tests {
 
     #[test]
     fn keys_are_decoded() {
-        for (encoded, key) in
-            [("a/b", "a/b"), ("a%20b%2B", "a b+"), ("%C3%A4", "ä"), ("100%", "100%"), ("a//b", "a//b")]
-        {
+        for (encoded, key) in [
+            ("a/b", "a/b"),
+            ("a%20b%2B", "a b+"),
+            ("%C3%A4", "ä"),
+            ("100%", "100%"),
+            ("a//b", "a//b"),
+        ] {
             assert_eq!(decode(encoded), key);
         }
     }

@@ -1,5 +1,5 @@
-//! A reverse proxy in front of a server, for the faults that a server cannot be asked for: lost answers, throttling, bodies
-//! that stop, a client killed between two chosen requests.
+//! A reverse proxy in front of a server, for the faults that a server cannot be asked for: lost
+//! answers, throttling, bodies that stop, a client killed between two chosen requests.
 //!
 //! ```text
 //! client ──► on_request ──► rule ──► Fault ──► forward ──► server
@@ -7,9 +7,9 @@
 //!        ◄── answer (whole, cut, corrupt, none) ◄── after_response
 //! ```
 //!
-//! Requests pass unchanged: same method, target, headers (the Host that the client signed included) and streamed body. The
-//! proxy runs on threads of its own, so a hook may block, and a test's runtime may be of any kind. Only path-style
-//! addresses are understood.
+//! Requests pass unchanged: same method, target, headers (the Host that the client signed included)
+//! and streamed body. The proxy runs on threads of its own, so a hook may block, and a test's
+//! runtime may be of any kind. Only path-style addresses are understood.
 //!
 //! ```no_run
 //! # fn example(server: &s3bundler_testbed::servers::VersityGw) -> Result<(), Box<dyn std::error::Error>> {
@@ -76,7 +76,10 @@ impl Proxy {
             .strip_prefix("http://")
             .map(|host| host.trim_end_matches('/').to_owned())
             .ok_or_else(|| ProxyError::Upstream(server.endpoint.clone()))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         let listener = std::net::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let access = server.at(format!("http://{}", listener.local_addr()?));
@@ -86,7 +89,11 @@ impl Proxy {
             TcpListener::from_std(listener)?
         };
         runtime.spawn(forward::serve(listener, Arc::clone(&exchange)));
-        Ok(Self { access, exchange, runtime: Some(runtime) })
+        Ok(Self {
+            access,
+            exchange,
+            runtime: Some(runtime),
+        })
     }
 
     /// Its address, `http://host:port`.
@@ -99,22 +106,33 @@ impl Proxy {
         &self.access
     }
 
-    /// From now on this decides what happens to each request. It may have effects of its own, such as killing the client.
+    /// From now on this decides what happens to each request. It may have effects of its own, such
+    /// as killing the client.
     pub fn rule(&self, rule: impl Fn(&Seen) -> Fault + Send + Sync + 'static) {
         self.exchange.set_rule(Arc::new(rule));
     }
 
-    /// One fault: the nth request (from 1) of an operation, counted from the proxy's start or the last
-    /// [`Proxy::clear_log`]. Replaces any other rule.
+    /// One fault: the nth request (from 1) of an operation, counted from the proxy's start or the
+    /// last [`Proxy::clear_log`]. Replaces any other rule.
     pub fn fault_nth(&self, operation: Operation, nth: u64, fault: Fault) {
-        self.rule(
-            move |seen| if seen.operation == operation && seen.nth == nth { fault.clone() } else { Fault::Forward },
-        );
+        self.rule(move |seen| {
+            if seen.operation == operation && seen.nth == nth {
+                fault.clone()
+            } else {
+                Fault::Forward
+            }
+        });
     }
 
     /// One fault for every request of an operation. Replaces any other rule.
     pub fn fault_every(&self, operation: Operation, fault: Fault) {
-        self.rule(move |seen| if seen.operation == operation { fault.clone() } else { Fault::Forward });
+        self.rule(move |seen| {
+            if seen.operation == operation {
+                fault.clone()
+            } else {
+                Fault::Forward
+            }
+        });
     }
 
     /// No more faults.
@@ -127,8 +145,8 @@ impl Proxy {
         self.exchange.set_on_request(Arc::new(hook));
     }
 
-    /// Called when the server has done what was asked and answered (the answer is read to its end, unless it is an
-    /// object's body), before the client sees anything of it.
+    /// Called when the server has done what was asked and answered (the answer is read to its end,
+    /// unless it is an object's body), before the client sees anything of it.
     pub fn after_response(&self, hook: impl Fn(&Seen, StatusCode) + Send + Sync + 'static) {
         self.exchange.set_after_response(Arc::new(hook));
     }
@@ -143,8 +161,8 @@ impl Proxy {
         self.exchange.log().count(operation)
     }
 
-    /// The largest number of requests of an operation that were under way together: from arrival to the end of the
-    /// answer's body.
+    /// The largest number of requests of an operation that were under way together: from arrival to
+    /// the end of the answer's body.
     pub fn peak_in_flight(&self, operation: Operation) -> u64 {
         self.exchange.log().peak_in_flight(operation)
     }

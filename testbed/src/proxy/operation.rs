@@ -1,5 +1,5 @@
-//! Which API operation an HTTP request is, told from method, path, query and a few headers, as in the request syntax of
-//! the S3 API reference. SQS requests name theirs in a header.
+//! Which API operation an HTTP request is, told from method, path, query and a few headers, as in
+//! the request syntax of the S3 API reference. SQS requests name theirs in a header.
 
 use http::{HeaderMap, Method};
 
@@ -51,7 +51,11 @@ impl Operation {
         if let Some(target) = headers.get("x-amz-target") {
             return target.to_str().map_or(Self::Other, Self::of_queue);
         }
-        let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+        let has = |name: &str| {
+            query
+                .split('&')
+                .any(|pair| pair.split('=').next() == Some(name))
+        };
         match path.trim_start_matches('/').split_once('/') {
             Some((_, key)) if !key.is_empty() => Self::of_object(method, has, headers),
             _ if path.trim_matches('/').is_empty() => match *method {
@@ -80,9 +84,20 @@ impl Operation {
 
     fn of_bucket(method: &Method, query: &str, has: impl Fn(&str) -> bool) -> Self {
         // Without any of these a query names a setting of the bucket.
-        const LISTING: [&str; 9] =
-            ["", "prefix", "delimiter", "max-keys", "marker", "encoding-type", "x-id", "fetch-owner", "start-after"];
-        let plain = query.split('&').all(|pair| LISTING.contains(&pair.split('=').next().unwrap_or_default()));
+        const LISTING: [&str; 9] = [
+            "",
+            "prefix",
+            "delimiter",
+            "max-keys",
+            "marker",
+            "encoding-type",
+            "x-id",
+            "fetch-owner",
+            "start-after",
+        ];
+        let plain = query
+            .split('&')
+            .all(|pair| LISTING.contains(&pair.split('=').next().unwrap_or_default()));
         match *method {
             Method::GET if has("list-type") => Self::ListObjectsV2,
             Method::GET if has("versions") => Self::ListObjectVersions,
@@ -98,7 +113,9 @@ impl Operation {
 
     fn of_object(method: &Method, has: impl Fn(&str) -> bool, headers: &HeaderMap) -> Self {
         let copies = headers.contains_key("x-amz-copy-source");
-        let setting = ["acl", "retention", "legal-hold", "torrent"].into_iter().any(&has);
+        let setting = ["acl", "retention", "legal-hold", "torrent"]
+            .into_iter()
+            .any(&has);
         match *method {
             _ if setting => Self::Other,
             Method::GET if has("tagging") => Self::GetObjectTagging,
@@ -136,24 +153,52 @@ mod tests {
             ("PUT", "/bucket?versioning", Operation::Other),
             ("HEAD", "/bucket", Operation::HeadBucket),
             ("DELETE", "/bucket", Operation::DeleteBucket),
-            ("GET", "/bucket/?list-type=2&prefix=a%2Fb", Operation::ListObjectsV2),
+            (
+                "GET",
+                "/bucket/?list-type=2&prefix=a%2Fb",
+                Operation::ListObjectsV2,
+            ),
             ("GET", "/bucket?prefix=a", Operation::ListObjects),
             ("GET", "/bucket?location", Operation::Other),
             ("GET", "/bucket?versions", Operation::ListObjectVersions),
             ("GET", "/bucket?uploads", Operation::ListMultipartUploads),
             ("POST", "/bucket?delete", Operation::DeleteObjects),
             ("GET", "/bucket/a/b?x-id=GetObject", Operation::GetObject),
-            ("GET", "/bucket/a?versionId=1&tagging", Operation::GetObjectTagging),
-            ("GET", "/bucket/a?attributes", Operation::GetObjectAttributes),
+            (
+                "GET",
+                "/bucket/a?versionId=1&tagging",
+                Operation::GetObjectTagging,
+            ),
+            (
+                "GET",
+                "/bucket/a?attributes",
+                Operation::GetObjectAttributes,
+            ),
             ("GET", "/bucket/a?uploadId=1", Operation::ListParts),
             ("GET", "/bucket/a?acl", Operation::Other),
             ("HEAD", "/bucket/a", Operation::HeadObject),
             ("PUT", "/bucket/a?x-id=PutObject", Operation::PutObject),
-            ("PUT", "/bucket/a?partNumber=1&uploadId=1", Operation::UploadPart),
-            ("POST", "/bucket/a?uploads", Operation::CreateMultipartUpload),
-            ("POST", "/bucket/a?uploadId=1", Operation::CompleteMultipartUpload),
+            (
+                "PUT",
+                "/bucket/a?partNumber=1&uploadId=1",
+                Operation::UploadPart,
+            ),
+            (
+                "POST",
+                "/bucket/a?uploads",
+                Operation::CreateMultipartUpload,
+            ),
+            (
+                "POST",
+                "/bucket/a?uploadId=1",
+                Operation::CompleteMultipartUpload,
+            ),
             ("POST", "/bucket/a?restore", Operation::RestoreObject),
-            ("DELETE", "/bucket/a?uploadId=1", Operation::AbortMultipartUpload),
+            (
+                "DELETE",
+                "/bucket/a?uploadId=1",
+                Operation::AbortMultipartUpload,
+            ),
             ("DELETE", "/bucket/a", Operation::DeleteObject),
         ] {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -166,10 +211,24 @@ mod tests {
     fn headers_tell_copies_and_queue_operations() {
         let mut headers = HeaderMap::new();
         headers.insert("x-amz-copy-source", HeaderValue::from_static("bucket/a"));
-        assert_eq!(Operation::of(&Method::PUT, "/bucket/b", "", &headers), Operation::CopyObject);
-        let part = Operation::of(&Method::PUT, "/bucket/b", "partNumber=1&uploadId=1", &headers);
+        assert_eq!(
+            Operation::of(&Method::PUT, "/bucket/b", "", &headers),
+            Operation::CopyObject
+        );
+        let part = Operation::of(
+            &Method::PUT,
+            "/bucket/b",
+            "partNumber=1&uploadId=1",
+            &headers,
+        );
         assert_eq!(part, Operation::UploadPartCopy);
-        headers.insert("x-amz-target", HeaderValue::from_static("AmazonSQS.ReceiveMessage"));
-        assert_eq!(Operation::of(&Method::POST, "/", "", &headers), Operation::ReceiveMessage);
+        headers.insert(
+            "x-amz-target",
+            HeaderValue::from_static("AmazonSQS.ReceiveMessage"),
+        );
+        assert_eq!(
+            Operation::of(&Method::POST, "/", "", &headers),
+            Operation::ReceiveMessage
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! What a client must know to reach a server: its address and the keys it accepts. A server gives one, the fault proxy
-//! gives the same one with its own address, and both the SDK clients and the command line are configured from it.
+//! What a client must know to reach a server: its address and the keys it accepts. A server gives
+//! one, the fault proxy gives the same one with its own address, and both the SDK clients and the
+//! command line are configured from it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +8,8 @@ use std::path::PathBuf;
 /// The region that every server of the testbed answers for.
 pub const REGION: &str = "us-east-1";
 
-/// An endpoint with credentials. Test credentials only, but the secret is still left out of the debug text.
+/// An endpoint with credentials. Test credentials only, but the secret is still left out of the
+/// debug text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Access {
     /// For example `http://127.0.0.1:20123`, without a slash at the end.
@@ -26,7 +28,11 @@ pub struct Access {
 
 impl Access {
     /// Static keys for an endpoint in the testbed's region.
-    pub fn new(endpoint: impl Into<String>, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
+    pub fn new(
+        endpoint: impl Into<String>,
+        access_key: impl Into<String>,
+        secret_key: impl Into<String>,
+    ) -> Self {
         Self {
             endpoint: endpoint.into(),
             region: REGION.to_owned(),
@@ -40,10 +46,14 @@ impl Access {
     /// The same keys for another address, such as that of a proxy.
     #[must_use]
     pub fn at(&self, endpoint: impl Into<String>) -> Self {
-        Self { endpoint: endpoint.into(), ..self.clone() }
+        Self {
+            endpoint: endpoint.into(),
+            ..self.clone()
+        }
     }
 
-    /// The environment variables that every AWS tool understands. `AWS_ENDPOINT_URL` serves S3 and SQS alike.
+    /// The environment variables that every AWS tool understands. `AWS_ENDPOINT_URL` serves S3 and
+    /// SQS alike.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),

@@ -1,4 +1,5 @@
-//! proxy.py: an HTTP proxy that clients are told of, by `HTTPS_PROXY`, and that wants to know their name.
+//! proxy.py: an HTTP proxy that clients are told of, by `HTTPS_PROXY`, and that wants to know their
+//! name.
 
 use std::io;
 use std::process::Command;
@@ -27,8 +28,22 @@ impl ForwardProxy {
                     .env("PYTHONPATH", site.program)
                     .env("HOME", site.folder)
                     .current_dir(site.folder)
-                    .args(["-m", "proxy", "--hostname", &site.bind.to_string(), "--port", &site.port.to_string()])
-                    .args(["--num-acceptors", "1", "--num-workers", "1", "--basic-auth", CREDENTIALS]);
+                    .args([
+                        "-m",
+                        "proxy",
+                        "--hostname",
+                        &site.bind.to_string(),
+                        "--port",
+                        &site.port.to_string(),
+                    ])
+                    .args([
+                        "--num-acceptors",
+                        "1",
+                        "--num-workers",
+                        "1",
+                        "--basic-auth",
+                        CREDENTIALS,
+                    ]);
                 Ok(command)
             },
             |host| Access::new(format!("http://{CREDENTIALS}@{host}"), "", ""),
@@ -42,10 +57,13 @@ impl ForwardProxy {
         &self.server.access.endpoint
     }
 
-    /// The hosts that it was asked for a tunnel to, as `host:port`, each time. It tells when a tunnel is closed.
+    /// The hosts that it was asked for a tunnel to, as `host:port`, each time. It tells when a
+    /// tunnel is closed.
     pub fn tunnels(&self) -> io::Result<Vec<String>> {
         let log = std::fs::read_to_string(self.server.process.log())?;
-        let asked = log.lines().filter_map(|line| line.split_once(" - CONNECT ")?.1.split(' ').next());
+        let asked = log
+            .lines()
+            .filter_map(|line| line.split_once(" - CONNECT ")?.1.split(' ').next());
         Ok(asked.map(str::to_owned).collect())
     }
 }

@@ -1,7 +1,8 @@
-//! Users, roles and policies on moto, and the switch that makes it enforce them. Least-privilege policies are tested by
-//! setting up buckets first, then making a user with the policy under test, then calling [`Moto::enforce_iam`]; what was
-//! allowed by what, and what was denied, is in [`Moto::decisions`]. The few form posts that this takes are written by hand:
-//! moto never checks signatures of requests to IAM.
+//! Users, roles and policies on moto, and the switch that makes it enforce them. Least-privilege
+//! policies are tested by setting up buckets first, then making a user with the policy under test,
+//! then calling [`Moto::enforce_iam`]; what was allowed by what, and what was denied, is in
+//! [`Moto::decisions`]. The few form posts that this takes are written by hand: moto never checks
+//! signatures of requests to IAM.
 
 use std::fs;
 
@@ -17,7 +18,8 @@ use super::policy::Permission;
 use super::{Access, Moto};
 
 /// AWS's own AdministratorAccess.
-const ADMINISTRATOR: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+const ADMINISTRATOR: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
 /// Why moto's IAM could not be set up.
 #[derive(Debug, Error)]
@@ -76,14 +78,29 @@ impl Decision {
 }
 
 impl Moto {
-    /// From now on every request must be signed by a user or role of moto's IAM whose policies allow it.
+    /// From now on every request must be signed by a user or role of moto's IAM whose policies
+    /// allow it.
     pub async fn enforce_iam(&self) -> Result<(), IamError> {
-        self.post("reset-auth", "/moto-api/reset-auth", "application/octet-stream", "0".to_owned()).await.map(|_| ())
+        self.post(
+            "reset-auth",
+            "/moto-api/reset-auth",
+            "application/octet-stream",
+            "0".to_owned(),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Everybody may do everything again.
     pub async fn relax_iam(&self) -> Result<(), IamError> {
-        self.post("reset-auth", "/moto-api/reset-auth", "application/octet-stream", "inf".to_owned()).await.map(|_| ())
+        self.post(
+            "reset-auth",
+            "/moto-api/reset-auth",
+            "application/octet-stream",
+            "inf".to_owned(),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// A user who may do everything, for tests that go on while IAM is enforced.
@@ -97,14 +114,22 @@ impl Moto {
     }
 
     /// A user with these inline policies.
-    pub async fn user_with_policies(&self, user: &str, policies: &[&str]) -> Result<Access, IamError> {
-        self.iam(&[("Action", "CreateUser"), ("UserName", user)]).await?;
+    pub async fn user_with_policies(
+        &self,
+        user: &str,
+        policies: &[&str],
+    ) -> Result<Access, IamError> {
+        self.iam(&[("Action", "CreateUser"), ("UserName", user)])
+            .await?;
         for (n, policy) in policies.iter().enumerate() {
             let name = format!("policy-{n}");
             self.put_user_policy(user, &name, policy).await?;
         }
-        let keys = self.iam(&[("Action", "CreateAccessKey"), ("UserName", user)]).await?;
-        let element = |name| element(&keys, name).ok_or_else(|| unexpected("CreateAccessKey", name, &keys));
+        let keys = self
+            .iam(&[("Action", "CreateAccessKey"), ("UserName", user)])
+            .await?;
+        let element =
+            |name| element(&keys, name).ok_or_else(|| unexpected("CreateAccessKey", name, &keys));
         Ok(Access {
             access_key: element("AccessKeyId")?,
             secret_key: element("SecretAccessKey")?,
@@ -113,25 +138,57 @@ impl Moto {
     }
 
     /// Gives a user another inline policy.
-    pub async fn put_user_policy(&self, user: &str, name: &str, policy: &str) -> Result<(), IamError> {
-        let put = [("UserName", user), ("PolicyName", name), ("PolicyDocument", policy)];
-        self.iam(&[&[("Action", "PutUserPolicy")], &put[..]].concat()).await.map(|_| ())
+    pub async fn put_user_policy(
+        &self,
+        user: &str,
+        name: &str,
+        policy: &str,
+    ) -> Result<(), IamError> {
+        let put = [
+            ("UserName", user),
+            ("PolicyName", name),
+            ("PolicyDocument", policy),
+        ];
+        self.iam(&[&[("Action", "PutUserPolicy")], &put[..]].concat())
+            .await
+            .map(|_| ())
     }
 
-    /// A role with this trust policy and inline policy (JSON documents); gives its ARN, to be assumed through STS.
-    pub async fn role_with_policy(&self, role: &str, trust: &str, policy: &str) -> Result<String, IamError> {
+    /// A role with this trust policy and inline policy (JSON documents); gives its ARN, to be
+    /// assumed through STS.
+    pub async fn role_with_policy(
+        &self,
+        role: &str,
+        trust: &str,
+        policy: &str,
+    ) -> Result<String, IamError> {
         self.role_with_policies(role, trust, &[policy]).await
     }
 
-    /// A role with these inline policies. While IAM is enforced, only a web identity token whose claims the trust policy
-    /// names becomes it.
-    pub async fn role_with_policies(&self, role: &str, trust: &str, policies: &[&str]) -> Result<String, IamError> {
-        let created =
-            self.iam(&[("Action", "CreateRole"), ("RoleName", role), ("AssumeRolePolicyDocument", trust)]).await?;
+    /// A role with these inline policies. While IAM is enforced, only a web identity token whose
+    /// claims the trust policy names becomes it.
+    pub async fn role_with_policies(
+        &self,
+        role: &str,
+        trust: &str,
+        policies: &[&str],
+    ) -> Result<String, IamError> {
+        let created = self
+            .iam(&[
+                ("Action", "CreateRole"),
+                ("RoleName", role),
+                ("AssumeRolePolicyDocument", trust),
+            ])
+            .await?;
         for (n, policy) in policies.iter().enumerate() {
             let name = format!("policy-{n}");
-            let put = [("RoleName", role), ("PolicyName", name.as_str()), ("PolicyDocument", *policy)];
-            self.iam(&[&[("Action", "PutRolePolicy")], &put[..]].concat()).await?;
+            let put = [
+                ("RoleName", role),
+                ("PolicyName", name.as_str()),
+                ("PolicyDocument", *policy),
+            ];
+            self.iam(&[&[("Action", "PutRolePolicy")], &put[..]].concat())
+                .await?;
         }
         element(&created, "Arn").ok_or_else(|| unexpected("CreateRole", "Arn", &created))
     }
@@ -139,7 +196,10 @@ impl Moto {
     /// All decisions so far, in their order. None are made before IAM is enforced.
     pub fn decisions(&self) -> Result<Vec<Decision>, IamError> {
         let text = fs::read_to_string(self.decisions_file()).map_err(IamError::Decisions)?;
-        let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        let lines = text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>();
         lines.map_err(|error| IamError::Decisions(error.into()))
     }
 
@@ -149,11 +209,21 @@ impl Moto {
             .extend_pairs(parameters)
             .finish();
         let action = parameters.first().map_or("IAM", |(_, action)| *action);
-        self.post(action, "/", "application/x-www-form-urlencoded", body).await
+        self.post(action, "/", "application/x-www-form-urlencoded", body)
+            .await
     }
 
-    async fn post(&self, action: &str, path: &str, content_type: &str, body: String) -> Result<String, IamError> {
-        let no_answer = |message: String| IamError::NoAnswer { action: action.to_owned(), message };
+    async fn post(
+        &self,
+        action: &str,
+        path: &str,
+        content_type: &str,
+        body: String,
+    ) -> Result<String, IamError> {
+        let no_answer = |message: String| IamError::NoAnswer {
+            action: action.to_owned(),
+            message,
+        };
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{path}", self.endpoint()))
@@ -166,16 +236,36 @@ impl Moto {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| no_answer(error.to_string()))?;
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let answer = client.request(request).await.map_err(|error| no_answer(error.to_string()))?;
+        let answer = client
+            .request(request)
+            .await
+            .map_err(|error| no_answer(error.to_string()))?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(|error| no_answer(error.to_string()))?.to_bytes();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| no_answer(error.to_string()))?
+            .to_bytes();
         let body = String::from_utf8_lossy(&body).into_owned();
-        if status.is_success() { Ok(body) } else { Err(IamError::Refused { action: action.to_owned(), status, body }) }
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(IamError::Refused {
+                action: action.to_owned(),
+                status,
+                body,
+            })
+        }
     }
 }
 
 fn unexpected(action: &str, element: &'static str, body: &str) -> IamError {
-    IamError::Unexpected { action: action.to_owned(), element, body: body.to_owned() }
+    IamError::Unexpected {
+        action: action.to_owned(),
+        element,
+        body: body.to_owned(),
+    }
 }
 
 /// The text of the first element of this name: enough for answers that moto writes on one line.

@@ -1,7 +1,7 @@
 //! Real S3 and SQS servers for tests.
 //!
-//! Each server is a struct that owns a process: starting it installs what is missing, takes a free loopback port, and
-//! returns when the server answers; dropping it ends the process. Tests read
+//! Each server is a struct that owns a process: starting it installs what is missing, takes a free
+//! loopback port, and returns when the server answers; dropping it ends the process. Tests read
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,6 @@
-//! Moto's server: S3, SQS, STS and IAM in one process, slow (some 200 requests a second, a new connection each) but with
-//! the widest meaning: bucket notifications, redrive, policies, Glacier states, conditional writes.
+//! Moto's server: S3, SQS, STS and IAM in one process, slow (some 200 requests a second, a new
+//! connection each) but with the widest meaning: bucket notifications, redrive, policies, Glacier
+//! states, conditional writes.
 
 use std::fs;
 use std::net::IpAddr;
@@ -20,7 +21,8 @@ const ACCESS_KEY: &str = "testing";
 #[derive(Debug, Clone, Default)]
 pub struct MotoOptions {
     /// Number of requests answered without asking who makes them, after which IAM is enforced
-    /// (`INITIAL_NO_AUTH_ACTION_COUNT`). Never enforced unless given; see also [`Moto::enforce_iam`].
+    /// (`INITIAL_NO_AUTH_ACTION_COUNT`). Never enforced unless given; see also
+    /// [`Moto::enforce_iam`].
     pub requests_before_iam: Option<u32>,
     /// Serve https with this certificate.
     pub certificate: Option<Certificate>,
@@ -46,12 +48,20 @@ impl Moto {
 
     /// Starts one as asked.
     pub async fn start_with(options: MotoOptions) -> Result<Self, ServerError> {
-        let ready = if options.certificate.is_some() { Ready::Accepts } else { Ready::Answers("/moto-api/config") };
+        let ready = if options.certificate.is_some() {
+            Ready::Accepts
+        } else {
+            Ready::Answers("/moto-api/config")
+        };
         let mut plan = Plan::on_loopback(Recipe::Moto, ready);
         plan.bind = options.bind.unwrap_or(plan.bind);
         plan.port = options.port;
         plan.folder = options.inside.as_ref().map(|node| node.folder.clone());
-        let scheme = if options.certificate.is_some() { "https" } else { "http" };
+        let scheme = if options.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let server = Server::start(
             plan,
             |site| {
@@ -69,17 +79,29 @@ impl Moto {
                     .env("TMPDIR", site.folder)
                     .current_dir(site.folder)
                     .arg(program)
-                    .args(["--host", &site.bind.to_string(), "--port", &site.port.to_string()]);
+                    .args([
+                        "--host",
+                        &site.bind.to_string(),
+                        "--port",
+                        &site.port.to_string(),
+                    ]);
                 if let Some(count) = options.requests_before_iam {
                     command.env("INITIAL_NO_AUTH_ACTION_COUNT", count.to_string());
                 }
                 if let Some(certificate) = &options.certificate {
-                    command.arg("--ssl-cert").arg(&certificate.certificate).arg("--ssl-key").arg(&certificate.key);
+                    command
+                        .arg("--ssl-cert")
+                        .arg(&certificate.certificate)
+                        .arg("--ssl-key")
+                        .arg(&certificate.key);
                 }
                 Ok(command)
             },
             |host| Access {
-                certificate_authority: options.certificate.as_ref().map(|certificate| certificate.authority.clone()),
+                certificate_authority: options
+                    .certificate
+                    .as_ref()
+                    .map(|certificate| certificate.authority.clone()),
                 ..Access::new(format!("{scheme}://{host}"), ACCESS_KEY, ACCESS_KEY)
             },
         )

@@ -1,5 +1,5 @@
-//! The policies of deploy/iam, with their placeholders filled in, and what they permit: to make users of moto with them,
-//! and to see that nothing in them is superfluous.
+//! The policies of deploy/iam, with their placeholders filled in, and what they permit: to make
+//! users of moto with them, and to see that nothing in them is superfluous.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -53,15 +53,20 @@ impl OneOrMore {
 pub struct Policy(String);
 
 impl Policy {
-    /// The file of this name, with these words in place of its placeholders, in this order: one placeholder may be a part
-    /// of another.
+    /// The file of this name, with these words in place of its placeholders, in this order: one
+    /// placeholder may be a part of another.
     ///
     /// # Panics
     /// If there is no such file, for then there is nothing to test.
     pub fn of_deployment(file: &str, words: &[(&str, &str)]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/iam").join(file);
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self(words.iter().fold(text, |text, (placeholder, word)| text.replace(placeholder, word)))
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../deploy/iam")
+            .join(file);
+        let text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self(words.iter().fold(text, |text, (placeholder, word)| {
+            text.replace(placeholder, word)
+        }))
     }
 
     /// The JSON document.
@@ -77,7 +82,10 @@ impl Policy {
         let document: Document = serde_json::from_str(&self.0).expect("a policy");
         let mut permissions = BTreeSet::new();
         for statement in &document.statement {
-            let resources = statement.resource.as_ref().map_or(&[][..], OneOrMore::as_slice);
+            let resources = statement
+                .resource
+                .as_ref()
+                .map_or(&[][..], OneOrMore::as_slice);
             for action in statement.action.as_slice() {
                 permissions.extend(resources.iter().map(|resource| Permission {
                     sid: statement.sid.clone(),

@@ -1,6 +1,6 @@
-//! Ports for servers that must be told theirs. Ports lie below the range from which Linux takes those of outgoing
-//! connections, and each one is held by a lock file while its server lives, so that parallel test processes never pick
-//! the same.
+//! Ports for servers that must be told theirs. Ports lie below the range from which Linux takes
+//! those of outgoing connections, and each one is held by a lock file while its server lives, so
+//! that parallel test processes never pick the same.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,7 +22,10 @@ pub struct Port {
 impl Port {
     /// A port that nothing listens on at this address. An error if none is left.
     pub fn free(address: IpAddr) -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("s3bundler-testbed-ports-{}", rustix::process::getuid()));
+        let folder = std::env::temp_dir().join(format!(
+            "s3bundler-testbed-ports-{}",
+            rustix::process::getuid()
+        ));
         fs::create_dir_all(&folder)?;
         let mut last = io::Error::new(io::ErrorKind::AddrInUse, "every port tried is taken");
         for _ in 0..ATTEMPTS {
@@ -32,7 +35,12 @@ impl Port {
                 continue;
             }
             match TcpListener::bind((address, number)) {
-                Ok(_) => return Ok(Self { number, _lock: Some(lock) }),
+                Ok(_) => {
+                    return Ok(Self {
+                        number,
+                        _lock: Some(lock),
+                    });
+                }
                 Err(error) => last = error,
             }
         }
@@ -41,7 +49,10 @@ impl Port {
 
     /// A port that the caller insists on.
     pub(super) fn given(number: u16) -> Self {
-        Self { number, _lock: None }
+        Self {
+            number,
+            _lock: None,
+        }
     }
 
     /// The port, for whoever is to listen on it.

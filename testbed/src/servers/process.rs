@@ -1,8 +1,9 @@
 //! A server's process: its own process group, its output in a log file, and its end guaranteed.
 //!
-//! Dropping a [`ServerProcess`] kills the group it started, by id. A test process that is itself killed drops nothing, so a
-//! [`Watchdog`] shell sits in the same group with its standard input connected to us: when we are gone, for whatever
-//! reason, it reads the end of its input and kills its own group.
+//! Dropping a [`ServerProcess`] kills the group it started, by id. A test process that is itself
+//! killed drops nothing, so a [`Watchdog`] shell sits in the same group with its standard input
+//! connected to us: when we are gone, for whatever reason, it reads the end of its input and kills
+//! its own group.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -31,10 +32,19 @@ impl ServerProcess {
     pub(super) fn start(command: &mut Command, folder: TempDir) -> io::Result<Self> {
         let log = folder.path().join("server.log");
         let output = File::create(&log)?;
-        let mut child =
-            command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .process_group(0)
+            .spawn()?;
         match Watchdog::over(child.id(), Some(folder.path())) {
-            Ok(watchdog) => Ok(Self { child, _watchdog: watchdog, log, folder: Some(folder) }),
+            Ok(watchdog) => Ok(Self {
+                child,
+                _watchdog: watchdog,
+                log,
+                folder: Some(folder),
+            }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
@@ -83,12 +93,14 @@ impl Drop for ServerProcess {
     }
 }
 
-/// A shell in the process group of a child that ends the group when this process is gone, and removes the group's files.
+/// A shell in the process group of a child that ends the group when this process is gone, and
+/// removes the group's files.
 #[derive(Debug)]
 pub struct Watchdog(Child);
 
-/// The leader first, so that nothing is written any more while files are removed; then the whole group, itself included.
-/// As long as the shell is in the group no other process or group can get the leader's number.
+/// The leader first, so that nothing is written any more while files are removed; then the whole
+/// group, itself included. As long as the shell is in the group no other process or group can get
+/// the leader's number.
 const WATCH: &str = r#"
 while read -r _; do :; done
 kill -KILL "$1"
@@ -97,8 +109,8 @@ kill -KILL 0
 "#;
 
 impl Watchdog {
-    /// Watches over the group whose leader has this process id, and over a folder that is of no use without it. The leader
-    /// must be a child that was not waited for yet.
+    /// Watches over the group whose leader has this process id, and over a folder that is of no use
+    /// without it. The leader must be a child that was not waited for yet.
     pub fn over(group_leader: u32, folder: Option<&Path>) -> io::Result<Self> {
         let group = i32::try_from(group_leader).map_err(io::Error::other)?;
         Command::new("/bin/sh")
@@ -132,9 +144,18 @@ fn tail(path: &Path) -> io::Result<String> {
 }
 
 fn keep_only_log(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name() != "server.log") {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries
+        .flatten()
+        .filter(|entry| entry.file_name() != "server.log")
+    {
         let path = entry.path();
-        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let _ = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
     }
 }

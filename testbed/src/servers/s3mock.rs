@@ -1,5 +1,6 @@
-//! Adobe's S3Mock: slow, but it keeps keys exactly as they are (`a//b/../c`, newlines, quotes), which servers over files
-//! cannot. Its conditional CompleteMultipartUpload is broken (it answers 304 and loses the object): do not test that here.
+//! Adobe's S3Mock: slow, but it keeps keys exactly as they are (`a//b/../c`, newlines, quotes),
+//! which servers over files cannot. Its conditional CompleteMultipartUpload is broken (it answers
+//! 304 and loses the object): do not test that here.
 
 use std::process::Command;
 
@@ -27,7 +28,10 @@ impl S3Mock {
                     .arg("-cp")
                     .arg(site.program.join("jars/*"))
                     .arg("com.adobe.testing.s3mock.S3MockApplication")
-                    .arg(format!("--com.adobe.testing.s3mock.http-port={}", site.port))
+                    .arg(format!(
+                        "--com.adobe.testing.s3mock.http-port={}",
+                        site.port
+                    ))
                     .arg(format!("--server.address={}", site.bind))
                     // Its https port, which nobody uses.
                     .arg("--server.port=0");

@@ -1,5 +1,6 @@
-//! What all servers have in common: a port, a process and the wait until it answers. A port can be lost between choosing
-//! and binding it, so a server that ends at once is started again on another one.
+//! What all servers have in common: a port, a process and the wait until it answers. A port can be
+//! lost between choosing and binding it, so a server that ends at once is started again on another
+//! one.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -75,7 +76,8 @@ pub(super) struct Site<'a> {
 }
 
 impl Server {
-    /// Installs, starts and waits. `command` makes the command line; `access` completes the endpoint `host:port`.
+    /// Installs, starts and waits. `command` makes the command line; `access` completes the
+    /// endpoint `host:port`.
     pub(super) async fn start(
         plan: Plan,
         command: impl Fn(&Site<'_>) -> io::Result<Command>,
@@ -94,17 +96,35 @@ impl Server {
                 None => Port::free(plan.bind).map_err(ServerError::NoPort)?,
             };
             let parent = plan.folder.clone().unwrap_or_else(std::env::temp_dir);
-            let folder = TempDir::with_prefix_in(format!("s3bundler-{name}-"), parent).map_err(failed)?;
-            let site = Site { program: &program, folder: folder.path(), bind: plan.bind, port: port.number() };
+            let folder =
+                TempDir::with_prefix_in(format!("s3bundler-{name}-"), parent).map_err(failed)?;
+            let site = Site {
+                program: &program,
+                folder: folder.path(),
+                bind: plan.bind,
+                port: port.number(),
+            };
             let mut command = command(&site).map_err(failed)?;
             let mut process = ServerProcess::start(&mut command, folder).map_err(failed)?;
             match wait(&mut process, &plan, port.number()).await {
                 Ok(()) => {
-                    let host = if plan.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { plan.bind };
+                    let host = if plan.bind.is_unspecified() {
+                        IpAddr::V4(Ipv4Addr::LOCALHOST)
+                    } else {
+                        plan.bind
+                    };
                     let access = access(std::net::SocketAddr::new(host, port.number()).to_string());
-                    return Ok(Self { process, access, _port: port });
+                    return Ok(Self {
+                        process,
+                        access,
+                        _port: port,
+                    });
                 }
-                Err(ServerError::EndedEarly { .. }) if plan.port.is_none() && attempt < START_ATTEMPTS => attempt += 1,
+                Err(ServerError::EndedEarly { .. })
+                    if plan.port.is_none() && attempt < START_ATTEMPTS =>
+                {
+                    attempt += 1
+                }
                 Err(error) => {
                     process.keep_log();
                     return Err(error);
@@ -116,28 +136,55 @@ impl Server {
 
 async fn wait(process: &mut ServerProcess, plan: &Plan, port: u16) -> Result<(), ServerError> {
     let name = plan.recipe.name();
-    let host = if plan.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { plan.bind };
+    let host = if plan.bind.is_unspecified() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        plan.bind
+    };
     let begun = Instant::now();
     loop {
-        if let Some(status) = process.ended().map_err(|source| ServerError::Start { name, source })? {
+        if let Some(status) = process
+            .ended()
+            .map_err(|source| ServerError::Start { name, source })?
+        {
             let (log, tail) = (process.log().to_owned(), process.log_tail());
-            return Err(ServerError::EndedEarly { name, status: status.to_string(), log, tail });
+            return Err(ServerError::EndedEarly {
+                name,
+                status: status.to_string(),
+                log,
+                tail,
+            });
         }
-        if timeout(Duration::from_secs(5), answers((host, port), plan.ready)).await.is_ok_and(|answer| answer) {
+        if timeout(Duration::from_secs(5), answers((host, port), plan.ready))
+            .await
+            .is_ok_and(|answer| answer)
+        {
             return Ok(());
         }
         if begun.elapsed() > plan.patience {
             let (log, tail) = (process.log().to_owned(), process.log_tail());
-            return Err(ServerError::NotReady { name, waited: plan.patience, log, tail });
+            return Err(ServerError::NotReady {
+                name,
+                waited: plan.patience,
+                log,
+                tail,
+            });
         }
         sleep(POLL).await;
     }
 }
 
 async fn answers(address: (IpAddr, u16), ready: Ready) -> bool {
-    let Ok(mut connection) = TcpStream::connect(address).await else { return false };
-    let Ready::Answers(path) = ready else { return true };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}:{}\r\nConnection: close\r\n\r\n", address.0, address.1);
+    let Ok(mut connection) = TcpStream::connect(address).await else {
+        return false;
+    };
+    let Ready::Answers(path) = ready else {
+        return true;
+    };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}:{}\r\nConnection: close\r\n\r\n",
+        address.0, address.1
+    );
     let mut start = [0; 5];
     connection.write_all(request.as_bytes()).await.is_ok()
         && connection.read_exact(&mut start).await.is_ok()

@@ -1,5 +1,5 @@
-//! Versity gateway over a folder: a fast, real S3 server whose objects are files. Keys that are not file paths (`a` beside
-//! `a/b`, `//`, `.` and `..`) are beyond it.
+//! Versity gateway over a folder: a fast, real S3 server whose objects are files. Keys that are not
+//! file paths (`a` beside `a/b`, `//`, `.` and `..`) are beyond it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,8 @@ const SECRET_KEY: &str = "testbed-secret";
 /// How to start a [`VersityGw`].
 #[derive(Debug, Clone, Default)]
 pub struct VersityGwOptions {
-    /// The folder whose sub-folders are the buckets; a temporary one unless given. It must allow extended attributes.
+    /// The folder whose sub-folders are the buckets; a temporary one unless given. It must allow
+    /// extended attributes.
     pub folder: Option<PathBuf>,
     /// Whether buckets can have versioning switched on.
     pub versioning: bool,
@@ -45,7 +46,10 @@ impl VersityGw {
         let server = Server::start(
             plan,
             |site| {
-                let data = options.folder.clone().unwrap_or_else(|| site.folder.join("data"));
+                let data = options
+                    .folder
+                    .clone()
+                    .unwrap_or_else(|| site.folder.join("data"));
                 fs::create_dir_all(&data)?;
                 let mut command = Command::new(site.program.join("versitygw"));
                 command

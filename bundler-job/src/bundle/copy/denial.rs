@@ -12,14 +12,18 @@ pub(super) enum Side {
     Destination,
 }
 
-/// The side whose bucket the message names by its ARN, as messages of IAM do ("Access denied error message examples", IAM
-/// user guide); `None` if it names neither or both.
+/// The side whose bucket the message names by its ARN, as messages of IAM do ("Access denied error
+/// message examples", IAM user guide); `None` if it names neither or both.
 pub(super) fn named(message: &str, source: &str, destination: &str) -> Option<Side> {
     let names = |bucket: &str| {
         message.match_indices(":s3:::").any(|(at, found)| {
-            message[at + found.len()..].strip_prefix(bucket).is_some_and(|rest| {
-                !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || matches!(next, '-' | '.' | '_'))
-            })
+            message[at + found.len()..]
+                .strip_prefix(bucket)
+                .is_some_and(|rest| {
+                    !rest.starts_with(|next: char| {
+                        next.is_ascii_alphanumeric() || matches!(next, '-' | '.' | '_')
+                    })
+                })
         })
     };
     match (names(source), names(destination)) {
@@ -30,16 +34,28 @@ pub(super) fn named(message: &str, source: &str, destination: &str) -> Option<Si
 }
 
 impl Copier {
-    /// The side that denied a copy. If the answer does not name it, the destination is asked to begin an upload of the same
-    /// object, which reads no source.
-    pub(super) async fn denied_by(&self, error: &S3Error, source: &S3Address, copy: &S3Address, tags: &Tags) -> Side {
+    /// The side that denied a copy. If the answer does not name it, the destination is asked to
+    /// begin an upload of the same object, which reads no source.
+    pub(super) async fn denied_by(
+        &self,
+        error: &S3Error,
+        source: &S3Address,
+        copy: &S3Address,
+        tags: &Tags,
+    ) -> Side {
         if let Some(side) = named(&error.detail, &source.bucket, &copy.bucket) {
             return side;
         }
         match error.action {
             // The upload was begun, so this process may write.
             "UploadPartCopy" => Side::Source,
-            "CopyObject" => match self.create_upload(copy).await.set_tagging(tags.header()).send().await {
+            "CopyObject" => match self
+                .create_upload(copy)
+                .await
+                .set_tagging(tags.header())
+                .send()
+                .await
+            {
                 Ok(upload) => {
                     let upload_id = upload.upload_id().unwrap_or_default();
                     if let Err(error) = self.s3.abort_upload(copy, upload_id).await {
@@ -67,7 +83,10 @@ mod tests {
                  \"arn:aws:s3:::dst/p/objects/a\" because no identity-based policy allows it",
                 Some(Side::Destination),
             ),
-            ("… to perform: s3:GetObjectTagging on resource: \"arn:aws-cn:s3:::src/k\"", Some(Side::Source)),
+            (
+                "… to perform: s3:GetObjectTagging on resource: \"arn:aws-cn:s3:::src/k\"",
+                Some(Side::Source),
+            ),
             ("on resource: \"arn:aws:s3:::src-2/k\"", None),
             ("on resource: arn:aws:s3:::src", Some(Side::Source)),
             ("arn:aws:s3:::src/k and arn:aws:s3:::dst/k", None),

@@ -1,4 +1,5 @@
-//! Whether what is at the key of a copy is the copy: no answer of CopyObject or CompleteMultipartUpload is believed.
+//! Whether what is at the key of a copy is the copy: no answer of CopyObject or
+//! CompleteMultipartUpload is believed.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ChecksumType;
@@ -30,26 +31,42 @@ struct Identity {
 
 /// HEADs the copy and compares it with its source.
 pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<Proof, Trouble> {
-    let Some(head) = s3.head(copy).await.map_err(Trouble::destination)? else { return Ok(Proof::Absent) };
+    let Some(head) = s3.head(copy).await.map_err(Trouble::destination)? else {
+        return Ok(Proof::Absent);
+    };
     match content_length(head.content_length()) {
         Length::Known(size) if size == source.size => {}
         Length::Known(size) => {
-            return Ok(Proof::Other(format!("the source has {} bytes, the copy {size}", source.size)));
+            return Ok(Proof::Other(format!(
+                "the source has {} bytes, the copy {size}",
+                source.size
+            )));
         }
         Length::Unknown => {
             let detail = "the answer has no Content-Length, so that it proves nothing";
-            return Err(Trouble::Again(S3Error::local("HeadObject", copy.clone(), ErrorKind::Transient, detail)));
+            return Err(Trouble::Again(S3Error::local(
+                "HeadObject",
+                copy.clone(),
+                ErrorKind::Transient,
+                detail,
+            )));
         }
     }
     let found = Identity::of(&head, s3.knows_crc64nvme());
-    let mut expected = Identity { md5: source.md5.clone(), checksums: Vec::new() };
+    let mut expected = Identity {
+        md5: source.md5.clone(),
+        checksums: Vec::new(),
+    };
     if expected.agrees(&found) == Some(true) {
         return Ok(Proof::Copy);
     }
-    // The GET of one byte has no checksum of the object. If neither side has one, this still shows that the source was not
-    // replaced while it was copied: not every store knows the conditions of a copy.
+    // The GET of one byte has no checksum of the object. If neither side has one, this still shows
+    // that the source was not replaced while it was copied: not every store knows the conditions of
+    // a copy.
     match source.head(s3).await {
-        Ok(Some((_, head))) => expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums,
+        Ok(Some((_, head))) => {
+            expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums
+        }
         // A source that was deleted after it was copied has nothing to compare.
         Ok(None) => {}
         Err(error) if error.kind == ErrorKind::NotFound => {}
@@ -64,12 +81,20 @@ pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<
 impl Identity {
     fn of(head: &HeadObjectOutput, crc64nvme: bool) -> Self {
         let whole = head.checksum_type() != Some(&ChecksumType::Composite);
-        // Composite ones without a type carry the number of their parts; stores that do not know one send others (moto: 4
-        // bytes as CRC64NVME).
-        let fits = |value: &str, bytes: usize| BASE64.decode(value.as_bytes()).is_ok_and(|value| value.len() == bytes);
+        // Composite ones without a type carry the number of their parts; stores that do not know
+        // one send others (moto: 4 bytes as CRC64NVME).
+        let fits = |value: &str, bytes: usize| {
+            BASE64
+                .decode(value.as_bytes())
+                .is_ok_and(|value| value.len() == bytes)
+        };
         let checksums = [
             ("SHA256", head.checksum_sha256(), 32),
-            ("CRC64NVME", head.checksum_crc64_nvme().filter(|_| crc64nvme), 8),
+            (
+                "CRC64NVME",
+                head.checksum_crc64_nvme().filter(|_| crc64nvme),
+                8,
+            ),
             ("SHA1", head.checksum_sha1(), 20),
             ("CRC32C", head.checksum_crc32_c(), 4),
             ("CRC32", head.checksum_crc32(), 4),
@@ -79,19 +104,27 @@ impl Identity {
             Some((name, value.to_owned()))
         });
         Self {
-            md5: md5_of_etag(head.e_tag(), head.server_side_encryption(), head.sse_customer_algorithm()),
+            md5: md5_of_etag(
+                head.e_tag(),
+                head.server_side_encryption(),
+                head.sse_customer_algorithm(),
+            ),
             checksums: checksums.collect(),
         }
     }
 
-    /// Whether both are of the same bytes, as far as they say the same things. Checksums win over ETags, which other stores
-    /// compute in ways of their own.
+    /// Whether both are of the same bytes, as far as they say the same things. Checksums win over
+    /// ETags, which other stores compute in ways of their own.
     fn agrees(&self, other: &Self) -> Option<bool> {
         let common = self.checksums.iter().filter_map(|(name, value)| {
             let (_, theirs) = other.checksums.iter().find(|(theirs, _)| theirs == name)?;
             Some(value == theirs)
         });
-        let by_etag = self.md5.as_ref().zip(other.md5.as_ref()).map(|(ours, theirs)| ours == theirs);
+        let by_etag = self
+            .md5
+            .as_ref()
+            .zip(other.md5.as_ref())
+            .map(|(ours, theirs)| ours == theirs);
         common.reduce(|all, one| all && one).or(by_etag)
     }
 }
@@ -104,17 +137,48 @@ mod tests {
     fn checksums_decide_before_etags_and_only_those_of_both_sides() {
         let identity = |md5: Option<&str>, checksums: &[(&'static str, &str)]| Identity {
             md5: md5.map(str::to_owned),
-            checksums: checksums.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            checksums: checksums
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
         };
         for (source, copy, expected) in [
-            (identity(Some("a"), &[]), identity(Some("a"), &[]), Some(true)),
-            (identity(Some("a"), &[]), identity(Some("b"), &[]), Some(false)),
+            (
+                identity(Some("a"), &[]),
+                identity(Some("a"), &[]),
+                Some(true),
+            ),
+            (
+                identity(Some("a"), &[]),
+                identity(Some("b"), &[]),
+                Some(false),
+            ),
             (identity(Some("a"), &[]), identity(None, &[]), None),
-            (identity(None, &[("CRC32", "x")]), identity(Some("b"), &[("CRC32", "x")]), Some(true)),
-            (identity(Some("a"), &[("CRC32", "x")]), identity(Some("b"), &[("CRC32", "x")]), Some(true)),
-            (identity(Some("a"), &[("CRC32", "x")]), identity(Some("a"), &[("CRC32", "y")]), Some(false)),
-            (identity(Some("a"), &[("CRC32", "x")]), identity(Some("a"), &[("SHA1", "y")]), Some(true)),
-            (identity(None, &[("CRC32", "x"), ("SHA1", "z")]), identity(None, &[("SHA1", "y")]), Some(false)),
+            (
+                identity(None, &[("CRC32", "x")]),
+                identity(Some("b"), &[("CRC32", "x")]),
+                Some(true),
+            ),
+            (
+                identity(Some("a"), &[("CRC32", "x")]),
+                identity(Some("b"), &[("CRC32", "x")]),
+                Some(true),
+            ),
+            (
+                identity(Some("a"), &[("CRC32", "x")]),
+                identity(Some("a"), &[("CRC32", "y")]),
+                Some(false),
+            ),
+            (
+                identity(Some("a"), &[("CRC32", "x")]),
+                identity(Some("a"), &[("SHA1", "y")]),
+                Some(true),
+            ),
+            (
+                identity(None, &[("CRC32", "x"), ("SHA1", "z")]),
+                identity(None, &[("SHA1", "y")]),
+                Some(false),
+            ),
             (identity(None, &[]), identity(None, &[]), None),
         ] {
             assert_eq!(source.agrees(&copy), expected, "{source:?} {copy:?}");
@@ -123,11 +187,17 @@ mod tests {
 
     #[test]
     fn a_checksum_counts_if_it_is_one_of_the_whole_object() {
-        let head = HeadObjectOutput::builder().checksum_crc64_nvme("AAAAAA==").checksum_sha1("AAAA-2").build();
+        let head = HeadObjectOutput::builder()
+            .checksum_crc64_nvme("AAAAAA==")
+            .checksum_sha1("AAAA-2")
+            .build();
         assert_eq!(Identity::of(&head, true).checksums, []);
         let head = HeadObjectOutput::builder().checksum_crc64_nvme("rosUhgp5mIg=");
         assert_eq!(Identity::of(&head.clone().build(), true).checksums.len(), 1);
         assert_eq!(Identity::of(&head.clone().build(), false).checksums, []);
-        assert_eq!(Identity::of(&head.checksum_type(ChecksumType::Composite).build(), true).checksums, []);
+        assert_eq!(
+            Identity::of(&head.checksum_type(ChecksumType::Composite).build(), true).checksums,
+            []
+        );
     }
 }

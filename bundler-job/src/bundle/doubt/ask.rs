@@ -1,5 +1,5 @@
-//! Asks about a bucket: one byte of objects that were readable before, else of rows of this and of other groups. No
-//! request needs a permission that a run has not got.
+//! Asks about a bucket: one byte of objects that were readable before, else of rows of this and of
+//! other groups. No request needs a permission that a run has not got.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -96,7 +96,11 @@ impl Heard {
             Word::Down(error) => self.down.push(error),
             Word::Nothing => {}
         }
-        if self.down.len() >= DOWN { self.down.pop().map(Answer::Down) } else { None }
+        if self.down.len() >= DOWN {
+            self.down.pop().map(Answer::Down)
+        } else {
+            None
+        }
     }
 
     fn end(mut self) -> Answer {
@@ -111,7 +115,12 @@ impl Heard {
 impl Asker {
     /// Knows no object yet.
     pub fn new(s3: S3, limiters: Arc<Limiters>) -> Self {
-        Self { s3, limiters, known: Arc::default(), answers: Arc::default() }
+        Self {
+            s3,
+            limiters,
+            known: Arc::default(),
+            answers: Arc::default(),
+        }
     }
 
     /// Remembers an object that was read.
@@ -120,15 +129,21 @@ impl Asker {
         if !known.contains_key(&row.bucket) {
             known.insert(row.bucket.clone(), VecDeque::with_capacity(KNOWN));
         }
-        let Some(objects) = known.get_mut(&row.bucket) else { return };
+        let Some(objects) = known.get_mut(&row.bucket) else {
+            return;
+        };
         if objects.len() == KNOWN {
             objects.pop_front();
         }
         let version_id = row.version_id.clone().filter(|_| listed_version);
-        objects.push_back(Object { key: row.key.clone(), version_id });
+        objects.push_back(Object {
+            key: row.key.clone(),
+            version_id,
+        });
     }
 
-    /// Asks about a bucket. Who asks while another does gets the next answer, together with all others who wait.
+    /// Asks about a bucket. Who asks while another does gets the next answer, together with all
+    /// others who wait.
     pub async fn about(&self, bucket: &str, scope: &Scope) -> Answer {
         let since = Instant::now();
         let mut answers = self.answers.lock().await;
@@ -147,11 +162,21 @@ impl Asker {
 
     async fn ask(&self, bucket: &str, scope: &Scope) -> Answer {
         let mut heard = Heard::default();
-        let mut known: Vec<Object> = self.known().get(bucket).into_iter().flatten().cloned().collect();
+        let mut known: Vec<Object> = self
+            .known()
+            .get(bucket)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         if known.len() < KNOWN {
             known.extend(self.archived(bucket, scope, KNOWN - known.len()).await);
         }
-        let own = scope.sample.iter().filter(|row| row.bucket == bucket).map(Object::of);
+        let own = scope
+            .sample
+            .iter()
+            .filter(|row| row.bucket == bucket)
+            .map(Object::of);
         for object in known.into_iter().chain(own) {
             if let Some(answer) = heard.hear(self.probe(bucket, &object).await) {
                 return answer;
@@ -160,7 +185,12 @@ impl Asker {
         let (mut read, mut of_bucket) = (0, 0);
         let manifests = scope.destination.layout.groups(&scope.group.run);
         for key in self.spread(&scope.destination, &manifests, ".index").await {
-            if scope.destination.layout.group_manifest(&scope.group.run, &scope.group.name) == key {
+            if scope
+                .destination
+                .layout
+                .group_manifest(&scope.group.run, &scope.group.name)
+                == key
+            {
                 continue;
             }
             if read == READ_MANIFESTS || of_bucket == MANIFESTS {
@@ -182,21 +212,39 @@ impl Asker {
     async fn archived(&self, bucket: &str, scope: &Scope, wanted: usize) -> Vec<Object> {
         let layout = &scope.destination.layout;
         let mut found = Vec::new();
-        let catalogs = self.spread(&scope.destination, &layout.catalogs(&scope.group.run), ".parquet").await;
+        let catalogs = self
+            .spread(
+                &scope.destination,
+                &layout.catalogs(&scope.group.run),
+                ".parquet",
+            )
+            .await;
         for key in catalogs.into_iter().take(READ_MANIFESTS) {
             if found.len() == wanted {
                 break;
             }
-            let name = key.rsplit('/').next().and_then(|file| file.strip_suffix(".parquet")).map(str::parse);
+            let name = key
+                .rsplit('/')
+                .next()
+                .and_then(|file| file.strip_suffix(".parquet"))
+                .map(str::parse);
             let Some(Ok(name)) = name else { continue };
-            let read = Committed::read(&self.s3, &scope.destination, &scope.group.run, &name, &scope.scratch).await;
+            let read = Committed::read(
+                &self.s3,
+                &scope.destination,
+                &scope.group.run,
+                &name,
+                &scope.scratch,
+            )
+            .await;
             let Ok(Some(committed)) = read else { continue };
             let bucket = bucket.to_owned();
             let object = tokio::task::spawn_blocking(move || {
                 let mut entries = committed.catalog().entries().ok()?;
                 entries.find_map(|entry| {
                     let entry = entry.ok()?;
-                    let is_archived = entry.row.bucket == bucket && matches!(entry.outcome, Outcome::Archived(_));
+                    let is_archived =
+                        entry.row.bucket == bucket && matches!(entry.outcome, Outcome::Archived(_));
                     is_archived.then(|| Object {
                         version_id: entry.listed_version_id().map(str::to_owned),
                         key: entry.row.key,
@@ -211,14 +259,26 @@ impl Asker {
     /// Some rows of another group that are in this bucket.
     async fn rows(&self, bucket: &str, manifest: &str, scope: &Scope) -> Vec<Object> {
         let manifest = ManifestRef::new(scope.destination.address(manifest), None);
-        let Ok(manifest) = Manifest::fetch(&self.s3, &manifest, scope.fieldnames.as_ref(), &scope.scratch).await else {
+        let Ok(manifest) = Manifest::fetch(
+            &self.s3,
+            &manifest,
+            scope.fieldnames.as_ref(),
+            &scope.scratch,
+        )
+        .await
+        else {
             return Vec::new();
         };
-        let Ok(rows) = manifest.rows() else { return Vec::new() };
+        let Ok(rows) = manifest.rows() else {
+            return Vec::new();
+        };
         let bucket = bucket.to_owned();
         let sampled = tokio::task::spawn_blocking(move || {
             let mut sample = Sample::default();
-            for row in rows.map_while(Result::ok).filter(|row| row.bucket == bucket) {
+            for row in rows
+                .map_while(Result::ok)
+                .filter(|row| row.bucket == bucket)
+            {
                 sample.add(row);
             }
             sample.rows.iter().map(Object::of).collect()
@@ -232,7 +292,11 @@ impl Asker {
         let listed = self
             .s3
             .list(&destination.bucket, prefix, |page| {
-                keys.extend(page.into_iter().map(|listed| listed.key).filter(|key| key.ends_with(suffix)));
+                keys.extend(
+                    page.into_iter()
+                        .map(|listed| listed.key)
+                        .filter(|key| key.ends_with(suffix)),
+                );
                 false
             })
             .await;
@@ -240,16 +304,26 @@ impl Asker {
             tracing::debug!(%error, "other groups of the run cannot be listed");
         }
         let step = keys.len().div_ceil(MANIFESTS).max(1);
-        (0..step).flat_map(|first| keys.iter().skip(first).step_by(step)).cloned().collect()
+        (0..step)
+            .flat_map(|first| keys.iter().skip(first).step_by(step))
+            .cloned()
+            .collect()
     }
 
-    /// Whether each of these rows, by their numbers in the manifest, is denied still. One that gets no answer is not.
-    pub async fn are_denied(&self, manifest: &Manifest, numbers: &BTreeSet<u64>) -> Result<bool, BundleError> {
+    /// Whether each of these rows, by their numbers in the manifest, is denied still. One that gets
+    /// no answer is not.
+    pub async fn are_denied(
+        &self,
+        manifest: &Manifest,
+        numbers: &BTreeSet<u64>,
+    ) -> Result<bool, BundleError> {
         if numbers.is_empty() {
             return Ok(true);
         }
         let rows = manifest.rows().map_err(ManifestError::Scratch)?;
-        let rows = (0..).zip(rows).filter(|(number, _)| numbers.contains(number));
+        let rows = (0..)
+            .zip(rows)
+            .filter(|(number, _)| numbers.contains(number));
         // The manifest was read to its end before: a row that cannot be read is not there.
         let denied = rows.filter_map(|(_, row)| row.ok());
         let mut words = stream::iter(denied)
@@ -276,23 +350,45 @@ impl Asker {
         loop {
             let slot = limiter.slot(turn).await;
             let client = self.s3.client_once(bucket).await;
-            let request = client.get_object().bucket(bucket).key(&object.key).range("bytes=0-0");
-            let answer = request.set_version_id(object.version_id.clone()).send().await;
+            let request = client
+                .get_object()
+                .bucket(bucket)
+                .key(&object.key)
+                .range("bytes=0-0");
+            let answer = request
+                .set_version_id(object.version_id.clone())
+                .send()
+                .await;
             drop(slot);
             let error = match answer {
                 Ok(_) => None,
                 // Of an object without bytes.
-                Err(error) if error.raw_response().is_some_and(|it| it.status().as_u16() == 416) => None,
+                Err(error)
+                    if error
+                        .raw_response()
+                        .is_some_and(|it| it.status().as_u16() == 416) =>
+                {
+                    None
+                }
                 Err(error) => Some(S3Error::new("GetObject", address.clone(), &error)),
             };
-            let throttled = error.as_ref().is_some_and(|error| error.kind == ErrorKind::Throttled);
-            limiter.answered(if throttled { limiter::Answer::Refused } else { limiter::Answer::Accepted });
-            let Some(error) = error else { return Word::Readable };
+            let throttled = error
+                .as_ref()
+                .is_some_and(|error| error.kind == ErrorKind::Throttled);
+            limiter.answered(if throttled {
+                limiter::Answer::Refused
+            } else {
+                limiter::Answer::Accepted
+            });
+            let Some(error) = error else {
+                return Word::Readable;
+            };
             match reason(&error) {
                 Verdict::Object(Reason::AccessDenied) => return Word::Denied(error),
                 Verdict::Object(_) | Verdict::Changed => return Word::Nothing,
                 Verdict::Group => return Word::Down(error),
-                Verdict::Again if throttled && limiter.silent_for() < super::super::tries::SILENCE => {}
+                Verdict::Again
+                    if throttled && limiter.silent_for() < super::super::tries::SILENCE => {}
                 Verdict::Again => {
                     tries += 1;
                     if tries == TRIES {
@@ -313,7 +409,10 @@ impl Asker {
 impl Object {
     /// The object of a manifest's row.
     fn of(row: &Row) -> Self {
-        Self { key: row.key.clone(), version_id: row.version_id.clone() }
+        Self {
+            key: row.key.clone(),
+            version_id: row.version_id.clone(),
+        }
     }
 }
 

@@ -50,7 +50,8 @@ impl Sha256Of {
 }
 
 impl Fetcher {
-    /// Tries once. `fetched` is changed only where that went well, but for the size of an object that is to be copied.
+    /// Tries once. `fetched` is changed only where that went well, but for the size of an object
+    /// that is to be copied.
     pub(super) async fn receive(
         &self,
         fetched: &mut Fetched,
@@ -60,7 +61,8 @@ impl Fetcher {
         let row = &fetched.row;
         let address = S3Address::new(&row.bucket, &row.key);
         let client = self.s3.client_once(&row.bucket).await;
-        // A run over current versions sends no version id, here or later, and needs no permission for versions.
+        // A run over current versions sends no version id, here or later, and needs no permission
+        // for versions.
         let asked = row.version_id.clone().filter(|_| fetched.listed_version);
         let mut output = self.ask(row, asked.clone()).await?;
 
@@ -74,8 +76,13 @@ impl Fetcher {
         let tag_count = output.tag_count();
         let version = output.version_id().map(str::to_owned);
         let modified = output.last_modified().copied();
-        let storage_class = output.storage_class().map(|class| class.as_str().to_owned());
-        let listed = Expected { etag: row.etag.clone(), size: row.size };
+        let storage_class = output
+            .storage_class()
+            .map(|class| class.as_str().to_owned());
+        let listed = Expected {
+            etag: row.etag.clone(),
+            size: row.size,
+        };
         let body = Body::new(client.clone(), address, asked.clone(), Some(listed), output);
         let mut body = body.await.map_err(trouble)?;
         if let Length::Known(size) = body.length()
@@ -106,11 +113,19 @@ impl Fetcher {
         let whole = body.into_whole().map_err(trouble)?;
         facts.md5 = Some(whole.md5);
         facts.sha256 = hash.finish();
-        let tagged = Tagged { row: &fetched.row, asked: asked.as_deref(), read: version.as_deref(), count: tag_count };
-        self.tags.read(tagged, &mut facts, &mut slot).await.map_err(|error| match error {
-            TagTrouble::Changed => Trouble::Changed,
-            TagTrouble::Judge(error) => trouble(error),
-        })?;
+        let tagged = Tagged {
+            row: &fetched.row,
+            asked: asked.as_deref(),
+            read: version.as_deref(),
+            count: tag_count,
+        };
+        self.tags
+            .read(tagged, &mut facts, &mut slot)
+            .await
+            .map_err(|error| match error {
+                TagTrouble::Changed => Trouble::Changed,
+                TagTrouble::Judge(error) => trouble(error),
+            })?;
 
         fetched.content = content;
         fetched.facts = facts;
@@ -123,14 +138,20 @@ impl Fetcher {
         }
         if let Some(modified) = modified {
             fetched.mtime = u64::try_from(modified.secs()).unwrap_or(0);
-            row.last_modified = modified.fmt(aws_smithy_types::date_time::Format::DateTime).ok();
+            row.last_modified = modified
+                .fmt(aws_smithy_types::date_time::Format::DateTime)
+                .ok();
         }
         Ok(Done::Read)
     }
 
     async fn ask(&self, row: &Row, version: Option<String>) -> Result<GetObjectOutput, Trouble> {
         let client = self.s3.client_once(&row.bucket).await;
-        let request = client.get_object().bucket(&row.bucket).key(&row.key).set_version_id(version);
+        let request = client
+            .get_object()
+            .bucket(&row.bucket)
+            .key(&row.key)
+            .set_version_id(version);
         let output = self.s3.send_get(request).await;
         let address = S3Address::new(&row.bucket, &row.key);
         let output = output.map_err(|error| S3Error::new("GetObject", address, &error));
@@ -139,7 +160,12 @@ impl Fetcher {
     }
 
     async fn spill(&self, body: &mut Body, hash: &mut Sha256Of) -> Result<std::fs::File, Trouble> {
-        let failed = |cause| Trouble::Group(FetchError::Scratch { path: self.scratch.clone(), cause });
+        let failed = |cause| {
+            Trouble::Group(FetchError::Scratch {
+                path: self.scratch.clone(),
+                cause,
+            })
+        };
         let file = tempfile::tempfile_in(&self.scratch).map_err(failed)?;
         let mut file = tokio::fs::File::from_std(file);
         while let Some(chunk) = body.next().await.map_err(trouble)? {
@@ -167,20 +193,32 @@ fn fits(fetched: &mut Fetched, size: u64, room: Room<'_>) -> bool {
         }
 }
 
-/// Takes room in the scratch directory, if that is limited. It releases the slot while it waits: the member that has the
-/// room may need one.
-async fn make_room(fetched: &mut Fetched, length: Length, in_flight: &mut InFlight<'_>) -> Result<(), Trouble> {
-    let Some(place) = &mut fetched.held.scratch else { return Ok(()) };
+/// Takes room in the scratch directory, if that is limited. It releases the slot while it waits:
+/// the member that has the room may need one.
+async fn make_room(
+    fetched: &mut Fetched,
+    length: Length,
+    in_flight: &mut InFlight<'_>,
+) -> Result<(), Trouble> {
+    let Some(place) = &mut fetched.held.scratch else {
+        return Ok(());
+    };
     let bytes = match length {
         Length::Known(size) => size,
         Length::Unknown => u64::MAX,
     };
     if place.try_take(bytes).is_err() {
         if place.is_settled() {
-            // It has grown between two tries. Later members have taken their room, and wait for this one.
+            // It has grown between two tries. Later members have taken their room, and wait for
+            // this one.
             let address = S3Address::new(&fetched.row.bucket, &fetched.row.key);
             let detail = "it has grown, and there is no room for it in the scratch directory";
-            return Err(trouble(S3Error::local("GetObject", address, ErrorKind::Transient, detail)));
+            return Err(trouble(S3Error::local(
+                "GetObject",
+                address,
+                ErrorKind::Transient,
+                detail,
+            )));
         }
         in_flight.release();
         place.take(bytes).await;

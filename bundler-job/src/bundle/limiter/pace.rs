@@ -1,4 +1,5 @@
-//! How many requests of one bucket may be in flight, decided from its answers alone. Pure: the time is an argument.
+//! How many requests of one bucket may be in flight, decided from its answers alone. Pure: the time
+//! is an argument.
 //!
 //! ```text
 //!           refused                    fewer requests        they did not cost accepted ones
@@ -8,8 +9,9 @@
 //!              they did: the limit comes back                        refused again
 //! ```
 //!
-//! A refusal alone says little. A bucket that serves so many requests a second refuses fewer of them if it is asked less
-//! often; a bucket that refuses at random does not, and each request that is not sent is lost. A trial tells which it is.
+//! A refusal alone says little. A bucket that serves so many requests a second refuses fewer of
+//! them if it is asked less often; a bucket that refuses at random does not, and each request that
+//! is not sent is lost. A trial tells which it is.
 
 use std::time::Duration;
 
@@ -91,7 +93,12 @@ enum Mode {
 
 impl Window {
     const fn new(begun: Instant, settling: usize) -> Self {
-        Self { begun, settling, accepted: 0, refused: 0 }
+        Self {
+            begun,
+            settling,
+            accepted: 0,
+            refused: 0,
+        }
     }
 
     fn add(&mut self, answer: Answer, now: Instant) {
@@ -112,7 +119,11 @@ impl Window {
     }
 
     fn rate(&self, now: Instant) -> Rate {
-        f64::from(self.accepted) / now.duration_since(self.begun).as_secs_f64().max(f64::MIN_POSITIVE)
+        f64::from(self.accepted)
+            / now
+                .duration_since(self.begun)
+                .as_secs_f64()
+                .max(f64::MIN_POSITIVE)
     }
 
     fn is_calm(&self) -> bool {
@@ -131,7 +142,9 @@ impl Pace {
             halved: None,
             accepted: now,
             window: Window::new(now, 0),
-            mode: Mode::Growing { next_trial: now + FIRST_TRIAL },
+            mode: Mode::Growing {
+                next_trial: now + FIRST_TRIAL,
+            },
         }
     }
 
@@ -145,7 +158,8 @@ impl Pace {
         now.duration_since(self.accepted)
     }
 
-    /// How long no request is to be sent after one that was refused now: nothing while others are accepted.
+    /// How long no request is to be sent after one that was refused now: nothing while others are
+    /// accepted.
     pub fn pause(&self, now: Instant) -> Duration {
         (self.silent_for(now).saturating_sub(SILENCE) / 8).min(LONGEST_PAUSE)
     }
@@ -190,31 +204,55 @@ impl Pace {
 
     /// Nothing was accepted for a whole round: half as many, at most once a second.
     fn halve(&mut self, now: Instant) {
-        if self.halved.is_some_and(|at| now.duration_since(at) < HALVING_INTERVAL) {
+        if self
+            .halved
+            .is_some_and(|at| now.duration_since(at) < HALVING_INTERVAL)
+        {
             return;
         }
         self.halved = Some(now);
         self.refused_in_a_row = 0;
-        self.mode = Mode::Growing { next_trial: now + FIRST_TRIAL };
+        self.mode = Mode::Growing {
+            next_trial: now + FIRST_TRIAL,
+        };
         self.change(self.limit.div_ceil(2), now);
     }
 
     fn judge(&mut self, now: Instant) {
         let (rate, calm) = (self.window.rate(now), self.window.is_calm());
-        let trial = |limit: usize, rate| (Mode::Trial { before: limit, rate }, fewer(limit));
+        let trial = |limit: usize, rate| {
+            (
+                Mode::Trial {
+                    before: limit,
+                    rate,
+                },
+                fewer(limit),
+            )
+        };
         let (mode, limit) = match self.mode {
             Mode::Growing { next_trial } if calm || now < next_trial || self.limit == 1 => {
                 (Mode::Growing { next_trial }, self.limit)
             }
             Mode::Growing { .. } => (Mode::Steady, self.limit),
             Mode::Steady => trial(self.limit, rate),
-            Mode::Trial { rate: before, .. } if rate >= before * KEPT => {
-                (Mode::Capped { rate: rate.max(before) }, self.limit)
-            }
-            Mode::Trial { before, .. } => (Mode::Growing { next_trial: now + BETWEEN_TRIALS }, before),
-            Mode::Capped { rate: best } if calm || self.limit == 1 => {
-                (Mode::Capped { rate: rate.max(best * KEPT) }, self.limit)
-            }
+            Mode::Trial { rate: before, .. } if rate >= before * KEPT => (
+                Mode::Capped {
+                    rate: rate.max(before),
+                },
+                self.limit,
+            ),
+            Mode::Trial { before, .. } => (
+                Mode::Growing {
+                    next_trial: now + BETWEEN_TRIALS,
+                },
+                before,
+            ),
+            Mode::Capped { rate: best } if calm || self.limit == 1 => (
+                Mode::Capped {
+                    rate: rate.max(best * KEPT),
+                },
+                self.limit,
+            ),
             Mode::Capped { rate: best } => trial(self.limit, best.max(rate)),
         };
         self.mode = mode;
@@ -222,7 +260,11 @@ impl Pace {
     }
 
     fn change(&mut self, limit: usize, now: Instant) {
-        let settling = if limit == self.limit { 0 } else { self.limit.max(limit) };
+        let settling = if limit == self.limit {
+            0
+        } else {
+            self.limit.max(limit)
+        };
         self.window = Window::new(now, settling);
         self.answers = if settling == 0 { self.answers } else { 0 };
         self.limit = limit;
@@ -252,19 +294,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_round_without_an_accepted_request_halves_once_a_burst_and_answers_climb_by_one_a_round() {
+    async fn a_round_without_an_accepted_request_halves_once_a_burst_and_answers_climb_by_one_a_round()
+     {
         let (mut pace, now) = (Pace::new(None, Instant::now()), Instant::now());
         assert_eq!(after(&mut pace, 2 * START, Answer::Refused, now), START / 2);
         let mut pace = Pace::new(None, now);
         assert_eq!(after(&mut pace, START, Answer::Accepted, now), START + 1);
-        assert_eq!(after(&mut pace, START + 1, Answer::Accepted, now), START + 2);
+        assert_eq!(
+            after(&mut pace, START + 1, Answer::Accepted, now),
+            START + 2
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_never_falls_below_one_nor_rises_above_the_maximum() {
         let (mut pace, start) = (Pace::new(None, Instant::now()), Instant::now());
         for n in 0..10 {
-            after(&mut pace, START, Answer::Refused, start + 2 * HALVING_INTERVAL * n);
+            after(
+                &mut pace,
+                START,
+                Answer::Refused,
+                start + 2 * HALVING_INTERVAL * n,
+            );
         }
         assert_eq!(pace.limit(), 1);
         assert_eq!(after(&mut pace, MAX * MAX, Answer::Accepted, start), MAX);
@@ -280,9 +331,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_bucket_is_asked_less_and_less_often() {
         let (pace, start) = (Pace::new(None, Instant::now()), Instant::now());
-        for (silence, pause) in [(0, 0), (250, 0), (1_050, 100), (8_250, 1_000), (3_600_000, 20_000)] {
+        for (silence, pause) in [
+            (0, 0),
+            (250, 0),
+            (1_050, 100),
+            (8_250, 1_000),
+            (3_600_000, 20_000),
+        ] {
             let now = start + Duration::from_millis(silence);
-            assert_eq!(pace.pause(now), Duration::from_millis(pause), "{silence} ms");
+            assert_eq!(
+                pace.pause(now),
+                Duration::from_millis(pause),
+                "{silence} ms"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The limiter before a model of a bucket, in virtual time: every test is the same on every machine.
+//! The limiter before a model of a bucket, in virtual time: every test is the same on every
+//! machine.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -28,7 +29,11 @@ struct Bucket {
 
 impl Bucket {
     fn new(refuses: Refuses, latency: u64) -> Arc<Self> {
-        let tokens = if let Refuses::Above(rate, burst) = refuses { rate * burst } else { 0.0 };
+        let tokens = if let Refuses::Above(rate, burst) = refuses {
+            rate * burst
+        } else {
+            0.0
+        };
         Arc::new(Self {
             refuses,
             latency: Duration::from_millis(latency),
@@ -51,7 +56,8 @@ impl Bucket {
                     *seed ^= *seed >> 12;
                     *seed ^= *seed << 25;
                     *seed ^= *seed >> 27;
-                    (seed.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64 >= share
+                    (seed.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
+                        >= share
                 }
                 Refuses::Above(rate, burst) => {
                     let grown = *tokens + rate * now.duration_since(*since).as_secs_f64();
@@ -82,8 +88,8 @@ impl Bucket {
     }
 }
 
-/// Accepted requests a second over a minute, of a packer that takes rows in order from a window of 1,024 of them; and
-/// all requests a second.
+/// Accepted requests a second over a minute, of a packer that takes rows in order from a window of
+/// 1,024 of them; and all requests a second.
 async fn served(refuses: Refuses, latency: u64) -> (f64, f64) {
     const READ_AHEAD: usize = 1024;
     const LENGTH: u64 = 60;
@@ -108,7 +114,11 @@ async fn served(refuses: Refuses, latency: u64) -> (f64, f64) {
                         }
                     }));
                 }
-                window.pop_front().expect("a row").await.expect("a row that ends");
+                window
+                    .pop_front()
+                    .expect("a row")
+                    .await
+                    .expect("a row that ends");
             }
         }
     };
@@ -124,7 +134,10 @@ async fn a_bucket_that_refuses_at_random_is_used_as_if_it_did_not() {
         for share in [0.2, 0.5, 0.8] {
             let (accepted, asked) = served(Refuses::Share(share), latency).await;
             let allowed = calm * (1.0 - share);
-            assert!(accepted >= 0.85 * allowed, "{latency} ms, {share}: {accepted} of {allowed}, {asked} asked");
+            assert!(
+                accepted >= 0.85 * allowed,
+                "{latency} ms, {share}: {accepted} of {allowed}, {asked} asked"
+            );
         }
     }
 }
@@ -134,7 +147,8 @@ async fn a_bucket_that_serves_so_much_a_second_gives_it_and_is_not_asked_for_muc
     for latency in [20, 100] {
         for rate in [5_u32, 50, 500] {
             // The most that 128 requests in flight can have.
-            let allowed = f64::from(rate).min(128_000.0 / f64::from(u32::try_from(latency).expect("small")));
+            let allowed =
+                f64::from(rate).min(128_000.0 / f64::from(u32::try_from(latency).expect("small")));
             for refuses in [
                 Refuses::Above(f64::from(rate), 1.0),
                 Refuses::Above(f64::from(rate), 0.1),
@@ -168,7 +182,9 @@ async fn a_bucket_that_wants_no_request_for_a_while_gets_none_unless_it_accepts_
 
 #[tokio::test(start_paused = true)]
 async fn rows_are_served_by_age_and_one_that_comes_back_is_before_later_ones() {
-    let limiter = Arc::new(Limiter::new(Limits { concurrency: Some(1) }));
+    let limiter = Arc::new(Limiter::new(Limits {
+        concurrency: Some(1),
+    }));
     let (first, second) = (limiter.turn(), limiter.turn());
     let held = limiter.slot(first).await;
     let served = Arc::new(Mutex::new(Vec::new()));
@@ -188,10 +204,16 @@ async fn rows_are_served_by_age_and_one_that_comes_back_is_before_later_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_row_that_was_given_up_while_it_waited_takes_no_slot() {
-    let limiter = Arc::new(Limiter::new(Limits { concurrency: Some(1) }));
+    let limiter = Arc::new(Limiter::new(Limits {
+        concurrency: Some(1),
+    }));
     let held = limiter.slot(limiter.turn()).await;
     let waiting = limiter.slot(limiter.turn());
-    assert!(tokio::time::timeout(Duration::from_secs(1), waiting).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), waiting)
+            .await
+            .is_err()
+    );
     drop(held);
     let _next = limiter.slot(limiter.turn()).await;
 }

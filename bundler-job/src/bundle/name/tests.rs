@@ -30,13 +30,30 @@ fn is_safe(name: &str) -> bool {
     !name.starts_with('/')
         && !name.ends_with('/')
         && !name.bytes().any(|b| b.is_ascii_control())
-        && name.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && part.len() <= MAX_PART)
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && part.len() <= MAX_PART)
 }
 
 #[test]
 fn safe_keys_keep_their_names() {
-    for key in ["a", "a/b c/d.txt", "ä/ö", "100%", "50% off/x", ".hidden", "a..b", "-rf", "a\\b", "%zz"] {
-        let expected = if key == "100%" { "b/100%25".to_owned() } else { format!("b/{key}") };
+    for key in [
+        "a",
+        "a/b c/d.txt",
+        "ä/ö",
+        "100%",
+        "50% off/x",
+        ".hidden",
+        "a..b",
+        "-rf",
+        "a\\b",
+        "%zz",
+    ] {
+        let expected = if key == "100%" {
+            "b/100%25".to_owned()
+        } else {
+            format!("b/{key}")
+        };
         assert_eq!(name(key), expected);
     }
 }
@@ -87,7 +104,9 @@ fn keys_that_only_unicode_composes_differently_are_two_files() {
 #[test]
 fn versions_of_one_key_have_names_of_their_own() {
     let mut names = MemberNames::default();
-    let all: HashSet<_> = ["1", "2", "2"].map(|version| names.name("b", "k", Some(version))).into();
+    let all: HashSet<_> = ["1", "2", "2"]
+        .map(|version| names.name("b", "k", Some(version)))
+        .into();
     assert_eq!(all.len(), 3);
 }
 

@@ -24,7 +24,10 @@ pub struct Facts {
 
 /// Everything in the headers that is worth keeping.
 pub fn facts(output: &mut GetObjectOutput) -> Facts {
-    let missing = output.missing_meta().filter(|n| *n > 0).map(|n| n.to_string());
+    let missing = output
+        .missing_meta()
+        .filter(|n| *n > 0)
+        .map(|n| n.to_string());
     let headers = [
         ("cache-control", output.cache_control()),
         ("content-disposition", output.content_disposition()),
@@ -32,22 +35,34 @@ pub fn facts(output: &mut GetObjectOutput) -> Facts {
         ("content-language", output.content_language()),
         ("content-type", output.content_type()),
         ("expires", output.expires_string()),
-        ("website-redirect-location", output.website_redirect_location()),
+        (
+            "website-redirect-location",
+            output.website_redirect_location(),
+        ),
         // Metadata that cannot be given as headers: say that it is not in the catalog.
         ("x-amz-missing-meta", missing.as_deref()),
     ];
-    let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    let headers = headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
     Facts {
         md5: None,
         sha256: None,
         checksums: source_checksums(output),
         headers,
-        metadata: output.metadata.take().unwrap_or_default().into_iter().collect(),
+        metadata: output
+            .metadata
+            .take()
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
         tags: Map::new(),
     }
 }
 
-/// The source's own checksums, for the catalog: those of the parts too, which carry their count after a `-`.
+/// The source's own checksums, for the catalog: those of the parts too, which carry their count
+/// after a `-`.
 pub fn source_checksums(headers: &GetObjectOutput) -> Map {
     [
         ("crc32", headers.checksum_crc32()),
@@ -68,8 +83,10 @@ mod tests {
 
     #[test]
     fn a_composite_checksum_is_kept_with_the_number_of_its_parts() {
-        let composite =
-            GetObjectOutput::builder().checksum_type(ChecksumType::Composite).checksum_crc32("AAAAAA==-2").build();
+        let composite = GetObjectOutput::builder()
+            .checksum_type(ChecksumType::Composite)
+            .checksum_crc32("AAAAAA==-2")
+            .build();
         let kept = source_checksums(&composite);
         assert_eq!(kept.get("crc32").map(String::as_str), Some("AAAAAA==-2"));
         assert_eq!(kept.get("type").map(String::as_str), Some("COMPOSITE"));

@@ -1,4 +1,5 @@
-//! What fetching and copying have in common: what is kept of a source object, and whose trouble it is if it cannot be read.
+//! What fetching and copying have in common: what is kept of a source object, and whose trouble it
+//! is if it cannot be read.
 
 mod facts;
 mod verdict;
@@ -69,7 +70,11 @@ pub struct ObjectFailure {
 impl ObjectFailure {
     /// A failure for this reason, with S3's error code or a word of ours.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), only_copy: false }
+        Self {
+            reason,
+            detail: detail.into(),
+            only_copy: false,
+        }
     }
 }
 
@@ -77,7 +82,9 @@ impl ObjectFailure {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The scratch directory cannot be written.
-    #[error("cannot write to the scratch directory {path}: {cause}; free space there or choose another with --scratch")]
+    #[error(
+        "cannot write to the scratch directory {path}: {cause}; free space there or choose another with --scratch"
+    )]
     Scratch {
         /// The directory.
         path: PathBuf,
@@ -87,7 +94,8 @@ pub enum FetchError {
     /// Nobody answers, the bucket is not there, or the credentials are not good.
     #[error("cannot read source objects: {0}")]
     Source(S3Error),
-    /// A large object could not be copied to the destination, or its copy not be described or compared there.
+    /// A large object could not be copied to the destination, or its copy not be described or
+    /// compared there.
     #[error("cannot copy to the destination: {0}")]
     Destination(S3Error),
 }

@@ -17,8 +17,8 @@ pub enum Verdict {
     Group,
 }
 
-/// Judges a failed read of a source object. Only an answer that S3 gave about this very object decides at once; what is not
-/// understood is tried again, and is worth another pass in the end.
+/// Judges a failed read of a source object. Only an answer that S3 gave about this very object
+/// decides at once; what is not understood is tried again, and is worth another pass in the end.
 pub fn reason(error: &S3Error) -> Verdict {
     match error.kind {
         // Of an upload, and never of a source object.

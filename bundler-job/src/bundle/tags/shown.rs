@@ -1,6 +1,6 @@
-//! Whether a GET of an object without a number of tags proves that it has none. S3 shows the number only to a reader that
-//! may read the tags ("GetObject", S3 API reference), and a policy may allow that for some prefixes only
-//! (docs/decisions/tags-that-are-denied.md).
+//! Whether a GET of an object without a number of tags proves that it has none. S3 shows the number
+//! only to a reader that may read the tags ("GetObject", S3 API reference), and a policy may allow
+//! that for some prefixes only (docs/decisions/tags-that-are-denied.md).
 //!
 //! ```text
 //! a new directory ──► GetObjectTagging of its first object without a number ──► allowed │ denied, for the directory
@@ -19,9 +19,11 @@ use crate::s3::S3Error;
 
 /// Directories with one answer after which a new directory has the answer of its top folder.
 const ENOUGH: u64 = 1_000;
-/// Then new top folders are asked about at most once for so many objects: a bucket may have as many folders as objects.
+/// Then new top folders are asked about at most once for so many objects: a bucket may have as many
+/// folders as objects.
 const OBJECTS: u64 = 100;
-/// Directories that are remembered, about 20 MiB. All are forgotten when there are more, and asked about again.
+/// Directories that are remembered, about 20 MiB. All are forgotten when there are more, and asked
+/// about again.
 const MOST: usize = 100_000;
 
 /// What is known of the tags in a bucket.
@@ -88,8 +90,13 @@ impl Shown {
             known.top.clear();
         }
         let directory = Arc::<Directory>::default();
-        known.top.entry(top.to_owned()).or_insert_with(|| Arc::clone(&directory));
-        known.by_name.insert(name.to_owned(), Arc::clone(&directory));
+        known
+            .top
+            .entry(top.to_owned())
+            .or_insert_with(|| Arc::clone(&directory));
+        known
+            .by_name
+            .insert(name.to_owned(), Arc::clone(&directory));
         directory
     }
 
@@ -107,7 +114,9 @@ impl Shown {
 
     /// A GET showed a number of tags here.
     pub(super) fn counted(&self, directory: &Directory) {
-        if !directory.counted.swap(true, Ordering::Relaxed) && matches!(directory.denied.get(), Some(Some(_))) {
+        if !directory.counted.swap(true, Ordering::Relaxed)
+            && matches!(directory.denied.get(), Some(Some(_)))
+        {
             self.lock().answers.differ = true;
         }
     }
@@ -136,14 +145,17 @@ impl Shown {
 }
 
 impl Directories {
-    /// The directory whose answer is taken for a new one in this top folder, if enough others agree.
+    /// The directory whose answer is taken for a new one in this top folder, if enough others
+    /// agree.
     fn agreed(&self, top: &str) -> Option<&Arc<Directory>> {
         let Answers { count, differ, .. } = self.answers;
         if differ || count < ENOUGH {
             return None;
         }
         let has_asked_much = count.saturating_sub(ENOUGH).saturating_mul(OBJECTS) >= self.objects;
-        self.top.get(top).or_else(|| self.answered.as_ref().filter(|_| has_asked_much))
+        self.top
+            .get(top)
+            .or_else(|| self.answered.as_ref().filter(|_| has_asked_much))
     }
 }
 
@@ -154,7 +166,8 @@ impl Answers {
     }
 }
 
-/// The directory of a key and its top folder, both with their last slash; empty for a key without one.
+/// The directory of a key and its top folder, both with their last slash; empty for a key without
+/// one.
 fn names(key: &str) -> (&str, &str) {
     let up_to = |slash: Option<usize>| slash.map_or("", |at| &key[..=at]);
     (up_to(key.rfind('/')), up_to(key.find('/')))

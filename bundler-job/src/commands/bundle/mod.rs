@@ -1,4 +1,5 @@
-//! `s3bundler bundle`: groups from a queue until there is a reason to end, or the groups of given manifests.
+//! `s3bundler bundle`: groups from a queue until there is a reason to end, or the groups of given
+//! manifests.
 //!
 //! ```text
 //! --queue ────► destination answers? ──► SqsQueue ────┐
@@ -6,8 +7,9 @@
 //! --manifest ─► probe ─────────────────► MemoryQueue ─┘
 //! ```
 //!
-//! Manifests go through the queue in memory, each delivered once: slots, panics and signals are then the same matter
-//! in both. On SIGTERM and SIGINT a queue's worker drains and exits 0; given manifests are broken off, exit 130 or 143.
+//! Manifests go through the queue in memory, each delivered once: slots, panics and signals are
+//! then the same matter in both. On SIGTERM and SIGINT a queue's worker drains and exits 0; given
+//! manifests are broken off, exit 130 or 143.
 
 mod start;
 mod summary;
@@ -28,7 +30,9 @@ use crate::bundle::{BundleError, Bundler, GroupReport};
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
-use crate::queue::{Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work};
+use crate::queue::{
+    Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work,
+};
 use crate::reexec::start_over;
 use crate::s3::{S3, load_config};
 
@@ -46,19 +50,36 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
         .map(str::parse)
         .transpose()
         .map_err(|error| Failure::new(ExitCode::Usage, format!("--fieldnames: {error}")))?;
-    let settings = super::settings(destination.clone(), args.name.clone(), archive, fieldnames, &args.work)?;
-    let options = args.work.s3_options(global.s3_options(Some(&args.destination.destination))?);
+    let settings = super::settings(
+        destination.clone(),
+        args.name.clone(),
+        archive,
+        fieldnames,
+        &args.work,
+    )?;
+    let options = args
+        .work
+        .s3_options(global.s3_options(Some(&args.destination.destination))?);
     let config = load_config(&options).await?;
     let s3 = S3::new(config.clone(), &options);
     let figures = Figures::default();
     figures.activity.watch(s3.clone());
     if let Some(address) = args.listen {
         let listening = figures.activity.listen(address).await;
-        listening.map_err(|error| Failure::new(ExitCode::Local, format!("--listen {address}: {error}")))?;
+        listening.map_err(|error| {
+            Failure::new(ExitCode::Local, format!("--listen {address}: {error}"))
+        })?;
     }
     let progress = Progress::start(ProgressStyle::for_stderr());
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());
-    let worker = Worker { args: &args, s3, bundler, destination, shutdown: &shutdown, figures: &figures };
+    let worker = Worker {
+        args: &args,
+        s3,
+        bundler,
+        destination,
+        shutdown: &shutdown,
+        figures: &figures,
+    };
     let ended = match worker.start(&config).await? {
         Start::Queue(queue) => worker.work_on(&queue).await,
         Start::Manifests => from_manifests(&args, &shutdown, &figures, worker.archive()).await,
@@ -66,8 +87,14 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     };
     progress.finish();
     if matches!(ended, Ok(Ended::Recycle)) && !shutdown.token().is_cancelled() {
-        tracing::info!(groups = args.recycle_after, "enough groups for one process, starting over");
-        return Err(Failure::new(ExitCode::Local, format!("cannot start the process over: {}", start_over())));
+        tracing::info!(
+            groups = args.recycle_after,
+            "enough groups for one process, starting over"
+        );
+        return Err(Failure::new(
+            ExitCode::Local,
+            format!("cannot start the process over: {}", start_over()),
+        ));
     }
     figures.lock().summary.print(begun.elapsed(), global.output);
     ended.map(|_| ())
@@ -93,11 +120,21 @@ enum Start {
 
 impl Worker<'_> {
     async fn start(&self, config: &SdkConfig) -> Result<Start, Failure> {
-        let Self { s3, bundler, destination, shutdown, .. } = self;
+        let Self {
+            s3,
+            bundler,
+            destination,
+            shutdown,
+            ..
+        } = self;
         let Some(name) = &self.args.queue else {
             s3.outages().stop_with(shutdown.token());
             let is_ready = start::can_be_written(s3, destination, shutdown.token()).await?;
-            return if is_ready { Ok(Start::Manifests) } else { Err(by_signal(shutdown)) };
+            return if is_ready {
+                Ok(Start::Manifests)
+            } else {
+                Err(by_signal(shutdown))
+            };
         };
         if start::is_ready(s3, bundler, destination, shutdown.token()).await? {
             Ok(Start::Queue(SqsQueue::connect(config, name).await?))
@@ -106,8 +143,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Works on a queue. What becomes of a group that failed is the queue's business, so it is no failure of the command,
-    /// unless the queue is empty and every group failed.
+    /// Works on a queue. What becomes of a group that failed is the queue's business, so it is no
+    /// failure of the command, unless the queue is empty and every group failed.
     async fn work_on(&self, queue: &SqsQueue) -> Result<Ended, Failure> {
         let Self { args, figures, .. } = self;
         let options = WorkerOptions {
@@ -128,7 +165,9 @@ impl Worker<'_> {
             "working on a queue"
         );
         let archive = counted(self.archive(), figures);
-        let ended = work(queue, &options, self.shutdown.token().clone(), archive).await.map_err(failure)?;
+        let ended = work(queue, &options, self.shutdown.token().clone(), archive)
+            .await
+            .map_err(failure)?;
         if ended == Ended::Idle {
             figures.lock().nothing_but_failures()?;
         }
@@ -136,20 +175,28 @@ impl Worker<'_> {
     }
 
     /// Archives the group of a manifest.
-    fn archive(&self) -> impl Fn(ManifestRef, CancellationToken) -> Archiving + Send + Sync + 'static {
+    fn archive(
+        &self,
+    ) -> impl Fn(ManifestRef, CancellationToken) -> Archiving + Send + Sync + 'static {
         let (bundler, s3, figures) = (self.bundler.clone(), self.s3.clone(), self.figures.clone());
         let has_queue = self.args.queue.is_some();
         move |manifest, cancel| {
             let (bundler, s3, figures) = (bundler.clone(), s3.clone(), figures.clone());
             Box::pin(async move {
-                Box::pin(bundler.bundle(&manifest, &cancel)).await.map_err(|error| {
-                    let disposition = if has_queue {
-                        of_message(&error, !s3.outages().is_clear(), figures.lock().summary.has_archived())
-                    } else {
-                        error.disposition()
-                    };
-                    GroupFailure::new(disposition, error.into())
-                })
+                Box::pin(bundler.bundle(&manifest, &cancel))
+                    .await
+                    .map_err(|error| {
+                        let disposition = if has_queue {
+                            of_message(
+                                &error,
+                                !s3.outages().is_clear(),
+                                figures.lock().summary.has_archived(),
+                            )
+                        } else {
+                            error.disposition()
+                        };
+                        GroupFailure::new(disposition, error.into())
+                    })
             })
         }
     }
@@ -180,25 +227,55 @@ where
     Fut: Future<Output = Archived> + Send + 'static,
 {
     let queue = MemoryQueue::new(1);
-    let manifests: Vec<_> = args.manifest.iter().map(|address| ManifestRef::new(address.clone(), None)).collect();
+    let manifests: Vec<_> = args
+        .manifest
+        .iter()
+        .map(|address| ManifestRef::new(address.clone(), None))
+        .collect();
     queue.send(&manifests).await?;
     queue.close();
-    let options = WorkerOptions { groups: args.work.groups.into(), drain: Duration::ZERO, ..WorkerOptions::default() };
-    let ended = work(&queue, &options, shutdown.token().clone(), counted(archive, figures)).await.map_err(failure)?;
+    let options = WorkerOptions {
+        groups: args.work.groups.into(),
+        drain: Duration::ZERO,
+        ..WorkerOptions::default()
+    };
+    let ended = work(
+        &queue,
+        &options,
+        shutdown.token().clone(),
+        counted(archive, figures),
+    )
+    .await
+    .map_err(failure)?;
     if shutdown.by().is_some() {
         return Err(by_signal(shutdown));
     }
     let failures = std::mem::take(&mut figures.lock().failures);
     let given_up = queue.given_up().len();
-    failures.into_result(&format!("{given_up} of {} groups were not archived", manifests.len()))?;
+    failures.into_result(&format!(
+        "{given_up} of {} groups were not archived",
+        manifests.len()
+    ))?;
     // A panic leaves no failure behind.
-    let unexpected = || Failure::new(ExitCode::Unexpected, format!("{given_up} groups were not archived, see the log"));
-    if given_up == 0 { Ok(ended) } else { Err(unexpected()) }
+    let unexpected = || {
+        Failure::new(
+            ExitCode::Unexpected,
+            format!("{given_up} groups were not archived, see the log"),
+        )
+    };
+    if given_up == 0 {
+        Ok(ended)
+    } else {
+        Err(unexpected())
+    }
 }
 
 fn by_signal(shutdown: &Shutdown) -> Failure {
     let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
-    Failure::new(exit, "ended by a signal; the same command goes on where this one stopped")
+    Failure::new(
+        exit,
+        "ended by a signal; the same command goes on where this one stopped",
+    )
 }
 
 fn failure(error: WorkError<Failure>) -> Failure {
@@ -224,7 +301,10 @@ where
             let _holding = figures.activity.hold();
             let result = archiving.await;
             match &result {
-                Ok(GroupReport { committed_here: false, .. }) => figures.activity.count("archived_before"),
+                Ok(GroupReport {
+                    committed_here: false,
+                    ..
+                }) => figures.activity.count("archived_before"),
                 Ok(report) => figures.activity.archived(&report.receipt),
                 Err(_) if cancel.is_cancelled() => figures.activity.count("given_back"),
                 Err(_) => figures.activity.count("failed"),

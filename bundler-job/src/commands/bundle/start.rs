@@ -1,5 +1,5 @@
-//! The start of a queue's worker. A bucket that is down then is waited for as one that fails later: Kubernetes restarts
-//! workers in the middle of outages.
+//! The start of a queue's worker. A bucket that is down then is waited for as one that fails later:
+//! Kubernetes restarts workers in the middle of outages.
 //!
 //! ```text
 //! probe ──► the destination is down: wait for it ──► probe …
@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::queue::visibility::ABORT_GRACE;
 use crate::s3::S3;
 
-/// Returns when the destination can be written, however long that takes; `false` if the process is to end before.
+/// Returns when the destination can be written, however long that takes; `false` if the process is
+/// to end before.
 pub(super) async fn is_ready(
     s3: &S3,
     bundler: &Bundler,
@@ -56,7 +57,8 @@ async fn probed(s3: &S3, destination: &Destination) -> Result<(), ProbeError> {
     loop {
         let begun = Instant::now();
         let probed = conditional_writes(s3, destination).await;
-        let was_down = !s3.outages().is_clear() || s3.outages().ended_since(&destination.bucket, begun);
+        let was_down =
+            !s3.outages().is_clear() || s3.outages().ended_since(&destination.bucket, begun);
         if probed.is_ok() || !was_down {
             return probed;
         }
@@ -64,7 +66,8 @@ async fn probed(s3: &S3, destination: &Destination) -> Result<(), ProbeError> {
     }
 }
 
-/// Returns when the process is to end. A probe in progress has some time to remove its key, unless it waits.
+/// Returns when the process is to end. A probe in progress has some time to remove its key, unless
+/// it waits.
 async fn asked_to_end(s3: &S3, shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     if s3.outages().is_clear() {

@@ -38,20 +38,30 @@ impl Figures {
 impl Counted {
     /// An error if groups failed and none was archived, by this process or before.
     pub(super) fn nothing_but_failures(&mut self) -> Result<(), Failure> {
-        let Summary { groups_archived, groups_archived_before, groups_failed, .. } = self.summary;
+        let Summary {
+            groups_archived,
+            groups_archived_before,
+            groups_failed,
+            ..
+        } = self.summary;
         if groups_failed == 0 || groups_archived + groups_archived_before > 0 {
             return Ok(());
         }
         let unexpected = format!("all tries at a group failed ({groups_failed}), see the log");
         let failures = std::mem::take(&mut self.failures);
-        failures.into_result(&format!("no group was archived: all {groups_failed} tries failed"))?;
+        failures.into_result(&format!(
+            "no group was archived: all {groups_failed} tries failed"
+        ))?;
         // A panic leaves no failure behind.
         Err(Failure::new(ExitCode::Unexpected, unexpected))
     }
 
     pub(super) fn add(&mut self, result: &Archived, was_cancelled: bool) {
         match result {
-            Ok(GroupReport { committed_here: false, .. }) => self.summary.groups_archived_before += 1,
+            Ok(GroupReport {
+                committed_here: false,
+                ..
+            }) => self.summary.groups_archived_before += 1,
             Ok(report) => self.summary.add(report),
             // Not failed: given back.
             Err(_) if was_cancelled => self.summary.groups_stopped += 1,
@@ -104,9 +114,18 @@ impl Summary {
             (self.groups_failed, "failed"),
             (self.groups_stopped, "given back"),
         ];
-        let groups = groups.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-        let groups: Vec<_> = [format!("{} groups archived", self.groups_archived)].into_iter().chain(groups).collect();
-        let listed = Listed { bytes: self.listed_bytes, by: "the group manifests list" };
+        let groups = groups
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"));
+        let groups: Vec<_> = [format!("{} groups archived", self.groups_archived)]
+            .into_iter()
+            .chain(groups)
+            .collect();
+        let listed = Listed {
+            bytes: self.listed_bytes,
+            by: "the group manifests list",
+        };
         let mut lines = vec![groups.join(", ")];
         lines.extend(figures_lines(&self.figures, &listed));
         lines.push(line("took", &format!("{:.1} s", elapsed.as_secs_f64())));
@@ -130,13 +149,25 @@ pub(super) mod tests {
             failed: [(Reason::NoSuchKey, 1), (Reason::Retry, 2)].into(),
             ..s3bundler_contract::Figures::default()
         };
-        let receipt = Receipt { figures, ..Receipt::empty(group) };
-        GroupReport { receipt, committed_here, listed_bytes: 1024 * archived }
+        let receipt = Receipt {
+            figures,
+            ..Receipt::empty(group)
+        };
+        GroupReport {
+            receipt,
+            committed_here,
+            listed_bytes: 1024 * archived,
+        }
     }
 
     #[test]
     fn a_worker_that_archived_no_group_and_failed_some_ends_with_their_exit_code() {
-        let failed = |exit| Err(GroupFailure::new(Disposition::GiveBack, Failure::new(exit, "x")));
+        let failed = |exit| {
+            Err(GroupFailure::new(
+                Disposition::GiveBack,
+                Failure::new(exit, "x"),
+            ))
+        };
         let mut counted = Counted::default();
         assert!(counted.nothing_but_failures().is_ok(), "an empty queue");
         counted.add(&failed(ExitCode::Download), false);
@@ -158,7 +189,12 @@ pub(super) mod tests {
         counted.add(&Ok(report(10, true)), false);
         counted.add(&Ok(report(20, true)), true);
         counted.add(&Ok(report(99, false)), false);
-        let failed = || Err(GroupFailure::new(Disposition::GiveBack, Failure::new(ExitCode::Upload, "x")));
+        let failed = || {
+            Err(GroupFailure::new(
+                Disposition::GiveBack,
+                Failure::new(ExitCode::Upload, "x"),
+            ))
+        };
         counted.add(&failed(), false);
         counted.add(&failed(), true);
         insta::assert_snapshot!(counted.summary.text(Duration::from_millis(1_250)), @"

@@ -12,14 +12,21 @@ use crate::s3::{ErrorKind, S3Error};
 fn args(manifests: &[&str]) -> BundleArgs {
     let mut line = vec!["s3bundler", "bundle", "--destination", "s3://d/p"];
     line.extend(manifests.iter().flat_map(|it| ["--manifest", *it]));
-    let Command::Bundle(args) = Cli::try_parse_from(line).expect("good arguments").command else { unreachable!() };
+    let Command::Bundle(args) = Cli::try_parse_from(line).expect("good arguments").command else {
+        unreachable!()
+    };
     args
 }
 
 /// How given manifests end: `good` is archived, `before` was, others fail as their key says.
 async fn worked(manifests: &[&str]) -> (Result<Ended, Failure>, Summary) {
     let archive = |manifest: ManifestRef, _| async move {
-        let failed = |disposition, exit| Err(GroupFailure::new(disposition, Failure::new(exit, manifest.key.clone())));
+        let failed = |disposition, exit| {
+            Err(GroupFailure::new(
+                disposition,
+                Failure::new(exit, manifest.key.clone()),
+            ))
+        };
         match manifest.key.as_str() {
             "good" => Ok(report(10, true)),
             "before" => Ok(report(10, false)),
@@ -40,19 +47,39 @@ async fn given_manifests_are_each_tried_once_and_the_worst_decides() {
     let begun = tokio::time::Instant::now();
     for (manifests, expected, archived, failed) in [
         (&["s3://b/good", "s3://b/before"][..], None, 1, 0),
-        (&["s3://b/good", "s3://b/torn", "s3://b/slow", "s3://b/good"], Some(ExitCode::Download), 2, 2),
-        (&["s3://b/defect", "s3://b/good"], Some(ExitCode::Unexpected), 1, 0),
+        (
+            &["s3://b/good", "s3://b/torn", "s3://b/slow", "s3://b/good"],
+            Some(ExitCode::Download),
+            2,
+            2,
+        ),
+        (
+            &["s3://b/defect", "s3://b/good"],
+            Some(ExitCode::Unexpected),
+            1,
+            0,
+        ),
     ] {
         let (ended, summary) = worked(manifests).await;
         assert_eq!(ended.err().map(|it| it.exit), expected, "{manifests:?}");
-        assert_eq!((summary.groups_archived, summary.groups_failed), (archived, failed), "{manifests:?}");
+        assert_eq!(
+            (summary.groups_archived, summary.groups_failed),
+            (archived, failed),
+            "{manifests:?}"
+        );
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits for a group to be tried again");
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "nobody waits for a group to be tried again"
+    );
 }
 
 #[test]
 fn a_worker_ends_where_its_first_group_is_denied_or_in_another_region() {
-    let denied = || BundleError::SourceDenied { bucket: "b".to_owned(), lost: false };
+    let denied = || BundleError::SourceDenied {
+        bucket: "b".to_owned(),
+        lost: false,
+    };
     let failed = |kind| S3Error::local("GetObject", S3Address::new("b", "k"), kind, "why");
     let source = |kind| BundleError::Fetch(FetchError::Source(failed(kind)));
     let copied = || BundleError::Fetch(FetchError::Destination(failed(ErrorKind::WrongRegion)));
@@ -68,14 +95,26 @@ fn a_worker_ends_where_its_first_group_is_denied_or_in_another_region() {
         (source(ErrorKind::Transient), give_back, give_back),
         (source(ErrorKind::Credentials), fatal, fatal),
     ] {
-        assert_eq!((of_message(&error, false, false), of_message(&error, false, true)), (first, later), "{error}");
-        assert_eq!(of_message(&error, true, false), give_back, "{error}: during an outage");
+        assert_eq!(
+            (
+                of_message(&error, false, false),
+                of_message(&error, false, true)
+            ),
+            (first, later),
+            "{error}"
+        );
+        assert_eq!(
+            of_message(&error, true, false),
+            give_back,
+            "{error}: during an outage"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_ends_it_at_once() {
-    let (ended, summary) = worked(&["s3://b/full", "s3://b/good", "s3://b/good", "s3://b/good"]).await;
+    let (ended, summary) =
+        worked(&["s3://b/full", "s3://b/good", "s3://b/good", "s3://b/good"]).await;
     assert_eq!(ended.expect_err("fatal").exit, ExitCode::Local);
     assert!(summary.groups_archived <= 1, "{summary:?}");
 }

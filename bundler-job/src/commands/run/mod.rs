@@ -1,4 +1,5 @@
-//! `s3bundler run`: group and bundle in one process, with the queue in memory. No SQS, no Kubernetes.
+//! `s3bundler run`: group and bundle in one process, with the queue in memory. No SQS, no
+//! Kubernetes.
 //!
 //! ```text
 //! probe ──► group ──► MemoryQueue ──► worker ──► bundle ──► figures counted from the receipts
@@ -6,8 +7,8 @@
 //!             └──────── next retry pass ◄──────────────┘
 //! ```
 //!
-//! The figures at the end are those of the run, whichever invocation did the work: a second one finds every receipt
-//! and has nothing to do.
+//! The figures at the end are those of the run, whichever invocation did the work: a second one
+//! finds every receipt and has nothing to do.
 
 mod report;
 mod stages;
@@ -36,12 +37,18 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
     let archive = args.archive.options();
     let destination = args.destination.resolve(archive.key_layout)?;
-    let options = args.work.s3_options(global.s3_options(Some(&args.destination.destination))?);
+    let options = args
+        .work
+        .s3_options(global.s3_options(Some(&args.destination.destination))?);
     let s3 = S3::new(load_config(&options).await?, &options);
     s3.outages().stop_with(shutdown.token());
     let request = GroupRequest {
-        origin: super::origin(&args.origin)
-            .ok_or_else(|| Failure::new(ExitCode::Usage, "one of --inventory and --manifests is needed"))?,
+        origin: super::origin(&args.origin).ok_or_else(|| {
+            Failure::new(
+                ExitCode::Usage,
+                "one of --inventory and --manifests is needed",
+            )
+        })?,
         run: args.name.clone(),
         destination: destination.clone(),
         select: args.grouping.select(),
@@ -52,24 +59,48 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         // Objects have the room while groups are made: one data file at a time.
         scratch: super::scratch(args.work.scratch.clone(), Some(ByteSize(0)))?,
     };
-    let settings = super::settings(destination.clone(), args.name.clone(), archive, None, &args.work)?;
-    let retries = RetryPolicy { passes: args.retry_passes, reasons: args.retry.reasons() };
+    let settings = super::settings(
+        destination.clone(),
+        args.name.clone(),
+        archive,
+        None,
+        &args.work,
+    )?;
+    let retries = RetryPolicy {
+        passes: args.retry_passes,
+        reasons: args.retry.reasons(),
+    };
     let working = archive_all(&s3, &request, settings, &retries, shutdown.token());
     let worked = tokio::select! {
         worked = working => worked,
         // Groups undo what is not committed; a grouping that stops is resumed by the next run.
         () = ended(&shutdown) => Err(Failure::new(ExitCode::Unexpected, "did not end in time")),
     };
-    let Worked { summary, groups_before, totals } = match (worked, shutdown.by()) {
+    let Worked {
+        summary,
+        groups_before,
+        totals,
+    } = match (worked, shutdown.by()) {
         (Ok(done), None) => done,
         (Err(failure), None) => return Err(failure),
         (_, Some(exit)) => {
-            return Err(Failure::new(exit, "ended by a signal; the same command goes on where this one stopped"));
+            return Err(Failure::new(
+                exit,
+                "ended by a signal; the same command goes on where this one stopped",
+            ));
         }
     };
 
     let verdict = verdict(&request.run, &summary, &totals, args.max_failed);
-    report(&request, &summary, &totals, groups_before, started, verdict.as_ref(), global.output);
+    report(
+        &request,
+        &summary,
+        &totals,
+        groups_before,
+        started,
+        verdict.as_ref(),
+        global.output,
+    );
     verdict.map_or(Ok(()), Err)
 }
 
@@ -90,7 +121,14 @@ async fn archive_all(
     let groups = usize::try_from(settings.groups).unwrap_or(usize::MAX);
     let progress = Progress::start(ProgressStyle::for_stderr());
     let bundler = Bundler::new(s3.clone(), settings, progress.clone());
-    let scene = Scene { s3, request, bundler: &bundler, progress: &progress, groups, shutdown };
+    let scene = Scene {
+        s3,
+        request,
+        bundler: &bundler,
+        progress: &progress,
+        groups,
+        shutdown,
+    };
     let worked = scene.all_stages(policy).await;
     progress.finish();
     worked

@@ -60,7 +60,15 @@ pub(super) fn report(
 }
 
 fn text(report: &Report<'_>, verdict: Option<&Failure>) -> String {
-    let Report { run, groups, groups_before, rows, left_out, destination, .. } = report;
+    let Report {
+        run,
+        groups,
+        groups_before,
+        rows,
+        left_out,
+        destination,
+        ..
+    } = report;
     let is_whole = verdict.is_none_or(|verdict| verdict.exit == ExitCode::TooManyFailed);
     let mut lines = vec![if !is_whole {
         format!("run {run} is NOT complete: {groups} groups, {groups_before} of them from before")
@@ -70,9 +78,15 @@ fn text(report: &Report<'_>, verdict: Option<&Failure>) -> String {
         format!("run {run} is complete: {groups} groups, {groups_before} of them from before")
     }];
     lines.push(line("inventory", &format!("{rows} rows")));
-    let listed = Listed { bytes: report.listed_bytes, by: "the inventory lists" };
+    let listed = Listed {
+        bytes: report.listed_bytes,
+        by: "the inventory lists",
+    };
     lines.extend(figures_lines(&report.totals.figures, &listed));
-    lines.push(line("left out", &format!("{} rows{}", sum(left_out.values()), by_reason(left_out))));
+    lines.push(line(
+        "left out",
+        &format!("{} rows{}", sum(left_out.values()), by_reason(left_out)),
+    ));
     lines.push(line("took", &format!("{:.1} s", report.seconds)));
     lines.push(format!(
         "verify it with: s3bundler verify --destination {} --name {run}",

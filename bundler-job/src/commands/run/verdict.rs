@@ -14,27 +14,48 @@ pub(super) fn verdict(
     totals: &RunTotals,
     max_failed: Option<MaxFailed>,
 ) -> Option<Failure> {
-    let RunTotals { figures, defects, missing, mismatch } = totals;
+    let RunTotals {
+        figures,
+        defects,
+        missing,
+        mismatch,
+    } = totals;
     if *missing > 0 || !defects.is_empty() {
-        let problem = format!("{missing} groups have no receipt, {} receipts are defects", defects.len());
-        return Some(Failure::new(ExitCode::Unexpected, format!("{problem}; s3bundler verify says more")));
+        let problem = format!(
+            "{missing} groups have no receipt, {} receipts are defects",
+            defects.len()
+        );
+        return Some(Failure::new(
+            ExitCode::Unexpected,
+            format!("{problem}; s3bundler verify says more"),
+        ));
     }
     if let Some(mismatch) = mismatch {
-        return Some(Failure::new(ExitCode::AccountingMismatch, format!("run {run} does not add up: {mismatch}")));
+        return Some(Failure::new(
+            ExitCode::AccountingMismatch,
+            format!("run {run} does not add up: {mismatch}"),
+        ));
     }
     let (failed, all) = (figures.failed_objects(), summary.objects);
     let reasons = by_reason(&figures.failed);
     let too_many = match max_failed {
         Some(most) if most.is_exceeded(failed, all) => {
-            format!("{failed} of the {all} objects of run {run} failed{reasons}, more than --max-failed {most}")
+            format!(
+                "{failed} of the {all} objects of run {run} failed{reasons}, more than --max-failed {most}"
+            )
         }
         None if failed >= all && failed > 0 => {
-            format!("ALL {all} objects of run {run} FAILED{reasons}: nothing is archived, and no source may be deleted")
+            format!(
+                "ALL {all} objects of run {run} FAILED{reasons}: nothing is archived, and no source may be deleted"
+            )
         }
         Some(_) | None => return None,
     };
     let next = "remove the cause, then `s3bundler run` with --retry-reasons tries them again";
-    Some(Failure::new(ExitCode::TooManyFailed, format!("{too_many}; {next}")))
+    Some(Failure::new(
+        ExitCode::TooManyFailed,
+        format!("{too_many}; {next}"),
+    ))
 }
 
 #[cfg(test)]
@@ -47,13 +68,20 @@ mod tests {
     #[test]
     fn a_run_succeeds_only_if_it_adds_up_and_few_enough_objects_failed() {
         let run: RunName = "r".parse().expect("a name");
-        let summary = RunSummary { objects: 10, rows: 12, ..RunSummary::empty(run.clone()) };
+        let summary = RunSummary {
+            objects: 10,
+            rows: 12,
+            ..RunSummary::empty(run.clone())
+        };
         let exit = |totals: RunTotals, max_failed: Option<&str>| {
             let max_failed = max_failed.map(|text| text.parse().expect("a limit"));
             verdict(&run, &summary, &totals, max_failed).map(|failure| failure.exit)
         };
         let failed = |count| RunTotals {
-            figures: Figures { failed: [(Reason::AccessDenied, count)].into(), ..Figures::default() },
+            figures: Figures {
+                failed: [(Reason::AccessDenied, count)].into(),
+                ..Figures::default()
+            },
             ..RunTotals::default()
         };
         for (count, max_failed, wanted) in [
@@ -65,14 +93,52 @@ mod tests {
             (1, Some("0"), Some(ExitCode::TooManyFailed)),
             (2, Some("10%"), Some(ExitCode::TooManyFailed)),
         ] {
-            assert_eq!(exit(failed(count), max_failed), wanted, "{count} {max_failed:?}");
+            assert_eq!(
+                exit(failed(count), max_failed),
+                wanted,
+                "{count} {max_failed:?}"
+            );
         }
-        let mismatch = Some(Mismatch { rows: 12, left_out: 2, figures: Figures::default() });
-        assert_eq!(exit(RunTotals { mismatch, ..failed(10) }, None), Some(ExitCode::AccountingMismatch));
-        assert_eq!(exit(RunTotals { missing: 1, ..failed(0) }, None), Some(ExitCode::Unexpected));
+        let mismatch = Some(Mismatch {
+            rows: 12,
+            left_out: 2,
+            figures: Figures::default(),
+        });
+        assert_eq!(
+            exit(
+                RunTotals {
+                    mismatch,
+                    ..failed(10)
+                },
+                None
+            ),
+            Some(ExitCode::AccountingMismatch)
+        );
+        assert_eq!(
+            exit(
+                RunTotals {
+                    missing: 1,
+                    ..failed(0)
+                },
+                None
+            ),
+            Some(ExitCode::Unexpected)
+        );
         let defects = vec!["x".to_owned()];
-        assert_eq!(exit(RunTotals { defects, ..failed(0) }, None), Some(ExitCode::Unexpected));
+        assert_eq!(
+            exit(
+                RunTotals {
+                    defects,
+                    ..failed(0)
+                },
+                None
+            ),
+            Some(ExitCode::Unexpected)
+        );
         let empty = RunSummary::empty(run.clone());
-        assert!(verdict(&run, &empty, &RunTotals::default(), None).is_none(), "nothing is not everything");
+        assert!(
+            verdict(&run, &empty, &RunTotals::default(), None).is_none(),
+            "nothing is not everything"
+        );
     }
 }

@@ -13,14 +13,25 @@ fn run() -> RunName {
 fn batches(rows: &[(String, u64)], per_batch: usize) -> Vec<Batch> {
     let mut number = 0;
     let batch = |rows: &[(String, u64)]| {
-        let mut batch = Batch { rows: rows.len() as u64, ..Batch::default() };
+        let mut batch = Batch {
+            rows: rows.len() as u64,
+            ..Batch::default()
+        };
         for (bucket, size) in rows {
-            batch.text.extend_from_slice(format!("{bucket},{number},{size}\n").as_bytes());
+            batch
+                .text
+                .extend_from_slice(format!("{bucket},{number},{size}\n").as_bytes());
             number += 1;
-            let line = Line { end: batch.text.len(), size: *size };
+            let line = Line {
+                end: batch.text.len(),
+                size: *size,
+            };
             match batch.runs.last_mut() {
                 Some(run) if run.bucket == *bucket => run.lines.push(line),
-                _ => batch.runs.push(BucketRun { bucket: bucket.clone(), lines: vec![line] }),
+                _ => batch.runs.push(BucketRun {
+                    bucket: bucket.clone(),
+                    lines: vec![line],
+                }),
             }
         }
         batch
@@ -28,29 +39,59 @@ fn batches(rows: &[(String, u64)], per_batch: usize) -> Vec<Batch> {
     rows.chunks(per_batch).map(batch).collect()
 }
 
-fn cut(rows: &[(String, u64)], per_batch: usize, max_objects: u64, max_size: u64) -> (Vec<CutGroup>, RunSummary) {
-    let mut cutter = Cutter::new(RunSummary::empty(run()), GroupOptions { max_objects, max_size: ByteSize(max_size) });
-    let mut groups: Vec<_> = batches(rows, per_batch).iter().flat_map(|batch| cutter.push(batch)).collect();
+fn cut(
+    rows: &[(String, u64)],
+    per_batch: usize,
+    max_objects: u64,
+    max_size: u64,
+) -> (Vec<CutGroup>, RunSummary) {
+    let mut cutter = Cutter::new(
+        RunSummary::empty(run()),
+        GroupOptions {
+            max_objects,
+            max_size: ByteSize(max_size),
+        },
+    );
+    let mut groups: Vec<_> = batches(rows, per_batch)
+        .iter()
+        .flat_map(|batch| cutter.push(batch))
+        .collect();
     let (last, summary) = cutter.finish();
     groups.extend(last);
     (groups, summary)
 }
 
 fn rows(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
-    rows.iter().map(|(bucket, size)| ((*bucket).to_owned(), *size)).collect()
+    rows.iter()
+        .map(|(bucket, size)| ((*bucket).to_owned(), *size))
+        .collect()
 }
 
 fn texts(groups: &[CutGroup]) -> Vec<String> {
-    groups.iter().map(|group| String::from_utf8_lossy(&group.manifest).into_owned()).collect()
+    groups
+        .iter()
+        .map(|group| String::from_utf8_lossy(&group.manifest).into_owned())
+        .collect()
 }
 
 #[test]
 fn a_group_closes_at_the_count_or_once_the_size_is_reached() {
-    let (groups, summary) = cut(&rows(&[("b", 1), ("b", 1), ("b", 1), ("b", 10), ("b", 9), ("b", 1)]), 10, 2, 10);
-    assert_eq!(texts(&groups), ["b,0,1\nb,1,1\n", "b,2,1\nb,3,10\n", "b,4,9\nb,5,1\n"]);
+    let (groups, summary) = cut(
+        &rows(&[("b", 1), ("b", 1), ("b", 1), ("b", 10), ("b", 9), ("b", 1)]),
+        10,
+        2,
+        10,
+    );
+    assert_eq!(
+        texts(&groups),
+        ["b,0,1\nb,1,1\n", "b,2,1\nb,3,10\n", "b,4,9\nb,5,1\n"]
+    );
     let names: Vec<_> = groups.iter().map(|group| group.name.to_string()).collect();
     assert_eq!(names, ["r.000000", "r.000001", "r.000002"]);
-    assert_eq!((summary.groups, summary.objects, summary.bytes, summary.rows), (3, 6, 23, 6));
+    assert_eq!(
+        (summary.groups, summary.objects, summary.bytes, summary.rows),
+        (3, 6, 23, 6)
+    );
 }
 
 #[test]
@@ -61,28 +102,61 @@ fn there_is_no_empty_last_group() {
 
 #[test]
 fn buckets_have_groups_of_their_own() {
-    let (groups, _) = cut(&rows(&[("b", 1), ("a", 1), ("b", 1), ("a", 1), ("b", 1)]), 10, 2, 100);
-    assert_eq!(texts(&groups), ["b,0,1\nb,2,1\n", "a,1,1\na,3,1\n", "b,4,1\n"]);
+    let (groups, _) = cut(
+        &rows(&[("b", 1), ("a", 1), ("b", 1), ("a", 1), ("b", 1)]),
+        10,
+        2,
+        100,
+    );
+    assert_eq!(
+        texts(&groups),
+        ["b,0,1\nb,2,1\n", "a,1,1\na,3,1\n", "b,4,1\n"]
+    );
 }
 
 #[test]
 fn a_batch_that_closes_shares_no_group_with_the_next() {
-    let mut cutter = Cutter::new(RunSummary::empty(run()), GroupOptions { max_objects: 3, ..GroupOptions::default() });
-    let all = rows(&[("b", 1), ("b", 1), ("a", 1), ("b", 1), ("b", 1), ("b", 1), ("b", 1)]);
+    let mut cutter = Cutter::new(
+        RunSummary::empty(run()),
+        GroupOptions {
+            max_objects: 3,
+            ..GroupOptions::default()
+        },
+    );
+    let all = rows(&[
+        ("b", 1),
+        ("b", 1),
+        ("a", 1),
+        ("b", 1),
+        ("b", 1),
+        ("b", 1),
+        ("b", 1),
+    ]);
     let mut groups = Vec::new();
     for mut batch in batches(&all, 4) {
         batch.closes = true;
         groups.extend(cutter.push(&batch));
     }
-    assert_eq!(texts(&groups), ["b,0,1\nb,1,1\nb,3,1\n", "a,2,1\n", "b,4,1\nb,5,1\nb,6,1\n"]);
+    assert_eq!(
+        texts(&groups),
+        ["b,0,1\nb,1,1\nb,3,1\n", "a,2,1\n", "b,4,1\nb,5,1\nb,6,1\n"]
+    );
     assert_eq!(cutter.finish().0, [], "nothing is left open");
 }
 
 #[test]
 fn groups_of_a_retry_pass_have_its_names() {
-    let mut cutter =
-        Cutter::new(RunSummary::of_pass(run(), 2), GroupOptions { max_objects: 1, ..GroupOptions::default() });
-    let groups: Vec<_> = batches(&rows(&[("b", 1), ("b", 1)]), 2).iter().flat_map(|batch| cutter.push(batch)).collect();
+    let mut cutter = Cutter::new(
+        RunSummary::of_pass(run(), 2),
+        GroupOptions {
+            max_objects: 1,
+            ..GroupOptions::default()
+        },
+    );
+    let groups: Vec<_> = batches(&rows(&[("b", 1), ("b", 1)]), 2)
+        .iter()
+        .flat_map(|batch| cutter.push(batch))
+        .collect();
     let names: Vec<_> = groups.iter().map(|group| group.name.to_string()).collect();
     assert_eq!(names, ["r.retry2.000000", "r.retry2.000001"]);
     assert_eq!(cutter.finish().1.pass, 2);

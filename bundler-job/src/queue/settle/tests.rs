@@ -14,33 +14,68 @@ fn what_becomes_of_a_message() {
     for (work, receive_count, expected) in [
         (Work::Done, 1, Fate::Delete),
         (Work::Stopped, 9, Fate::Release(Duration::ZERO)),
-        (Work::Failed(Disposition::Fatal), 9, Fate::Release(Duration::ZERO)),
-        (Work::Failed(Disposition::LeaveForRedrive), 1, Fate::SetAside),
-        (Work::Failed(Disposition::GiveBack), 1, Fate::Release(seconds(30))),
-        (Work::Failed(Disposition::GiveBack), 3, Fate::Release(seconds(90))),
-        (Work::Failed(Disposition::GiveBack), 10, Fate::Release(seconds(300))),
-        (Work::Failed(Disposition::GiveBack), u32::MAX, Fate::Release(seconds(300))),
+        (
+            Work::Failed(Disposition::Fatal),
+            9,
+            Fate::Release(Duration::ZERO),
+        ),
+        (
+            Work::Failed(Disposition::LeaveForRedrive),
+            1,
+            Fate::SetAside,
+        ),
+        (
+            Work::Failed(Disposition::GiveBack),
+            1,
+            Fate::Release(seconds(30)),
+        ),
+        (
+            Work::Failed(Disposition::GiveBack),
+            3,
+            Fate::Release(seconds(90)),
+        ),
+        (
+            Work::Failed(Disposition::GiveBack),
+            10,
+            Fate::Release(seconds(300)),
+        ),
+        (
+            Work::Failed(Disposition::GiveBack),
+            u32::MAX,
+            Fate::Release(seconds(300)),
+        ),
         (Work::Panicked, 2, Fate::Release(seconds(60))),
     ] {
-        assert_eq!(fate(work, true, receive_count), expected, "{work:?} {receive_count}");
+        assert_eq!(
+            fate(work, true, receive_count),
+            expected,
+            "{work:?} {receive_count}"
+        );
     }
 }
 
 fn manifests(keys: &[&str]) -> Vec<ManifestRef> {
-    keys.iter().map(|key| ManifestRef::new(S3Address::new("b", *key), None)).collect()
+    keys.iter()
+        .map(|key| ManifestRef::new(S3Address::new("b", *key), None))
+        .collect()
 }
 
-/// What the groups of a message end like, by key, and how the message's work ends then; and which were tried.
+/// What the groups of a message end like, by key, and how the message's work ends then; and which
+/// were tried.
 async fn worked_through(ends: &[(&str, Option<Disposition>)]) -> (Work, Vec<String>) {
     let tried = Mutex::new(Vec::new());
     let ends: std::collections::HashMap<_, _> = ends.iter().copied().collect();
     let mut keys: Vec<_> = ends.keys().copied().collect();
     keys.sort_unstable();
-    let (work, _) = work_through(manifests(&keys), &CancellationToken::new(), &|manifest: ManifestRef, _| {
-        let end = ends[manifest.key.as_str()];
-        tried.lock().unwrap().push(manifest.key);
-        std::future::ready(end.map_or(Ok(()), |it| Err(GroupFailure::new(it, "cause"))))
-    })
+    let (work, _) = work_through(
+        manifests(&keys),
+        &CancellationToken::new(),
+        &|manifest: ManifestRef, _| {
+            let end = ends[manifest.key.as_str()];
+            tried.lock().unwrap().push(manifest.key);
+            std::future::ready(end.map_or(Ok(()), |it| Err(GroupFailure::new(it, "cause"))))
+        },
+    )
     .await;
     (work, tried.into_inner().unwrap())
 }
@@ -51,8 +86,16 @@ async fn the_heaviest_failure_of_a_message_counts_and_only_a_fatal_one_ends_it()
     for (ends, expected, tried) in [
         ([None, None, None], Work::Done, 3),
         ([Some(GiveBack), None, None], Work::Failed(GiveBack), 3),
-        ([Some(GiveBack), None, Some(LeaveForRedrive)], Work::Failed(GiveBack), 3),
-        ([Some(LeaveForRedrive), None, None], Work::Failed(LeaveForRedrive), 3),
+        (
+            [Some(GiveBack), None, Some(LeaveForRedrive)],
+            Work::Failed(GiveBack),
+            3,
+        ),
+        (
+            [Some(LeaveForRedrive), None, None],
+            Work::Failed(LeaveForRedrive),
+            3,
+        ),
         ([None, Some(Fatal), None], Work::Failed(Fatal), 2),
     ] {
         let named = [("1", ends[0]), ("2", ends[1]), ("3", ends[2])];
@@ -71,13 +114,28 @@ fn a_message_of_which_a_part_cannot_be_used_is_never_deleted() {
 async fn a_message_told_to_stop_between_two_groups_is_not_done() {
     let queue = MemoryQueue::new(10);
     queue.send_body("x");
-    let held = Held::new(queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap().remove(0));
+    let held = Held::new(
+        queue
+            .receive(1, Duration::ZERO, VISIBILITY)
+            .await
+            .unwrap()
+            .remove(0),
+    );
     let cancel = CancellationToken::new();
     let handler = Arc::new(|_: ManifestRef, cancel: CancellationToken| async move {
         cancel.cancel();
         Ok::<(), GroupFailure<&str>>(())
     });
-    let settled = see_through(&queue, &held, manifests(&["1", "2"]), true, VISIBILITY, cancel, handler).await;
+    let settled = see_through(
+        &queue,
+        &held,
+        manifests(&["1", "2"]),
+        true,
+        VISIBILITY,
+        cancel,
+        handler,
+    )
+    .await;
     assert!(matches!(settled, Settled::Stopped), "{settled:?}");
     let again = queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap();
     assert_eq!(again[0].receive_count, 2, "given back at once");
@@ -91,7 +149,12 @@ impl Queue for Silent {
         std::future::pending().await
     }
 
-    async fn receive(&self, _: usize, _: Duration, _: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(
+        &self,
+        _: usize,
+        _: Duration,
+        _: Duration,
+    ) -> Result<Vec<Delivery>, QueueError> {
         std::future::pending().await
     }
 
@@ -108,7 +171,13 @@ impl Queue for Silent {
 async fn a_queue_that_does_not_answer_holds_up_no_worker_that_was_told_to_stop() {
     let queue = MemoryQueue::new(10);
     queue.send_body("x");
-    let held = Held::new(queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap().remove(0));
+    let held = Held::new(
+        queue
+            .receive(1, Duration::ZERO, VISIBILITY)
+            .await
+            .unwrap()
+            .remove(0),
+    );
     let cancel = CancellationToken::new();
     let handler = Arc::new(|_: ManifestRef, cancel: CancellationToken| async move {
         cancel.cancelled().await;
@@ -119,7 +188,15 @@ async fn a_queue_that_does_not_answer_holds_up_no_worker_that_was_told_to_stop()
         tokio::time::sleep(Duration::from_mins(1)).await;
         told.cancel();
     };
-    let working = see_through(&Silent, &held, manifests(&["1"]), true, VISIBILITY, cancel, handler);
+    let working = see_through(
+        &Silent,
+        &held,
+        manifests(&["1"]),
+        true,
+        VISIBILITY,
+        cancel,
+        handler,
+    );
     let (settled, ()) = tokio::join!(working, stop);
     assert!(matches!(settled, Settled::Done), "{settled:?}");
     assert_eq!(begun.elapsed(), Duration::from_mins(1) + LAST_TRIES);
@@ -131,14 +208,36 @@ async fn a_queue_that_does_not_answer_holds_up_no_worker_that_was_told_to_stop()
 async fn a_panic_costs_its_own_message_a_try_and_nothing_else() {
     let queue = MemoryQueue::new(10);
     queue.send_body("x");
-    let held = Held::new(queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap().remove(0));
+    let held = Held::new(
+        queue
+            .receive(1, Duration::ZERO, VISIBILITY)
+            .await
+            .unwrap()
+            .remove(0),
+    );
     let handler = Arc::new(|_: ManifestRef, _| async {
         assert!(std::hint::black_box(false), "a defect");
         Ok::<(), GroupFailure<&str>>(())
     });
     let token = CancellationToken::new();
-    let settled = see_through(&queue, &held, manifests(&["1"]), true, VISIBILITY, token, handler).await;
+    let settled = see_through(
+        &queue,
+        &held,
+        manifests(&["1"]),
+        true,
+        VISIBILITY,
+        token,
+        handler,
+    )
+    .await;
     assert!(matches!(settled, Settled::Failed), "{settled:?}");
     tokio::time::advance(PAUSE).await;
-    assert_eq!(queue.receive(1, Duration::ZERO, VISIBILITY).await.unwrap().len(), 1);
+    assert_eq!(
+        queue
+            .receive(1, Duration::ZERO, VISIBILITY)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }

@@ -1,4 +1,5 @@
-//! What a user calls a queue: a name with or without its account, an ARN, or a URL that may say where the queue is.
+//! What a user calls a queue: a name with or without its account, an ARN, or a URL that may say
+//! where the queue is.
 
 use s3bundler_common::queue_url::QueueUrl;
 
@@ -8,9 +9,17 @@ use crate::queue::{QueueError, QueueErrorKind};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Name {
     /// A name to look up, in another account or region if it says so.
-    Name { name: String, account: Option<String>, region: Option<String> },
-    /// A URL, the region that its host names, and the endpoint that it is, where it is not AWS's of that region.
-    Url { region: Option<String>, origin: Option<String> },
+    Name {
+        name: String,
+        account: Option<String>,
+        region: Option<String>,
+    },
+    /// A URL, the region that its host names, and the endpoint that it is, where it is not AWS's of
+    /// that region.
+    Url {
+        region: Option<String>,
+        origin: Option<String>,
+    },
 }
 
 impl Name {
@@ -23,7 +32,10 @@ impl Name {
             detail: detail.to_owned(),
         };
         if text.strip_suffix(".fifo").is_some() {
-            return Err(unsupported(text, "it is a FIFO queue: groups need a standard queue"));
+            return Err(unsupported(
+                text,
+                "it is a FIFO queue: groups need a standard queue",
+            ));
         }
         if !text.contains("://") {
             return named(text).ok_or_else(|| {
@@ -34,13 +46,22 @@ impl Name {
             });
         }
         if text.contains('@') {
-            return Err(unsupported("(hidden)", "its URL has credentials in it, which have no place there"));
+            return Err(unsupported(
+                "(hidden)",
+                "its URL has credentials in it, which have no place there",
+            ));
         }
         let Some(url) = QueueUrl::parse(text) else {
-            return Err(unsupported(text, "its URL should look like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"));
+            return Err(unsupported(
+                text,
+                "its URL should look like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
+            ));
         };
         let origin = (!url.is_public()).then(|| url.endpoint());
-        Ok(Self::Url { region: url.region().map(str::to_owned), origin })
+        Ok(Self::Url {
+            region: url.region().map(str::to_owned),
+            origin,
+        })
     }
 }
 
@@ -48,14 +69,22 @@ impl Name {
 fn named(text: &str) -> Option<Name> {
     let (name, account, region) = if text.starts_with("arn:") {
         let parts: Vec<&str> = text.split(':').collect();
-        let [_, _, "sqs", region, account, name] = parts[..] else { return None };
+        let [_, _, "sqs", region, account, name] = parts[..] else {
+            return None;
+        };
         (!region.is_empty()).then_some((name, Some(account), Some(region)))?
     } else {
-        text.split_once('/').map_or((text, None, None), |(account, name)| (name, Some(account), None))
+        text.split_once('/')
+            .map_or((text, None, None), |(account, name)| {
+                (name, Some(account), None)
+            })
     };
-    let is_name =
-        (1..=80).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    let is_account = account.is_none_or(|it| it.len() == 12 && it.bytes().all(|b| b.is_ascii_digit()));
+    let is_name = (1..=80).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let is_account =
+        account.is_none_or(|it| it.len() == 12 && it.bytes().all(|b| b.is_ascii_digit()));
     let owned = |text: &str| text.to_owned();
     (is_name && is_account).then(|| Name::Name {
         name: owned(name),
@@ -85,20 +114,53 @@ mod tests {
             ("groups", name("groups", None, None)),
             ("a-B_9", name("a-B_9", None, None)),
             ("123456789012/q", name("q", Some("123456789012"), None)),
-            ("arn:aws:sqs:eu-west-1:123456789012:q", name("q", Some("123456789012"), Some("eu-west-1"))),
-            ("arn:aws-cn:sqs:cn-north-1:123456789012:q", name("q", Some("123456789012"), Some("cn-north-1"))),
-            ("https://sqs.eu-west-1.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
-            ("https://sqs-fips.us-east-2.amazonaws.com/123456789012/q", url(Some("us-east-2"), None)),
-            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", url(Some("cn-north-1"), None)),
-            ("https://sqs.eu-west-1.api.aws/123456789012/q", url(Some("eu-west-1"), None)),
-            ("https://eu-west-1.queue.amazonaws.com/123456789012/q", url(Some("eu-west-1"), None)),
-            ("https://queue.amazonaws.com/123456789012/q", url(Some("us-east-1"), None)),
+            (
+                "arn:aws:sqs:eu-west-1:123456789012:q",
+                name("q", Some("123456789012"), Some("eu-west-1")),
+            ),
+            (
+                "arn:aws-cn:sqs:cn-north-1:123456789012:q",
+                name("q", Some("123456789012"), Some("cn-north-1")),
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+                url(Some("eu-west-1"), None),
+            ),
+            (
+                "https://sqs-fips.us-east-2.amazonaws.com/123456789012/q",
+                url(Some("us-east-2"), None),
+            ),
+            (
+                "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q",
+                url(Some("cn-north-1"), None),
+            ),
+            (
+                "https://sqs.eu-west-1.api.aws/123456789012/q",
+                url(Some("eu-west-1"), None),
+            ),
+            (
+                "https://eu-west-1.queue.amazonaws.com/123456789012/q",
+                url(Some("eu-west-1"), None),
+            ),
+            (
+                "https://queue.amazonaws.com/123456789012/q",
+                url(Some("us-east-1"), None),
+            ),
             (
                 "https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com/123456789012/q",
-                url(Some("eu-west-1"), Some("https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com")),
+                url(
+                    Some("eu-west-1"),
+                    Some("https://vpce-0a-b.sqs.eu-west-1.vpce.amazonaws.com"),
+                ),
             ),
-            ("http://localhost:9324/000000000000/q", url(None, Some("http://localhost:9324"))),
-            ("http://amazonaws.com.example/1/q", url(None, Some("http://amazonaws.com.example"))),
+            (
+                "http://localhost:9324/000000000000/q",
+                url(None, Some("http://localhost:9324")),
+            ),
+            (
+                "http://amazonaws.com.example/1/q",
+                url(None, Some("http://amazonaws.com.example")),
+            ),
         ] {
             assert_eq!(Name::parse(text).expect(text), expected, "{text}");
         }
@@ -127,7 +189,10 @@ mod tests {
             &long,
         ] {
             let error = Name::parse(text).expect_err(text);
-            assert_eq!((error.kind, error.exit_code()), (QueueErrorKind::Unsupported, ExitCode::Usage));
+            assert_eq!(
+                (error.kind, error.exit_code()),
+                (QueueErrorKind::Unsupported, ExitCode::Usage)
+            );
         }
         let error = Name::parse("https://me:hunter2@host/1/q").expect_err("credentials");
         assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -26,30 +26,86 @@ fn requests_have_the_headers_of_their_bucket_and_operation() {
     };
     let kms = |key: &str| options(Encryption::SseKms(Some(key.parse().expect("a key"))));
     let dsse = options(Encryption::DsseKms(None));
-    let (destination, source) =
-        ("x-amz-expected-bucket-owner: 222222222222", "x-amz-expected-bucket-owner: 111111111111");
+    let (destination, source) = (
+        "x-amz-expected-bucket-owner: 222222222222",
+        "x-amz-expected-bucket-owner: 111111111111",
+    );
     let copied = "x-amz-source-expected-bucket-owner: 111111111111";
     let within = "x-amz-source-expected-bucket-owner: 222222222222";
-    let (by_kms, with) = ("x-amz-server-side-encryption: aws:kms", "x-amz-server-side-encryption-aws-kms-key-id: k");
+    let (by_kms, with) = (
+        "x-amz-server-side-encryption: aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id: k",
+    );
     let twice = "x-amz-server-side-encryption: aws:kms:dsse";
     let by_s3 = "x-amz-server-side-encryption: AES256";
     for (options, operation, to_destination, copied_from, expected) in [
-        (kms("k"), "PutObject", true, None, vec![destination, by_kms, with]),
-        (kms("k"), "CreateMultipartUpload", true, None, vec![destination, by_kms, with]),
-        (kms("k"), "CopyObject", true, Some("src"), vec![destination, copied, by_kms, with]),
-        (kms("k"), "CopyObject", true, Some("dst"), vec![destination, within, by_kms, with]),
+        (
+            kms("k"),
+            "PutObject",
+            true,
+            None,
+            vec![destination, by_kms, with],
+        ),
+        (
+            kms("k"),
+            "CreateMultipartUpload",
+            true,
+            None,
+            vec![destination, by_kms, with],
+        ),
+        (
+            kms("k"),
+            "CopyObject",
+            true,
+            Some("src"),
+            vec![destination, copied, by_kms, with],
+        ),
+        (
+            kms("k"),
+            "CopyObject",
+            true,
+            Some("dst"),
+            vec![destination, within, by_kms, with],
+        ),
         (kms("k"), "UploadPart", true, None, vec![destination]),
-        (kms("k"), "UploadPartCopy", true, Some("src"), vec![destination, copied]),
+        (
+            kms("k"),
+            "UploadPartCopy",
+            true,
+            Some("src"),
+            vec![destination, copied],
+        ),
         (kms("k"), "GetObject", true, None, vec![destination]),
         (kms("k"), "GetObject", false, None, vec![source]),
         (kms("k"), "PutObject", false, None, vec![source]),
         (dsse, "PutObject", true, None, vec![destination, twice]),
-        (options(Encryption::SseS3), "PutObject", true, None, vec![destination, by_s3]),
-        (options(Encryption::BucketDefault), "PutObject", true, None, vec![destination]),
-        (RequestOptions::default(), "CopyObject", true, Some("src"), vec![]),
+        (
+            options(Encryption::SseS3),
+            "PutObject",
+            true,
+            None,
+            vec![destination, by_s3],
+        ),
+        (
+            options(Encryption::BucketDefault),
+            "PutObject",
+            true,
+            None,
+            vec![destination],
+        ),
+        (
+            RequestOptions::default(),
+            "CopyObject",
+            true,
+            Some("src"),
+            vec![],
+        ),
     ] {
         let headers = options.headers(operation, to_destination, copied_from);
-        let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
         assert_eq!(headers, expected, "{operation} {copied_from:?}");
     }
 }
@@ -74,18 +130,44 @@ fn what_is_no_tag_account_or_key_is_refused() {
     }
     assert_eq!("a".parse::<Tag>(), Err(RequestOptionError::Tag));
     assert_eq!("=a".parse::<Tag>(), Err(RequestOptionError::Tag));
-    assert_eq!(format!("{}=", "ä".repeat(129)).parse::<Tag>(), Err(RequestOptionError::Tag));
-    assert_eq!(format!("a={}", "ä".repeat(257)).parse::<Tag>(), Err(RequestOptionError::Tag));
-    assert_eq!("aws:a=b".parse::<Tag>(), Err(RequestOptionError::ReservedTag));
-    assert_eq!(tags(&["a=1", "a=1"]), Err(RequestOptionError::TagTwice("a".to_owned())));
+    assert_eq!(
+        format!("{}=", "ä".repeat(129)).parse::<Tag>(),
+        Err(RequestOptionError::Tag)
+    );
+    assert_eq!(
+        format!("a={}", "ä".repeat(257)).parse::<Tag>(),
+        Err(RequestOptionError::Tag)
+    );
+    assert_eq!(
+        "aws:a=b".parse::<Tag>(),
+        Err(RequestOptionError::ReservedTag)
+    );
+    assert_eq!(
+        tags(&["a=1", "a=1"]),
+        Err(RequestOptionError::TagTwice("a".to_owned()))
+    );
     let numbered: Vec<_> = (0..11).map(|n| format!("t{n}=")).collect();
     let numbered: Vec<_> = numbered.iter().map(String::as_str).collect();
     assert!(tags(&numbered[..10]).is_ok());
     assert_eq!(tags(&numbered), Err(RequestOptionError::TooManyTags(11)));
-    for bad in ["", "11111111111", "1111111111111", "11111111111a", "１１１１"] {
-        assert_eq!(bad.parse::<AccountId>(), Err(RequestOptionError::Account), "{bad}");
+    for bad in [
+        "",
+        "11111111111",
+        "1111111111111",
+        "11111111111a",
+        "１１１１",
+    ] {
+        assert_eq!(
+            bad.parse::<AccountId>(),
+            Err(RequestOptionError::Account),
+            "{bad}"
+        );
     }
     for bad in ["", "a b", "a\nb", "ä"] {
-        assert_eq!(bad.parse::<KmsKeyId>(), Err(RequestOptionError::KmsKey), "{bad}");
+        assert_eq!(
+            bad.parse::<KmsKeyId>(),
+            Err(RequestOptionError::KmsKey),
+            "{bad}"
+        );
     }
 }

@@ -22,8 +22,14 @@ fn only_silence_and_answers_that_say_nothing_may_be_an_outage() {
         assert_eq!(of_status(status), expected, "{status}");
     }
     let refused = || Box::new(io::Error::from(io::ErrorKind::ConnectionRefused));
-    assert_eq!(failing(&Err(ConnectorError::io(refused()))), Some(Failing::Broken));
-    assert_eq!(failing(&Err(ConnectorError::timeout(refused()))), Some(Failing::Broken));
+    assert_eq!(
+        failing(&Err(ConnectorError::io(refused()))),
+        Some(Failing::Broken)
+    );
+    assert_eq!(
+        failing(&Err(ConnectorError::timeout(refused()))),
+        Some(Failing::Broken)
+    );
     assert_eq!(failing(&Err(ConnectorError::user(refused()))), None);
     let distrust = io::Error::other("invalid peer certificate: UnknownIssuer");
     assert_eq!(failing(&Err(ConnectorError::io(Box::new(distrust)))), None);
@@ -64,7 +70,11 @@ impl http_body::Body for Never {
 
 impl Server {
     fn new(first: First, many: u32) -> Self {
-        Self { first, many, asked: Arc::default() }
+        Self {
+            first,
+            many,
+            asked: Arc::default(),
+        }
     }
 
     fn asked(&self) -> u32 {
@@ -76,7 +86,9 @@ impl Server {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version_latest()
             .region(aws_sdk_s3::config::Region::new("eu-west-1"))
-            .credentials_provider(aws_sdk_s3::config::Credentials::new("a", "b", None, None, "test"))
+            .credentials_provider(aws_sdk_s3::config::Credentials::new(
+                "a", "b", None, None, "test",
+            ))
             .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
             .http_client(asker);
         Connector {
@@ -97,16 +109,25 @@ impl Server {
 impl HttpConnector for Server {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let is_first = self.asked.fetch_add(1, Ordering::Relaxed) < self.many;
-        let answer = |status: u16, body| Ok(HttpResponse::new(status.try_into().expect("a status"), body));
+        let answer = |status: u16, body| {
+            Ok(HttpResponse::new(
+                status.try_into().expect("a status"),
+                body,
+            ))
+        };
         HttpConnectorFuture::ready(match self.first {
-            First::RefusesConnections if is_first => {
-                Err(ConnectorError::io(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused))))
-            }
+            First::RefusesConnections if is_first => Err(ConnectorError::io(Box::new(
+                io::Error::from(io::ErrorKind::ConnectionRefused),
+            ))),
             First::Throttles if is_first => answer(503, SdkBody::empty()),
-            First::ThrottlesFor(seconds) if is_first => answer(503, SdkBody::empty()).map(|mut answer| {
-                answer.headers_mut().insert("retry-after", seconds.to_string());
-                answer
-            }),
+            First::ThrottlesFor(seconds) if is_first => {
+                answer(503, SdkBody::empty()).map(|mut answer| {
+                    answer
+                        .headers_mut()
+                        .insert("retry-after", seconds.to_string());
+                    answer
+                })
+            }
             First::NeverEnds if is_first => answer(200, SdkBody::from_body_1_x(Never)),
             _ => answer(200, SdkBody::empty()),
         })
@@ -114,14 +135,21 @@ impl HttpConnector for Server {
 }
 
 impl HttpClient for Server {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
 fn request(bucket: &str, task: Task) -> HttpRequest {
     let mut request = HttpRequest::new(SdkBody::empty());
-    let buckets = Buckets { asked: bucket.to_owned(), copied_from: None };
+    let buckets = Buckets {
+        asked: bucket.to_owned(),
+        copied_from: None,
+    };
     request.add_extension(Noted { buckets, task });
     request
 }
@@ -138,27 +166,49 @@ async fn a_request_whose_signature_is_too_old_after_an_outage_is_signed_again() 
     for (silent, sent) in [(10, true), (30, false)] {
         let outages = outages(Duration::from_hours(1));
         let server = Server::new(First::RefusesConnections, 0);
-        let connector = server.connector(Server::new(First::RefusesConnections, silent), &outages, true);
-        let silence = ask(&connector.transmitter.asker, "a").await.expect_err("no answer");
+        let connector = server.connector(
+            Server::new(First::RefusesConnections, silent),
+            &outages,
+            true,
+        );
+        let silence = ask(&connector.transmitter.asker, "a")
+            .await
+            .expect_err("no answer");
         assert_eq!(silence.endpoint, "https://s3.eu-west-1.amazonaws.com");
         outages.heard("a", Err(silence), Instant::now());
         let answer = connector.call(request("a", Task::Find)).await;
         assert_eq!(answer.is_ok(), sent, "{answer:?}");
-        assert!(answer.map_or_else(|error| error.is_timeout(), |_| true), "the SDK retries it");
+        assert!(
+            answer.map_or_else(|error| error.is_timeout(), |_| true),
+            "the SDK retries it"
+        );
         assert_eq!(server.asked(), u32::from(sent));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_is_sent_again_unless_the_fetcher_wants_to_know_and_not_without_end() {
-    for (refused, patient, status, at_least, at_most) in
-        [(10, true, 200, 11, 11), (10, false, 503, 1, 1), (u32::MAX, true, 503, 13, 40)]
-    {
+    for (refused, patient, status, at_least, at_most) in [
+        (10, true, 200, 11, 11),
+        (10, false, 503, 1, 1),
+        (u32::MAX, true, 503, 13, 40),
+    ] {
         let server = Server::new(First::Throttles, refused);
-        let connector = server.connector(Server::new(First::Throttles, 0), &outages(Duration::from_mins(15)), patient);
-        let answer = connector.call(request("a", Task::Record)).await.expect("an answer");
+        let connector = server.connector(
+            Server::new(First::Throttles, 0),
+            &outages(Duration::from_mins(15)),
+            patient,
+        );
+        let answer = connector
+            .call(request("a", Task::Record))
+            .await
+            .expect("an answer");
         assert_eq!(answer.status().as_u16(), status, "{refused} {patient}");
-        assert!((at_least..=at_most).contains(&server.asked()), "{refused} {patient}: {}", server.asked());
+        assert!(
+            (at_least..=at_most).contains(&server.asked()),
+            "{refused} {patient}: {}",
+            server.asked()
+        );
     }
 }
 
@@ -169,12 +219,22 @@ async fn a_refused_request_is_sent_again_when_the_server_wants_it() {
         let asker = Server::new(First::Throttles, 0);
         let connector = server.connector(asker, &outages(Duration::from_mins(15)), true);
         let mut begun = Instant::now();
-        let mut answer = connector.call(request("a", Task::Record)).await.expect("an answer");
+        let mut answer = connector
+            .call(request("a", Task::Record))
+            .await
+            .expect("an answer");
         if answer.status().as_u16() == 503 {
             // The SDK counts an attempt, and the next one is not sent too early either.
-            answer = connector.call(request("a", Task::Record)).await.expect("an answer");
+            answer = connector
+                .call(request("a", Task::Record))
+                .await
+                .expect("an answer");
         }
-        assert_eq!((answer.status().as_u16(), begun.elapsed().as_secs()), (200, seconds), "{refused} {wanted}");
+        assert_eq!(
+            (answer.status().as_u16(), begun.elapsed().as_secs()),
+            (200, seconds),
+            "{refused} {wanted}"
+        );
         begun = Instant::now();
         assert!(connector.call(request("a", Task::Record)).await.is_ok());
         assert_eq!(begun.elapsed(), Duration::ZERO);
@@ -191,39 +251,66 @@ async fn a_silent_server_is_given_up_by_what_it_takes_and_by_whether_its_bucket_
         (Task::Work, false, 30),
     ] {
         let server = Server::new(First::NeverEnds, 1);
-        let asker = Server::new(First::RefusesConnections, if bucket_answers { 0 } else { u32::MAX });
+        let asker = Server::new(
+            First::RefusesConnections,
+            if bucket_answers { 0 } else { u32::MAX },
+        );
         let connector = server.connector(asker, &outages(Duration::from_mins(15)), true);
-        let buckets = Buckets { asked: "a".to_owned(), copied_from: None };
+        let buckets = Buckets {
+            asked: "a".to_owned(),
+            copied_from: None,
+        };
         let begun = Instant::now();
-        let answer = connector.answer(request("a", task), &Noted { buckets, task }).await;
+        let answer = connector
+            .answer(request("a", task), &Noted { buckets, task })
+            .await;
         assert!(answer.is_err_and(|error| error.is_timeout()), "{task:?}");
-        assert_eq!(begun.elapsed().as_secs(), seconds, "{task:?} {bucket_answers}");
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            seconds,
+            "{task:?} {bucket_answers}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_end_is_given_up_unless_it_is_an_object_with_a_reader() {
-    for (task, method, given_up) in
-        [(Task::Record, "GET", true), (Task::Work, "POST", true), (Task::Find, "GET", false)]
-    {
+    for (task, method, given_up) in [
+        (Task::Record, "GET", true),
+        (Task::Work, "POST", true),
+        (Task::Find, "GET", false),
+    ] {
         let server = Server::new(First::NeverEnds, 1);
         let connector = server.connector(server.clone(), &outages(Duration::from_mins(15)), true);
         let mut request = request("a", task);
         request.set_method(method).expect("a method");
         let answer = connector.call(request).await;
-        assert_eq!(answer.is_err_and(|error| error.is_timeout()), given_up, "{task:?}");
+        assert_eq!(
+            answer.is_err_and(|error| error.is_timeout()),
+            given_up,
+            "{task:?}"
+        );
     }
 }
 
 #[test]
 fn a_copy_needs_two_buckets_unless_they_are_one() {
     let buckets = |copied_from: Option<&str>| {
-        let buckets = Buckets { asked: "a".to_owned(), copied_from: copied_from.map(str::to_owned) };
+        let buckets = Buckets {
+            asked: "a".to_owned(),
+            copied_from: copied_from.map(str::to_owned),
+        };
         buckets.each().map(str::to_owned).collect::<Vec<_>>()
     };
     let read = |copied_from: Option<&str>, method, destination| {
-        let buckets = Buckets { asked: "a".to_owned(), copied_from: copied_from.map(str::to_owned) };
-        buckets.read_by(method, destination).map(str::to_owned).collect::<Vec<_>>()
+        let buckets = Buckets {
+            asked: "a".to_owned(),
+            copied_from: copied_from.map(str::to_owned),
+        };
+        buckets
+            .read_by(method, destination)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     assert_eq!(read(None, "GET", false), ["a"]);
     assert_eq!(read(None, "HEAD", true), ["a"]);

@@ -10,7 +10,11 @@ use super::*;
 use crate::catalog::{CatalogWriter, GroupRecord, Map};
 
 /// An archive and its rows, as a packer writes them: `in_a_frame` members to each frame.
-fn packed(format: ArchiveFormat, objects: &[(&str, Vec<u8>)], in_a_frame: usize) -> (Vec<u8>, Vec<Entry>) {
+fn packed(
+    format: ArchiveFormat,
+    objects: &[(&str, Vec<u8>)],
+    in_a_frame: usize,
+) -> (Vec<u8>, Vec<Entry>) {
     let (mut archive, mut entries) = (Vec::new(), Vec::new());
     for frame in objects.chunks(in_a_frame) {
         let (mut tar, mut skips) = (Vec::new(), Vec::new());
@@ -33,8 +37,16 @@ fn packed(format: ArchiveFormat, objects: &[(&str, Vec<u8>)], in_a_frame: usize)
                 key,
                 data,
                 match format {
-                    ArchiveFormat::Tar => Place { offset: frame_at + skip, length, skip: 0 },
-                    _ => Place { offset: frame_at, length: frame_length, skip },
+                    ArchiveFormat::Tar => Place {
+                        offset: frame_at + skip,
+                        length,
+                        skip: 0,
+                    },
+                    _ => Place {
+                        offset: frame_at,
+                        length: frame_length,
+                        skip,
+                    },
                 },
             ));
         }
@@ -47,7 +59,8 @@ fn compressed(format: ArchiveFormat, bytes: &[u8]) -> Vec<u8> {
     match format {
         ArchiveFormat::Tar => bytes.to_vec(),
         ArchiveFormat::TarGzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).expect("memory");
             encoder.finish().expect("memory")
         }
@@ -57,7 +70,12 @@ fn compressed(format: ArchiveFormat, bytes: &[u8]) -> Vec<u8> {
 
 fn entry(key: &str, data: &[u8], place: Place) -> Entry {
     Entry {
-        row: Row { bucket: "src".to_owned(), key: key.to_owned(), size: Some(data.len() as u64), ..Row::default() },
+        row: Row {
+            bucket: "src".to_owned(),
+            key: key.to_owned(),
+            size: Some(data.len() as u64),
+            ..Row::default()
+        },
         listed_version: false,
         outcome: Outcome::Archived(place),
         md5: Some(data_encoding::HEXLOWER.encode(&Md5::digest(data))),
@@ -72,7 +90,11 @@ fn entry(key: &str, data: &[u8], place: Place) -> Entry {
 
 fn objects() -> Vec<(&'static str, Vec<u8>)> {
     // Empty ones, one that fills its block, one larger than any buffer.
-    let pattern = |n: usize| (0..n).map(|i| u8::try_from(i * i % 251).expect("small")).collect();
+    let pattern = |n: usize| {
+        (0..n)
+            .map(|i| u8::try_from(i * i % 251).expect("small"))
+            .collect()
+    };
     vec![
         ("a", b"12345".to_vec()),
         ("empty", vec![]),
@@ -88,7 +110,12 @@ fn read(format: ArchiveFormat, archive: &[u8], entries: &[Entry]) -> (Vec<String
 }
 
 /// Compares `archive` with the catalog of `was`, which it was when it was packed.
-fn read_as(format: ArchiveFormat, archive: &[u8], entries: &[Entry], was: &[u8]) -> (Vec<String>, u64) {
+fn read_as(
+    format: ArchiveFormat,
+    archive: &[u8],
+    entries: &[Entry],
+    was: &[u8],
+) -> (Vec<String>, u64) {
     let record = ArchiveRecord {
         key: format!("archives/src/run.000000-aaaaaaaa.{format}"),
         size: was.len() as u64,
@@ -111,15 +138,21 @@ fn read_as(format: ArchiveFormat, archive: &[u8], entries: &[Entry], was: &[u8])
     };
     let catalog = Catalog::open(writer.finish(&group).expect("closes")).expect("opens");
     let address = S3Address::new("dst", "x");
-    let reading = compare(&catalog, &record, &address, archive, |_| ()).expect("memory does not fail");
+    let reading =
+        compare(&catalog, &record, &address, archive, |_| ()).expect("memory does not fail");
     let short = |finding: &Finding| match finding {
-        Finding::WrongMember { source, problem, .. } => format!("{}: {problem}", source.key),
+        Finding::WrongMember {
+            source, problem, ..
+        } => format!("{}: {problem}", source.key),
         Finding::DamagedArchive { at, problem, .. } => format!("tar: {problem} at {at}"),
         Finding::UnknownMember { at, .. } => format!("unknown at {at}"),
         Finding::WrongChecksum { .. } => "checksum".to_owned(),
         other => other.to_string(),
     };
-    (reading.findings.iter().map(short).collect(), reading.members)
+    (
+        reading.findings.iter().map(short).collect(),
+        reading.members,
+    )
 }
 
 #[test]
@@ -127,10 +160,22 @@ fn whole_archives_of_every_format_have_nothing_to_find() {
     for format in ArchiveFormat::ALL {
         for in_a_frame in [1, 2, 100] {
             let (archive, mut entries) = packed(format, &objects(), in_a_frame);
-            let mut failed = entry("gone", b"", Place { offset: 0, length: 0, skip: 0 });
+            let mut failed = entry(
+                "gone",
+                b"",
+                Place {
+                    offset: 0,
+                    length: 0,
+                    skip: 0,
+                },
+            );
             failed.outcome = Outcome::Failed(Reason::NoSuchKey);
             entries.insert(1, failed);
-            assert_eq!(read(format, &archive, &entries), (vec![], 6), "{format} by {in_a_frame}");
+            assert_eq!(
+                read(format, &archive, &entries),
+                (vec![], 6),
+                "{format} by {in_a_frame}"
+            );
         }
     }
 }
@@ -142,8 +187,13 @@ fn a_changed_byte_of_an_object_is_found() {
     archive[512 + 2] = b'x';
     let (findings, members) = read_as(ArchiveFormat::Tar, &archive, &entries, &was);
     let found = data_encoding::HEXLOWER.encode(&Md5::digest(b"12x45"));
-    let expected = format!("a: its bytes have the MD5 {found}, the catalog's is 827ccb0eea8a706c4c34a16891f84e7b");
-    assert_eq!((findings, members), (vec![expected, "checksum".to_owned()], 5));
+    let expected = format!(
+        "a: its bytes have the MD5 {found}, the catalog's is 827ccb0eea8a706c4c34a16891f84e7b"
+    );
+    assert_eq!(
+        (findings, members),
+        (vec![expected, "checksum".to_owned()], 5)
+    );
 }
 
 #[test]
@@ -157,9 +207,19 @@ fn a_sha256_in_the_catalog_is_compared() {
         // Of the empty one, and of one of many buffers.
         for (wrong, key) in [(1, "empty"), (3, "large")] {
             let mut entries = entries.clone();
-            let right = entries[wrong].sha256.replace("0".repeat(64)).expect("a digest");
-            let expected = format!("{key}: its bytes have the SHA-256 {right}, the catalog's is {}", "0".repeat(64));
-            assert_eq!(read(format, &archive, &entries), (vec![expected], 5), "{format}");
+            let right = entries[wrong]
+                .sha256
+                .replace("0".repeat(64))
+                .expect("a digest");
+            let expected = format!(
+                "{key}: its bytes have the SHA-256 {right}, the catalog's is {}",
+                "0".repeat(64)
+            );
+            assert_eq!(
+                read(format, &archive, &entries),
+                (vec![expected], 5),
+                "{format}"
+            );
         }
     }
 }
@@ -170,7 +230,10 @@ fn a_damaged_header_does_not_hide_which_objects_are_intact() {
     let was = archive.clone();
     archive[1024] = b'x';
     let (findings, members) = read_as(ArchiveFormat::Tar, &archive, &entries, &was);
-    assert_eq!(findings, ["tar: a header's checksum is wrong at 1536", "checksum"]);
+    assert_eq!(
+        findings,
+        ["tar: a header's checksum is wrong at 1536", "checksum"]
+    );
     assert_eq!(members, 6);
 }
 
@@ -183,9 +246,18 @@ fn a_damaged_frame_costs_its_own_objects_only() {
         archive[12] ^= 0xff;
         let (findings, members) = read_as(format, &archive, &entries, &was);
         assert_eq!(members, 4, "{findings:?}");
-        let about: Vec<_> = findings.iter().map(|it| it.split(':').next().unwrap_or_default()).collect();
-        assert!(about.contains(&"tar") && about.contains(&"a") && about.contains(&"checksum"), "{findings:?}");
-        assert!(!about.contains(&"large") && !about.contains(&"b"), "{findings:?}");
+        let about: Vec<_> = findings
+            .iter()
+            .map(|it| it.split(':').next().unwrap_or_default())
+            .collect();
+        assert!(
+            about.contains(&"tar") && about.contains(&"a") && about.contains(&"checksum"),
+            "{findings:?}"
+        );
+        assert!(
+            !about.contains(&"large") && !about.contains(&"b"),
+            "{findings:?}"
+        );
     }
 }
 
@@ -197,7 +269,11 @@ fn a_catalog_that_points_elsewhere_is_found() {
         entries[n].outcome = Outcome::Archived(place);
         read(ArchiveFormat::Tar, &archive, &entries).0
     };
-    let place = |offset| Place { offset, length: 5, skip: 0 };
+    let place = |offset| Place {
+        offset,
+        length: 5,
+        skip: 0,
+    };
     let a = "827ccb0eea8a706c4c34a16891f84e7b";
     let zeros = data_encoding::HEXLOWER.encode(&Md5::digest([0; 5]));
     assert_eq!(
@@ -209,7 +285,13 @@ fn a_catalog_that_points_elsewhere_is_found() {
         ]
     );
     let findings = changed(1, place(512));
-    assert_eq!(findings, ["empty: its bytes begin inside those of an earlier row", "unknown at 1536"]);
+    assert_eq!(
+        findings,
+        [
+            "empty: its bytes begin inside those of an earlier row",
+            "unknown at 1536"
+        ]
+    );
     let mut fewer = entries.clone();
     fewer.remove(3);
     let (findings, members) = read(ArchiveFormat::Tar, &archive, &fewer);
@@ -227,7 +309,13 @@ fn frames_that_the_catalog_contradicts_are_found() {
     let (findings, members) = read(format, &archive, &skipped);
     assert_eq!(
         (findings.as_slice(), members),
-        (&["empty: its byte range ends before its last byte".to_owned(), "unknown at 1536".to_owned()][..], 5)
+        (
+            &[
+                "empty: its byte range ends before its last byte".to_owned(),
+                "unknown at 1536".to_owned()
+            ][..],
+            5
+        )
     );
     let mut shifted = entries;
     if let Outcome::Archived(place) = &mut shifted[2].outcome {
@@ -236,7 +324,10 @@ fn frames_that_the_catalog_contradicts_are_found() {
     }
     let (findings, members) = read(format, &archive, &shifted);
     assert!(findings[0].starts_with("tar: bytes "), "{findings:?}");
-    assert!(findings.contains(&"block: its byte range ends before its last byte".to_owned()), "{findings:?}");
+    assert!(
+        findings.contains(&"block: its byte range ends before its last byte".to_owned()),
+        "{findings:?}"
+    );
     assert!(
         findings.contains(&"large: its byte range begins inside that of an earlier row".to_owned()),
         "{findings:?}"
@@ -250,7 +341,10 @@ fn a_tar_cut_short_is_found() {
         let (archive, entries) = packed(format, &objects(), 1);
         let (findings, members) = read_as(format, &archive[..600], &entries, &archive);
         assert!(members <= 3, "{format} {findings:?}");
-        assert!(findings.iter().any(|it| it.starts_with("tar: ")), "{format} {findings:?}");
+        assert!(
+            findings.iter().any(|it| it.starts_with("tar: ")),
+            "{format} {findings:?}"
+        );
         assert!(
             findings.contains(&"large: its byte range ends before its last byte".to_owned()),
             "{format} {findings:?}"
@@ -271,8 +365,13 @@ fn a_source_that_fails_is_no_damage() {
     }
     for format in ArchiveFormat::ALL {
         let (archive, entries) = packed(format, &objects(), 2);
-        let record = ArchiveRecord { key: format!("x.{format}"), size: archive.len() as u64, crc64nvme: 0 };
-        let mut writer = CatalogWriter::create(tempfile::tempfile().expect("scratch"), &record.key).expect("opens");
+        let record = ArchiveRecord {
+            key: format!("x.{format}"),
+            size: archive.len() as u64,
+            crc64nvme: 0,
+        };
+        let mut writer = CatalogWriter::create(tempfile::tempfile().expect("scratch"), &record.key)
+            .expect("opens");
         for entry in &entries {
             writer.push(entry).expect("a good row");
         }
@@ -288,8 +387,17 @@ fn a_source_that_fails_is_no_damage() {
         };
         let catalog = Catalog::open(writer.finish(&group).expect("closes")).expect("opens");
         for cut in [0, archive.len() / 3, archive.len() - 1] {
-            let read = compare(&catalog, &record, &S3Address::new("dst", "x"), Broken(&archive[..cut]), |_| ());
-            assert!(matches!(read, Err(ReadingError::Source(_))), "{format} {cut}");
+            let read = compare(
+                &catalog,
+                &record,
+                &S3Address::new("dst", "x"),
+                Broken(&archive[..cut]),
+                |_| (),
+            );
+            assert!(
+                matches!(read, Err(ReadingError::Source(_))),
+                "{format} {cut}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The description beside a copy, compared with the row that names the copy.
 //!
-//! Copies are shared between runs, and the first run to copy an object describes it. The same bytes may have been written
-//! again since, with other headers: Last-Modified tells. What depends on it is compared only if it is the same.
+//! Copies are shared between runs, and the first run to copy an object describes it. The same bytes
+//! may have been written again since, with other headers: Last-Modified tells. What depends on it
+//! is compared only if it is the same.
 
 use s3bundler_contract::GroupName;
 use s3bundler_contract::layout::METADATA_SUFFIX;
@@ -31,7 +32,10 @@ pub(super) async fn check(
     copied: &Copied,
     copies: &mut Copies,
 ) -> Result<(), S3Error> {
-    let object = scope.request.destination.address(format!("{}{METADATA_SUFFIX}", copied.key));
+    let object = scope
+        .request
+        .destination
+        .address(format!("{}{METADATA_SUFFIX}", copied.key));
     let part = Part::CopyMetadata;
     let identity = Identity {
         source: &copied.source,
@@ -46,12 +50,18 @@ pub(super) async fn check(
     };
     let problem = match found {
         Found::Absent => {
-            copies.findings.push(Finding::Missing { group: group.clone(), part, object });
+            copies.findings.push(Finding::Missing {
+                group: group.clone(),
+                part,
+                object,
+            });
             return Ok(());
         }
         Found::Archived => None,
         Found::Wrong(problem) => Some(problem),
-        Found::Later(format) => Some(format!("it has format {format}, which this release does not know")),
+        Found::Later(format) => Some(format!(
+            "it has format {format}, which this release does not know"
+        )),
         Found::Same(description) => match copied.compare(&description) {
             Verdict::Same => return Ok(()),
             Verdict::Unproven => None,
@@ -59,7 +69,12 @@ pub(super) async fn check(
         },
     };
     match problem {
-        Some(problem) => copies.findings.push(Finding::WrongBytes { group: group.clone(), part, object, problem }),
+        Some(problem) => copies.findings.push(Finding::WrongBytes {
+            group: group.clone(),
+            part,
+            object,
+            problem,
+        }),
         None => copies.unproven += 1,
     }
     Ok(())
@@ -82,14 +97,22 @@ impl Copied {
             return Verdict::Wrong("its metadata is not that of the object");
         }
         // Tags may change at any time.
-        if found.tags == self.tags { Verdict::Same } else { Verdict::Unproven }
+        if found.tags == self.tags {
+            Verdict::Same
+        } else {
+            Verdict::Unproven
+        }
     }
 }
 
 /// The headers of an object without what is added about the reader and the encryption.
 fn comparable(headers: &Map) -> Map {
     let added = |name: &str| name == MISSING_TAGS || name == ENCRYPTION;
-    headers.iter().filter(|(name, _)| !added(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    headers
+        .iter()
+        .filter(|(name, _)| !added(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,7 +135,10 @@ mod tests {
             keyed: false,
             last_modified: Some("2026-11-22T01:00:00.000Z".to_owned()),
             checksums: Map::new(),
-            headers: map("content-type").into_iter().chain(map(MISSING_TAGS)).collect(),
+            headers: map("content-type")
+                .into_iter()
+                .chain(map(MISSING_TAGS))
+                .collect(),
             metadata: map("m"),
             tags: map("t"),
         }
@@ -134,17 +160,40 @@ mod tests {
             tags: map("t"),
         };
         assert_eq!(copied().compare(&same), Verdict::Same);
-        for wrong in
-            [Description { headers: Map::new(), ..same.clone() }, Description { metadata: map("n"), ..same.clone() }]
-        {
-            assert!(matches!(copied().compare(&wrong), Verdict::Wrong(_)), "{wrong:?}");
+        for wrong in [
+            Description {
+                headers: Map::new(),
+                ..same.clone()
+            },
+            Description {
+                metadata: map("n"),
+                ..same.clone()
+            },
+        ] {
+            assert!(
+                matches!(copied().compare(&wrong), Verdict::Wrong(_)),
+                "{wrong:?}"
+            );
         }
         let earlier = Some("2026-11-21T01:00:00Z".to_owned());
         for other in [
-            Description { last_modified: earlier.clone(), ..same.clone() },
-            Description { last_modified: None, ..same.clone() },
-            Description { tags: Map::new(), ..same.clone() },
-            Description { last_modified: earlier, headers: Map::new(), ..same },
+            Description {
+                last_modified: earlier.clone(),
+                ..same.clone()
+            },
+            Description {
+                last_modified: None,
+                ..same.clone()
+            },
+            Description {
+                tags: Map::new(),
+                ..same.clone()
+            },
+            Description {
+                last_modified: earlier,
+                headers: Map::new(),
+                ..same
+            },
         ] {
             assert_eq!(copied().compare(&other), Verdict::Unproven, "{other:?}");
         }

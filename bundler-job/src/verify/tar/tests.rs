@@ -15,7 +15,9 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     for (name, data) in members {
         let mut header = Header::new_ustar();
         header.set_size(data.len() as u64);
-        builder.append_data(&mut header, name, *data).expect("memory");
+        builder
+            .append_data(&mut header, name, *data)
+            .expect("memory");
     }
     builder.into_inner().expect("memory")
 }
@@ -34,7 +36,11 @@ fn with_pax(records: &[u8]) -> Vec<u8> {
 #[test]
 fn members_are_where_an_extracting_tool_finds_them() {
     let long = "x/".repeat(150);
-    let bytes = tar(&[("a", b"12345"), ("empty", b""), (&format!("{long}b"), &[7; 1024])]);
+    let bytes = tar(&[
+        ("a", b"12345"),
+        ("empty", b""),
+        (&format!("{long}b"), &[7; 1024]),
+    ]);
     for piece in [1, 7, 511, 512, 513, 100_000] {
         let members = walk(&bytes, piece).expect("a tar");
         let places: Vec<_> = members.iter().map(|it| (it.start, it.size)).collect();
@@ -52,7 +58,13 @@ fn a_pax_size_wins_and_a_newline_in_a_path_does_not_fake_one() {
     bytes.extend_from_slice(header.as_bytes());
     bytes.extend_from_slice(&[1; 512]);
     bytes.extend_from_slice(&[0; 1024]);
-    assert_eq!(walk(&bytes, 512), Ok(vec![Member { start: 1536, size: 6 }]));
+    assert_eq!(
+        walk(&bytes, 512),
+        Ok(vec![Member {
+            start: 1536,
+            size: 6
+        }])
+    );
 }
 
 #[test]
@@ -68,17 +80,43 @@ fn damage_is_told_with_its_place() {
     lone.extend_from_slice(&good[1024..]);
     for (bytes, at, problem) in [
         (changed(1024, b'z'), 1536, "a header's checksum is wrong"),
-        (good[..good.len() - 512].to_vec(), 2560, "it does not end in two zero blocks"),
-        (good[..good.len() - 1024].to_vec(), 2048, "it does not end in two zero blocks"),
-        (good[..1500].to_vec(), 1500, "it does not end in two zero blocks"),
-        (good[..1700].to_vec(), 1700, "it ends in the middle of a member"),
+        (
+            good[..good.len() - 512].to_vec(),
+            2560,
+            "it does not end in two zero blocks",
+        ),
+        (
+            good[..good.len() - 1024].to_vec(),
+            2048,
+            "it does not end in two zero blocks",
+        ),
+        (
+            good[..1500].to_vec(),
+            1500,
+            "it does not end in two zero blocks",
+        ),
+        (
+            good[..1700].to_vec(),
+            1700,
+            "it ends in the middle of a member",
+        ),
         (lone, 2048, "a lone zero block stands between members"),
-        ([good.clone(), good.clone()].concat(), 3584, "something follows the end"),
+        (
+            [good.clone(), good.clone()].concat(),
+            3584,
+            "something follows the end",
+        ),
         (with_pax(b"99 size=6\n"), 522, "a pax header cannot be read"),
         (with_pax(b"0 size=6\n"), 521, "a pax header cannot be read"),
         (with_pax(b"no record"), 521, "a pax header cannot be read"),
     ] {
-        assert_eq!(walk(&bytes, 100), Err(TarError { at, problem: problem.to_owned() }));
+        assert_eq!(
+            walk(&bytes, 100),
+            Err(TarError {
+                at,
+                problem: problem.to_owned()
+            })
+        );
     }
 }
 

@@ -2,7 +2,11 @@ use aws_smithy_types::body::SdkBody;
 
 use super::*;
 
-fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> HttpResponse {
+fn answer(
+    status: u16,
+    headers: &[(&'static str, &'static str)],
+    body: &'static str,
+) -> HttpResponse {
     let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
     for (name, value) in headers {
         response.headers_mut().insert(*name, *value);
@@ -15,12 +19,18 @@ fn an_answer_of_s3_is_told_from_that_of_a_proxy() {
     let html = "<html><body>404 Not Found</body></html>";
     for (body, own) in [
         ("<Error><Code>NoSuchKey</Code></Error>", true),
-        ("\u{feff}<?xml version=\"1.0\"?>\n<!-- a --><Error xmlns=\"x\"><Code>A</Code></Error>\n", true),
+        (
+            "\u{feff}<?xml version=\"1.0\"?>\n<!-- a --><Error xmlns=\"x\"><Code>A</Code></Error>\n",
+            true,
+        ),
         ("<Error><Code>NoSuchKey</Code><Mess", false),
         ("<Error><Message>nothing</Message></Error>", false),
         ("<Error><Code></Code><Message/></Error>", false),
         ("<Error><Code> </Code></Error>", false),
-        ("<e:Error xmlns:e=\"x\"><e:Code>NoSuchKey</e:Code></e:Error>", false),
+        (
+            "<e:Error xmlns:e=\"x\"><e:Code>NoSuchKey</e:Code></e:Error>",
+            false,
+        ),
         ("<ErrorPage><Code>1</Code></ErrorPage>", false),
         ("<?xml version=\"1.0\"", false),
         (html, false),
@@ -31,7 +41,10 @@ fn an_answer_of_s3_is_told_from_that_of_a_proxy() {
         let origin = origin(Service::S3, false, &answer(404, &[], body));
         assert_eq!(origin == Origin::Service, own, "{body:?}");
     }
-    let latin1 = HttpResponse::new(403.try_into().expect("a status"), SdkBody::from(&b"<Error>\xe4</Error>"[..]));
+    let latin1 = HttpResponse::new(
+        403.try_into().expect("a status"),
+        SdkBody::from(&b"<Error>\xe4</Error>"[..]),
+    );
     assert_eq!(origin(Service::S3, false, &latin1), Origin::Foreign);
 }
 
@@ -42,12 +55,23 @@ fn a_document_is_damaged_if_it_is_cut_off_or_a_bit_of_a_name_flipped() {
     assert!(!is_damaged(listing.as_bytes()));
     assert!(!is_damaged(format!("\u{feff}{listing}\n").as_bytes()));
     for end in 1..listing.len() {
-        assert!(is_damaged(&listing.as_bytes()[..end]), "{}", &listing[..end]);
+        assert!(
+            is_damaged(&listing.as_bytes()[..end]),
+            "{}",
+            &listing[..end]
+        );
     }
-    for (at, _) in listing.match_indices("Contents>").chain(listing.match_indices("Key>")) {
+    for (at, _) in listing
+        .match_indices("Contents>")
+        .chain(listing.match_indices("Key>"))
+    {
         let mut flipped = listing.as_bytes().to_vec();
         flipped[at] ^= 4;
-        assert!(is_damaged(&flipped), "{}", String::from_utf8_lossy(&flipped));
+        assert!(
+            is_damaged(&flipped),
+            "{}",
+            String::from_utf8_lossy(&flipped)
+        );
     }
     for (body, damaged) in [
         ("<a:R><a:B>1</a:B></a:R >", false),
@@ -68,29 +92,57 @@ fn a_document_is_damaged_if_it_is_cut_off_or_a_bit_of_a_name_flipped() {
 
 #[test]
 fn an_answer_to_head_has_no_body_but_no_type_of_a_page_either() {
-    let (page, id) = (("content-type", "text/html; charset=utf-8"), ("x-amz-request-id", "A1"));
+    let (page, id) = (
+        ("content-type", "text/html; charset=utf-8"),
+        ("x-amz-request-id", "A1"),
+    );
     let region = ("x-amz-bucket-region", "eu-west-1");
     for (status, headers, expected) in [
         (404, vec![], Origin::Service),
         (404, vec![page], Origin::Foreign),
-        (404, vec![("content-type", "application/json")], Origin::Foreign),
+        (
+            404,
+            vec![("content-type", "application/json")],
+            Origin::Foreign,
+        ),
         (403, vec![("content-type", "text/plain")], Origin::Foreign),
-        (404, vec![("content-type", "application/xml")], Origin::Service),
+        (
+            404,
+            vec![("content-type", "application/xml")],
+            Origin::Service,
+        ),
         (304, vec![], Origin::Foreign),
         (404, vec![page, id], Origin::Service),
         (301, vec![], Origin::Foreign),
         (301, vec![region], Origin::Service),
-        (405, vec![("x-amz-delete-marker", "true")], Origin::DeleteMarker),
+        (
+            405,
+            vec![("x-amz-delete-marker", "true")],
+            Origin::DeleteMarker,
+        ),
     ] {
-        assert_eq!(origin(Service::S3, true, &answer(status, &headers, "")), expected, "{status} {headers:?}");
+        assert_eq!(
+            origin(Service::S3, true, &answer(status, &headers, "")),
+            expected,
+            "{status} {headers:?}"
+        );
     }
-    assert_eq!(origin(Service::S3, false, &answer(301, &[region], "")), Origin::Service);
-    assert_eq!(origin(Service::S3, false, &answer(404, &[region], "")), Origin::Foreign);
+    assert_eq!(
+        origin(Service::S3, false, &answer(301, &[region], "")),
+        Origin::Service
+    );
+    assert_eq!(
+        origin(Service::S3, false, &answer(404, &[region], "")),
+        Origin::Foreign
+    );
 }
 
 #[test]
 fn an_answer_of_success_tells_of_an_object() {
-    let (etag, modified) = (("etag", "\"e\""), ("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT"));
+    let (etag, modified) = (
+        ("etag", "\"e\""),
+        ("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT"),
+    );
     let page = ("content-type", "text/html");
     for (operation, status, headers, lacks) in [
         ("GetObject", 200, vec![page], true),
@@ -108,20 +160,48 @@ fn an_answer_of_success_tells_of_an_object() {
         ("DeleteObject", 204, vec![], false),
         ("ReceiveMessage", 200, vec![], false),
     ] {
-        assert_eq!(lacks_object(operation, &answer(status, &headers, "")), lacks, "{operation} {status} {headers:?}");
+        assert_eq!(
+            lacks_object(operation, &answer(status, &headers, "")),
+            lacks,
+            "{operation} {status} {headers:?}"
+        );
     }
     let mut portal = answer(200, &[page], "");
-    portal.add_extension(Asked { is_head: false, region: None, token: None, lacks_object: true });
+    portal.add_extension(Asked {
+        is_head: false,
+        region: None,
+        token: None,
+        lacks_object: true,
+    });
     assert_eq!(origin(Service::S3, false, &portal), Origin::Foreign);
 }
 
 #[test]
 fn an_answer_of_sqs_has_a_type() {
     for (headers, body, own) in [
-        (vec![], "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"no\"}", true),
-        (vec![("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue;Sender")], "{}", true),
-        (vec![], "<ErrorResponse><Errors><Error><Code>AccessDenied</Code></Error></Errors></ErrorResponse>", true),
-        (vec![], "<ErrorResponse><Errors><Error><Code>AccessDenied</Code>", false),
+        (
+            vec![],
+            "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"no\"}",
+            true,
+        ),
+        (
+            vec![(
+                "x-amzn-query-error",
+                "AWS.SimpleQueueService.NonExistentQueue;Sender",
+            )],
+            "{}",
+            true,
+        ),
+        (
+            vec![],
+            "<ErrorResponse><Errors><Error><Code>AccessDenied</Code></Error></Errors></ErrorResponse>",
+            true,
+        ),
+        (
+            vec![],
+            "<ErrorResponse><Errors><Error><Code>AccessDenied</Code>",
+            false,
+        ),
         (vec![], "{\"message\":\"Forbidden\"}", false),
         (vec![], "<html>403</html>", false),
         (vec![], "", false),

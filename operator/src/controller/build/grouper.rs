@@ -1,8 +1,9 @@
-//! The grouper of a pass: a Job that makes groups and puts their messages on the queue. It may run as often as it likes.
+//! The grouper of a pass: a Job that makes groups and puts their messages on the queue. It may run
+//! as often as it likes.
 
 use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
-    PodFailurePolicyRule,
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use s3bundler_contract::{ExitCode, S3Address};
 
@@ -20,18 +21,29 @@ const GRACE_SECONDS: i64 = 30;
 
 /// The name of the Job of a pass: 63 characters at most, because it is a label of its pods.
 pub(crate) fn grouper_name(run: &Run, pass: u32) -> String {
-    if pass == 0 { format!("{}-grouper", run.name) } else { format!("{}-grouper-{pass}", run.name) }
+    if pass == 0 {
+        format!("{}-grouper", run.name)
+    } else {
+        format!("{}-grouper-{pass}", run.name)
+    }
 }
 
-/// Whether the grouper sends messages itself. Groups that are there already make no events of S3: whoever comes again has
-/// to send them. Two messages for a group do no harm.
+/// Whether the grouper sends messages itself. Groups that are there already make no events of S3:
+/// whoever comes again has to send them. Two messages for a group do no harm.
 pub(crate) fn sends(run: &Run, are_made: bool) -> bool {
     run.delivery == Delivery::Direct || are_made
 }
 
-/// The Job of a pass. `inventory` is what the run has claimed its name for: a manifest.json, or the prefix of given group
-/// manifests; `queue` where its messages go, none where events of S3 tell of the groups that it makes.
-pub(crate) fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Job {
+/// The Job of a pass. `inventory` is what the run has claimed its name for: a manifest.json, or the
+/// prefix of given group manifests; `queue` where its messages go, none where events of S3 tell of
+/// the groups that it makes.
+pub(crate) fn grouper(
+    run: &Run,
+    defaults: &Defaults,
+    pass: u32,
+    inventory: Option<&str>,
+    queue: Option<&str>,
+) -> Job {
     let pod = Pod {
         run,
         defaults,
@@ -60,7 +72,12 @@ pub(crate) fn grouper(run: &Run, defaults: &Defaults, pass: u32, inventory: Opti
 
 /// A pod that was evicted counts for nothing; what no other try can change ends the Job at once.
 fn failure_policy() -> PodFailurePolicy {
-    let for_good = [ExitCode::Local, ExitCode::Unreadable, ExitCode::Usage, ExitCode::Permission];
+    let for_good = [
+        ExitCode::Local,
+        ExitCode::Unreadable,
+        ExitCode::Usage,
+        ExitCode::Permission,
+    ];
     PodFailurePolicy {
         rules: vec![
             PodFailurePolicyRule {
@@ -87,7 +104,8 @@ fn failure_policy() -> PodFailurePolicy {
 fn grouper_args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Vec<String> {
     let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = request_args(run);
-    let mut arg = |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
+    let mut arg =
+        |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
     arg("destination", &destination);
     arg("name", &run.name);
     if let Some(queue) = queue {
@@ -101,12 +119,23 @@ fn grouper_args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&st
     }
     if pass > 0 {
         arg("retry-pass", &pass);
-        let reasons: Vec<_> = run.retry_reasons.iter().map(|reason| reason.as_str()).collect();
+        let reasons: Vec<_> = run
+            .retry_reasons
+            .iter()
+            .map(|reason| reason.as_str())
+            .collect();
         arg("retry-reasons", &reasons.join(","));
         return [vec!["group".to_owned()], args].concat();
     }
     if let Some(inventory) = inventory {
-        arg(if matches!(run.origin, Origin::Manifests(_)) { "manifests" } else { "inventory" }, &inventory);
+        arg(
+            if matches!(run.origin, Origin::Manifests(_)) {
+                "manifests"
+            } else {
+                "inventory"
+            },
+            &inventory,
+        );
     }
     arg("max-objects", &run.group.max_objects);
     arg("max-size", &run.group.max_size.bytes());
@@ -132,8 +161,22 @@ fn grouper_args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&st
     if let Some(size) = run.select.max_size {
         arg("max-source-size", &size.bytes());
     }
-    arg("versions", if run.select.all_versions { &"all" } else { &"current" });
-    arg("glacier", if run.select.only_restored { &"only-restored" } else { &"skip" });
+    arg(
+        "versions",
+        if run.select.all_versions {
+            &"all"
+        } else {
+            &"current"
+        },
+    );
+    arg(
+        "glacier",
+        if run.select.only_restored {
+            &"only-restored"
+        } else {
+            &"skip"
+        },
+    );
     [vec!["group".to_owned()], args].concat()
 }
 
@@ -156,7 +199,12 @@ mod tests {
     fn the_disk_that_the_grouper_may_fill_is_requested_from_its_node() {
         let directory = |size: &str| json!({"name": "scratch", "emptyDir": {"sizeLimit": size}});
         for (spec, requests, size, bytes) in [
-            (json!({}), json!({"cpu": "1", "ephemeral-storage": "6Gi"}), "6Gi", (6_u64 << 30) / 10 * 9),
+            (
+                json!({}),
+                json!({"cpu": "1", "ephemeral-storage": "6Gi"}),
+                "6Gi",
+                (6_u64 << 30) / 10 * 9,
+            ),
             (
                 json!({"scratch": {"sizeLimit": "20Gi"}, "resources": {"requests": {"cpu": "2"}}}),
                 json!({"cpu": "2", "ephemeral-storage": "20Gi"}),
@@ -172,13 +220,25 @@ mod tests {
         ] {
             let run = validate(&archive_run(json!({"grouper": spec})), &defaults()).expect("a run");
             for pass in [0, 1] {
-                let job = grouper(&run, &defaults(), pass, Some("s3://inv/manifest.json"), None);
+                let job = grouper(
+                    &run,
+                    &defaults(),
+                    pass,
+                    Some("s3://inv/manifest.json"),
+                    None,
+                );
                 let pod = json!(job.spec.and_then(|job| job.template.spec).expect("a pod"));
-                assert_eq!(pod["containers"][0]["resources"]["requests"], requests, "{spec}");
+                assert_eq!(
+                    pod["containers"][0]["resources"]["requests"], requests,
+                    "{spec}"
+                );
                 assert_eq!(pod["volumes"][0], directory(size), "{spec}");
                 let args = pod["containers"][0]["args"].as_array().expect("arguments");
                 assert!(args.contains(&json!("--scratch=/scratch")), "{args:?}");
-                assert!(args.contains(&json!(format!("--scratch-size={bytes}"))), "{args:?}");
+                assert!(
+                    args.contains(&json!(format!("--scratch-size={bytes}"))),
+                    "{args:?}"
+                );
             }
         }
     }
@@ -187,17 +247,29 @@ mod tests {
     fn groups_that_events_told_of_once_are_sent_when_they_are_made_again() {
         let existing = json!({"url": "https://sqs.eu-west-1.amazonaws.com/1/q"});
         let run = |delivery: &str| {
-            let queue = json!({"queue": {"type": "Existing", "delivery": delivery, "existing": existing}});
+            let queue =
+                json!({"queue": {"type": "Existing", "delivery": delivery, "existing": existing}});
             validate(&archive_run(queue), &defaults()).expect("a run")
         };
-        for (delivery, are_made, expected) in
-            [("Direct", false, true), ("Direct", true, true), ("S3Event", false, false), ("S3Event", true, true)]
-        {
-            assert_eq!(sends(&run(delivery), are_made), expected, "{delivery} {are_made}");
+        for (delivery, are_made, expected) in [
+            ("Direct", false, true),
+            ("Direct", true, true),
+            ("S3Event", false, false),
+            ("S3Event", true, true),
+        ] {
+            assert_eq!(
+                sends(&run(delivery), are_made),
+                expected,
+                "{delivery} {are_made}"
+            );
         }
         for queue in [None, Some("q")] {
             let args = grouper_args(&run("S3Event"), 0, Some("s3://inv/manifest.json"), queue);
-            assert_eq!(args.contains(&"--queue=q".to_owned()), queue.is_some(), "{args:?}");
+            assert_eq!(
+                args.contains(&"--queue=q".to_owned()),
+                queue.is_some(),
+                "{args:?}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The fourth step: the Kubernetes objects of a run. Pure: the same run gives the same objects, and nothing here asks
-//! anybody.
+//! The fourth step: the Kubernetes objects of a run. Pure: the same run gives the same objects, and
+//! nothing here asks anybody.
 //!
 //! ```text
 //! Run ──► grouper: Job of a pass
@@ -54,7 +54,10 @@ fn selector(run: &Run, component: &str) -> BTreeMap<String, String> {
 fn labels(run: &Run, component: &str) -> BTreeMap<String, String> {
     let mut labels = selector(run, component);
     labels.insert("app.kubernetes.io/name".to_owned(), "s3bundler".to_owned());
-    labels.insert("app.kubernetes.io/managed-by".to_owned(), "s3bundler-operator".to_owned());
+    labels.insert(
+        "app.kubernetes.io/managed-by".to_owned(),
+        "s3bundler-operator".to_owned(),
+    );
     labels
 }
 
@@ -75,7 +78,10 @@ fn metadata(run: &Run, name: String, component: &str) -> ObjectMeta {
 
 /// Of a resource's labels those that kueue reads.
 pub(crate) fn kueue_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    KUEUE_LABELS.iter().filter_map(|name| Some(((*name).to_owned(), labels.get(*name)?.clone()))).collect()
+    KUEUE_LABELS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), labels.get(*name)?.clone())))
+        .collect()
 }
 
 fn owner(run: &Run) -> OwnerReference {

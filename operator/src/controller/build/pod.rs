@@ -1,12 +1,12 @@
-//! What the pods of grouper and workers have in common: restricted Pod Security, no Kubernetes permissions, and only a
-//! directory to write to.
+//! What the pods of grouper and workers have in common: restricted Pod Security, no Kubernetes
+//! permissions, and only a directory to write to.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
-    ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
-    SecretKeySelector, SecurityContext, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+    KeyToPath, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -45,24 +45,36 @@ pub(crate) struct Pod<'a> {
 
 /// A directory of this size on the node's disk.
 pub(crate) fn empty_dir(size: &Quantity) -> Volume {
-    let empty_dir = EmptyDirVolumeSource { size_limit: Some(size.clone()), medium: None };
-    Volume { empty_dir: Some(empty_dir), ..Volume::default() }
+    let empty_dir = EmptyDirVolumeSource {
+        size_limit: Some(size.clone()),
+        medium: None,
+    };
+    Volume {
+        empty_dir: Some(empty_dir),
+        ..Volume::default()
+    }
 }
 
-/// What a container with such a directory requests: its room too, unless the resources name another amount, so that a node
-/// that has room for it is found or created. No limit goes with it: the volume has its own
-/// (docs/decisions/scratch-is-asked-for.md).
+/// What a container with such a directory requests: its room too, unless the resources name another
+/// amount, so that a node that has room for it is found or created. No limit goes with it: the
+/// volume has its own (docs/decisions/scratch-is-asked-for.md).
 pub(crate) fn with_disk(resources: &ResourceRequirements, size: &Quantity) -> ResourceRequirements {
     let mut resources = resources.clone();
-    let is_named = [&resources.requests, &resources.limits].into_iter().flatten().any(|list| list.contains_key(DISK));
+    let is_named = [&resources.requests, &resources.limits]
+        .into_iter()
+        .flatten()
+        .any(|list| list.contains_key(DISK));
     if !is_named {
-        resources.requests.get_or_insert_default().insert(DISK.to_owned(), size.clone());
+        resources
+            .requests
+            .get_or_insert_default()
+            .insert(DISK.to_owned(), size.clone());
     }
     resources
 }
 
-/// The part of a directory of this size for the files that the options of the program limit. The rest is for what they do
-/// not count, such as catalogs and group manifests.
+/// The part of a directory of this size for the files that the options of the program limit. The
+/// rest is for what they do not count, such as catalogs and group manifests.
 pub(crate) const fn scratch_size(size: ByteSize) -> u64 {
     size.bytes() / 10 * 9
 }
@@ -92,16 +104,25 @@ impl Pod<'_> {
             ..Container::default()
         };
         more(&mut container);
-        let mut volumes = vec![Volume { name: SCRATCH_VOLUME.to_owned(), ..self.scratch }];
+        let mut volumes = vec![Volume {
+            name: SCRATCH_VOLUME.to_owned(),
+            ..self.scratch
+        }];
         if let Some(bundle) = &self.defaults.ca_bundle {
             volumes.push(certificates(bundle));
-            container.volume_mounts.get_or_insert_default().push(VolumeMount {
-                name: CERTIFICATES_VOLUME.to_owned(),
-                mount_path: CERTIFICATES.to_owned(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            });
-            let file = plain("AWS_CA_BUNDLE", &format!("{CERTIFICATES}/{CERTIFICATES_FILE}"));
+            container
+                .volume_mounts
+                .get_or_insert_default()
+                .push(VolumeMount {
+                    name: CERTIFICATES_VOLUME.to_owned(),
+                    mount_path: CERTIFICATES.to_owned(),
+                    read_only: Some(true),
+                    ..VolumeMount::default()
+                });
+            let file = plain(
+                "AWS_CA_BUNDLE",
+                &format!("{CERTIFICATES}/{CERTIFICATES_FILE}"),
+            );
             container.env.get_or_insert_default().push(file);
         }
         container.env = container.env.map(last_of_each);
@@ -110,7 +131,8 @@ impl Pod<'_> {
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(labels),
-                annotations: Some(template.metadata.annotations.clone()).filter(|annotations| !annotations.is_empty()),
+                annotations: Some(template.metadata.annotations.clone())
+                    .filter(|annotations| !annotations.is_empty()),
                 ..ObjectMeta::default()
             }),
             spec: Some(PodSpec {
@@ -143,7 +165,11 @@ impl Pod<'_> {
 }
 
 fn certificates(bundle: &CaBundle) -> Volume {
-    let file = KeyToPath { key: bundle.key.clone(), path: CERTIFICATES_FILE.to_owned(), mode: None };
+    let file = KeyToPath {
+        key: bundle.key.clone(),
+        path: CERTIFICATES_FILE.to_owned(),
+        mode: None,
+    };
     Volume {
         name: CERTIFICATES_VOLUME.to_owned(),
         config_map: Some(ConfigMapVolumeSource {
@@ -161,25 +187,50 @@ fn restricted() -> SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
         run_as_non_root: Some(true),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            add: None,
+        }),
         seccomp_profile: Some(seccomp()),
         ..SecurityContext::default()
     }
 }
 
 fn seccomp() -> SeccompProfile {
-    SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
+    SeccompProfile {
+        type_: "RuntimeDefault".to_owned(),
+        localhost_profile: None,
+    }
 }
 
 fn env(run: &Run, defaults: &Defaults) -> Vec<EnvVar> {
-    let mut env: Vec<EnvVar> = defaults.env.iter().map(|(name, value)| plain(name, value)).collect();
+    let mut env: Vec<EnvVar> = defaults
+        .env
+        .iter()
+        .map(|(name, value)| plain(name, value))
+        .collect();
     env.push(plain("TMPDIR", SCRATCH));
-    let field = ObjectFieldSelector { field_path: "metadata.name".to_owned(), api_version: None };
-    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
-    env.push(EnvVar { name: "POD_NAME".to_owned(), value: None, value_from: Some(source) });
+    let field = ObjectFieldSelector {
+        field_path: "metadata.name".to_owned(),
+        api_version: None,
+    };
+    let source = EnvVarSource {
+        field_ref: Some(field),
+        ..EnvVarSource::default()
+    };
+    env.push(EnvVar {
+        name: "POD_NAME".to_owned(),
+        value: None,
+        value_from: Some(source),
+    });
     if let Some(secret) = &run.secret {
-        // By reference: the kubelet reads it, the operator never does. Key by key: a secret may hold more.
-        let keys = [("AWS_ACCESS_KEY_ID", false), ("AWS_SECRET_ACCESS_KEY", false), ("AWS_SESSION_TOKEN", true)];
+        // By reference: the kubelet reads it, the operator never does. Key by key: a secret may
+        // hold more.
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", false),
+            ("AWS_SECRET_ACCESS_KEY", false),
+            ("AWS_SESSION_TOKEN", true),
+        ];
         env.extend(keys.map(|(key, optional)| EnvVar {
             name: key.to_owned(),
             value: None,
@@ -196,23 +247,31 @@ fn env(run: &Run, defaults: &Defaults) -> Vec<EnvVar> {
     env
 }
 
-/// Of variables with the same name the last, so the run's win over those of the operator's settings: two of them cannot be
-/// applied (`env` is a list-map by name).
+/// Of variables with the same name the last, so the run's win over those of the operator's
+/// settings: two of them cannot be applied (`env` is a list-map by name).
 fn last_of_each(env: Vec<EnvVar>) -> Vec<EnvVar> {
     let mut names = BTreeSet::new();
-    let mut last: Vec<_> = env.into_iter().rev().filter(|variable| names.insert(variable.name.clone())).collect();
+    let mut last: Vec<_> = env
+        .into_iter()
+        .rev()
+        .filter(|variable| names.insert(variable.name.clone()))
+        .collect();
     last.reverse();
     last
 }
 
-/// An argument as it is: `$(NAME)` in one would be the variable of that name, a Secret's too, and `$$` a single `$`
-/// ("Define a Command and Arguments for a Container", Kubernetes documentation).
+/// An argument as it is: `$(NAME)` in one would be the variable of that name, a Secret's too, and
+/// `$$` a single `$` ("Define a Command and Arguments for a Container", Kubernetes documentation).
 fn literal(arg: &str) -> String {
     arg.replace('$', "$$")
 }
 
 fn plain(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        value_from: None,
+    }
 }
 
 #[cfg(test)]
@@ -235,60 +294,144 @@ mod tests {
         )
         .expect("a run");
         let pods = [
-            grouper(&run, &defaults(), 0, Some("s3://inv/$(X)/manifest.json"), Some("q")).spec.map(|job| job.template),
-            workers(&run, &defaults(), "q").spec.map(|deployment| deployment.template),
+            grouper(
+                &run,
+                &defaults(),
+                0,
+                Some("s3://inv/$(X)/manifest.json"),
+                Some("q"),
+            )
+            .spec
+            .map(|job| job.template),
+            workers(&run, &defaults(), "q")
+                .spec
+                .map(|deployment| deployment.template),
         ];
         let args = pods.map(|pod| {
             let pod = pod.and_then(|template| template.spec).expect("a pod");
-            pod.containers.into_iter().next().and_then(|container| container.args).expect("arguments")
+            pod.containers
+                .into_iter()
+                .next()
+                .and_then(|container| container.args)
+                .expect("arguments")
         });
         for arg in args.iter().flatten() {
             assert!(!arg.replace("$$", "").contains('$'), "{arg}");
         }
         let has = |args: &[String], arg: &str| args.iter().any(|it| it == arg);
         for args in &args {
-            assert!(has(args, "--destination=s3://archive/$$(AWS_SECRET_ACCESS_KEY)"), "{args:?}");
+            assert!(
+                has(args, "--destination=s3://archive/$$(AWS_SECRET_ACCESS_KEY)"),
+                "{args:?}"
+            );
             assert!(has(args, "--tag=cost=$$(POD_NAME)$$"), "{args:?}");
         }
-        assert!(has(&args[0], "--include=a$$$$b/") && has(&args[0], "--inventory=s3://inv/$$(X)/manifest.json"));
+        assert!(
+            has(&args[0], "--include=a$$$$b/")
+                && has(&args[0], "--inventory=s3://inv/$$(X)/manifest.json")
+        );
     }
 
     #[test]
     fn no_variable_is_there_twice() {
-        let settings = ["TMPDIR", "AWS_ACCESS_KEY_ID", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL"];
+        let settings = [
+            "TMPDIR",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_CA_BUNDLE",
+            "AWS_ENDPOINT_URL",
+        ];
         let defaults = Defaults {
-            env: settings.map(|name| (name.to_owned(), "of the settings".to_owned())).to_vec(),
-            ca_bundle: Some(CaBundle { config_map: "company".to_owned(), key: "bundle.pem".to_owned() }),
+            env: settings
+                .map(|name| (name.to_owned(), "of the settings".to_owned()))
+                .to_vec(),
+            ca_bundle: Some(CaBundle {
+                config_map: "company".to_owned(),
+                key: "bundle.pem".to_owned(),
+            }),
             ..defaults()
         };
-        let run = validate(&archive_run(json!({"credentialsSecretRef": {"name": "minio"}})), &defaults).expect("a run");
-        let pod = workers(&run, &defaults, "q").spec.and_then(|deployment| deployment.template.spec).expect("a pod");
-        let env = pod.containers.into_iter().next().and_then(|container| container.env).expect("variables");
+        let run = validate(
+            &archive_run(json!({"credentialsSecretRef": {"name": "minio"}})),
+            &defaults,
+        )
+        .expect("a run");
+        let pod = workers(&run, &defaults, "q")
+            .spec
+            .and_then(|deployment| deployment.template.spec)
+            .expect("a pod");
+        let env = pod
+            .containers
+            .into_iter()
+            .next()
+            .and_then(|container| container.env)
+            .expect("variables");
         let names: BTreeSet<_> = env.iter().map(|variable| variable.name.as_str()).collect();
         assert_eq!(names.len(), env.len(), "{env:?}");
-        let of_settings = env.iter().filter(|variable| variable.value.as_deref() == Some("of the settings"));
-        assert_eq!(of_settings.map(|variable| variable.name.as_str()).collect::<Vec<_>>(), ["AWS_ENDPOINT_URL"]);
+        let of_settings = env
+            .iter()
+            .filter(|variable| variable.value.as_deref() == Some("of the settings"));
+        assert_eq!(
+            of_settings
+                .map(|variable| variable.name.as_str())
+                .collect::<Vec<_>>(),
+            ["AWS_ENDPOINT_URL"]
+        );
     }
 
     #[test]
     fn every_pod_trusts_the_certificates_of_the_operators_settings() {
-        let bundle = CaBundle { config_map: "company".to_owned(), key: "bundle.pem".to_owned() };
-        let defaults = Defaults { ca_bundle: Some(bundle), ..defaults() };
+        let bundle = CaBundle {
+            config_map: "company".to_owned(),
+            key: "bundle.pem".to_owned(),
+        };
+        let defaults = Defaults {
+            ca_bundle: Some(bundle),
+            ..defaults()
+        };
         let run = validate(&archive_run(json!({})), &defaults).expect("a run");
         let pods = [
-            grouper(&run, &defaults, 0, Some("s3://inv/manifest.json"), Some("q")).spec.map(|job| job.template),
-            workers(&run, &defaults, "q").spec.map(|deployment| deployment.template),
+            grouper(
+                &run,
+                &defaults,
+                0,
+                Some("s3://inv/manifest.json"),
+                Some("q"),
+            )
+            .spec
+            .map(|job| job.template),
+            workers(&run, &defaults, "q")
+                .spec
+                .map(|deployment| deployment.template),
         ];
         for pod in pods {
             let pod = pod.and_then(|template| template.spec).expect("a pod");
             let volume = json!({"name": "certificates",
                 "configMap": {"name": "company", "items": [{"key": "bundle.pem", "path": "ca.crt"}]}});
-            assert!(json!(pod.volumes).as_array().expect("volumes").contains(&volume), "{pod:?}");
+            assert!(
+                json!(pod.volumes)
+                    .as_array()
+                    .expect("volumes")
+                    .contains(&volume),
+                "{pod:?}"
+            );
             let container = json!(pod.containers[0]);
             let mount = json!({"name": "certificates", "mountPath": "/etc/s3bundler/certificates", "readOnly": true});
-            assert!(container["volumeMounts"].as_array().expect("mounts").contains(&mount), "{container}");
-            let variable = json!({"name": "AWS_CA_BUNDLE", "value": "/etc/s3bundler/certificates/ca.crt"});
-            assert!(container["env"].as_array().expect("variables").contains(&variable), "{container}");
+            assert!(
+                container["volumeMounts"]
+                    .as_array()
+                    .expect("mounts")
+                    .contains(&mount),
+                "{container}"
+            );
+            let variable =
+                json!({"name": "AWS_CA_BUNDLE", "value": "/etc/s3bundler/certificates/ca.crt"});
+            assert!(
+                container["env"]
+                    .as_array()
+                    .expect("variables")
+                    .contains(&variable),
+                "{container}"
+            );
         }
     }
 }

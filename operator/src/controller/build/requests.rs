@@ -1,4 +1,5 @@
-//! What goes with the requests of groupers and workers: no part of the run's claim, so both are told.
+//! What goes with the requests of groupers and workers: no part of the run's claim, so both are
+//! told.
 
 use crate::controller::run::Run;
 use crate::crd::EncryptionType;
@@ -54,14 +55,19 @@ mod tests {
 
     fn args(template: Option<PodTemplateSpec>) -> Vec<String> {
         let pod = template.and_then(|template| template.spec).expect("a pod");
-        pod.containers.into_iter().flat_map(|container| container.args.unwrap_or_default()).collect()
+        pod.containers
+            .into_iter()
+            .flat_map(|container| container.args.unwrap_or_default())
+            .collect()
     }
 
     #[test]
     fn a_run_that_says_nothing_adds_nothing() {
         assert_eq!(request_args(&run(json!({}))), Vec::<String>::new());
         assert_eq!(
-            request_args(&run(json!({"destination": {"encryption": {"type": "SSES3"}}}))),
+            request_args(&run(
+                json!({"destination": {"encryption": {"type": "SSES3"}}})
+            )),
             ["--encryption=sse-s3"]
         );
     }
@@ -86,10 +92,22 @@ mod tests {
             "--request-payer=requester",
         ];
         assert_eq!(request_args(&run), expected);
-        let has_all = |args: Vec<String>| args.windows(expected.len()).any(|window| window == expected);
+        let has_all = |args: Vec<String>| {
+            args.windows(expected.len())
+                .any(|window| window == expected)
+        };
         for pass in [0, 1] {
-            let grouper = grouper(&run, &defaults(), pass, Some("s3://inv/manifest.json"), Some("q"));
-            assert!(has_all(args(grouper.spec.map(|spec| spec.template))), "pass {pass}");
+            let grouper = grouper(
+                &run,
+                &defaults(),
+                pass,
+                Some("s3://inv/manifest.json"),
+                Some("q"),
+            );
+            assert!(
+                has_all(args(grouper.spec.map(|spec| spec.template))),
+                "pass {pass}"
+            );
         }
         let workers = workers(&run, &defaults(), "q");
         assert!(has_all(args(workers.spec.map(|spec| spec.template))));

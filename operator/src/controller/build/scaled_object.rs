@@ -9,15 +9,20 @@ use crate::controller::run::Run;
 use crate::crd::AuthenticationKind;
 
 /// KEDA's resource: group, version, kind, plural.
-pub(crate) const SCALED_OBJECT: (&str, &str, &str, &str) = ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
+pub(crate) const SCALED_OBJECT: (&str, &str, &str, &str) =
+    ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
 
 /// The ScaledObject of the workers: so many at most, held at zero with 0.
 pub(crate) fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject {
     let (group, version, kind, plural) = SCALED_OBJECT;
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     let keda = run.keda.clone().unwrap_or_default();
     let url = QueueUrl::parse(queue);
-    let region = url.as_ref().and_then(QueueUrl::region).unwrap_or(&run.region);
+    let region = url
+        .as_ref()
+        .and_then(QueueUrl::region)
+        .unwrap_or(&run.region);
     let mut trigger = json!({
         "type": "aws-sqs-queue",
         "metadata": {
@@ -31,7 +36,8 @@ pub(crate) fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject 
         trigger["metadata"]["awsEndpoint"] = json!(url.endpoint());
     }
     match &keda.authentication_ref {
-        // Unless told so, KEDA looks for keys of the pods that it scales ("AWS SQS Queue", KEDA documentation).
+        // Unless told so, KEDA looks for keys of the pods that it scales ("AWS SQS Queue", KEDA
+        // documentation).
         None => trigger["metadata"]["identityOwner"] = json!("operator"),
         Some(reference) => {
             let kind = match reference.kind {
@@ -57,7 +63,10 @@ pub(crate) fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject 
     }));
     object.metadata = metadata(run, workers_name(run), WORKER);
     if most == 0 {
-        let hold = ("autoscaling.keda.sh/paused-replicas".to_owned(), "0".to_owned());
+        let hold = (
+            "autoscaling.keda.sh/paused-replicas".to_owned(),
+            "0".to_owned(),
+        );
         object.metadata.annotations = Some([hold].into());
     }
     object

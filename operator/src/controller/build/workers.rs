@@ -1,9 +1,12 @@
 //! The workers: a Deployment whose replicas belong to whoever scales it, and its disruption budget.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
 use k8s_openapi::api::core::v1::{
-    ContainerPort, EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume, VolumeResourceRequirements,
+    ContainerPort, EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource,
+    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -43,15 +46,23 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
         args: worker_args(run, queue),
         scratch,
         scratch_sub_path,
-        // A new disk is root's. Not for the others: an EmptyDir is everybody's, and a HostPath never changes hands.
-        fs_group: defaults.worker_fs_group.filter(|_| run.scratch.kind == ScratchType::Ephemeral),
-        grace_seconds: i64::try_from(run.drain.as_secs()).unwrap_or(i64::MAX).saturating_add(AFTER_DRAIN),
+        // A new disk is root's. Not for the others: an EmptyDir is everybody's, and a HostPath
+        // never changes hands.
+        fs_group: defaults
+            .worker_fs_group
+            .filter(|_| run.scratch.kind == ScratchType::Ephemeral),
+        grace_seconds: i64::try_from(run.drain.as_secs())
+            .unwrap_or(i64::MAX)
+            .saturating_add(AFTER_DRAIN),
         restart_policy: "Always",
     };
     Deployment {
         metadata: metadata(run, workers_name(run), WORKER),
         spec: Some(DeploymentSpec {
-            selector: LabelSelector { match_labels: Some(selector(run, WORKER)), match_expressions: None },
+            selector: LabelSelector {
+                match_labels: Some(selector(run, WORKER)),
+                match_expressions: None,
+            },
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
@@ -66,10 +77,17 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
                     container_port: PORT,
                     ..ContainerPort::default()
                 }]);
-                // Ready is busy: ReplicaSets take pods away that are not ready first, so scaling in takes the idle ones.
-                container.readiness_probe = Some(Probe { period_seconds: Some(2), ..get("/busy") });
-                container.liveness_probe =
-                    Some(Probe { period_seconds: Some(20), failure_threshold: Some(6), ..get("/healthz") });
+                // Ready is busy: ReplicaSets take pods away that are not ready first, so scaling in
+                // takes the idle ones.
+                container.readiness_probe = Some(Probe {
+                    period_seconds: Some(2),
+                    ..get("/busy")
+                });
+                container.liveness_probe = Some(Probe {
+                    period_seconds: Some(20),
+                    failure_threshold: Some(6),
+                    ..get("/healthz")
+                });
             }),
             ..DeploymentSpec::default()
         }),
@@ -77,13 +95,17 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
     }
 }
 
-/// The budget of the workers' pods: a quarter may be drained at a time, those that do not run any time.
+/// The budget of the workers' pods: a quarter may be drained at a time, those that do not run any
+/// time.
 pub(crate) fn disruption_budget(run: &Run) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: metadata(run, workers_name(run), WORKER),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::String("25%".to_owned())),
-            selector: Some(LabelSelector { match_labels: Some(selector(run, WORKER)), match_expressions: None }),
+            selector: Some(LabelSelector {
+                match_labels: Some(selector(run, WORKER)),
+                match_expressions: None,
+            }),
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),
@@ -106,7 +128,8 @@ fn get(path: &str) -> Probe {
 fn worker_args(run: &Run, queue: &str) -> Vec<String> {
     let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = vec!["bundle".to_owned()];
-    let mut arg = |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
+    let mut arg =
+        |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
     arg("destination", &destination);
     arg("queue", &queue);
     arg("name", &run.name);
@@ -142,14 +165,20 @@ fn scratch(run: &Run) -> (Volume, Option<String>) {
         (ScratchType::HostPath, Some(host_path)) => {
             let path = host_path.path.clone();
             let volume = Volume {
-                host_path: Some(HostPathVolumeSource { path, type_: Some("DirectoryOrCreate".to_owned()) }),
+                host_path: Some(HostPathVolumeSource {
+                    path,
+                    type_: Some("DirectoryOrCreate".to_owned()),
+                }),
                 ..Volume::default()
             };
             // Set by the kubelet, so that workers on one node do not meet.
             (volume, Some("$(POD_NAME)".to_owned()))
         }
         (ScratchType::Ephemeral, _) => {
-            let class = scratch.ephemeral.as_ref().and_then(|ephemeral| ephemeral.storage_class_name.clone());
+            let class = scratch
+                .ephemeral
+                .as_ref()
+                .and_then(|ephemeral| ephemeral.storage_class_name.clone());
             let claim = PersistentVolumeClaimSpec {
                 access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
                 storage_class_name: class,
@@ -159,9 +188,20 @@ fn scratch(run: &Run) -> (Volume, Option<String>) {
                 }),
                 ..PersistentVolumeClaimSpec::default()
             };
-            let template = PersistentVolumeClaimTemplate { metadata: None, spec: claim };
-            let ephemeral = EphemeralVolumeSource { volume_claim_template: Some(template) };
-            (Volume { ephemeral: Some(ephemeral), ..Volume::default() }, None)
+            let template = PersistentVolumeClaimTemplate {
+                metadata: None,
+                spec: claim,
+            };
+            let ephemeral = EphemeralVolumeSource {
+                volume_claim_template: Some(template),
+            };
+            (
+                Volume {
+                    ephemeral: Some(ephemeral),
+                    ..Volume::default()
+                },
+                None,
+            )
         }
         _ => (empty_dir(&run.scratch.size_limit), None),
     }
@@ -187,7 +227,10 @@ mod tests {
         let ephemeral = json!({"type": "Ephemeral", "ephemeral": {}});
         let host_path = json!({"type": "HostPath", "hostPath": {"path": "/mnt/nvme"}});
         for (workers, expected) in [
-            (json!({}), json!({"requests": {"cpu": "1", "ephemeral-storage": "20Gi"}})),
+            (
+                json!({}),
+                json!({"requests": {"cpu": "1", "ephemeral-storage": "20Gi"}}),
+            ),
             (
                 json!({"scratch": {"sizeLimit": "5Gi"}, "resources": {}}),
                 json!({"requests": {"cpu": "1", "ephemeral-storage": "5Gi"}}),
@@ -201,11 +244,20 @@ mod tests {
                 json!({"resources": {"limits": {"ephemeral-storage": "30Gi"}}}),
                 json!({"requests": {"cpu": "1"}, "limits": {"ephemeral-storage": "30Gi"}}),
             ),
-            (json!({"scratch": ephemeral}), json!({"requests": {"cpu": "1"}})),
-            (json!({"scratch": host_path}), json!({"requests": {"cpu": "1"}})),
+            (
+                json!({"scratch": ephemeral}),
+                json!({"requests": {"cpu": "1"}}),
+            ),
+            (
+                json!({"scratch": host_path}),
+                json!({"requests": {"cpu": "1"}}),
+            ),
         ] {
             let run = read(&archive_run(json!({"workers": workers})), &defaults()).expect("a run");
-            let pod = super::workers(&run, &defaults(), "q").spec.and_then(|spec| spec.template.spec).expect("a pod");
+            let pod = super::workers(&run, &defaults(), "q")
+                .spec
+                .and_then(|spec| spec.template.spec)
+                .expect("a pod");
             let found: Value = serde_json::to_value(&pod.containers[0].resources).expect("JSON");
             assert_eq!(found, expected, "{workers}");
         }
@@ -213,27 +265,60 @@ mod tests {
 
     #[test]
     fn a_worker_is_asked_for_no_more_groups_at_a_time_than_it_takes() {
-        for (wanted, expected) in
-            [(1, "--groups=1"), (64, "--groups=64"), (65, "--groups=64"), (i32::MAX, "--groups=64")]
-        {
+        for (wanted, expected) in [
+            (1, "--groups=1"),
+            (64, "--groups=64"),
+            (65, "--groups=64"),
+            (i32::MAX, "--groups=64"),
+        ] {
             let scaling = json!({"workers": {"scaling": {"targetGroupsPerWorker": wanted}}});
             let run = read(&archive_run(scaling), &defaults()).expect("a run");
-            assert!(worker_args(&run, "q").iter().any(|arg| arg == expected), "{wanted}: {:?}", worker_args(&run, "q"));
+            assert!(
+                worker_args(&run, "q").iter().any(|arg| arg == expected),
+                "{wanted}: {:?}",
+                worker_args(&run, "q")
+            );
         }
     }
 
     fn fs_group(scratch: &Value, defaults: &Defaults) -> Option<i64> {
-        let run = read(&archive_run(json!({"workers": {"scratch": scratch}})), defaults).expect("a run");
-        let template = workers(&run, defaults, "q").spec.expect("a Deployment").template;
-        template.spec.and_then(|pod| pod.security_context).expect("a pod").fs_group
+        let run = read(
+            &archive_run(json!({"workers": {"scratch": scratch}})),
+            defaults,
+        )
+        .expect("a run");
+        let template = workers(&run, defaults, "q")
+            .spec
+            .expect("a Deployment")
+            .template;
+        template
+            .spec
+            .and_then(|pod| pod.security_context)
+            .expect("a pod")
+            .fs_group
     }
 
     #[test]
     fn only_volumes_that_are_made_for_a_worker_change_hands() {
         let ephemeral = json!({"type": "Ephemeral", "ephemeral": {}});
         assert_eq!(fs_group(&ephemeral, &defaults()), Some(65532));
-        assert_eq!(fs_group(&ephemeral, &Defaults { worker_fs_group: None, ..defaults() }), None);
+        assert_eq!(
+            fs_group(
+                &ephemeral,
+                &Defaults {
+                    worker_fs_group: None,
+                    ..defaults()
+                }
+            ),
+            None
+        );
         assert_eq!(fs_group(&json!({}), &defaults()), None);
-        assert_eq!(fs_group(&json!({"type": "HostPath", "hostPath": {"path": "/nvme"}}), &defaults()), None);
+        assert_eq!(
+            fs_group(
+                &json!({"type": "HostPath", "hostPath": {"path": "/nvme"}}),
+                &defaults()
+            ),
+            None
+        );
     }
 }

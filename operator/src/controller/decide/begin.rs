@@ -22,7 +22,10 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
     let origin = run.origin.address();
     let missing = |message: String| {
         let stalled = Some(Explanation::new("InventoryMissing", message.clone()));
-        Decision { stalled, ..pending(message) }
+        Decision {
+            stalled,
+            ..pending(message)
+        }
     };
     let inventory = match &seen.inventory {
         None => return pending(format!("nobody has looked for {origin} yet")),
@@ -50,21 +53,33 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
             ));
         }
         // Whoever lists is told of a bucket that is not there.
-        Some(InventoryCheck::Failed(RecordsError::Aws(error))) if error.kind == AwsErrorKind::NotFound => {
+        Some(InventoryCheck::Failed(RecordsError::Aws(error)))
+            if error.kind == AwsErrorKind::NotFound =>
+        {
             return missing(error.to_string());
         }
-        Some(InventoryCheck::Failed(RecordsError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+        Some(InventoryCheck::Failed(RecordsError::Aws(error)))
+            if error.kind == AwsErrorKind::OtherRegion =>
+        {
             return elsewhere(error, "spec.source.region");
         }
-        Some(InventoryCheck::ClaimFailed(RecordsError::Aws(error))) if error.kind == AwsErrorKind::OtherRegion => {
+        Some(InventoryCheck::ClaimFailed(RecordsError::Aws(error)))
+            if error.kind == AwsErrorKind::OtherRegion =>
+        {
             return elsewhere(error, "spec.destination.region");
         }
         Some(InventoryCheck::Failed(error) | InventoryCheck::ClaimFailed(error)) => {
             let stalled = trouble(error);
-            return Decision { stalled, ..pending(error.to_string()) };
+            return Decision {
+                stalled,
+                ..pending(error.to_string())
+            };
         }
     };
-    let mut decision = Decision::new(Phase::Pending, "claiming the run's name and making its queue");
+    let mut decision = Decision::new(
+        Phase::Pending,
+        "claiming the run's name and making its queue",
+    );
     decision.requeue_after = Some(Duration::ZERO);
     decision.writes.push(Write::ClaimName(inventory));
     decision.writes.push(match &run.queue {
@@ -76,7 +91,10 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
 
 /// A bucket is in another region than the one that the run says, or the operator's settings.
 fn elsewhere(error: &AwsError, field: &str) -> Decision {
-    Decision::refused(Explanation::new("Invalid", format!("{error}: name the bucket's region in {field}")))
+    Decision::refused(Explanation::new(
+        "Invalid",
+        format!("{error}: name the bucket's region in {field}"),
+    ))
 }
 
 #[cfg(test)]
@@ -95,58 +113,143 @@ mod tests {
 
     fn inventory() -> InventoryRef {
         let manifest = S3Address::new("inv", "src/daily/2026-11-22T01-00Z/manifest.json");
-        InventoryRef { manifest, etag: "e".to_owned(), creation_timestamp: None }
+        InventoryRef {
+            manifest,
+            etag: "e".to_owned(),
+            creation_timestamp: None,
+        }
     }
 
     #[test]
     fn a_run_begins_with_a_finished_inventory_and_a_claim_before_its_queue() {
         let found = InventoryCheck::State(InventoryState::Finished(inventory()));
-        let decision =
-            decide(&run(json!({})), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() });
-        assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::MakeQueues(_)]), "{decision:?}");
+        let decision = decide(
+            &run(json!({})),
+            &ArchiveRunStatus::default(),
+            &Observed {
+                inventory: Some(found),
+                ..seen()
+            },
+        );
+        assert!(
+            matches!(
+                &decision.writes[..],
+                [Write::ClaimName(_), Write::MakeQueues(_)]
+            ),
+            "{decision:?}"
+        );
         assert_eq!(decision.requeue_after, Some(Duration::ZERO));
-        let existing =
-            json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
+        let existing = json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
         let found = InventoryCheck::State(InventoryState::Finished(inventory()));
-        let decision =
-            decide(&run(existing), &ArchiveRunStatus::default(), &Observed { inventory: Some(found), ..seen() });
-        assert!(matches!(&decision.writes[..], [Write::ClaimName(_), Write::UseQueues(_)]), "{decision:?}");
+        let decision = decide(
+            &run(existing),
+            &ArchiveRunStatus::default(),
+            &Observed {
+                inventory: Some(found),
+                ..seen()
+            },
+        );
+        assert!(
+            matches!(
+                &decision.writes[..],
+                [Write::ClaimName(_), Write::UseQueues(_)]
+            ),
+            "{decision:?}"
+        );
     }
 
     #[test]
     fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
         let failed = |error| InventoryCheck::Failed(RecordsError::Aws(error));
         for (look, stalled, words) in [
-            (InventoryCheck::State(InventoryState::Missing), Some("InventoryMissing"), "there is no s3://inv/"),
-            (InventoryCheck::State(InventoryState::Unfinished), None, "manifest.checksum"),
-            (InventoryCheck::NoManifests, Some("InventoryMissing"), ".index"),
+            (
+                InventoryCheck::State(InventoryState::Missing),
+                Some("InventoryMissing"),
+                "there is no s3://inv/",
+            ),
+            (
+                InventoryCheck::State(InventoryState::Unfinished),
+                None,
+                "manifest.checksum",
+            ),
+            (
+                InventoryCheck::NoManifests,
+                Some("InventoryMissing"),
+                ".index",
+            ),
             (InventoryCheck::NoneFinished, None, "no finished inventory"),
-            (InventoryCheck::TooOld { age: Duration::from_hours(50) }, None, "50 hours old"),
+            (
+                InventoryCheck::TooOld {
+                    age: Duration::from_hours(50),
+                },
+                None,
+                "50 hours old",
+            ),
             (failed(denied()), Some("AccessDenied"), "GetObject"),
-            (failed(AwsError { kind: AwsErrorKind::NotFound, ..denied() }), Some("InventoryMissing"), "GetObject"),
-            (failed(AwsError { kind: AwsErrorKind::Transient, ..denied() }), None, "GetObject"),
+            (
+                failed(AwsError {
+                    kind: AwsErrorKind::NotFound,
+                    ..denied()
+                }),
+                Some("InventoryMissing"),
+                "GetObject",
+            ),
+            (
+                failed(AwsError {
+                    kind: AwsErrorKind::Transient,
+                    ..denied()
+                }),
+                None,
+                "GetObject",
+            ),
         ] {
-            let seen = Observed { inventory: Some(look), ..seen() };
+            let seen = Observed {
+                inventory: Some(look),
+                ..seen()
+            };
             let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen);
             assert_eq!(decision.phase, Phase::InventoryPending);
-            assert_eq!(decision.stalled.as_ref().map(|it| it.reason), stalled, "{decision:?}");
-            assert!(decision.message.contains(words) && decision.writes.is_empty(), "{decision:?}");
+            assert_eq!(
+                decision.stalled.as_ref().map(|it| it.reason),
+                stalled,
+                "{decision:?}"
+            );
+            assert!(
+                decision.message.contains(words) && decision.writes.is_empty(),
+                "{decision:?}"
+            );
             assert!(decision.requeue_after.is_some());
         }
     }
 
     #[test]
     fn a_bucket_of_another_region_is_for_the_spec_to_name() {
-        let elsewhere = || RecordsError::Aws(AwsError { kind: AwsErrorKind::OtherRegion, ..denied() });
+        let elsewhere = || {
+            RecordsError::Aws(AwsError {
+                kind: AwsErrorKind::OtherRegion,
+                ..denied()
+            })
+        };
         for (look, field) in [
             (InventoryCheck::Failed(elsewhere()), "spec.source.region"),
-            (InventoryCheck::ClaimFailed(elsewhere()), "spec.destination.region"),
+            (
+                InventoryCheck::ClaimFailed(elsewhere()),
+                "spec.destination.region",
+            ),
         ] {
-            let seen = Observed { inventory: Some(look), ..seen() };
+            let seen = Observed {
+                inventory: Some(look),
+                ..seen()
+            };
             let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen);
             let explanation = decision.refused.unwrap();
             assert_eq!((explanation.reason, decision.writes.len()), ("Invalid", 0));
-            assert!(explanation.message.ends_with(&format!("name the bucket's region in {field}")), "{explanation:?}");
+            assert!(
+                explanation
+                    .message
+                    .ends_with(&format!("name the bucket's region in {field}")),
+                "{explanation:?}"
+            );
         }
     }
 }

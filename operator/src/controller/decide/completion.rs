@@ -21,7 +21,9 @@ pub(crate) const ACCOUNTING_MISMATCH: &str = "AccountingMismatch";
 
 /// Whether every group of every pass has its receipt, and no pass is left to be made.
 pub(super) fn is_done(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> bool {
-    let (Some(counted), Some(summary), Some(_)) = (&seen.counted, &seen.pass_summary, &seen.summary) else {
+    let (Some(counted), Some(summary), Some(_)) =
+        (&seen.counted, &seen.pass_summary, &seen.summary)
+    else {
         return false;
     };
     counted.is_whole(summary) && (retryable(run, counted) == 0 || prior.pass() >= run.max_passes)
@@ -32,28 +34,53 @@ pub(super) fn retryable(run: &Run, counted: &Counted) -> u64 {
     counted.outcome().failed_for_any(&run.retry_reasons)
 }
 
-/// Objects that failed for the time being and are not lost yet: those that the pass at hand has not come to, and those that
-/// another may bring.
+/// Objects that failed for the time being and are not lost yet: those that the pass at hand has not
+/// come to, and those that another may bring.
 pub(super) fn still_to_be_had(run: &Run, counted: &Counted, pass: u32) -> u64 {
     let again = retryable(run, counted);
-    let of_pass = counted.pass(pass).figures.failed_for_any(&run.retry_reasons);
-    if pass < run.max_passes { again } else { again.saturating_sub(of_pass) }
+    let of_pass = counted
+        .pass(pass)
+        .figures
+        .failed_for_any(&run.retry_reasons);
+    if pass < run.max_passes {
+        again
+    } else {
+        again.saturating_sub(of_pass)
+    }
 }
 
 /// Whether more objects failed than the run bears; of those that are `pending` nobody knows yet.
 pub(super) fn too_many_failed(run: &Run, counted: &Counted, pending: u64) -> Option<Explanation> {
     let most = run.max_failed_objects?;
     let failed = counted.outcome().failed_objects().saturating_sub(pending);
-    let message = || format!("{failed} objects failed, more than failurePolicy.maxFailedObjects, {most}");
+    let message =
+        || format!("{failed} objects failed, more than failurePolicy.maxFailedObjects, {most}");
     (failed > most).then(|| Explanation::new("TooManyFailedObjects", message()))
 }
 
-/// All groups have their receipts, and these do not add up to the inventory: a person has to look before anything is deleted.
-fn mismatched(run: &Run, mut decision: Decision, seen: &Observed, mismatch: &Mismatch, cap: u32) -> Decision {
-    decision.phase = if decision.pass == 0 { Phase::Bundling } else { Phase::Retrying };
+/// All groups have their receipts, and these do not add up to the inventory: a person has to look
+/// before anything is deleted.
+fn mismatched(
+    run: &Run,
+    mut decision: Decision,
+    seen: &Observed,
+    mismatch: &Mismatch,
+    cap: u32,
+) -> Decision {
+    decision.phase = if decision.pass == 0 {
+        Phase::Bundling
+    } else {
+        Phase::Retrying
+    };
     decision.message = mismatch.to_string();
-    decision.stalled = Some(Explanation::new(ACCOUNTING_MISMATCH, decision.message.clone()));
-    let depth = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok());
+    decision.stalled = Some(Explanation::new(
+        ACCOUNTING_MISMATCH,
+        decision.message.clone(),
+    ));
+    let depth = seen
+        .depths
+        .as_ref()
+        .and_then(|depths| depths.groups.as_ref().ok());
     if depth.is_some_and(Depth::is_empty) {
         decision.writes = scale_to_zero(run);
     } else {
@@ -73,7 +100,11 @@ pub(super) fn end(
     summary: &RunSummary,
     cap: u32,
 ) -> Decision {
-    if let Some(mismatch) = seen.summary.as_ref().and_then(|summary| Mismatch::of(summary, counted.outcome())) {
+    if let Some(mismatch) = seen
+        .summary
+        .as_ref()
+        .and_then(|summary| Mismatch::of(summary, counted.outcome()))
+    {
         return mismatched(run, decision, seen, &mismatch, cap);
     }
     if let Some(explanation) = too_many_failed(run, counted, 0) {
@@ -103,10 +134,21 @@ pub(super) fn end(
     }
     let outcome = counted.outcome();
     let failed = outcome.failed_objects();
-    decision.phase = if failed == 0 { Phase::Complete } else { Phase::CompleteWithFailures };
+    decision.phase = if failed == 0 {
+        Phase::Complete
+    } else {
+        Phase::CompleteWithFailures
+    };
     let objects = outcome.archived.saturating_add(outcome.copied);
-    let groups = if decision.pass == 0 { summary.groups } else { counted.groups() };
-    decision.message = format!("{objects} objects in {groups} groups are archived{}", failed_words(&outcome));
+    let groups = if decision.pass == 0 {
+        summary.groups
+    } else {
+        counted.groups()
+    };
+    decision.message = format!(
+        "{objects} objects in {groups} groups are archived{}",
+        failed_words(&outcome)
+    );
     decision.writes = scale_to_zero(run);
     decision.requeue_after = Some(Duration::ZERO);
     decision
@@ -114,7 +156,11 @@ pub(super) fn end(
 
 /// How many objects failed and why, for the end of a sentence; nothing where none did.
 pub(super) fn failed_words(outcome: &Figures) -> String {
-    let reasons: Vec<_> = outcome.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let reasons: Vec<_> = outcome
+        .failed
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
     match outcome.failed_objects() {
         0 => String::new(),
         failed => format!(", {failed} objects failed: {}", reasons.join(", ")),

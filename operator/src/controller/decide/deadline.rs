@@ -11,10 +11,19 @@ use crate::crd::ArchiveRunStatus;
 pub(super) fn too_late(run: &Run, prior: &ArchiveRunStatus, now: Timestamp) -> Option<Explanation> {
     let (deadline, started) = (run.deadline?, prior.start_time.as_ref()?);
     // Of a run that is being resumed the start is moved by its rest only after this.
-    let resting = prior.condition("Suspended").filter(|it| it.status == "True");
-    let rested = resting.map_or(SignedDuration::ZERO, |it| now.duration_since(it.last_transition_time.0));
+    let resting = prior
+        .condition("Suspended")
+        .filter(|it| it.status == "True");
+    let rested = resting.map_or(SignedDuration::ZERO, |it| {
+        now.duration_since(it.last_transition_time.0)
+    });
     let taken = Duration::try_from(now.duration_since(started.0) - rested).unwrap_or_default();
-    let message = || format!("it took longer than activeDeadlineSeconds, {} s", deadline.as_secs());
+    let message = || {
+        format!(
+            "it took longer than activeDeadlineSeconds, {} s",
+            deadline.as_secs()
+        )
+    };
     (taken > deadline).then(|| Explanation::new("DeadlineExceeded", message()))
 }
 
@@ -33,28 +42,57 @@ mod tests {
     #[test]
     fn a_deadline_ends_a_run_that_is_not_done() {
         let late = run(json!({"activeDeadlineSeconds": 3599}));
-        assert_eq!(decide(&late, &claimed(), &working(2)).failed.unwrap().reason, "DeadlineExceeded");
+        assert_eq!(
+            decide(&late, &claimed(), &working(2))
+                .failed
+                .unwrap()
+                .reason,
+            "DeadlineExceeded"
+        );
         let in_time = run(json!({"activeDeadlineSeconds": 3601}));
         assert_eq!(decide(&in_time, &claimed(), &working(2)).failed, None);
         // An hour since its start, 40 minutes of it at rest until now.
         let resumed = condition("Suspended", "Suspended", "2026-11-23T11:20:00Z");
-        let resumed = ArchiveRunStatus { conditions: vec![resumed], ..claimed() };
+        let resumed = ArchiveRunStatus {
+            conditions: vec![resumed],
+            ..claimed()
+        };
         for (deadline, late) in [(1199, true), (1201, false)] {
             let run = run(json!({"activeDeadlineSeconds": deadline}));
-            assert_eq!(decide(&run, &resumed, &working(2)).failed.is_some(), late, "{deadline}");
+            assert_eq!(
+                decide(&run, &resumed, &working(2)).failed.is_some(),
+                late,
+                "{deadline}"
+            );
         }
 
         // Not where all is archived already and only the pods are leaving.
         let all = ["logs.000000~a10~c0~f0~b1", "logs.000001~a10~c0~f0~b1"];
         for (pods, phase) in [(2, Phase::Draining), (0, Phase::Complete)] {
-            let pods = Pods { present: pods, ..Pods::default() };
-            let seen = Observed { counted: Some(counted(&all)), pods, ..working(2) };
+            let pods = Pods {
+                present: pods,
+                ..Pods::default()
+            };
+            let seen = Observed {
+                counted: Some(counted(&all)),
+                pods,
+                ..working(2)
+            };
             assert_eq!(decide(&late, &claimed(), &seen).phase, phase);
         }
         // Nor where that cannot be read just now, and was told before.
-        let draining = Condition { status: "False".to_owned(), ..condition("Ready", "Draining", NOW) };
-        let draining = ArchiveRunStatus { conditions: vec![draining], ..claimed() };
-        let unread = Observed { counted: None, ..working(2) };
+        let draining = Condition {
+            status: "False".to_owned(),
+            ..condition("Ready", "Draining", NOW)
+        };
+        let draining = ArchiveRunStatus {
+            conditions: vec![draining],
+            ..claimed()
+        };
+        let unread = Observed {
+            counted: None,
+            ..working(2)
+        };
         assert_eq!(decide(&late, &draining, &unread).failed, None);
     }
 }

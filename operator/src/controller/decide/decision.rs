@@ -52,7 +52,10 @@ impl Phase {
 
     /// Whether it never changes again.
     pub(crate) const fn is_final(self) -> bool {
-        matches!(self, Self::Complete | Self::CompleteWithFailures | Self::Failed)
+        matches!(
+            self,
+            Self::Complete | Self::CompleteWithFailures | Self::Failed
+        )
     }
 }
 
@@ -69,7 +72,8 @@ pub(crate) enum Write {
     ApplyGrouper(u32),
     /// Take the grouper of a pass away, to make it again.
     DeleteGrouper(u32),
-    /// The same where messages are lost: a grouper that is made again sends the groups without receipt.
+    /// The same where messages are lost: a grouper that is made again sends the groups without
+    /// receipt.
     SendAgain(u32),
     /// Make the workers, or what they have in common newer.
     ApplyWorkers,
@@ -138,11 +142,13 @@ impl Decision {
 
     /// Workers that the run may have once this is carried out, of `current` replicas.
     pub(crate) fn holds(&self, current: u32) -> u32 {
-        self.writes.iter().fold(current, |holds, write| match write {
-            Write::Scale(replicas) | Write::ApplyScaledObject(replicas) => *replicas,
-            Write::DeleteWorkloads => 0,
-            _ => holds,
-        })
+        self.writes
+            .iter()
+            .fold(current, |holds, write| match write {
+                Write::Scale(replicas) | Write::ApplyScaledObject(replicas) => *replicas,
+                Write::DeleteWorkloads => 0,
+                _ => holds,
+            })
     }
 
     pub(super) fn failed(prior: &ArchiveRunStatus, explanation: Explanation) -> Self {

@@ -11,7 +11,12 @@ use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::crd::ArchiveRunStatus;
 
-const FAILURES: [&str; 4] = ["DeadlineExceeded", "TooManyFailedObjects", "GrouperFailed", "GroupsDeadLettered"];
+const FAILURES: [&str; 4] = [
+    "DeadlineExceeded",
+    "TooManyFailedObjects",
+    "GrouperFailed",
+    "GroupsDeadLettered",
+];
 
 /// The last phase, where there was one.
 pub(crate) fn finished(status: &ArchiveRunStatus) -> Option<Phase> {
@@ -20,7 +25,11 @@ pub(crate) fn finished(status: &ArchiveRunStatus) -> Option<Phase> {
         Some(Phase::Failed)
     } else if status.is_true("Complete") {
         let with_failures = reason == Some(Phase::CompleteWithFailures.reason());
-        Some(if with_failures { Phase::CompleteWithFailures } else { Phase::Complete })
+        Some(if with_failures {
+            Phase::CompleteWithFailures
+        } else {
+            Phase::Complete
+        })
     } else {
         None
     }
@@ -28,7 +37,10 @@ pub(crate) fn finished(status: &ArchiveRunStatus) -> Option<Phase> {
 
 /// Whether there are no queues, or none any more.
 pub(crate) fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
-    status.queue.is_none() || status.condition("QueueReady").is_some_and(|it| it.reason == "Deleted")
+    status.queue.is_none()
+        || status
+            .condition("QueueReady")
+            .is_some_and(|it| it.reason == "Deleted")
 }
 
 pub(super) fn after_the_end(
@@ -39,19 +51,31 @@ pub(super) fn after_the_end(
     now: Timestamp,
 ) -> Decision {
     let ready = prior.condition("Ready");
-    let mut decision = Decision::new(phase, ready.map(|it| it.message.clone()).unwrap_or_default());
+    let mut decision = Decision::new(
+        phase,
+        ready.map(|it| it.message.clone()).unwrap_or_default(),
+    );
     (decision.pass, decision.requeue_after) = (prior.pass(), None);
     if phase == Phase::Failed {
         let failed = prior.condition("Failed");
         let reason = failed.map(|it| it.reason.as_str()).unwrap_or_default();
-        let reason = FAILURES.into_iter().find(|known| *known == reason).unwrap_or("GrouperFailed");
-        let explanation = Explanation::new(reason, failed.map(|it| it.message.clone()).unwrap_or_default());
+        let reason = FAILURES
+            .into_iter()
+            .find(|known| *known == reason)
+            .unwrap_or("GrouperFailed");
+        let explanation = Explanation::new(
+            reason,
+            failed.map(|it| it.message.clone()).unwrap_or_default(),
+        );
         (decision.failed, decision.stalled) = (Some(explanation.clone()), Some(explanation));
     }
     if seen.workers.is_some() || seen.grouper != GrouperState::Absent || seen.pods.present > 0 {
         decision.writes.push(Write::DeleteWorkloads);
         decision.requeue_after = Some(POLL_PERIOD);
-    } else if phase != Phase::Failed && !queues_are_gone(prior) && matches!(run.queue, QueuePlan::Managed(_)) {
+    } else if phase != Phase::Failed
+        && !queues_are_gone(prior)
+        && matches!(run.queue, QueuePlan::Managed(_))
+    {
         // Those of a failed run stay for whoever looks into it, until the run is deleted.
         decision.writes.push(Write::DeleteQueues);
         decision.requeue_after = Some(Duration::ZERO);
@@ -81,7 +105,10 @@ mod tests {
         let ended = |name: &str, reason: &str| ArchiveRunStatus {
             conditions: vec![
                 condition(name, reason, "2026-11-23T11:59:00Z"),
-                Condition { status: "False".to_owned(), ..condition("Ready", reason, "2026-11-23T11:59:00Z") },
+                Condition {
+                    status: "False".to_owned(),
+                    ..condition("Ready", reason, "2026-11-23T11:59:00Z")
+                },
             ],
             completion_time: Some(Time("2026-11-23T11:59:00Z".parse().unwrap())),
             ..claimed()
@@ -92,13 +119,22 @@ mod tests {
         let decision = decide(&run, &ended("Complete", "Complete"), &seen());
         assert_eq!(decision.writes, [Write::DeleteQueues]);
         let mut gone = ended("Complete", "Complete");
-        gone.conditions.push(condition("QueueReady", "Deleted", "2026-11-23T11:59:00Z"));
+        gone.conditions
+            .push(condition("QueueReady", "Deleted", "2026-11-23T11:59:00Z"));
         assert_eq!(decide(&run, &gone, &seen()).writes, [Write::DeleteRun]);
         let early = "2026-11-23T11:59:30Z".parse().unwrap();
         let decision = decide_at(&run, &gone, &seen(), early);
-        assert_eq!((decision.writes.len(), decision.requeue_after), (0, Some(Duration::from_secs(30))));
+        assert_eq!(
+            (decision.writes.len(), decision.requeue_after),
+            (0, Some(Duration::from_secs(30)))
+        );
 
-        let failed = decide_at(&run, &ended("Failed", "TooManyFailedObjects"), &seen(), early);
+        let failed = decide_at(
+            &run,
+            &ended("Failed", "TooManyFailedObjects"),
+            &seen(),
+            early,
+        );
         assert!(!failed.writes.contains(&Write::DeleteQueues), "{failed:?}");
         assert_eq!(failed.failed.unwrap().reason, "TooManyFailedObjects");
     }

@@ -1,4 +1,5 @@
-//! Groups without receipt that nobody works on: in the dead-letter queue, lost with their messages, or with their queue.
+//! Groups without receipt that nobody works on: in the dead-letter queue, lost with their messages,
+//! or with their queue.
 //!
 //! ```text
 //! missing ──► queue empty? ──► dead letters enough for all? ──► a person is waited for, a day ──► failed
@@ -22,12 +23,13 @@ use crate::controller::validate::REDRIVE_ANNOTATION;
 use crate::crd::ArchiveRunStatus;
 use crate::queues::Depth;
 
-/// A queue that stays empty for so long while receipts are missing has lost messages: they are sent again.
+/// A queue that stays empty for so long while receipts are missing has lost messages: they are sent
+/// again.
 const LOST: Duration = Duration::from_mins(15);
 /// How long a run that only dead-lettered groups keep from its end waits for a person.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
-/// A queue that stays empty for so long is empty: SQS may be wrong about it for a minute ("GetQueueAttributes", SQS API
-/// reference).
+/// A queue that stays empty for so long is empty: SQS may be wrong about it for a minute
+/// ("GetQueueAttributes", SQS API reference).
 pub(super) const EMPTY: Duration = Duration::from_mins(1);
 
 /// What a run waits for.
@@ -58,16 +60,27 @@ pub(super) fn check(
     }
 }
 
-/// `dead` letters may be those of the missing groups, or of others, or of groups that were archived all the same.
+/// `dead` letters may be those of the missing groups, or of others, or of groups that were archived
+/// all the same.
 fn check_dead_letters(
     run: &Run,
     prior: &ArchiveRunStatus,
     seen: &Observed,
     decision: &mut Decision,
-    (Missing { groups: missing, redo }, dead): (Missing, u64),
+    (
+        Missing {
+            groups: missing,
+            redo,
+        },
+        dead,
+    ): (Missing, u64),
     now: Timestamp,
 ) -> Option<Decision> {
-    let is_empty = seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).is_some_and(Depth::is_empty);
+    let is_empty = seen
+        .depths
+        .as_ref()
+        .and_then(|depths| depths.groups.as_ref().ok())
+        .is_some_and(Depth::is_empty);
     let stalled = stalled_by_dead_letters(prior);
     if let Some(explanation) = dead_letters(run, dead, missing) {
         // One reading may be wrong; an operator that comes anew has none but the first.
@@ -84,9 +97,13 @@ fn check_dead_letters(
         }
     }
     let missing = missing.unwrap_or(0);
-    // With more letters than missing groups some are of others, and hide that groups are lost. Sending those again that are
-    // dead letters costs their tries once more, so it is done once.
-    let lost = if dead > missing && !seen.sent_again { missing } else { missing.saturating_sub(dead) };
+    // With more letters than missing groups some are of others, and hide that groups are lost.
+    // Sending those again that are dead letters costs their tries once more, so it is done once.
+    let lost = if dead > missing && !seen.sent_again {
+        missing
+    } else {
+        missing.saturating_sub(dead)
+    };
     // After a rest nobody has taken a group that may come back.
     let patience = if seen.idle_since_suspend { EMPTY } else { LOST };
     if let Some(redo) = redo {
@@ -95,7 +112,8 @@ fn check_dead_letters(
         }
     } else if lost > 0 && seen.empty_for >= patience && seen.grouper == GrouperState::Succeeded {
         // Their messages are gone: retention, or a grouper that died between PUT and send.
-        let message = format!("{lost} groups have neither a receipt nor a message: they are sent again");
+        let message =
+            format!("{lost} groups have neither a receipt nor a message: they are sent again");
         decision.degraded = Some(Explanation::new("MessagesLost", message));
         decision.writes.push(Write::SendAgain(decision.pass));
     }
@@ -114,14 +132,25 @@ fn lost_of_redo(run: &Run, redo: u32) -> Explanation {
 }
 
 fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {
-    prior.condition("Stalled").filter(|it| it.status == "True" && it.reason == "GroupsDeadLettered")
+    prior
+        .condition("Stalled")
+        .filter(|it| it.status == "True" && it.reason == "GroupsDeadLettered")
 }
 
-/// Whether groups are lost or dead letters cannot be told, so neither is acted on, and a run that waits goes on waiting.
-fn dead_letters_unknown(prior: &ArchiveRunStatus, seen: &Observed, decision: &mut Decision, error: &AwsError) {
+/// Whether groups are lost or dead letters cannot be told, so neither is acted on, and a run that
+/// waits goes on waiting.
+fn dead_letters_unknown(
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    decision: &mut Decision,
+    error: &AwsError,
+) {
     let explanation = || Explanation::new("DepthUnknown", error.to_string());
     if let Some(known) = stalled_by_dead_letters(prior) {
-        decision.stalled = Some(Explanation::new("GroupsDeadLettered", known.message.clone()));
+        decision.stalled = Some(Explanation::new(
+            "GroupsDeadLettered",
+            known.message.clone(),
+        ));
         decision.degraded = Some(explanation());
     } else if error.kind == AwsErrorKind::Denied && seen.empty_for >= LOST {
         decision.stalled = Some(Explanation::new("AccessDenied", error.to_string()));
@@ -144,7 +173,8 @@ fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Explanatio
     })
 }
 
-/// A queue that somebody deleted took its messages along. One of the run's own is made again, and they are sent again.
+/// A queue that somebody deleted took its messages along. One of the run's own is made again, and
+/// they are sent again.
 pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed) {
     let Some(depths) = &seen.depths else { return };
     let is_gone = |error: &&AwsError| error.kind == AwsErrorKind::NotFound;
@@ -153,32 +183,57 @@ pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed)
     match (&run.queue, gone, dead_letters_gone) {
         (_, None, None) => {}
         (QueuePlan::Existing(_), Some(error), _) => {
-            decision.stalled.get_or_insert_with(|| Explanation::new("QueueMissing", format!("{error}: make it again")));
+            decision.stalled.get_or_insert_with(|| {
+                Explanation::new("QueueMissing", format!("{error}: make it again"))
+            });
         }
         (QueuePlan::Existing(_), None, Some(error)) => {
-            decision.degraded = Some(Explanation::new("QueueMissing", format!("{error}: make it again")));
+            decision.degraded = Some(Explanation::new(
+                "QueueMissing",
+                format!("{error}: make it again"),
+            ));
         }
         (QueuePlan::Managed(name), Some(error), _) => {
             let message = format!("{error}: it is made again, and what it held is sent again");
             decision.degraded = Some(Explanation::new("QueueMissing", message));
             decision.writes.push(Write::MakeQueues(name.clone()));
-            if matches!(seen.grouper, GrouperState::Running | GrouperState::Succeeded) {
+            if matches!(
+                seen.grouper,
+                GrouperState::Running | GrouperState::Succeeded
+            ) {
                 decision.writes.push(Write::DeleteGrouper(decision.pass));
             }
         }
         // What it held is sent again once its queue has been empty for long enough.
         (QueuePlan::Managed(name), None, Some(error)) => {
-            decision.degraded = Some(Explanation::new("QueueMissing", format!("{error}: it is made again")));
+            decision.degraded = Some(Explanation::new(
+                "QueueMissing",
+                format!("{error}: it is made again"),
+            ));
             decision.writes.push(Write::MakeQueues(name.clone()));
         }
     }
 }
 
 /// Puts dead letters back where somebody asks for it, once for each time.
-pub(super) fn redrive(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, decision: &mut Decision) {
-    let dead = seen.depths.as_ref().and_then(|depths| depths.dead_lettered.as_ref().ok());
-    let handled = prior.queue.as_ref().and_then(|queue| queue.redrive_handled.as_ref());
-    if let Some(asked) = run.redrive_requested.as_ref().filter(|asked| handled != Some(*asked))
+pub(super) fn redrive(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    decision: &mut Decision,
+) {
+    let dead = seen
+        .depths
+        .as_ref()
+        .and_then(|depths| depths.dead_lettered.as_ref().ok());
+    let handled = prior
+        .queue
+        .as_ref()
+        .and_then(|queue| queue.redrive_handled.as_ref());
+    if let Some(asked) = run
+        .redrive_requested
+        .as_ref()
+        .filter(|asked| handled != Some(*asked))
         && dead.is_some_and(|dead| *dead > 0)
     {
         decision.writes.push(Write::Redrive(asked.clone()));

@@ -1,4 +1,5 @@
-//! The third step: what to do about a run, from what it is and what there is. Pure, and the only place that decides.
+//! The third step: what to do about a run, from what it is and what there is. Pure, and the only
+//! place that decides.
 //!
 //! ```text
 //! refused? ──► finished? ──► suspended? ──► too late? ──► inventory, claim, queues ──► grouper ──► workers ──► whole?
@@ -40,14 +41,24 @@ use super::ownership::NameConflict;
 use super::run::Run;
 use crate::crd::ArchiveRunStatus;
 
-/// Decides what to do about a run that is not being deleted, and may have so many workers as far as others go.
-pub(crate) fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
+/// Decides what to do about a run that is not being deleted, and may have so many workers as far as
+/// others go.
+pub(crate) fn decide(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    cap: u32,
+    now: Timestamp,
+) -> Decision {
     if let Some(phase) = finished(prior) {
         return after_the_end(run, prior, seen, phase, now);
     }
     let refused = no_service_account(run, seen);
     if run.suspend {
-        return Decision { refused, ..suspended(run, prior, seen) };
+        return Decision {
+            refused,
+            ..suspended(run, prior, seen)
+        };
     }
     let is_done = is_draining(prior) || is_done(run, prior, seen);
     if let Some(explanation) = too_late(run, prior, now).filter(|_| !is_done) {
@@ -57,18 +68,27 @@ pub(crate) fn decide(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: 
         (None, Some(explanation)) => Decision::refused(explanation),
         (None, None) => begin(run, seen),
         // What is under way goes on without its service account, but for new pods.
-        (Some(_), refused) => Decision { refused, ..go_on(run, prior, seen, cap, now) },
+        (Some(_), refused) => Decision {
+            refused,
+            ..go_on(run, prior, seen, cap, now)
+        },
     }
 }
 
 /// Whether all was archived when the run was looked at last, which is never taken back.
 fn is_draining(status: &ArchiveRunStatus) -> bool {
-    status.condition("Ready").is_some_and(|it| it.reason == Phase::Draining.reason())
+    status
+        .condition("Ready")
+        .is_some_and(|it| it.reason == Phase::Draining.reason())
 }
 
 fn no_service_account(run: &Run, seen: &Observed) -> Option<Explanation> {
     let (name, namespace) = (&run.service_account, &run.namespace);
-    let message = || format!("there is no service account {name} in namespace {namespace}: make it, or name another");
+    let message = || {
+        format!(
+            "there is no service account {name} in namespace {namespace}: make it, or name another"
+        )
+    };
     (!seen.service_account).then(|| Explanation::new("ServiceAccountNotFound", message()))
 }
 
@@ -77,10 +97,14 @@ pub(crate) fn name_conflict(it: &NameConflict) -> Decision {
     let object = &it.object;
     if it.is_temporary {
         let message = format!("waiting for {object} to go, of a run of this name that was deleted");
-        return Decision { requeue_after: Some(POLL_PERIOD / 3), ..Decision::new(Phase::Pending, message) };
+        return Decision {
+            requeue_after: Some(POLL_PERIOD / 3),
+            ..Decision::new(Phase::Pending, message)
+        };
     }
-    let message =
-        format!("{object} has a name that this run needs, and belongs to somebody else: name the run otherwise");
+    let message = format!(
+        "{object} has a name that this run needs, and belongs to somebody else: name the run otherwise"
+    );
     Decision::refused(Explanation::new("Invalid", message))
 }
 

@@ -18,16 +18,28 @@ use crate::crd::ArchiveRunStatus;
 use crate::receipts::Counted;
 
 /// The next step of a run that has its queue.
-pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u32, now: Timestamp) -> Decision {
+pub(super) fn go_on(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    cap: u32,
+    now: Timestamp,
+) -> Decision {
     let pass = prior.pass();
-    let mut decision = Decision { pass, ..Decision::new(Phase::Grouping, "") };
+    let mut decision = Decision {
+        pass,
+        ..Decision::new(Phase::Grouping, "")
+    };
     // Of a retry pass the rows are among those of the inventory.
     let own_is_missing = pass > 0 && seen.summary.is_none();
     let Some(counted) = seen.counted.as_ref().filter(|_| !own_is_missing) else {
         // What is not counted is not missing: nothing that hangs on receipts is decided.
         decision.workers = seen.replicas();
         decision.message = if own_is_missing {
-            format!("{} is not there or cannot be read", run.layout.summary(&run.name))
+            format!(
+                "{} is not there or cannot be read",
+                run.layout.summary(&run.name)
+            )
         } else {
             "its receipts are not counted yet".to_owned()
         };
@@ -41,7 +53,11 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
     };
 
     // Whether the pass is whole, and what comes after it.
-    if let Some(summary) = seen.pass_summary.as_ref().filter(|summary| counted.is_whole(summary)) {
+    if let Some(summary) = seen
+        .pass_summary
+        .as_ref()
+        .filter(|summary| counted.is_whole(summary))
+    {
         let again = retryable(run, counted);
         if again > 0 && pass < run.max_passes {
             decision.pass = pass + 1;
@@ -63,13 +79,30 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
 
     // Groups without receipt, and those of them that nobody works on.
     let total = seen.pass_summary.as_ref().map(|summary| summary.groups);
-    // It is not whole: where as many groups as there are have receipts, one of those is of a group that is not.
-    let missing = total.map(|total| total.saturating_sub(counted.committed(&run.name, pass, total)).max(1));
+    // It is not whole: where as many groups as there are have receipts, one of those is of a group
+    // that is not.
+    let missing = total.map(|total| {
+        total
+            .saturating_sub(counted.committed(&run.name, pass, total))
+            .max(1)
+    });
     // If only a redo keeps the run from its end, its groups are what is missing.
-    let redo = seen.pass_summary.as_ref().filter(|summary| counted.is_pass_whole(summary));
+    let redo = seen
+        .pass_summary
+        .as_ref()
+        .filter(|summary| counted.is_pass_whole(summary));
     let redo = redo.and_then(|_| counted.unfinished_redo());
-    if let Some(failed) = missing_groups::check(run, prior, seen, &mut decision, Missing { groups: missing, redo }, now)
-    {
+    if let Some(failed) = missing_groups::check(
+        run,
+        prior,
+        seen,
+        &mut decision,
+        Missing {
+            groups: missing,
+            redo,
+        },
+        now,
+    ) {
         return failed;
     }
     workers(run, &mut decision, seen, missing, cap);
@@ -80,29 +113,54 @@ pub(super) fn go_on(run: &Run, prior: &ArchiveRunStatus, seen: &Observed, cap: u
 }
 
 /// Phase, message, and what is wrong.
-fn describe(run: &Run, decision: &mut Decision, seen: &Observed, counted: &Counted, total: Option<u64>) {
+fn describe(
+    run: &Run,
+    decision: &mut Decision,
+    seen: &Observed,
+    counted: &Counted,
+    total: Option<u64>,
+) {
     let sums = counted.pass(decision.pass);
     let mut outcome = counted.outcome();
     if run.max_passes > 0 {
         // They may still be had.
-        outcome.failed.retain(|reason, _| !run.retry_reasons.contains(reason));
+        outcome
+            .failed
+            .retain(|reason, _| !run.retry_reasons.contains(reason));
     }
     (decision.phase, decision.message) = match (decision.pass, total) {
-        (0, None) => (Phase::Grouping, format!("making groups; {} are archived already", sums.groups)),
-        (0, Some(total)) => (Phase::Bundling, format!("{} of {total} groups", sums.groups)),
+        (0, None) => (
+            Phase::Grouping,
+            format!("making groups; {} are archived already", sums.groups),
+        ),
+        (0, Some(total)) => (
+            Phase::Bundling,
+            format!("{} of {total} groups", sums.groups),
+        ),
         (pass, None) => (Phase::Retrying, format!("retry pass {pass}: making groups")),
-        (pass, Some(total)) => (Phase::Retrying, format!("retry pass {pass}: {} of {total} groups", sums.groups)),
+        (pass, Some(total)) => (
+            Phase::Retrying,
+            format!("retry pass {pass}: {} of {total} groups", sums.groups),
+        ),
     };
     decision.message.push_str(&failed_words(&outcome));
     problems(decision, seen);
     if let Some(name) = counted.defects.first() {
-        let message = format!("{} should not be among the receipts of this run", printable(name));
-        decision.degraded.get_or_insert_with(|| Explanation::new("UnexpectedReceipts", message));
+        let message = format!(
+            "{} should not be among the receipts of this run",
+            printable(name)
+        );
+        decision
+            .degraded
+            .get_or_insert_with(|| Explanation::new("UnexpectedReceipts", message));
     }
     if let Some(total) = total.filter(|total| sums.beyond > *total) {
-        let message =
-            format!("there are receipts of groups beyond the {total} that were made: see receipts/ of this run");
-        decision.degraded.get_or_insert_with(|| Explanation::new("UnexpectedReceipts", message));
+        let message = format!(
+            "there are receipts of groups beyond the {total} that were made: see receipts/ of this run"
+        );
+        decision
+            .degraded
+            .get_or_insert_with(|| Explanation::new("UnexpectedReceipts", message));
     }
 }
 

@@ -10,8 +10,15 @@ use crate::crd::ArchiveRunStatus;
 pub(super) fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> Decision {
     let pass = prior.pass();
     let left = seen.pods.present;
-    let message = if left == 0 { "suspended".to_owned() } else { format!("suspending: {left} pods are still there") };
-    let mut decision = Decision { pass, ..Decision::new(Phase::Suspended, message) };
+    let message = if left == 0 {
+        "suspended".to_owned()
+    } else {
+        format!("suspending: {left} pods are still there")
+    };
+    let mut decision = Decision {
+        pass,
+        ..Decision::new(Phase::Suspended, message)
+    };
     if seen.grouper == GrouperState::Running {
         // Not suspended: kueue would resume it. A new Job continues where this one stopped
         // (docs/decisions/suspended-groupers.md).
@@ -40,14 +47,30 @@ mod tests {
     fn suspension_rests_everything_and_keeps_the_queue() {
         let suspended = run(json!({"suspend": true}));
         let decision = decide(&suspended, &ArchiveRunStatus::default(), &seen());
-        assert_eq!((decision.phase, decision.writes.len(), decision.requeue_after), (Phase::Suspended, 0, None));
-        let busy =
-            Observed { grouper: GrouperState::Running, pods: Pods { present: 3, ..Pods::default() }, ..working(2) };
+        assert_eq!(
+            (
+                decision.phase,
+                decision.writes.len(),
+                decision.requeue_after
+            ),
+            (Phase::Suspended, 0, None)
+        );
+        let busy = Observed {
+            grouper: GrouperState::Running,
+            pods: Pods {
+                present: 3,
+                ..Pods::default()
+            },
+            ..working(2)
+        };
         let decision = decide(&suspended, &claimed(), &busy);
         assert_eq!(decision.writes, [Write::DeleteGrouper(0), Write::Scale(0)]);
         assert!(decision.requeue_after.is_some());
         let keda = run(json!({"suspend": true, "workers": {"scaling": {"mode": "Keda"}}}));
         let decision = decide(&keda, &claimed(), &busy);
-        assert!(decision.writes.contains(&Write::ApplyScaledObject(0)), "{decision:?}");
+        assert!(
+            decision.writes.contains(&Write::ApplyScaledObject(0)),
+            "{decision:?}"
+        );
     }
 }

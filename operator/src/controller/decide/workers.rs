@@ -8,12 +8,22 @@ use crate::controller::run::Run;
 use crate::crd::ScalingMode;
 
 /// The workers, and how many of them.
-pub(super) fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missing: Option<u64>, cap: u32) {
+pub(super) fn workers(
+    run: &Run,
+    decision: &mut Decision,
+    seen: &Observed,
+    missing: Option<u64>,
+    cap: u32,
+) {
     let current = seen.replicas();
     let inputs = Inputs {
         at_rest: false,
         work_left: missing != Some(0),
-        depth: seen.depths.as_ref().and_then(|depths| depths.groups.as_ref().ok()).copied(),
+        depth: seen
+            .depths
+            .as_ref()
+            .and_then(|depths| depths.groups.as_ref().ok())
+            .copied(),
         groups_per_worker: run.groups_per_worker,
         min: run.min_replicas,
         max: run.max_replicas,
@@ -24,7 +34,12 @@ pub(super) fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missi
     let (workers, scale) = match run.mode {
         ScalingMode::Builtin => {
             let wanted = replicas(inputs);
-            (wanted, seen.workers.is_none_or(|it| it.replicas != wanted).then_some(Write::Scale(wanted)))
+            (
+                wanted,
+                seen.workers
+                    .is_none_or(|it| it.replicas != wanted)
+                    .then_some(Write::Scale(wanted)),
+            )
         }
         ScalingMode::Keda => (current, Some(Write::ApplyScaledObject(most(inputs)))),
         ScalingMode::External => (current, None),
@@ -36,10 +51,13 @@ pub(super) fn workers(run: &Run, decision: &mut Decision, seen: &Observed, missi
         decision.writes.push(Write::ApplyWorkers);
         decision.writes.extend(scale);
     }
-    if cap == 0 && decision.workers == 0 && run.mode != ScalingMode::External && missing != Some(0) {
+    if cap == 0 && decision.workers == 0 && run.mode != ScalingMode::External && missing != Some(0)
+    {
         let message = "other runs have all workers that the operator may give, its --max-workers: this one goes on when \
                        one of them needs fewer";
-        decision.degraded.get_or_insert_with(|| Explanation::new("WorkersExhausted", message));
+        decision
+            .degraded
+            .get_or_insert_with(|| Explanation::new("WorkersExhausted", message));
     }
 }
 
@@ -59,7 +77,9 @@ mod tests {
 
     use super::*;
     use crate::aws::{AwsError, AwsErrorKind};
-    use crate::controller::fixtures::{claimed, decide, decide_with_cap, denied, depths, run, working};
+    use crate::controller::fixtures::{
+        claimed, decide, decide_with_cap, denied, depths, run, working,
+    };
     use crate::controller::observed::{Observed, Pods, WorkersState};
     use crate::queues::Depths;
 
@@ -67,9 +87,16 @@ mod tests {
     fn who_scales_is_left_to_it() {
         for (mode, scaled) in [("Builtin", true), ("Keda", false), ("External", false)] {
             let run = run(json!({"workers": {"scaling": {"mode": mode}}}));
-            let seen = Observed { workers: Some(WorkersState { replicas: 9 }), ..working(5) };
+            let seen = Observed {
+                workers: Some(WorkersState { replicas: 9 }),
+                ..working(5)
+            };
             let writes = decide(&run, &claimed(), &seen).writes;
-            assert_eq!(writes.iter().any(|write| matches!(write, Write::Scale(_))), scaled, "{mode}: {writes:?}");
+            assert_eq!(
+                writes.iter().any(|write| matches!(write, Write::Scale(_))),
+                scaled,
+                "{mode}: {writes:?}"
+            );
             let is_applied = writes.contains(&Write::ApplyScaledObject(20));
             assert_eq!(is_applied, mode == "Keda", "{mode}: {writes:?}");
         }
@@ -80,7 +107,11 @@ mod tests {
         for (mode, is_told) in [("Builtin", true), ("Keda", true), ("External", false)] {
             let run = run(json!({"workers": {"scaling": {"mode": mode}}}));
             let waiting = depths(5, 0, 0);
-            let mut seen = Observed { workers: None, depths: Some(waiting), ..working(5) };
+            let mut seen = Observed {
+                workers: None,
+                depths: Some(waiting),
+                ..working(5)
+            };
             let decision = decide_with_cap(&run, &claimed(), &seen, 0);
             assert_eq!((decision.workers, decision.holds(0)), (0, 0), "{mode}");
             let reason = decision.degraded.as_ref().map(|it| it.reason);
@@ -91,16 +122,25 @@ mod tests {
                 "{mode}: a Deployment begins with a pod"
             );
 
-            // It goes on once there is room, and comes down where there is less: but for what is busy.
+            // It goes on once there is room, and comes down where there is less: but for what is
+            // busy.
             let decision = decide_with_cap(&run, &claimed(), &seen, 2);
             let expected = match mode {
                 "Builtin" => vec![Write::ApplyWorkers, Write::Scale(2)],
                 "Keda" => vec![Write::ApplyWorkers, Write::ApplyScaledObject(2)],
                 _ => vec![Write::ApplyWorkers],
             };
-            assert_eq!((decision.writes, decision.degraded), (expected, None), "{mode}");
+            assert_eq!(
+                (decision.writes, decision.degraded),
+                (expected, None),
+                "{mode}"
+            );
             seen.workers = Some(WorkersState { replicas: 9 });
-            seen.pods = Pods { running: 9, busy: 4, ..Pods::default() };
+            seen.pods = Pods {
+                running: 9,
+                busy: 4,
+                ..Pods::default()
+            };
             let decision = decide_with_cap(&run, &claimed(), &seen, 2);
             assert_eq!(decision.holds(9), if is_told { 4 } else { 9 }, "{mode}");
         }
@@ -108,11 +148,28 @@ mod tests {
 
     #[test]
     fn workers_stay_as_they_are_where_the_depth_is_unknown() {
-        let depths =
-            Depths { groups: Err(AwsError { kind: AwsErrorKind::Transient, ..denied() }), dead_lettered: Ok(0) };
-        let seen = Observed { depths: Some(depths), workers: Some(WorkersState { replicas: 7 }), ..working(9) };
+        let depths = Depths {
+            groups: Err(AwsError {
+                kind: AwsErrorKind::Transient,
+                ..denied()
+            }),
+            dead_lettered: Ok(0),
+        };
+        let seen = Observed {
+            depths: Some(depths),
+            workers: Some(WorkersState { replicas: 7 }),
+            ..working(9)
+        };
         let decision = decide(&run(json!({})), &claimed(), &seen);
-        assert_eq!((decision.workers, decision.degraded.unwrap().reason), (7, "DepthUnknown"));
-        assert!(!decision.writes.iter().any(|write| matches!(write, Write::Scale(_))));
+        assert_eq!(
+            (decision.workers, decision.degraded.unwrap().reason),
+            (7, "DepthUnknown")
+        );
+        assert!(
+            !decision
+                .writes
+                .iter()
+                .any(|write| matches!(write, Write::Scale(_)))
+        );
     }
 }

@@ -16,12 +16,18 @@ const MAX_MESSAGE: usize = 32_768;
 
 /// Why the run is not accepted, if it is not.
 pub(super) fn refusal(outcome: &Outcome<'_>) -> Option<Explanation> {
-    let Outcome { run, decision, applied, .. } = *outcome;
+    let Outcome {
+        run,
+        decision,
+        applied,
+        ..
+    } = *outcome;
     let taken = match &applied.claim {
         Some(ClaimState::Taken { difference, owner }) => {
             let name = run.map(|run| run.name.to_string()).unwrap_or_default();
-            let message =
-                format!("the name {name} belongs to {difference}, claimed by {owner}: choose another name, or prefix");
+            let message = format!(
+                "the name {name} belongs to {difference}, claimed by {owner}: choose another name, or prefix"
+            );
             Some(Explanation::new("RunNameTaken", message))
         }
         _ => None,
@@ -34,15 +40,30 @@ pub(super) fn refusal(outcome: &Outcome<'_>) -> Option<Explanation> {
 }
 
 /// The first status of a run: everything unknown, nothing hidden.
-pub(super) fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, refused: Option<Explanation>) {
-    let Outcome { run, seen, decision, applied, generation, now } = *outcome;
+pub(super) fn conditions(
+    status: &mut ArchiveRunStatus,
+    outcome: &Outcome<'_>,
+    refused: Option<Explanation>,
+) {
+    let Outcome {
+        run,
+        seen,
+        decision,
+        applied,
+        generation,
+        now,
+    } = *outcome;
     let phase = decision.phase;
     let mut set = |name: &str, value: bool, explanation: Explanation| {
         set(status, name, value, &explanation, Some(generation), now);
     };
     let (stalled, degraded) = match applied.failed.as_ref().map(|(_, failure)| failure) {
-        Some(Failure::Stalled(explanation)) => (Some(explanation.clone()), decision.degraded.clone()),
-        Some(Failure::Degraded(explanation)) => (decision.stalled.clone(), Some(explanation.clone())),
+        Some(Failure::Stalled(explanation)) => {
+            (Some(explanation.clone()), decision.degraded.clone())
+        }
+        Some(Failure::Degraded(explanation)) => {
+            (decision.stalled.clone(), Some(explanation.clone()))
+        }
         Some(Failure::Refused(_)) | None => (decision.stalled.clone(), decision.degraded.clone()),
     };
     let degraded = match &applied.redriven {
@@ -50,15 +71,26 @@ pub(super) fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, r
         _ => degraded,
     };
     let failed = decision.failed.clone();
-    let message = stalled.as_ref().filter(|_| !phase.is_final()).map_or(&decision.message, |it| &it.message);
+    let message = stalled
+        .as_ref()
+        .filter(|_| !phase.is_final())
+        .map_or(&decision.message, |it| &it.message);
     set(
         "Ready",
         matches!(phase, Phase::Complete | Phase::CompleteWithFailures),
         Explanation::new(phase.reason(), message.clone()),
     );
     let progressing = || Explanation::new("Progressing", "nothing keeps it from going on");
-    set("Stalled", stalled.is_some(), stalled.unwrap_or_else(progressing));
-    set("Degraded", degraded.is_some(), degraded.unwrap_or_else(|| Explanation::new("AsExpected", "nothing is wrong")));
+    set(
+        "Stalled",
+        stalled.is_some(),
+        stalled.unwrap_or_else(progressing),
+    );
+    set(
+        "Degraded",
+        degraded.is_some(),
+        degraded.unwrap_or_else(|| Explanation::new("AsExpected", "nothing is wrong")),
+    );
     set(
         "Accepted",
         refused.is_none(),
@@ -67,11 +99,22 @@ pub(super) fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, r
     let complete = matches!(phase, Phase::Complete | Phase::CompleteWithFailures);
     let not_yet = || Explanation::new("InProgress", "the run has not ended");
     let end = || Explanation::new(phase.reason(), decision.message.clone());
-    set("Complete", complete, if phase.is_final() { end() } else { not_yet() });
-    set("Failed", failed.is_some(), failed.unwrap_or_else(|| if phase.is_final() { end() } else { not_yet() }));
+    set(
+        "Complete",
+        complete,
+        if phase.is_final() { end() } else { not_yet() },
+    );
+    set(
+        "Failed",
+        failed.is_some(),
+        failed.unwrap_or_else(|| if phase.is_final() { end() } else { not_yet() }),
+    );
     let rests = phase == Phase::Suspended && seen.is_some_and(|seen| seen.pods.present == 0);
     let resting = match (phase, rests) {
-        (Phase::Suspended, true) => Explanation::new("Suspended", "no pod is left; set spec.suspend to false to go on"),
+        (Phase::Suspended, true) => Explanation::new(
+            "Suspended",
+            "no pod is left; set spec.suspend to false to go on",
+        ),
         (Phase::Suspended, false) => Explanation::new("Suspending", decision.message.clone()),
         _ => Explanation::new("NotSuspended", "the run is not suspended"),
     };
@@ -80,14 +123,21 @@ pub(super) fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, r
     // True once, and then only taken back by the end.
     let summary = seen.and_then(|seen| seen.summary.as_ref());
     let grouped = summary.map(|summary| {
-        Explanation::new("AllGroupsMade", format!("{} objects in {} groups", summary.objects, summary.groups))
+        Explanation::new(
+            "AllGroupsMade",
+            format!("{} objects in {} groups", summary.objects, summary.groups),
+        )
     });
     if let Some(explanation) = grouped {
         set("Grouped", true, explanation);
     }
     let managed = run.is_some_and(|run| matches!(run.queue, QueuePlan::Managed(_)));
     if applied.queues_deleted {
-        set("QueueReady", false, Explanation::new("Deleted", "the run has ended"));
+        set(
+            "QueueReady",
+            false,
+            Explanation::new("Deleted", "the run has ended"),
+        );
     } else if applied.queues.is_some() {
         let explanation = if managed {
             Explanation::new("Made", "made for this run")
@@ -97,8 +147,14 @@ pub(super) fn conditions(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>, r
         set("QueueReady", true, explanation);
     }
     for (name, explanation) in [
-        ("Grouped", Explanation::new("Pending", "the groups are not made yet")),
-        ("QueueReady", Explanation::new("Pending", "there is no queue yet")),
+        (
+            "Grouped",
+            Explanation::new("Pending", "the groups are not made yet"),
+        ),
+        (
+            "QueueReady",
+            Explanation::new("Pending", "there is no queue yet"),
+        ),
     ] {
         match status.conditions.iter_mut().find(|it| it.type_ == name) {
             Some(known) => known.observed_generation = Some(generation),
@@ -123,9 +179,21 @@ pub(crate) fn stalled_status(
 ) -> ArchiveRunStatus {
     let mut status = prior.clone();
     set(&mut status, "Stalled", true, why, generation, now);
-    for name in ["Ready", "Degraded", "Accepted", "Complete", "Failed", "Suspended", "Grouped", "QueueReady"] {
+    for name in [
+        "Ready",
+        "Degraded",
+        "Accepted",
+        "Complete",
+        "Failed",
+        "Suspended",
+        "Grouped",
+        "QueueReady",
+    ] {
         // The schema's own of a new run tells of no generation.
-        if status.condition(name).is_none_or(|it| it.observed_generation.is_none()) {
+        if status
+            .condition(name)
+            .is_none_or(|it| it.observed_generation.is_none())
+        {
             let unknown = Explanation::new("Pending", format!("not known yet: {}", why.message));
             set(&mut status, name, false, &unknown, generation, now);
         }
@@ -146,7 +214,9 @@ fn set(
     let message: String = explanation.message.chars().take(MAX_MESSAGE / 4).collect();
     let known = status.conditions.iter().position(|it| it.type_ == name);
     // Another reason to be stalled begins anew: a person has not known of it.
-    let is_same = |it: &&Condition| it.status == value && (name != "Stalled" || it.reason == explanation.reason);
+    let is_same = |it: &&Condition| {
+        it.status == value && (name != "Stalled" || it.reason == explanation.reason)
+    };
     let since = known.map(|at| &status.conditions[at]).filter(is_same);
     let since = since.map_or(Time(now), |it| it.last_transition_time.clone());
     let new = Condition {

@@ -5,7 +5,9 @@ use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::Reason;
 
 use crate::controller::observed::Observed;
-use crate::crd::{ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, ObjectCounts, QueueStatus};
+use crate::crd::{
+    ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, ObjectCounts, QueueStatus,
+};
 
 /// The depth of the queue, as far as it was read.
 pub(super) fn depth(status: &mut ArchiveRunStatus, seen: &Observed, now: Timestamp) {
@@ -14,7 +16,8 @@ pub(super) fn depth(status: &mut ArchiveRunStatus, seen: &Observed, now: Timesta
     if let Ok(depth) = &depths.groups {
         let (visible, in_flight) = (Some(int64(depth.visible)), Some(int64(depth.in_flight)));
         if (queue.visible, queue.in_flight) != (visible, in_flight) || queue.observed_at.is_none() {
-            (queue.visible, queue.in_flight, queue.observed_at) = (visible, in_flight, Some(Time(now)));
+            (queue.visible, queue.in_flight, queue.observed_at) =
+                (visible, in_flight, Some(Time(now)));
         }
     }
     if let Ok(dead) = depths.dead_lettered {
@@ -28,19 +31,33 @@ pub(super) fn counts(status: &mut ArchiveRunStatus, seen: &Observed, may_be_had:
         status.groups.get_or_insert_default().total = Some(int64(summary.groups));
         status.bytes.get_or_insert_default().total = Some(int64(summary.bytes));
         let objects = status.objects.get_or_insert_default();
-        (objects.total, objects.left_out) = (Some(int64(summary.rows)), int64(summary.left_out_rows()));
+        (objects.total, objects.left_out) =
+            (Some(int64(summary.rows)), int64(summary.left_out_rows()));
     }
     let Some(counted) = &seen.counted else { return };
     let mut outcome = counted.outcome();
     if !may_be_had.is_empty() {
-        outcome.failed.retain(|reason, _| !may_be_had.contains(reason));
+        outcome
+            .failed
+            .retain(|reason, _| !may_be_had.contains(reason));
     }
     let own = seen.summary.as_ref();
-    let committed = own.map_or(counted.pass(0).groups, |own| counted.committed(&own.run, 0, own.groups));
-    // A LIST may lag behind another. One that shows every receipt does not: what a repaired receipt or a redo took back is
-    // taken back.
-    let is_whole = seen.pass_summary.as_ref().is_some_and(|summary| counted.is_whole(summary));
-    let grown = |before: i64, now: u64| if is_whole { int64(now) } else { before.max(int64(now)) };
+    let committed = own.map_or(counted.pass(0).groups, |own| {
+        counted.committed(&own.run, 0, own.groups)
+    });
+    // A LIST may lag behind another. One that shows every receipt does not: what a repaired receipt
+    // or a redo took back is taken back.
+    let is_whole = seen
+        .pass_summary
+        .as_ref()
+        .is_some_and(|summary| counted.is_whole(summary));
+    let grown = |before: i64, now: u64| {
+        if is_whole {
+            int64(now)
+        } else {
+            before.max(int64(now))
+        }
+    };
     let groups: &mut GroupCounts = status.groups.get_or_insert_default();
     groups.committed = grown(groups.committed, committed);
     let objects: &mut ObjectCounts = status.objects.get_or_insert_default();
@@ -54,10 +71,15 @@ pub(super) fn counts(status: &mut ArchiveRunStatus, seen: &Observed, may_be_had:
     status.failures = outcome
         .failed
         .iter()
-        .map(|(reason, count)| FailureCount { reason: reason.to_string(), count: int64(*count) })
+        .map(|(reason, count)| FailureCount {
+            reason: reason.to_string(),
+            count: int64(*count),
+        })
         .collect();
     let groups = status.groups.unwrap_or_default();
-    let total = groups.total.map_or_else(|| "?".to_owned(), |total| total.to_string());
+    let total = groups
+        .total
+        .map_or_else(|| "?".to_owned(), |total| total.to_string());
     status.progress = Some(format!("{}/{total}", groups.committed));
 }
 

@@ -21,7 +21,14 @@ pub(crate) use self::conditions::stalled_status;
 pub(crate) use self::outcome::Outcome;
 
 pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRunStatus {
-    let Outcome { run, seen, decision, applied, generation, now } = *outcome;
+    let Outcome {
+        run,
+        seen,
+        decision,
+        applied,
+        generation,
+        now,
+    } = *outcome;
     let mut status = prior.clone();
     status.observed_generation = Some(generation);
     let refused = refusal(outcome);
@@ -57,7 +64,9 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
 
 /// Suspended time does not count toward the deadline (docs/decisions/suspended-time.md).
 fn move_start_time(status: &mut ArchiveRunStatus, prior: &ArchiveRunStatus, now: Timestamp) {
-    let since = prior.condition("Suspended").map(|it| it.last_transition_time.0);
+    let since = prior
+        .condition("Suspended")
+        .map(|it| it.last_transition_time.0);
     if let (Some(start), Some(since)) = (&mut status.start_time, since) {
         let rested = now.duration_since(since);
         start.0 = start.0.checked_add(rested).unwrap_or(start.0).min(now);

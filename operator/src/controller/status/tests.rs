@@ -15,39 +15,101 @@ fn time(text: &str) -> Timestamp {
 
 #[test]
 fn another_reason_to_be_stalled_begins_anew_and_the_same_does_not() {
-    let since = |status: &ArchiveRunStatus| status.condition("Stalled").unwrap().last_transition_time.0;
+    let since =
+        |status: &ArchiveRunStatus| status.condition("Stalled").unwrap().last_transition_time.0;
     let (first, later) = (time("2026-11-23T12:00:00Z"), time("2026-11-24T12:00:00Z"));
-    let denied =
-        stalled_status(&ArchiveRunStatus::default(), &Explanation::new("AccessDenied", "one thing"), Some(1), first);
-    assert_eq!(since(&stalled_status(&denied, &Explanation::new("AccessDenied", "another"), Some(2), later)), first);
-    assert_eq!(since(&stalled_status(&denied, &Explanation::new("GroupsDeadLettered", "dead"), Some(2), later)), later);
+    let denied = stalled_status(
+        &ArchiveRunStatus::default(),
+        &Explanation::new("AccessDenied", "one thing"),
+        Some(1),
+        first,
+    );
+    assert_eq!(
+        since(&stalled_status(
+            &denied,
+            &Explanation::new("AccessDenied", "another"),
+            Some(2),
+            later
+        )),
+        first
+    );
+    assert_eq!(
+        since(&stalled_status(
+            &denied,
+            &Explanation::new("GroupsDeadLettered", "dead"),
+            Some(2),
+            later
+        )),
+        later
+    );
 }
 
 #[test]
 fn a_run_that_cannot_even_be_looked_at_has_all_conditions() {
     let explanation = Explanation::new("AccessDenied", "pods cannot be listed");
-    let held = stalled_status(&ArchiveRunStatus::default(), &explanation, Some(3), time("2026-11-23T12:00:00Z"));
-    assert_eq!((held.conditions.len(), held.observed_generation), (9, Some(3)));
+    let held = stalled_status(
+        &ArchiveRunStatus::default(),
+        &explanation,
+        Some(3),
+        time("2026-11-23T12:00:00Z"),
+    );
+    assert_eq!(
+        (held.conditions.len(), held.observed_generation),
+        (9, Some(3))
+    );
     for it in &held.conditions {
-        let expected = if it.type_ == "Stalled" { ("True", "AccessDenied") } else { ("False", "Pending") };
-        assert_eq!((it.status.as_str(), it.reason.as_str()), expected, "{}", it.type_);
-        assert!(it.message.contains("pods cannot be listed") && it.observed_generation == Some(3), "{it:?}");
+        let expected = if it.type_ == "Stalled" {
+            ("True", "AccessDenied")
+        } else {
+            ("False", "Pending")
+        };
+        assert_eq!(
+            (it.status.as_str(), it.reason.as_str()),
+            expected,
+            "{}",
+            it.type_
+        );
+        assert!(
+            it.message.contains("pods cannot be listed") && it.observed_generation == Some(3),
+            "{it:?}"
+        );
     }
 }
 
 #[test]
 fn a_write_that_failed_is_told_in_its_condition_and_goes_with_its_mending() {
     let decision = Decision::refused(Explanation::new("Invalid", "why"));
-    let decision = Decision { refused: None, ..decision };
+    let decision = Decision {
+        refused: None,
+        ..decision
+    };
     let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
     let explanation = || Explanation::new("AnyReason", "what was said");
     let status = |prior: &ArchiveRunStatus, failure: Option<Failure>| {
         let kind = AwsErrorKind::Rejected;
-        let error = AwsError { action: "CreateQueue", target: "q".to_owned(), kind, detail: "no".to_owned() };
+        let error = AwsError {
+            action: "CreateQueue",
+            target: "q".to_owned(),
+            kind,
+            detail: "no".to_owned(),
+        };
         let failed = failure.map(|failure| (error.into(), failure));
-        let applied = Applied { failed, ..Applied::default() };
+        let applied = Applied {
+            failed,
+            ..Applied::default()
+        };
         let (decision, applied) = (&decision, &applied);
-        next(prior, &Outcome { run: None, seen: None, decision, applied, generation: 1, now })
+        next(
+            prior,
+            &Outcome {
+                run: None,
+                seen: None,
+                decision,
+                applied,
+                generation: 1,
+                now,
+            },
+        )
     };
     for (failure, name, value) in [
         (Failure::Refused(explanation()), "Accepted", "False"),
@@ -56,8 +118,16 @@ fn a_write_that_failed_is_told_in_its_condition_and_goes_with_its_mending() {
     ] {
         let failed = status(&ArchiveRunStatus::default(), Some(failure));
         let shown = failed.condition(name).expect("it is there");
-        assert_eq!((shown.status.as_str(), shown.message.as_str()), (value, "what was said"), "{name}");
+        assert_eq!(
+            (shown.status.as_str(), shown.message.as_str()),
+            (value, "what was said"),
+            "{name}"
+        );
         let mended = status(&failed, None);
-        assert_ne!(mended.condition(name).expect("it is there").status, value, "{name}");
+        assert_ne!(
+            mended.condition(name).expect("it is there").status,
+            value,
+            "{name}"
+        );
     }
 }

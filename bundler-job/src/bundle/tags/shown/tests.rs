@@ -41,11 +41,18 @@ fn each_directory_is_asked_about() {
 
 #[test]
 fn once_enough_directories_agree_only_a_new_top_folder_is_asked_about() {
-    for (code, expected) in [(None, Meaning::Untagged), (Some(CODE), Meaning::Denied(CODE.to_owned()))] {
+    for (code, expected) in [
+        (None, Meaning::Untagged),
+        (Some(CODE), Meaning::Denied(CODE.to_owned())),
+    ] {
         let shown = agreeing(code);
         assert_eq!(meaning(&shown, "a/new/k"), Some(expected));
         assert_eq!(meaning(&shown, "b/k"), None);
-        answer(&shown, "b/k", if code.is_none() { Some(CODE) } else { None });
+        answer(
+            &shown,
+            "b/k",
+            if code.is_none() { Some(CODE) } else { None },
+        );
         assert_eq!(meaning(&shown, "a/another/k"), None, "the answers differ");
     }
 }
@@ -60,11 +67,19 @@ fn each_object_is_asked_about_where_some_are_denied_and_some_are_counted() {
         }
         shown.answered(&directory, Some(CODE.to_owned()));
         shown.counted(&directory);
-        assert_eq!(shown.meaning(&directory), Some(Meaning::Nothing), "{counted_first}");
+        assert_eq!(
+            shown.meaning(&directory),
+            Some(Meaning::Nothing),
+            "{counted_first}"
+        );
     }
     let readable = shown.directory("readable/k");
     shown.counted(&readable);
-    assert_eq!(shown.meaning(&readable), None, "says nothing about objects without a number");
+    assert_eq!(
+        shown.meaning(&readable),
+        None,
+        "says nothing about objects without a number"
+    );
     shown.answered(&readable, None);
     assert_eq!(shown.meaning(&readable), Some(Meaning::Untagged));
 }
@@ -80,7 +95,10 @@ fn a_bucket_with_as_many_folders_as_objects_is_asked_about_few_of_them() {
             asked += 1;
         }
     }
-    assert!(asked > ENOUGH && asked <= ENOUGH + objects / OBJECTS + 1, "{asked}");
+    assert!(
+        asked > ENOUGH && asked <= ENOUGH + objects / OBJECTS + 1,
+        "{asked}"
+    );
 }
 
 #[test]

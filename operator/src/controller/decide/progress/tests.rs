@@ -12,11 +12,25 @@ use crate::records::RecordsError;
 #[test]
 fn groups_are_made_and_archived_side_by_side() {
     let decision = decide(&run(json!({})), &claimed(), &seen());
-    assert_eq!(decision.writes, [Write::ApplyGrouper(0)], "no worker before the depth is known");
+    assert_eq!(
+        decision.writes,
+        [Write::ApplyGrouper(0)],
+        "no worker before the depth is known"
+    );
     assert_eq!(decision.phase, Phase::Grouping);
     let empty = Some(depths(0, 0, 0));
-    let decision = decide(&run(json!({})), &claimed(), &Observed { depths: empty, ..seen() });
-    assert_eq!(decision.writes, [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(1)]);
+    let decision = decide(
+        &run(json!({})),
+        &claimed(),
+        &Observed {
+            depths: empty,
+            ..seen()
+        },
+    );
+    assert_eq!(
+        decision.writes,
+        [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(1)]
+    );
     let grouping = Observed {
         grouper: GrouperState::Running,
         depths: Some(depths(3, 0, 0)),
@@ -29,9 +43,20 @@ fn groups_are_made_and_archived_side_by_side() {
 
 #[test]
 fn what_is_not_counted_is_not_missing() {
-    let error = RecordsError::Aws(AwsError { kind: AwsErrorKind::Transient, ..denied() });
-    let seen = Observed { counted: None, records_error: Some(error), empty_for: Duration::from_hours(1), ..working(2) };
+    let error = RecordsError::Aws(AwsError {
+        kind: AwsErrorKind::Transient,
+        ..denied()
+    });
+    let seen = Observed {
+        counted: None,
+        records_error: Some(error),
+        empty_for: Duration::from_hours(1),
+        ..working(2)
+    };
     let decision = decide(&run(json!({})), &claimed(), &seen);
-    assert_eq!((decision.phase, decision.writes.len(), decision.workers), (Phase::Bundling, 0, 2));
+    assert_eq!(
+        (decision.phase, decision.writes.len(), decision.workers),
+        (Phase::Bundling, 0, 2)
+    );
     assert_eq!(decision.degraded.unwrap().reason, "DepthUnknown");
 }

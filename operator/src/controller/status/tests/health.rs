@@ -1,4 +1,5 @@
-//! What Argo CD and Flux make of the statuses that the operator writes, by the expressions of deploy/examples.
+//! What Argo CD and Flux make of the statuses that the operator writes, by the expressions of
+//! deploy/examples.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -18,17 +19,26 @@ const ARGO_CD: &str = include_str!("../../../../../deploy/examples/argocd.yaml")
 const FLUX: &str = include_str!("../../../../../deploy/examples/flux.yaml");
 
 fn documents(yaml: &str) -> Vec<serde_json::Value> {
-    yaml.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+    yaml.split("\n---\n")
+        .map(|document| serde_saphyr::from_str(document).unwrap())
+        .collect()
 }
 
 /// What Argo CD's script says of a run.
 fn argo_cd(run: &ArchiveRun) -> (String, String) {
     let map = documents(ARGO_CD).pop().unwrap();
-    let script = map["data"]["resource.customizations.health.archive.s3bundler.dev_ArchiveRun"].as_str().unwrap();
+    let script = map["data"]["resource.customizations.health.archive.s3bundler.dev_ArchiveRun"]
+        .as_str()
+        .unwrap();
     let lua = Lua::new();
-    lua.globals().set("obj", lua.to_value(&json!(run)).unwrap()).unwrap();
+    lua.globals()
+        .set("obj", lua.to_value(&json!(run)).unwrap())
+        .unwrap();
     let health: Table = lua.load(script).eval().unwrap();
-    (health.get("status").unwrap(), health.get("message").unwrap())
+    (
+        health.get("status").unwrap(),
+        health.get("message").unwrap(),
+    )
 }
 
 /// What Flux' expressions say of a run.
@@ -38,10 +48,14 @@ fn flux(run: &ArchiveRun) -> &'static str {
     let mut context = Context::default();
     context.add_variable("status", json!(run.status)).unwrap();
     let is = |name: &str| {
-        let said = Program::compile(checks[name].as_str().unwrap()).unwrap().execute(&context).unwrap();
+        let said = Program::compile(checks[name].as_str().unwrap())
+            .unwrap()
+            .execute(&context)
+            .unwrap();
         said == Value::Bool(true)
     };
-    // In this order ("Health check expressions", Flux documentation): what is neither is waited for.
+    // In this order ("Health check expressions", Flux documentation): what is neither is waited
+    // for.
     match (is("failed"), is("current")) {
         (true, _) => "Failed",
         (false, true) => "Current",
@@ -54,10 +68,20 @@ fn what_others_make_of_a_run_is_what_it_is() {
     let mut run = archive_run(json!({}));
     let plan = validate(&run, &defaults()).unwrap();
     let mut look = |decision: Decision| {
-        let (applied, prior, now) = (Applied::default(), ArchiveRunStatus::default(), "2026-11-23T12:00:00Z");
+        let (applied, prior, now) = (
+            Applied::default(),
+            ArchiveRunStatus::default(),
+            "2026-11-23T12:00:00Z",
+        );
         let (seen, now) = (seen(), now.parse().unwrap());
-        let outcome =
-            Outcome { run: Some(&plan), seen: Some(&seen), decision: &decision, applied: &applied, generation: 1, now };
+        let outcome = Outcome {
+            run: Some(&plan),
+            seen: Some(&seen),
+            decision: &decision,
+            applied: &applied,
+            generation: 1,
+            now,
+        };
         run.status = Some(next(&prior, &outcome));
         let (health, message) = argo_cd(&run);
         (health, message, flux(&run))
@@ -65,40 +89,77 @@ fn what_others_make_of_a_run_is_what_it_is() {
     let explanation = || Explanation::new("AccessDenied", "it is denied");
     let at = |phase| Decision::new(phase, "a sentence");
     for (decision, argo_cd, message, flux) in [
-        (at(Phase::Bundling), "Progressing", "Bundling: a sentence", "InProgress"),
         (
-            Decision { degraded: Some(explanation()), ..at(Phase::Bundling) },
+            at(Phase::Bundling),
             "Progressing",
             "Bundling: a sentence",
             "InProgress",
         ),
         (
-            Decision { stalled: Some(explanation()), ..at(Phase::Grouping) },
+            Decision {
+                degraded: Some(explanation()),
+                ..at(Phase::Bundling)
+            },
+            "Progressing",
+            "Bundling: a sentence",
+            "InProgress",
+        ),
+        (
+            Decision {
+                stalled: Some(explanation()),
+                ..at(Phase::Grouping)
+            },
             "Degraded",
             "AccessDenied: it is denied",
             "Failed",
         ),
-        (Decision::refused(explanation()), "Degraded", "AccessDenied: it is denied", "Failed"),
-        (at(Phase::Suspended), "Suspended", "a sentence", "InProgress"),
-        (at(Phase::Complete), "Healthy", "a sentence", "Current"),
-        (at(Phase::CompleteWithFailures), "Healthy", "a sentence", "Current"),
         (
-            Decision { failed: Some(explanation()), ..at(Phase::Failed) },
+            Decision::refused(explanation()),
+            "Degraded",
+            "AccessDenied: it is denied",
+            "Failed",
+        ),
+        (
+            at(Phase::Suspended),
+            "Suspended",
+            "a sentence",
+            "InProgress",
+        ),
+        (at(Phase::Complete), "Healthy", "a sentence", "Current"),
+        (
+            at(Phase::CompleteWithFailures),
+            "Healthy",
+            "a sentence",
+            "Current",
+        ),
+        (
+            Decision {
+                failed: Some(explanation()),
+                ..at(Phase::Failed)
+            },
             "Degraded",
             "AccessDenied: it is denied",
             "Failed",
         ),
     ] {
         let phase = decision.phase;
-        assert_eq!(look(decision), (argo_cd.to_owned(), message.to_owned(), flux), "{phase:?}");
+        assert_eq!(
+            look(decision),
+            (argo_cd.to_owned(), message.to_owned(), flux),
+            "{phase:?}"
+        );
     }
     // Before the operator has looked at it, or at what was changed.
     let mut changed = run.clone();
     changed.metadata.generation = Some(2);
     assert_eq!(argo_cd(&changed).0, "Progressing");
-    run.status =
-        serde_json::from_value(json!({"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Pending",
-        "message": "waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]}))
-        .unwrap();
-    assert_eq!((argo_cd(&run).0.as_str(), flux(&run)), ("Progressing", "InProgress"));
+    run.status = serde_json::from_value(
+        json!({"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Pending",
+        "message": "waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]}),
+    )
+    .unwrap();
+    assert_eq!(
+        (argo_cd(&run).0.as_str(), flux(&run)),
+        ("Progressing", "InProgress")
+    );
 }
