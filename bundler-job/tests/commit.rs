@@ -564,7 +564,7 @@ async fn a_reader_never_sees_a_record_before_what_it_names() {
         .proxy
         .on_request(move |seen| before.look(&format!("before {:?} {}", seen.operation, seen.path)));
     bench.proxy.after_response(move |seen, _| {
-        after.look(&format!("after {:?} {}", seen.operation, seen.path))
+        after.look(&format!("after {:?} {}", seen.operation, seen.path));
     });
     bench.run_whole().await;
     assert_eq!(reader.complaints(), [""; 0]);
@@ -1099,9 +1099,9 @@ async fn a_source_object_replaced_while_it_is_read_is_archived_as_it_is_then_or_
         assert_eq!(done.code, Some(0), "{done}");
         let whole = Whole::of(&bench.world, &bench.bucket);
         if fails {
-            whole.failed(&key(4), "Changed").check().await
+            whole.failed(&key(4), "Changed").check().await;
         } else {
-            whole.check().await
+            whole.check().await;
         }
     }
 }

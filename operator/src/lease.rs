@@ -86,7 +86,7 @@ impl Candidate {
                 Ok(true) => return sent,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(lease = self.name, %error, "lease cannot be had, trying again")
+                    tracing::warn!(lease = self.name, %error, "lease cannot be had, trying again");
                 }
             }
             tokio::time::sleep(PERIOD).await;
@@ -120,7 +120,7 @@ impl Candidate {
                     };
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(lease = self.name, %error, "lease was not renewed, trying again")
+                    tracing::warn!(lease = self.name, %error, "lease was not renewed, trying again");
                 }
                 Err(_) => {
                     let cause = Box::new(kube::Error::Service("no answer in time".into()));

@@ -211,7 +211,7 @@ impl Count {
         };
         match self.is_own(&receipt.group, stage, number) {
             Some(true) if self.previous.as_ref() != Some(&receipt.group) => {
-                self.add(name, stage, number, receipt)
+                self.add(name, stage, number, receipt);
             }
             // Counted once the summary is there.
             None => self.contiguous = false,

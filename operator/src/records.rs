@@ -538,7 +538,7 @@ mod tests {
             match (compare(&today, found.clone(), latest), difference) {
                 (ClaimState::Ours(inventory), None) => assert_eq!(inventory, claimed),
                 (ClaimState::Taken { difference, .. }, Some(expected)) => {
-                    assert_eq!(difference, expected)
+                    assert_eq!(difference, expected);
                 }
                 other => panic!("{found:?}: {other:?}"),
             }

@@ -42,7 +42,7 @@ async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
         put(
             &folder.path().join(BUCKET),
             &receipt(&run, number).key(&layout, &run),
-        )
+        );
     };
     (0..RECEIPTS).for_each(put);
 

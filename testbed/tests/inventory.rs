@@ -203,7 +203,7 @@ async fn bad_inventories_can_be_written() {
     };
     let published = inventory
         .publish_edited(folder.path(), [shard], |manifest| {
-            manifest["files"][0]["MD5checksum"] = json!("00")
+            manifest["files"][0]["MD5checksum"] = json!("00");
         })
         .await
         .unwrap();

@@ -185,9 +185,9 @@ impl PartWriter {
             open.left -= now as u64;
             bytes = &bytes[now..];
             if open.left == 0 {
-                self.send(open)?
+                self.send(open)?;
             } else {
-                self.open = Some(open)
+                self.open = Some(open);
             }
         }
         Ok(())

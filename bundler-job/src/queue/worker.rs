@@ -419,7 +419,7 @@ where
         let running = self.running.len();
         match &reason {
             Stop::Well(ended) => {
-                tracing::info!(reason = ?ended, running, "receiving no more groups")
+                tracing::info!(reason = ?ended, running, "receiving no more groups");
             }
             Stop::Badly(_) => tracing::info!(reason = "error", running, "receiving no more groups"),
         }

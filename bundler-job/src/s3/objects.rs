@@ -227,7 +227,7 @@ impl S3 {
             };
             match spooled {
                 Err(SpoolError::S3(error)) if error.kind.is_transient() && tries < BODY_RETRIES => {
-                    tries += 1
+                    tries += 1;
                 }
                 spooled => return spooled,
             }

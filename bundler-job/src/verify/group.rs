@@ -611,7 +611,7 @@ impl Group<'_> {
         let comparing = tokio::task::spawn_blocking(move || {
             let chunks = Chunks::of(receiver);
             archive::compare(catalog.catalog(), &record, &archive, chunks, |bytes| {
-                progress.object(bytes)
+                progress.object(bytes);
             })
         });
         let sending = async {

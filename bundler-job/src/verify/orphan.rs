@@ -72,7 +72,7 @@ pub(super) async fn traces(
         Ok(OpenUploads::Unsupported) => {}
         // Who only reads archives need not be allowed to.
         Err(error) => {
-            tracing::warn!(%error, "open uploads cannot be listed, and are not in the report")
+            tracing::warn!(%error, "open uploads cannot be listed, and are not in the report");
         }
     }
     Ok(traces)

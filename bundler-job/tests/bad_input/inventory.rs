@@ -330,7 +330,7 @@ impl<'a> Good<'a> {
             FileMissing => self.delete(&self.file_key).await,
             FileHalf => {
                 self.put(&self.file_key, self.file.slice(..self.file.len() / 2))
-                    .await
+                    .await;
             }
             FileReplaced => {
                 // Without a name and a time in its header, gzip of the same rows in another order
@@ -345,7 +345,7 @@ impl<'a> Good<'a> {
             }
             Rows(text) => {
                 self.describe_file(gzip(text.as_bytes()).unwrap().into())
-                    .await
+                    .await;
             }
             File(make) => self.describe_file(make(self.file.clone())).await,
         }

@@ -60,7 +60,7 @@ async fn every_object_of_a_bucket_is_in_one_group() {
     let queue = Recorder::default();
     let mut made: Vec<GroupMade> = Vec::new();
     let grouped = group(&world.s3, &request, Some(&queue), |group| {
-        made.push(group.clone())
+        made.push(group.clone());
     })
     .await
     .unwrap();

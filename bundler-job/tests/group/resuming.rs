@@ -91,7 +91,7 @@ async fn only_groups_without_a_receipt_get_a_message() {
     let mut made: Vec<GroupMade> = Vec::new();
     world.proxy.clear_log();
     let grouped = group(&world.s3, &request, Some(&queue), |it| {
-        made.push(it.clone())
+        made.push(it.clone());
     })
     .await
     .unwrap();
@@ -221,7 +221,7 @@ async fn a_name_that_is_taken_says_how_it_differs() {
         (
             "another inventory",
             Box::new(move |it| {
-                it.origin = Origin::Inventory(other_inventory.manifest.parse().unwrap())
+                it.origin = Origin::Inventory(other_inventory.manifest.parse().unwrap());
             }),
         ),
         (

@@ -168,7 +168,7 @@ async fn data_files_that_are_not_what_the_manifest_says() {
     };
 
     let md5 = publish("md5", |it| {
-        it["files"][0]["MD5checksum"] = "0".repeat(32).into()
+        it["files"][0]["MD5checksum"] = "0".repeat(32).into();
     })
     .await;
     let wanted = [
@@ -186,7 +186,7 @@ async fn data_files_that_are_not_what_the_manifest_says() {
     assert_refused(&world, &size, ExitCode::Unreadable, &wanted).await;
 
     let missing = publish("missing", |it| {
-        it["files"][0]["key"] = "data/elsewhere.csv.gz".into()
+        it["files"][0]["key"] = "data/elsewhere.csv.gz".into();
     })
     .await;
     let wanted =
@@ -335,7 +335,7 @@ async fn an_inventory_that_cannot_be_read_does_not_take_the_runs_name() {
     let world = World::start().await;
     let missing = inventory("missing")
         .publish_edited(&world.client, [shard(good_shard())], |it| {
-            it["files"][0]["key"] = "gone".into()
+            it["files"][0]["key"] = "gone".into();
         })
         .await
         .unwrap();

@@ -181,7 +181,7 @@ async fn a_member_with_another_sha256_than_the_catalogs_is_found_by_reading_it()
         let mut run = MadeRun::new(ArchiveFormat::Tar).await;
         run.claim().await;
         run.group(&usual()[0], |_, entries| {
-            entries[0].sha256 = Some(sha256.to_owned())
+            entries[0].sha256 = Some(sha256.to_owned());
         })
         .await;
         run.summarize().await;
@@ -355,7 +355,7 @@ async fn attempts_are_kept_beside_an_archive_that_is_missing_or_damaged() {
     run.put(&lost, run.get(&winner).await).await;
     let repair = async || {
         let repair = |request: &mut VerifyRequest| {
-            (request.repair, request.orphan_age) = (true, Duration::ZERO)
+            (request.repair, request.orphan_age) = (true, Duration::ZERO);
         };
         kinds(&run.try_verify(repair).await.unwrap())
     };
@@ -637,7 +637,7 @@ async fn one_row_lost_and_another_doubled_do_not_balance() {
     run.claim().await;
     run.group(&usual()[0], |_, _| ()).await;
     run.group(&usual()[1], |_, entries| {
-        entries[1].row.key = "c/d".to_owned()
+        entries[1].row.key = "c/d".to_owned();
     })
     .await;
     run.summarize().await;
@@ -655,7 +655,7 @@ async fn a_manifest_that_is_not_what_its_writer_recorded_says_nothing_of_its_gro
     run.claim().await;
     run.group(&usual()[0], |_, _| ()).await;
     run.group(&usual()[1], |_, entries| {
-        entries[1].row.key = "c/d".to_owned()
+        entries[1].row.key = "c/d".to_owned();
     })
     .await;
     run.summarize().await;
@@ -705,7 +705,7 @@ async fn a_row_that_no_catalog_has_is_found() {
     run.claim().await;
     let failed = |key| object(key, b"xx", Fate::Failed(Reason::Glacier));
     run.group(&[failed("a"), failed("b")], |_, entries| {
-        drop(entries.pop())
+        drop(entries.pop());
     })
     .await;
     run.summarize().await;

@@ -147,7 +147,7 @@ async fn carry_out(
             .await?;
         }
         Write::DeleteGrouper(pass) => {
-            delete::<Job>(context, run, &grouper_name(run, *pass)).await?
+            delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
         }
         Write::SendAgain(pass) => {
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;

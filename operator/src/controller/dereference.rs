@@ -276,7 +276,7 @@ async fn progress(
         cache.summary_error.iter().for_each(|error| {
             context
                 .metrics
-                .failed(ReconcileError::class_of_record(error))
+                .failed(ReconcileError::class_of_record(error));
         });
     }
     // A redo that is found has its groups count in place of others.

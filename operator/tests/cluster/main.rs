@@ -136,7 +136,7 @@ fn main() -> ExitCode {
         thread::spawn(|| {
             tokio::runtime::Runtime::new()
                 .unwrap()
-                .block_on(play(stages))
+                .block_on(play(stages));
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -52,7 +52,7 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
             (Ok(()), None) => {}
             (Err(error), Some(expected)) if error.to_string().contains(expected) => {}
             (answer, expected) => {
-                wrong.push(format!("{}: {answer:?}, expected {expected:?}", case.name))
+                wrong.push(format!("{}: {answer:?}, expected {expected:?}", case.name));
             }
         }
     }

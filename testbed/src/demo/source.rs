@@ -97,9 +97,9 @@ fn choose(root: &Path) -> Result<Vec<Source>, DemoError> {
                     key,
                 };
                 if size > LARGE {
-                    large.push(source)
+                    large.push(source);
                 } else {
-                    small.push(source)
+                    small.push(source);
                 }
             }
         }

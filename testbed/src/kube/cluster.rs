@@ -420,7 +420,7 @@ async fn wait_for(
 /// long as the file is open.
 async fn only_one() -> Result<File, KubeError> {
     locked(&std::env::temp_dir().join("s3bundler-kube.lock"), || {
-        eprintln!("{WAITING}")
+        eprintln!("{WAITING}");
     })
     .await
 }

@@ -123,7 +123,7 @@ impl Server {
                 Err(ServerError::EndedEarly { .. })
                     if plan.port.is_none() && attempt < START_ATTEMPTS =>
                 {
-                    attempt += 1
+                    attempt += 1;
                 }
                 Err(error) => {
                     process.keep_log();

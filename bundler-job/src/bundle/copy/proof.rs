@@ -65,7 +65,7 @@ pub(super) async fn prove(s3: &S3, source: &Source, copy: &S3Address) -> Result<
     // a copy.
     match source.head(s3).await {
         Ok(Some((_, head))) => {
-            expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums
+            expected.checksums = Identity::of(&head, s3.knows_crc64nvme()).checksums;
         }
         // A source that was deleted after it was copied has nothing to compare.
         Ok(None) => {}

@@ -332,7 +332,7 @@ async fn a_copy_that_fails_leaves_no_upload_and_says_whose_trouble_it_is() {
     let fail = |operation, status, code| {
         scene
             .proxy
-            .fault_every(operation, Fault::FailBefore { status, code })
+            .fault_every(operation, Fault::FailBefore { status, code });
     };
     for (operation, status, code) in [
         (Operation::CreateMultipartUpload, 403, "AccessDenied"),

@@ -59,7 +59,7 @@ fn a_row_is_taken_or_left_out_for_its_first_reason() {
     let key = |key| with(|it| it.row.key = key);
     let tier = |tier| {
         with(|it| {
-            (it.row.storage_class, it.access_tier) = (Some("INTELLIGENT_TIERING"), Some(tier))
+            (it.row.storage_class, it.access_tier) = (Some("INTELLIGENT_TIERING"), Some(tier));
         })
     };
     let only_restored = || SelectOptions {
