@@ -27,7 +27,7 @@ const MIN_MEMBERS: ByteSize = ByteSize::mib(1);
 const UNIT: u64 = 1024;
 
 /// Parts of one group in flight.
-pub const PARTS_IN_FLIGHT: usize = 2;
+pub(crate) const PARTS_IN_FLIGHT: usize = 2;
 
 /// The share of one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Share {
 }
 
 /// The budget that was asked for, or half of the container's memory limit, or 128 MiB.
-pub fn budget(asked: Option<ByteSize>) -> ByteSize {
+pub(crate) fn budget(asked: Option<ByteSize>) -> ByteSize {
     asked
         .or_else(|| cgroup_limit().map(|limit| ByteSize(limit / 2)))
         .unwrap_or(DEFAULT_BUDGET)

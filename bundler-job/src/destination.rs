@@ -6,7 +6,6 @@ use s3bundler_contract::{KeyLayout, Layout, S3Address};
 /// Bucket, prefix and layout of a destination.
 #[derive(Debug, Clone)]
 pub struct Destination {
-    /// The bucket.
     pub bucket: String,
     /// The keys under the prefix.
     pub layout: Layout,

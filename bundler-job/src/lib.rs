@@ -10,8 +10,14 @@
 //! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a
 //! command.
 
+#![allow(
+    missing_docs,
+    reason = "a program: only tests and fuzz targets use the library"
+)]
+#![warn(unreachable_pub)]
+
 pub mod args;
-pub mod budget;
+mod budget;
 pub mod bundle;
 pub mod catalog;
 pub mod commands;
@@ -23,8 +29,8 @@ pub mod inventory;
 pub mod logging;
 pub mod progress;
 pub mod queue;
-pub mod reexec;
-pub mod run_totals;
+mod reexec;
+mod run_totals;
 pub mod s3;
 pub mod verify;
-pub mod worker_status;
+mod worker_status;

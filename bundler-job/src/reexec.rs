@@ -11,7 +11,7 @@ use std::process::Command;
 ///
 /// The program is found where it was started from: one that was replaced on disk meanwhile is not
 /// found. Signals that came before are forgotten, so the caller looks for them last.
-pub fn start_over() -> io::Error {
+pub(crate) fn start_over() -> io::Error {
     let mut arguments = std::env::args_os();
     let name = arguments.next();
     match std::env::current_exe() {

@@ -15,7 +15,7 @@ use crate::s3::S3;
 /// What the receipts of a run add up to, those of its retry passes and redos included.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RunTotals {
+pub(crate) struct RunTotals {
     /// What became of the rows: each counts once, and the failed ones are those that no pass could
     /// archive.
     #[serde(flatten)]
@@ -120,12 +120,12 @@ impl<'a> Count<'a> {
 
 impl RunTotals {
     /// Whether every group has one receipt, and these agree with the inventory.
-    pub fn add_up(&self) -> bool {
+    pub(crate) fn add_up(&self) -> bool {
         self.missing == 0 && self.defects.is_empty() && self.mismatch.is_none()
     }
 
     /// Counts the receipts of a run; also returns the summaries by which they were counted.
-    pub async fn count(
+    pub(crate) async fn count(
         s3: &S3,
         destination: &Destination,
         run: &RunName,

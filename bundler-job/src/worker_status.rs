@@ -33,7 +33,7 @@ struct Side {
 
 /// What a worker is doing and has done. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct WorkerStatus {
+pub(crate) struct WorkerStatus {
     registry: Arc<Registry>,
     held: Gauge,
     groups: Family<Outcome, Counter>,
@@ -79,7 +79,7 @@ impl Default for WorkerStatus {
 
 /// A group that is held, for as long as this lives.
 #[derive(Debug)]
-pub struct Holding(Gauge);
+pub(crate) struct Holding(Gauge);
 
 impl Drop for Holding {
     fn drop(&mut self) {
@@ -89,13 +89,13 @@ impl Drop for Holding {
 
 impl WorkerStatus {
     /// A group is held from now on.
-    pub fn hold(&self) -> Holding {
+    pub(crate) fn hold(&self) -> Holding {
         self.held.inc();
         Holding(self.held.clone())
     }
 
     /// A group was archived here.
-    pub fn archived(&self, receipt: &Receipt) {
+    pub(crate) fn archived(&self, receipt: &Receipt) {
         self.count("archived");
         let figures = [
             (
@@ -123,12 +123,12 @@ impl WorkerStatus {
     }
 
     /// Something else came of a group: `archived_before`, `failed`, `given_back`.
-    pub fn count(&self, outcome: &'static str) {
+    pub(crate) fn count(&self, outcome: &'static str) {
         self.groups.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Answers at this address for as long as the process lives.
-    pub async fn listen(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+    pub(crate) async fn listen(&self, address: SocketAddr) -> io::Result<SocketAddr> {
         let listener = http_pages::listen(address).await?;
         let bound = listener.local_addr()?;
         let activity = self.clone();
@@ -137,7 +137,7 @@ impl WorkerStatus {
     }
 
     /// Shows the outages of this S3.
-    pub fn watch(&self, s3: S3) {
+    pub(crate) fn watch(&self, s3: S3) {
         // Set once for each process.
         let _ = self.s3.set(s3);
     }

@@ -43,7 +43,6 @@ struct Course {
 /// A bucket whose failures may be its own trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
-    /// The bucket.
     pub bucket: String,
     /// Whether denials are among the failures.
     pub denied: bool,

@@ -26,7 +26,6 @@ pub enum BundleError {
     /// A row of the manifest cannot be read.
     #[error("cannot read the group manifest {manifest}: {cause}")]
     Row {
-        /// The manifest.
         manifest: S3Address,
         /// Line and cause.
         cause: RowError,
@@ -34,9 +33,7 @@ pub enum BundleError {
     /// The run's claim cannot be read.
     #[error("cannot read the run's claim {address}: {cause}")]
     Claim {
-        /// The claim.
         address: S3Address,
-        /// Why.
         cause: RecordError,
     },
     /// Not enough memory for the group.
@@ -73,12 +70,7 @@ pub enum BundleError {
     #[error(
         "cannot use the scratch directory at {path}: {cause}; free space there or choose another with --scratch"
     )]
-    Scratch {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
+    Scratch { path: PathBuf, cause: io::Error },
     /// The catalog cannot be written to scratch.
     #[error("cannot write the catalog to the scratch directory: {0}")]
     CatalogWrite(CatalogError),
@@ -91,9 +83,7 @@ pub enum BundleError {
     /// A catalog in S3 that is not one.
     #[error("the catalog {address} cannot be read: {cause}")]
     Catalog {
-        /// Which.
         address: S3Address,
-        /// Why.
         cause: CatalogError,
     },
     /// The group's name belongs to another manifest.
@@ -101,7 +91,6 @@ pub enum BundleError {
         "group {group} was archived from another manifest: {theirs}, not {ours}; use another run name or prefix"
     )]
     NameTaken {
-        /// The group.
         group: GroupName,
         /// Our manifest.
         ours: String,
@@ -113,7 +102,6 @@ pub enum BundleError {
         "{address} is not the catalog of this group: {problem}; use another run name or prefix"
     )]
     Foreign {
-        /// The catalog.
         address: S3Address,
         /// What differs.
         problem: String,
@@ -125,7 +113,6 @@ pub enum BundleError {
         .kept.as_ref().map(|kept| format!("this attempt's own archive {kept} is kept; ")).unwrap_or_default()
     )]
     ArchiveMissing {
-        /// The catalog.
         catalog: S3Address,
         /// The archive that it names.
         archive: S3Address,

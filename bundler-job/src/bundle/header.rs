@@ -8,22 +8,22 @@
 use tar::{EntryType, Header};
 
 /// Everything in a tar comes in blocks of this size.
-pub const BLOCK: u64 = 512;
+pub(super) const BLOCK: u64 = 512;
 /// Largest number an octal field of 11 digits holds: 8 GiB − 1.
 const MAX_OCTAL_11: u64 = 0o777_7777_7777;
 /// Longest path of the ustar name field (its prefix field is left alone: pax says it better).
 const MAX_USTAR_NAME: usize = 100;
 
 /// The two zero blocks that end an archive.
-pub const END: [u8; 1024] = [0; 1024];
+pub(super) const END: [u8; 1024] = [0; 1024];
 
 /// Zero bytes after `size` bytes of data.
-pub fn padding(size: u64) -> usize {
+pub(super) fn padding(size: u64) -> usize {
     usize::try_from(size.next_multiple_of(BLOCK) - size).unwrap_or(0)
 }
 
 /// Appends the header blocks of a regular file.
-pub fn write(name: &str, size: u64, mtime: u64, out: &mut Vec<u8>) {
+pub(super) fn write(name: &str, size: u64, mtime: u64, out: &mut Vec<u8>) {
     let mut records = Vec::new();
     if name.len() > MAX_USTAR_NAME || !name.is_ascii() {
         record("path", name, &mut records);

@@ -41,9 +41,7 @@ pub enum ManifestError {
     /// It is not what its writer put there, or has no rows.
     #[error("the group manifest {manifest} {problem}")]
     Content {
-        /// Which.
         manifest: S3Address,
-        /// What is wrong.
         problem: ContentProblem,
     },
     /// Its `columns` metadata is not a list of columns.
@@ -51,9 +49,7 @@ pub enum ManifestError {
         "the group manifest {manifest} says which columns it has, but {cause}; --fieldnames says it better"
     )]
     Columns {
-        /// Which.
         manifest: String,
-        /// What is wrong.
         cause: ColumnsError,
     },
     /// Scratch cannot be written.

@@ -23,7 +23,7 @@ const MAX_PART: usize = 255;
 
 /// The names given out in one archive.
 #[derive(Debug, Default)]
-pub struct MemberNames {
+pub(super) struct MemberNames {
     // Hashes of paths. Two paths with one hash would only have one of them encoded without need.
     files: HashSet<u64>,
     directories: HashSet<u64>,
@@ -32,7 +32,7 @@ pub struct MemberNames {
 
 impl MemberNames {
     /// The member name of an object; no two calls give the same.
-    pub fn name(&mut self, bucket: &str, key: &str, version_id: Option<&str>) -> String {
+    pub(super) fn name(&mut self, bucket: &str, key: &str, version_id: Option<&str>) -> String {
         let plain = join(bucket, &encode(key, false));
         if self.claim(&plain) {
             return plain;

@@ -45,12 +45,7 @@ pub struct Packed {
 pub enum PackError {
     /// A scratch file could not be read back, or compression failed.
     #[error("cannot pack {object}: {cause}")]
-    Io {
-        /// The object.
-        object: String,
-        /// Why.
-        cause: io::Error,
-    },
+    Io { object: String, cause: io::Error },
     /// The catalog could not be written to scratch.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

@@ -77,7 +77,6 @@ pub enum PartError {
     Scratch {
         /// The directory.
         directory: PathBuf,
-        /// Why.
         cause: io::Error,
     },
     /// There would be too many parts.

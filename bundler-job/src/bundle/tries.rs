@@ -21,7 +21,7 @@ const DENIALS: u32 = 3;
 
 /// How one try at an object ended, if not well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub(super) enum Trouble {
     /// For good.
     Object(Reason),
     /// Perhaps not the next time.
@@ -41,7 +41,7 @@ pub enum Trouble {
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Try again after this pause.
     Pause(Duration),
     /// Try again as soon as the limiter lets it.
@@ -54,7 +54,7 @@ pub enum Next {
 
 /// The tries at one object so far.
 #[derive(Debug, Default)]
-pub struct Tries {
+pub(super) struct Tries {
     counted: u32,
     changes: u32,
     mismatches: u32,
@@ -67,7 +67,7 @@ pub struct Tries {
 
 impl Tries {
     /// No tries yet. `wary` tries denials again.
-    pub fn new(wary: bool) -> Self {
+    pub(super) fn new(wary: bool) -> Self {
         Self {
             wary,
             ..Self::default()
@@ -75,12 +75,12 @@ impl Tries {
     }
 
     /// The bucket was found readable: one more try is the last.
-    pub fn once_more(&mut self) {
+    pub(super) fn once_more(&mut self) {
         self.last = true;
     }
 
     /// What to do after a try that failed, `elapsed` after the first began.
-    pub fn after(&mut self, trouble: Trouble, elapsed: Duration) -> Next {
+    pub(super) fn after(&mut self, trouble: Trouble, elapsed: Duration) -> Next {
         match trouble {
             Trouble::Object(Reason::AccessDenied) if self.wary && self.denials + 1 < DENIALS => {
                 self.denials += 1;

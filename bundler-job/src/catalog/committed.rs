@@ -27,23 +27,18 @@ pub enum ReadError {
     /// It cannot be kept in the scratch directory.
     #[error("cannot use the scratch directory at {path}: {cause}")]
     Scratch {
-        /// Where.
         path: PathBuf,
-        /// Why.
         cause: std::io::Error,
     },
     /// It is not a catalog.
     #[error("{address}: {cause}")]
     Catalog {
-        /// Which.
         address: S3Address,
-        /// Why.
         cause: CatalogError,
     },
     /// It is the catalog of another group, or names an archive that is not this group's.
     #[error("{address} is not the catalog of this group: {problem}")]
     Foreign {
-        /// Which.
         address: S3Address,
         /// What differs.
         problem: String,

@@ -19,7 +19,6 @@ pub enum CatalogError {
     Column {
         /// The column.
         column: String,
-        /// What is wrong with it.
         problem: String,
     },
     /// Of a format that a later release writes.
@@ -27,12 +26,7 @@ pub enum CatalogError {
     Format(String),
     /// An entry of the file's metadata that is missing or is not what it should be.
     #[error("the catalog's file metadata {key} {problem}")]
-    Metadata {
-        /// Its key.
-        key: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    Metadata { key: String, problem: String },
     /// Its bytes are not those that were written.
     #[error(
         "the catalog is damaged: its bytes have the CRC64NVME {found}, its file metadata says {recorded}"
@@ -48,7 +42,6 @@ pub enum CatalogError {
     Row {
         /// The row, counted from 0.
         row: u64,
-        /// What is wrong with it.
         problem: String,
     },
     /// The rows do not add up to the figures in the file's metadata.

@@ -138,7 +138,6 @@ pub struct GroupRecord {
 /// What the packer wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveRecord {
-    /// Its key.
     pub key: String,
     /// Its size in bytes.
     pub size: u64,

@@ -25,9 +25,7 @@ const CSV: &str = "text/csv; charset=utf-8";
 pub struct Publication {
     /// The run's destination.
     pub destination: Destination,
-    /// The run.
     pub run: RunName,
-    /// The group.
     pub group: GroupName,
     /// For index and dead letters until they are uploaded.
     pub scratch: PathBuf,
@@ -39,9 +37,7 @@ pub enum PublishError {
     /// The catalog cannot be read.
     #[error("{address}: {cause}")]
     Catalog {
-        /// The catalog.
         address: S3Address,
-        /// Why.
         cause: CatalogError,
     },
     /// S3 did not take an object.
@@ -50,7 +46,6 @@ pub enum PublishError {
     /// The thread that read the catalog is gone.
     #[error("reading {address} ended unexpectedly: {cause}")]
     Stopped {
-        /// The catalog.
         address: S3Address,
         /// How.
         cause: tokio::task::JoinError,

@@ -10,7 +10,7 @@ const SHOWN: usize = 3;
 
 /// What failed so far, in bounded memory.
 #[derive(Debug, Default)]
-pub struct Failures {
+pub(super) struct Failures {
     count: u64,
     worst: Option<ExitCode>,
     shown: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Failures {
 
 impl Failures {
     /// One more.
-    pub fn add(&mut self, failure: &Failure) {
+    pub(super) fn add(&mut self, failure: &Failure) {
         self.count += 1;
         // The table is in order of weight: usage and permission are the user's to mend, and come
         // last.
@@ -34,12 +34,12 @@ impl Failures {
     }
 
     /// How many.
-    pub const fn count(&self) -> u64 {
+    pub(super) const fn count(&self) -> u64 {
         self.count
     }
 
     /// A failure that begins with `what`, if there was any.
-    pub fn into_result(self, what: &str) -> Result<(), Failure> {
+    pub(super) fn into_result(self, what: &str) -> Result<(), Failure> {
         let Some(exit) = self.worst else {
             return Ok(());
         };

@@ -7,7 +7,7 @@ use indicatif::BinaryBytes;
 use s3bundler_contract::Figures;
 
 /// Bytes of the rows in groups. Groups are cut by these.
-pub struct Listed {
+pub(super) struct Listed {
     /// How many.
     pub bytes: u64,
     /// Who lists them, and the verb: "the inventory lists".
@@ -15,12 +15,12 @@ pub struct Listed {
 }
 
 /// A line of a summary.
-pub fn line(name: &str, value: &str) -> String {
+pub(super) fn line(name: &str, value: &str) -> String {
     format!("  {name:<12} {value}")
 }
 
 /// What became of the objects, after what there is to report of their sizes.
-pub fn figures_lines(figures: &Figures, listed: &Listed) -> Vec<String> {
+pub(super) fn figures_lines(figures: &Figures, listed: &Listed) -> Vec<String> {
     let human = |bytes| BinaryBytes(bytes).to_string();
     let found = figures.archived_bytes.saturating_add(figures.copied_bytes);
     let sizes = listed.exceeded_by(found).map(|sizes| line("sizes", &sizes));
@@ -54,7 +54,7 @@ pub fn figures_lines(figures: &Figures, listed: &Listed) -> Vec<String> {
 }
 
 /// How many of each, in parentheses; empty if there are none.
-pub fn by_reason<R: Display>(counts: &BTreeMap<R, u64>) -> String {
+pub(super) fn by_reason<R: Display>(counts: &BTreeMap<R, u64>) -> String {
     let counts: Vec<_> = counts
         .iter()
         .map(|(reason, count)| format!("{reason} {count}"))

@@ -26,17 +26,13 @@ pub enum GroupError {
         "the destination s3://{bucket}/ is the inventory's source bucket without a prefix, so that every object in it \
          counts as own output: give the destination a prefix, or another bucket"
     )]
-    DestinationIsSource {
-        /// The bucket.
-        bucket: String,
-    },
+    DestinationIsSource { bucket: String },
     /// A run that was claimed and not grouped to its end, whose rows cannot be had.
     #[error(
         "run {run} is claimed, but was not grouped to its end, and the rest of its rows cannot be read: {cause}. Bring \
          back what it is made of, or choose another --name"
     )]
     Unfinished {
-        /// The run.
         run: RunName,
         /// Why they cannot be read.
         cause: Box<GroupError>,
@@ -59,9 +55,7 @@ pub enum GroupError {
     /// A claim or summary that this release cannot read.
     #[error("{address} cannot be used: {cause}")]
     Record {
-        /// The record.
         address: S3Address,
-        /// Why not.
         cause: RecordError,
     },
     /// A group manifest of another run, or of other rows.
@@ -94,7 +88,6 @@ pub enum GroupError {
          `s3bundler group` without --retry-pass"
     )]
     NoClaim {
-        /// The run.
         run: RunName,
         /// Where its claim should be.
         claim: S3Address,
@@ -105,7 +98,6 @@ pub enum GroupError {
         before + 1
     )]
     Ungrouped {
-        /// The run.
         run: RunName,
         /// The pass before.
         before: u32,
@@ -118,7 +110,6 @@ pub enum GroupError {
          version of it"
     )]
     NoGroupManifest {
-        /// The group.
         group: GroupName,
         /// Where its manifest should be.
         manifest: S3Address,
@@ -130,7 +121,6 @@ pub enum GroupError {
          is made of. Repeat the command with --redo {redo} first"
     )]
     RedoUnfinished {
-        /// The run.
         run: RunName,
         /// The redo.
         redo: u32,
@@ -140,21 +130,17 @@ pub enum GroupError {
     /// The redo cannot be planned.
     #[error("redo {redo} of run {run} cannot be planned: {cause}")]
     Redo {
-        /// The run.
         run: RunName,
         /// The redo.
         redo: u32,
-        /// Why not.
         cause: RedoProblem,
     },
     /// The receipts of the pass before do not allow to plan the next.
     #[error("retry pass {} of run {run} cannot be planned: {cause}", before + 1)]
     Unplanned {
-        /// The run.
         run: RunName,
         /// The pass before.
         before: u32,
-        /// Why not.
         cause: Unplanned,
     },
     /// Dead letters are not those of their group.
@@ -165,9 +151,7 @@ pub enum GroupError {
     DeadLetters {
         /// The dead letters.
         address: S3Address,
-        /// The group.
         group: GroupName,
-        /// What is wrong.
         problem: DeadLettersProblem,
     },
     /// No group manifest is under the prefix.
@@ -184,15 +168,12 @@ pub enum GroupError {
     OwnManifests {
         /// The prefix.
         prefix: S3Address,
-        /// The run.
         run: RunName,
     },
     /// An existing group manifest cannot be used.
     #[error("the group manifest {manifest} {problem}")]
     Manifest {
-        /// Which.
         manifest: S3Address,
-        /// Why not.
         problem: ManifestProblem,
     },
     /// Existing manifests or dead letters could not be listed or read.

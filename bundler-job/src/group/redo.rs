@@ -33,7 +33,6 @@ use crate::s3::S3;
 /// Which groups to archive again, and where.
 #[derive(Debug, Clone)]
 pub struct RedoRequest {
-    /// The run.
     pub run: RunName,
     /// Where it is.
     pub destination: Destination,
@@ -63,7 +62,6 @@ pub enum RedoProblem {
         .manifest.as_ref().map_or_else(|| "s3://BUCKET/MANIFEST".to_owned(), S3Address::to_string)
     )]
     Existing {
-        /// The group.
         group: GroupName,
         /// Its manifest, if its catalog tells.
         manifest: Option<S3Address>,
@@ -73,7 +71,6 @@ pub enum RedoProblem {
     /// Another redo replaced it already.
     #[error("group {group} is replaced by redo {by} already; choose groups of that redo instead")]
     Replaced {
-        /// The group.
         group: GroupName,
         /// The redo.
         by: u32,

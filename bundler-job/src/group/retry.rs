@@ -29,7 +29,6 @@ use crate::s3::S3;
 /// Which pass to plan, and where.
 #[derive(Debug, Clone)]
 pub struct RetryRequest {
-    /// The run.
     pub run: RunName,
     /// Where it is.
     pub destination: Destination,

@@ -17,7 +17,6 @@ pub enum SelectError {
     ModifiedBefore {
         /// What was given.
         text: String,
-        /// Why not.
         cause: String,
     },
     /// The inventory lacks what an option needs.

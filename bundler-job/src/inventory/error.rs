@@ -51,7 +51,6 @@ pub enum InventoryError {
     Manifest {
         /// The address of manifest.json.
         manifest: S3Address,
-        /// Why not.
         problem: ManifestProblem,
     },
     /// A data file is not there.
@@ -108,7 +107,6 @@ pub enum InventoryError {
     Corrupt {
         /// The data file.
         file: S3Address,
-        /// Why not.
         cause: io::Error,
     },
     /// A row cannot be used.
@@ -127,7 +125,6 @@ pub enum InventoryError {
     Scratch {
         /// The directory.
         directory: PathBuf,
-        /// Why.
         cause: io::Error,
     },
     /// S3 did not give what was asked for.

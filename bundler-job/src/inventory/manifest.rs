@@ -28,7 +28,6 @@ pub struct Manifest {
 /// A data file of an inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataFile {
-    /// Its key.
     pub key: String,
     /// Its size, compressed.
     pub size: ByteSize,
@@ -60,12 +59,7 @@ pub enum ManifestProblem {
     Schema(#[from] ColumnsError),
     /// A data file without a key, without an MD5, or named twice.
     #[error("its data file {key:?} {problem}")]
-    File {
-        /// The key.
-        key: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
+    File { key: String, problem: &'static str },
 }
 
 #[derive(Deserialize)]

@@ -91,7 +91,6 @@ impl Inventory {
         })
     }
 
-    /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }

@@ -43,7 +43,6 @@ pub enum Disposition {
 pub struct GroupFailure<E> {
     /// What to do with the message.
     pub disposition: Disposition,
-    /// Why.
     pub cause: E,
 }
 

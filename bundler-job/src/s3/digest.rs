@@ -106,7 +106,7 @@ fn plain_md5(headers: &GetObjectOutput) -> Option<String> {
 }
 
 /// The MD5 that an ETag is under this encryption, in hex; `None` if it is not an MD5.
-pub fn md5_of_etag(
+pub(crate) fn md5_of_etag(
     etag: Option<&str>,
     encryption: Option<&ServerSideEncryption>,
     customer_algorithm: Option<&str>,

@@ -11,7 +11,6 @@ use super::{ErrorKind, S3, S3Error};
 /// An upload that is neither completed nor aborted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenUpload {
-    /// Its key.
     pub key: String,
     /// Its id.
     pub upload_id: String,

@@ -32,7 +32,6 @@ const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its key.
     pub key: String,
     /// Its size in bytes.
     pub size: u64,

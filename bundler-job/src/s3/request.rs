@@ -299,7 +299,6 @@ impl RequestOptions {
 /// Adds the headers to the requests of one client, before they are signed.
 #[derive(Debug, Clone)]
 pub(super) struct RequestHeaders {
-    /// Which.
     pub(super) options: Arc<RequestOptions>,
     /// Whether the client is for the destination.
     pub(super) destination: bool,

@@ -29,7 +29,6 @@ const ZSTD_WINDOW_LOG: u32 = 24;
 /// What reading an archive showed.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// What is wrong.
     pub(super) findings: Findings,
     /// Rows whose bytes were found to be the object's.
     pub(super) members: u64,
@@ -41,7 +40,6 @@ pub(super) enum ReadingError {
     /// The bytes stopped coming.
     #[error(transparent)]
     Source(io::Error),
-    /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }

@@ -98,7 +98,6 @@ pub enum Finding {
     },
     /// A group whose catalog has not the rows of its manifest.
     GroupRows {
-        /// The catalog.
         catalog: S3Address,
         /// The group manifest.
         manifest: S3Address,
@@ -107,9 +106,7 @@ pub enum Finding {
     },
     /// A manifest that is not what its writer recorded, so that no rows can be compared with it.
     DamagedManifest {
-        /// The manifest.
         manifest: S3Address,
-        /// What is wrong.
         problem: String,
     },
     /// A group of the summary has no manifest.
@@ -123,10 +120,7 @@ pub enum Finding {
         count: u64,
     },
     /// A numbered manifest that the summary does not count.
-    StrayManifest {
-        /// The manifest.
-        manifest: S3Address,
-    },
+    StrayManifest { manifest: S3Address },
     /// A group was not archived.
     NoCatalog {
         /// Where its catalog should be.
@@ -135,27 +129,17 @@ pub enum Finding {
         manifest: S3Address,
     },
     /// A catalog of no group.
-    StrayCatalog {
-        /// The catalog.
-        catalog: S3Address,
-    },
+    StrayCatalog { catalog: S3Address },
     /// A catalog that cannot be read.
-    UnreadableCatalog {
-        /// The catalog.
-        catalog: S3Address,
-        /// Why.
-        problem: String,
-    },
+    UnreadableCatalog { catalog: S3Address, problem: String },
     /// A catalog that is of another group or run.
     ForeignCatalog {
-        /// The catalog.
         catalog: S3Address,
         /// How one sees it.
         problem: String,
     },
     /// A manifest that is not the one that the catalog was made of.
     ManifestChanged {
-        /// The manifest.
         manifest: S3Address,
         /// The ETag that the catalog names.
         cataloged: String,
@@ -169,7 +153,6 @@ pub enum Finding {
     },
     /// A group with several receipts.
     SeveralReceipts {
-        /// The group.
         group: GroupName,
         /// Their keys.
         receipts: Vec<String>,
@@ -183,7 +166,6 @@ pub enum Finding {
     },
     /// A receipt of no group, or something that is no receipt.
     StrayReceipt {
-        /// The object.
         receipt: S3Address,
         /// Why it is one.
         problem: String,
@@ -197,7 +179,6 @@ pub enum Finding {
     Missing {
         /// Its group.
         group: GroupName,
-        /// What it is.
         part: Part,
         /// Where it should be.
         object: S3Address,
@@ -206,9 +187,7 @@ pub enum Finding {
     WrongSize {
         /// Its group.
         group: GroupName,
-        /// What it is.
         part: Part,
-        /// The object.
         object: S3Address,
         /// Bytes that it should have.
         expected: u64,
@@ -217,9 +196,7 @@ pub enum Finding {
     },
     /// An object of other bytes.
     WrongChecksum {
-        /// What it is.
         part: Part,
-        /// The object.
         object: S3Address,
         /// The CRC64NVME that it should have.
         expected: String,
@@ -228,58 +205,44 @@ pub enum Finding {
     },
     /// An object with a checksum of a kind that the bundler does not give
     /// (docs/decisions/checksums-of-another-kind.md).
-    OtherChecksum {
-        /// What it is.
-        part: Part,
-        /// The object.
-        object: S3Address,
-    },
+    OtherChecksum { part: Part, object: S3Address },
     /// An archive that is not a readable tar.
     DamagedArchive {
-        /// The archive.
         archive: S3Address,
         /// Where, in bytes of the tar before compression.
         at: u64,
-        /// What is wrong.
         problem: String,
     },
     /// A member of a tar that is in no row.
     UnknownMember {
-        /// The archive.
         archive: S3Address,
         /// Where its data begins, in bytes of the tar before compression.
         at: u64,
     },
     /// A row whose bytes in the archive are not the object's.
     WrongMember {
-        /// The archive.
         archive: S3Address,
         /// The source object.
         source: S3Address,
-        /// What is wrong.
         problem: String,
     },
     /// An object that is not what the catalog says of it.
     WrongBytes {
         /// Its group.
         group: GroupName,
-        /// What it is.
         part: Part,
-        /// The object.
         object: S3Address,
         /// What differs.
         problem: String,
     },
     /// An archive or an index of an attempt that lost.
     LostAttempt {
-        /// The object.
         object: S3Address,
         /// The catalog that names another attempt.
         catalog: S3Address,
     },
     /// An archive or an index of an attempt at a group that has no catalog.
     UncommittedAttempt {
-        /// The object.
         object: S3Address,
         /// Where the catalog should be.
         catalog: S3Address,
@@ -295,7 +258,6 @@ pub enum Finding {
     },
     /// So many more findings of one group.
     More {
-        /// The group.
         group: GroupName,
         /// How many.
         count: u64,

@@ -60,7 +60,6 @@ pub const ORPHAN_AGE: Duration = Duration::from_hours(1);
 pub struct VerifyRequest {
     /// Where the run is. Its layout of keys does not matter: catalogs name their archives.
     pub destination: Destination,
-    /// The run.
     pub run: RunName,
     /// Read every archive and compare every row with its bytes.
     pub full: bool,
@@ -85,7 +84,6 @@ pub enum VerifyError {
         "there is no run {run} in {destination}: neither claim nor summary, manifests, catalogs or receipts"
     )]
     NoSuchRun {
-        /// The run.
         run: RunName,
         /// Where it should be.
         destination: S3Address,
@@ -93,15 +91,12 @@ pub enum VerifyError {
     /// The claim or the summary cannot be read.
     #[error("cannot use {address}: {cause}")]
     Record {
-        /// The record.
         address: S3Address,
-        /// Why.
         cause: RecordError,
     },
     /// The claim or the summary has other bytes than the store itself says.
     #[error("{address} is damaged: {problem}")]
     Damaged {
-        /// The record.
         address: S3Address,
         /// What contradicts its bytes.
         problem: String,
@@ -113,16 +108,11 @@ pub enum VerifyError {
     #[error(
         "{archive} cannot be read before somebody restores it; without --full its bytes are proved by checksum"
     )]
-    Archived {
-        /// The archive.
-        archive: S3Address,
-    },
+    Archived { archive: S3Address },
     /// A catalog or manifest could not be kept in scratch.
     #[error("{object}: {cause}")]
     Scratch {
-        /// The object.
         object: S3Address,
-        /// Why.
         cause: CatalogError,
     },
     /// The repair could not be written.

@@ -10,7 +10,6 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Part {
-    /// The archive.
     Archive,
     /// The copy of a large object.
     Copy,

@@ -17,7 +17,6 @@ const SHOWN: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The run.
     pub run: RunName,
     /// Where it is.
     pub destination: S3Address,

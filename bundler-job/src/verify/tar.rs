@@ -26,7 +26,6 @@ pub(super) struct Member {
 pub(super) struct TarError {
     /// Bytes from the start.
     pub(super) at: u64,
-    /// What is wrong.
     pub(super) problem: String,
 }
 

@@ -57,7 +57,6 @@ enum Word {
 /// Where there are other rows of the group's run.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    /// The group.
     pub group: Group,
     /// Some of its own rows.
     pub sample: Vec<Row>,

@@ -133,7 +133,7 @@ impl Window {
 
 impl Pace {
     /// A pace that adapts, or keeps the given limit.
-    pub fn new(fixed: Option<usize>, now: Instant) -> Self {
+    pub(super) fn new(fixed: Option<usize>, now: Instant) -> Self {
         Self {
             limit: fixed.unwrap_or(START).max(1),
             adaptive: fixed.is_none(),
@@ -149,23 +149,23 @@ impl Pace {
     }
 
     /// Requests that may be in flight.
-    pub const fn limit(&self) -> usize {
+    pub(super) const fn limit(&self) -> usize {
         self.limit
     }
 
     /// How long no request has been accepted.
-    pub fn silent_for(&self, now: Instant) -> Duration {
+    pub(super) fn silent_for(&self, now: Instant) -> Duration {
         now.duration_since(self.accepted)
     }
 
     /// How long no request is to be sent after one that was refused now: nothing while others are
     /// accepted.
-    pub fn pause(&self, now: Instant) -> Duration {
+    pub(super) fn pause(&self, now: Instant) -> Duration {
         (self.silent_for(now).saturating_sub(SILENCE) / 8).min(LONGEST_PAUSE)
     }
 
     /// Learns from an answer.
-    pub fn answered(&mut self, answer: Answer, now: Instant) {
+    pub(super) fn answered(&mut self, answer: Answer, now: Instant) {
         match answer {
             Answer::Accepted => {
                 self.accepted = now;

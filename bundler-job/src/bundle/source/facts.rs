@@ -63,7 +63,7 @@ pub fn facts(output: &mut GetObjectOutput) -> Facts {
 
 /// The source's own checksums, for the catalog: those of the parts too, which carry their count
 /// after a `-`.
-pub fn source_checksums(headers: &GetObjectOutput) -> Map {
+pub(super) fn source_checksums(headers: &GetObjectOutput) -> Map {
     [
         ("crc32", headers.checksum_crc32()),
         ("crc32c", headers.checksum_crc32_c()),

@@ -88,7 +88,6 @@ pub enum FetchError {
     Scratch {
         /// The directory.
         path: PathBuf,
-        /// Why.
         cause: io::Error,
     },
     /// Nobody answers, the bucket is not there, or the credentials are not good.
