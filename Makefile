@@ -67,10 +67,10 @@ servers: tools checkout
 	@.ci/timed "servers" $(DEBUG)/s3bundler-testbed install
 
 test-servers: servers ## Unit and integration tests, against real S3 and SQS servers and a Kubernetes API server
-	@.ci/timed "unit and server tests" cargo test --workspace
+	@.ci/timed "unit and server tests" cargo test --workspace --no-fail-fast
 
 test-cluster: servers ## The operator in a real cluster, one test for each scenario, as root on Linux
-	@.ci/timed "cluster tests" cargo test --workspace $(CLUSTER_TESTS)
+	@.ci/timed "cluster tests" cargo test --workspace --no-fail-fast $(CLUSTER_TESTS)
 
 test: lint test-servers test-cluster ## Every test: all of the above, and ten seconds of each fuzz target
 	@.ci/timed "fuzz targets" fuzz/run 10
