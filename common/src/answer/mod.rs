@@ -7,6 +7,7 @@
 //!     └── no answer came: connection, time-out, credentials ─────────────────────────────┘
 //! ```
 
+mod asked;
 mod expired;
 mod origin;
 mod region;

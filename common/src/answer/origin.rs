@@ -5,7 +5,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::retry::Asked;
+use super::asked::Asked;
 use super::{Origin, Service};
 
 /// The root of S3's error documents, and where it begins at the latest.

@@ -4,7 +4,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Headers;
 
-use super::retry::Asked;
+use super::asked::Asked;
 
 /// The regions of a request whose answer is
 /// [`ErrorKind::WrongRegion`](super::ErrorKind::WrongRegion), as far as they are known.

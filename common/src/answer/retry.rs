@@ -12,8 +12,9 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
+use aws_smithy_types::config_bag::ConfigBag;
 
+use super::asked::Asked;
 use super::expired::{self, ExpiredToken};
 use super::region::signed_for;
 use super::{Answer, ErrorKind, Origin, Service, classify, origin};
@@ -102,26 +103,10 @@ struct NoteRequest;
 #[error("the answer is an XML document that was cut off or damaged")]
 struct Damaged;
 
-/// What an answer's request was, as far as it matters.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) is_head: bool,
-    /// The region that it was signed for.
-    pub(super) region: Option<String>,
-    /// The token of the credentials that it was signed with.
-    pub(super) token: Option<ExpiredToken>,
-    /// Whether the answer is one of success that tells of no object ([`origin::lacks_object`]).
-    pub(super) lacks_object: bool,
-}
-
 /// Why an answer of success is an error.
 #[derive(Debug, thiserror::Error)]
 #[error("an answer that is not the service's")]
 struct LacksObject;
-
-impl Storable for Asked {
-    type Storer = StoreReplace<Self>;
-}
 
 impl Intercept for NoteRequest {
     fn name(&self) -> &'static str {
