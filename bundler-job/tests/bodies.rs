@@ -692,15 +692,17 @@ async fn tags_that_cannot_be_had_are_recorded_as_such() {
 async fn an_object_whose_tags_cannot_be_asked_for_may_have_some_unless_the_store_has_none() {
     let fail = |status, code| Fault::FailBefore { status, code };
     let no_key = "<Tagging><TagSet><Tag><Kex>a</Kex><Value>b</Value></Tag></TagSet></Tagging>";
-    for (fault, expected) in [
-        (fail(500, "InternalError"), Some("InternalError")),
-        (fail(400, "InvalidRequest"), Some("InvalidRequest")),
+    // One object of the directory asks for all of them.
+    for (fault, expected, requests) in [
+        (fail(500, "InternalError"), Some("InternalError"), 4),
+        (fail(400, "InvalidRequest"), Some("InvalidRequest"), 3),
         (
             respond(200, &[("content-type", "application/xml")], no_key),
             Some("Foreign"),
+            5,
         ),
-        (fail(405, "MethodNotAllowed"), None),
-        (fail(501, "NotImplemented"), None),
+        (fail(405, "MethodNotAllowed"), None, 1),
+        (fail(501, "NotImplemented"), None, 1),
     ] {
         let bench = Bench::new().await;
         bench.proxy.fault_every(Operation::GetObjectTagging, fault);
@@ -718,6 +720,8 @@ async fn an_object_whose_tags_cannot_be_asked_for_may_have_some_unless_the_store
             .map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str))
             .collect();
         assert_eq!(missing, [expected; 4]);
+        let asked = bench.proxy.count(Operation::GetObjectTagging);
+        assert_eq!(asked, requests, "{expected:?}");
     }
 }
 

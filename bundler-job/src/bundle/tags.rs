@@ -271,11 +271,10 @@ impl Tags {
             // A store without tags.
             Err(error) if error.is_unimplemented() => None,
             Err(error) => {
-                // Others may be of this object alone.
-                *failed = error
-                    .kind
-                    .is_transient()
-                    .then(|| (Instant::now(), error.clone()));
+                // Others may be of this object alone. A refusal of an unknown kind is most likely of
+                // every object, and each would wait for its own tries.
+                let is_of_all = error.kind.is_transient() || error.kind == ErrorKind::Rejected;
+                *failed = is_of_all.then(|| (Instant::now(), error.clone()));
                 return Err(error);
             }
         };
