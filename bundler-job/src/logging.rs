@@ -1,6 +1,6 @@
 //! Where the log goes: to standard error, past the progress bar and not through it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use s3bundler_common::logging::{self, LogError, LogFormat};
 use s3bundler_contract::ExitCode;
@@ -12,10 +12,8 @@ use crate::progress::SCREEN;
 
 /// Starts the log. To be called once, before anything is logged.
 pub fn init(global: &GlobalArgs) -> Result<(), Failure> {
-    let coloured =
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let format = match global.log_format {
-        OutputFormat::Text => LogFormat::Text { coloured },
+        OutputFormat::Text => LogFormat::Text,
         OutputFormat::Json => LogFormat::Json,
     };
     logging::init(&global.log, format, Stderr).map_err(|error| {

@@ -1,4 +1,6 @@
-//! The log of a program, as text or JSON.
+//! The log of a program on standard error, as text or JSON.
+
+use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -11,11 +13,8 @@ const QUIET: &str = "aws_config=warn,aws_credential_types=warn,aws_runtime=warn,
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people, in colours or without.
-    Text {
-        /// Whether whoever reads them shows colours.
-        coloured: bool,
-    },
+    /// For people; in colours on a terminal, unless `NO_COLOR` is set.
+    Text,
     /// An object each.
     Json,
 }
@@ -36,7 +35,7 @@ pub enum LogError {
     Started(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Starts the log. To be called once, before anything is logged.
+/// Starts the log. To be called once, before anything is logged. `writer` writes to standard error.
 pub fn init<W>(directives: &str, format: LogFormat, writer: W) -> Result<(), LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -49,13 +48,18 @@ where
         .with_env_filter(filter)
         .with_writer(writer);
     match format {
-        LogFormat::Text { coloured } => log.with_ansi(coloured).try_init(),
+        LogFormat::Text => log.with_ansi(shows_colours()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_ansi(false).try_init(),
     }
     .map_err(LogError::Started)
 }
 
-/// The user's directives; where they do not name a crate of the SDK's, it only warns.
+fn shows_colours() -> bool {
+    let is_unset = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    std::io::stderr().is_terminal() && is_unset
+}
+
+/// The user's directives; if they do not name a crate of the SDK's, it only warns.
 fn filter(directives: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(|cause| LogError::Directives {
         directives: directives.to_owned(),

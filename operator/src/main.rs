@@ -1,7 +1,6 @@
 //! `s3bundler-operator`: one of its replicas holds the Lease and reconciles ArchiveRuns, the others
 //! wait.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -23,9 +22,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let format = match args.log_format.as_str() {
         "json" => LogFormat::Json,
-        _ => LogFormat::Text {
-            coloured: std::io::stderr().is_terminal(),
-        },
+        _ => LogFormat::Text,
     };
     if let Err(error) = logging::init(&args.log, format, std::io::stderr) {
         return fail(&error.to_string());
