@@ -141,23 +141,25 @@ where
 
 /// Whether S3 refuses a request because there are too many, whatever the HTTP status says: it
 /// answers a copy with 200 before it knows how the copy ends ("CopyObject",
-/// "CompleteMultipartUpload", S3 API reference), and KMS refuses through S3 with 400. The body has
-/// to be there.
+/// "CompleteMultipartUpload", S3 API reference), and KMS refuses through S3 with 400. The body must
+/// have been read.
 pub fn is_refusal(response: &HttpResponse) -> bool {
-    let status = response.status().as_u16();
-    if matches!(status, 429 | 503) {
-        return true;
-    }
-    origin::code_of_error(response).is_some_and(|code| {
-        let answer = Answer {
-            operation: "",
-            status,
-            code,
-            message: "",
-            origin: Origin::Service,
-        };
-        classify(&answer) == ErrorKind::Throttled
-    })
+    matches!(response.status().as_u16(), 429 | 503)
+        || error_document(response).is_some_and(|(_, kind)| kind == ErrorKind::Throttled)
+}
+
+/// The code in S3's error document and its kind, whatever the HTTP status; `None` if the answer is
+/// not such a document.
+fn error_document(response: &HttpResponse) -> Option<(&str, ErrorKind)> {
+    let code = origin::code_of_error(response)?;
+    let answer = Answer {
+        operation: "",
+        status: response.status().as_u16(),
+        code,
+        message: "",
+        origin: Origin::Service,
+    };
+    Some((code, classify(&answer)))
 }
 
 fn is_head(operation: &str) -> bool {

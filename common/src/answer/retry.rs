@@ -17,7 +17,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use super::asked::Asked;
 use super::expired::{self, ExpiredToken};
 use super::region::signed_for;
-use super::{Answer, ErrorKind, Origin, Service, classify, origin};
+use super::{Answer, ErrorKind, Origin, Service, classify, error_document, origin};
 
 /// The two parts of a client that have the SDK try a request again whose answer is not the
 /// service's, or was cut off. They come together because neither works alone: the SDK takes the
@@ -71,24 +71,13 @@ impl ClassifyRetry for RetryForeign {
     }
 }
 
-/// What S3's own error document says of another try, if it says so in a way that the SDK does not
-/// know.
+/// Whether to try again by S3's error document, if it says so in a way that the SDK does not know.
 fn of_document(response: &HttpResponse) -> Option<RetryAction> {
-    let status = response.status().as_u16();
-    let code = origin::code_of_error(response)?;
-    // The bytes were damaged on their way to S3.
-    if matches!(code, "BadDigest" | "XAmzContentSHA256Mismatch") {
-        return Some(RetryAction::transient_error());
-    }
-    match classify(&Answer {
-        operation: "",
-        status,
-        code,
-        message: "",
-        origin: Origin::Service,
-    }) {
-        ErrorKind::Throttled => Some(RetryAction::throttling_error()),
-        ErrorKind::Transient => Some(RetryAction::server_error()),
+    match error_document(response)? {
+        // The bytes were damaged on their way to S3.
+        ("BadDigest" | "XAmzContentSHA256Mismatch", _) => Some(RetryAction::transient_error()),
+        (_, ErrorKind::Throttled) => Some(RetryAction::throttling_error()),
+        (_, ErrorKind::Transient) => Some(RetryAction::server_error()),
         _ => None,
     }
 }
