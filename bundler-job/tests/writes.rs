@@ -14,7 +14,7 @@ use md5::{Digest as _, Md5};
 use s3bundler_testbed::cli::Program;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 
-use world::{PREFIX, RUN, SOURCE, World, assert_whole, puts};
+use world::{PREFIX, RUN, SOURCE, World, assert_whole, is_of, puts};
 
 const CHECKSUMS: [&str; 2] = ["content-md5", "x-amz-checksum-crc64nvme"];
 const CONDITION: &str = "if-none-match";
@@ -328,6 +328,37 @@ async fn derived_objects_that_the_store_lost_are_written_again() {
             .filter(|seen| puts(seen, kind) && seen.key().ends_with(ending))
             .count();
         assert_eq!(put, 2, "{kind} {ending}");
+    }
+}
+
+/// Some stores send HEADs without Content-Length, above all those of empty objects such as receipts.
+#[tokio::test(flavor = "multi_thread")]
+async fn derived_objects_whose_heads_have_no_length_are_not_lost() {
+    let scene = Scene::new().await;
+    let is_derived = |seen: &Seen| {
+        let is_one =
+            |(kind, ending): &(&str, &str)| is_of(seen, kind) && seen.key().ends_with(ending);
+        DERIVED.iter().any(is_one)
+    };
+    scene.proxy.rule(move |seen| {
+        if seen.operation == Operation::HeadObject && is_derived(seen) {
+            Fault::Unframed {
+                close: true,
+                end: None,
+            }
+        } else {
+            Fault::Forward
+        }
+    });
+    let done = scene.run().run().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    let seen = scene.seen();
+    for (kind, ending) in DERIVED {
+        let put = seen
+            .iter()
+            .filter(|seen| puts(seen, kind) && seen.key().ends_with(ending))
+            .count();
+        assert_eq!(put, 1, "{kind} {ending}");
     }
 }
 

@@ -116,8 +116,7 @@ impl Trouble {
 /// Whether the SDK has sent the request several times. It does not if the answer is one that a
 /// repeated request usually gets, too, or if the error is ours.
 fn was_sent_again(error: &S3Error) -> bool {
-    let is_ours = error.code == format!("{:?}", error.kind);
-    error.kind.is_transient() && error.kind != ErrorKind::Conflict && !is_ours
+    error.kind.is_transient() && error.kind != ErrorKind::Conflict && !error.is_local()
 }
 
 impl Copier {

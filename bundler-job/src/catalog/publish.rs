@@ -175,7 +175,7 @@ pub(crate) async fn publish_derived(
             content_type: Some(CSV),
             crc64nvme: Some(index.crc64nvme),
             tagged: true,
-            looked_for: true,
+            confirm: true,
             ..Put::default()
         };
         put_file(
@@ -193,7 +193,7 @@ pub(crate) async fn publish_derived(
             metadata: &[(COLUMNS_METADATA, &columns)],
             content_type: Some(CSV),
             crc64nvme: Some(dead_letters.crc64nvme),
-            looked_for: true,
+            confirm: true,
             ..Put::default()
         };
         put_file(s3, &publication.dead_letters(), dead_letters, &put).await?;
@@ -201,7 +201,7 @@ pub(crate) async fn publish_derived(
     let receipt = derived.totals.receipt(run, group.clone());
     let put = Put {
         storage_class: Some(StorageClass::Standard.as_str()),
-        looked_for: true,
+        confirm: true,
         ..Put::default()
     };
     s3.put(

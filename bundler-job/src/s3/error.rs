@@ -96,6 +96,12 @@ impl S3Error {
         }
     }
 
+    /// Whether this error is ours to tell: there was no answer, or a good one that contradicts
+    /// others.
+    pub fn is_local(&self) -> bool {
+        self.code == format!("{:?}", self.kind)
+    }
+
     /// Whether the store says that it does not know such requests, as opposed to refusing this one.
     pub fn is_unimplemented(&self) -> bool {
         self.kind == ErrorKind::Unsupported || self.code == "MethodNotAllowed"

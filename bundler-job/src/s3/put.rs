@@ -22,6 +22,7 @@ use super::{Checksum, ErrorKind, Length, S3, S3Error, content_length};
 
 /// Code of an error: other bytes were stored than those that were sent.
 const DAMAGED: &str = "DamagedWrite";
+const OTHER_BYTES: &str = "other bytes were stored than those that were sent";
 /// PUTs of an object or a part whose answers are not the store's, or whose bytes were damaged on
 /// their way. Each has the SDK's own retries inside.
 const PUTS: u32 = 3;
@@ -63,7 +64,7 @@ pub struct Put<'a> {
     pub tagged: bool,
     /// Whether a HEAD has to find the object before the answer is believed. For what nothing reads
     /// afterwards.
-    pub looked_for: bool,
+    pub confirm: bool,
 }
 
 /// The checksum of a body as the headers of its request.
@@ -75,9 +76,10 @@ struct BodyChecksum {
 
 impl S3 {
     /// PUTs an object with a checksum; returns its ETag without quotes. An answer without an ETag
-    /// is believed only if a HEAD finds the object: it may be the page of a proxy. So is the answer
-    /// to what is to be looked for, which is written again if the store lost it. If the ETag is the
-    /// MD5 of other bytes, the PUT is repeated, and replaces nothing but the object with that ETag.
+    /// is believed only if a HEAD finds the object: it may be the page of a proxy. If the PUT is to
+    /// be confirmed, a HEAD has to find the object after every answer, and an object that the store
+    /// lost is written again. If the ETag is the MD5 of other bytes, the PUT is repeated, and
+    /// replaces nothing but the object with that ETag.
     ///
     /// With `--single-writer` no condition is sent. A HEAD before the PUT looks for the key
     /// instead.
@@ -95,7 +97,7 @@ impl S3 {
             {
                 Err(Unwritten::NotThere(_)) if puts < PUTS => {}
                 Err(Unwritten::Damaged { etag, .. }) if puts < PUTS => {
-                    tracing::warn!(object = %address, etag, "other bytes were stored than those that were sent, writing them again");
+                    tracing::warn!(object = %address, etag, "{OTHER_BYTES}, writing them again");
                     damaged = Some(etag);
                 }
                 answer => return answer.map_err(Unwritten::into_error),
@@ -168,11 +170,17 @@ impl S3 {
                 S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried)
             })?;
             let Some(etag) = known_etag(output.e_tag()) else {
-                let absent = (
-                    ErrorKind::Foreign,
-                    "the answer has no ETag, and the object was not written",
-                );
-                return self.written(address, size, absent).await;
+                return match self.head(address).await? {
+                    Some(head) if content_length(head.content_length()) == Length::Known(size) => {
+                        Ok(etag::unquoted(head.e_tag()).to_owned())
+                    }
+                    _ => Err(Unwritten::NotThere(S3Error::local(
+                        ACTION,
+                        address.clone(),
+                        ErrorKind::Foreign,
+                        "the answer has no ETag, and the object was not written",
+                    ))),
+                };
             };
             let etag = etag::unquoted(Some(&etag)).to_owned();
             let md5 = md5_of_etag(
@@ -185,12 +193,8 @@ impl S3 {
                 md5,
             };
             if stored.is_of(&checksum, &body).await.map_err(local)? {
-                if put.looked_for {
-                    let lost = (
-                        ErrorKind::Transient,
-                        "the store answered that it was written, but it does not exist",
-                    );
-                    self.written(address, size, lost).await?;
+                if put.confirm {
+                    self.confirm(address, size).await?;
                 }
                 return Ok(etag);
             }
@@ -202,24 +206,22 @@ impl S3 {
         .await
     }
 
-    /// The ETag of an object that a PUT wrote, if it exists with this size. Otherwise the error is
-    /// `absent`.
-    async fn written(
-        &self,
-        address: &S3Address,
-        size: u64,
-        (kind, absent): (ErrorKind, &'static str),
-    ) -> Result<String, Unwritten> {
+    /// Looks for an object whose PUT was answered with its ETag. Some stores return no length, above
+    /// all of empty objects.
+    async fn confirm(&self, address: &S3Address, size: u64) -> Result<(), Unwritten> {
         let head = self.head(address).await?;
-        match head.filter(|head| content_length(head.content_length()) == Length::Known(size)) {
-            Some(head) => Ok(etag::unquoted(head.e_tag()).to_owned()),
-            None => Err(Unwritten::NotThere(S3Error::local(
-                "PutObject",
-                address.clone(),
-                kind,
-                absent,
-            ))),
-        }
+        let problem = match head.map(|head| content_length(head.content_length())) {
+            Some(Length::Unknown) => return Ok(()),
+            Some(Length::Known(found)) if found == size => return Ok(()),
+            Some(Length::Known(found)) => format!("has {found} bytes instead of {size}"),
+            None => "does not exist".to_owned(),
+        };
+        Err(Unwritten::NotThere(S3Error::local(
+            "PutObject",
+            address.clone(),
+            ErrorKind::Transient,
+            format!("the store answered that the object was written, but it {problem}"),
+        )))
     }
 
     /// Uploads a part with a checksum, and again if other bytes were stored. `crc64nvme` is that of
@@ -265,7 +267,7 @@ impl S3 {
                     return Err(damaged_write(ACTION, address));
                 }
                 let etag = etag::unquoted(output.e_tag()).to_owned();
-                tracing::warn!(object = %address, number, etag, "other bytes were stored than those that were sent, sending the part again");
+                tracing::warn!(object = %address, number, etag, "{OTHER_BYTES}, sending the part again");
                 puts += 1;
             }
         })

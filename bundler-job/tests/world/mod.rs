@@ -250,7 +250,8 @@ pub fn gets_source(seen: &Seen) -> bool {
     seen.operation == Operation::GetObject && seen.bucket() == SOURCE
 }
 
-fn is_of(seen: &Seen, kind: &str) -> bool {
+/// Whether a request is for an object of this kind.
+pub fn is_of(seen: &Seen, kind: &str) -> bool {
     seen.key()
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.strip_prefix('/')?.split('/').next())

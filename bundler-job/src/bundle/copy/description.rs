@@ -66,7 +66,7 @@ impl Copier {
         let put = Put {
             if_none_match: true,
             content_type: Some(CONTENT_TYPE),
-            looked_for: true,
+            confirm: true,
             ..Put::default()
         };
         match self
