@@ -562,6 +562,18 @@ async fn cataloged(bench: &Bench) -> (Vec<(String, String)>, Option<String>) {
     )
 }
 
+/// Why tags are missing, of each archived object.
+async fn missing_tags(bench: &Bench) -> Vec<Option<String>> {
+    let catalog = catalog(bench).await;
+    catalog
+        .entries()
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|entry| matches!(entry.outcome, s3bundler::catalog::Outcome::Archived(_)))
+        .map(|entry| entry.headers.get("s3bundler-missing-tags").cloned())
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sha256_of_every_object_is_in_the_catalog_if_asked_for() {
     for asked in [true, false] {
@@ -707,19 +719,8 @@ async fn an_object_whose_tags_cannot_be_asked_for_may_have_some_unless_the_store
         let bench = Bench::new().await;
         bench.proxy.fault_every(Operation::GetObjectTagging, fault);
         bench.run_whole().await;
-        let entries: Vec<_> = catalog(&bench)
-            .await
-            .entries()
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let archived = entries
-            .iter()
-            .filter(|it| matches!(it.outcome, s3bundler::catalog::Outcome::Archived(_)));
-        let missing: Vec<_> = archived
-            .map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str))
-            .collect();
-        assert_eq!(missing, [expected; 4]);
+        let missing = missing_tags(&bench).await;
+        assert_eq!(missing, vec![expected.map(str::to_owned); 4]);
         let asked = bench.proxy.count(Operation::GetObjectTagging);
         assert_eq!(asked, requests, "{expected:?}");
     }
@@ -790,21 +791,10 @@ async fn a_reader_that_may_not_see_tags_is_told_once() {
         "{done}"
     );
     assert_eq!(bench.proxy.count(Operation::GetObjectTagging), 1);
-    let entries: Vec<_> = catalog(&bench)
-        .await
-        .entries()
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    let archived = entries
-        .iter()
-        .filter(|it| matches!(it.outcome, s3bundler::catalog::Outcome::Archived(_)));
-    let missing: Vec<_> = archived
-        .map(|it| it.headers.get("s3bundler-missing-tags").map(String::as_str))
-        .collect();
+    let missing = missing_tags(&bench).await;
     assert_eq!(
         missing,
-        [Some("AccessDenied"); 4],
+        vec![Some("AccessDenied".to_owned()); 4],
         "every object may have tags"
     );
 }
