@@ -387,17 +387,4 @@ fn last_lines(stdout: &[u8], stderr: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kubernetes_says_the_version_that_go_mod_requires() {
-        let version = kubernetes_version();
-        assert!(version.starts_with("v1."), "{version}");
-        assert!(kubernetes_flags().contains(&format!("gitVersion={version} ")));
-        assert!(KUBE_GO_MOD.contains(&format!(
-            "k8s.io/api => k8s.io/api v0{}",
-            version.trim_start_matches("v1")
-        )));
-    }
-}
+mod tests;

@@ -1,0 +1,91 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+use serde_json::json;
+
+use crate::controller::fixtures::{claimed, decide, run, seen, working};
+use crate::controller::observed::{Observed, Pods};
+use crate::controller::problem::Problem;
+
+#[test]
+fn what_is_wrong_with_pods_stalls_or_degrades() {
+    for (problem, running, stalled, degraded) in [
+        (
+            Problem::Denied("x".to_owned()),
+            0,
+            Some("AccessDenied"),
+            None,
+        ),
+        (
+            Problem::Denied("x".to_owned()),
+            1,
+            Some("AccessDenied"),
+            None,
+        ),
+        (
+            Problem::ImagePull("x".to_owned()),
+            0,
+            Some("ImagePull"),
+            None,
+        ),
+        (
+            Problem::FailedCreate("x".to_owned()),
+            0,
+            Some("QuotaExceeded"),
+            None,
+        ),
+        // Others are at work.
+        (
+            Problem::ImagePull("x".to_owned()),
+            1,
+            None,
+            Some("ImagePull"),
+        ),
+        (
+            Problem::FailedCreate("x".to_owned()),
+            5,
+            None,
+            Some("QuotaExceeded"),
+        ),
+        (
+            Problem::CrashLooping("x".to_owned()),
+            0,
+            None,
+            Some("CrashLooping"),
+        ),
+        (
+            Problem::Unschedulable("x".to_owned()),
+            0,
+            None,
+            Some("Unschedulable"),
+        ),
+    ] {
+        let pods = Pods {
+            problems: vec![problem],
+            running,
+            ..Pods::default()
+        };
+        let decision = decide(
+            &run(json!({})),
+            &claimed(),
+            &Observed { pods, ..working(2) },
+        );
+        assert_eq!(decision.stalled.map(|it| it.reason), stalled);
+        assert_eq!(decision.degraded.map(|it| it.reason), degraded);
+    }
+    // A worker that waits for groups which no grouper can make is no work.
+    for (busy, stalled) in [(0, true), (1, false)] {
+        let grouper_problems = vec![Problem::FailedCreate("x".to_owned())];
+        let pods = Pods {
+            grouper_problems,
+            running: 1,
+            busy,
+            ..Pods::default()
+        };
+        let decision = decide(&run(json!({})), &claimed(), &Observed { pods, ..seen() });
+        assert_eq!(
+            (decision.stalled.is_some(), decision.degraded.is_some()),
+            (stalled, !stalled),
+            "{busy}"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+use std::future::ready;
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_grouper_has_no_pod_while_others_have_and_its_last_one_has_ended() {
+    let job: Job =
+        serde_json::from_value(json!({"metadata": {"name": "logs-grouper-1"}})).expect("a job");
+    let pod = |job: &str, phase: &str| -> Pod {
+        let labels = json!({"batch.kubernetes.io/job-name": job, COMPONENT_LABEL: GROUPER});
+        serde_json::from_value(json!({"metadata": {"labels": labels}, "status": {"phase": phase}}))
+            .expect("a pod")
+    };
+    let of_first_pass = pod("logs-grouper", "Succeeded");
+    for (of_job, expected) in [
+        (None, true),
+        (Some("Failed"), true),
+        (Some("Pending"), false),
+        (Some("Running"), false),
+    ] {
+        let pods: Vec<_> = of_job
+            .map(|phase| pod("logs-grouper-1", phase))
+            .into_iter()
+            .collect();
+        assert_eq!(
+            has_no_pod(&job, &[pods, vec![of_first_pass.clone()]].concat()),
+            expected,
+            "{of_job:?}"
+        );
+    }
+}
+
+fn redo(redo: u32) -> RunSummary {
+    RunSummary {
+        redo,
+        groups: 1,
+        ..RunSummary::empty("logs".parse().expect("a name"))
+    }
+}
+
+/// Looks for redos where these receipts were counted and the summaries of these redos exist.
+/// Returns what it tells and what it asked for.
+async fn look(cache: &mut RunCache, exist: std::ops::RangeInclusive<u32>) -> (bool, Vec<u32>) {
+    let mut asked = Vec::new();
+    let find = |stage| {
+        let Stage::Redo(n) = stage else {
+            panic!("{stage:?} is no redo")
+        };
+        asked.push(n);
+        ready(Ok(exist.contains(&n).then(|| redo(n))))
+    };
+    (redos(cache, 0, find).await.expect("answers"), asked)
+}
+
+fn cache(summaries: &[RunSummary], receipts: &[&str]) -> RunCache {
+    let mut cache = RunCache::new("logs".parse().expect("a name"));
+    cache.summaries = summaries
+        .iter()
+        .map(|summary| (summary.stage(), summary.clone()))
+        .collect();
+    cache.know(receipts);
+    cache
+}
+
+impl RunCache {
+    /// Counts receipts of these names by the summaries that are known.
+    fn know(&mut self, receipts: &[&str]) {
+        let accounts = Accounts::of(self.summaries.values().cloned());
+        let mut count = crate::receipts::Count::by("logs".parse().expect("a name"), accounts);
+        count.begin();
+        count.page(receipts.iter().copied());
+        self.counted = Some(count.counted().clone());
+    }
+}
+
+const RECEIPT: &str = "logs.000000~a1~c0~f0~b1";
+const REDONE: &str = "logs.redo1.000000~redo~a1~c0~f0~b1";
+
+#[tokio::test]
+async fn redos_are_looked_for_before_a_run_ends_and_where_a_receipt_tells_of_one() {
+    let own = RunSummary {
+        groups: 1,
+        ..RunSummary::empty("logs".parse().expect("a name"))
+    };
+    for (summaries, receipts, expected) in [
+        (vec![own.clone()], vec![], (false, vec![])),
+        (vec![], vec![RECEIPT], (false, vec![])),
+        // The run is about to end.
+        (vec![own.clone()], vec![RECEIPT], (true, vec![1, 2, 3])),
+        (vec![], vec![REDONE], (true, vec![1, 2, 3])),
+        // What is known is not asked for again.
+        (vec![own.clone(), redo(1)], vec![REDONE], (false, vec![])),
+        (
+            vec![own.clone(), redo(1)],
+            vec![RECEIPT, REDONE],
+            (true, vec![2, 3]),
+        ),
+        (
+            vec![own.clone(), redo(1), redo(2)],
+            vec![RECEIPT, REDONE],
+            (false, vec![]),
+        ),
+    ] {
+        let mut cache = cache(&summaries, &receipts);
+        assert_eq!(
+            look(&mut cache, 1..=2).await,
+            expected,
+            "{receipts:?} {summaries:?}"
+        );
+    }
+    let mut uncounted = RunCache {
+        counted: None,
+        ..cache(&[own], &[RECEIPT])
+    };
+    assert_eq!(look(&mut uncounted, 1..=2).await, (false, vec![]));
+}
+
+#[tokio::test]
+async fn the_summaries_of_redos_are_kept_and_a_failed_look_is_an_error() {
+    let own = RunSummary {
+        groups: 1,
+        ..RunSummary::empty("logs".parse().expect("a name"))
+    };
+    let mut cache = cache(&[own], &[RECEIPT]);
+    let failed = redos(&mut cache, 0, |stage| match stage {
+        Stage::Redo(1) => ready(Ok(Some(redo(1)))),
+        _ => ready(Err(RecordsError::Manifest {
+            address: S3Address::new("b", "k"),
+            problem: "one".to_owned(),
+        })),
+    });
+    assert!(failed.await.is_err());
+    assert_eq!(
+        look(&mut cache, 1..=1).await,
+        (false, vec![2]),
+        "the first one is known by now"
+    );
+    cache.know(&[RECEIPT]);
+    assert!(
+        cache
+            .counted
+            .as_ref()
+            .is_some_and(|counted| counted.unfinished_redo() == Some(1))
+    );
+    assert_eq!(
+        look(&mut cache, 1..=2).await,
+        (false, vec![]),
+        "redo 1 has no receipt"
+    );
+    // Redos that are planned without end.
+    cache.know(&[RECEIPT, REDONE]);
+    let (found, asked) = look(&mut cache, 1..=u32::MAX).await;
+    assert_eq!((found, asked.len()), (true, MOST_STAGES as usize - 1));
+    assert_eq!(look(&mut cache, 1..=u32::MAX).await, (false, vec![]));
+}

@@ -1,0 +1,12 @@
+use super::*;
+
+#[test]
+fn kubernetes_says_the_version_that_go_mod_requires() {
+    let version = kubernetes_version();
+    assert!(version.starts_with("v1."), "{version}");
+    assert!(kubernetes_flags().contains(&format!("gitVersion={version} ")));
+    assert!(KUBE_GO_MOD.contains(&format!(
+        "k8s.io/api => k8s.io/api v0{}",
+        version.trim_start_matches("v1")
+    )));
+}
