@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+#[allow(dead_code, unused_imports, reason = "it uses a part")]
+#[path = "integration/world/mod.rs"]
 mod world;
 
 use bytes::Bytes;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+#[path = "integration/common.rs"]
 mod common;
 
 use std::path::Path;

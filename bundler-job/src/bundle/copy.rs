@@ -59,7 +59,7 @@ pub struct Copier {
     s3: S3,
     destination: Destination,
     options: ArchiveOptions,
-    /// Larger objects are copied in parts of at least a tenth of it.
+    /// See [`Copier::with_max_copy`].
     max_copy: u64,
     tags_of_sources: tags::Tags,
     /// Copies in parts; `None` once the attempt was given up. Locked while one is opened.
@@ -137,6 +137,14 @@ impl Copier {
             open,
             unconditional: Arc::default(),
         }
+    }
+
+    /// Copies larger objects in parts, each of at least a tenth of this many bytes. S3 demands it
+    /// from 5 GiB, which is the default.
+    #[must_use]
+    pub fn with_max_copy(mut self, bytes: u64) -> Self {
+        self.max_copy = bytes;
+        self
     }
 
     /// How this attempt's archive is written.
@@ -574,6 +582,3 @@ impl Copier {
         .await
     }
 }
-
-#[cfg(test)]
-mod tests;

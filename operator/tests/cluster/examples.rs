@@ -2,7 +2,7 @@
 //! are for: Karpenter's as its package embeds them, KEDA's and Flux' made of their types
 //! (`testbed/crds`). Of Argo CD's example only the ConfigMap is tried: the package of its API needs
 //! all of Kubernetes and 38 replacements in go.mod, so its Application is read as YAML alone
-//! (`testbed/tests/chart.rs`).
+//! (`testbed/tests/integration/chart.rs`).
 
 use s3bundler_testbed::install::{Recipe, installed};
 use s3bundler_testbed::kube::KubeError;

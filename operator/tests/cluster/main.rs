@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 mod accounts;
-#[path = "../admission/cases.rs"]
+#[path = "../integration/admission/cases.rs"]
 mod admission;
 mod asked;
 mod dead_letters;

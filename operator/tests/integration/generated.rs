@@ -1,0 +1,85 @@
+//! Files that are made from the types. `make generate` writes them; here they fail when they
+//! differ.
+
+use std::path::Path;
+
+use s3bundler_operator::crd;
+use serde_json::Value;
+
+/// `kubectl apply` keeps the whole object in an annotation, and annotations end at 262,144 bytes.
+const MAX_BYTES: usize = 200_000;
+
+/// Compares a file of the repository with what it should be, or writes it where
+/// `S3BUNDLER_GENERATE` is set.
+fn assert_generated(path: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os("S3BUNDLER_GENERATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == text,
+        "{} is not what the code says: run `make generate`",
+        path.display()
+    );
+}
+
+/// The definition as YAML. The bounds of a schema are floating point numbers in its type, and whole
+/// ones in YAML.
+fn yaml() -> String {
+    fn whole(value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(whole),
+            Value::Object(fields) => fields.values_mut().for_each(whole),
+            Value::Number(number) => {
+                if let Some(float) = number
+                    .as_f64()
+                    .filter(|float| number.is_f64() && float.fract() == 0.0)
+                {
+                    *value = format!("{float:.0}").parse::<i64>().unwrap().into();
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut crd = serde_json::to_value(crd::crd()).unwrap();
+    whole(&mut crd);
+    let yaml = serde_saphyr::to_string(&crd).unwrap();
+    assert_eq!(
+        serde_saphyr::from_str::<Value>(&yaml).unwrap(),
+        crd,
+        "the YAML says what was written"
+    );
+    yaml
+}
+
+#[test]
+fn the_definition_is_that_of_the_types() {
+    let yaml = yaml();
+    assert!(yaml.len() < MAX_BYTES, "{} bytes", yaml.len());
+    let head = "# Made from operator/src/crd by `make generate`.\n";
+    assert_generated(
+        "crds/archiveruns.archive.s3bundler.dev.yaml",
+        &format!("{head}{yaml}"),
+    );
+}
+
+#[test]
+fn the_chart_installs_the_same_definition() {
+    let head = "{{- /* Made from operator/src/crd by `make generate`. */ -}}\n{{- if .Values.crds.install }}\n";
+    let keep = "{{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n{{- end }}\n";
+    // Nothing in the definition's own text is a template.
+    let yaml = yaml().replace("{{", "{{ \"{{\" }}");
+    let metadata = "\nmetadata:\n";
+    assert_eq!(
+        yaml.matches(metadata).count(),
+        1,
+        "one place for the annotation"
+    );
+    let yaml = yaml.replace(metadata, &format!("{metadata}{keep}"));
+    assert_generated(
+        "charts/s3bundler/templates/crd.yaml",
+        &format!("{head}{yaml}{{{{- end }}}}\n"),
+    );
+}

@@ -1,0 +1,328 @@
+//! deploy/iam/operator.json on a moto that enforces it: all that the operator asks of S3 and SQS is
+//! in it, nothing in it is left over, and nothing beyond it can be done.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use s3bundler_contract::{
+    ArchiveOptions, GroupOptions, KeyLayout, Layout, Receipt, RunClaim, RunName, RunSummary,
+    S3Address, SelectOptions, Stage,
+};
+use s3bundler_operator::aws::Aws;
+use s3bundler_operator::crd::Encryption;
+use s3bundler_operator::queues::{Queues, queue_name};
+use s3bundler_operator::receipts::Count;
+use s3bundler_operator::records::{ClaimState, InventoryState, Records};
+use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::{Checksum, Inventory, Synthetic};
+use s3bundler_testbed::servers::{Moto, Policy};
+
+use crate::common::aws;
+
+const INVENTORIES: &str = "inventories";
+const VAULT: &str = "vault";
+
+/// The policy for destinations under a prefix.
+fn policy(prefix: &str) -> Policy {
+    let prefix = if prefix.is_empty() {
+        String::new()
+    } else {
+        format!("{prefix}/")
+    };
+    let words = [
+        ("INVENTORY_BUCKET", INVENTORIES),
+        ("DESTINATION_BUCKET", VAULT),
+        ("PREFIX/", &prefix),
+        ("ACCOUNT", "123456789012"),
+    ];
+    Policy::of_deployment("operator.json", &words)
+}
+
+/// Everything of a run's life that the operator has to do with, under this prefix of the
+/// destination.
+async fn oversee(
+    root: &aws_sdk_s3::Client,
+    sqs: &aws_sdk_sqs::Client,
+    aws: &Aws,
+    manifest: &str,
+    prefix: &str,
+) {
+    let (records, queues) = (
+        Records::new(aws, aws.region(), None),
+        Queues::new(aws, aws.region()),
+    );
+    let (run, layout): (RunName, _) = (
+        "logs".parse().unwrap(),
+        Layout::new(prefix, KeyLayout::Hashed).unwrap(),
+    );
+
+    let manifest: S3Address = manifest.parse().unwrap();
+    let latest = manifest.key.rsplitn(3, '/').last().unwrap().to_owned();
+    let missing = S3Address::new(INVENTORIES, "logs/weekly/2026-01-01T01-00Z/manifest.json");
+    assert_eq!(
+        records.inventory(&missing).await.unwrap(),
+        InventoryState::Missing
+    );
+    let InventoryState::Finished(inventory) = records.inventory(&manifest).await.unwrap() else {
+        panic!("{manifest}")
+    };
+    let found = records
+        .latest_inventory(&S3Address::new(INVENTORIES, latest))
+        .await
+        .unwrap();
+    assert_eq!(
+        found.as_ref(),
+        Some(&inventory),
+        "the unfinished one is passed over"
+    );
+
+    let nowhere = records
+        .inventory(&S3Address::new("no-such-bucket", "manifest.json"))
+        .await
+        .unwrap();
+    assert_eq!(
+        nowhere,
+        InventoryState::Missing,
+        "a bucket that is not there is no denied one"
+    );
+    let given = records
+        .manifests(&S3Address::new(INVENTORIES, "seed/"))
+        .await
+        .unwrap();
+    assert!(given.is_some(), "group manifests are a source too");
+
+    let claim = RunClaim::new(
+        run.clone(),
+        inventory,
+        SelectOptions::default(),
+        GroupOptions::default(),
+        ArchiveOptions::default(),
+        "the test".to_owned(),
+    );
+    for _ in 0..2 {
+        let claimed = records
+            .claim(VAULT, &layout, &claim, &Encryption::default(), None)
+            .await
+            .unwrap();
+        assert_eq!(claimed, ClaimState::Ours(claim.inventory.clone()));
+    }
+    assert_eq!(
+        records
+            .summary(VAULT, &layout, &run, Stage::OWN)
+            .await
+            .unwrap(),
+        None,
+        "nobody has grouped yet"
+    );
+    let summary = RunSummary {
+        groups: 1,
+        ..RunSummary::of_pass(run.clone(), 0)
+    };
+    client::put_object(root, VAULT, &layout.summary(&run), summary.to_json())
+        .await
+        .unwrap();
+    assert_eq!(
+        records
+            .summary(VAULT, &layout, &run, Stage::OWN)
+            .await
+            .unwrap(),
+        Some(summary)
+    );
+    let mut receipt = Receipt::empty("logs.000000".parse().unwrap());
+    receipt.figures.archived = 5;
+    client::put_object(root, VAULT, &receipt.key(&layout, &run), "")
+        .await
+        .unwrap();
+    let mut count = Count::new(run.clone());
+    records
+        .count(VAULT, &layout, &run, &mut count)
+        .await
+        .unwrap();
+    assert_eq!(count.counted().pass(0).groups, 1);
+
+    let name = queue_name("team-a", &run, &format!("{:0>36}", prefix.len()));
+    let tags = HashMap::from([("s3bundler-run".to_owned(), "logs".to_owned())]);
+    let pair = queues.ensure(&name, &tags).await.unwrap();
+    assert_eq!(
+        queues.ensure(&name, &tags).await.unwrap(),
+        pair,
+        "it is there"
+    );
+    let dead = pair.dead_letter_url.clone().unwrap();
+    assert_eq!(
+        queues.find(&name).await.unwrap(),
+        [pair.url.clone(), dead.clone()]
+    );
+    sqs.send_message()
+        .queue_url(&dead)
+        .message_body("a group")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(queues.depth(&dead).await.unwrap().visible, 1);
+    queues.redrive(&dead).await.unwrap();
+    assert_eq!(
+        (
+            queues.depth(&dead).await.unwrap().visible,
+            queues.depth(&pair.url).await.unwrap().visible
+        ),
+        (0, 1)
+    );
+    for url in [&pair.url, &dead] {
+        queues.delete(url).await.unwrap();
+    }
+    assert!(queues.find(&name).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_operator_needs_all_of_its_policy_and_nothing_else() {
+    let moto = Moto::start().await.unwrap();
+    let administrator = moto.administrator().await.unwrap();
+    let (s3, sqs) = (client::s3(&administrator), client::sqs(&administrator));
+    let mut operators = Vec::new();
+    for (user, prefix) in [
+        ("of-buckets", ""),
+        ("of-a-prefix", "team-a"),
+        ("of-a-deeper-one", "a/deeper/one"),
+    ] {
+        operators.push((
+            user,
+            prefix,
+            moto.user_with_policy(user, policy(prefix).as_str())
+                .await
+                .unwrap(),
+        ));
+    }
+    moto.enforce_iam().await.unwrap();
+    for bucket in [INVENTORIES, VAULT] {
+        client::create_bucket(&s3, bucket).await.unwrap();
+    }
+    let inventory = Inventory::new("logs", INVENTORIES);
+    let finished = inventory
+        .clone()
+        .created("2026-11-20T01:00:00Z".parse().unwrap());
+    let finished = finished.publish(&s3, Synthetic::rows(3)).await.unwrap();
+    let unfinished = inventory
+        .created("2026-11-21T01:00:00Z".parse().unwrap())
+        .checksum(Checksum::Missing);
+    unfinished.publish(&s3, Synthetic::rows(3)).await.unwrap();
+
+    client::put_object(&s3, INVENTORIES, "seed/key.0.index", "rows")
+        .await
+        .unwrap();
+
+    for (user, prefix, operator) in operators {
+        oversee(&s3, &sqs, &aws(&operator), &finished.manifest, prefix).await;
+        let decisions = moto
+            .decisions()
+            .unwrap()
+            .into_iter()
+            .filter(|it| it.is_of(user));
+        let (allowed, denied): (Vec<_>, Vec<_>) = decisions.partition(|it| it.by.is_some());
+        assert_eq!(denied, [], "{prefix}");
+        let used: BTreeSet<_> = allowed.into_iter().filter_map(|it| it.by).collect();
+        let unused: Vec<_> = policy(prefix)
+            .permissions()
+            .difference(&used)
+            .cloned()
+            .collect();
+        assert_eq!(unused, [], "operator.json permits what it does not need");
+    }
+}
+
+/// Whether a request was denied, and not something else.
+fn is_denied<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    answer.is_err_and(|error| {
+        error
+            .raw_response()
+            .is_some_and(|response| response.status().as_u16() == 403)
+    })
+}
+
+#[tokio::test]
+async fn the_operator_reads_no_objects_and_no_archives_and_touches_no_other_queue() {
+    let moto = Moto::start().await.unwrap();
+    let (s3, sqs) = (client::s3(moto.access()), client::sqs(moto.access()));
+    for bucket in ["logs", INVENTORIES, VAULT] {
+        client::create_bucket(&s3, bucket).await.unwrap();
+    }
+    let secrets = [
+        ("logs", "2026/01.json"),
+        (INVENTORIES, "logs/daily/data/1.csv.gz"),
+        (VAULT, "team-a/archives/a.tar"),
+        (VAULT, "team-a/groups/logs/logs.000000.index"),
+        (VAULT, "team-a/catalog/run=logs/logs.000000.parquet"),
+        (
+            VAULT,
+            "team-a/objects/ab12cd/logs/ml/runs/7/model.bin~12345678",
+        ),
+        (VAULT, "team-b/runs/logs.json"),
+    ];
+    for (bucket, key) in secrets {
+        client::put_object(&s3, bucket, key, "secret")
+            .await
+            .unwrap();
+    }
+    client::put_object(&s3, VAULT, "team-a/runs/logs.json", "{}")
+        .await
+        .unwrap();
+    let work = client::create_queue(&sqs, "s3bundler-team-a-logs-0123456789ab")
+        .await
+        .unwrap();
+    let other = client::create_queue(&sqs, "payments").await.unwrap();
+    let operator = moto
+        .user_with_policy("operator", policy("team-a").as_str())
+        .await
+        .unwrap();
+    moto.enforce_iam().await.unwrap();
+
+    let (s3, sqs) = (client::s3(&operator), client::sqs(&operator));
+    for (bucket, key) in secrets {
+        assert!(
+            is_denied(s3.get_object().bucket(bucket).key(key).send().await),
+            "GetObject {bucket}/{key}"
+        );
+        assert!(
+            is_denied(s3.put_object().bucket(bucket).key(key).send().await),
+            "PutObject {bucket}/{key}"
+        );
+        assert!(
+            is_denied(s3.delete_object().bucket(bucket).key(key).send().await),
+            "DeleteObject {bucket}/{key}"
+        );
+    }
+    assert!(is_denied(
+        s3.delete_object()
+            .bucket(VAULT)
+            .key("team-a/runs/logs.json")
+            .send()
+            .await
+    ));
+    let list = |prefix: &'static str| s3.list_objects_v2().bucket(VAULT).prefix(prefix).send();
+    assert!(is_denied(list("team-a/archives/").await));
+    assert!(!is_denied(list("team-a/receipts/logs/").await));
+    assert!(is_denied(s3.list_objects_v2().bucket("logs").send().await));
+    assert!(
+        is_denied(sqs.receive_message().queue_url(&work).send().await),
+        "groups are the workers'"
+    );
+    assert!(is_denied(sqs.purge_queue().queue_url(&work).send().await));
+    assert!(is_denied(sqs.delete_queue().queue_url(&other).send().await));
+    assert!(is_denied(
+        sqs.send_message()
+            .queue_url(&other)
+            .message_body("x")
+            .send()
+            .await
+    ));
+    assert!(is_denied(
+        sqs.get_queue_attributes().queue_url(&other).send().await
+    ));
+    assert!(is_denied(
+        sqs.create_queue().queue_name("payments-2").send().await
+    ));
+}

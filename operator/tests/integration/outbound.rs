@@ -1,0 +1,156 @@
+//! The operator's way to AWS: through the proxy, with the certificates and by the credentials that
+//! its environment names. An environment is a process's own, so the operator's client lives in a
+//! second process of this test.
+
+use std::time::{Duration, Instant};
+
+use s3bundler_contract::S3Address;
+use s3bundler_operator::aws::Aws;
+use s3bundler_operator::records::Records;
+use s3bundler_testbed::cli::{Outcome, Program};
+use s3bundler_testbed::client;
+use s3bundler_testbed::proxy::{Fault, Proxy};
+use s3bundler_testbed::servers::{Certificate, ForwardProxy, Moto, MotoOptions};
+use serde_json::json;
+
+/// The name of the test that is the second process, and the variable that says so.
+const INSIDE: &str = "outbound::what_the_operator_sees";
+const ASKED_FOR: &str = "S3BUNDLER_TEST_ASKED_FOR";
+/// What it says of an inventory that is not there yet, in a bucket that it can reach.
+const REACHED: &str = "the operator sees Ok(Missing)";
+
+/// Not a test of its own: asks S3 as the operator does, with whatever its environment says.
+#[tokio::test]
+async fn what_the_operator_sees() {
+    let Ok(address) = std::env::var(ASKED_FOR) else {
+        return;
+    };
+    let address: S3Address = address.parse().unwrap();
+    match Aws::load(None).await {
+        Ok(aws) => println!(
+            "the operator sees {:?}",
+            Records::new(&aws, aws.region(), None)
+                .inventory(&address)
+                .await
+        ),
+        Err(error) => println!("the operator does not start: {error}"),
+    }
+}
+
+fn operator() -> Program {
+    Program::new(std::env::current_exe().unwrap())
+        .args(["--exact", INSIDE, "--nocapture"])
+        .env(
+            ASKED_FOR,
+            "s3://inventories/logs/daily/2026-11-22T01-00Z/manifest.json",
+        )
+}
+
+fn expect(outcome: &Outcome, words: &[&str]) {
+    for word in words {
+        assert!(outcome.stdout.contains(word), "{word}: {outcome}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_and_proxies_are_those_of_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = Certificate::generate(folder.path(), &["127.0.0.1"]).unwrap();
+    let options = MotoOptions {
+        certificate: Some(certificate),
+        ..MotoOptions::default()
+    };
+    let moto = Moto::start_with(options).await.unwrap();
+    client::create_bucket(&client::s3(moto.access()), "inventories")
+        .await
+        .unwrap();
+    let run = |program: Program| async move { program.run().await.unwrap() };
+    let operator = || operator().access(moto.access());
+
+    expect(&run(operator()).await, &[REACHED]);
+    expect(
+        &run(operator().env_remove("AWS_CA_BUNDLE")).await,
+        &["GetObject", "invalid peer certificate"],
+    );
+    let missing = folder.path().join("missing.pem");
+    let words = ["does not start", "AWS_CA_BUNDLE", "missing.pem"];
+    expect(&run(operator().env("AWS_CA_BUNDLE", missing)).await, &words);
+
+    let proxy = ForwardProxy::start().await.unwrap();
+    expect(
+        &run(operator().env("HTTPS_PROXY", proxy.url())).await,
+        &[REACHED],
+    );
+    let host = moto.endpoint().trim_start_matches("https://").to_owned();
+    let begun = Instant::now();
+    while proxy.tunnels().unwrap() != [host.clone()] {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            proxy.tunnels()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Nobody listens there, so nothing goes another way.
+    let nowhere = || operator().env("https_proxy", "http://127.0.0.1:9");
+    let outcome = run(nowhere()).await;
+    assert!(!outcome.stdout.contains(REACHED), "{outcome}");
+    expect(&outcome, &["the operator sees Err", "GetObject"]);
+    expect(
+        &run(nowhere().env("NO_PROXY", "elsewhere.example,127.0.0.1")).await,
+        &[REACHED],
+    );
+    let outcome = run(operator().env("HTTPS_PROXY", "socks5://user:secret@127.0.0.1:1080")).await;
+    expect(
+        &outcome,
+        &[
+            "does not start",
+            "HTTPS_PROXY is not the address of an HTTP proxy",
+        ],
+    );
+    assert!(!outcome.to_string().contains("secret"), "{outcome}");
+    assert_eq!(proxy.tunnels().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn eks_pod_identity_gives_credentials() {
+    let moto = Moto::start().await.unwrap();
+    client::create_bucket(&client::s3(moto.access()), "inventories")
+        .await
+        .unwrap();
+    // The agent on the node, at another address, and what S3 is sent.
+    let (agent, s3) = (
+        Proxy::start(moto.access()).unwrap(),
+        Proxy::start(moto.access()).unwrap(),
+    );
+    agent.rule(|seen| {
+        let known = seen.headers.get("authorization").is_some_and(|token| token == "a.projected.token");
+        let keys = json!({"AccessKeyId": "PODIDENTITY", "SecretAccessKey": "s", "Token": "t", "AccountId": "111122223333",
+            "Expiration": "2099-01-01T00:00:00Z"});
+        Fault::Respond { status: if known { 200 } else { 401 }, headers: Vec::new(), body: keys.to_string().into() }
+    });
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "a.projected.token").unwrap();
+    let outcome = operator()
+        .env("AWS_ENDPOINT_URL", s3.endpoint())
+        .env("AWS_REGION", "us-east-1")
+        .env(
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            format!("{}/v1/credentials", agent.endpoint()),
+        )
+        .env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.path());
+    expect(&outcome.run().await.unwrap(), &[REACHED]);
+    let asked = s3.log();
+    assert!(!asked.is_empty());
+    for record in asked {
+        let headers = &record.request.headers;
+        assert!(
+            headers["authorization"]
+                .to_str()
+                .unwrap()
+                .contains("Credential=PODIDENTITY/"),
+            "{headers:?}"
+        );
+        assert_eq!(headers["x-amz-security-token"], "t");
+    }
+}
