@@ -6,6 +6,9 @@ SHELL := /bin/bash
 export S3BUNDLER_CACHE ?= $(HOME)/.cache/s3bundler
 export CARGO_TARGET_DIR ?= $(S3BUNDLER_CACHE)/target
 
+# Integration tests mostly wait, for servers and for time to pass.
+export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(getconf _NPROCESSORS_ONLN) + 4)))
+
 # Normally empty: rust-toolchain.toml names the compiler.
 toolchain := $(shell .ci/toolchain)
 ifneq ($(toolchain),)

@@ -72,8 +72,9 @@ impl fmt::Display for Mismatch {
         let found = figures.rows().saturating_add(*left_out);
         write!(
             f,
-            "the inventory has {rows} rows, but {archived} archived + {copied} copied + {failed} failed + {left_out} left \
-             out are {found}; do not delete the sources before `s3bundler verify` has named the groups that differ"
+            "the inventory has {rows} rows, but {archived} archived + {copied} copied + {failed} \
+             failed + {left_out} left out are {found}; do not delete the sources before \
+             `s3bundler verify` has named the groups that differ"
         )
     }
 }

@@ -3,6 +3,7 @@
 //! group of an existing manifest have a folder `run=<run>`. A deletion can therefore be proved by
 //! one catalog, that of the run and group in the key.
 
+use std::fmt;
 use std::str::FromStr;
 
 use crate::address::S3Address;
@@ -17,7 +18,7 @@ const RUN_FOLDER: &str = "run=";
 
 /// One try at archiving a group. No other process writes under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Attempt(pub(crate) String);
+pub struct Attempt(String);
 
 impl Attempt {
     /// An attempt from 40 random bits (the rest is ignored).
@@ -31,6 +32,12 @@ impl Attempt {
     /// The attempt as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -30,8 +30,6 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
 use crate::address::S3Address;
-use crate::attempt::Attempt;
-pub use crate::attempt::index_of;
 use crate::options::KeyLayout;
 use crate::row::MAX_KEY_BYTES;
 
@@ -65,7 +63,8 @@ pub enum LayoutError {
     Attempt(String),
     /// Not a destination prefix.
     #[error(
-        "the destination prefix {0:?} begins or ends with a slash, holds an empty part, or is longer than 512 bytes"
+        "the destination prefix {0:?} begins or ends with a slash, holds an empty part, or is \
+         longer than 512 bytes"
     )]
     Prefix(String),
 }
@@ -267,7 +266,7 @@ macro_rules! display_as_text {
         }
     )+};
 }
-display_as_text!(RunName, GroupName, Attempt);
+display_as_text!(RunName, GroupName);
 
 /// The keys under one destination prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]

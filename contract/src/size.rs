@@ -14,7 +14,8 @@ pub struct ByteSize(pub u64);
 /// Why a text is not a [`ByteSize`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a size: a whole number, then nothing or k, m, g, t (kb, KiB and so on mean the same: powers of 1,024)"
+    "{0:?} is not a size: a whole number, then nothing or k, m, g, t (kb, KiB and so on mean the \
+     same: powers of 1,024)"
 )]
 pub struct SizeError(String);
 

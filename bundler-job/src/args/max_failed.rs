@@ -18,7 +18,8 @@ pub enum MaxFailed {
 /// Not a number and not a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is neither a number of objects, such as 100, nor a percentage of 0% to 100%, such as 0.5%"
+    "{0:?} is neither a number of objects, such as 100, nor a percentage of 0% to 100%, such as \
+     0.5%"
 )]
 pub struct MaxFailedError(String);
 

@@ -134,7 +134,8 @@ pub(crate) async fn spool(
         if downloads == DOWNLOADS {
             return Err(problem);
         }
-        tracing::warn!(object = %address, %problem, "downloading again: these are not the bytes that were written");
+        tracing::warn!(object = %address, %problem, "downloading again: these are not the bytes \
+            that were written");
         tokio::time::sleep(FIRST_WAIT * 2_u32.pow(downloads - 1)).await;
     }
 }

@@ -196,8 +196,8 @@ impl Copier {
                 Err(Trouble::OtherCopy { copy, difference }) if looks == LOOKS => {
                     tracing::warn!(
                         source = %S3Address::new(&row.bucket, &row.key), %copy, difference,
-                        "the object at the key of a copy is not the copy; the source was not copied: delete that object \
-                         and retry the source"
+                        "the object at the key of a copy is not the copy; the source was not \
+                         copied: delete that object and retry the source"
                     );
                     return Ok(Copied::Failed(ObjectFailure::new(
                         Reason::ChecksumMismatch,

@@ -44,8 +44,8 @@ pub enum BundleError {
     Fetch(FetchError),
     /// A source bucket is denied, and not only some of its objects.
     #[error(
-        "{} in this group was denied; allow s3:GetObject (and s3:GetObjectVersion, s3:GetObjectTagging, kms:Decrypt \
-         where they are used) to the credentials of the bundler",
+        "{} in this group was denied; allow s3:GetObject (and s3:GetObjectVersion, \
+         s3:GetObjectTagging, kms:Decrypt where they are used) to the credentials of the bundler",
         if *lost { format!("s3://{bucket} could be read at first, and then every object") }
         else { format!("every object of s3://{bucket}") }
     )]
@@ -57,7 +57,8 @@ pub enum BundleError {
     },
     /// Objects were denied in one attempt after the other, and readable after each.
     #[error(
-        "source objects of this group are denied at one time and readable at another; the group is released until that ends"
+        "source objects of this group are denied at one time and readable at another; the group \
+         is released until that ends"
     )]
     Unsettled,
     /// The archive is too large for an upload.
@@ -68,7 +69,8 @@ pub enum BundleError {
     Pack(PackError),
     /// The scratch directory cannot be used.
     #[error(
-        "cannot use the scratch directory at {path}: {cause}; free space there or choose another with --scratch"
+        "cannot use the scratch directory at {path}: {cause}; free space there or choose another \
+         with --scratch"
     )]
     Scratch { path: PathBuf, cause: io::Error },
     /// The catalog cannot be written to scratch.
@@ -88,7 +90,8 @@ pub enum BundleError {
     },
     /// The group's name belongs to another manifest.
     #[error(
-        "group {group} was archived from another manifest: {theirs}, not {ours}; use another run name or prefix"
+        "group {group} was archived from another manifest: {theirs}, not {ours}; use another run \
+         name or prefix"
     )]
     NameTaken {
         group: GroupName,
@@ -108,8 +111,8 @@ pub enum BundleError {
     },
     /// The archive of the attempt that committed the group does not exist.
     #[error(
-        "{catalog} names the archive {archive}, which does not exist or has another size; {}no receipt is written; \
-         restore the archive, or archive the group again",
+        "{catalog} names the archive {archive}, which does not exist or has another size; {}no \
+         receipt is written; restore the archive, or archive the group again",
         .kept.as_ref().map(|kept| format!("this attempt's own archive {kept} is kept; ")).unwrap_or_default()
     )]
     ArchiveMissing {

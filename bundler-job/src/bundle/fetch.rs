@@ -217,7 +217,8 @@ impl Fetcher {
                 }
                 (Some(Next::Doubt(reason) | Next::Failed(reason)), _) => reason,
             };
-            tracing::debug!(bucket = fetched.row.bucket, key = ?fetched.row.key, %reason, detail, "object failed");
+            tracing::debug!(bucket = fetched.row.bucket, key = ?fetched.row.key, %reason, detail, "object \
+                failed");
             fetched.content = Content::Failed(ObjectFailure::new(reason, detail));
             return Ok(fetched);
         }

@@ -46,7 +46,8 @@ pub enum ManifestError {
     },
     /// Its `columns` metadata is not a list of columns.
     #[error(
-        "the group manifest {manifest} says which columns it has, but {cause}; --fieldnames says it better"
+        "the group manifest {manifest} says which columns it has, but {cause}; --fieldnames says \
+         it better"
     )]
     Columns {
         manifest: String,

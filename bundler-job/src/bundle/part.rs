@@ -41,12 +41,14 @@ pub struct Part {
 /// The archive would need more parts than an upload can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the archive needs more than {most} parts: its manifest has objects for about {planned}, and {packed} are packed; group \
-     the objects again under another run name, with a lower --max-objects or --max-size{}",
+    "the archive needs more than {most} parts: its manifest has objects for about {planned}, and \
+     {packed} are packed; group the objects again under another run name, with a lower \
+     --max-objects or --max-size{}",
     match kept_small {
         KeptSmall::No => "",
         KeptSmall::ByRoom => ", or raise --scratch-size, which keeps the parts small",
-        KeptSmall::ByStore => "; this store demands parts of one size, which --memory raises to 16MiB at most",
+        KeptSmall::ByStore => "; this store demands parts of one size, which --memory raises to \
+            16MiB at most",
     }
 )]
 pub struct TooManyParts {
@@ -72,7 +74,8 @@ pub enum KeptSmall {
 pub enum PartError {
     /// The scratch directory cannot be written.
     #[error(
-        "cannot write a part to the scratch directory {directory}: {cause}; free space there or choose another with --scratch"
+        "cannot write a part to the scratch directory {directory}: {cause}; free space there or \
+         choose another with --scratch"
     )]
     Scratch {
         /// The directory.
@@ -220,7 +223,8 @@ impl PartWriter {
                 tracing::warn!(
                     planned_bytes = self.planned,
                     packed_bytes = self.sent,
-                    "the archive is larger than its manifest says, so --max-size could not be kept; its parts grow"
+                    "the archive is larger than its manifest says, so --max-size could not be \
+                     kept; its parts grow"
                 );
             }
             self.size = size;

@@ -18,14 +18,16 @@ pub enum ProbeError {
     Write(S3Error),
     /// It ignores If-None-Match.
     #[error(
-        "the store behind s3://{0} overwrites objects in spite of If-None-Match, so two workers could both commit a \
-         group; use a store with conditional writes, or --single-writer while no other process writes this run"
+        "the store behind s3://{0} overwrites objects in spite of If-None-Match, so two workers \
+         could both commit a group; use a store with conditional writes, or --single-writer while \
+         no other process writes this run"
     )]
     NoConditions(String),
     /// It refuses requests with If-None-Match.
     #[error(
-        "the store behind s3://{} refuses If-None-Match ({}), so two workers could both commit a group; use a store \
-         with conditional writes, or --single-writer while no other process writes this run",
+        "the store behind s3://{} refuses If-None-Match ({}), so two workers could both commit a \
+         group; use a store with conditional writes, or --single-writer while no other process \
+         writes this run",
         .0.address.bucket,
         .0.detail
     )]

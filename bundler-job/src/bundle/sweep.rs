@@ -49,7 +49,8 @@ impl Sweeper {
                 let kept: Vec<&str> = archives.iter().map(|listed| listed.key.as_str()).collect();
                 tracing::error!(
                     catalog = %committed.address(), archive = archive.key, ?kept,
-                    "the archive that the catalog names does not exist or has another size; other attempts are kept"
+                    "the archive that the catalog names does not exist or has another size; other \
+                     attempts are kept"
                 );
                 return;
             }
@@ -97,7 +98,8 @@ impl Sweeper {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(kind)
         {
-            tracing::warn!(%error, "what other attempts left is not removed; the group is archived all the same");
+            tracing::warn!(%error, "what other attempts left is not removed; the group is \
+                archived all the same");
         } else {
             tracing::debug!(%error, "what other attempts left is not removed");
         }

@@ -204,7 +204,8 @@ impl Tags {
         if !bucket.reported.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 %error,
-                "tags cannot be read; objects of this bucket are archived without, and their rows say so"
+                "tags cannot be read; objects of this bucket are archived without, and their rows \
+                 say so"
             );
         }
         let known = if error.kind == ErrorKind::Denied {
@@ -256,8 +257,9 @@ impl Tags {
                 if !bucket.reported_hidden.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         %error,
-                        "tags here may not be read, and S3 does not show which objects have any: such objects are \
-                         archived without tags, and their rows say so; allow s3:GetObjectTagging to keep them"
+                        "tags here may not be read, and S3 does not show which objects have any: \
+                         such objects are archived without tags, and their rows say so; allow \
+                         s3:GetObjectTagging to keep them"
                     );
                 }
                 Some(error.code)

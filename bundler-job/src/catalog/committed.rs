@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use s3bundler_contract::layout::index_of;
+use s3bundler_contract::attempt::index_of;
 use s3bundler_contract::{Attempt, Group, GroupName, RunName, S3Address};
 
 use super::{ArchiveRecord, Catalog, CatalogError, GroupRecord};

@@ -29,7 +29,8 @@ pub enum CatalogError {
     Metadata { key: String, problem: String },
     /// Its bytes are not those that were written.
     #[error(
-        "the catalog is damaged: its bytes have the CRC64NVME {found}, its file metadata says {recorded}"
+        "the catalog is damaged: its bytes have the CRC64NVME {found}, its file metadata says \
+         {recorded}"
     )]
     Sum {
         /// By the file's metadata.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use aws_sdk_s3::types::StorageClass;
 use bytes::Bytes;
-use s3bundler_contract::attempt::run_folder;
+
+use s3bundler_contract::attempt::{index_of, run_folder};
 use s3bundler_contract::group_manifest::COLUMNS_METADATA;
-use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
+use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_contract::{ExitCode, Group, GroupName, HasExitCode, Receipt, RunName, S3Address};
 
 use super::{CatalogError, Committed, Derived, DerivedFile, GroupRecord, derive};

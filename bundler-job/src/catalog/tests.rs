@@ -608,7 +608,8 @@ prop_compose! {
         (checksums, headers, metadata, tags) in (any_map(), any_map(), any_map(), any_map()),
     ) -> Entry {
         let last_modified =
-            seconds.map(|it| format!("{:.3}", jiff::Timestamp::from_second(it).expect("of this century")));
+            seconds.map(|it| format!("{:.3}", jiff::Timestamp::from_second(it).expect("of this \
+                century")));
         let row =
             Row { bucket: "src".to_owned(), key, size, version_id, last_modified, etag, storage_class: class };
         Entry { row, listed_version, outcome, md5, checksums, headers, metadata, tags, detail, sha256 }

@@ -64,8 +64,8 @@ impl fmt::Display for Totals {
         let failed = figures.failed_objects();
         write!(
             f,
-            "{archived} archived ({archived_bytes} bytes), {copied} copied ({copied_bytes} bytes), {failed} failed \
-             ({failed_bytes} bytes), digest {digest}"
+            "{archived} archived ({archived_bytes} bytes), {copied} copied ({copied_bytes} \
+             bytes), {failed} failed ({failed_bytes} bytes), digest {digest}"
         )
     }
 }

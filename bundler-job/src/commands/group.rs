@@ -49,7 +49,8 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
         biased;
         () = shutdown.token().cancelled() => {
             let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
-            return Err(Failure::new(exit, "ended by a signal; the same command goes on where this one stopped"));
+            return Err(Failure::new(exit, "ended by a signal; the same command goes on where this \
+                one stopped"));
         }
         grouped = grouping => grouped?,
     };

@@ -178,10 +178,17 @@ impl Summary {
             self.messages, self.manifests
         )];
         lines.extend(self.inventories.iter().map(|it| {
-            let SubmittedInventory { run, groups, objects, already_archived, .. } = it;
+            let SubmittedInventory {
+                run,
+                groups,
+                objects,
+                already_archived,
+                ..
+            } = it;
             let bytes = indicatif::BinaryBytes(it.bytes);
             format!(
-                "  run {run}: {groups} groups of {objects} objects, {bytes}; {already_archived} were archived already"
+                "  run {run}: {groups} groups of {objects} objects, {bytes}; {already_archived} \
+                 were archived already"
             )
         }));
         if self.failed > 0 {
@@ -302,11 +309,21 @@ async fn submit_inventory<Q: Queue>(
 ) -> Result<SubmittedInventory, Failure> {
     let usage = |problem: String| Failure::new(ExitCode::Usage, problem);
     let destination = args.destination.clone().ok_or_else(|| {
-        usage(format!("{address} is an inventory: say where its groups go with --destination s3://BUCKET/PREFIX"))
+        usage(format!(
+            "{address} is an inventory: say where its groups go with --destination \
+            s3://BUCKET/PREFIX"
+        ))
     })?;
-    let run = args.name.clone().or_else(|| run_name(&address)).ok_or_else(|| {
-        usage(format!("{address} is not under an inventory's usual key, so give the run a name with --name"))
-    })?;
+    let run = args
+        .name
+        .clone()
+        .or_else(|| run_name(&address))
+        .ok_or_else(|| {
+            usage(format!(
+                "{address} is not under an inventory's usual key, so give the run a name \
+            with --name"
+            ))
+        })?;
     let archive = args.archive.options();
     let request = GroupRequest {
         origin: Origin::Inventory(address.clone()),

@@ -42,9 +42,11 @@ fn a_description_reads_back_as_it_was_written() {
     assert_eq!(parse(&json), Ok(description()));
     assert_eq!(
         String::from_utf8(json).expect("UTF-8"),
-        "{\n  \"format\": 1,\n  \"bucket\": \"src\",\n  \"key\": \"k\",\n  \"versionId\": \"v\",\n  \"size\": 5,\n  \
-         \"etag\": \"e\",\n  \"lastModified\": \"2026-11-22T01:00:00Z\",\n  \"storageClass\": null,\n  \"headers\": {\n    \
-         \"content-type\": \"1\"\n  },\n  \"metadata\": {\n    \"m\": \"1\"\n  },\n  \"tags\": {\n    \"t\": \"1\"\n  }\n}\n"
+        "{\n  \"format\": 1,\n  \"bucket\": \"src\",\n  \"key\": \"k\",\n  \"versionId\": \
+         \"v\",\n  \"size\": 5,\n  \"etag\": \"e\",\n  \"lastModified\": \
+         \"2026-11-22T01:00:00Z\",\n  \"storageClass\": null,\n  \"headers\": \
+         {\n    \"content-type\": \"1\"\n  },\n  \"metadata\": {\n    \"m\": \
+         \"1\"\n  },\n  \"tags\": {\n    \"t\": \"1\"\n  }\n}\n"
     );
 }
 

@@ -23,14 +23,15 @@ pub enum GroupError {
     Select(#[from] SelectError),
     /// The destination is the whole source bucket.
     #[error(
-        "the destination s3://{bucket}/ is the inventory's source bucket without a prefix, so that every object in it \
-         counts as own output: give the destination a prefix, or another bucket"
+        "the destination s3://{bucket}/ is the inventory's source bucket without a prefix, so \
+         that every object in it counts as own output: give the destination a prefix, or another \
+         bucket"
     )]
     DestinationIsSource { bucket: String },
     /// A run that was claimed and not grouped to its end, whose rows cannot be had.
     #[error(
-        "run {run} is claimed, but was not grouped to its end, and the rest of its rows cannot be read: {cause}. Bring \
-         back what it is made of, or choose another --name"
+        "run {run} is claimed, but was not grouped to its end, and the rest of its rows cannot be \
+         read: {cause}. Bring back what it is made of, or choose another --name"
     )]
     Unfinished {
         run: RunName,
@@ -39,8 +40,8 @@ pub enum GroupError {
     },
     /// The run's name belongs to something else.
     #[error(
-        "the name {run} is taken: {claim} is the claim of {difference}, made by {owner:?}. Choose another --name, or \
-         repeat the options of that run to resume it"
+        "the name {run} is taken: {claim} is the claim of {difference}, made by {owner:?}. Choose \
+         another --name, or repeat the options of that run to resume it"
     )]
     NameTaken {
         /// The name.
@@ -60,19 +61,21 @@ pub enum GroupError {
     },
     /// A group manifest of another run, or of other rows.
     #[error(
-        "{0} is there already with another content: it is another run's, or the inventory was replaced after it was \
-         written. Choose another --name"
+        "{0} is there already with another content: it is another run's, or the inventory was \
+         replaced after it was written. Choose another --name"
     )]
     ForeignManifest(S3Address),
     /// A summary of other groups.
     #[error(
-        "{0} is there already with another content: another run used this name. Choose another --name"
+        "{0} is there already with another content: another run used this name. Choose another \
+         --name"
     )]
     ForeignSummary(S3Address),
     /// The manifests under the run's prefix are not those that its summary counts.
     #[error(
-        "{summary} counts {expected} groups, but the manifest {missing} is not there: it was deleted, or its bucket's \
-         lifecycle expired it. Bring back an older version of it, or choose another --name and group again"
+        "{summary} counts {expected} groups, but the manifest {missing} is not there: it was \
+         deleted, or its bucket's lifecycle expired it. Bring back an older version of it, or \
+         choose another --name and group again"
     )]
     MissingManifest {
         /// The summary.
@@ -84,8 +87,8 @@ pub enum GroupError {
     },
     /// A retry pass of a run that nobody claimed.
     #[error(
-        "there is no run {run} to retry: its claim {claim} is missing. The run's own groups are made by \
-         `s3bundler group` without --retry-pass"
+        "there is no run {run} to retry: its claim {claim} is missing. The run's own groups are \
+         made by `s3bundler group` without --retry-pass"
     )]
     NoClaim {
         run: RunName,
@@ -94,7 +97,8 @@ pub enum GroupError {
     },
     /// The pass before has no summary.
     #[error(
-        "pass {before} of run {run} is not grouped to its end: {summary} is missing. Pass {} is made of what it leaves",
+        "pass {before} of run {run} is not grouped to its end: {summary} is missing. Pass {} is \
+         made of what it leaves",
         before + 1
     )]
     Ungrouped {
@@ -106,8 +110,8 @@ pub enum GroupError {
     },
     /// A group that is to be archived again has no manifest.
     #[error(
-        "{manifest}, the manifest of group {group}, is missing, and no other object has all its rows; restore an older \
-         version of it"
+        "{manifest}, the manifest of group {group}, is missing, and no other object has all its \
+         rows; restore an older version of it"
     )]
     NoGroupManifest {
         group: GroupName,
@@ -117,8 +121,9 @@ pub enum GroupError {
     /// Groups of a redo without a summary: they may take the place of groups that a pass is made
     /// of.
     #[error(
-        "{summary} is missing: redo {redo} of run {run} is not planned to its end, and may replace groups that the retry pass \
-         is made of. Repeat the command with --redo {redo} first"
+        "{summary} is missing: redo {redo} of run {run} is not planned to its end, and may \
+         replace groups that the retry pass is made of. Repeat the command with --redo {redo} \
+         first"
     )]
     RedoUnfinished {
         run: RunName,
@@ -145,8 +150,8 @@ pub enum GroupError {
     },
     /// Dead letters are not those of their group.
     #[error(
-        "{address}, the dead letters of group {group}, {problem}. `s3bundler verify --repair` writes \
-         them again from the group's catalog"
+        "{address}, the dead letters of group {group}, {problem}. `s3bundler verify --repair` \
+         writes them again from the group's catalog"
     )]
     DeadLetters {
         /// The dead letters.
@@ -162,8 +167,8 @@ pub enum GroupError {
     NoBucket(S3Address),
     /// What the run is to read is what it writes.
     #[error(
-        "the group manifests under {prefix} are, or would be, those that run {run} writes itself: give a prefix that has \
-         only the manifests to read"
+        "the group manifests under {prefix} are, or would be, those that run {run} writes itself: \
+         give a prefix that has only the manifests to read"
     )]
     OwnManifests {
         /// The prefix.

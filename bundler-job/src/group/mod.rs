@@ -243,7 +243,8 @@ pub async fn group<Q: Queue>(
         if let Some(summary) = summary::find(s3, pass).await? {
             let reference = reference(s3, request, named).await?;
             claim::compare(&request.destination, &request.claim(reference), found)?;
-            tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped already");
+            tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped \
+                already");
             let archived = receipts::list(s3, &request.destination, &request.run).await?;
             let accounts = stages::later(s3, &request.destination, &request.run).await?;
             return resume::resume(
@@ -305,7 +306,8 @@ async fn reference(
     let gone = |cause: &dyn fmt::Display| {
         tracing::warn!(
             origin = %request.origin, %cause,
-            "the run is grouped already, but its rows cannot be read again: only their address was compared"
+            "the run is grouped already, but its rows cannot be read again: only their address \
+             was compared"
         );
     };
     match &request.origin {
@@ -368,7 +370,8 @@ impl OpenOrigin {
         if inventory.columns().position(&Column::Size).is_none() {
             tracing::warn!(
                 inventory = %address, max_objects = request.group.max_objects,
-                "the inventory has no column Size, so --max-size cannot be kept: groups end at --max-objects"
+                "the inventory has no column Size, so --max-size cannot be kept: groups end at \
+                 --max-objects"
             );
         }
         Ok(Self::Inventory(Box::new(inventory), selection))

@@ -23,8 +23,9 @@ pub(super) struct Source {
 pub enum Unplanned {
     /// Groups of the pass before are not archived.
     #[error(
-        "{missing} of the {groups} groups of {stage} have no receipt, the first is {first}. Wait until they are \
-         archived; if no worker has them, the command that made them sends them again"
+        "{missing} of the {groups} groups of {stage} have no receipt, the first is {first}. Wait \
+         until they are archived; if no worker has them, the command that made them sends them \
+         again"
     )]
     Missing {
         /// Of which groups.
@@ -44,7 +45,8 @@ pub enum Unplanned {
     SeveralReceipts(GroupName),
     /// A receipt of a group that the summary does not count.
     #[error(
-        "group {0} has a receipt, but the summary of its pass does not count it; `s3bundler verify` says more"
+        "group {0} has a receipt, but the summary of its pass does not count it; `s3bundler \
+         verify` says more"
     )]
     Uncounted(GroupName),
 }

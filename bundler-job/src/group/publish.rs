@@ -308,7 +308,8 @@ async fn find_same(
             return Err(foreign());
         }
         // Its writer recorded the MD5 of these very rows: the bytes were damaged on their way.
-        tracing::warn!(manifest = %address, "downloading again: these are not the bytes that were written");
+        tracing::warn!(manifest = %address, "downloading again: these are not the bytes that were \
+            written");
     }
     let damaged =
         "its bytes are not those of the MD5 that its writer recorded: it was damaged or replaced";

@@ -51,14 +51,15 @@ pub struct RedoRequest {
 pub enum RedoProblem {
     /// Not a group that a grouper of the run made and counted.
     #[error(
-        "{0} is not a group of the run: no summary counts it. Groups are named as in `s3bundler verify`, for example \
-         logs.000007"
+        "{0} is not a group of the run: no summary counts it. Groups are named as in `s3bundler \
+         verify`, for example logs.000007"
     )]
     Unknown(GroupName),
     /// A group of an existing manifest: its rows are not rows of the run's inventory.
     #[error(
-        "{group} is a group of an existing manifest, and no redo takes its place. Archive its manifest again under the name of \
-         another run: `s3bundler bundle --manifest {} --name OTHER --destination {destination}`",
+        "{group} is a group of an existing manifest, and no redo takes its place. Archive its \
+         manifest again under the name of another run: `s3bundler bundle --manifest {} --name \
+         OTHER --destination {destination}`",
         .manifest.as_ref().map_or_else(|| "s3://BUCKET/MANIFEST".to_owned(), S3Address::to_string)
     )]
     Existing {

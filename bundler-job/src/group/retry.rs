@@ -78,10 +78,12 @@ pub async fn retry<Q: Queue>(
     let accounts = stages::accounts(s3, destination, run).await?;
     let archived = receipts::list(s3, destination, run).await?;
     if let Some(summary) = accounts.get(pass.stage) {
-        tracing::info!(%run, stage = %pass.stage, groups = summary.groups, "the pass is planned already");
+        tracing::info!(%run, stage = %pass.stage, groups = summary.groups, "the pass is planned \
+            already");
         if summary.retried_reasons() != request.reasons {
             let (found, asked) = (words(summary.retried_reasons()), words(&request.reasons));
-            tracing::warn!(%run, stage = %pass.stage, found, asked, "the pass was planned with other reasons, which stay");
+            tracing::warn!(%run, stage = %pass.stage, found, asked, "the pass was planned with \
+                other reasons, which stay");
         }
         return resume::resume(
             s3,

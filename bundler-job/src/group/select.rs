@@ -21,8 +21,8 @@ pub enum SelectError {
     },
     /// The inventory lacks what an option needs.
     #[error(
-        "{option} needs the column {column}, which this inventory does not have: add it to the inventory's optional \
-         fields, or do without the option"
+        "{option} needs the column {column}, which this inventory does not have: add it to the \
+         inventory's optional fields, or do without the option"
     )]
     Column {
         /// The option on the command line.

@@ -19,7 +19,8 @@ pub enum InventoryError {
     NotAManifest(S3Address),
     /// Nothing is at the manifest's address.
     #[error(
-        "there is no inventory manifest {0}: give the address of the manifest.json of a finished S3 Inventory"
+        "there is no inventory manifest {0}: give the address of the manifest.json of a finished \
+         S3 Inventory"
     )]
     NoManifest(S3Address),
     /// The bucket is not there.
@@ -27,8 +28,8 @@ pub enum InventoryError {
     NoBucket(S3Address),
     /// manifest.checksum is not there.
     #[error(
-        "the inventory {manifest} is not finished: its manifest.checksum, which S3 writes last, is not there yet. \
-         Wait for it, or take an earlier inventory"
+        "the inventory {manifest} is not finished: its manifest.checksum, which S3 writes last, \
+         is not there yet. Wait for it, or take an earlier inventory"
     )]
     Unfinished {
         /// The address of manifest.json.
@@ -36,7 +37,8 @@ pub enum InventoryError {
     },
     /// manifest.json does not agree with manifest.checksum.
     #[error(
-        "the manifest {manifest} has the MD5 {found}, but its manifest.checksum says {expected:?}: one was replaced"
+        "the manifest {manifest} has the MD5 {found}, but its manifest.checksum says \
+         {expected:?}: one was replaced"
     )]
     ManifestChecksum {
         /// The address of manifest.json.
@@ -55,8 +57,8 @@ pub enum InventoryError {
     },
     /// A data file is not there.
     #[error(
-        "the data file {file} of the inventory is not there (S3 delivered this inventory to the bucket {delivered_to}; \
-         data files are looked for where the manifest is)"
+        "the data file {file} of the inventory is not there (S3 delivered this inventory to the \
+         bucket {delivered_to}; data files are looked for where the manifest is)"
     )]
     FileMissing {
         /// The data file.
@@ -66,7 +68,8 @@ pub enum InventoryError {
     },
     /// A data file has another size than the manifest says.
     #[error(
-        "the data file {file} has {found} bytes where the manifest says {expected}: it was cut off or replaced"
+        "the data file {file} has {found} bytes where the manifest says {expected}: it was cut \
+         off or replaced"
     )]
     FileSize {
         /// The data file.
@@ -78,7 +81,8 @@ pub enum InventoryError {
     },
     /// A data file has another MD5 than the manifest says.
     #[error(
-        "the data file {file} has the MD5 {found} where the manifest says {expected}: it was damaged or replaced"
+        "the data file {file} has the MD5 {found} where the manifest says {expected}: it was \
+         damaged or replaced"
     )]
     FileChecksum {
         /// The data file.
@@ -90,7 +94,8 @@ pub enum InventoryError {
     },
     /// What came is not what S3 has, several times.
     #[error(
-        "{0}, {DOWNLOADS} times; something between S3 and this program changes or cuts off what it sends"
+        "{0}, {DOWNLOADS} times; something between S3 and this program changes or cuts off what \
+         it sends"
     )]
     Damaged(S3Error),
     /// A data file was overwritten between two looks at it.
@@ -119,7 +124,8 @@ pub enum InventoryError {
     },
     /// The scratch directory cannot be used.
     #[error(
-        "cannot use the scratch directory at {}: {cause}; free space there or choose another with --scratch",
+        "cannot use the scratch directory at {}: {cause}; free space there or choose another with \
+         --scratch",
         directory.display()
     )]
     Scratch {
@@ -140,8 +146,8 @@ pub enum InventoryError {
 const fn next_step(error: &S3Error) -> &'static str {
     match error.kind {
         ErrorKind::Denied => {
-            "; allow s3:GetObject on the inventory, and s3:ListBucket on its bucket: without that, what is not there is \
-             denied too"
+            "; allow s3:GetObject on the inventory, and s3:ListBucket on its bucket: without \
+             that, what is not there is denied too"
         }
         _ => "",
     }

@@ -51,7 +51,8 @@ pub enum ManifestProblem {
     CreationTimestamp(String),
     /// A format that is not read.
     #[error(
-        "its data files are {0}, which is not read yet: configure the inventory for CSV (and wait for the next one)"
+        "its data files are {0}, which is not read yet: configure the inventory for CSV (and wait \
+         for the next one)"
     )]
     Format(String),
     /// A schema without the columns that every inventory has.

@@ -77,7 +77,8 @@ fn the_line_says_what_is_known_and_no_more() {
     let known = snapshot(60, (1, 75_000, 768 << 20), (3, 150_000, 2 << 30));
     assert_eq!(
         text(&known, rates),
-        "75,000/150,000 objects  1,250/s  60 seconds left  768.00 MiB/2.00 GiB  12.00 MiB/s  1/3 groups"
+        "75,000/150,000 objects  1,250/s  60 seconds left  768.00 MiB/2.00 GiB  12.00 MiB/s  1/3 \
+         groups"
     );
     assert_eq!(Rates::default().left(&known), None, "nothing moves");
     let faded = Rates {

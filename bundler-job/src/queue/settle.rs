@@ -180,7 +180,8 @@ where
             continue;
         };
         if disposition == Disposition::Fatal {
-            tracing::error!(manifest = %address, %cause, "group not archived, nor would any other be");
+            tracing::error!(manifest = %address, %cause, "group not archived, nor would any other \
+                be");
             return (Work::Failed(disposition), Some(cause));
         }
         if cancel.is_cancelled() {
@@ -208,7 +209,8 @@ async fn settle_in_time<Q: Queue>(
         settled = settle(queue, held, fate) => settled,
         () = too_late => {
             let message_id = held.newest().id;
-            tracing::warn!(message_id, "the queue does not answer, message not settled, it will come back");
+            tracing::warn!(message_id, "the queue does not answer, message not settled, it will \
+                come back");
             Ok(())
         }
     }
@@ -230,7 +232,8 @@ async fn settle<Q: Queue>(queue: &Q, held: &Held, fate: Fate) -> Result<(), Queu
                 tokio::time::sleep(BETWEEN_TRIES).await;
             }
             Err(error) => {
-                tracing::warn!(message_id = delivery.id, cause = %error, "message not settled, it will come back");
+                tracing::warn!(message_id = delivery.id, cause = %error, "message not settled, it \
+                    will come back");
                 let fatal = matches!(error.kind, QueueErrorKind::Denied | QueueErrorKind::Missing);
                 return if fatal && fate == Fate::Delete {
                     Err(error)

@@ -337,7 +337,8 @@ where
         let named = self.named(&id, &delivery.body);
         if let Err(cause) = &named {
             let (receive_count, body) = (delivery.receive_count, excerpt(&delivery.body));
-            tracing::warn!(message_id = id, receive_count, %cause, body, "message cannot be used, leaving it to the queue's redrive");
+            tracing::warn!(message_id = id, receive_count, %cause, body, "message cannot be used, \
+                leaving it to the queue's redrive");
         }
         let queue = self.queue;
         let held = Held::new(delivery);
@@ -383,16 +384,24 @@ where
         }
         for cause in &unusable {
             let body = excerpt(body);
-            tracing::warn!(message_id = id, %cause, body, "part of a message cannot be used, leaving the message to the queue's redrive");
+            tracing::warn!(message_id = id, %cause, body, "part of a message cannot be used, \
+                leaving the message to the queue's redrive");
         }
         if is_event {
             // A bucket's notifications name every object. A message of ours may name dead letters
             // on purpose.
             manifests.retain(|manifest| {
-                let written = self.options.destination.as_ref().is_some_and(|it| it.is_output(&manifest.address()));
-                let dropped = written || manifest.key.ends_with('/') || manifest.key.ends_with(DEAD_LETTERS_SUFFIX);
+                let written = self
+                    .options
+                    .destination
+                    .as_ref()
+                    .is_some_and(|it| it.is_output(&manifest.address()));
+                let dropped = written
+                    || manifest.key.ends_with('/')
+                    || manifest.key.ends_with(DEAD_LETTERS_SUFFIX);
                 if dropped {
-                    tracing::debug!(message_id = id, manifest = %manifest.address(), "event is of no group manifest, dropping it");
+                    tracing::debug!(message_id = id, manifest = %manifest.address(), "event is of \
+                        no group manifest, dropping it");
                 }
                 !dropped
             });

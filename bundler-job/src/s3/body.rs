@@ -352,7 +352,8 @@ impl Body {
         if self.breaks > MAX_BREAKS {
             return Err(self.error(ErrorKind::Transient, broken));
         }
-        tracing::debug!(bucket = self.address.bucket, key = ?self.address.key, at = self.at, cause = broken, "body broke, resuming");
+        tracing::debug!(bucket = self.address.bucket, key = ?self.address.key, at = self.at, cause = broken, "body \
+            broke, resuming");
         tokio::time::sleep(Duration::from_millis(100 << self.breaks)).await;
         let output = self
             .client

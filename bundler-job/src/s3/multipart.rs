@@ -52,8 +52,8 @@ impl S3 {
                 WARNED.call_once(|| {
                     tracing::warn!(
                         %error,
-                        "the store has no ListMultipartUploads: uploads of workers that died stay open; a lifecycle rule of \
-                         the bucket can abort them"
+                        "the store has no ListMultipartUploads: uploads of workers that died stay \
+                         open; a lifecycle rule of the bucket can abort them"
                     );
                 });
                 Ok(OpenUploads::Unsupported)

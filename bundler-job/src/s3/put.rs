@@ -237,9 +237,17 @@ impl S3 {
         // Boxed: the futures of its callers stay small.
         Box::pin(async move {
             const ACTION: &str = "UploadPart";
-            let local =
-                |error: io::Error| S3Error::local(ACTION, address.clone(), ErrorKind::Rejected, error.to_string());
-            let checksum = BodyChecksum::of(self.checksum(), &body, Some(crc64nvme)).await.map_err(local)?;
+            let local = |error: io::Error| {
+                S3Error::local(
+                    ACTION,
+                    address.clone(),
+                    ErrorKind::Rejected,
+                    error.to_string(),
+                )
+            };
+            let checksum = BodyChecksum::of(self.checksum(), &body, Some(crc64nvme))
+                .await
+                .map_err(local)?;
             let carried = checksum.crc64nvme.is_some();
             let mut puts = 1;
             loop {
@@ -256,18 +264,30 @@ impl S3 {
                     .set_checksum_crc64_nvme(checksum.crc64nvme.clone())
                     .send()
                     .await
-                    .map_err(|error| S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried))?;
-                let md5 = md5_of_etag(output.e_tag(), output.server_side_encryption(), output.sse_customer_algorithm());
-                let stored = Stored { crc64nvme: output.checksum_crc64_nvme(), md5 };
+                    .map_err(|error| {
+                        S3Error::new(ACTION, address.clone(), &error).with_crc64nvme(carried)
+                    })?;
+                let md5 = md5_of_etag(
+                    output.e_tag(),
+                    output.server_side_encryption(),
+                    output.sse_customer_algorithm(),
+                );
+                let stored = Stored {
+                    crc64nvme: output.checksum_crc64_nvme(),
+                    md5,
+                };
                 if stored.is_of(&checksum, &body).await.map_err(local)? {
-                    let part = CompletedPart::builder().part_number(number).set_e_tag(output.e_tag);
+                    let part = CompletedPart::builder()
+                        .part_number(number)
+                        .set_e_tag(output.e_tag);
                     return Ok(part.set_checksum_crc64_nvme(checksum.crc64nvme).build());
                 }
                 if puts == PUTS {
                     return Err(damaged_write(ACTION, address));
                 }
                 let etag = etag::unquoted(output.e_tag()).to_owned();
-                tracing::warn!(object = %address, number, etag, "{OTHER_BYTES}, sending the part again");
+                tracing::warn!(object = %address, number, etag, "{OTHER_BYTES}, sending the part \
+                    again");
                 puts += 1;
             }
         })

@@ -97,8 +97,8 @@ pub enum RequestOptionError {
     KmsKey,
     /// No tag.
     #[error(
-        "a tag is KEY=VALUE, the key of 1 to {TAG_KEY_CHARS} characters, the value of at most {TAG_VALUE_CHARS}: letters, \
-         digits, spaces and _.:/=+@-"
+        "a tag is KEY=VALUE, the key of 1 to {TAG_KEY_CHARS} characters, the value of at most \
+         {TAG_VALUE_CHARS}: letters, digits, spaces and _.:/=+@-"
     )]
     Tag,
     /// AWS's own.

@@ -290,13 +290,14 @@ impl fmt::Display for Finding {
             Self::NoClaim { claim } => {
                 write!(
                     f,
-                    "{claim} is missing: the run has groups but no claim; another run may take its name"
+                    "{claim} is missing: the run has groups but no claim; another run may take \
+                     its name"
                 )
             }
             Self::GroupingUnfinished { summary } => write!(
                 f,
-                "{summary} is missing: the grouping is not finished; start `s3bundler group` (or `run`) again with the \
-                 same options, and it resumes"
+                "{summary} is missing: the grouping is not finished; start `s3bundler group` (or \
+                 `run`) again with the same options, and it resumes"
             ),
             Self::SummarySums {
                 summary,
@@ -305,13 +306,13 @@ impl fmt::Display for Finding {
                 left_out,
             } => write!(
                 f,
-                "{summary} does not add up: {objects} rows in groups and {left_out} left out are not the inventory's \
-                 {rows}; group the inventory again under another name"
+                "{summary} does not add up: {objects} rows in groups and {left_out} left out are \
+                 not the inventory's {rows}; group the inventory again under another name"
             ),
             Self::RetryUnfinished { pass, summary } => write!(
                 f,
-                "{summary} is missing: retry pass {pass} is not finished; start `s3bundler group --retry-pass {pass}` \
-                 again, and it resumes"
+                "{summary} is missing: retry pass {pass} is not finished; start `s3bundler group \
+                 --retry-pass {pass}` again, and it resumes"
             ),
             Self::RetryRows {
                 summary,
@@ -319,8 +320,9 @@ impl fmt::Display for Finding {
                 retried,
             } if failed == retried => write!(
                 f,
-                "{summary} counts {retried} rows, but not those that the pass before left to be retried; see who wrote \
-                 its dead letters, and do not delete the sources of failed rows"
+                "{summary} counts {retried} rows, but not those that the pass before left to be \
+                 retried; see who wrote its dead letters, and do not delete the sources of failed \
+                 rows"
             ),
             Self::RetryRows {
                 summary,
@@ -328,13 +330,14 @@ impl fmt::Display for Finding {
                 retried,
             } => write!(
                 f,
-                "{summary} counts {retried} rows, but the pass before left {failed} to be retried; see who wrote its \
-                 dead letters, and do not delete the sources of failed rows"
+                "{summary} counts {retried} rows, but the pass before left {failed} to be \
+                 retried; see who wrote its dead letters, and do not delete the sources of failed \
+                 rows"
             ),
             Self::RedoUnfinished { redo, summary } => write!(
                 f,
-                "{summary} is missing: redo {redo} is not finished; repeat `s3bundler group --redo {redo}` with the same \
-                 groups, and it resumes"
+                "{summary} is missing: redo {redo} is not finished; repeat `s3bundler group \
+                 --redo {redo}` with the same groups, and it resumes"
             ),
             Self::RedoRows {
                 summary,
@@ -342,8 +345,9 @@ impl fmt::Display for Finding {
                 redone,
             } => write!(
                 f,
-                "{summary} counts {redone} rows, and not the {replaced} of the groups that it replaces; archive the groups \
-                 of this redo again, {REDO}, and do not delete the sources"
+                "{summary} counts {redone} rows, and not the {replaced} of the groups that it \
+                 replaces; archive the groups of this redo again, {REDO}, and do not delete the \
+                 sources"
             ),
             Self::RowCount {
                 pass,
@@ -352,8 +356,8 @@ impl fmt::Display for Finding {
                 cataloged,
             } => write!(
                 f,
-                "the groups{} have {grouped} rows and the catalogs {cataloged}; group the inventory again under \
-                 another name and compare",
+                "the groups{} have {grouped} rows and the catalogs {cataloged}; group the \
+                 inventory again under another name and compare",
                 of_stage(*pass, *redo)
             ),
             Self::RowDigest {
@@ -363,8 +367,9 @@ impl fmt::Display for Finding {
                 cataloged,
             } => write!(
                 f,
-                "the catalogs{} have as many rows as the groups, but not the same ones (digest {cataloged}, not \
-                 {grouped}): a row is lost and another doubled; the sources of such rows must not be deleted",
+                "the catalogs{} have as many rows as the groups, but not the same ones (digest \
+                 {cataloged}, not {grouped}): a row is lost and another doubled; the sources of \
+                 such rows must not be deleted",
                 of_stage(*pass, *redo)
             ),
             Self::GroupRows {
@@ -373,16 +378,18 @@ impl fmt::Display for Finding {
                 problem,
             } => write!(
                 f,
-                "{catalog} has not the rows of {manifest}: {problem}; archive this group again while the sources \
-                 exist, {REDO}"
+                "{catalog} has not the rows of {manifest}: {problem}; archive this group again \
+                 while the sources exist, {REDO}"
             ),
             Self::DamagedManifest { manifest, problem } => write!(
                 f,
-                "{manifest} {problem}; the rows of its group cannot be compared with it: bring back an older version of it"
+                "{manifest} {problem}; the rows of its group cannot be compared with it: bring \
+                 back an older version of it"
             ),
             Self::NoManifest { manifest } => write!(
                 f,
-                "{manifest} is missing: start `s3bundler group` again with the same options, and it writes the same"
+                "{manifest} is missing: start `s3bundler group` again with the same options, and \
+                 it writes the same"
             ),
             Self::MoreGroupsMissing { count } => write!(
                 f,
@@ -396,8 +403,9 @@ impl fmt::Display for Finding {
             }
             Self::NoCatalog { catalog, manifest } => write!(
                 f,
-                "{catalog} is missing: the group is not archived; if no worker has it, send it again with `s3bundler \
-                 submit {manifest}` or archive it with `s3bundler bundle --manifest {manifest}`"
+                "{catalog} is missing: the group is not archived; if no worker has it, send it \
+                 again with `s3bundler submit {manifest}` or archive it with `s3bundler bundle \
+                 --manifest {manifest}`"
             ),
             Self::StrayCatalog { catalog } => {
                 write!(
@@ -407,8 +415,8 @@ impl fmt::Display for Finding {
             }
             Self::UnreadableCatalog { catalog, problem } => write!(
                 f,
-                "{catalog} cannot be read: {problem}; bring back an older version of it, or archive its group again while the \
-                 sources exist, {REDO}"
+                "{catalog} cannot be read: {problem}; bring back an older version of it, or \
+                 archive its group again while the sources exist, {REDO}"
             ),
             Self::ForeignCatalog { catalog, problem } => {
                 write!(
@@ -422,8 +430,9 @@ impl fmt::Display for Finding {
                 found: Some(found),
             } => write!(
                 f,
-                "{manifest} was replaced after it was archived (ETag {found}, the catalog names {cataloged}); bring \
-                 back the version that was archived, or archive it under another destination prefix"
+                "{manifest} was replaced after it was archived (ETag {found}, the catalog names \
+                 {cataloged}); bring back the version that was archived, or archive it under \
+                 another destination prefix"
             ),
             Self::ManifestChanged {
                 manifest,
@@ -437,8 +446,8 @@ impl fmt::Display for Finding {
             }
             Self::NoReceipt { receipt } => write!(
                 f,
-                "{receipt} is missing: the group is committed, but its worker ended before the receipt; verify \
-                 --repair finishes it"
+                "{receipt} is missing: the group is committed, but its worker ended before the \
+                 receipt; verify --repair finishes it"
             ),
             Self::SeveralReceipts { group, receipts } => write!(
                 f,
@@ -448,8 +457,8 @@ impl fmt::Display for Finding {
             ),
             Self::WrongReceipt { receipt, expected } => write!(
                 f,
-                "{receipt} is not what the catalog adds up to, {expected}: delete it, then verify --repair writes the \
-                 right one"
+                "{receipt} is not what the catalog adds up to, {expected}: delete it, then verify \
+                 --repair writes the right one"
             ),
             Self::StrayReceipt { receipt, problem } => {
                 write!(f, "{receipt} {problem}; see who wrote it")
@@ -457,7 +466,8 @@ impl fmt::Display for Finding {
             Self::StrayDeadLetters { object } => {
                 write!(
                     f,
-                    "{object} is there, but no catalog of its group has failed rows; do not feed it back in, delete it"
+                    "{object} is there, but no catalog of its group has failed rows; do not feed \
+                     it back in, delete it"
                 )
             }
             Self::Missing {
@@ -481,7 +491,8 @@ impl fmt::Display for Finding {
                 let (part, remedy) = (part.name(), part.remedy(group.as_str(), object));
                 write!(
                     f,
-                    "{object}, the {part} of group {group}, has {found} bytes instead of {expected}; {remedy}"
+                    "{object}, the {part} of group {group}, has {found} bytes instead of \
+                     {expected}; {remedy}"
                 )
             }
             Self::WrongChecksum {
@@ -491,14 +502,15 @@ impl fmt::Display for Finding {
                 found,
             } => write!(
                 f,
-                "{object}, the {} of its group, has other bytes: its CRC64NVME is {found} instead of {expected}; {}",
+                "{object}, the {} of its group, has other bytes: its CRC64NVME is {found} instead \
+                 of {expected}; {}",
                 part.name(),
                 part.remedy("GROUP", object)
             ),
             Self::OtherChecksum { part, object } => write!(
                 f,
-                "{object}, the {} of its group, has a checksum of another kind than the bundler gives: something else \
-                 wrote it; {}",
+                "{object}, the {} of its group, has a checksum of another kind than the bundler \
+                 gives: something else wrote it; {}",
                 part.name(),
                 part.remedy("GROUP", object)
             ),
@@ -508,13 +520,14 @@ impl fmt::Display for Finding {
                 problem,
             } => write!(
                 f,
-                "{archive} is not a tar that standard tools read: {problem} at byte {at}; objects without a finding of \
-                 their own can still be restored by their byte ranges"
+                "{archive} is not a tar that standard tools read: {problem} at byte {at}; objects \
+                 without a finding of their own can still be restored by their byte ranges"
             ),
             Self::UnknownMember { archive, at } => {
                 write!(
                     f,
-                    "{archive} has a member at byte {at} that is in no row of the catalog; see who wrote it"
+                    "{archive} has a member at byte {at} that is in no row of the catalog; see \
+                     who wrote it"
                 )
             }
             Self::WrongMember {
@@ -523,7 +536,8 @@ impl fmt::Display for Finding {
                 problem,
             } => write!(
                 f,
-                "{source} cannot be restored from {archive}: {problem}; archive its group again while the source exists, {REDO}"
+                "{source} cannot be restored from {archive}: {problem}; archive its group again \
+                 while the source exists, {REDO}"
             ),
             Self::WrongBytes {
                 group,
@@ -539,13 +553,13 @@ impl fmt::Display for Finding {
             }
             Self::LostAttempt { object, catalog } => write!(
                 f,
-                "{object} is of an attempt that lost, {catalog} names another; verify --repair removes it if it is older \
-                 than an hour"
+                "{object} is of an attempt that lost, {catalog} names another; verify --repair \
+                 removes it if it is older than an hour"
             ),
             Self::UncommittedAttempt { object, catalog } => write!(
                 f,
-                "{object} is of an attempt that is not committed, {catalog} does not exist; it is kept, since a worker may \
-                 still commit it"
+                "{object} is of an attempt that is not committed, {catalog} does not exist; it is \
+                 kept, since a worker may still commit it"
             ),
             Self::OpenUpload {
                 object,
@@ -553,8 +567,8 @@ impl fmt::Display for Finding {
                 committed: true,
             } => write!(
                 f,
-                "an upload to {object} is open (id {upload_id}), and its group is committed; verify --repair aborts it if \
-                 it is older than an hour"
+                "an upload to {object} is open (id {upload_id}), and its group is committed; \
+                 verify --repair aborts it if it is older than an hour"
             ),
             Self::OpenUpload {
                 object,
@@ -562,8 +576,8 @@ impl fmt::Display for Finding {
                 committed: false,
             } => write!(
                 f,
-                "an upload to {object} is open (id {upload_id}), and its group is not committed; it is kept, since a \
-                 worker may still complete it"
+                "an upload to {object} is open (id {upload_id}), and its group is not committed; \
+                 it is kept, since a worker may still complete it"
             ),
             Self::More { group, count } => {
                 write!(f, "{count} more findings of group {group} are not listed")

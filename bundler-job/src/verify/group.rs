@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use s3bundler_contract::layout::index_of;
+use s3bundler_contract::attempt::index_of;
 use s3bundler_contract::{GroupName, Reason, Receipt, RowDigest, S3Address, etag};
 use tokio::sync::mpsc;
 

@@ -81,7 +81,8 @@ pub struct VerifyRequest {
 pub enum VerifyError {
     /// There is nothing of such a run.
     #[error(
-        "there is no run {run} in {destination}: neither claim nor summary, manifests, catalogs or receipts"
+        "there is no run {run} in {destination}: neither claim nor summary, manifests, catalogs \
+         or receipts"
     )]
     NoSuchRun {
         run: RunName,
@@ -106,7 +107,8 @@ pub enum VerifyError {
     Read(#[from] S3Error),
     /// An archive is in a tier that has to be restored before it can be read.
     #[error(
-        "{archive} cannot be read before somebody restores it; without --full its bytes are proved by checksum"
+        "{archive} cannot be read before somebody restores it; without --full its bytes are \
+         proved by checksum"
     )]
     Archived { archive: S3Address },
     /// A catalog or manifest could not be kept in scratch.

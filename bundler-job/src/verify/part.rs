@@ -37,21 +37,24 @@ impl Part {
         let older = "bring back an older version of it if the bucket keeps versions";
         let redo = format!("`s3bundler group --redo N --groups {group}`");
         // No redo takes the place of such a group.
-        let existing = "a group of an existing manifest: with `s3bundler bundle --manifest MANIFEST` under the name of another run";
+        let existing = "a group of an existing manifest: with `s3bundler bundle --manifest \
+            MANIFEST` under the name of another run";
         match self {
             Self::Copy => format!(
-                "{older}; otherwise delete it, because a copy that exists is never replaced: `{}`. Then archive its group again \
-                 while the source exists, with {redo} ({existing})",
+                "{older}; otherwise delete it, because a copy that exists is never replaced: \
+                 `{}`. Then archive its group again while the source exists, with {redo} \
+                 ({existing})",
                 Deletion(object)
             ),
             Self::Archive => {
                 format!(
-                    "{older}; otherwise archive its group again while the sources exist, with {redo} ({existing})"
+                    "{older}; otherwise archive its group again while the sources exist, with \
+                     {redo} ({existing})"
                 )
             }
             Self::CopyMetadata => format!(
-                "its fields are in the catalog, too; to write it again while the source exists, archive its group again with \
-                 {redo} ({existing})"
+                "its fields are in the catalog, too; to write it again while the source exists, \
+                 archive its group again with {redo} ({existing})"
             ),
             Self::Index | Self::DeadLetters => {
                 "verify --repair writes it again from the catalog".to_owned()

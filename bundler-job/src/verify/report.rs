@@ -184,7 +184,8 @@ impl fmt::Display for Report {
             );
             writeln!(
                 f,
-                "  redone     {rows} rows in place of {groups} groups, {archived} archived, {copied} copied"
+                "  redone     {rows} rows in place of {groups} groups, {archived} archived, \
+                 {copied} copied"
             )?;
         }
         if foreign.rows() > 0 {

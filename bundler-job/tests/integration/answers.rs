@@ -324,7 +324,8 @@ fn elsewhere() -> [Fault; 3] {
         format!("<Error><Code>{code}</Code><Message>{message}</Message>{element}</Error>").into()
     };
     let region = ("x-amz-bucket-region".to_owned(), "eu-central-1".to_owned());
-    let malformed = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'";
+    let malformed = "The authorization header is malformed; the region 'us-east-1' is wrong; \
+        expecting 'eu-central-1'";
     [
         Fault::Respond {
             status: 301,

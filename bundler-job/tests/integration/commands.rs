@@ -138,7 +138,8 @@ async fn a_worker_that_starts_over_keeps_its_process_and_its_arguments() {
     let manifests = buckets("recycled", &["1", "2", "3", "4", "5"]).await;
     let url = queue("recycled", &manifests).await;
     let arguments = format!(
-        "bundle --destination s3://recycled-archives/p --queue {url} --recycle-after 2 --groups 1 --idle-exit 2"
+        "bundle --destination s3://recycled-archives/p --queue {url} --recycle-after 2 --groups 1 \
+         --idle-exit 2"
     );
     // One process to wait for: another one's end would not be its.
     let done = s3bundler(moto().await, &arguments).run().await.unwrap();
@@ -181,7 +182,8 @@ async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
     let port = Port::free(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
     let page = |path: &'static str| page(port.number(), path);
     let arguments = format!(
-        "bundle --destination s3://listening-archives/p --queue {url} --drain 0 --listen 127.0.0.1:{}",
+        "bundle --destination s3://listening-archives/p --queue {url} --drain 0 --listen \
+         127.0.0.1:{}",
         port.number()
     );
     let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
@@ -223,7 +225,9 @@ async fn a_worker_whose_first_group_is_in_another_region_ends_and_one_that_has_a
             Operation::GetObject if seen.key() == "away" => Fault::Respond {
                 status: 301,
                 headers: vec![("x-amz-bucket-region".to_owned(), "eu-central-1".to_owned())],
-                body: "<Error><Code>PermanentRedirect</Code><Message>Use the endpoint.</Message></Error>".into(),
+                body: "<Error><Code>PermanentRedirect</Code><Message>Use the \
+                    endpoint.</Message></Error>"
+                    .into(),
             },
             _ => Fault::Forward,
         });
@@ -336,7 +340,8 @@ async fn a_queue_that_is_not_there_is_one_clear_error() {
             6,
         ),
         (
-            "bundle --destination s3://reachable/p --queue http://localhost/123456789012/no-such-queue",
+            "bundle --destination s3://reachable/p --queue \
+             http://localhost/123456789012/no-such-queue",
             6,
         ),
         ("submit --queue no-such-queue s3://b/k", 6),
@@ -394,8 +399,9 @@ async fn everything_that_can_be_submitted_is_and_each_that_cannot_is_told() {
     let listed = listed.concat();
     let input = format!("# from a listing\n\n{listed}nonsense\ns3://manifests/gone.index\n");
     let arguments = format!(
-        "submit --output json --queue {url} s3://manifests/groups/r/r.000000.index.dlq - s3://manifests/mine.csv \
-         s3://manifests/empty.csv s3://manifests/i/src/all/2026-11-22T01-00Z/manifest.json"
+        "submit --output json --queue {url} s3://manifests/groups/r/r.000000.index.dlq - \
+         s3://manifests/mine.csv s3://manifests/empty.csv \
+         s3://manifests/i/src/all/2026-11-22T01-00Z/manifest.json"
     );
     let done = s3bundler(access, &arguments)
         .input(input)

@@ -335,8 +335,9 @@ async fn complete_that_is_never_done_fails_the_group_and_leaves_no_upload() {
 async fn a_store_that_does_not_know_the_checksum_is_told_apart_and_can_be_used_without() {
     let bench = Bench::of_groups(1).await;
     // Only an answer that names the checksum says that it is the checksum.
-    let body = "<?xml version=\"1.0\"?>\n<Error><Code>NotImplemented</Code><Message>A header that you provided implies \
-                functionality that is not implemented: x-amz-checksum-algorithm</Message></Error>";
+    let body = "<?xml version=\"1.0\"?>\n<Error><Code>NotImplemented</Code><Message>A header that \
+        you provided implies functionality that is not implemented: \
+        x-amz-checksum-algorithm</Message></Error>";
     let headers = vec![("content-type".into(), "application/xml".into())];
     bench.proxy.fault_every(
         Operation::CreateMultipartUpload,

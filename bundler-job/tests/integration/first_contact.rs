@@ -33,11 +33,31 @@ async fn commands(name: &str) -> [(&'static str, Vec<String>); 3] {
         .unwrap()
         .manifest;
     [
-        ("run", format!("run --inventory {inventory} --destination s3://{archives}/run --name r")),
-        ("bundle", format!("bundle --manifest s3://{archives}/manifests/1.index --destination s3://{archives}/bundle")),
-        ("group", format!("group --inventory {inventory} --destination s3://{archives}/group --name g")),
+        (
+            "run",
+            format!("run --inventory {inventory} --destination s3://{archives}/run --name r"),
+        ),
+        (
+            "bundle",
+            format!(
+                "bundle --manifest s3://{archives}/manifests/1.index --destination \
+            s3://{archives}/bundle"
+            ),
+        ),
+        (
+            "group",
+            format!(
+                "group --inventory {inventory} --destination s3://{archives}/group \
+            --name g"
+            ),
+        ),
     ]
-    .map(|(command, line)| (command, line.split_whitespace().map(str::to_owned).collect()))
+    .map(|(command, line)| {
+        (
+            command,
+            line.split_whitespace().map(str::to_owned).collect(),
+        )
+    })
 }
 
 fn s3bundler(arguments: &[String], endpoint: &str, access: &Access) -> Program {

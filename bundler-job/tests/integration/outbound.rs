@@ -237,7 +237,8 @@ fn expired(seen: &Seen) -> Fault {
         }
         _ if seen.method == http::Method::HEAD => "",
         _ => {
-            "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+            "<Error><Code>ExpiredToken</Code><Message>The provided token has \
+             expired.</Message></Error>"
         }
     };
     Fault::Respond {

@@ -168,7 +168,8 @@ fn every_code_has_a_kind() {
 #[test]
 fn a_code_of_several_meanings_is_told_by_its_message_or_operation() {
     let of = |operation, code, message| of(operation, 400, code, message, Origin::Service);
-    let region = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'";
+    let region = "The authorization header is malformed; the region 'us-east-1' is wrong; \
+        expecting 'eu-west-1'";
     assert_eq!(
         of("CopyObject", "AuthorizationHeaderMalformed", region),
         ErrorKind::WrongRegion
@@ -178,12 +179,14 @@ fn a_code_of_several_meanings_is_told_by_its_message_or_operation() {
         of("CopyObject", "AuthorizationHeaderMalformed", credential),
         ErrorKind::Credentials
     );
-    let mechanism = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+    let mechanism = "The authorization mechanism you have provided is not supported. Please use \
+        AWS4-HMAC-SHA256.";
     assert_eq!(
         of("GetObject", "InvalidRequest", mechanism),
         ErrorKind::Credentials
     );
-    let sse_c = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided";
+    let sse_c = "The object was stored using a form of Server Side Encryption. The correct \
+        parameters must be provided";
     assert_eq!(
         of("GetObject", "InvalidRequest", sse_c),
         ErrorKind::CustomerKey

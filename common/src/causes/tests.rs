@@ -35,16 +35,16 @@ fn an_error_is_told_with_its_causes_once_and_without_what_was_answered() {
                 "dns error",
                 io::Error::other("failed to lookup address information: Name or service not known"),
             ),
-            "dns error: failed to lookup address information: Name or service not known; check the host of the \
-                 endpoint URL (or of the proxy) and the region",
+            "dns error: failed to lookup address information: Name or service not known; check \
+             the host of the endpoint URL (or of the proxy) and the region",
         ),
         (
             wrapped(
                 "connect",
                 io::Error::other("invalid peer certificate: UnknownIssuer"),
             ),
-            "connect: invalid peer certificate: UnknownIssuer; AWS_CA_BUNDLE names a PEM file with the authority \
-                 to trust",
+            "connect: invalid peer certificate: UnknownIssuer; AWS_CA_BUNDLE names a PEM file \
+             with the authority to trust",
         ),
     ] {
         assert_eq!(with_causes(&error), told);

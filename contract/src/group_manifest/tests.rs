@@ -26,7 +26,8 @@ fn rows_are_lf_ended_and_quoted_only_where_needed() {
     let text = String::from_utf8(write(&[row("a b"), row("a,\"\n")])).expect("UTF-8");
     assert_eq!(
         text,
-        "b,a b,7,v,2026-11-22T01:00:00.000Z,,STANDARD\nb,\"a,\"\"\n\",7,v,2026-11-22T01:00:00.000Z,,STANDARD\n"
+        "b,a \
+         b,7,v,2026-11-22T01:00:00.000Z,,STANDARD\nb,\"a,\"\"\n\",7,v,2026-11-22T01:00:00.000Z,,STANDARD\n"
     );
 }
 

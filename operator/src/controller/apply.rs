@@ -119,7 +119,8 @@ async fn carry_out(
             applied.version = finalizer::add(resource, context).await?;
             let made = queues.ensure(name, &tags(context, run)).await;
             if applied.version.is_some() && finalizer::came_too_late(resource, context).await? {
-                tracing::info!(run = %run.name, "the run was deleted while its queues were made: they go too");
+                tracing::info!(run = %run.name, "the run was deleted while its queues were made: \
+                    they go too");
                 delete_queues(&queues, run, made.ok().or_else(|| QueuePair::of(&prior))).await?;
                 return Err(ReconcileError::Changed);
             }

@@ -35,8 +35,8 @@ async fn report_blocked_deletion(
         resource.namespace().unwrap_or_default(),
     );
     let message = format!(
-        "its queues cannot be deleted: {error}. It goes and leaves them behind with: kubectl annotate archiverun {name} \
-         -n {namespace} {ORPHAN_ANNOTATION}=true"
+        "its queues cannot be deleted: {error}. It goes and leaves them behind with: kubectl \
+         annotate archiverun {name} -n {namespace} {ORPHAN_ANNOTATION}=true"
     );
     let next = status::stalled_status(
         prior,
@@ -68,7 +68,8 @@ pub(crate) async fn release_unreadable(
     if orphans.map(String::as_str) != Some("true") {
         tracing::warn!(
             name,
-            "an ArchiveRun that cannot be read is not deleted: annotate it with {ORPHAN_ANNOTATION}=true"
+            "an ArchiveRun that cannot be read is not deleted: annotate it with \
+             {ORPHAN_ANNOTATION}=true"
         );
         return Ok(());
     }
@@ -114,7 +115,8 @@ pub(crate) async fn clean_up(
                     .map(String::as_str)
                     == Some("true") =>
             {
-                tracing::warn!(%error, run = %run.name, "queues are left behind, as the annotation asks");
+                tracing::warn!(%error, run = %run.name, "queues are left behind, as the \
+                    annotation asks");
             }
             Err(error) => {
                 report_blocked_deletion(resource, prior, &error, context).await?;

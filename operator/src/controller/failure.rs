@@ -43,7 +43,8 @@ pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Opt
             Some(403) => Some(Failure::Stalled(Explanation::new("AccessDenied", message))),
             Some(404) if matches!(write, Write::ApplyScaledObject(_)) => {
                 let message = format!(
-                    "workers.scaling.mode Keda needs KEDA, and this cluster has no ScaledObjects: {message}"
+                    "workers.scaling.mode Keda needs KEDA, and this cluster has no ScaledObjects: \
+                     {message}"
                 );
                 Some(Failure::Refused(Explanation::new("NotAllowed", message)))
             }

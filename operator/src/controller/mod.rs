@@ -74,7 +74,8 @@ async fn reconcile(
         Ok(resource) => resource,
         Err(invalid) => {
             // Of a version that this operator does not know: it must not stop the others.
-            tracing::warn!(name = ?invalid.metadata.name, error = invalid.error, "cannot read an ArchiveRun");
+            tracing::warn!(name = ?invalid.metadata.name, error = invalid.error, "cannot read an \
+                ArchiveRun");
             release_unreadable(&invalid.metadata, &context).await?;
             return Ok(Action::await_change());
         }

@@ -37,8 +37,8 @@ pub(crate) enum Refusal {
     Name(String),
     /// The run would read what it writes.
     #[error(
-        "spec.source.manifests.prefix: the group manifests that this run writes itself would be under {0}: give a prefix \
-         that has only those to read"
+        "spec.source.manifests.prefix: the group manifests that this run writes itself would be \
+         under {0}: give a prefix that has only those to read"
     )]
     OwnManifests(S3Address),
     /// The operator's owner does not want it.
@@ -71,7 +71,8 @@ pub(crate) fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Ref
         return Err(Refusal::OwnManifests(prefix.clone()));
     }
     if run.mode == ScalingMode::Keda && !defaults.keda {
-        let why = "workers.scaling.mode Keda: the operator was installed without KEDA (keda.enabled of the chart)";
+        let why = "workers.scaling.mode Keda: the operator was installed without KEDA \
+            (keda.enabled of the chart)";
         return Err(Refusal::NotAllowed(why.to_owned()));
     }
     if let QueuePlan::Existing(pair) = &run.queue {
@@ -81,7 +82,8 @@ pub(crate) fn validate(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Ref
         {
             if is_managed(url) {
                 let why = format!(
-                    "queue {url}: queues of this name belong to the runs that the operator made them for"
+                    "queue {url}: queues of this name belong to the runs that the operator made \
+                     them for"
                 );
                 return Err(Refusal::NotAllowed(why));
             }

@@ -79,7 +79,8 @@ fn standard() -> String {
 /// How S3 encrypts what is written.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[schemars(extend("x-kubernetes-validations" = [
-    Rule::new("!has(self.kmsKeyID) || self.type in ['SSEKMS', 'DSSEKMS']", "kmsKeyID needs type SSEKMS or DSSEKMS")
+    Rule::new("!has(self.kmsKeyID) || self.type in ['SSEKMS', 'DSSEKMS']", "kmsKeyID needs type \
+        SSEKMS or DSSEKMS")
 ]))]
 pub struct Encryption {
     /// BucketDefault leaves it to the bucket; the others ask for it by name.

@@ -48,7 +48,8 @@ pub struct PodMetadata {
 
 fn not_reserved() -> Rule {
     Rule::new(
-        "self.all(k, !k.startsWith('archive.s3bundler.dev/') && !k.startsWith('app.kubernetes.io/'))",
+        "self.all(k, !k.startsWith('archive.s3bundler.dev/') && \
+         !k.startsWith('app.kubernetes.io/'))",
         "archive.s3bundler.dev/ and app.kubernetes.io/ are reserved for the operator",
     )
 }

@@ -8,7 +8,8 @@ use super::rule::Rule;
 /// The queue between grouper and workers.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[schemars(extend("x-kubernetes-validations" = [
-    Rule::new("(self.type == 'Existing') == has(self.existing)", "existing is needed with type Existing, and only then"),
+    Rule::new("(self.type == 'Existing') == has(self.existing)", "existing is needed with type \
+        Existing, and only then"),
     Rule::new(
         "self.delivery == 'Direct' || self.type == 'Existing'",
         "delivery S3Event needs type Existing: the operator never writes bucket notifications"

@@ -53,8 +53,10 @@ const IMMUTABLE_OPTIONAL: [&str; 2] = ["serviceAccountName", "credentialsSecretR
 /// The rules at the root of an ArchiveRun.
 pub(super) fn of_the_run() -> Vec<Rule> {
     let name = Rule::new(
-        "size(self.metadata.name) <= 48 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-        "the name of an ArchiveRun is a DNS label of up to 48 characters, without dots: it names the run in S3 and SQS",
+        "size(self.metadata.name) <= 48 && \
+         self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "the name of an ArchiveRun is a DNS label of up to 48 characters, without dots: it names \
+         the run in S3 and SQS",
     );
     let immutable = IMMUTABLE.into_iter().map(|field| {
         Rule::new(
@@ -68,7 +70,8 @@ pub(super) fn of_the_run() -> Vec<Rule> {
     let optional = IMMUTABLE_OPTIONAL.into_iter().map(|field| {
         Rule::new(
             format!(
-                "has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
+                "has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) \
+                 || self.spec.{field} == oldSelf.spec.{field})"
             ),
             unchangeable(field),
         )

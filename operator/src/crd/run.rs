@@ -33,7 +33,8 @@ use super::workers::Workers;
     namespaced,
     status = "ArchiveRunStatus",
     derive = "PartialEq",
-    doc = "ArchiveRun packs the objects of one S3 Inventory into archives with an index. Its name, a DNS label of up to 48 characters, names the run in S3 and SQS too.",
+    doc = "ArchiveRun packs the objects of one S3 Inventory into archives with an index. Its \
+        name, a DNS label of up to 48 characters, names the run in S3 and SQS too.",
     printcolumn(
         name = "Status",
         type_ = "string",

@@ -13,8 +13,10 @@ use super::rule::Rule;
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [
-    Rule::new("(self.type == 'Ephemeral') == has(self.ephemeral)", "ephemeral is needed with type Ephemeral, and only then"),
-    Rule::new("(self.type == 'HostPath') == has(self.hostPath)", "hostPath is needed with type HostPath, and only then"),
+    Rule::new("(self.type == 'Ephemeral') == has(self.ephemeral)", "ephemeral is needed with type \
+        Ephemeral, and only then"),
+    Rule::new("(self.type == 'HostPath') == has(self.hostPath)", "hostPath is needed with type \
+        HostPath, and only then"),
 ]))]
 pub struct Scratch {
     /// EmptyDir: the node's disk. Ephemeral: a volume that lives as long as the pod. HostPath: a
@@ -76,7 +78,8 @@ pub struct HostPathScratch {
     #[schemars(
         regex(pattern = "^/"),
         length(max = 1024),
-        extend("x-kubernetes-validations" = [Rule::new("!self.contains('..')", "path cannot contain ..")])
+        extend("x-kubernetes-validations" = [Rule::new("!self.contains('..')", "path cannot \
+            contain ..")])
     )]
     pub path: String,
 }

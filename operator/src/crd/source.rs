@@ -18,7 +18,8 @@ use super::schema;
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    Rule::new("has(self.inventory) != has(self.manifests)", "exactly one of inventory and manifests is needed")
+    Rule::new("has(self.inventory) != has(self.manifests)", "exactly one of inventory and \
+        manifests is needed")
 ]))]
 pub struct Source {
     /// An S3 Inventory.
@@ -97,7 +98,8 @@ pub enum RequestPayer {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    Rule::new("has(self.manifest) != has(self.latest)", "exactly one of manifest and latest is needed")
+    Rule::new("has(self.manifest) != has(self.latest)", "exactly one of manifest and latest is \
+        needed")
 ]))]
 pub struct Inventory {
     /// Address of the inventory's manifest.json: s3://bucket/path/manifest.json.

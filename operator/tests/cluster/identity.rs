@@ -153,7 +153,8 @@ fn webhook(team: &Team<'_>) -> Value {
             "paramKind": {"apiVersion": "v1", "kind": "ServiceAccount"},
             "matchConstraints": {"resourceRules": [created_pods]},
             "matchConditions": [
-                {"name": "its-account", "expression": "object.spec.serviceAccountName == params.metadata.name"},
+                {"name": "its-account", "expression": "object.spec.serviceAccountName == \
+                    params.metadata.name"},
             ],
             "failurePolicy": "Fail",
             "reinvocationPolicy": "Never",

@@ -1,8 +1,8 @@
 //! The operator in a real cluster, installed by Helm: API server, controllers, kubelet and
 //! containerd, with S3 and SQS beside them. One cluster at a time fits on a machine, so all
 //! scenarios share one, each as a test of its own name in namespaces of its own. The first has the
-//! cluster for itself, because it reports how long things take, and so have the last, because they
-//! end or change the operator. The others run side by side, a few at a time.
+//! cluster for itself, because it reports how long things take. Those that end or change the
+//! operator come last. The others run side by side, a few at a time.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
@@ -66,22 +66,28 @@ fn stages() -> Vec<Vec<Scenario>> {
     let first = scenarios![lifecycle::a_run_goes_all_the_way];
     // Those that take long first.
     let others = scenarios![
-        survival::a_run_survives_the_killing_of_its_pods,
         retry::objects_that_fail_for_the_time_being_are_tried_again,
-        accounts::a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redone_groups,
         dead_letters::dead_lettered_groups_are_told_and_put_back_when_asked,
-        refused::what_the_api_server_takes_and_refuses,
+        dead_letters::a_run_whose_groups_stay_dead_letters_fails_and_keeps_its_queues,
+        lifecycle::a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had,
+        survival::a_run_survives_the_killing_of_its_pods,
+        accounts::a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redone_groups,
+        limits::a_run_past_its_deadline_fails_and_time_at_rest_does_not_count,
         lifecycle::a_run_is_deleted_at_any_moment,
+        queue::a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_sent_again,
+        denied::an_inventory_that_is_denied_to_the_grouper_is_named,
+        denied::a_destination_that_is_denied_is_named_whoever_meets_it,
+        trouble::a_destination_that_is_not_there_is_named,
+        trouble::an_inventory_that_is_not_there_yet_is_waited_for,
+        refused::a_deployment_of_somebody_else_is_told_and_left_alone,
+        refused::what_the_api_server_takes_and_refuses,
         refused::the_clusters_own_roles_may_what_they_should,
         refused::a_namespace_without_a_policy_of_its_own_is_told,
         examples::examples_are_what_others_understand,
-        refused::a_deployment_of_somebody_else_is_told_and_left_alone,
-        lifecycle::a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had,
         lifecycle::a_run_takes_what_its_spec_says_and_writes_it_so,
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,
         lifecycle::a_finished_run_is_deleted_after_its_time,
-        queue::a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_sent_again,
         source::the_newest_inventory_is_chosen_once_and_kept_however_old_it_becomes,
         source::group_manifests_of_the_original_are_a_source,
         queue::a_queue_that_was_there_is_used_and_stays,
@@ -89,32 +95,29 @@ fn stages() -> Vec<Vec<Scenario>> {
         queue::whoever_else_scales_is_let_to_until_the_end,
         queue::keda_is_told_what_to_do,
         identity::pods_without_keys_archive_with_the_role_of_their_service_account,
-        trouble::an_inventory_that_is_not_there_yet_is_waited_for,
         trouble::a_service_account_that_is_missing_is_named,
         trouble::an_image_that_cannot_be_pulled_stalls_the_run,
         trouble::pods_that_fit_nowhere_are_told,
         trouble::objects_that_are_gone_are_counted_by_reason,
-        trouble::a_destination_that_is_not_there_is_named,
-        dead_letters::a_run_whose_groups_stay_dead_letters_fails_and_keeps_its_queues,
         denied::a_source_that_is_denied_to_the_workers_is_named,
-        denied::an_inventory_that_is_denied_to_the_grouper_is_named,
-        denied::a_destination_that_is_denied_is_named_whoever_meets_it,
         denied::queues_that_cannot_be_deleted_are_left_behind_when_asked,
         limits::pods_that_a_quota_forbids_are_told,
         limits::a_grouper_that_a_quota_forbids_is_told,
-        limits::a_run_past_its_deadline_fails_and_time_at_rest_does_not_count,
         scratch::a_volume_for_the_life_of_a_worker_is_scratch,
         scratch::a_directory_of_the_node_is_scratch_where_the_policy_says_so,
     ];
-    // After all others, and one after another: they end or change the operator that all share.
-    let last = scenarios![
+    // After all others: they end or change the operator that all share.
+    let restarts = scenarios![
         survival::runs_in_every_phase_outlive_the_operators_that_work_on_them,
         upgrade::a_run_of_a_later_version_stops_nobody_and_goes_when_asked,
+    ];
+    // One after another.
+    let last = scenarios![
         upgrade::an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds,
         upgrade::a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go,
     ];
     let alone = last.into_iter().map(|scenario| vec![scenario]);
-    [first, others].into_iter().chain(alone).collect()
+    [first, others, restarts].into_iter().chain(alone).collect()
 }
 
 fn main() -> ExitCode {

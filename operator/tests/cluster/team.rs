@@ -365,6 +365,15 @@ impl Team<'_> {
             .unwrap_or_default()
     }
 
+    /// Messages that workers of this team have received and not deleted come back now.
+    pub async fn end_visibility(&self) {
+        let moto = self.scene.cluster.moto().unwrap();
+        for queue in self.queues().await {
+            let (_, name) = queue.rsplit_once('/').unwrap();
+            moto.end_visibility(name).await.unwrap();
+        }
+    }
+
     /// Waits until there is no queue with this team's name any more.
     pub async fn without_queues(&self, within: Duration) {
         let begun = Instant::now();

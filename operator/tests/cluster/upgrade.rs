@@ -19,8 +19,8 @@ const MAX_WORKERS: i32 = 2;
 /// Another region than the testbed's: queues of one are not seen from the other.
 const REGION: &str = "eu-north-1";
 const ACCOUNT: &str = "archiver";
-/// 10 groups.
-const OBJECTS: usize = 100;
+/// 6 groups.
+const OBJECTS: usize = 60;
 /// For as long as there is something to look at.
 const GROUP_TAKES: Duration = Duration::from_secs(2);
 
@@ -180,7 +180,7 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
         (ended.region, ended.service_account_name, ended.worker_image),
         kept
     );
-    assert_eq!(ended.objects.unwrap().archived, 100);
+    assert_eq!(ended.objects.unwrap().archived, OBJECTS as u64);
     team.assert_verified("before").await;
     assert!(team.queues().await.is_empty());
     let after = other.status("after").await;

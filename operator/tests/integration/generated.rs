@@ -67,8 +67,10 @@ fn the_definition_is_that_of_the_types() {
 
 #[test]
 fn the_chart_installs_the_same_definition() {
-    let head = "{{- /* Made from operator/src/crd by `make generate`. */ -}}\n{{- if .Values.crds.install }}\n";
-    let keep = "{{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n{{- end }}\n";
+    let head = "{{- /* Made from operator/src/crd by `make generate`. */ -}}\n{{- if \
+        .Values.crds.install }}\n";
+    let keep = "{{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: \
+        keep\n{{- end }}\n";
     // Nothing in the definition's own text is a template.
     let yaml = yaml().replace("{{", "{{ \"{{\" }}");
     let metadata = "\nmetadata:\n";

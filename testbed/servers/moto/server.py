@@ -22,10 +22,12 @@ from moto.core.exceptions import AccessDeniedError
 from moto.core.responses import ActionResult
 from moto.iam.access_control import PermissionResult, S3IAMRequest
 from moto.iam.models import iam_backends
+from moto.moto_api._internal import urls
 from moto.s3.exceptions import MissingBucket, MissingKey, S3AccessDeniedError
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 from moto.server import main
+from moto.sqs.models import sqs_backends
 from moto.sqs.responses import SQSResponse
 
 by_moto = ActionAuthenticatorMixin._authenticate_and_authorize_action
@@ -247,6 +249,17 @@ def start_message_move_task(response):
     return ActionResult({"TaskHandle": "done"})
 
 
+def end_visibility(request, full_url, headers):
+    """Messages of a queue that somebody received are visible again, as if their time were over. The body is the queue's name."""
+    for backends in sqs_backends.values():
+        for backend in backends.values():
+            queue = backend.queues.get(request.data.decode())
+            for message in queue._messages if queue else []:
+                message.visible_at = 0.0
+    return 200, {}, ""
+
+
+urls.url_paths["{0}/moto-api/end-visibility"] = end_visibility
 ActionAuthenticatorMixin._authenticate_and_authorize_action = authorize
 SQSResponse.start_message_move_task = start_message_move_task
 FakeBucket.get_permission = denies_with_a_document(FakeBucket.get_permission)

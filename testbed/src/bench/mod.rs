@@ -109,7 +109,8 @@ impl Bench<'_> {
         let manifest = self.fill("bench-small", objects, 10 * KIB, 0).await?;
         println!("\n{objects} objects of 10 KiB, one versitygw\n");
         println!(
-            "| program | wall | objects/s | client CPU an object | peak RSS |\n|---|---|---|---|---|"
+            "| program | wall | objects/s | client CPU an object | peak RSS \
+             |\n|---|---|---|---|---|"
         );
         let row = |name: &str, cost: Cost| {
             let each = cost.cpu.as_secs_f64() * 1000.0 / as_f64(objects as u64);
@@ -135,8 +136,9 @@ impl Bench<'_> {
             &self.access.endpoint,
         );
         let script = format!(
-            "{s5cmd} --log error --endpoint-url {endpoint} cp 's3://bench-small/*' {folder}/in/ && tar -C {folder} -cf \
-             {folder}/out.tar in && {s5cmd} --log error --endpoint-url {endpoint} cp {folder}/out.tar s3://{DESTINATION}/peer.tar"
+            "{s5cmd} --log error --endpoint-url {endpoint} cp 's3://bench-small/*' {folder}/in/ \
+             && tar -C {folder} -cf {folder}/out.tar in && {s5cmd} --log error --endpoint-url \
+             {endpoint} cp {folder}/out.tar s3://{DESTINATION}/peer.tar"
         );
         row(
             "s5cmd cp, tar, s5cmd cp",

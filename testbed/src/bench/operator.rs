@@ -447,7 +447,8 @@ fn proc(pid: u32, file: &str) -> Result<String, BenchError> {
 fn table(waiting: &Measurement, over: &Measurement, time: Duration) -> String {
     let seconds = time.as_secs();
     let mut table = format!(
-        "\nThe operator at rest, for {seconds} s each\n\n| | {FINISHED} finished, {LIVE} live | {} finished |\n|---|---|---|\n",
+        "\nThe operator at rest, for {seconds} s each\n\n| | {FINISHED} finished, {LIVE} live | \
+         {} finished |\n|---|---|---|\n",
         FINISHED + LIVE
     );
     let mut row = |name: &str, waiting: String, over: String| {

@@ -33,7 +33,8 @@ pub async fn on_kubernetes(
     files: &Path,
 ) -> Result<Cluster, DemoError> {
     say(
-        "Booting a Kubernetes of one node with S3 and SQS; the first time it is built, which takes some ten minutes",
+        "Booting a Kubernetes of one node with S3 and SQS; the first time it is built, which \
+         takes some ten minutes",
     );
     let begun = Instant::now();
     let cluster = Cluster::start().await.map_err(|error| match error {
@@ -150,10 +151,12 @@ async fn install(cluster: &Cluster, s3bundler: &Path, operator: &Path) -> Result
 /// All that a namespace needs for runs: keys, and a service account without permissions.
 async fn prepare_namespace(cluster: &Cluster) -> Result<(), DemoError> {
     say(&format!(
-        "A namespace {TEAM} under restricted Pod Security, with a worker service account and a Secret"
+        "A namespace {TEAM} under restricted Pod Security, with a worker service account and a \
+         Secret"
     ));
     let account = format!(
-        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: s3bundler-worker, namespace: {TEAM}}}\n"
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: s3bundler-worker, namespace: \
+         {TEAM}}}\n"
     );
     cluster
         .apply(&[namespace(TEAM), secret(TEAM, cluster.access()), account].join("---\n"))

@@ -118,14 +118,16 @@ async fn s3bundler(program: Program, arguments: &[&str]) -> Result<(), DemoError
 fn look_at_archives(s3bundler: &Path) -> String {
     let (program, destination) = (s3bundler.display(), destination());
     format!(
-        "    {program} verify --destination {destination} --name {RUN}\n    aws s3 ls --recursive s3://{ARCHIVES}/"
+        "    {program} verify --destination {destination} --name {RUN}\n    aws s3 ls --recursive \
+         s3://{ARCHIVES}/"
     )
 }
 
 /// How to get what is about to end, to look at it.
 fn another_time(command: &str, what: &str) -> String {
     format!(
-        "Now {what} ends. To look around yourself, `{command} KEEP=1` leaves it up and says what to export; then:"
+        "Now {what} ends. To look around yourself, `{command} KEEP=1` leaves it up and says what \
+         to export; then:"
     )
 }
 

@@ -29,7 +29,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// Ends what it started, then removes its traces.
 const STOP_PATIENCE: Duration = Duration::from_mins(1);
 /// Said when another cluster has the machine.
-pub const WAITING: &str = "another cluster of this machine is up; waiting for it to end (`s3bundler-testbed down` ends that of `up`)";
+pub const WAITING: &str = "another cluster of this machine is up; waiting for it to end \
+    (`s3bundler-testbed down` ends that of `up`)";
 /// A definition is established within a second.
 const DEFINITION_PATIENCE: Duration = Duration::from_secs(30);
 /// In the cluster's folder: all that another process needs to know. Written last, so it means that

@@ -55,7 +55,7 @@ pub use node::{HOST_ADDRESS, NODE_ADDRESS, SERVICE_ADDRESS};
 
 use crate::cli::CliError;
 use crate::install::InstallError;
-use crate::servers::{IamError, ServerError};
+use crate::servers::{MotoError, ServerError};
 
 /// Why there is no cluster, or not what was asked of it.
 #[derive(Debug, Error)]
@@ -71,7 +71,7 @@ pub enum KubeError {
     Server(#[from] ServerError),
     /// Its S3 and SQS server does not enforce IAM.
     #[error(transparent)]
-    Iam(#[from] IamError),
+    Iam(#[from] MotoError),
     /// A client could not be run.
     #[error(transparent)]
     Cli(#[from] CliError),

@@ -73,7 +73,8 @@ pub(super) fn error_document(code: &str, resource: &str) -> Bytes {
     // most.
     let resource = resource.replace('&', "&amp;");
     Bytes::from(format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>Injected by the testbed's proxy</Message>\
-         <Resource>{resource}</Resource><RequestId>TESTBED000000000</RequestId><HostId>testbed</HostId></Error>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>Injected \
+         by the testbed's \
+         proxy</Message><Resource>{resource}</Resource><RequestId>TESTBED000000000</RequestId><HostId>testbed</HostId></Error>"
     ))
 }

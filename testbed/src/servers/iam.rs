@@ -1,8 +1,8 @@
-//! Users, roles and policies on moto, and the switch that makes it enforce them. Least-privilege
-//! policies are tested by setting up buckets first, then making a user with the policy under test,
-//! then calling [`Moto::enforce_iam`]; what was allowed by what, and what was denied, is in
-//! [`Moto::decisions`]. The few form posts that this takes are written by hand: moto never checks
-//! signatures of requests to IAM.
+//! What moto is told beside requests of AWS: users, roles and policies, the switch that makes it
+//! enforce them, and that time has passed. Least-privilege policies are tested by setting up buckets
+//! first, then making a user with the policy under test, then calling [`Moto::enforce_iam`]; what
+//! was allowed by what, and what was denied, is in [`Moto::decisions`]. The few posts that this
+//! takes are written by hand: moto never checks signatures of requests to IAM.
 
 use std::fs;
 
@@ -21,9 +21,9 @@ use super::{Access, Moto};
 const ADMINISTRATOR: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
-/// Why moto's IAM could not be set up.
+/// Why moto did not do what it was told.
 #[derive(Debug, Error)]
-pub enum IamError {
+pub enum MotoError {
     /// The request could not be made.
     #[error("{action}: {message}")]
     NoAnswer {
@@ -80,7 +80,7 @@ impl Decision {
 impl Moto {
     /// From now on every request must be signed by a user or role of moto's IAM whose policies
     /// allow it.
-    pub async fn enforce_iam(&self) -> Result<(), IamError> {
+    pub async fn enforce_iam(&self) -> Result<(), MotoError> {
         self.post(
             "reset-auth",
             "/moto-api/reset-auth",
@@ -92,7 +92,7 @@ impl Moto {
     }
 
     /// Everybody may do everything again.
-    pub async fn relax_iam(&self) -> Result<(), IamError> {
+    pub async fn relax_iam(&self) -> Result<(), MotoError> {
         self.post(
             "reset-auth",
             "/moto-api/reset-auth",
@@ -104,12 +104,12 @@ impl Moto {
     }
 
     /// A user who may do everything, for tests that go on while IAM is enforced.
-    pub async fn administrator(&self) -> Result<Access, IamError> {
+    pub async fn administrator(&self) -> Result<Access, MotoError> {
         self.user_with_policy("administrator", ADMINISTRATOR).await
     }
 
     /// A user with this inline policy (a JSON document), and the keys to act as that user.
-    pub async fn user_with_policy(&self, user: &str, policy: &str) -> Result<Access, IamError> {
+    pub async fn user_with_policy(&self, user: &str, policy: &str) -> Result<Access, MotoError> {
         self.user_with_policies(user, &[policy]).await
     }
 
@@ -118,7 +118,7 @@ impl Moto {
         &self,
         user: &str,
         policies: &[&str],
-    ) -> Result<Access, IamError> {
+    ) -> Result<Access, MotoError> {
         self.iam(&[("Action", "CreateUser"), ("UserName", user)])
             .await?;
         for (n, policy) in policies.iter().enumerate() {
@@ -143,7 +143,7 @@ impl Moto {
         user: &str,
         name: &str,
         policy: &str,
-    ) -> Result<(), IamError> {
+    ) -> Result<(), MotoError> {
         let put = [
             ("UserName", user),
             ("PolicyName", name),
@@ -161,7 +161,7 @@ impl Moto {
         role: &str,
         trust: &str,
         policy: &str,
-    ) -> Result<String, IamError> {
+    ) -> Result<String, MotoError> {
         self.role_with_policies(role, trust, &[policy]).await
     }
 
@@ -172,7 +172,7 @@ impl Moto {
         role: &str,
         trust: &str,
         policies: &[&str],
-    ) -> Result<String, IamError> {
+    ) -> Result<String, MotoError> {
         let created = self
             .iam(&[
                 ("Action", "CreateRole"),
@@ -194,16 +194,16 @@ impl Moto {
     }
 
     /// All decisions so far, in their order. None are made before IAM is enforced.
-    pub fn decisions(&self) -> Result<Vec<Decision>, IamError> {
-        let text = fs::read_to_string(self.decisions_file()).map_err(IamError::Decisions)?;
+    pub fn decisions(&self) -> Result<Vec<Decision>, MotoError> {
+        let text = fs::read_to_string(self.decisions_file()).map_err(MotoError::Decisions)?;
         let lines = text
             .lines()
             .map(serde_json::from_str)
             .collect::<Result<_, _>>();
-        lines.map_err(|error| IamError::Decisions(error.into()))
+        lines.map_err(|error| MotoError::Decisions(error.into()))
     }
 
-    async fn iam(&self, parameters: &[(&str, &str)]) -> Result<String, IamError> {
+    async fn iam(&self, parameters: &[(&str, &str)]) -> Result<String, MotoError> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Version", "2010-05-08")
             .extend_pairs(parameters)
@@ -213,14 +213,26 @@ impl Moto {
             .await
     }
 
+    /// Messages of a queue that somebody received are visible again, as if their time were over.
+    pub async fn end_visibility(&self, queue: &str) -> Result<(), MotoError> {
+        self.post(
+            "end-visibility",
+            "/moto-api/end-visibility",
+            "application/octet-stream",
+            queue.to_owned(),
+        )
+        .await
+        .map(|_| ())
+    }
+
     async fn post(
         &self,
         action: &str,
         path: &str,
         content_type: &str,
         body: String,
-    ) -> Result<String, IamError> {
-        let no_answer = |message: String| IamError::NoAnswer {
+    ) -> Result<String, MotoError> {
+        let no_answer = |message: String| MotoError::NoAnswer {
             action: action.to_owned(),
             message,
         };
@@ -231,7 +243,8 @@ impl Moto {
             // The credential scope is how moto tells its services apart.
             .header(
                 "authorization",
-                "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0",
+                "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/iam/aws4_request, \
+                 SignedHeaders=host, Signature=0",
             )
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| no_answer(error.to_string()))?;
@@ -251,7 +264,7 @@ impl Moto {
         if status.is_success() {
             Ok(body)
         } else {
-            Err(IamError::Refused {
+            Err(MotoError::Refused {
                 action: action.to_owned(),
                 status,
                 body,
@@ -260,8 +273,8 @@ impl Moto {
     }
 }
 
-fn unexpected(action: &str, element: &'static str, body: &str) -> IamError {
-    IamError::Unexpected {
+fn unexpected(action: &str, element: &'static str, body: &str) -> MotoError {
+    MotoError::Unexpected {
         action: action.to_owned(),
         element,
         body: body.to_owned(),

@@ -47,7 +47,7 @@ pub use access::Access;
 pub use certificate::Certificate;
 pub use elasticmq::ElasticMq;
 pub use forward_proxy::ForwardProxy;
-pub use iam::{Decision, IamError};
+pub use iam::{Decision, MotoError};
 pub use moto::{Moto, MotoOptions};
 pub use policy::{Permission, Policy};
 pub use port::Port;

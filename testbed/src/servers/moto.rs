@@ -24,6 +24,8 @@ pub struct MotoOptions {
     /// (`INITIAL_NO_AUTH_ACTION_COUNT`). Never enforced unless given; see also
     /// [`Moto::enforce_iam`].
     pub requests_before_iam: Option<u32>,
+    /// The fewest bytes of a part that is not the last, 5 MiB unless given, as in S3.
+    pub smallest_part: Option<u32>,
     /// Serve https with this certificate.
     pub certificate: Option<Certificate>,
     /// The address to listen on, loopback unless given.
@@ -87,6 +89,9 @@ impl Moto {
                     ]);
                 if let Some(count) = options.requests_before_iam {
                     command.env("INITIAL_NO_AUTH_ACTION_COUNT", count.to_string());
+                }
+                if let Some(bytes) = options.smallest_part {
+                    command.env("S3_UPLOAD_PART_MIN_SIZE", bytes.to_string());
                 }
                 if let Some(certificate) = &options.certificate {
                     command

@@ -385,7 +385,8 @@ async fn hang_never_answers() {
 #[tokio::test]
 async fn respond_answers_anything() {
     let bench = bench().await;
-    let error = "<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>";
+    let error = "<Error><Code>InternalError</Code><Message>We encountered an internal \
+        error.</Message></Error>";
     bench.proxy.fault_every(
         Operation::CompleteMultipartUpload,
         Fault::Respond {

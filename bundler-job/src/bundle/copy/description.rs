@@ -82,7 +82,8 @@ impl Copier {
         let Some(problem) = self.misdescribed(identity, &address).await? else {
             return Ok(());
         };
-        tracing::warn!(description = %address, problem, "the description of a copy is damaged, writing it again");
+        tracing::warn!(description = %address, problem, "the description of a copy is damaged, \
+            writing it again");
         let put = Put {
             content_type: Some(CONTENT_TYPE),
             ..Put::default()
@@ -122,16 +123,18 @@ impl Copier {
                 WARNED.call_once(|| {
                     tracing::warn!(
                         description = %address,
-                        "the description of a copy is in an archive tier and cannot be read; it has a plausible size and is \
-                         kept, and so are others without another warning"
+                        "the description of a copy is in an archive tier and cannot be read; it \
+                         has a plausible size and is kept, and so are others without another \
+                         warning"
                     );
                 });
                 Ok(None)
             }
             Ok(Found::Later(format)) => {
                 let detail = format!(
-                    "the description of the copy has format {format}, and this release knows format {FORMAT}: use a later \
-                     release, or delete the description, and the next try writes it again"
+                    "the description of the copy has format {format}, and this release knows \
+                     format {FORMAT}: use a later release, or delete the description, and the \
+                     next try writes it again"
                 );
                 Err(Trouble::destination(S3Error::local(
                     "GetObject",
@@ -143,8 +146,8 @@ impl Copier {
             Err(error) if error.kind.is_transient() => Err(Trouble::destination(error)),
             Err(mut error) => {
                 error.detail.push_str(
-                    "; the description of the copy cannot be compared with its source: allow it to be read, or delete it, and \
-                     the next try writes it again",
+                    "; the description of the copy cannot be compared with its source: allow it \
+                     to be read, or delete it, and the next try writes it again",
                 );
                 Err(Trouble::destination(error))
             }

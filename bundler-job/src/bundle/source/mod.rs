@@ -83,7 +83,8 @@ impl ObjectFailure {
 pub enum FetchError {
     /// The scratch directory cannot be written.
     #[error(
-        "cannot write to the scratch directory {path}: {cause}; free space there or choose another with --scratch"
+        "cannot write to the scratch directory {path}: {cause}; free space there or choose \
+         another with --scratch"
     )]
     Scratch {
         /// The directory.

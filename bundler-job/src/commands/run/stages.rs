@@ -184,7 +184,8 @@ impl Scene<'_> {
             };
             let grouped = tokio::select! {
                 grouped = grouping => grouped.map_err(Failure::from),
-                () = shutdown.cancelled() => Err(Failure::new(ExitCode::Terminated, "ended by a signal")),
+                () = shutdown.cancelled() => Err(Failure::new(ExitCode::Terminated, "ended by a \
+                    signal")),
             };
             queue.close();
             grouped

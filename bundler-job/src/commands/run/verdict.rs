@@ -41,12 +41,14 @@ pub(super) fn verdict(
     let too_many = match max_failed {
         Some(most) if most.is_exceeded(failed, all) => {
             format!(
-                "{failed} of the {all} objects of run {run} failed{reasons}, more than --max-failed {most}"
+                "{failed} of the {all} objects of run {run} failed{reasons}, more than \
+                 --max-failed {most}"
             )
         }
         None if failed >= all && failed > 0 => {
             format!(
-                "ALL {all} objects of run {run} FAILED{reasons}: nothing is archived, and no source may be deleted"
+                "ALL {all} objects of run {run} FAILED{reasons}: nothing is archived, and no \
+                 source may be deleted"
             )
         }
         Some(_) | None => return None,

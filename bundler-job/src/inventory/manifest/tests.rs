@@ -10,7 +10,8 @@ fn json(edit: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
         "version": "2016-11-30",
         "creationTimestamp": "1715043600000",
         "fileFormat": "CSV",
-        "fileSchema": "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LifecycleExpirationDate",
+        "fileSchema": "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, \
+         LifecycleExpirationDate",
         "files": [{ "key": "p/src/daily/data/1.csv.gz", "size": 331, "MD5checksum": "C473bcc2407d0a5cec5229b21d967e59" }]
     });
     edit(&mut json);

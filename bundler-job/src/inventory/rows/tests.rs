@@ -31,8 +31,8 @@ fn rows_of_all_versions_as_s3_writes_them() {
 "src","key1","tpinzcb","true","false","5","2024-05-06T22:44:22.000Z","d8e8f","INTELLIGENT_TIERING","ARCHIVE_ACCESS"
 "src","key2","gdN1exf","true","true","","2024-05-06T22:46:14.000Z","","",""
 "#;
-    let columns = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass, \
-                       IntelligentTieringAccessTier";
+    let columns = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, \
+        ETag, StorageClass, IntelligentTieringAccessTier";
     let version = |id: &str| Some(id.to_owned());
     assert_eq!(
         read(columns, text).expect("good rows"),

@@ -41,7 +41,8 @@ impl Name {
             return named(text).ok_or_else(|| {
                 unsupported(
                     text,
-                    "it is not a queue's name, ACCOUNT/NAME, ARN (arn:aws:sqs:REGION:ACCOUNT:NAME) or URL",
+                    "it is not a queue's name, ACCOUNT/NAME, ARN \
+                     (arn:aws:sqs:REGION:ACCOUNT:NAME) or URL",
                 )
             });
         }

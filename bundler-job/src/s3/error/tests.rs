@@ -23,7 +23,8 @@ fn a_wrong_region_is_reported_with_the_option_to_set() {
     for (regions, expected) in [
         (
             regions(Some("us-east-1"), Some("eu-west-1")),
-            "HTTP 301; the request was signed for us-east-1, and the bucket is in eu-west-1: set --region eu-west-1",
+            "HTTP 301; the request was signed for us-east-1, and the bucket is in eu-west-1: set \
+             --region eu-west-1",
         ),
         (
             regions(None, None),

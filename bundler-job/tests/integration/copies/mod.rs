@@ -16,19 +16,20 @@ use s3bundler::s3::{ErrorKind, PathStyle, RequestOptions, S3, S3Options, Tags};
 use s3bundler_contract::{ArchiveOptions, ByteSize, KeyLayout, Layout, Reason, Row};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
-use s3bundler_testbed::servers::{Access, Moto};
+use s3bundler_testbed::servers::{Access, Moto, MotoOptions};
 
 const MIB: usize = 1 << 20;
+const PARTS: usize = 6;
 /// 2030-01-01.
 const EXPIRES: i64 = 1_893_456_000;
 const KEY: &str = "logs/ä large+.bin";
 
-/// Over the limit of 51 MiB, which makes parts of 6 MiB. Every part is another.
+/// Over the limit of 5 MiB, which makes parts of 1 MiB. Every part is another.
 static BODY: LazyLock<Bytes> = LazyLock::new(|| {
-    let bytes: Vec<u8> = (0..MIB + 52)
+    let bytes: Vec<u8> = (0..MIB + PARTS)
         .map(|at| u8::try_from(at / 7 % 256).expect("a byte"))
         .collect();
-    let mebibytes: Vec<_> = (0..52).map(|n| &bytes[n..n + MIB]).collect();
+    let mebibytes: Vec<_> = (0..PARTS).map(|n| &bytes[n..n + MIB]).collect();
     mebibytes.concat().into()
 });
 
@@ -41,7 +42,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let server = Moto::start().await.expect("moto");
+        let options = MotoOptions {
+            smallest_part: Some(1 << 20),
+            ..MotoOptions::default()
+        };
+        let server = Moto::start_with(options).await.expect("moto");
         let client = client::s3(server.access());
         for bucket in ["source", "archive"] {
             client::create_bucket(&client, bucket)
@@ -200,9 +205,9 @@ impl Scene {
     }
 }
 
-/// One that copies objects of more than 51 MiB in parts: of 6 MiB.
+/// One that copies objects of more than 5 MiB in parts: of 1 MiB.
 fn in_parts(copier: Copier) -> Copier {
-    copier.with_max_copy(51 << 20)
+    copier.with_max_copy(5 << 20)
 }
 
 async fn s3_of(access: &Access, requests: RequestOptions) -> S3 {

@@ -30,7 +30,7 @@ async fn run(scene: &Scene, inventory: &Published, more: &str) -> Outcome {
 
 #[tokio::test]
 async fn the_command_says_what_it_made() {
-    let scene = Scene::start().await;
+    let scene = Scene::on_moto().await;
     let published = Inventory::new("source", INVENTORIES)
         .publish(&scene.client, Synthetic::rows(35))
         .await
@@ -80,7 +80,7 @@ async fn the_command_says_what_it_made() {
 
 #[tokio::test]
 async fn the_command_ends_with_the_code_of_its_error() {
-    let scene = Scene::start().await;
+    let scene = Scene::on_moto().await;
     let inventory = Inventory::new("source", INVENTORIES);
     let unfinished = inventory.clone().checksum(Checksum::Missing);
     let unfinished = unfinished

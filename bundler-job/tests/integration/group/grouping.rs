@@ -35,7 +35,7 @@ fn digest(rows: &[Row]) -> RowDigest {
 
 #[tokio::test]
 async fn every_object_of_a_bucket_is_in_one_group() {
-    let scene = Scene::start().await;
+    let scene = Scene::on_moto().await;
     client::create_bucket(&scene.client, "source")
         .await
         .unwrap();
@@ -221,7 +221,7 @@ async fn without_a_queue_only_the_manifests_are_written() {
 
 #[tokio::test]
 async fn all_versions_are_told_apart() {
-    let scene = Scene::start().await;
+    let scene = Scene::on_moto().await;
     client::create_versioned_bucket(&scene.client, "source")
         .await
         .unwrap();

@@ -243,7 +243,8 @@ async fn a_name_that_is_taken_says_how_it_differs() {
         let error = scene.refuse(&other).await;
         assert_eq!(error.exit_code(), ExitCode::Usage);
         let message = format!(
-            "the name run is taken: s3://archive/logs/runs/run.json is the claim of {difference}, made by \"the first\""
+            "the name run is taken: s3://archive/logs/runs/run.json is the claim of {difference}, \
+             made by \"the first\""
         );
         assert!(error.to_string().starts_with(&message), "{error}");
     }

@@ -62,7 +62,10 @@ fn letters<'a>(rows: &[(&str, &'a str)]) -> Letters<'a> {
 
 /// A run of so many groups of ten rows, none of which is archived.
 async fn grouped(groups: u64) -> Scene {
-    let scene = Scene::start().await;
+    grouped_in(Scene::start().await, groups).await
+}
+
+async fn grouped_in(scene: Scene, groups: u64) -> Scene {
     let published = Inventory::new("source", INVENTORIES);
     let published = published
         .publish(&scene.client, Synthetic::rows(10 * groups))
@@ -74,7 +77,11 @@ async fn grouped(groups: u64) -> Scene {
 
 /// Such a run, each of whose groups left these dead letters.
 async fn archived(groups: &[Letters<'_>]) -> Scene {
-    let scene = grouped(groups.len() as u64).await;
+    archived_in(Scene::start().await, groups).await
+}
+
+async fn archived_in(scene: Scene, groups: &[Letters<'_>]) -> Scene {
+    let scene = grouped_in(scene, groups.len() as u64).await;
     for (number, letters) in (0..).zip(groups) {
         scene
             .fail(&GroupName::numbered(&run(), number), letters)
@@ -331,8 +338,8 @@ async fn nothing_to_retry_is_a_pass_without_groups() {
 async fn a_pass_is_planned_only_when_the_one_before_is_whole() {
     let scene = grouped(3).await;
     let told = scene.refuse_pass(1, ExitCode::Download).await;
-    let expected = "retry pass 1 of run run cannot be planned: 3 of the 3 groups of pass 0 have no receipt, the first is \
-                    run.000000";
+    let expected = "retry pass 1 of run run cannot be planned: 3 of the 3 groups of pass 0 have \
+        no receipt, the first is run.000000";
     assert!(told.starts_with(expected), "{told}");
     for number in [0, 2] {
         scene
@@ -685,7 +692,8 @@ async fn s3bundler(scene: &Scene, more: &str) -> Outcome {
 
 #[tokio::test]
 async fn the_command_plans_a_pass_and_says_so() {
-    let scene = archived(&[letters(&[("a", RETRY), ("b", RETRY)])]).await;
+    let failed = letters(&[("a", RETRY), ("b", RETRY)]);
+    let scene = archived_in(Scene::on_moto().await, &[failed]).await;
     let queue = client::create_queue(&client::sqs(scene.proxy.access()), "groups")
         .await
         .unwrap();

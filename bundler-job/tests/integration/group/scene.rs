@@ -21,7 +21,7 @@ use s3bundler_contract::{
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::Published;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
-use s3bundler_testbed::servers::Moto;
+use s3bundler_testbed::servers::{Access, Moto, VersityGw};
 
 /// The bucket that inventories are delivered to.
 pub(crate) const INVENTORIES: &str = "inventories";
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server with the two buckets.
 pub(crate) struct Scene {
-    _moto: Moto,
+    _server: Box<dyn Send + Sync>,
     /// Straight to the server.
     pub(crate) client: aws_sdk_s3::Client,
     /// Between the server and what is tested.
@@ -44,19 +44,29 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn start() -> Self {
-        let moto = Moto::start().await.unwrap();
-        let client = client::s3(moto.access());
+        let server = VersityGw::start().await.unwrap();
+        Self::of(server.access().clone(), Box::new(server)).await
+    }
+
+    /// On a server with queues, versions, and keys that are no names of files.
+    pub(crate) async fn on_moto() -> Self {
+        let server = Moto::start().await.unwrap();
+        Self::of(server.access().clone(), Box::new(server)).await
+    }
+
+    async fn of(access: Access, server: Box<dyn Send + Sync>) -> Self {
+        let client = client::s3(&access);
         for bucket in [INVENTORIES, ARCHIVE] {
             client::create_bucket(&client, bucket).await.unwrap();
         }
-        let proxy = Proxy::start(moto.access()).unwrap();
-        let access = proxy.access();
+        let proxy = Proxy::start(&access).unwrap();
+        let through = proxy.access();
         let credentials =
-            Credentials::new(&access.access_key, &access.secret_key, None, None, "test");
+            Credentials::new(&through.access_key, &through.secret_key, None, None, "test");
         let config = aws_config::SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(access.region.clone()))
-            .endpoint_url(&access.endpoint)
+            .region(Region::new(through.region.clone()))
+            .endpoint_url(&through.endpoint)
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .retry_config(
                 RetryConfig::standard()
@@ -76,7 +86,7 @@ impl Scene {
             },
         );
         Self {
-            _moto: moto,
+            _server: server,
             client,
             proxy,
             s3,

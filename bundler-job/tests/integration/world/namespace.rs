@@ -33,7 +33,8 @@ pub fn program(flags: &[&str], script: &str) -> Program {
 pub fn expect_ready(outcome: &Outcome) {
     assert!(
         outcome.stderr.contains(READY),
-        "this test needs the right to make namespaces (root with CAP_SYS_ADMIN, or user namespaces): {}",
+        "this test needs the right to make namespaces (root with CAP_SYS_ADMIN, or user \
+         namespaces): {}",
         outcome.stderr.trim()
     );
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use s3bundler::catalog::Catalog;
 use s3bundler_contract::Receipt;
-use s3bundler_contract::layout::{DEAD_LETTERS_SUFFIX, index_of};
+use s3bundler_contract::attempt::index_of;
+use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
 use s3bundler_testbed::client;
 
 use super::{PREFIX, RUN, World};

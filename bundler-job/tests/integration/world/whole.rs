@@ -8,8 +8,8 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use s3bundler::catalog::{Entry, Outcome};
+use s3bundler_contract::attempt::index_of;
 use s3bundler_contract::group_manifest::{Columns, KeyEncoding, RowReader};
-use s3bundler_contract::layout::index_of;
 use s3bundler_contract::{Receipt, RunClaim, RunSummary};
 use s3bundler_testbed::client;
 

@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn an_expired_token_is_told_from_other_trouble() {
-    let json = "{\"__type\":\"com.amazonaws.sqs#ExpiredToken\",\"message\":\"The security token has expired\"}";
+    let json = "{\"__type\":\"com.amazonaws.sqs#ExpiredToken\",\"message\":\"The security token \
+        has expired\"}";
     let (query, region) = (
         ("x-amzn-query-error", "ExpiredToken;Sender"),
         ("x-amz-bucket-region", "eu-west-1"),

@@ -50,8 +50,8 @@ fn an_answer_of_s3_is_told_from_that_of_a_proxy() {
 
 #[test]
 fn a_document_is_damaged_if_it_is_cut_off_or_a_bit_of_a_name_flipped() {
-    let listing = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\"><Contents><Key>a</Key></Contents>\
-                   <Contents><Key>b</Key></Contents></ListBucketResult>";
+    let listing = "<?xml version=\"1.0\"?>\n<ListBucketResult \
+        xmlns=\"x\"><Contents><Key>a</Key></Contents><Contents><Key>b</Key></Contents></ListBucketResult>";
     assert!(!is_damaged(listing.as_bytes()));
     assert!(!is_damaged(format!("\u{feff}{listing}\n").as_bytes()));
     for end in 1..listing.len() {

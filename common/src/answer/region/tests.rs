@@ -9,7 +9,8 @@ fn a_signed_request_names_its_region() {
         headers.insert("authorization", authorization);
         signed_for(&headers)
     };
-    let scope = "AWS4-HMAC-SHA256 Credential=AKIA/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+    let scope = "AWS4-HMAC-SHA256 Credential=AKIA/20261122/eu-west-1/s3/aws4_request, \
+        SignedHeaders=host, Signature=0";
     assert_eq!(of(scope).as_deref(), Some("eu-west-1"));
     assert_eq!(
         of("AWS4-HMAC-SHA256 Credential=a/b/20261122/us-east-1/s3/aws4_request").as_deref(),

@@ -35,7 +35,8 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
         }
         Some(InventoryCheck::NoManifests) => {
             return missing(format!(
-                "there is no group manifest under {origin}, no key that ends in .index: check spec.source.manifests"
+                "there is no group manifest under {origin}, no key that ends in .index: check \
+                 spec.source.manifests"
             ));
         }
         Some(InventoryCheck::State(InventoryState::Unfinished)) => {

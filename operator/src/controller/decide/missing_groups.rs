@@ -123,9 +123,9 @@ fn check_dead_letters(
 /// Groups of a redo are sent by the command that plans it, never by a grouper of the run.
 fn lost_of_redo(run: &Run, redo: u32) -> Explanation {
     let message = format!(
-        "redo {redo} has receipts or a summary, but not all of its groups have a receipt, and the queue is empty: repeat \
-         `s3bundler group --redo {redo}` with the same groups and --queue, or delete receipts {}.redo{redo}.… that no redo \
-         wrote",
+        "redo {redo} has receipts or a summary, but not all of its groups have a receipt, and the \
+         queue is empty: repeat `s3bundler group --redo {redo}` with the same groups and --queue, \
+         or delete receipts {}.redo{redo}.… that no redo wrote",
         run.name
     );
     Explanation::new("MessagesLost", message)
@@ -163,11 +163,10 @@ fn dead_letters(run: &Run, dead: u64, missing: Option<u64>) -> Option<Explanatio
     let dead = dead.min(missing.unwrap_or(u64::MAX));
     (dead > 0).then(|| {
         let message = format!(
-            "{dead} groups failed over and over and are in the dead-letter queue; the workers' logs say why. Put them back \
-             with: kubectl annotate --overwrite archiverun {} -n {} {}=\"$(date)\"",
-            run.name,
-            run.namespace,
-            REDRIVE_ANNOTATION
+            "{dead} groups failed over and over and are in the dead-letter queue; the workers' \
+             logs say why. Put them back with: kubectl annotate --overwrite archiverun {} -n {} \
+             {}=\"$(date)\"",
+            run.name, run.namespace, REDRIVE_ANNOTATION
         );
         Explanation::new("DeadLetters", message)
     })

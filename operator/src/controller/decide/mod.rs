@@ -103,7 +103,8 @@ pub(crate) fn name_conflict(it: &NameConflict) -> Decision {
         };
     }
     let message = format!(
-        "{object} has a name that this run needs, and belongs to somebody else: name the run otherwise"
+        "{object} has a name that this run needs, and belongs to somebody else: name the run \
+         otherwise"
     );
     Decision::refused(Explanation::new("Invalid", message))
 }

@@ -156,7 +156,8 @@ fn describe(
     }
     if let Some(total) = total.filter(|total| sums.beyond > *total) {
         let message = format!(
-            "there are receipts of groups beyond the {total} that were made: see receipts/ of this run"
+            "there are receipts of groups beyond the {total} that were made: see receipts/ of \
+             this run"
         );
         decision
             .degraded

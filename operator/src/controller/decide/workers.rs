@@ -53,8 +53,8 @@ pub(super) fn workers(
     }
     if cap == 0 && decision.workers == 0 && run.mode != ScalingMode::External && missing != Some(0)
     {
-        let message = "other runs have all workers that the operator may give, its --max-workers: this one goes on when \
-                       one of them needs fewer";
+        let message = "other runs have all workers that the operator may give, its --max-workers: \
+            this one goes on when one of them needs fewer";
         decision
             .degraded
             .get_or_insert_with(|| Explanation::new("WorkersExhausted", message));

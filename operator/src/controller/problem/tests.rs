@@ -61,9 +61,8 @@ fn a_pod_says_what_is_wrong_with_it() {
             None,
         ),
         (
-            container(
-                &json!({"state": ended(7, "s3bundler: denied\n  failed       1\n  took         0.5 s\n")}),
-            ),
+            container(&json!({"state": ended(7, "s3bundler: \
+                    denied\n  failed       1\n  took         0.5 s\n")})),
             Some(Problem::Denied(
                 "w-1 exited with 7: s3bundler: denied".to_owned(),
             )),

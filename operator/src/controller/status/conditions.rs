@@ -26,7 +26,8 @@ pub(super) fn refusal(outcome: &Outcome<'_>) -> Option<Explanation> {
         Some(ClaimState::Taken { difference, owner }) => {
             let name = run.map(|run| run.name.to_string()).unwrap_or_default();
             let message = format!(
-                "the name {name} belongs to {difference}, claimed by {owner}: choose another name, or prefix"
+                "the name {name} belongs to {difference}, claimed by {owner}: choose another \
+                 name, or prefix"
             );
             Some(Explanation::new("RunNameTaken", message))
         }

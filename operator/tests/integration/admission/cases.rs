@@ -616,7 +616,8 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
             "events to a managed queue",
             queue(json!({"delivery": "S3Event"})),
             Some(
-                "delivery S3Event needs type Existing: the operator never writes bucket notifications",
+                "delivery S3Event needs type Existing: the operator never writes bucket \
+                 notifications",
             ),
         ),
         (

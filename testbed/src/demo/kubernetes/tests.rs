@@ -26,7 +26,8 @@ fn what_can_be_looked_at_is_told_to_those_whose_cluster_ends_too() {
     }
     assert_eq!(
         another_time("make demo", "the cluster"),
-        "Now the cluster ends. To look around yourself, `make demo KEEP=1` leaves it up and says what to export; then:"
+        "Now the cluster ends. To look around yourself, `make demo KEEP=1` leaves it up and says \
+         what to export; then:"
     );
 }
 

@@ -32,7 +32,8 @@ fn only_a_run_without_failures_is_complete() {
     assert_eq!(Progress::of(&run(&complete)).end(), Some(&End::Complete));
     for conditions in [
         json!([{"type": "Complete", "status": "True"}, {"type": "Ready", "reason": "CompleteWithFailures"}]),
-        json!([{"type": "Failed", "status": "True", "reason": "GrouperFailed", "message": "exit code 2"}]),
+        json!([{"type": "Failed", "status": "True", "reason": "GrouperFailed", "message": "exit \
+            code 2"}]),
     ] {
         assert!(
             matches!(

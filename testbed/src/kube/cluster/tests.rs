@@ -25,9 +25,11 @@ fn a_definition_without_conditions_is_waited_for_and_one_that_is_not_there_is_no
         status: "exit code 1".to_owned(),
         output: output.to_owned(),
     };
-    let new = "error: .status.conditions accessor error: <nil> is of the type <nil>, expected []interface{}\n";
+    let new = "error: .status.conditions accessor error: <nil> is of the type <nil>, expected \
+        []interface{}\n";
     assert!(has_no_conditions_yet(&failed(new)));
-    let missing = "Error from server (NotFound): customresourcedefinitions.apiextensions.k8s.io \"a.b\" not found\n";
+    let missing = "Error from server (NotFound): customresourcedefinitions.apiextensions.k8s.io \
+        \"a.b\" not found\n";
     assert!(!has_no_conditions_yet(&failed(missing)));
 }
 

@@ -5,8 +5,8 @@ fn a_message_names_the_side_by_its_arn() {
     for (message, expected) in [
         ("AccessDenied: Access Denied", None),
         (
-            "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: s3:PutObject on resource: \
-                 \"arn:aws:s3:::dst/p/objects/a\" because no identity-based policy allows it",
+            "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: s3:PutObject on \
+             resource: \"arn:aws:s3:::dst/p/objects/a\" because no identity-based policy allows it",
             Some(Side::Destination),
         ),
         (
