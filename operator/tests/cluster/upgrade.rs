@@ -180,7 +180,8 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
         (ended.region, ended.service_account_name, ended.worker_image),
         kept
     );
-    assert_eq!(ended.objects.unwrap().archived, OBJECTS as u64);
+    let archived = ended.objects.unwrap().archived;
+    assert_eq!(usize::try_from(archived), Ok(OBJECTS));
     team.assert_verified("before").await;
     assert!(team.queues().await.is_empty());
     let after = other.status("after").await;
