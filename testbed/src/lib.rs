@@ -18,3 +18,4 @@ pub mod kube;
 pub mod namespaces;
 pub mod proxy;
 pub mod servers;
+pub mod simulator;

@@ -28,6 +28,7 @@ use s3bundler_testbed::demo::{self, DemoError};
 use s3bundler_testbed::install::{self, InstallError, Recipe};
 use s3bundler_testbed::kube::KubeError;
 use s3bundler_testbed::servers::{Access, ElasticMq, Moto, S3Mock, ServerError, VersityGw};
+use s3bundler_testbed::simulator::{Simulator, SimulatorOptions};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -136,6 +137,8 @@ enum S3Server {
     Moto,
     Versitygw,
     S3mock,
+    /// In memory, for loads that no real server carries.
+    Simulator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -171,6 +174,7 @@ enum AnyServer {
     VersityGw(VersityGw),
     ElasticMq(ElasticMq),
     S3Mock(S3Mock),
+    Simulator(Simulator),
 }
 
 impl AnyServer {
@@ -180,6 +184,7 @@ impl AnyServer {
             Self::VersityGw(server) => server.access(),
             Self::ElasticMq(server) => server.access(),
             Self::S3Mock(server) => server.access(),
+            Self::Simulator(server) => server.access(),
         }
     }
 }
@@ -338,6 +343,9 @@ async fn start(
         S3Server::Moto => AnyServer::Moto(Moto::start().await?),
         S3Server::Versitygw => AnyServer::VersityGw(VersityGw::start().await?),
         S3Server::S3mock => AnyServer::S3Mock(S3Mock::start().await?),
+        S3Server::Simulator => AnyServer::Simulator(
+            Simulator::start(SimulatorOptions::default()).map_err(ServerError::NoPort)?,
+        ),
     };
     let second = match sqs {
         Some(SqsServer::Moto) if s3 != S3Server::Moto => {

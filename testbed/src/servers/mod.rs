@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use access::Access;
+pub use access::{Access, REGION};
 pub use certificate::Certificate;
 pub use elasticmq::ElasticMq;
 pub use forward_proxy::ForwardProxy;

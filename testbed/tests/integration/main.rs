@@ -9,3 +9,4 @@ mod cli;
 mod inventory;
 mod proxy;
 mod servers;
+mod simulator;

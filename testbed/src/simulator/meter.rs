@@ -1,0 +1,88 @@
+//! What a bill would count: requests and bytes by usage type, named as AWS names them ("Understanding
+//! your AWS billing and usage reports for Amazon S3", S3 user guide).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// Requests that are billed alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// PUT, COPY, POST, LIST: `Requests-Tier1`.
+    Tier1,
+    /// GET and all others: `Requests-Tier2`.
+    Tier2,
+    /// PUT, COPY, POST to GLACIER: `Requests-GLACIER-Tier1`.
+    GlacierTier1,
+    /// Restores: `Requests-Tier3`.
+    Tier3,
+    /// DELETE and aborts, which are free.
+    Free,
+}
+
+const USAGES: [(Usage, &str); 5] = [
+    (Usage::Tier1, "Requests-Tier1"),
+    (Usage::Tier2, "Requests-Tier2"),
+    (Usage::GlacierTier1, "Requests-GLACIER-Tier1"),
+    (Usage::Tier3, "Requests-Tier3"),
+    (Usage::Free, "Requests-Free"),
+];
+
+/// Counts from the start, or from the last reset.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    requests: [AtomicU64; USAGES.len()],
+    bytes_out: AtomicU64,
+    bytes_in: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// The meter at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    /// Requests that were done, by usage type.
+    pub requests: BTreeMap<&'static str, u64>,
+    /// Bytes of bodies that were sent: `DataTransfer-Out-Bytes`, which is free within a region.
+    pub bytes_out: u64,
+    /// Bytes of bodies that were received: `DataTransfer-In-Bytes`.
+    pub bytes_in: u64,
+    /// Requests that were answered with 5xx, which are not billed.
+    pub refused: u64,
+}
+
+impl Meter {
+    pub(super) fn request(&self, usage: Usage, bytes_in: u64, bytes_out: u64) {
+        for (counter, (it, _)) in self.requests.iter().zip(USAGES) {
+            if it == usage {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+    }
+
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self) -> Reading {
+        let counts = self.requests.iter().zip(USAGES);
+        Reading {
+            requests: counts
+                .map(|(counter, (_, name))| (name, counter.load(Ordering::Relaxed)))
+                .collect(),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn reset(&self) {
+        let all = self.requests.iter();
+        for counter in all.chain([&self.bytes_out, &self.bytes_in, &self.refused]) {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
