@@ -40,9 +40,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use scene::Scene;
 use tokio::task;
 
-/// Scenarios that are played at a time: with more, S3 and SQS, which answer some 100 requests a
-/// second, are what is tested.
-const AT_ONCE: usize = 8;
+/// Scenarios that are played at a time. The first ones wait for most of their time; with many more,
+/// S3 and SQS, which answer some 100 requests a second, are what is tested.
+const AT_ONCE: usize = 11;
 
 struct Scenario {
     name: &'static str,
