@@ -55,7 +55,7 @@ down: checkout ## Ends what up started
 	@$(DEBUG)/s3bundler-testbed down
 
 check: lint ## Formatting, warnings and unit tests: needs no server
-	@.ci/timed "unit tests" cargo test --workspace --lib --bins
+	@.ci/timed "unit tests" cargo test --workspace --lib $(PROGRAMS:%=--bin %)
 
 lint: tools checkout
 	@.ci/timed "formatting" cargo fmt --all --check
