@@ -95,7 +95,7 @@ docs: tools ## The documentation as a site, outside the checkout
 	@.ci/timed "site" .ci/book $(LINT)/bin/mdbook $(S3BUNDLER_CACHE)/book
 
 generate: checkout ## The files that are made from the code
-	S3BUNDLER_GENERATE=1 cargo test --workspace --test integration generated::
+	S3BUNDLER_GENERATE=1 cargo test --workspace --test integration -- generated:: simulator::
 
 fuzz: checkout ## Every fuzz target for a minute
 	fuzz/run 60

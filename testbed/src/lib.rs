@@ -12,6 +12,7 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod demo;
+pub mod generated;
 pub mod install;
 pub mod inventory;
 pub mod kube;

@@ -139,8 +139,8 @@ impl Copier {
         }
     }
 
-    /// Copies larger objects in parts, each of at least a tenth of this many bytes. S3 demands it
-    /// from 5 GiB, which is the default.
+    /// Sets the size in bytes above which an object is copied in parts, each of at least a tenth of
+    /// it. Default: 5 GiB, the limit of CopyObject.
     #[must_use]
     pub fn with_max_copy(mut self, bytes: u64) -> Self {
         self.max_copy = bytes;

@@ -1,26 +1,11 @@
 //! Pages that are made from the code. `make generate` writes them; here they fail when they differ.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use clap::CommandFactory as _;
 use s3bundler::args::Cli;
 use s3bundler_contract::ExitCode;
-
-/// Compares a file of the repository with what it should be, or writes it where
-/// `S3BUNDLER_GENERATE` is set.
-fn assert_generated(path: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    if std::env::var_os("S3BUNDLER_GENERATE").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == text,
-        "{} is not what the code says: run `make generate`",
-        path.display()
-    );
-}
+use s3bundler_testbed::generated::assert_generated;
 
 #[test]
 fn the_command_line_reference_is_the_help() {

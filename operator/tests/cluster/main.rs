@@ -40,8 +40,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use scene::Scene;
 use tokio::task;
 
-/// Scenarios that are played at a time. The first ones wait for most of their time; with many more,
-/// S3 and SQS, which answer some 100 requests a second, are what is tested.
+/// Number of scenarios that run at a time. The first ones mostly wait. With many more, moto would be
+/// the bottleneck: it answers some 100 requests a second.
 const AT_ONCE: usize = 11;
 
 struct Scenario {

@@ -20,7 +20,7 @@ use super::team::{Team, told};
 /// Pods to kill.
 const KILLS: usize = 20;
 const PATIENCE: Duration = Duration::from_mins(4);
-/// Longer than a group takes: what is committed by nobody meanwhile has nobody who works on it.
+/// Longer than a group takes: if nothing is committed meanwhile, no worker has a group.
 const QUIET: Duration = Duration::from_secs(15);
 
 pub async fn a_run_survives_the_killing_of_its_pods(scene: &Scene) {
@@ -81,8 +81,8 @@ pub async fn a_run_survives_the_killing_of_its_pods(scene: &Scene) {
         if committed > progress.0 {
             progress = (committed, Instant::now());
         } else if progress.1.elapsed() > QUIET {
-            // Groups of workers without time to give them back come back after 5 minutes, which
-            // nobody has to wait for.
+            // Workers that were killed without grace did not release their messages. SQS shows
+            // those again after 5 minutes, which the test does not wait for.
             team.end_visibility().await;
             progress.1 = Instant::now();
         }

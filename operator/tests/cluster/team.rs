@@ -365,7 +365,7 @@ impl Team<'_> {
             .unwrap_or_default()
     }
 
-    /// Messages that workers of this team have received and not deleted come back now.
+    /// Makes the messages that workers of this team have received visible again.
     pub async fn end_visibility(&self) {
         let moto = self.scene.cluster.moto().unwrap();
         for queue in self.queues().await {

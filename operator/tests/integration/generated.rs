@@ -1,29 +1,12 @@
 //! Files that are made from the types. `make generate` writes them; here they fail when they
 //! differ.
 
-use std::path::Path;
-
 use s3bundler_operator::crd;
+use s3bundler_testbed::generated::assert_generated;
 use serde_json::Value;
 
 /// `kubectl apply` keeps the whole object in an annotation, and annotations end at 262,144 bytes.
 const MAX_BYTES: usize = 200_000;
-
-/// Compares a file of the repository with what it should be, or writes it where
-/// `S3BUNDLER_GENERATE` is set.
-fn assert_generated(path: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    if std::env::var_os("S3BUNDLER_GENERATE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == text,
-        "{} is not what the code says: run `make generate`",
-        path.display()
-    );
-}
 
 /// The definition as YAML. The bounds of a schema are floating point numbers in its type, and whole
 /// ones in YAML.

@@ -250,13 +250,14 @@ def start_message_move_task(response):
 
 
 def end_visibility(request, full_url, headers):
-    """Messages of a queue that somebody received are visible again, as if their time were over. The body is the queue's name."""
+    """Makes all received messages of a queue visible again. The body of the request is the name of the queue."""
     for backends in sqs_backends.values():
         for backend in backends.values():
-            queue = backend.queues.get(request.data.decode())
-            for message in queue._messages if queue else []:
-                message.visible_at = 0.0
-    return 200, {}, ""
+            if queue := backend.queues.get(request.data.decode()):
+                for message in queue._messages:
+                    message.visible_at = 0.0
+                return 200, {}, ""
+    return 404, {}, "no such queue"
 
 
 urls.url_paths["{0}/moto-api/end-visibility"] = end_visibility

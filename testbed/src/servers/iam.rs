@@ -1,5 +1,5 @@
-//! What moto is told beside requests of AWS: users, roles and policies, the switch that makes it
-//! enforce them, and that time has passed. Least-privilege policies are tested by setting up buckets
+//! Control of moto: users, roles and policies, the switch that enforces them, and the end of
+//! visibility timeouts. Least-privilege policies are tested by setting up buckets
 //! first, then making a user with the policy under test, then calling [`Moto::enforce_iam`]; what
 //! was allowed by what, and what was denied, is in [`Moto::decisions`]. The few posts that this
 //! takes are written by hand: moto never checks signatures of requests to IAM.
@@ -21,7 +21,7 @@ use super::{Access, Moto};
 const ADMINISTRATOR: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
-/// Why moto did not do what it was told.
+/// Why a control request to moto failed.
 #[derive(Debug, Error)]
 pub enum MotoError {
     /// The request could not be made.
@@ -213,7 +213,8 @@ impl Moto {
             .await
     }
 
-    /// Messages of a queue that somebody received are visible again, as if their time were over.
+    /// Makes all received messages of a queue visible again, as if their visibility timeouts had
+    /// passed.
     pub async fn end_visibility(&self, queue: &str) -> Result<(), MotoError> {
         self.post(
             "end-visibility",

@@ -24,7 +24,7 @@ pub struct MotoOptions {
     /// (`INITIAL_NO_AUTH_ACTION_COUNT`). Never enforced unless given; see also
     /// [`Moto::enforce_iam`].
     pub requests_before_iam: Option<u32>,
-    /// The fewest bytes of a part that is not the last, 5 MiB unless given, as in S3.
+    /// Minimum size in bytes of every part except the last. Default: 5 MiB, as in S3.
     pub smallest_part: Option<u32>,
     /// Serve https with this certificate.
     pub certificate: Option<Certificate>,

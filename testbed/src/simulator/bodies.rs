@@ -9,34 +9,44 @@ use md5::{Digest as _, Md5};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Enough for ETags to differ between neighbours.
+/// Number of bodies of a population.
 const COUNT: usize = 4_096;
-/// All bodies together: larger ones are fewer.
+/// Limit of all sizes together: a population of large objects has fewer bodies.
 const BYTES: u64 = 256 << 20;
 
-/// The bytes of objects, and what a GET of them says.
+/// The bytes of an object, with its ETag and checksum.
 #[derive(Debug, Clone)]
 pub(super) struct Body {
     pub(super) bytes: Bytes,
-    /// With its quotes.
+    /// With quotes.
     pub(super) etag: HeaderValue,
     /// In base64, as S3 sends it.
     pub(super) crc64nvme: HeaderValue,
 }
 
 impl Body {
-    /// These bytes.
+    /// Bytes written by one request.
     pub(super) fn of(bytes: Bytes) -> Self {
-        let etag = format!("\"{}\"", HEXLOWER.encode(&Md5::digest(&bytes)));
+        let md5 = HEXLOWER.encode(&Md5::digest(&bytes));
+        Self::with_etag(bytes, &md5)
+    }
+
+    /// Bytes with this ETag, without quotes.
+    pub(super) fn with_etag(bytes: Bytes, etag: &str) -> Self {
         Self {
-            etag: HeaderValue::try_from(etag).expect("hex digits"),
+            etag: HeaderValue::try_from(format!("\"{etag}\"")).expect("hex digits"),
             crc64nvme: HeaderValue::try_from(crc64nvme(&bytes)).expect("base64"),
             bytes,
         }
     }
+
+    /// Whether the ETag is that of a multipart upload.
+    pub(super) fn is_of_parts(&self) -> bool {
+        self.etag.as_bytes().contains(&b'-')
+    }
 }
 
-/// The checksum of the SDKs, in base64.
+/// CRC64NVME in base64, as in headers.
 pub(super) fn crc64nvme(bytes: &[u8]) -> String {
     let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes);
     BASE64.encode(&sum.to_be_bytes())
@@ -47,8 +57,8 @@ pub(super) fn crc64nvme(bytes: &[u8]) -> String {
 pub(super) struct Bodies(Vec<Body>);
 
 impl Bodies {
-    /// The same for the same seed. All are slices of one block, so that they cost no more memory
-    /// than the largest does.
+    /// Random bodies, repeatable by seed. All are slices of one block, so they need only as much
+    /// memory as the largest.
     pub(super) fn of(sizes: &Range<u64>, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let largest = sizes.end.max(1);

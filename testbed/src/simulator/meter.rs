@@ -1,12 +1,15 @@
-//! What a bill would count: requests and bytes by usage type, named as AWS names them ("Understanding
-//! your AWS billing and usage reports for Amazon S3", S3 user guide).
+//! Counts requests and bytes by AWS usage type ("Understanding your AWS billing and usage reports for
+//! Amazon S3", S3 user guide).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::Method;
 use serde::Serialize;
 
-/// Requests that are billed alike.
+use super::request::Asked;
+
+/// A usage type of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Usage {
     /// PUT, COPY, POST, LIST: `Requests-Tier1`.
@@ -17,7 +20,7 @@ pub(super) enum Usage {
     GlacierTier1,
     /// Restores: `Requests-Tier3`.
     Tier3,
-    /// DELETE and aborts, which are free.
+    /// DELETE, including aborted uploads: free.
     Free,
 }
 
@@ -29,7 +32,7 @@ const USAGES: [(Usage, &str); 5] = [
     (Usage::Free, "Requests-Free"),
 ];
 
-/// Counts from the start, or from the last reset.
+/// Counters since the start or the last reset.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     requests: [AtomicU64; USAGES.len()],
@@ -38,18 +41,40 @@ pub(super) struct Meter {
     refused: AtomicU64,
 }
 
-/// The meter at one moment.
+/// The counters at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reading {
-    /// Requests that were done, by usage type.
+    /// Requests by usage type, without those answered with 5xx.
     pub requests: BTreeMap<&'static str, u64>,
     /// Bytes of bodies that were sent: `DataTransfer-Out-Bytes`, which is free within a region.
     pub bytes_out: u64,
     /// Bytes of bodies that were received: `DataTransfer-In-Bytes`.
     pub bytes_in: u64,
-    /// Requests that were answered with 5xx, which are not billed.
+    /// Requests that were answered with 5xx or not at all, which are not billed.
     pub refused: u64,
+}
+
+impl Usage {
+    /// The usage type of a request, whether it succeeds or not.
+    pub(super) fn of(asked: &Asked) -> Self {
+        let is_list = asked.is("uploadId")
+            || asked.key.is_empty()
+                && (asked.bucket.is_empty() || asked.is("list-type") || asked.is("uploads"));
+        match asked.method {
+            Method::DELETE => Self::Free,
+            Method::GET if is_list => Self::Tier1,
+            Method::GET | Method::HEAD => Self::Tier2,
+            _ if asked.is("restore") => Self::Tier3,
+            _ if asked
+                .header("x-amz-storage-class")
+                .is_some_and(|class| class.starts_with("GLACIER")) =>
+            {
+                Self::GlacierTier1
+            }
+            _ => Self::Tier1,
+        }
+    }
 }
 
 impl Meter {

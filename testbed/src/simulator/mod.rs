@@ -4,12 +4,11 @@
 //! ```text
 //! request ──► weather: latency, limits, outages ──► service ──► meter ──► answer
 //!                                                     │
-//!                      objects by rule, nothing stored ┴ what was written, in memory
+//!                       objects by rule, not stored ┴ written objects, in memory
 //! ```
 //!
-//! It is trusted only as far as it is compared with real servers: `tests/integration/simulator.rs`
-//! sends the same requests to it, to versitygw and to moto, and docs/testbed.md lists where they
-//! differ. It checks no signatures.
+//! `tests/integration/simulator.rs` sends the same requests to it, to versitygw and to moto;
+//! docs/simulator-differences.md lists where the answers differ. It does not check signatures.
 //!
 //! ```no_run
 //! # fn example() -> std::io::Result<()> {
@@ -51,15 +50,16 @@ use server::Shared;
 /// How to start a [`Simulator`].
 #[derive(Debug, Clone)]
 pub struct SimulatorOptions {
-    /// Where to listen; a free port of loopback unless given.
+    /// Address to listen on. Default: a free port of loopback.
     pub listen: SocketAddr,
-    /// Threads that serve.
+    /// Number of threads. Default: 1.
     pub threads: usize,
-    /// The weather at first.
+    /// Initial weather.
     pub weather: Weather,
-    /// How long a restore takes.
+    /// Duration of a restore. Default: 5 s.
     pub thaw: Duration,
-    /// Objects of this many bytes and more are kept as digests: they can be proved, not read.
+    /// Objects of at least this size in bytes are stored as ETag and checksum only, so they cannot be
+    /// read. Default: all objects are stored.
     pub digests_from: u64,
 }
 
@@ -84,7 +84,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts one.
+    /// Starts a simulator.
     pub fn start(options: SimulatorOptions) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads)
@@ -111,12 +111,12 @@ impl Simulator {
         })
     }
 
-    /// Its address, with keys that nobody checks.
+    /// Its address and credentials, which it does not check.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// A bucket of objects by rule; whether it is new.
+    /// Creates a bucket of objects by rule; returns false if the bucket exists.
     pub fn populate(&self, bucket: &str, population: Population) -> bool {
         let store = &self.shared.store;
         store
@@ -124,22 +124,22 @@ impl Simulator {
             .is_ok()
     }
 
-    /// Other weather from now on; its clock begins anew.
+    /// Replaces the weather and restarts its clock.
     pub fn set_weather(&self, weather: Weather) {
         self.shared.sky.set(weather);
     }
 
-    /// How long a restore takes from now on.
+    /// Sets the duration of a restore.
     pub fn set_thaw(&self, thaw: Duration) {
         self.shared.set_thaw(thaw);
     }
 
-    /// What a bill would count until now.
+    /// Returns the requests and bytes since the start or the last reset.
     pub fn meter(&self) -> Reading {
         self.shared.meter.read()
     }
 
-    /// Counts from zero.
+    /// Resets the meter.
     pub fn reset_meter(&self) {
         self.shared.meter.reset();
     }

@@ -1,24 +1,26 @@
-//! What was written: versions of a key, each with its bytes or, for large archives that nobody reads
-//! back, their digests alone.
+//! Written objects: versions of a key, each with its bytes or, for large archives that are never
+//! read back, with its digests only.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
+
 use super::bodies::Body;
 
-/// Names and values.
+/// Tags.
 pub(super) type Pairs = Vec<(String, String)>;
 
 /// An object as it was written.
 #[derive(Debug, Clone)]
 pub(super) struct Object {
     pub(super) body: Stored,
-    /// Headers that a GET gives back: content type and the like, and user metadata.
-    pub(super) headers: Pairs,
+    /// Headers that GET returns: content type and similar, and user metadata.
+    pub(super) headers: HeaderMap,
     pub(super) tags: Pairs,
     pub(super) storage_class: String,
     pub(super) modified: SystemTime,
-    /// Since when it is being thawed.
+    /// When the restore was requested.
     pub(super) thawing_since: Option<SystemTime>,
 }
 
@@ -27,7 +29,7 @@ pub(super) struct Object {
 pub(super) enum Stored {
     /// All of them.
     Whole(Body),
-    /// Their number and what is known of them: GETs are refused.
+    /// Only their number, ETag and checksum: GET is refused.
     Digests { size: u64, body: Body },
 }
 
@@ -39,6 +41,15 @@ impl Stored {
         }
     }
 
+    /// The bytes of a copy made in one request: its ETag is the MD5, even if the source was uploaded
+    /// in parts. The MD5 of bytes that are not kept is unknown, so such a copy keeps the ETag.
+    pub(super) fn copied(self) -> Self {
+        match self {
+            Self::Whole(body) if body.is_of_parts() => Self::Whole(Body::of(body.bytes)),
+            other => other,
+        }
+    }
+
     /// ETag and checksum.
     pub(super) const fn sums(&self) -> &Body {
         match self {
@@ -47,16 +58,16 @@ impl Stored {
     }
 }
 
-/// Where an object of an archive tier is.
+/// Whether an object can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tier {
-    /// It can be read.
+    /// It is not in an archive tier.
     Open,
-    /// Nobody asked for it.
+    /// Archived, and no restore was requested.
     Frozen,
-    /// It was asked for, and takes its time.
+    /// The restore is in progress.
     Thawing,
-    /// It was asked for, and can be read.
+    /// Restored.
     Thawed,
 }
 
@@ -85,11 +96,19 @@ pub(super) struct Version {
     pub(super) object: Option<Object>,
 }
 
-/// The versions of a key, the newest last.
+/// The versions of a key, newest last. Without any, the key does not exist.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Versions(pub(super) Vec<Version>);
 
 impl Versions {
+    /// An object that exists without having been written.
+    pub(super) fn of(object: Object) -> Self {
+        Self(vec![Version {
+            id: "null".to_owned(),
+            object: Some(object),
+        }])
+    }
+
     pub(super) fn latest(&self) -> Option<&Object> {
         self.0.last()?.object.as_ref()
     }
@@ -102,7 +121,7 @@ impl Versions {
         self.0.iter().find(|version| version.id == id)
     }
 
-    /// Adds a version, in the place of the one of its id.
+    /// Adds a version; it replaces the one with the same id.
     pub(super) fn push(&mut self, version: Version) {
         self.0.retain(|it| it.id != version.id);
         self.0.push(version);
@@ -113,7 +132,7 @@ impl Versions {
 #[derive(Debug, Clone)]
 pub(super) struct Upload {
     pub(super) key: String,
-    pub(super) headers: Pairs,
+    pub(super) headers: HeaderMap,
     pub(super) tags: Pairs,
     pub(super) storage_class: String,
     pub(super) initiated: SystemTime,

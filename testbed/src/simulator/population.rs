@@ -1,5 +1,5 @@
-//! Objects that exist by rule: nothing of them is stored. The key says the number, the number says
-//! the body, and everything else of an object follows from its key's hash.
+//! Objects that exist by rule and are not stored. A key contains the number of its object; body,
+//! metadata, tags and time follow from the hash of the key.
 //!
 //! ```text
 //! logs/0000/0042/00420017.json ──► number 420017 ──► hash ──► one of a few thousand bodies
@@ -7,16 +7,17 @@
 //!                                                        └──► storage class, time
 //! ```
 //!
-//! Numbers are written with as many digits as the last one needs, so that keys sort as their
-//! numbers do and a page of a listing is found without a search.
+//! All numbers have as many digits as the largest, so keys sort like numbers and a page of a listing
+//! is found by binary search.
 
 use std::ops::Range;
 
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::bodies::{Bodies, Body};
 
-/// Objects of a folder: it ends a page of a listing with a delimiter soon enough.
+/// Objects in each folder.
 const FOLDER: u64 = 1_000;
 
 /// A bucket full of objects by rule.
@@ -28,11 +29,11 @@ pub struct Population {
     /// What all keys end with, such as `.json`.
     #[serde(default)]
     pub suffix: String,
-    /// How many there are.
+    /// Number of objects.
     pub objects: u64,
-    /// Bytes of the smallest and of the largest.
+    /// Sizes in bytes; the end is exclusive.
     pub sizes: Range<u64>,
-    /// Different populations of one shape.
+    /// Seed of bodies, metadata and tags.
     #[serde(default)]
     pub seed: u64,
     /// One in so many has user metadata; 0 is none.
@@ -50,7 +51,7 @@ fn standard() -> String {
     "STANDARD".to_owned()
 }
 
-/// What follows from an object's key.
+/// The properties that follow from a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Traits {
     hash: u64,
@@ -98,7 +99,7 @@ impl Population {
         low
     }
 
-    /// What follows from a key.
+    /// Returns the properties that follow from a key.
     pub(super) fn traits(&self, key: &str) -> Traits {
         // FNV-1a: the same on every machine and in every release.
         let mut hash = 0xcbf2_9ce4_8422_2325 ^ self.seed;
@@ -123,13 +124,15 @@ impl Traits {
         often > 0 && self.hash.rotate_right(salt).is_multiple_of(often)
     }
 
-    /// User metadata, by name.
-    pub(super) fn metadata(self, population: &Population) -> Vec<(String, String)> {
+    /// Headers of the user metadata.
+    pub(super) fn metadata(self, population: &Population) -> HeaderMap {
+        let mut headers = HeaderMap::new();
         if self.is_one_in(population.with_metadata, 17) {
-            vec![("origin".to_owned(), format!("device-{}", self.hash % 1_000))]
-        } else {
-            Vec::new()
+            let device = format!("device-{}", self.hash % 1_000);
+            let device = HeaderValue::try_from(device).expect("visible ASCII");
+            headers.insert("x-amz-meta-origin", device);
         }
+        headers
     }
 
     /// Tags, by key.

@@ -1,6 +1,6 @@
-//! HTTP around the service: the weather before it, the meter after it, and the control beside it.
+//! The HTTP server: it applies the weather, calls the service, counts the request, and serves the
+//! control requests.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use super::meter::Meter;
+use super::meter::{Meter, Usage};
 use super::population::Population;
 use super::refusal::Refusal;
 use super::request::Asked;
@@ -26,17 +26,17 @@ use super::weather::{Fate, OutageKind, Sky, Weather};
 /// Paths of the control begin with this: no bucket's name may have an underscore.
 const CONTROL: &str = "/_simulator/";
 
-/// Everything that requests share.
+/// State that all requests share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) sky: Sky,
     pub(super) meter: Meter,
-    thaw_seconds: AtomicU64,
+    thaw_ms: AtomicU64,
     digests_from: u64,
 }
 
-/// What is asked of the control.
+/// Body of a request for a bucket of objects by rule.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewBucket {
@@ -56,71 +56,61 @@ impl Shared {
             store: Store::default(),
             sky: Sky::with(weather),
             meter: Meter::default(),
-            thaw_seconds: AtomicU64::new(thaw.as_secs()),
+            thaw_ms: AtomicU64::new(milliseconds(thaw)),
             digests_from,
         }
     }
 
     pub(super) fn set_thaw(&self, thaw: Duration) {
-        self.thaw_seconds.store(thaw.as_secs(), Ordering::Relaxed);
+        self.thaw_ms.store(milliseconds(thaw), Ordering::Relaxed);
     }
 
     fn settings(&self) -> Settings {
         Settings {
-            thaw: Duration::from_secs(self.thaw_seconds.load(Ordering::Relaxed)),
+            thaw: Duration::from_millis(self.thaw_ms.load(Ordering::Relaxed)),
             digests_from: self.digests_from,
         }
     }
 
-    /// One request. An error closes the connection without an answer.
+    /// Answers a request. An error closes the connection without an answer.
     async fn serve(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         if head.uri.path().starts_with(CONTROL) {
             return Ok(self.control(&head.method, head.uri.path(), &body));
         }
-        let resource = head.uri.path().to_owned();
-        let bytes_in = body.len() as u64;
-        let (method, is_head) = (head.method.clone(), head.method == Method::HEAD);
+        let (bytes_in, is_head) = (body.len() as u64, head.method == Method::HEAD);
+        let refused = |refusal: Refusal| Answer::of(&refusal, head.uri.path());
         let asked = match Asked::of(head.method, &head.uri, head.headers, body) {
             Ok(asked) => asked,
-            Err(refusal) => return Ok(self.send(Answer::of(&refusal, &resource), 0, is_head)),
+            Err(refusal) => return Ok(response(refused(refusal), is_head)),
         };
-        let is_read = matches!(method, Method::GET | Method::HEAD);
-        match self.sky.fate(&asked.bucket, &asked.key, is_read) {
-            Fate::After(latency) if latency.is_zero() => {}
-            Fate::After(latency) => tokio::time::sleep(latency).await,
+        let answered = match self.sky.fate(&asked) {
+            Fate::After(latency) => {
+                if !latency.is_zero() {
+                    tokio::time::sleep(latency).await;
+                }
+                answer(&self.store, self.settings(), &asked, SystemTime::now())
+            }
+            Fate::Fails(OutageKind::SlowDown) => Err(Refusal::SLOW_DOWN),
+            Fate::Fails(OutageKind::Unavailable) => Err(Refusal::UNAVAILABLE),
             Fate::Fails(OutageKind::Drop) => {
                 self.meter.refuse();
                 return Err(io::Error::other("an outage"));
             }
             Fate::Fails(OutageKind::Hang) => {
                 self.meter.refuse();
-                std::future::pending::<Infallible>().await;
+                return std::future::pending().await;
             }
-            Fate::Fails(kind) => {
-                self.meter.refuse();
-                let refusal = if kind == OutageKind::SlowDown {
-                    Refusal::SLOW_DOWN
-                } else {
-                    Refusal::UNAVAILABLE
-                };
-                let mut refused = response(Answer::of(&refusal, &resource), is_head);
-                refused
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
-                return Ok(refused);
-            }
+        };
+        let answer = answered.unwrap_or_else(refused);
+        if answer.status.is_server_error() {
+            self.meter.refuse();
+        } else {
+            let bytes_out = if is_head { 0 } else { answer.body.len() as u64 };
+            self.meter.request(Usage::of(&asked), bytes_in, bytes_out);
         }
-        let answered = answer(&self.store, self.settings(), &asked, SystemTime::now())
-            .unwrap_or_else(|refusal| Answer::of(&refusal, &resource));
-        Ok(self.send(answered, bytes_in, is_head))
-    }
-
-    fn send(&self, answer: Answer, bytes_in: u64, is_head: bool) -> Response<Full<Bytes>> {
-        let bytes_out = if is_head { 0 } else { answer.body.len() as u64 };
-        self.meter.request(answer.usage, bytes_in, bytes_out);
-        response(answer, is_head)
+        Ok(response(answer, is_head))
     }
 
     /// Changes the simulator while it runs.
@@ -156,6 +146,10 @@ impl Shared {
         *response.status_mut() = status;
         response
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn json(value: &impl Serialize) -> Result<String, String> {
@@ -194,7 +188,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let service = service_fn(|request| shared.serve(request));
-            // A client that goes away in the middle is nothing to tell of.
+            // A client may close its connection at any time.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

@@ -1,4 +1,4 @@
-//! What S3 does with a request.
+//! The S3 operations.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,6 @@ use jiff::fmt::rfc2822::{DateTimeParser, DateTimePrinter};
 use md5::{Digest as _, Md5};
 
 use super::bodies::Body;
-use super::meter::Usage;
 use super::object::{Object, Pairs, Part, Stored, Tier, Upload};
 use super::refusal::Refusal;
 use super::request::{Asked, range};
@@ -18,7 +17,7 @@ use super::store::{Bucket, Listed, Store, etag, pairs_of};
 use super::xml::{Xml, child, elements};
 use crate::servers::REGION;
 
-/// Headers that an object keeps and gives back.
+/// Headers that are stored with an object and returned by GET.
 const KEPT: [&str; 6] = [
     "content-type",
     "content-language",
@@ -27,35 +26,33 @@ const KEPT: [&str; 6] = [
     "cache-control",
     "expires",
 ];
-/// Parts but the last have at least so many bytes ("Amazon S3 multipart upload limits").
+/// Minimum size of every part except the last ("Amazon S3 multipart upload limits").
 const SMALLEST_PART: usize = 5 << 20;
-/// Keys of a page.
+/// Maximum number of keys in a page.
 const PAGE: usize = 1_000;
 
-/// An answer, and how it is billed.
+/// An answer to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// What a HEAD says of a body that it does not send.
+    /// Length of the body that a HEAD does not send.
     pub(super) length: Option<u64>,
-    pub(super) usage: Usage,
 }
 
 impl Answer {
-    fn empty(status: StatusCode, usage: Usage) -> Self {
+    fn empty(status: StatusCode) -> Self {
         Self {
             status,
             headers: HeaderMap::new(),
             body: Bytes::new(),
             length: None,
-            usage,
         }
     }
 
-    fn xml(document: String, usage: Usage) -> Self {
-        let mut answer = Self::empty(StatusCode::OK, usage);
+    fn xml(document: String) -> Self {
+        let mut answer = Self::empty(StatusCode::OK);
         answer.set(header::CONTENT_TYPE, "application/xml");
         answer.body = document.into();
         answer
@@ -69,7 +66,7 @@ impl Answer {
 
     /// An error document.
     pub(super) fn of(refusal: &Refusal, resource: &str) -> Self {
-        let mut answer = Self::empty(refusal.status, Usage::Tier2);
+        let mut answer = Self::empty(refusal.status);
         if refusal.status == StatusCode::NOT_MODIFIED {
             return answer;
         }
@@ -86,7 +83,7 @@ impl Answer {
     }
 }
 
-/// What the service has beside its buckets.
+/// Settings of the service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
     /// How long a restore takes.
@@ -95,7 +92,7 @@ pub(super) struct Settings {
     pub(super) digests_from: u64,
 }
 
-/// Does what was asked for.
+/// Carries out a request.
 pub(super) fn answer(
     store: &Store,
     settings: Settings,
@@ -122,6 +119,11 @@ pub(super) fn answer(
         (&Method::DELETE, Some(id)) => object.abort(id),
         (&Method::GET, Some(id)) => object.list_parts(id),
         (&Method::POST, None) if asked.is("uploads") => Ok(object.create_upload()),
+        (&Method::POST | &Method::PUT | &Method::DELETE, None)
+            if asked.is("versionId") && (asked.is("restore") || asked.is("tagging")) =>
+        {
+            Err(Refusal::NOT_IMPLEMENTED)
+        }
         (&Method::POST, None) if asked.is("restore") => object.restore(),
         (&Method::GET, None) if asked.is("tagging") => object.tags(),
         (&Method::PUT, None) if asked.is("tagging") => object.set_tags(),
@@ -146,71 +148,61 @@ fn list_buckets(store: &Store, asked: &Asked) -> Result<Answer, Refusal> {
             });
         }
     });
-    Ok(Answer::xml(
-        document.end("ListAllMyBucketsResult"),
-        Usage::Tier1,
-    ))
+    Ok(Answer::xml(document.end("ListAllMyBucketsResult")))
 }
 
 fn of_bucket(store: &Store, asked: &Asked, now: SystemTime) -> Result<Answer, Refusal> {
     let name = &asked.bucket;
     if asked.method == Method::PUT && asked.query.is_empty() {
         store.create(name, None, now)?;
-        return Ok(Answer::empty(StatusCode::OK, Usage::Tier1));
+        return Ok(Answer::empty(StatusCode::OK));
     }
     let bucket = store.bucket(name)?;
     match asked.method {
         Method::HEAD => {
-            let mut answer = Answer::empty(StatusCode::OK, Usage::Tier2);
+            let mut answer = Answer::empty(StatusCode::OK);
             answer.set("x-amz-bucket-region", REGION);
             Ok(answer)
         }
         Method::DELETE if asked.query.is_empty() => {
             store.delete(name)?;
-            Ok(Answer::empty(StatusCode::NO_CONTENT, Usage::Free))
+            Ok(Answer::empty(StatusCode::NO_CONTENT))
         }
         Method::PUT if asked.is("versioning") => {
             let is_versioned = elements(&asked.body, "VersioningConfiguration")?
                 .iter()
                 .any(|it| child(it, "Status") == Some("Enabled"));
             bucket.written().is_versioned = is_versioned;
-            Ok(Answer::empty(StatusCode::OK, Usage::Tier1))
+            Ok(Answer::empty(StatusCode::OK))
         }
         Method::GET if asked.is("versioning") => {
             let mut document = Xml::root("VersioningConfiguration");
             if bucket.written().is_versioned {
                 document.text("Status", "Enabled");
             }
-            Ok(Answer::xml(
-                document.end("VersioningConfiguration"),
-                Usage::Tier2,
-            ))
+            Ok(Answer::xml(document.end("VersioningConfiguration")))
         }
         Method::GET if asked.is("location") => Ok(Answer::xml(
             Xml::root("LocationConstraint").end("LocationConstraint"),
-            Usage::Tier2,
         )),
         Method::GET if asked.is("uploads") => Ok(list_uploads(&bucket, asked)),
-        Method::GET if asked.query("list-type") == Some("2") => Ok(list(&bucket, asked)),
+        Method::GET if asked.query("list-type") == Some("2") => list(&bucket, asked),
         Method::POST if asked.is("delete") => delete_objects(&bucket, asked),
         _ => Err(Refusal::NOT_IMPLEMENTED),
     }
 }
 
 /// ListObjectsV2.
-fn list(bucket: &Bucket, asked: &Asked) -> Answer {
+fn list(bucket: &Bucket, asked: &Asked) -> Result<Answer, Refusal> {
     let prefix = asked.query("prefix").unwrap_or_default();
     let delimiter = asked.query("delimiter").filter(|it| !it.is_empty());
-    let token = asked
-        .query("continuation-token")
-        .and_then(|token| BASE64.decode(token.as_bytes()).ok())
-        .and_then(|token| String::from_utf8(token).ok());
+    let token = asked.query("continuation-token").map(decoded).transpose()?;
     let after = token.as_deref().or_else(|| asked.query("start-after"));
-    let most = asked
-        .query("max-keys")
-        .and_then(|it| it.parse().ok())
-        .unwrap_or(PAGE)
-        .min(PAGE);
+    let most = match asked.query("max-keys") {
+        Some(most) => most.parse().map_err(|_| Refusal::INVALID_ARGUMENT)?,
+        None => PAGE,
+    };
+    let most = PAGE.min(most);
     let page = bucket.list(prefix, delimiter, after, most);
     let is_url = asked.query("encoding-type") == Some("url");
     let encoded = |text: &str| {
@@ -266,7 +258,14 @@ fn list(bucket: &Bucket, asked: &Asked) -> Answer {
             prefixes.text("Prefix", &encoded(prefix));
         });
     }
-    Answer::xml(document.end("ListBucketResult"), Usage::Tier1)
+    Ok(Answer::xml(document.end("ListBucketResult")))
+}
+
+/// The key in a continuation token.
+fn decoded(token: &str) -> Result<String, Refusal> {
+    let key = BASE64.decode(token.as_bytes()).ok();
+    key.and_then(|key| String::from_utf8(key).ok())
+        .ok_or(Refusal::INVALID_ARGUMENT)
 }
 
 fn list_uploads(bucket: &Bucket, asked: &Asked) -> Answer {
@@ -291,7 +290,7 @@ fn list_uploads(bucket: &Bucket, asked: &Asked) -> Answer {
         }
     }
     drop(written);
-    Answer::xml(document.end("ListMultipartUploadsResult"), Usage::Tier1)
+    Answer::xml(document.end("ListMultipartUploadsResult"))
 }
 
 fn delete_objects(bucket: &Bucket, asked: &Asked) -> Result<Answer, Refusal> {
@@ -299,38 +298,12 @@ fn delete_objects(bucket: &Bucket, asked: &Asked) -> Result<Answer, Refusal> {
     let mut document = Xml::root("DeleteResult");
     for object in &objects {
         let key = child(object, "Key").ok_or(Refusal::MALFORMED_XML)?;
-        remove(bucket, key, child(object, "VersionId"));
+        bucket.delete(key, child(object, "VersionId"));
         document.element("Deleted", |deleted| {
             deleted.text("Key", key);
         });
     }
-    Ok(Answer::xml(document.end("DeleteResult"), Usage::Tier1))
-}
-
-/// Deletes a key, or one version of it; gives the version of the marker that stands for it.
-fn remove(bucket: &Bucket, key: &str, version: Option<&str>) -> Option<String> {
-    let mut written = bucket.written();
-    match version {
-        Some(id) => {
-            if let Some(versions) = written.keys.get_mut(key) {
-                versions.0.retain(|it| it.id != id);
-                if versions.0.is_empty() {
-                    written.keys.remove(key);
-                }
-            }
-            None
-        }
-        None if written.is_versioned => Some(written.write(key, None)),
-        // Only a marker hides what is there by rule.
-        None if bucket.is_by_rule(key) => {
-            written.write(key, None);
-            None
-        }
-        None => {
-            written.keys.remove(key);
-            None
-        }
-    }
+    Ok(Answer::xml(document.end("DeleteResult")))
 }
 
 /// A request for one object.
@@ -368,7 +341,7 @@ impl OfObject<'_> {
         } else {
             StatusCode::OK
         };
-        let mut answer = Answer::empty(status, Usage::Tier2);
+        let mut answer = Answer::empty(status);
         let (first, end) = part.unwrap_or((0, size));
         if part.is_some() {
             answer.set(
@@ -400,9 +373,7 @@ impl OfObject<'_> {
             .insert(header::ETAG, object.body.sums().etag.clone());
         answer.set(header::LAST_MODIFIED, http_date(object.modified));
         answer.set(header::ACCEPT_RANGES, "bytes");
-        for (name, value) in &object.headers {
-            answer.set(name.as_str(), value);
-        }
+        answer.headers.extend(object.headers.clone());
         if !object.tags.is_empty() {
             answer.set("x-amz-tagging-count", object.tags.len().to_string());
         }
@@ -458,7 +429,7 @@ impl OfObject<'_> {
         Ok(())
     }
 
-    /// Conditions of a write: they look at what is there in the moment in which it is written.
+    /// Checks the conditions of a write against the object that it replaces.
     fn check_write(&self, there: Option<&Object>) -> Result<(), Refusal> {
         if self.asked.header("if-none-match") == Some("*") && there.is_some() {
             return Err(Refusal::PRECONDITION_FAILED);
@@ -474,18 +445,16 @@ impl OfObject<'_> {
         }
     }
 
-    fn headers(&self) -> Pairs {
+    fn headers(&self) -> HeaderMap {
         let headers = self.asked.headers.iter();
         headers
-            .filter(|(name, _)| {
-                KEPT.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-")
+            .filter(|(name, value)| {
+                let is_kept =
+                    KEPT.contains(&name.as_str()) || name.as_str().starts_with("x-amz-meta-");
+                // aws-chunked is how the body was sent, not what it is.
+                is_kept && *value != "aws-chunked"
             })
-            .map(|(name, value)| {
-                let value = String::from_utf8_lossy(value.as_bytes());
-                (name.as_str().to_owned(), value.into_owned())
-            })
-            // How it was sent is nothing of the object.
-            .filter(|(name, value)| !(name == "content-encoding" && value == "aws-chunked"))
+            .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }
 
@@ -500,14 +469,6 @@ impl OfObject<'_> {
         pairs_of(self.asked.header("x-amz-tagging").unwrap_or_default())
     }
 
-    fn usage(&self) -> Usage {
-        if self.storage_class().starts_with("GLACIER") {
-            Usage::GlacierTier1
-        } else {
-            Usage::Tier1
-        }
-    }
-
     fn stored(&self, body: Body) -> Stored {
         let size = body.bytes.len() as u64;
         if size < self.settings.digests_from {
@@ -520,27 +481,18 @@ impl OfObject<'_> {
         Stored::Digests { size, body }
     }
 
-    /// Writes, if the request's conditions hold.
+    /// Writes the object if the conditions of the request hold.
     fn write(&self, object: Object) -> Result<Answer, Refusal> {
         let sums = object.body.sums().clone();
-        // Objects by rule are there as long as nothing is written over them.
-        let by_rule = self.bucket.object(&self.asked.key).ok();
-        let mut written = self.bucket.written();
-        let there = match written.keys.get(&self.asked.key) {
-            Some(versions) => versions.latest(),
-            None => by_rule.as_ref(),
-        };
-        self.check_write(there)?;
-        let id = written.write(&self.asked.key, Some(object));
-        let is_versioned = written.is_versioned;
-        drop(written);
-        let mut answer = Answer::empty(StatusCode::OK, self.usage());
+        let check = |there: Option<&Object>| self.check_write(there);
+        let version = self.bucket.write(&self.asked.key, object, check)?;
+        let mut answer = Answer::empty(StatusCode::OK);
         answer.headers.insert(header::ETAG, sums.etag);
         answer
             .headers
             .insert("x-amz-checksum-crc64nvme", sums.crc64nvme);
         answer.set("x-amz-checksum-type", "FULL_OBJECT");
-        if is_versioned {
+        if let Some(id) = version {
             answer.set("x-amz-version-id", id);
         }
         Ok(answer)
@@ -559,8 +511,8 @@ impl OfObject<'_> {
 
     fn delete(&self) -> Answer {
         let version = self.asked.query("versionId");
-        let marker = remove(self.bucket, &self.asked.key, version);
-        let mut answer = Answer::empty(StatusCode::NO_CONTENT, Usage::Free);
+        let marker = self.bucket.delete(&self.asked.key, version);
+        let mut answer = Answer::empty(StatusCode::NO_CONTENT);
         if let Some(id) = marker {
             answer.set("x-amz-version-id", id);
             answer.set("x-amz-delete-marker", "true");
@@ -614,7 +566,7 @@ impl OfObject<'_> {
             } else {
                 source.tags
             },
-            body: source.body,
+            body: source.body.copied(),
             storage_class: self.storage_class(),
             modified: self.now,
             thawing_since: None,
@@ -622,7 +574,7 @@ impl OfObject<'_> {
         let written = self.write(object)?;
         let mut document = Xml::root("CopyObjectResult");
         self.tell_copy(&mut document, &written);
-        let mut answer = Answer::xml(document.end("CopyObjectResult"), self.usage());
+        let mut answer = Answer::xml(document.end("CopyObjectResult"));
         if let Some(id) = written.headers.get("x-amz-version-id") {
             answer.headers.insert("x-amz-version-id", id.clone());
         }
@@ -661,7 +613,7 @@ impl OfObject<'_> {
             .text("Bucket", &self.bucket.name)
             .text("Key", &self.asked.key)
             .text("UploadId", &id);
-        Answer::xml(document.end("InitiateMultipartUploadResult"), self.usage())
+        Answer::xml(document.end("InitiateMultipartUploadResult"))
     }
 
     fn upload_part(&self, id: &str) -> Result<Answer, Refusal> {
@@ -701,7 +653,7 @@ impl OfObject<'_> {
             },
         );
         drop(written);
-        let mut answer = Answer::empty(StatusCode::OK, Usage::Tier1);
+        let mut answer = Answer::empty(StatusCode::OK);
         answer.headers.insert(header::ETAG, sums.etag);
         answer
             .headers
@@ -709,7 +661,7 @@ impl OfObject<'_> {
         if is_copy {
             let mut document = Xml::root("CopyPartResult");
             self.tell_copy(&mut document, &answer);
-            return Ok(Answer::xml(document.end("CopyPartResult"), Usage::Tier1));
+            return Ok(Answer::xml(document.end("CopyPartResult")));
         }
         Ok(answer)
     }
@@ -754,9 +706,8 @@ impl OfObject<'_> {
             bytes.extend_from_slice(&there.body.bytes);
             sums.update(Md5::digest(&there.body.bytes));
         }
-        let tag = format!("\"{}-{}\"", HEXLOWER.encode(&sums.finalize()), named.len());
-        let mut body = Body::of(bytes.freeze());
-        body.etag = HeaderValue::try_from(tag).map_err(|_| Refusal::INVALID_PART)?;
+        let tag = format!("{}-{}", HEXLOWER.encode(&sums.finalize()), named.len());
+        let body = Body::with_etag(bytes.freeze(), &tag);
         let claimed = self.asked.headers.get("x-amz-checksum-crc64nvme");
         if claimed.is_some_and(|claimed| *claimed != body.crc64nvme) {
             return Err(Refusal::BAD_DIGEST);
@@ -782,17 +733,14 @@ impl OfObject<'_> {
             )
             .text("ChecksumCRC64NVME", &text(&checksum))
             .text("ChecksumType", "FULL_OBJECT");
-        Ok(Answer::xml(
-            document.end("CompleteMultipartUploadResult"),
-            Usage::Tier1,
-        ))
+        Ok(Answer::xml(document.end("CompleteMultipartUploadResult")))
     }
 
     fn abort(&self, id: &str) -> Result<Answer, Refusal> {
         let mut written = self.bucket.written();
         self.upload(&mut written.uploads, id)?;
         written.uploads.remove(id);
-        Ok(Answer::empty(StatusCode::NO_CONTENT, Usage::Free))
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
     fn list_parts(&self, id: &str) -> Result<Answer, Refusal> {
@@ -813,7 +761,7 @@ impl OfObject<'_> {
                     .text("Size", &part.body.bytes.len().to_string());
             });
         }
-        Ok(Answer::xml(document.end("ListPartsResult"), Usage::Tier1))
+        Ok(Answer::xml(document.end("ListPartsResult")))
     }
 
     fn tags(&self) -> Result<Answer, Refusal> {
@@ -826,7 +774,7 @@ impl OfObject<'_> {
                 });
             }
         });
-        Ok(Answer::xml(document.end("Tagging"), Usage::Tier2))
+        Ok(Answer::xml(document.end("Tagging")))
     }
 
     fn set_tags(&self) -> Result<Answer, Refusal> {
@@ -842,7 +790,7 @@ impl OfObject<'_> {
             object.tags = tags;
             Ok(())
         })?;
-        Ok(Answer::empty(StatusCode::OK, Usage::Tier1))
+        Ok(Answer::empty(StatusCode::OK))
     }
 
     fn remove_tags(&self) -> Result<Answer, Refusal> {
@@ -850,7 +798,7 @@ impl OfObject<'_> {
             object.tags.clear();
             Ok(())
         })?;
-        Ok(Answer::empty(StatusCode::NO_CONTENT, Usage::Free))
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
     /// 202 for the first request, 409 until it is thawed, 200 after that.
@@ -866,26 +814,26 @@ impl OfObject<'_> {
             }
             Ok(())
         })?;
-        Ok(Answer::empty(status, Usage::Tier3))
+        Ok(Answer::empty(status))
     }
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
+    Timestamp::try_from(time).expect("a time between 2024 and the year 9999")
 }
 
 fn seconds(time: SystemTime) -> i64 {
     timestamp(time).as_second()
 }
 
-/// As documents of S3 have it: `2026-11-27T22:00:00.000Z`.
+/// A time in an XML document: `2026-11-27T22:00:00.000Z`.
 fn iso(time: SystemTime) -> String {
     format!("{:.3}", timestamp(time))
 }
 
-/// As headers have it.
+/// A time in a header.
 fn http_date(time: SystemTime) -> String {
     DateTimePrinter::new()
         .timestamp_to_rfc9110_string(&timestamp(time))
-        .unwrap_or_default()
+        .expect("a year of four digits")
 }

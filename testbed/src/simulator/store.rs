@@ -1,16 +1,18 @@
-//! Buckets: objects by rule, what was written over them, and uploads that are under way.
+//! Buckets: objects by rule, written objects, and open multipart uploads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use http::{HeaderValue, header};
+
 use super::bodies::{Bodies, Body};
 use super::object::{Object, Pairs, Stored, Upload, Version, Versions};
 use super::population::Population;
 use super::refusal::Refusal;
 
-/// 2024-01-01, before which no object was made.
+/// 2024-01-01: no object by rule is older.
 const BEGINNING: Duration = Duration::from_hours(473_352);
 
 /// All buckets.
@@ -28,38 +30,24 @@ pub(super) struct Bucket {
     written: Mutex<Written>,
 }
 
-/// What is not by rule.
+/// The part of a bucket that is stored.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// Keys that were written or deleted; those of the population among them hide its objects.
-    pub(super) keys: BTreeMap<String, Versions>,
+    /// All versions of the keys that were written or deleted. They replace the object by rule, which
+    /// becomes a version itself.
+    keys: BTreeMap<String, Versions>,
     /// By id.
     pub(super) uploads: BTreeMap<String, Upload>,
     pub(super) is_versioned: bool,
-    /// Versions and uploads so far, for their ids.
+    /// Number of ids so far.
     numbered: u64,
 }
 
 impl Written {
-    /// An id that no other version or upload has.
+    /// An unused id for a version or an upload.
     pub(super) fn next_id(&mut self) -> String {
         self.numbered += 1;
         format!("{:016x}", self.numbered)
-    }
-
-    /// Writes an object, or a delete marker, over whatever is there; gives its version.
-    pub(super) fn write(&mut self, key: &str, object: Option<Object>) -> String {
-        let id = if self.is_versioned {
-            self.next_id()
-        } else {
-            "null".to_owned()
-        };
-        let version = Version {
-            id: id.clone(),
-            object,
-        };
-        self.keys.entry(key.to_owned()).or_default().push(version);
-        id
     }
 }
 
@@ -85,7 +73,7 @@ impl Store {
         names
     }
 
-    /// A new bucket, full of objects by rule if there is one.
+    /// Creates a bucket, with the objects of a population if one is supplied.
     pub(super) fn create(
         &self,
         name: &str,
@@ -147,22 +135,102 @@ impl Bucket {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a key has now.
+    /// The current object of a key.
     pub(super) fn object(&self, key: &str) -> Result<Object, Refusal> {
-        if let Some(versions) = self.written().keys.get(key) {
-            return versions.latest().cloned().ok_or(Refusal::NO_SUCH_KEY);
+        match self.written().keys.get(key) {
+            Some(versions) => versions.latest().cloned(),
+            None => self.by_rule(key),
         }
-        self.by_rule(key).ok_or(Refusal::NO_SUCH_KEY)
+        .ok_or(Refusal::NO_SUCH_KEY)
     }
 
     /// A version of a key.
     pub(super) fn version(&self, key: &str, id: &str) -> Result<Object, Refusal> {
-        let written = self.written();
-        let versions = written.keys.get(key);
-        match versions.and_then(|versions| versions.of_id(id)) {
-            Some(version) => version.object.clone().ok_or(Refusal::METHOD_NOT_ALLOWED),
+        match self.written().keys.get(key) {
+            Some(versions) => {
+                let version = versions.of_id(id).ok_or(Refusal::NO_SUCH_VERSION)?;
+                version.object.clone().ok_or(Refusal::METHOD_NOT_ALLOWED)
+            }
             None if id == "null" => self.by_rule(key).ok_or(Refusal::NO_SUCH_VERSION),
             None => Err(Refusal::NO_SUCH_VERSION),
+        }
+    }
+
+    /// Writes an object if `check` accepts the one that it replaces; returns the id of the version
+    /// if the bucket is versioned.
+    pub(super) fn write(
+        &self,
+        key: &str,
+        object: Object,
+        check: impl FnOnce(Option<&Object>) -> Result<(), Refusal>,
+    ) -> Result<Option<String>, Refusal> {
+        let mut written = self.written();
+        let mut versions = self.versions(&mut written, key);
+        if let Err(refusal) = check(versions.latest()) {
+            self.put_back(&mut written, key, versions);
+            return Err(refusal);
+        }
+        let id = written.is_versioned.then(|| written.next_id());
+        versions.push(Version {
+            id: id.clone().unwrap_or_else(|| "null".to_owned()),
+            object: Some(object),
+        });
+        self.put_back(&mut written, key, versions);
+        Ok(id)
+    }
+
+    /// Changes the current object of a key.
+    pub(super) fn change(
+        &self,
+        key: &str,
+        change: impl FnOnce(&mut Object) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let mut written = self.written();
+        let mut versions = self.versions(&mut written, key);
+        let changed = versions.latest_mut().ok_or(Refusal::NO_SUCH_KEY);
+        let changed = changed.and_then(change);
+        self.put_back(&mut written, key, versions);
+        changed
+    }
+
+    /// Deletes a key or one of its versions; returns the id of the delete marker if there is one.
+    pub(super) fn delete(&self, key: &str, version: Option<&str>) -> Option<String> {
+        let mut written = self.written();
+        let mut versions = self.versions(&mut written, key);
+        let marker = match version {
+            Some(id) => {
+                versions.0.retain(|it| it.id != id);
+                None
+            }
+            None if written.is_versioned => {
+                let id = written.next_id();
+                versions.push(Version {
+                    id: id.clone(),
+                    object: None,
+                });
+                Some(id)
+            }
+            None => {
+                versions.0.clear();
+                None
+            }
+        };
+        self.put_back(&mut written, key, versions);
+        marker
+    }
+
+    /// Takes all versions of a key, the object by rule included, until [`Bucket::put_back`].
+    fn versions(&self, written: &mut Written, key: &str) -> Versions {
+        written.keys.remove(key).unwrap_or_else(|| {
+            self.by_rule(key)
+                .map_or_else(Versions::default, Versions::of)
+        })
+    }
+
+    /// An object by rule that has no version any more is deleted, so it has to stay known.
+    fn put_back(&self, written: &mut Written, key: &str, versions: Versions) {
+        if !versions.0.is_empty() || self.is_by_rule(key) {
+            written.keys.insert(key.to_owned(), versions);
         }
     }
 
@@ -170,15 +238,11 @@ impl Bucket {
         let (population, bodies) = self.population.as_ref()?;
         population.number(key)?;
         let traits = population.traits(key);
-        let headers = traits
-            .metadata(population)
-            .into_iter()
-            .map(|(name, value)| (format!("x-amz-meta-{name}"), value))
-            .chain([(
-                "content-type".to_owned(),
-                "application/octet-stream".to_owned(),
-            )])
-            .collect();
+        let mut headers = traits.metadata(population);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
         Some(Object {
             body: Stored::Whole(traits.body(bodies).clone()),
             headers,
@@ -189,39 +253,12 @@ impl Bucket {
         })
     }
 
-    /// Whether a key is there by rule, unless something else is written over it.
-    pub(super) fn is_by_rule(&self, key: &str) -> bool {
+    fn is_by_rule(&self, key: &str) -> bool {
         let population = self.population.as_ref();
         population.is_some_and(|(population, _)| population.number(key).is_some())
     }
 
-    /// Changes what a key has now, by rule or not.
-    pub(super) fn change(
-        &self,
-        key: &str,
-        change: impl FnOnce(&mut Object) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        let mut object = self.object(key)?;
-        change(&mut object)?;
-        let mut written = self.written();
-        if let Some(now) = written.keys.get_mut(key).and_then(Versions::latest_mut) {
-            *now = object;
-        } else {
-            let version = Version {
-                id: "null".to_owned(),
-                object: Some(object),
-            };
-            written
-                .keys
-                .entry(key.to_owned())
-                .or_default()
-                .push(version);
-        }
-        Ok(())
-    }
-
-    /// The next key after `after` (or from it), with its object, if there is one that begins with
-    /// `prefix`.
+    /// The first key from `from` on, or after it, deleted keys included.
     fn next_key(&self, written: &Written, from: &str, is_after: bool) -> Option<String> {
         let bound = if is_after {
             Bound::Excluded(from)
@@ -257,7 +294,7 @@ impl Bucket {
             Some(after) if after >= prefix => (after.to_owned(), true),
             _ => (prefix.to_owned(), false),
         };
-        // A page that ended with a common prefix goes on behind all of its keys.
+        // After a common prefix, all of its keys are skipped.
         if let (Some(after), Some(delimiter)) = (after, delimiter)
             && after.ends_with(delimiter)
             && after.len() > prefix.len()
@@ -322,12 +359,12 @@ fn last_of(page: &Page) -> String {
     key.max(prefix).unwrap_or_default().to_owned()
 }
 
-/// An ETag with its quotes.
+/// The ETag, with quotes.
 pub(super) fn etag(body: &Body) -> String {
     String::from_utf8_lossy(body.etag.as_bytes()).into_owned()
 }
 
-/// Pairs as `a=1&b=2`.
+/// Decodes tags such as `a=1&b=2`.
 pub(super) fn pairs_of(encoded: &str) -> Pairs {
     form_urlencoded::parse(encoded.as_bytes())
         .into_owned()

@@ -1,25 +1,27 @@
-//! What makes an S3 slow or unavailable: latency with a slow tail, limits of requests by prefix,
-//! outages on a schedule. All of it can be changed while the simulator runs, and all of it is the
-//! same again for the same seed and the same order of requests.
+//! Latency with a slow tail, request limits by prefix, and outages on a schedule. All of it can be
+//! changed while the simulator runs. The latency of the nth request depends only on the seed.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use http::Method;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
 
-/// What requests meet. Fields that are not given are fair weather.
+use super::request::Asked;
+
+/// Conditions under which requests are answered. Default: no latency, limits or outages.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Weather {
-    /// Milliseconds before the first byte of an answer.
+    /// Time before the first byte of an answer.
     pub latency: Latency,
-    /// Requests a second that a prefix of a bucket takes; 0 is no limit. S3 says of itself 3,500
-    /// writes and 5,500 reads ("Optimizing performance", S3 user guide).
+    /// Request limits of each prefix. S3 supports at least 3,500 writes and 5,500 reads a second ("Optimizing performance", S3 user guide).
     pub limits: Limits,
-    /// Seconds since the weather was set at which requests fail, and what they are answered.
+    /// Times at which requests fail.
     pub outages: Vec<Outage>,
     /// Seed of the latency.
     pub seed: u64,
@@ -29,17 +31,17 @@ pub struct Weather {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Latency {
-    /// Of every request.
+    /// Minimum, in milliseconds.
     pub least_ms: f64,
-    /// More, exponentially distributed with this mean.
+    /// Mean of the exponentially distributed rest, in milliseconds.
     pub mean_ms: f64,
-    /// One request in so many takes `slowMs` more; 0 is none.
-    pub slow_one_in: u64,
-    /// See `slowOneIn`.
+    /// One request in this number takes `slowMs` longer; 0 disables it.
+    pub slow_one_in: u32,
+    /// Additional milliseconds of a slow request.
     pub slow_ms: f64,
 }
 
-/// Requests a second of each prefix.
+/// Requests a second of each prefix; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Limits {
@@ -47,7 +49,7 @@ pub struct Limits {
     pub reads: u32,
     /// PUT, COPY, POST and DELETE.
     pub writes: u32,
-    /// How many levels of folders make a prefix.
+    /// Number of folder levels that form a prefix; 0 is the whole bucket.
     pub depth: usize,
 }
 
@@ -59,7 +61,7 @@ pub struct Outage {
     pub from_seconds: f64,
     /// Seconds after the weather was set.
     pub to_seconds: f64,
-    /// What happens to a request meanwhile.
+    /// How requests fail meanwhile.
     pub kind: OutageKind,
 }
 
@@ -72,24 +74,24 @@ pub enum OutageKind {
     SlowDown,
     /// The connection is closed without an answer.
     Drop,
-    /// No answer ever comes.
+    /// The connection stays open without an answer.
     Hang,
 }
 
-/// What a request meets.
+/// How a request is treated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fate {
-    /// It is done after a while.
+    /// It is carried out after this time.
     After(Duration),
     /// It fails in this way.
     Fails(OutageKind),
 }
 
-/// Requests of one second.
-#[derive(Debug, Clone, Copy, Default)]
+/// The current second, and the requests of each prefix in it.
+#[derive(Debug, Default)]
 struct Second {
     number: u64,
-    requests: u32,
+    requests: HashMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -98,12 +100,12 @@ struct Since {
     begun: Instant,
 }
 
-/// The weather now.
+/// The current weather.
 #[derive(Debug)]
 pub(super) struct Sky {
     now: RwLock<Arc<Since>>,
     requests: AtomicU64,
-    prefixes: Mutex<HashMap<String, Second>>,
+    second: Mutex<Second>,
 }
 
 impl Sky {
@@ -114,7 +116,7 @@ impl Sky {
                 begun: Instant::now(),
             })),
             requests: AtomicU64::new(0),
-            prefixes: Mutex::default(),
+            second: Mutex::default(),
         }
     }
 
@@ -125,7 +127,7 @@ impl Sky {
         };
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(since);
         self.requests.store(0, Ordering::Relaxed);
-        self.prefixes().clear();
+        *self.second() = Second::default();
     }
 
     pub(super) fn weather(&self) -> Weather {
@@ -136,18 +138,19 @@ impl Sky {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn prefixes(&self) -> std::sync::MutexGuard<'_, HashMap<String, Second>> {
-        self.prefixes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn second(&self) -> MutexGuard<'_, Second> {
+        self.second.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the next request meets.
-    pub(super) fn fate(&self, bucket: &str, key: &str, is_read: bool) -> Fate {
+    /// Decides how the next request is treated.
+    pub(super) fn fate(&self, asked: &Asked) -> Fate {
         let since = self.since();
         let passed = since.begun.elapsed().as_secs_f64();
-        self.fate_at(&since, passed, bucket, key, is_read)
+        let is_read = matches!(asked.method, Method::GET | Method::HEAD);
+        self.fate_at(&since, passed, &asked.bucket, &asked.key, is_read)
     }
 
-    /// The same, so many seconds after the weather was set.
+    /// The same at a time in seconds after the weather was set.
     fn fate_at(&self, since: &Since, passed: f64, bucket: &str, key: &str, is_read: bool) -> Fate {
         let mut outages = since.weather.outages.iter();
         let outage = outages.find(|it| (it.from_seconds..it.to_seconds).contains(&passed));
@@ -184,16 +187,16 @@ impl Sky {
             reason = "whole seconds"
         )]
         let number = passed as u64;
-        let mut prefixes = self.prefixes();
-        let second = prefixes.entry(prefix).or_default();
+        let mut second = self.second();
         if second.number != number {
             *second = Second {
                 number,
-                requests: 0,
+                requests: HashMap::new(),
             };
         }
-        second.requests += 1;
-        second.requests <= limit
+        let requests = second.requests.entry(prefix).or_default();
+        *requests += 1;
+        *requests <= limit
     }
 }
 
@@ -203,19 +206,11 @@ impl Latency {
         if self == Self::default() {
             return Duration::ZERO;
         }
-        // SplitMix64: a number of its own for every request, whatever order the threads have.
-        let mut state = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut next = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
-        };
-        #[expect(clippy::cast_precision_loss, reason = "53 bits of it")]
-        let fraction = (next() >> 11) as f64 / (1_u64 << 53) as f64;
+        // A generator for each request: the order in which threads draw does not matter.
+        let mut random = SmallRng::seed_from_u64(seed ^ number.rotate_left(32));
+        let fraction: f64 = random.random();
         let mut milliseconds = self.least_ms - self.mean_ms * (1.0 - fraction).ln();
-        if self.slow_one_in > 0 && next().is_multiple_of(self.slow_one_in) {
+        if self.slow_one_in > 0 && random.random_ratio(1, self.slow_one_in) {
             milliseconds += self.slow_ms;
         }
         Duration::try_from_secs_f64(milliseconds / 1_000.0).unwrap_or_default()

@@ -9,12 +9,18 @@ fn now() -> SystemTime {
 fn object(text: &'static str) -> Object {
     Object {
         body: Stored::Whole(Body::of(Bytes::from_static(text.as_bytes()))),
-        headers: Vec::new(),
+        headers: http::HeaderMap::new(),
         tags: Vec::new(),
         storage_class: "STANDARD".to_owned(),
         modified: now(),
         thawing_since: None,
     }
+}
+
+fn write(bucket: &Bucket, key: &str, text: &'static str) -> Option<String> {
+    bucket
+        .write(key, object(text), |_| Ok(()))
+        .expect("no conditions")
 }
 
 fn bucket(objects: u64) -> Arc<Bucket> {
@@ -54,10 +60,10 @@ fn written_and_deleted_keys_are_listed_among_those_by_rule() {
     let bucket = bucket(2_500);
     let number = |n: u64| format!("m/{:04}/{n:04}", n / 1_000);
     for key in ["a", "m/0000/0007x", "z"] {
-        bucket.written().write(key, Some(object("x")));
+        write(&bucket, key, "x");
     }
-    bucket.written().write(&number(8), None);
-    bucket.written().write(&number(9), Some(object("other")));
+    bucket.delete(&number(8), None);
+    write(&bucket, &number(9), "other");
     let mut wanted: Vec<_> = (0..2_500).filter(|n| *n != 8).map(number).collect();
     wanted.extend(["a", "m/0000/0007x", "z"].map(str::to_owned));
     wanted.sort();
@@ -77,7 +83,7 @@ fn written_and_deleted_keys_are_listed_among_those_by_rule() {
 fn folders_are_listed_once_however_long_pages_are() {
     let bucket = bucket(2_500);
     for key in ["a", "m/x", "z/1", "z/2"] {
-        bucket.written().write(key, Some(object("x")));
+        write(&bucket, key, "x");
     }
     for most in [1, 2, 1_000] {
         assert_eq!(
@@ -89,7 +95,7 @@ fn folders_are_listed_once_however_long_pages_are() {
         assert_eq!(all(&bucket, "m/", Some("/"), most), folders, "{most}");
     }
     for key in ["z/1", "z/2"] {
-        bucket.written().write(key, None);
+        bucket.delete(key, None);
     }
     assert_eq!(all(&bucket, "", Some("/"), 10), ["a", "m/"]);
 }
@@ -97,15 +103,42 @@ fn folders_are_listed_once_however_long_pages_are() {
 #[test]
 fn versions_are_kept_where_they_are_to_be() {
     let bucket = bucket(0);
-    let first = bucket.written().write("k", Some(object("1")));
-    assert_eq!(first, "null");
+    let first = write(&bucket, "k", "1");
+    assert_eq!(first, None);
     bucket.written().is_versioned = true;
-    let second = bucket.written().write("k", Some(object("22")));
-    let marker = bucket.written().write("k", None);
+    let second = write(&bucket, "k", "22").expect("an id");
+    let marker = bucket.delete("k", None).expect("a marker");
     assert_ne!(second, marker);
     let size = |id: &str| bucket.version("k", id).map(|it| it.body.size());
     assert_eq!((size("null"), size(&second)), (Ok(1), Ok(2)));
     assert_eq!(size(&marker), Err(Refusal::METHOD_NOT_ALLOWED));
     assert_eq!(size("other"), Err(Refusal::NO_SUCH_VERSION));
     assert_eq!(bucket.object("k").map(|_| ()), Err(Refusal::NO_SUCH_KEY));
+}
+
+#[test]
+fn a_deleted_object_by_rule_does_not_come_back() {
+    let bucket = bucket(10);
+    let [written, deleted, versioned] = ["m/0/1", "m/0/2", "m/0/3"];
+    write(&bucket, written, "other");
+    for key in [written, deleted] {
+        assert_eq!(bucket.delete(key, Some("null")), None);
+        assert_eq!(bucket.object(key).map(|_| ()), Err(Refusal::NO_SUCH_KEY));
+    }
+    let by_rule = bucket.object(versioned).expect("by rule").body.size();
+    bucket.written().is_versioned = true;
+    let id = write(&bucket, versioned, "a longer body").expect("an id");
+    let size = |id: &str| bucket.version(versioned, id).map(|it| it.body.size());
+    assert_eq!((size("null"), size(&id)), (Ok(by_rule), Ok(13)));
+}
+
+#[test]
+fn a_refused_write_changes_nothing() {
+    let bucket = bucket(10);
+    let refused = bucket.write("m/0/1", object("other"), |there| {
+        assert!(there.is_some(), "the object by rule is what it replaces");
+        Err(Refusal::PRECONDITION_FAILED)
+    });
+    assert_eq!(refused, Err(Refusal::PRECONDITION_FAILED));
+    assert_ne!(bucket.object("m/0/1").expect("by rule").body.size(), 5);
 }

@@ -59,7 +59,8 @@ fn an_outage_begins_and_ends_by_the_clock() {
         ..Weather::default()
     };
     let sky = Sky::with(outage(0.0, 3_600.0));
-    assert_eq!(sky.fate("b", "k", true), Fate::Fails(OutageKind::Drop));
+    let fate = |sky: &Sky| sky.fate_at(&sky.since(), 5.0, "b", "k", true);
+    assert_eq!(fate(&sky), Fate::Fails(OutageKind::Drop));
     sky.set(outage(3_600.0, 7_200.0));
-    assert_eq!(sky.fate("b", "k", true), Fate::After(Duration::ZERO));
+    assert_eq!(fate(&sky), Fate::After(Duration::ZERO));
 }
