@@ -13,13 +13,9 @@ use serde_json::json;
 
 use super::asked::PATIENCE;
 use super::scene::Scene;
-use super::team::{Team, message, told};
+use super::team::{FAILING, Team, message, told};
 
 const REDRIVE: &str = "archive.s3bundler.dev/redrive-requested-at";
-const FAILING: Fault = Fault::FailBefore {
-    status: 500,
-    code: "InternalError",
-};
 
 fn reads_group(seen: &Seen, number: u64) -> bool {
     seen.operation == Operation::GetObject

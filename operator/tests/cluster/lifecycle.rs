@@ -9,23 +9,13 @@ use serde_json::json;
 
 use super::asked::PATIENCE;
 use super::scene::Scene;
-use super::team::{message, told};
-
-/// For as long as there is something to interrupt.
-const GROUP_TAKES: Duration = Duration::from_secs(5);
+use super::team::{FAILING, message, told};
 
 pub async fn a_run_goes_all_the_way(scene: &Scene) {
     let team = scene.team("whole").await;
     let manifest = team.inventory(95).await;
-    // The last object is not there before the operator has polled the run: it may be complete
-    // between two polls.
-    team.rule("source", |seen| match seen.key().as_str() {
-        "logs/00094.json" => Fault::FailBefore {
-            status: 500,
-            code: "InternalError",
-        },
-        _ => Fault::Forward,
-    });
+    // Otherwise it may complete between two polls of the operator.
+    team.fail_from(94);
     let begun = Instant::now();
     team.apply(&team.archive_run("logs", &manifest, json!({})))
         .await;
@@ -42,7 +32,7 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
         told(status, "Ready").is_some_and(|(_, reason)| reason == "Bundling")
     })
     .await;
-    team.rule("source", |_| Fault::Forward);
+    team.heal();
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert!(
         first < Duration::from_mins(1),
@@ -206,9 +196,7 @@ pub async fn a_run_takes_what_its_spec_says_and_writes_it_so(scene: &Scene) {
 pub async fn a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had(scene: &Scene) {
     let team = scene.team("resting").await;
     let manifest = team.inventory(240).await;
-    // It is not done before it rests: eight groups for each worker, and the first receipts are told
-    // after 15 s at the latest.
-    team.rule("source", |_| Fault::Delay(GROUP_TAKES));
+    team.fail_from(120);
     team.apply(&team.archive_run("logs", &manifest, json!({"suspend": true})))
         .await;
     let status = team
@@ -255,7 +243,7 @@ pub async fn a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had(
             .await
             .unwrap();
     }
-    team.rule("source", |_| Fault::Forward);
+    team.heal();
     team.patch("logs", json!({"spec": {"suspend": false}}))
         .await;
     team.condition("logs", "Complete", "True", "Complete").await;
@@ -299,10 +287,7 @@ pub async fn a_run_is_deleted_at_any_moment(scene: &Scene) {
     let manifest = team.inventory(20).await;
     // One object fails for as long as it is tried.
     team.rule("source", |seen| match seen.key().as_str() {
-        "logs/00003.json" => Fault::FailBefore {
-            status: 500,
-            code: "InternalError",
-        },
+        "logs/00003.json" => FAILING,
         _ => Fault::Forward,
     });
     let spec = json!({"retry": {"maxObjectPasses": 1}});

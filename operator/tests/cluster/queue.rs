@@ -10,7 +10,6 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use s3bundler_testbed::client;
-use s3bundler_testbed::proxy::Fault;
 use serde_json::{Value, json};
 
 use super::examples::define;
@@ -98,7 +97,7 @@ pub async fn a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_se
 ) {
     let team = scene.team("queueless").await;
     let manifest = team.inventory(100).await;
-    team.rule("source", |_| Fault::Delay(Duration::from_secs(2)));
+    team.fail_from(90);
     team.apply(&team.archive_run("logs", &manifest, json!({})))
         .await;
     team.until("logs", "archiving", |status| {
@@ -119,6 +118,7 @@ pub async fn a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_se
     // stays.
     let told = team.event(deleted, "logs", "QueueMissing").await;
     assert!(told.contains("GetQueueAttributes"), "{told}");
+    team.heal();
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     println!(
         "queueless/logs: complete {:.1} s after its queues were deleted",

@@ -8,7 +8,7 @@ use s3bundler_testbed::proxy::{Fault, Operation};
 use serde_json::json;
 
 use super::scene::Scene;
-use super::team::{message, told};
+use super::team::{FAILING, message, told};
 
 /// The pass in which an object can be read at last, by its number; the last one never can.
 const READABLE: [(&str, i32); 3] = [
@@ -29,14 +29,7 @@ pub async fn objects_that_fail_for_the_time_being_are_tried_again(scene: &Scene)
             .map_or(0, |(_, pass)| *pass);
         let fails =
             seen.operation == Operation::GetObject && now.load(Ordering::Relaxed) < readable;
-        if fails {
-            Fault::FailBefore {
-                status: 500,
-                code: "InternalError",
-            }
-        } else {
-            Fault::Forward
-        }
+        if fails { FAILING } else { Fault::Forward }
     });
     // One fails in the end, two until the last pass has come to them, three at first.
     let spec = json!({"retry": {"maxObjectPasses": 2}, "failurePolicy": {"maxFailedObjects": 1}});

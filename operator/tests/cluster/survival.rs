@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::asked;
 use super::scene::{RELEASE, Scene};
-use super::team::{Team, told};
+use super::team::{FAILING, Team, told};
 
 /// Pods to kill.
 const KILLS: usize = 20;
@@ -148,14 +148,7 @@ pub async fn runs_in_every_phase_outlive_the_operators_that_work_on_them(scene: 
     let retried = Arc::clone(&is_retried);
     retrying.rule("source", move |seen| {
         let fails = seen.key() == "logs/00003.json" && !retried.load(Ordering::Relaxed);
-        if fails {
-            Fault::FailBefore {
-                status: 500,
-                code: "InternalError",
-            }
-        } else {
-            Fault::Forward
-        }
+        if fails { FAILING } else { Fault::Forward }
     });
     retrying
         .apply(&retrying.archive_run("logs", &manifest, json!({})))

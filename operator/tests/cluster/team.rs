@@ -20,6 +20,11 @@ const POLL: Duration = Duration::from_millis(300);
 
 /// A trouble that a person has to know of is in a condition by then.
 const SHOWN: Duration = Duration::from_mins(1);
+/// A request that fails for the time being.
+pub const FAILING: Fault = Fault::FailBefore {
+    status: 500,
+    code: "InternalError",
+};
 
 /// A namespace, and three buckets named after it.
 pub struct Team<'a> {
@@ -36,7 +41,7 @@ impl Team<'_> {
     pub async fn inventory(&self, objects: usize) -> String {
         let all = (0..objects).map(|n| {
             (
-                format!("logs/{n:05}.json"),
+                object_key(n),
                 format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(n % 700)),
             )
         });
@@ -257,6 +262,24 @@ impl Team<'_> {
             .unwrap();
     }
 
+    /// Reading the inventory's objects from this number on fails until [`Self::heal`]: the run cannot
+    /// complete before that, however long anything takes.
+    pub fn fail_from(&self, first: usize) {
+        let first = object_key(first);
+        self.rule("source", move |seen| {
+            if seen.key() >= first {
+                FAILING
+            } else {
+                Fault::Forward
+            }
+        });
+    }
+
+    /// All objects can be read again.
+    pub fn heal(&self) {
+        self.rule("source", |_| Fault::Forward);
+    }
+
     /// From now on this decides what becomes of the requests of groupers and workers to one of the
     /// buckets.
     pub fn rule(&self, kind: &str, rule: impl Fn(&Seen) -> Fault + Send + Sync + 'static) {
@@ -432,6 +455,11 @@ pub fn message(status: &ArchiveRunStatus, name: &str) -> String {
         .find(|it| it.type_ == name)
         .map(|it| it.message.clone())
         .unwrap_or_default()
+}
+
+/// An object of [`Team::inventory`], by its number.
+fn object_key(number: usize) -> String {
+    format!("logs/{number:05}.json")
 }
 
 /// Merges JSON into other JSON.

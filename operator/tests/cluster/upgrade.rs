@@ -227,7 +227,7 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
 pub async fn a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go(scene: &Scene) {
     let team = scene.team("uninstalled").await;
     let manifest = team.inventory(OBJECTS).await;
-    team.rule("source", |_| Fault::Delay(GROUP_TAKES));
+    team.fail_from(OBJECTS - 10);
     // The release of the scenario before watches its own namespaces only.
     scene
         .upgrade(json!({"operator": {"watchNamespaces": []}}))
