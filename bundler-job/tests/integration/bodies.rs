@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::world::{self, SOURCE, Whole, World, assert_whole, gets_source, key};
+use crate::world::{self, Proxied, SOURCE, Whole, World, assert_whole, gets_source, key};
 use aws_sdk_s3::primitives::DateTimeFormat;
 use aws_sdk_s3::types::{
     BucketVersioningStatus, CompletedMultipartUpload, CompletedPart, VersioningConfiguration,
@@ -12,57 +12,24 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use s3bundler_testbed::cli::{Outcome, Program};
+use s3bundler_testbed::cli::Outcome;
 use s3bundler_testbed::client;
-use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
+use s3bundler_testbed::proxy::{Fault, Operation, Seen};
 
 /// The object that faults are for: 100,000 bytes.
 const LARGE: usize = 4;
 
-struct Bench {
-    world: World,
-    bucket: String,
-    proxy: Proxy,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let world = World::of_groups(1).await;
-        let bucket = world.destination("archive").await;
-        let proxy = Proxy::start(world.access()).unwrap();
-        Self {
-            world,
-            bucket,
-            proxy,
-        }
-    }
-
+impl Proxied {
     /// The large object is an upload in parts, so that its ETag is no MD5.
-    async fn in_parts() -> Self {
-        let bench = Self::new().await;
+    async fn with_large_in_parts() -> Self {
+        let scene = Self::of_groups(1).await;
         let body: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
-        put_in_parts(&bench.world.s3, &key(LARGE), body.into(), None).await;
-        bench
-    }
-
-    fn program(&self) -> Program {
-        self.world.program(&self.bucket).access(self.proxy.access())
-    }
-
-    async fn run(&self) -> Outcome {
-        let done = self.program().run().await.unwrap();
-        assert_eq!(done.code, Some(0), "{done}");
-        done
-    }
-
-    async fn run_whole(&self) -> Outcome {
-        let done = self.run().await;
-        assert_whole(&self.world, &self.bucket).await;
-        done
+        put_in_parts(&scene.world.s3, &key(LARGE), body.into(), None).await;
+        scene
     }
 
     /// A fault of the GETs of the large object, by their number.
-    fn fault(&self, fault: impl Fn(u64, &Seen) -> Fault + Send + Sync + 'static) {
+    fn fault_large(&self, fault: impl Fn(u64, &Seen) -> Fault + Send + Sync + 'static) {
         let gets = AtomicU64::new(0);
         self.proxy.rule(move |seen| {
             if !gets_source(seen) || seen.key() != key(LARGE) {
@@ -72,7 +39,7 @@ impl Bench {
         });
     }
 
-    fn ranges(&self) -> Vec<Option<String>> {
+    fn ranges_of_large(&self) -> Vec<Option<String>> {
         let log = self.proxy.log();
         let gets = log
             .iter()
@@ -86,7 +53,7 @@ impl Bench {
         .collect()
     }
 
-    async fn etag(&self) -> String {
+    async fn large_etag(&self) -> String {
         let head = self
             .world
             .s3
@@ -151,21 +118,21 @@ fn respond(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Fau
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_without_a_length_are_read_to_their_end() {
     for close in [false, true] {
-        let bench = Bench::in_parts().await;
+        let scene = Proxied::with_large_in_parts().await;
         // Objects, the inventory, the group's manifest, the claim and the catalog alike.
-        bench
+        scene
             .proxy
             .fault_every(Operation::GetObject, Fault::Unframed { close, end: None });
-        bench.run_whole().await;
+        scene.run_whole().await;
         // Again, so that what is committed is read, too.
-        bench.run_whole().await;
+        scene.run_whole().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_without_a_length_that_ends_early_is_not_whole() {
-    let bench = Bench::in_parts().await;
-    bench.fault(|n, _| {
+    let scene = Proxied::with_large_in_parts().await;
+    scene.fault_large(|n, _| {
         if n == 1 {
             Fault::Unframed {
                 close: true,
@@ -175,16 +142,19 @@ async fn a_body_without_a_length_that_ends_early_is_not_whole() {
             Fault::Forward
         }
     });
-    bench.run_whole().await;
-    assert_eq!(bench.ranges(), [None, Some("bytes=10000-99999".to_owned())]);
+    scene.run_whole().await;
+    assert_eq!(
+        scene.ranges_of_large(),
+        [None, Some("bytes=10000-99999".to_owned())]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_without_a_length_that_ends_early_is_not_whole() {
     for end in [0, 20] {
-        let bench = Bench::new().await;
+        let scene = Proxied::of_groups(1).await;
         let gets = AtomicU64::new(0);
-        bench.proxy.rule(move |seen| {
+        scene.proxy.rule(move |seen| {
             let manifest = world::gets(seen, "groups") && gets.fetch_add(1, Ordering::SeqCst) == 0;
             if manifest {
                 Fault::Unframed {
@@ -195,14 +165,14 @@ async fn a_manifest_without_a_length_that_ends_early_is_not_whole() {
                 Fault::Forward
             }
         });
-        bench.run_whole().await;
+        scene.run_whole().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rest_of_another_object_is_not_added_on_a_store_that_ignores_if_match() {
-    let bench = Bench::in_parts().await;
-    bench.fault(|n, _| match n {
+    let scene = Proxied::with_large_in_parts().await;
+    scene.fault_large(|n, _| match n {
         1 => Fault::TruncateBody(10_000),
         2 => {
             let headers = [
@@ -213,24 +183,24 @@ async fn the_rest_of_another_object_is_not_added_on_a_store_that_ignores_if_matc
         }
         _ => Fault::Forward,
     });
-    bench.run_whole().await;
-    assert_eq!(bench.ranges()[2], None, "read again as a whole");
+    scene.run_whole().await;
+    assert_eq!(scene.ranges_of_large()[2], None, "read again as a whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_range_than_the_one_that_was_asked_for_is_not_the_rest() {
-    let bench = Bench::in_parts().await;
-    let etag = bench.etag().await;
-    bench.fault(move |n, _| match n {
+    let scene = Proxied::with_large_in_parts().await;
+    let etag = scene.large_etag().await;
+    scene.fault_large(move |n, _| match n {
         1 => Fault::TruncateBody(10_000),
         // All of it, or another part, of the right length.
         2 => respond(200, &[("etag", &etag)], vec![b'B'; 90_000]),
         _ => Fault::Forward,
     });
-    bench.run_whole().await;
-    let bench = Bench::in_parts().await;
-    let etag = bench.etag().await;
-    bench.fault(move |n, _| match n {
+    scene.run_whole().await;
+    let scene = Proxied::with_large_in_parts().await;
+    let etag = scene.large_etag().await;
+    scene.fault_large(move |n, _| match n {
         1 => Fault::TruncateBody(10_000),
         2 => respond(
             206,
@@ -239,19 +209,19 @@ async fn another_range_than_the_one_that_was_asked_for_is_not_the_rest() {
         ),
         _ => Fault::Forward,
     });
-    bench.run_whole().await;
-    assert_eq!(bench.ranges()[2], None, "read again as a whole");
+    scene.run_whole().await;
+    assert_eq!(scene.ranges_of_large()[2], None, "read again as a whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_gateway_compresses_is_not_the_object() {
-    let bench = Bench::in_parts().await;
-    let etag = bench.etag().await;
-    let body = client::get_bytes(&bench.world.s3, SOURCE, &key(LARGE))
+    let scene = Proxied::with_large_in_parts().await;
+    let etag = scene.large_etag().await;
+    let body = client::get_bytes(&scene.world.s3, SOURCE, &key(LARGE))
         .await
         .unwrap();
     let encoded = gzip(&body);
-    bench.fault(move |n, seen| {
+    scene.fault_large(move |n, seen| {
         assert_eq!(seen.headers.get("accept-encoding").unwrap(), "identity");
         if n == 1 {
             respond(
@@ -263,19 +233,19 @@ async fn what_a_gateway_compresses_is_not_the_object() {
             Fault::Forward
         }
     });
-    bench.run_whole().await;
+    scene.run_whole().await;
 
-    let bench = Bench::in_parts().await;
-    let (etag, encoded) = (bench.etag().await, gzip(&body));
-    bench.fault(move |_, _| {
+    let scene = Proxied::with_large_in_parts().await;
+    let (etag, encoded) = (scene.large_etag().await, gzip(&body));
+    scene.fault_large(move |_, _| {
         respond(
             200,
             &[("etag", &etag), ("content-encoding", "gzip")],
             encoded.clone(),
         )
     });
-    bench.run().await;
-    Whole::of(&bench.world, &bench.bucket)
+    scene.run_ends_with(0).await;
+    Whole::of(&scene.world, &scene.bucket)
         .failed(&key(LARGE), "ChecksumMismatch")
         .check()
         .await;
@@ -283,38 +253,38 @@ async fn what_a_gateway_compresses_is_not_the_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_was_stored_encoded_is_archived_as_it_is() {
-    let bench = Bench::new().await;
+    let scene = Proxied::of_groups(1).await;
     put_in_parts(
-        &bench.world.s3,
+        &scene.world.s3,
         &key(LARGE),
         gzip(&vec![b'x'; 100_000]),
         Some("gzip"),
     )
     .await;
-    bench.run_whole().await;
-    assert_eq!(bench.ranges(), [None]);
+    scene.run_whole().await;
+    assert_eq!(scene.ranges_of_large(), [None]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_etag_with_another_size_than_listed_is_a_mismatch() {
-    let bench = Bench::new().await;
+    let scene = Proxied::of_groups(1).await;
     put_in_parts(
-        &bench.world.s3,
+        &scene.world.s3,
         &key(LARGE),
         vec![b'x'; 100_000].into(),
         None,
     )
     .await;
-    let inventory = bench.world.another_inventory().await;
-    let etag = bench.etag().await;
-    bench.fault(move |_, _| respond(200, &[("etag", &etag)], vec![b'x'; 99_999]));
-    let program = bench
+    let inventory = scene.world.another_inventory().await;
+    let etag = scene.large_etag().await;
+    scene.fault_large(move |_, _| respond(200, &[("etag", &etag)], vec![b'x'; 99_999]));
+    let program = scene
         .world
-        .program_of(&inventory, &bench.bucket, "other")
-        .access(bench.proxy.access());
+        .program_of(&inventory, &scene.bucket, "other")
+        .access(scene.proxy.access());
     let done = program.run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert_eq!(bench.ranges(), [None, None]);
+    assert_eq!(scene.ranges_of_large(), [None, None]);
     assert!(done.stdout.contains("ChecksumMismatch"), "{done}");
 }
 
@@ -325,13 +295,13 @@ async fn an_answer_without_an_etag_is_identified_or_asked_for_again() {
         &[("content-type", "text/html")],
         "<html>sign in</html>",
     );
-    let bench = Bench::in_parts().await;
-    bench.fault(move |n, _| if n == 1 { page.clone() } else { Fault::Forward });
-    bench.run_whole().await;
-    assert_eq!(bench.ranges(), [None, None]);
+    let scene = Proxied::with_large_in_parts().await;
+    scene.fault_large(move |n, _| if n == 1 { page.clone() } else { Fault::Forward });
+    scene.run_whole().await;
+    assert_eq!(scene.ranges_of_large(), [None, None]);
 
-    let bench = Bench::in_parts().await;
-    let head = bench
+    let scene = Proxied::with_large_in_parts().await;
+    let head = scene
         .world
         .s3
         .head_object()
@@ -346,19 +316,19 @@ async fn an_answer_without_an_etag_is_identified_or_asked_for_again() {
         .fmt(DateTimeFormat::HttpDate)
         .unwrap();
     let half = respond(200, &[("last-modified", &modified)], vec![b'x'; 50_000]);
-    bench.fault(move |n, _| if n == 1 { half.clone() } else { Fault::Forward });
-    bench.run_whole().await;
-    assert_eq!(bench.ranges(), [None, None]);
+    scene.fault_large(move |n, _| if n == 1 { half.clone() } else { Fault::Forward });
+    scene.run_whole().await;
+    assert_eq!(scene.ranges_of_large(), [None, None]);
 
     // Only the ETag is not there: the bytes are right.
-    let bench = Bench::in_parts().await;
-    bench.fault(|_, _| Fault::SetHeader {
+    let scene = Proxied::with_large_in_parts().await;
+    scene.fault_large(|_, _| Fault::SetHeader {
         name: "etag",
         value: b"",
     });
-    bench.run_whole().await;
-    assert_eq!(bench.ranges(), [None]);
-    let entries = catalog(&bench)
+    scene.run_whole().await;
+    assert_eq!(scene.ranges_of_large(), [None]);
+    let entries = catalog(&scene)
         .await
         .entries()
         .unwrap()
@@ -371,48 +341,51 @@ async fn an_answer_without_an_etag_is_identified_or_asked_for_again() {
         .row
         .etag
         .clone();
-    assert_eq!(etag.as_deref(), Some(bench.etag().await.trim_matches('"')));
+    assert_eq!(
+        etag.as_deref(),
+        Some(scene.large_etag().await.trim_matches('"'))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_weak_etag_is_that_of_the_listing() {
     // Another size, and other bytes.
     for size in [20_000, 100_000] {
-        let bench = Bench::new().await;
-        let (etag, body) = (format!("W/{}", bench.etag().await), vec![b'x'; size]);
-        bench.fault(move |n, _| {
+        let scene = Proxied::of_groups(1).await;
+        let (etag, body) = (format!("W/{}", scene.large_etag().await), vec![b'x'; size]);
+        scene.fault_large(move |n, _| {
             if n == 1 {
                 respond(200, &[("etag", &etag)], body.clone())
             } else {
                 Fault::Forward
             }
         });
-        bench.run_whole().await;
-        assert_eq!(bench.ranges(), [None, None], "{size}");
+        scene.run_whole().await;
+        assert_eq!(scene.ranges_of_large(), [None, None], "{size}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_length_that_nothing_proves_and_the_manifest_denies_is_asked_for() {
     for (size, body, gets) in [("100000", 50_000, 2), ("", 0, 2), ("50000", 100_000, 1)] {
-        let bench = Bench::in_parts().await;
-        client::create_bucket(&bench.world.s3, "manifests")
+        let scene = Proxied::with_large_in_parts().await;
+        client::create_bucket(&scene.world.s3, "manifests")
             .await
             .unwrap();
         let row = format!("{SOURCE},logs+%C3%A4%2B%25/day%3D1%262/0004.json,{size}\n");
-        client::put_object(&bench.world.s3, "manifests", "m.csv", row)
+        client::put_object(&scene.world.s3, "manifests", "m.csv", row)
             .await
             .unwrap();
-        let etag = bench.etag().await;
-        bench.fault(move |n, _| match n {
+        let etag = scene.large_etag().await;
+        scene.fault_large(move |n, _| match n {
             1 if body < 100_000 => respond(200, &[("etag", &etag)], vec![b'x'; body]),
             _ => Fault::Forward,
         });
-        let program = world::s3bundler().access(bench.proxy.access());
+        let program = world::s3bundler().access(scene.proxy.access());
         let program = program
             .args("bundle --manifest s3://manifests/m.csv --fieldnames Bucket,Key,Size".split(' '));
         let done = program
-            .args(["--destination", &format!("s3://{}/p", bench.bucket)])
+            .args(["--destination", &format!("s3://{}/p", scene.bucket)])
             .run()
             .await
             .unwrap();
@@ -421,59 +394,63 @@ async fn a_length_that_nothing_proves_and_the_manifest_denies_is_asked_for() {
             done.stdout.contains("archived     1 objects, 97.66 KiB"),
             "{size}: {done}"
         );
-        assert_eq!(bench.ranges(), vec![None; gets], "{size}");
+        assert_eq!(scene.ranges_of_large(), vec![None; gets], "{size}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_server_is_asked_on_another_connection() {
-    let bench = Bench::new().await;
-    bench.fault(|n, _| if n == 1 { Fault::Hang } else { Fault::Forward });
-    let done = bench
+    let scene = Proxied::of_groups(1).await;
+    scene.fault_large(|n, _| if n == 1 { Fault::Hang } else { Fault::Forward });
+    let done = scene
         .program()
         .args(["--first-byte-timeout", "1"])
         .run()
         .await
         .unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert_whole(&bench.world, &bench.bucket).await;
-    assert!(bench.ranges().contains(&None), "{:?}", bench.ranges());
+    assert_whole(&scene.world, &scene.bucket).await;
+    assert!(
+        scene.ranges_of_large().contains(&None),
+        "{:?}",
+        scene.ranges_of_large()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_falls_silent_is_resumed_on_another_connection() {
-    let bench = Bench::in_parts().await;
-    bench.fault(|n, _| {
+    let scene = Proxied::with_large_in_parts().await;
+    scene.fault_large(|n, _| {
         if n == 1 {
             Fault::StallBody(10_000)
         } else {
             Fault::Forward
         }
     });
-    bench.run_whole().await;
+    scene.run_whole().await;
     assert!(
-        bench
-            .ranges()
+        scene
+            .ranges_of_large()
             .contains(&Some("bytes=10000-99999".to_owned())),
         "{:?}",
-        bench.ranges()
+        scene.ranges_of_large()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn current_versions_are_read_without_version_ids() {
-    let bench = Bench::new().await;
+    let scene = Proxied::of_groups(1).await;
     let enabled = VersioningConfiguration::builder()
         .status(BucketVersioningStatus::Enabled)
         .build();
-    let versioning = bench
+    let versioning = scene
         .world
         .s3
         .put_bucket_versioning()
         .bucket(SOURCE)
         .versioning_configuration(enabled);
     let versioned = versioning.send().await.is_ok();
-    let put = bench
+    let put = scene
         .world
         .s3
         .put_object()
@@ -483,15 +460,15 @@ async fn current_versions_are_read_without_version_ids() {
         .body(vec![b'x'; 100_000].into());
     let put = put.send().await.unwrap();
     assert_eq!(versioned, put.version_id().is_some());
-    bench.fault(|n, _| {
+    scene.fault_large(|n, _| {
         if n == 1 {
             Fault::TruncateBody(10_000)
         } else {
             Fault::Forward
         }
     });
-    bench.run_whole().await;
-    let log = bench.proxy.log();
+    scene.run_whole().await;
+    let log = scene.proxy.log();
     assert!(
         log.iter()
             .any(|it| it.request.operation == Operation::GetObjectTagging)
@@ -506,9 +483,11 @@ async fn current_versions_are_read_without_version_ids() {
 }
 
 /// The large object with tags, and faults of GetObjectTagging by their number.
-async fn with_tag_faults(fault: impl Fn(u64) -> Fault + Send + Sync + 'static) -> (Bench, Outcome) {
-    let bench = Bench::new().await;
-    let put = bench
+async fn with_tag_faults(
+    fault: impl Fn(u64) -> Fault + Send + Sync + 'static,
+) -> (Proxied, Outcome) {
+    let scene = Proxied::of_groups(1).await;
+    let put = scene
         .world
         .s3
         .put_object()
@@ -518,24 +497,24 @@ async fn with_tag_faults(fault: impl Fn(u64) -> Fault + Send + Sync + 'static) -
         .body(vec![b'x'; 100_000].into());
     put.send().await.unwrap();
     let asked = AtomicU64::new(0);
-    bench.proxy.rule(move |seen| {
+    scene.proxy.rule(move |seen| {
         if seen.operation == Operation::GetObjectTagging && seen.key() == key(LARGE) {
             return fault(asked.fetch_add(1, Ordering::SeqCst) + 1);
         }
         Fault::Forward
     });
-    let done = bench.run_whole().await;
-    assert_eq!(bench.ranges(), [None], "its bytes are read once");
-    (bench, done)
+    let done = scene.run_whole().await;
+    assert_eq!(scene.ranges_of_large(), [None], "its bytes are read once");
+    (scene, done)
 }
 
-async fn catalog(bench: &Bench) -> s3bundler::catalog::Catalog {
-    let keys = bench.world.keys_of(&bench.bucket, "catalog").await;
-    catalog_at(bench, &keys[0]).await
+async fn catalog(scene: &Proxied) -> s3bundler::catalog::Catalog {
+    let keys = scene.world.keys_of(&scene.bucket, "catalog").await;
+    catalog_at(scene, &keys[0]).await
 }
 
-async fn catalog_at(bench: &Bench, key: &str) -> s3bundler::catalog::Catalog {
-    let bytes = client::get_bytes(&bench.world.s3, &bench.bucket, key)
+async fn catalog_at(scene: &Proxied, key: &str) -> s3bundler::catalog::Catalog {
+    let bytes = client::get_bytes(&scene.world.s3, &scene.bucket, key)
         .await
         .unwrap();
     let mut file = tempfile::tempfile().unwrap();
@@ -544,8 +523,8 @@ async fn catalog_at(bench: &Bench, key: &str) -> s3bundler::catalog::Catalog {
 }
 
 /// The tags and headers of the large object in the catalog.
-async fn cataloged(bench: &Bench) -> (Vec<(String, String)>, Option<String>) {
-    let catalog = catalog(bench).await;
+async fn cataloged(scene: &Proxied) -> (Vec<(String, String)>, Option<String>) {
+    let catalog = catalog(scene).await;
     let entry = catalog
         .entries()
         .unwrap()
@@ -559,8 +538,8 @@ async fn cataloged(bench: &Bench) -> (Vec<(String, String)>, Option<String>) {
 }
 
 /// Why tags are missing, of each archived object.
-async fn missing_tags(bench: &Bench) -> Vec<Option<String>> {
-    let catalog = catalog(bench).await;
+async fn missing_tags(scene: &Proxied) -> Vec<Option<String>> {
+    let catalog = catalog(scene).await;
     catalog
         .entries()
         .unwrap()
@@ -573,22 +552,22 @@ async fn missing_tags(bench: &Bench) -> Vec<Option<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sha256_of_every_object_is_in_the_catalog_if_asked_for() {
     for asked in [true, false] {
-        let bench = Bench::in_parts().await;
+        let scene = Proxied::with_large_in_parts().await;
         let program = if asked {
-            bench.program().arg("--sha256")
+            scene.program().arg("--sha256")
         } else {
-            bench.program()
+            scene.program()
         };
         let done = program.run().await.unwrap();
         assert_eq!(done.code, Some(0), "{done}");
-        let catalog = catalog(&bench).await;
+        let catalog = catalog(&scene).await;
         let mut archived = 0;
         for entry in catalog.entries().unwrap().map(Result::unwrap) {
             let expected = if matches!(entry.outcome, s3bundler::catalog::Outcome::Archived(_))
                 && asked
             {
                 archived += 1;
-                let bytes = client::get_bytes(&bench.world.s3, SOURCE, &entry.row.key)
+                let bytes = client::get_bytes(&scene.world.s3, SOURCE, &entry.row.key)
                     .await
                     .unwrap();
                 Some(
@@ -619,7 +598,7 @@ async fn tags_that_fail_are_asked_for_again_by_themselves() {
         cut_off,
     ];
     for fault in failing {
-        let (bench, _) = with_tag_faults(move |n| {
+        let (scene, _) = with_tag_faults(move |n| {
             if n <= 2 {
                 fault.clone()
             } else {
@@ -628,7 +607,7 @@ async fn tags_that_fail_are_asked_for_again_by_themselves() {
         })
         .await;
         assert_eq!(
-            cataloged(&bench).await,
+            cataloged(&scene).await,
             (vec![("a".to_owned(), "b".to_owned())], None)
         );
     }
@@ -645,7 +624,7 @@ async fn tags_that_contradict_the_get_are_asked_for_once_more() {
         code: "NoSuchKey",
     };
     for fault in [none(), damaged(), gone()] {
-        let (bench, _) = with_tag_faults(move |n| {
+        let (scene, _) = with_tag_faults(move |n| {
             if n == 1 {
                 fault.clone()
             } else {
@@ -654,13 +633,13 @@ async fn tags_that_contradict_the_get_are_asked_for_once_more() {
         })
         .await;
         assert_eq!(
-            cataloged(&bench).await,
+            cataloged(&scene).await,
             (vec![("a".to_owned(), "b".to_owned())], None)
         );
     }
     // They were removed after the GET.
-    let (bench, _) = with_tag_faults(move |_| none()).await;
-    assert_eq!(cataloged(&bench).await, (vec![], None));
+    let (scene, _) = with_tag_faults(move |_| none()).await;
+    assert_eq!(cataloged(&scene).await, (vec![], None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -685,8 +664,8 @@ async fn tags_that_cannot_be_had_are_recorded_as_such() {
         (denied(), "AccessDenied"),
     ];
     for (fault, code) in faults {
-        let (bench, done) = with_tag_faults(move |_| fault.clone()).await;
-        let (tags, missing) = cataloged(&bench).await;
+        let (scene, done) = with_tag_faults(move |_| fault.clone()).await;
+        let (tags, missing) = cataloged(&scene).await;
         assert_eq!((tags, missing.as_deref()), (vec![], Some(code)));
         assert_eq!(
             done.stderr.matches("tags cannot be read").count(),
@@ -712,12 +691,12 @@ async fn an_object_whose_tags_cannot_be_asked_for_may_have_some_unless_the_store
         (fail(405, "MethodNotAllowed"), None, 1),
         (fail(501, "NotImplemented"), None, 1),
     ] {
-        let bench = Bench::new().await;
-        bench.proxy.fault_every(Operation::GetObjectTagging, fault);
-        bench.run_whole().await;
-        let missing = missing_tags(&bench).await;
+        let scene = Proxied::of_groups(1).await;
+        scene.proxy.fault_every(Operation::GetObjectTagging, fault);
+        scene.run_whole().await;
+        let missing = missing_tags(&scene).await;
         assert_eq!(missing, vec![expected.map(str::to_owned); 4]);
-        let asked = bench.proxy.count(Operation::GetObjectTagging);
+        let asked = scene.proxy.count(Operation::GetObjectTagging);
         assert_eq!(asked, requests, "{expected:?}");
     }
 }
@@ -731,14 +710,14 @@ async fn the_question_whether_tags_are_shown_is_asked_again_if_it_fails_and_no_r
             code: "InternalError",
         },
     ] {
-        let bench = Bench::new().await;
-        bench.proxy.rule(move |seen| match seen.operation {
+        let scene = Proxied::of_groups(1).await;
+        scene.proxy.rule(move |seen| match seen.operation {
             Operation::GetObjectTagging if seen.nth <= 2 => fault.clone(),
             _ => Fault::Forward,
         });
-        bench.run_whole().await;
-        assert_eq!(bench.proxy.count(Operation::GetObjectTagging), 3);
-        let entries = catalog(&bench)
+        scene.run_whole().await;
+        assert_eq!(scene.proxy.count(Operation::GetObjectTagging), 3);
+        let entries = catalog(&scene)
             .await
             .entries()
             .unwrap()
@@ -756,7 +735,7 @@ async fn the_question_whether_tags_are_shown_is_asked_again_if_it_fails_and_no_r
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_that_are_refused_while_others_are_accepted_are_never_missing() {
     // More often than a failing request is tried.
-    let (bench, _) = with_tag_faults(|n| {
+    let (scene, _) = with_tag_faults(|n| {
         if n <= 15 {
             Fault::Throttle
         } else {
@@ -765,29 +744,29 @@ async fn tags_that_are_refused_while_others_are_accepted_are_never_missing() {
     })
     .await;
     assert_eq!(
-        cataloged(&bench).await,
+        cataloged(&scene).await,
         (vec![("a".to_owned(), "b".to_owned())], None)
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_may_not_see_tags_is_told_once() {
-    let bench = Bench::new().await;
-    bench.proxy.fault_every(
+    let scene = Proxied::of_groups(1).await;
+    scene.proxy.fault_every(
         Operation::GetObjectTagging,
         Fault::FailBefore {
             status: 403,
             code: "AccessDenied",
         },
     );
-    let done = bench.run_whole().await;
+    let done = scene.run_whole().await;
     assert_eq!(
         done.stderr.matches("s3:GetObjectTagging").count(),
         1,
         "{done}"
     );
-    assert_eq!(bench.proxy.count(Operation::GetObjectTagging), 1);
-    let missing = missing_tags(&bench).await;
+    assert_eq!(scene.proxy.count(Operation::GetObjectTagging), 1);
+    let missing = missing_tags(&scene).await;
     assert_eq!(
         missing,
         vec![Some("AccessDenied".to_owned()); 4],
@@ -828,9 +807,8 @@ async fn tags_that_only_some_objects_hide_are_recorded_for_those() {
             .body(vec![b'x'].into());
         put.send().await.unwrap();
     }
-    let bucket = world.destination("archive").await;
-    let proxy = Proxy::start(world.access()).unwrap();
-    proxy.rule(|seen| match seen.operation {
+    let scene = Proxied::of(world).await;
+    scene.proxy.rule(|seen| match seen.operation {
         Operation::GetObject if HIDDEN.contains(&seen.key().as_str()) => Fault::SetHeader {
             name: "x-amz-tagging-count",
             value: b"0",
@@ -841,21 +819,16 @@ async fn tags_that_only_some_objects_hide_are_recorded_for_those() {
         },
         _ => Fault::Forward,
     });
-    let bench = Bench {
-        world,
-        bucket,
-        proxy,
-    };
-    let done = bench.run().await;
+    let done = scene.run_ends_with(0).await;
     assert_eq!(
         done.stderr.matches("s3:GetObjectTagging").count(),
         1,
         "{done}"
     );
-    let keys = bench.world.keys_of(&bench.bucket, "catalog").await;
+    let keys = scene.world.keys_of(&scene.bucket, "catalog").await;
     let mut found = Vec::new();
     for catalog in &keys {
-        for entry in catalog_at(&bench, catalog)
+        for entry in catalog_at(&scene, catalog)
             .await
             .entries()
             .unwrap()
@@ -887,9 +860,9 @@ async fn tags_that_only_some_objects_hide_are_recorded_for_those() {
         found,
         expected.map(|(key, tags, missing)| (key.to_owned(), tags, missing.map(str::to_owned)))
     );
-    let verified = bench
+    let verified = scene
         .world
-        .command(&bench.bucket, &["verify", "--output", "json"])
+        .command(&scene.bucket, &["verify", "--output", "json"])
         .run()
         .await
         .unwrap();

@@ -7,54 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::world::{
-    self, Freezer, Gate, PREFIX, RUN, Reader, SOURCE, Victim, Whole, World, assert_whole, gets,
-    gets_source, key, puts,
+    self, Freezer, Gate, PREFIX, Proxied, RUN, Reader, SOURCE, Victim, Whole, World, assert_whole,
+    gets, gets_source, key, puts,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use s3bundler_contract::{Group, GroupName, KeyLayout, Layout, RunName};
-use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 
-/// A world, one destination and a proxy before it.
-struct Bench {
-    world: World,
-    bucket: String,
-    proxy: Proxy,
-}
-
-impl Bench {
-    async fn of_groups(groups: usize) -> Self {
-        Self::of(World::of_groups(groups).await).await
-    }
-
-    async fn of(world: World) -> Self {
-        let bucket = world.destination("archive").await;
-        let proxy = Proxy::start(world.access()).unwrap();
-        Self {
-            world,
-            bucket,
-            proxy,
-        }
-    }
-
-    /// The program behind the proxy.
-    fn program(&self) -> Program {
-        self.world.program(&self.bucket).access(self.proxy.access())
-    }
-
-    async fn run(&self) -> Outcome {
-        self.program().run().await.unwrap()
-    }
-
-    /// Runs behind the proxy, and expects everything to be there.
-    async fn run_whole(&self) {
-        let done = self.run().await;
-        assert_eq!(done.code, Some(0), "{done}");
-        assert_whole(&self.world, &self.bucket).await;
-    }
-
+impl Proxied {
     /// Runs behind the proxy, and expects it to fail and to leave no upload open; then runs without
     /// it to the end.
     async fn run_fails_and_the_next_is_whole(&self, code: i32) {
@@ -125,34 +87,34 @@ const CONFLICT: &str = "ConditionalRequestConflict";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_memory_a_worker_that_slept_since_its_commit_changes_nothing() {
-    let bench = Bench::of_groups(2).await;
+    let scene = Proxied::of_groups(2).await;
     let victim = Victim::default();
     let freezer = Freezer::of(&victim);
     let hook = freezer.clone();
-    bench.proxy.after_response(move |seen, _| {
+    scene.proxy.after_response(move |seen, _| {
         if puts(seen, "catalog") {
             hook.freeze();
         }
     });
-    let sleeper = victim.spawn(bench.program());
+    let sleeper = victim.spawn(scene.program());
     freezer.frozen().await;
-    bench.world.run(&bench.bucket).await;
-    assert_whole(&bench.world, &bench.bucket).await;
-    let before = bench.world.snapshot(&bench.bucket).await;
+    scene.world.run(&scene.bucket).await;
+    assert_whole(&scene.world, &scene.bucket).await;
+    let before = scene.world.snapshot(&scene.bucket).await;
     freezer.thaw();
     let done = sleeper.wait().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert_eq!(bench.world.snapshot(&bench.bucket).await, before);
-    assert_whole(&bench.world, &bench.bucket).await;
+    assert_eq!(scene.world.snapshot(&scene.bucket).await, before);
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_memory_a_worker_that_slept_at_any_request_changes_nothing_that_another_finished() {
-    let bench = &Bench::of_groups(1).await;
-    bench.run_whole().await;
-    stream::iter(1..=bench.proxy.requests())
+    let scene = &Proxied::of_groups(1).await;
+    scene.run_whole().await;
+    stream::iter(1..=scene.proxy.requests())
         .map(|k| async move {
-            let world = &bench.world;
+            let world = &scene.world;
             let bucket = world.destination(&format!("asleep-at-{k}")).await;
             let proxy = Proxy::start(world.access()).unwrap();
             let victim = Victim::default();
@@ -194,52 +156,52 @@ async fn stale_memory_a_worker_that_slept_at_any_request_changes_nothing_that_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn check_then_act_a_worker_that_saw_no_catalog_undoes_nothing_that_was_done_since() {
-    let bench = Bench::of_groups(1).await;
+    let scene = Proxied::of_groups(1).await;
     let victim = Victim::default();
     let freezer = Freezer::of(&victim);
     // Its commit fails, it looks, nothing is there: and while it concludes, another one does
     // everything.
-    bench.fault_first_commit(Fault::FailBefore {
+    scene.fault_first_commit(Fault::FailBefore {
         status: 409,
         code: CONFLICT,
     });
     let (hook, looks) = (freezer.clone(), AtomicU64::new(0));
-    bench.proxy.after_response(move |seen, status| {
+    scene.proxy.after_response(move |seen, status| {
         if gets(seen, "catalog") && status == 404 && looks.fetch_add(1, Ordering::SeqCst) == 1 {
             hook.freeze();
         }
     });
-    let sleeper = victim.spawn(bench.program());
+    let sleeper = victim.spawn(scene.program());
     freezer.frozen().await;
-    bench.world.run(&bench.bucket).await;
-    let before = bench.world.snapshot(&bench.bucket).await;
+    scene.world.run(&scene.bucket).await;
+    let before = scene.world.snapshot(&scene.bucket).await;
     freezer.thaw();
     let done = sleeper.wait().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert_eq!(bench.world.snapshot(&bench.bucket).await, before);
-    assert_whole(&bench.world, &bench.bucket).await;
+    assert_eq!(scene.world.snapshot(&scene.bucket).await, before);
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn check_then_act_a_commit_that_arrives_late_loses_and_takes_only_its_own_archive_away() {
-    let bench = Bench::of_groups(1).await;
+    let scene = Proxied::of_groups(1).await;
     let gate = Gate::closed();
     let (hook, commits) = (gate.clone(), AtomicU64::new(0));
-    bench.proxy.rule(move |seen| {
+    scene.proxy.rule(move |seen| {
         if puts(seen, "catalog") && commits.fetch_add(1, Ordering::SeqCst) == 0 {
             hook.pass();
         }
         Fault::Forward
     });
-    let late = bench.program().spawn().unwrap();
+    let late = scene.program().spawn().unwrap();
     gate.arrived().await;
-    bench.world.run(&bench.bucket).await;
-    assert_whole(&bench.world, &bench.bucket).await;
-    let before = bench.world.snapshot(&bench.bucket).await;
+    scene.world.run(&scene.bucket).await;
+    assert_whole(&scene.world, &scene.bucket).await;
+    let before = scene.world.snapshot(&scene.bucket).await;
     gate.open();
     let done = late.wait().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert_eq!(bench.world.snapshot(&bench.bucket).await, before);
+    assert_eq!(scene.world.snapshot(&scene.bucket).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,38 +233,38 @@ async fn processes_that_race_for_a_run_all_end_well_and_archive_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_whose_answer_is_lost_is_believed_by_its_head() {
-    let bench = Bench::of_groups(1).await;
-    bench
+    let scene = Proxied::of_groups(1).await;
+    scene
         .proxy
         .fault_nth(Operation::CompleteMultipartUpload, 1, Fault::DropAfter);
-    bench.run_whole().await;
+    scene.run_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_that_was_done_and_answered_500_is_believed_by_its_head() {
-    let bench = Bench::of_groups(1).await;
+    let scene = Proxied::of_groups(1).await;
     let fault = Fault::FailAfter {
         status: 500,
         code: "InternalError",
     };
-    bench
+    scene
         .proxy
         .fault_nth(Operation::CompleteMultipartUpload, 1, fault);
-    bench.run_whole().await;
+    scene.run_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_that_was_done_with_an_error_inside_its_200_is_believed_by_its_head() {
     // The SDK sends it again after the first, and not after the second.
     for (code, sent) in [("InternalError", 2), ("NoSuchUpload", 1)] {
-        let bench = Bench::of_groups(1).await;
+        let scene = Proxied::of_groups(1).await;
         let fault = Fault::FailAfter { status: 200, code };
-        bench
+        scene
             .proxy
             .fault_nth(Operation::CompleteMultipartUpload, 1, fault);
-        bench.run_whole().await;
+        scene.run_whole().await;
         assert_eq!(
-            bench.proxy.count(Operation::CompleteMultipartUpload),
+            scene.proxy.count(Operation::CompleteMultipartUpload),
             sent,
             "{code}"
         );
@@ -311,35 +273,35 @@ async fn complete_that_was_done_with_an_error_inside_its_200_is_believed_by_its_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_that_was_not_done_with_an_error_inside_its_200_is_tried_again() {
-    let bench = Bench::of_groups(1).await;
-    bench.proxy.fault_nth(
+    let scene = Proxied::of_groups(1).await;
+    scene.proxy.fault_nth(
         Operation::CompleteMultipartUpload,
         1,
         error_inside_200("InternalError"),
     );
-    bench.run_whole().await;
-    assert_eq!(bench.proxy.count(Operation::CompleteMultipartUpload), 2);
+    scene.run_whole().await;
+    assert_eq!(scene.proxy.count(Operation::CompleteMultipartUpload), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_that_is_never_done_fails_the_group_and_leaves_no_upload() {
-    let bench = Bench::of_groups(1).await;
-    bench.proxy.fault_every(
+    let scene = Proxied::of_groups(1).await;
+    scene.proxy.fault_every(
         Operation::CompleteMultipartUpload,
         error_inside_200("InvalidPart"),
     );
-    bench.run_fails_and_the_next_is_whole(4).await;
+    scene.run_fails_and_the_next_is_whole(4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_does_not_know_the_checksum_is_told_apart_and_can_be_used_without() {
-    let bench = Bench::of_groups(1).await;
+    let scene = Proxied::of_groups(1).await;
     // Only an answer that names the checksum says that it is the checksum.
     let body = "<?xml version=\"1.0\"?>\n<Error><Code>NotImplemented</Code><Message>A header that \
         you provided implies functionality that is not implemented: \
         x-amz-checksum-algorithm</Message></Error>";
     let headers = vec![("content-type".into(), "application/xml".into())];
-    bench.proxy.fault_every(
+    scene.proxy.fault_every(
         Operation::CreateMultipartUpload,
         Fault::Respond {
             status: 501,
@@ -347,22 +309,22 @@ async fn a_store_that_does_not_know_the_checksum_is_told_apart_and_can_be_used_w
             body: body.into(),
         },
     );
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(4), "{done}");
     assert!(done.stderr.contains("--no-crc64nvme"), "{done}");
     assert_eq!(
-        bench.proxy.count(Operation::CreateMultipartUpload),
+        scene.proxy.count(Operation::CreateMultipartUpload),
         1,
         "no use to ask again"
     );
-    bench.proxy.forward_all();
-    let done = bench.program().arg("--no-crc64nvme").run().await.unwrap();
+    scene.proxy.forward_all();
+    let done = scene.program().arg("--no-crc64nvme").run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_that_says_it_was_done_and_was_not_is_not_believed() {
-    let bench = Bench::of_groups(1).await;
+    let scene = Proxied::of_groups(1).await;
     let body = "<CompleteMultipartUploadResult><ETag>\"0\"</ETag></CompleteMultipartUploadResult>";
     let headers = vec![("content-type".into(), "application/xml".into())];
     let lie = Fault::Respond {
@@ -370,16 +332,16 @@ async fn complete_that_says_it_was_done_and_was_not_is_not_believed() {
         headers,
         body: Bytes::from_static(body.as_bytes()),
     };
-    bench
+    scene
         .proxy
         .fault_every(Operation::CompleteMultipartUpload, lie);
-    bench.run_fails_and_the_next_is_whole(4).await;
+    scene.run_fails_and_the_next_is_whole(4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_of_another_size_than_was_packed_is_not_committed() {
-    let bench = Bench::of_groups(1).await;
-    bench.proxy.rule(|seen| {
+    let scene = Proxied::of_groups(1).await;
+    scene.proxy.rule(|seen| {
         if seen.operation == Operation::HeadObject && seen.key().contains("/archives/") {
             let headers = vec![("content-length".into(), "1024".into())];
             return Fault::Respond {
@@ -390,31 +352,31 @@ async fn an_archive_of_another_size_than_was_packed_is_not_committed() {
         }
         Fault::Forward
     });
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(4), "{done}");
     assert_eq!(
-        bench.world.keys_of(&bench.bucket, "catalog").await,
+        scene.world.keys_of(&scene.bucket, "catalog").await,
         [""; 0],
         "{done}"
     );
-    bench.world.run(&bench.bucket).await;
-    assert_whole(&bench.world, &bench.bucket).await;
+    scene.world.run(&scene.bucket).await;
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_whose_opening_was_answered_twice_leave_none_open() {
-    let bench = Bench::of_groups(1).await;
-    bench
+    let scene = Proxied::of_groups(1).await;
+    scene
         .proxy
         .fault_nth(Operation::CreateMultipartUpload, 1, Fault::DropAfter);
-    bench.run_whole().await;
-    assert_eq!(bench.proxy.count(Operation::CreateMultipartUpload), 2);
+    scene.run_whole().await;
+    assert_eq!(scene.proxy.count(Operation::CreateMultipartUpload), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_that_fail_are_sent_again() {
-    let bench = Bench::of_groups(1).await;
-    bench.proxy.fault_nth(
+    let scene = Proxied::of_groups(1).await;
+    scene.proxy.fault_nth(
         Operation::UploadPart,
         1,
         Fault::FailAfter {
@@ -422,17 +384,17 @@ async fn parts_that_fail_are_sent_again() {
             code: "InternalError",
         },
     );
-    bench.run_whole().await;
+    scene.run_whole().await;
 }
 
 // 5. Answers believed.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_believed_a_412_for_ones_own_retried_commit_is_a_win() {
-    let bench = Bench::of_groups(1).await;
-    bench.fault_first_commit(Fault::DropAfter);
-    bench.run_whole().await;
-    let answers: Vec<_> = bench
+    let scene = Proxied::of_groups(1).await;
+    scene.fault_first_commit(Fault::DropAfter);
+    scene.run_whole().await;
+    let answers: Vec<_> = scene
         .proxy
         .log()
         .into_iter()
@@ -452,9 +414,9 @@ async fn answers_believed_a_commit_answered_with_an_error_that_landed_is_a_win()
         (403, "AccessDenied"),
         (400, "BadRequest"),
     ] {
-        let bench = Bench::of_groups(1).await;
-        bench.fault_first_commit(Fault::FailAfter { status, code });
-        bench.run_whole().await;
+        let scene = Proxied::of_groups(1).await;
+        scene.fault_first_commit(Fault::FailAfter { status, code });
+        scene.run_whole().await;
     }
 }
 
@@ -473,17 +435,17 @@ async fn answers_believed_a_commit_that_did_not_land_is_sent_again() {
         put_that_says_200(),
     ];
     for fault in faults {
-        let bench = Bench::of_groups(1).await;
-        bench.fault_first_commit(fault);
-        bench.run_whole().await;
-        assert_eq!(bench.commits(), 2);
+        let scene = Proxied::of_groups(1).await;
+        scene.fault_first_commit(fault);
+        scene.run_whole().await;
+        assert_eq!(scene.commits(), 2);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_believed_a_commit_that_never_lands_leaves_its_archive_to_a_later_sweep() {
-    let bench = Bench::of_groups(1).await;
-    bench.proxy.rule(|seen| {
+    let scene = Proxied::of_groups(1).await;
+    scene.proxy.rule(|seen| {
         if puts(seen, "catalog") {
             Fault::FailBefore {
                 status: 409,
@@ -493,28 +455,28 @@ async fn answers_believed_a_commit_that_never_lands_leaves_its_archive_to_a_late
             Fault::Forward
         }
     });
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(4), "{done}");
     // Its last PUT may still land: the archive stays.
     assert_eq!(
-        bench.world.keys_of(&bench.bucket, "archives").await.len(),
+        scene.world.keys_of(&scene.bucket, "archives").await.len(),
         1
     );
-    bench.world.run(&bench.bucket).await;
-    assert_whole(&bench.world, &bench.bucket).await;
+    scene.world.run(&scene.bucket).await;
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_believed_a_group_whose_objects_all_failed_commits_without_an_archive() {
     let world = World::of_groups(1).await;
-    let bench = Bench::of(world.without((0..world::ROWS).map(key)).await).await;
+    let scene = Proxied::of(world.without((0..world::ROWS).map(key)).await).await;
     // A run in which everything failed has an exit code of its own.
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(9), "{done}");
-    assert_whole(&bench.world, &bench.bucket).await;
-    assert_eq!(bench.proxy.count(Operation::CreateMultipartUpload), 0);
+    assert_whole(&scene.world, &scene.bucket).await;
+    assert_eq!(scene.proxy.count(Operation::CreateMultipartUpload), 0);
     assert_eq!(
-        bench.world.keys_of(&bench.bucket, "archives").await,
+        scene.world.keys_of(&scene.bucket, "archives").await,
         [""; 0]
     );
 }
@@ -522,8 +484,8 @@ async fn answers_believed_a_group_whose_objects_all_failed_commits_without_an_ar
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_believed_index_dead_letters_and_receipt_that_fail_are_written_by_the_next_run() {
     for kind in ["archives", "groups", "receipts"] {
-        let bench = Bench::of_groups(1).await;
-        bench.proxy.rule(move |seen| {
+        let scene = Proxied::of_groups(1).await;
+        scene.proxy.rule(move |seen| {
             let derived = puts(seen, kind) && !seen.key().ends_with("000000.index");
             if derived {
                 Fault::FailBefore {
@@ -534,19 +496,19 @@ async fn answers_believed_index_dead_letters_and_receipt_that_fail_are_written_b
                 Fault::Forward
             }
         });
-        let done = bench.run().await;
+        let done = scene.run().await;
         assert_eq!(done.code, Some(4), "{kind}: {done}");
-        let commits = bench.world.keys_of(&bench.bucket, "catalog").await;
+        let commits = scene.world.keys_of(&scene.bucket, "catalog").await;
         assert_eq!(
             (
                 commits.len(),
-                bench.world.keys_of(&bench.bucket, "receipts").await.len()
+                scene.world.keys_of(&scene.bucket, "receipts").await.len()
             ),
             (1, 0),
             "{kind}: {done}"
         );
-        bench.world.run(&bench.bucket).await;
-        assert_whole(&bench.world, &bench.bucket).await;
+        scene.world.run(&scene.bucket).await;
+        assert_whole(&scene.world, &scene.bucket).await;
     }
 }
 
@@ -554,16 +516,16 @@ async fn answers_believed_index_dead_letters_and_receipt_that_fail_are_written_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_never_sees_a_record_before_what_it_names() {
-    let bench = Bench::of_groups(3).await;
-    let reader = Reader::of(&bench.world, &bench.bucket);
+    let scene = Proxied::of_groups(3).await;
+    let reader = Reader::of(&scene.world, &scene.bucket);
     let (before, after) = (reader.clone(), reader.clone());
-    bench
+    scene
         .proxy
         .on_request(move |seen| before.look(&format!("before {:?} {}", seen.operation, seen.path)));
-    bench.proxy.after_response(move |seen, _| {
+    scene.proxy.after_response(move |seen, _| {
         after.look(&format!("after {:?} {}", seen.operation, seen.path));
     });
-    bench.run_whole().await;
+    scene.run_whole().await;
     assert_eq!(reader.complaints(), [""; 0]);
 }
 
@@ -571,15 +533,15 @@ async fn a_reader_never_sees_a_record_before_what_it_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_name_used_twice_for_another_inventory_is_refused_and_changes_nothing() {
-    let bench = Bench::of_groups(2).await;
-    let Bench { world, bucket, .. } = &bench;
+    let scene = Proxied::of_groups(2).await;
+    let Proxied { world, bucket, .. } = &scene;
     let another = world.another_inventory().await;
     // The first run is under way, then done.
-    bench.proxy.fault_every(
+    scene.proxy.fault_every(
         Operation::CompleteMultipartUpload,
         error_inside_200("InvalidPart"),
     );
-    assert_eq!(bench.run().await.code, Some(4));
+    assert_eq!(scene.run().await.code, Some(4));
     for _ in 0..2 {
         let before = world.snapshot(bucket).await;
         let done = world.program_of(&another, bucket, RUN).run().await.unwrap();
@@ -593,32 +555,32 @@ async fn run_name_used_twice_for_another_inventory_is_refused_and_changes_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_name_used_twice_with_other_options_is_refused_and_changes_nothing() {
-    let bench = Bench::of_groups(2).await;
-    bench.run_whole().await;
-    let before = bench.world.snapshot(&bench.bucket).await;
+    let scene = Proxied::of_groups(2).await;
+    scene.run_whole().await;
+    let before = scene.world.snapshot(&scene.bucket).await;
     for (option, value) in [
         ("--max-size", "1GiB"),
         ("--format", "tar.gz"),
         ("--include", "logs"),
     ] {
-        let done = bench
+        let done = scene
             .world
-            .program(&bench.bucket)
+            .program(&scene.bucket)
             .args([option, value])
             .run()
             .await
             .unwrap();
         assert_eq!(done.code, Some(6), "{option}: {done}");
     }
-    assert_eq!(bench.world.snapshot(&bench.bucket).await, before);
+    assert_eq!(scene.world.snapshot(&scene.bucket).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_name_used_twice_after_its_records_were_deleted_does_not_take_over_the_first_runs_groups()
  {
-    let bench = Bench::of_groups(1).await;
-    let Bench { world, bucket, .. } = &bench;
-    bench.run_whole().await;
+    let scene = Proxied::of_groups(1).await;
+    let Proxied { world, bucket, .. } = &scene;
+    scene.run_whole().await;
     for kind in ["runs", "groups", "receipts"] {
         for key in world.keys_of(bucket, kind).await {
             world
@@ -655,11 +617,11 @@ async fn copies_overwritten_neither_by_the_next_run_nor_by_metadata_of_another_o
     let mut world =
         World::of_objects(keys.map(|key| (key.to_owned(), Bytes::from(vec![1; 2000])))).await;
     world.max_object_size = Some(1000);
-    let Bench {
+    let Proxied {
         world,
         bucket,
         proxy,
-    } = Bench::of(world).await;
+    } = Proxied::of(world).await;
     proxy.fault_nth(Operation::CopyObject, 1, Fault::DropAfter);
     let done = world
         .program(&bucket)
@@ -712,27 +674,27 @@ fn ignores_conditions(seen: &Seen) -> Fault {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_ignores_conditions_is_refused_unless_there_is_a_single_writer() {
-    let bench = Bench::of_groups(1).await;
-    bench.proxy.rule(ignores_conditions);
-    let done = bench.run().await;
+    let scene = Proxied::of_groups(1).await;
+    scene.proxy.rule(ignores_conditions);
+    let done = scene.run().await;
     assert_eq!(done.code, Some(6), "{done}");
     assert!(done.stderr.contains("--single-writer"), "{done}");
     assert!(
-        bench.world.snapshot(&bench.bucket).await.is_empty(),
+        scene.world.snapshot(&scene.bucket).await.is_empty(),
         "{done}"
     );
-    bench.proxy.clear_log();
-    let done = bench.program().arg("--single-writer").run().await.unwrap();
+    scene.proxy.clear_log();
+    let done = scene.program().arg("--single-writer").run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    assert_whole(&bench.world, &bench.bucket).await;
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 // The sweep.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_dead_attempts_left_is_swept_and_what_only_looks_like_it_is_not() {
-    let bench = Bench::of_groups(1).await;
-    let Bench { world, bucket, .. } = &bench;
+    let scene = Proxied::of_groups(1).await;
+    let Proxied { world, bucket, .. } = &scene;
     let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
     let stem = layout.archive_stem(SOURCE, &own_group(0));
     let keys = |names: &[&str]| {
@@ -788,12 +750,12 @@ async fn what_dead_attempts_left_is_swept_and_what_only_looks_like_it_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_that_is_denied_or_not_implemented_does_not_keep_a_group_from_its_receipt() {
-    let bench = Bench::of_groups(2).await;
-    let Bench {
+    let scene = Proxied::of_groups(2).await;
+    let Proxied {
         world,
         bucket,
         proxy,
-    } = &bench;
+    } = &scene;
     let layout = Layout::new(PREFIX, KeyLayout::Hashed).unwrap();
     let dead: Vec<_> = (0..2)
         .map(|n| format!("{}aaaaaaaa.tar", layout.archive_stem(SOURCE, &own_group(n))))
@@ -816,7 +778,7 @@ async fn a_sweep_that_is_denied_or_not_implemented_does_not_keep_a_group_from_it
         },
         _ => Fault::Forward,
     });
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
     Whole::of(world, bucket).beside(dead).check().await;
     for warning in [
@@ -850,12 +812,12 @@ fn page_of_uploads(next: &str) -> Fault {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_of_uploads_is_read_to_its_end_or_not_believed() {
-    let bench = Bench::of_groups(1).await;
-    let Bench {
+    let scene = Proxied::of_groups(1).await;
+    let Proxied {
         world,
         bucket,
         proxy,
-    } = &bench;
+    } = &scene;
     let stem = Layout::new(PREFIX, KeyLayout::Hashed)
         .unwrap()
         .archive_stem(SOURCE, &own_group(0));
@@ -870,7 +832,7 @@ async fn a_listing_of_uploads_is_read_to_its_end_or_not_believed() {
         .unwrap();
     // The page says that there is more, and not where.
     proxy.fault_every(Operation::ListMultipartUploads, page_of_uploads(""));
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
     assert!(
         done.stderr
@@ -909,12 +871,12 @@ async fn a_listing_of_uploads_is_read_to_its_end_or_not_believed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_lost_to_a_catalog_without_its_archive_keeps_its_own() {
-    let bench = Bench::of_groups(1).await;
-    let Bench {
+    let scene = Proxied::of_groups(1).await;
+    let Proxied {
         world,
         bucket,
         proxy,
-    } = &bench;
+    } = &scene;
     world.run(bucket).await;
     let catalog = world.keys_of(bucket, "catalog").await.remove(0);
     let bytes = client::get_bytes(&world.s3, bucket, &catalog)
@@ -949,7 +911,7 @@ async fn an_attempt_that_lost_to_a_catalog_without_its_archive_keeps_its_own() {
         }
         Fault::Forward
     });
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(3), "{done}");
     let kept = world.keys_of(bucket, "archives").await;
     assert_eq!(kept.len(), 1, "{kept:?}");
@@ -992,19 +954,19 @@ impl Tries {
 /// Runs with these faults of the GETs of one object: a large one, in several chunks.
 async fn with_faults_of_a_source_object(
     fault: impl Fn(u64) -> Fault + Send + Sync + 'static,
-) -> Bench {
-    let bench = Bench::of_groups(1).await;
+) -> Proxied {
+    let scene = Proxied::of_groups(1).await;
     let tries = Tries::default();
-    bench
+    scene
         .proxy
         .rule(move |seen| tries.of(seen, &key(4)).map_or(Fault::Forward, &fault));
-    let done = bench.run().await;
+    let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
-    bench
+    scene
 }
 
-fn gets_of(bench: &Bench, key: &str) -> Vec<Option<String>> {
-    let log = bench.proxy.log();
+fn gets_of(scene: &Proxied, key: &str) -> Vec<Option<String>> {
+    let log = scene.proxy.log();
     let gets = log
         .iter()
         .filter(|it| gets_source(&it.request) && it.request.key() == key);
@@ -1026,10 +988,10 @@ async fn a_source_body_that_breaks_is_resumed_where_it_broke() {
             Fault::Forward
         }
     };
-    let bench = with_faults_of_a_source_object(broken).await;
-    assert_whole(&bench.world, &bench.bucket).await;
+    let scene = with_faults_of_a_source_object(broken).await;
+    assert_whole(&scene.world, &scene.bucket).await;
     let ranges = ["bytes=10000-99999", "bytes=30000-99999"].map(|range| Some(range.to_owned()));
-    assert_eq!(gets_of(&bench, &key(4)), [&[None][..], &ranges].concat());
+    assert_eq!(gets_of(&scene, &key(4)), [&[None][..], &ranges].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -1041,15 +1003,15 @@ async fn a_source_body_that_was_corrupted_once_is_read_again() {
             Fault::Forward
         }
     };
-    let bench = with_faults_of_a_source_object(corrupt).await;
-    assert_whole(&bench.world, &bench.bucket).await;
-    assert_eq!(gets_of(&bench, &key(4)).len(), 2);
+    let scene = with_faults_of_a_source_object(corrupt).await;
+    assert_whole(&scene.world, &scene.bucket).await;
+    assert_eq!(gets_of(&scene, &key(4)).len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_body_that_is_always_corrupted_is_a_dead_letter() {
-    let bench = with_faults_of_a_source_object(|_| Fault::CorruptBody(50_000)).await;
-    Whole::of(&bench.world, &bench.bucket)
+    let scene = with_faults_of_a_source_object(|_| Fault::CorruptBody(50_000)).await;
+    Whole::of(&scene.world, &scene.bucket)
         .failed(&key(4), "ChecksumMismatch")
         .check()
         .await;
@@ -1064,18 +1026,18 @@ async fn a_source_that_throttles_is_asked_again() {
             Fault::Forward
         }
     };
-    let bench = with_faults_of_a_source_object(throttled).await;
-    assert_whole(&bench.world, &bench.bucket).await;
-    assert_eq!(gets_of(&bench, &key(4)).len(), 4);
+    let scene = with_faults_of_a_source_object(throttled).await;
+    assert_whole(&scene.world, &scene.bucket).await;
+    assert_eq!(gets_of(&scene, &key(4)).len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_object_replaced_while_it_is_read_is_archived_as_it_is_then_or_is_a_dead_letter() {
     for (replaced, fails) in [(1, false), (u64::MAX, true)] {
-        let bench = Bench::of_groups(1).await;
-        let (s3, tries) = (bench.world.s3.clone(), Tries::default());
+        let scene = Proxied::of_groups(1).await;
+        let (s3, tries) = (scene.world.s3.clone(), Tries::default());
         let replacements = AtomicU64::new(0);
-        bench.proxy.rule(move |seen| {
+        scene.proxy.rule(move |seen| {
             if tries.of(seen, &key(4)).is_none() {
                 return Fault::Forward;
             }
@@ -1092,9 +1054,9 @@ async fn a_source_object_replaced_while_it_is_read_is_archived_as_it_is_then_or_
             }
             Fault::Forward
         });
-        let done = bench.run().await;
+        let done = scene.run().await;
         assert_eq!(done.code, Some(0), "{done}");
-        let whole = Whole::of(&bench.world, &bench.bucket);
+        let whole = Whole::of(&scene.world, &scene.bucket);
         if fails {
             whole.failed(&key(4), "Changed").check().await;
         } else {
@@ -1161,12 +1123,12 @@ async fn concurrency(throttled: u64) -> u64 {
     let mut world =
         World::of_objects((0..OBJECTS).map(|n| (key(n), Bytes::from(vec![1; 1000])))).await;
     world.group_rows = OBJECTS;
-    let bench = Bench::of(world).await;
+    let scene = Proxied::of(world).await;
     // Where nothing is throttled there are always enough.
     let quiet = Duration::from_secs(if throttled > 0 { 2 } else { 60 });
     let turnstile = Arc::new(Mutex::new(Turnstile::of(OBJECTS as u64, quiet)));
     let (shared, refused) = (Arc::clone(&turnstile), AtomicU64::new(0));
-    bench.proxy.rule(move |seen| {
+    scene.proxy.rule(move |seen| {
         if !gets_source(seen) {
             return Fault::Forward;
         }
@@ -1182,12 +1144,12 @@ async fn concurrency(throttled: u64) -> u64 {
         Fault::Forward
     });
     let shared = Arc::clone(&turnstile);
-    bench.proxy.after_response(move |seen, _| {
+    scene.proxy.after_response(move |seen, _| {
         if gets_source(seen) {
             shared.lock().unwrap().over += 1;
         }
     });
-    bench.run_whole().await;
+    scene.run_whole().await;
     turnstile.lock().unwrap().peak
 }
 

@@ -5,52 +5,28 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::world::{Whole, World, assert_whole, gets_source, key};
+use crate::world::{Proxied, Whole, World, assert_whole, gets_source, key};
 use bytes::Bytes;
 use s3bundler_testbed::cli::Outcome;
-use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
+use s3bundler_testbed::proxy::{Fault, Operation, Seen};
 
 const DENIED: Fault = Fault::FailBefore {
     status: 403,
     code: "AccessDenied",
 };
 
-struct Bench {
-    world: World,
-    bucket: String,
-    proxy: Proxy,
+/// So many small objects, in groups of so many.
+async fn of_objects(objects: usize, group_rows: usize) -> Proxied {
+    let objects = (0..objects).map(|n| (key(n), Bytes::from(format!("object {n}"))));
+    let mut world = World::of_objects(objects).await;
+    world.group_rows = group_rows;
+    Proxied::of(world).await
 }
 
-impl Bench {
-    /// So many small objects, in groups of so many.
-    async fn of(objects: usize, group_rows: usize) -> Self {
-        let mut world =
-            World::of_objects((0..objects).map(|n| (key(n), Bytes::from(format!("object {n}")))))
-                .await;
-        world.group_rows = group_rows;
-        let bucket = world.destination("archive").await;
-        let proxy = Proxy::start(world.access()).unwrap();
-        Self {
-            world,
-            bucket,
-            proxy,
-        }
-    }
-
-    /// What happens to GETs of source objects.
-    fn of_source(&self, fault: impl Fn(&Seen) -> Fault + Send + Sync + 'static) {
-        self.proxy.rule(move |seen| {
-            if gets_source(seen) {
-                fault(seen)
-            } else {
-                Fault::Forward
-            }
-        });
-    }
-
+impl Proxied {
     fn fault_of(&self, objects: &[usize], fault: Fault) {
         let keys: BTreeSet<_> = objects.iter().map(|n| key(*n)).collect();
-        self.of_source(move |seen| {
+        self.fault_sources(move |seen| {
             if keys.contains(&seen.key()) {
                 fault.clone()
             } else {
@@ -59,17 +35,8 @@ impl Bench {
         });
     }
 
-    async fn run(&self, code: i32) -> Outcome {
-        self.run_with(&[], code).await
-    }
-
     async fn run_with(&self, args: &[&str], code: i32) -> Outcome {
-        let program = self
-            .world
-            .program(&self.bucket)
-            .access(self.proxy.access())
-            .args(args);
-        let done = program.run().await.unwrap();
+        let done = self.program().args(args).run().await.unwrap();
         assert_eq!(done.code, Some(code), "{done}");
         done
     }
@@ -88,7 +55,7 @@ impl Bench {
         assert_eq!(dead_letters.count(), 0);
         assert_eq!(self.world.open_uploads(&self.bucket).await, []);
         self.proxy.forward_all();
-        self.run(0).await;
+        self.run_ends_with(0).await;
         assert_whole(&self.world, &self.bucket).await;
     }
 }
@@ -96,16 +63,16 @@ impl Bench {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_can_be_read_and_not_copied_is_a_dead_letter() {
     for rows in [1, 3] {
-        let mut bench = Bench::of(3, rows).await;
+        let mut scene = of_objects(3, rows).await;
         // Each object has 8 bytes.
-        bench.world.max_object_size = Some(4);
-        bench.proxy.rule(|seen| {
+        scene.world.max_object_size = Some(4);
+        scene.proxy.rule(|seen| {
             let denied =
                 seen.operation == Operation::CopyObject && seen.key().contains("0002.json");
             if denied { DENIED } else { Fault::Forward }
         });
-        bench.run(0).await;
-        Whole::of(&bench.world, &bench.bucket)
+        scene.run_ends_with(0).await;
+        Whole::of(&scene.world, &scene.bucket)
             .failed(&key(2), "AccessDenied")
             .check()
             .await;
@@ -120,13 +87,13 @@ async fn an_object_whose_copy_fails_once_for_a_reason_that_its_get_contradicts_i
         (404, "NoSuchKey"),
         (403, "InvalidObjectState"),
     ] {
-        let mut bench = Bench::of(2, 2).await;
-        bench.world.max_object_size = Some(4);
-        bench
+        let mut scene = of_objects(2, 2).await;
+        scene.world.max_object_size = Some(4);
+        scene
             .proxy
             .fault_nth(Operation::CopyObject, 1, Fault::FailBefore { status, code });
-        bench.run(0).await;
-        assert_whole(&bench.world, &bench.bucket).await;
+        scene.run_ends_with(0).await;
+        assert_whole(&scene.world, &scene.bucket).await;
     }
 }
 
@@ -137,10 +104,10 @@ fn is_whole_get(seen: &Seen) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_object_alone_in_its_group_is_a_dead_letter() {
     for denied in [0, 2] {
-        let bench = Bench::of(3, 1).await;
-        bench.fault_of(&[denied], DENIED);
-        bench.run(0).await;
-        Whole::of(&bench.world, &bench.bucket)
+        let scene = of_objects(3, 1).await;
+        scene.fault_of(&[denied], DENIED);
+        scene.run_ends_with(0).await;
+        Whole::of(&scene.world, &scene.bucket)
             .failed(&key(denied), "AccessDenied")
             .check()
             .await;
@@ -156,10 +123,10 @@ async fn a_denied_object_is_a_dead_letter_wherever_it_is_in_its_group() {
         &[0, 1, 2, 3, 4, 5, 6, 7, 8],
         &[1, 2, 3, 4, 5, 6, 7, 8, 9],
     ] {
-        let bench = Bench::of(10, 10).await;
-        bench.fault_of(denied, DENIED);
-        bench.run(0).await;
-        let whole = Whole::of(&bench.world, &bench.bucket);
+        let scene = of_objects(10, 10).await;
+        scene.fault_of(denied, DENIED);
+        scene.run_ends_with(0).await;
+        let whole = Whole::of(&scene.world, &scene.bucket);
         denied
             .iter()
             .fold(whole, |whole, n| whole.failed(&key(*n), "AccessDenied"))
@@ -171,64 +138,64 @@ async fn a_denied_object_is_a_dead_letter_wherever_it_is_in_its_group() {
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_is_lost_in_the_middle_of_a_group_fails_the_group() {
     for read in [0, 1, 39] {
-        let bench = Bench::of(40, 40).await;
+        let scene = of_objects(40, 40).await;
         let gets = AtomicU64::new(0);
-        bench.of_source(move |_| {
+        scene.fault_sources(move |_| {
             if gets.fetch_add(1, Ordering::SeqCst) < read {
                 Fault::Forward
             } else {
                 DENIED
             }
         });
-        let done = bench.run(7).await;
+        let done = scene.run_ends_with(7).await;
         assert!(done.stderr.contains("allow s3:GetObject"), "{done}");
-        bench.nothing_is_committed_and_the_next_run_is_whole().await;
+        scene.nothing_is_committed_and_the_next_run_is_whole().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_are_denied_for_a_while_are_archived_in_the_manifests_order() {
-    let bench = Bench::of(40, 40).await;
+    let scene = of_objects(40, 40).await;
     let gets = AtomicU64::new(0);
-    bench.of_source(move |_| {
+    scene.fault_sources(move |_| {
         if (10..20).contains(&gets.fetch_add(1, Ordering::SeqCst)) {
             DENIED
         } else {
             Fault::Forward
         }
     });
-    bench.run(0).await;
-    assert_whole(&bench.world, &bench.bucket).await;
+    scene.run_ends_with(0).await;
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_are_denied_in_every_attempt_and_readable_after_it_fail_the_group() {
-    let bench = Bench::of(5, 5).await;
-    bench.of_source(|seen| {
+    let scene = of_objects(5, 5).await;
+    scene.fault_sources(|seen| {
         if is_whole_get(seen) && seen.key() == key(3) {
             DENIED
         } else {
             Fault::Forward
         }
     });
-    bench.run(7).await;
-    bench.nothing_is_committed_and_the_next_run_is_whole().await;
+    scene.run_ends_with(7).await;
+    scene.nothing_is_committed_and_the_next_run_is_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_whose_objects_are_all_gone_is_committed() {
-    let mut bench = Bench::of(4, 2).await;
-    bench.world = bench.world.without([key(0), key(1)]).await;
-    bench.run(0).await;
-    assert_whole(&bench.world, &bench.bucket).await;
+    let mut scene = of_objects(4, 2).await;
+    scene.world = scene.world.without([key(0), key(1)]).await;
+    scene.run_ends_with(0).await;
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_whose_connection_is_reset_is_its_own_trouble() {
-    let bench = Bench::of(3, 1).await;
-    bench.fault_of(&[0], Fault::DropBefore);
-    bench.run_with(&["--retry-passes", "0"], 0).await;
-    Whole::of(&bench.world, &bench.bucket)
+    let scene = of_objects(3, 1).await;
+    scene.fault_of(&[0], Fault::DropBefore);
+    scene.run_with(&["--retry-passes", "0"], 0).await;
+    Whole::of(&scene.world, &scene.bucket)
         .failed(&key(0), "Retry")
         .check()
         .await;
@@ -236,17 +203,17 @@ async fn an_object_whose_connection_is_reset_is_its_own_trouble() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_all_reset_are_the_groups_trouble() {
-    let bench = Bench::of(3, 3).await;
-    bench.of_source(|_| Fault::DropBefore);
-    bench.run(5).await;
-    bench.nothing_is_committed_and_the_next_run_is_whole().await;
+    let scene = of_objects(3, 3).await;
+    scene.fault_sources(|_| Fault::DropBefore);
+    scene.run_ends_with(5).await;
+    scene.nothing_is_committed_and_the_next_run_is_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_refuses_four_of_five_requests_loses_no_object() {
-    let bench = Bench::of(100, 50).await;
+    let scene = of_objects(100, 50).await;
     let gets = AtomicU64::new(0);
-    bench.of_source(move |_| {
+    scene.fault_sources(move |_| {
         // Not periodic: the golden ratio spreads them.
         let n = gets
             .fetch_add(1, Ordering::SeqCst)
@@ -258,30 +225,30 @@ async fn a_bucket_that_refuses_four_of_five_requests_loses_no_object() {
             Fault::Throttle
         }
     });
-    bench.run(0).await;
-    assert_whole(&bench.world, &bench.bucket).await;
+    scene.run_ends_with(0).await;
+    assert_whole(&scene.world, &scene.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_an_earlier_process_archived_tell_that_the_bucket_is_readable() {
-    let bench = Bench::of(2, 1).await;
+    let scene = of_objects(2, 1).await;
     // Nothing can be read but the first object, once.
-    bench.of_source(|seen| {
+    scene.fault_sources(|seen| {
         if is_whole_get(seen) && seen.key() == key(0) {
             Fault::Forward
         } else {
             DENIED
         }
     });
-    bench.run(7).await;
+    scene.run_ends_with(7).await;
     assert_eq!(
-        bench.world.keys_of(&bench.bucket, "receipts").await.len(),
+        scene.world.keys_of(&scene.bucket, "receipts").await.len(),
         1
     );
-    bench.fault_of(&[1], DENIED);
-    bench.proxy.clear_log();
-    bench.run(0).await;
-    let of_first = bench
+    scene.fault_of(&[1], DENIED);
+    scene.proxy.clear_log();
+    scene.run_ends_with(0).await;
+    let of_first = scene
         .proxy
         .log()
         .into_iter()
@@ -296,7 +263,7 @@ async fn objects_that_an_earlier_process_archived_tell_that_the_bucket_is_readab
             .all(|seen| !is_whole_get(&seen)),
         "by one byte"
     );
-    Whole::of(&bench.world, &bench.bucket)
+    Whole::of(&scene.world, &scene.bucket)
         .failed(&key(1), "AccessDenied")
         .check()
         .await;

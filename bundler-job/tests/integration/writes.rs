@@ -10,7 +10,7 @@ use md5::{Digest as _, Md5};
 use s3bundler_testbed::cli::Program;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
 
-use crate::world::{self, PREFIX, RUN, SOURCE, World, assert_whole, is_of, puts};
+use crate::world::{self, PREFIX, Proxied, RUN, SOURCE, World, assert_whole, is_of, puts};
 
 const CHECKSUMS: [&str; 2] = ["content-md5", "x-amz-checksum-crc64nvme"];
 const CONDITION: &str = "if-none-match";
@@ -18,29 +18,14 @@ const PAYER: &str = "x-amz-request-payer";
 /// What a store has instead of the bytes that were sent.
 const DAMAGED: &str = "damaged";
 
-/// A world in which one object is copied, behind a proxy, with an empty destination.
-struct Scene {
-    world: World,
-    proxy: Proxy,
-    bucket: String,
+/// One group, and an object that is copied.
+async fn with_a_copy() -> Proxied {
+    let mut world = World::of_groups(1).await;
+    world.max_object_size = Some(50_000);
+    Proxied::of(world).await
 }
 
-impl Scene {
-    async fn new() -> Self {
-        let mut world = World::of_groups(1).await;
-        world.max_object_size = Some(50_000);
-        let bucket = world.destination("dst").await;
-        Self {
-            proxy: Proxy::start(world.access()).unwrap(),
-            world,
-            bucket,
-        }
-    }
-
-    fn run(&self) -> Program {
-        self.world.program(&self.bucket).access(self.proxy.access())
-    }
-
+impl Proxied {
     fn verify(&self) -> Program {
         let program = world::s3bundler().access(self.proxy.access());
         program.args([
@@ -50,18 +35,6 @@ impl Scene {
             "--destination",
             &format!("s3://{}/{PREFIX}", self.bucket),
         ])
-    }
-
-    /// Everything that was asked for, which is then forgotten.
-    fn seen(&self) -> Vec<Seen> {
-        let seen = self
-            .proxy
-            .log()
-            .iter()
-            .map(|record| Seen::clone(&record.request))
-            .collect();
-        self.proxy.clear_log();
-        seen
     }
 }
 
@@ -92,9 +65,9 @@ async fn every_write_carries_the_checksum_of_the_options() {
         (&[][..], [CHECKSUMS[1], CHECKSUMS[0]]),
         (&["--no-crc64nvme"], CHECKSUMS),
     ] {
-        let scene = Scene::new().await;
+        let scene = with_a_copy().await;
         scene.proxy.rule(demands_checksums);
-        let done = scene.run().args(options).run().await.unwrap();
+        let done = scene.program().args(options).run().await.unwrap();
         assert_eq!(done.code, Some(0), "{options:?}: {done}");
         assert_whole(&scene.world, &scene.bucket).await;
         // What is derived is written again as it was.
@@ -122,7 +95,7 @@ async fn every_write_carries_the_checksum_of_the_options() {
             .unwrap();
         assert_eq!(repaired.code, Some(0), "{options:?}: {repaired}");
         assert_whole(&scene.world, &scene.bucket).await;
-        let seen = scene.seen();
+        let seen = scene.take_seen();
         // Such a store may refuse to be asked for checksums, too.
         let asked = seen.iter().any(|seen| has(seen, "x-amz-checksum-mode"));
         assert_eq!(asked, options.is_empty(), "{options:?}");
@@ -160,7 +133,7 @@ async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
         // Whether the key exists or not.
         (412, "PreconditionFailed"),
     ] {
-        let scene = Scene::new().await;
+        let scene = with_a_copy().await;
         scene.proxy.rule(move |seen| {
             if has(seen, CONDITION) {
                 Fault::FailBefore { status, code }
@@ -168,7 +141,7 @@ async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
                 Fault::Forward
             }
         });
-        let done = scene.run().run().await.unwrap();
+        let done = scene.run().await;
         assert_eq!(done.code, Some(6), "{status} {code}: {done}");
         assert!(
             done.stderr.contains("--single-writer"),
@@ -180,11 +153,11 @@ async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
         );
         scene.proxy.clear_log();
         for _ in 0..2 {
-            let done = scene.run().arg("--single-writer").run().await.unwrap();
+            let done = scene.program().arg("--single-writer").run().await.unwrap();
             assert_eq!(done.code, Some(0), "{status} {code}: {done}");
             assert_whole(&scene.world, &scene.bucket).await;
         }
-        let seen = scene.seen();
+        let seen = scene.take_seen();
         assert!(
             seen.iter()
                 .any(|seen| seen.operation == Operation::CopyObject)
@@ -197,7 +170,7 @@ async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_in_answer_to_if_none_match_names_the_option() {
-    let scene = Scene::new().await;
+    let scene = with_a_copy().await;
     let page = || Fault::Respond {
         status: 400,
         headers: vec![],
@@ -210,7 +183,7 @@ async fn a_page_in_answer_to_if_none_match_names_the_option() {
             Fault::Forward
         }
     });
-    let done = scene.run().run().await.unwrap();
+    let done = scene.run().await;
     assert_eq!(done.code, Some(6), "{done}");
     assert!(done.stderr.contains("--single-writer"), "{done}");
     assert!(
@@ -221,12 +194,12 @@ async fn a_page_in_answer_to_if_none_match_names_the_option() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_writer_replaces_no_record_of_another_run() {
-    let scene = Scene::new().await;
-    let done = scene.run().arg("--single-writer").run().await.unwrap();
+    let scene = with_a_copy().await;
+    let done = scene.program().arg("--single-writer").run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
     let before = scene.world.snapshot(&scene.bucket).await;
     let done = scene
-        .run()
+        .program()
         .args(["--single-writer", "--max-objects", "4"])
         .run()
         .await
@@ -238,7 +211,7 @@ async fn a_single_writer_replaces_no_record_of_another_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_whose_answers_are_lost_is_recognised() {
     for nth in [1, 2] {
-        let scene = Scene::new().await;
+        let scene = with_a_copy().await;
         scene.proxy.rule(move |seen| {
             let lost = puts(seen, "runs") && seen.key().contains("/probe-") && seen.nth == nth;
             if lost {
@@ -247,7 +220,7 @@ async fn a_probe_whose_answers_are_lost_is_recognised() {
                 Fault::Forward
             }
         });
-        let done = scene.run().run().await.unwrap();
+        let done = scene.run().await;
         assert_eq!(done.code, Some(0), "{nth}: {done}");
         assert_whole(&scene.world, &scene.bucket).await;
     }
@@ -260,7 +233,7 @@ async fn a_claim_or_a_summary_that_the_store_lost_ends_the_run() {
         ("done.json", &[]),
     ] {
         let lost = format!("{PREFIX}/runs/{RUN}.{suffix}");
-        let scene = Scene::new().await;
+        let scene = with_a_copy().await;
         scene.proxy.rule(move |seen| {
             if puts(seen, "runs") && seen.key() == lost {
                 Fault::Respond {
@@ -272,7 +245,7 @@ async fn a_claim_or_a_summary_that_the_store_lost_ends_the_run() {
                 Fault::Forward
             }
         });
-        let done = scene.run().run().await.unwrap();
+        let done = scene.run().await;
         assert_eq!(done.code, Some(4), "{suffix}: {done}");
         for kind in written {
             assert!(
@@ -281,7 +254,7 @@ async fn a_claim_or_a_summary_that_the_store_lost_ends_the_run() {
             );
         }
         scene.proxy.forward_all();
-        let done = scene.run().run().await.unwrap();
+        let done = scene.run().await;
         assert_eq!(done.code, Some(0), "{suffix}: {done}");
         assert_whole(&scene.world, &scene.bucket).await;
     }
@@ -306,7 +279,7 @@ const DERIVED: [(&str, &str); 4] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn derived_objects_that_the_store_lost_are_written_again() {
-    let scene = Scene::new().await;
+    let scene = with_a_copy().await;
     let asked = Mutex::new(BTreeSet::new());
     scene.proxy.rule(move |seen| {
         let is_one =
@@ -314,10 +287,10 @@ async fn derived_objects_that_the_store_lost_are_written_again() {
         let first = DERIVED.iter().any(is_one) && asked.lock().unwrap().insert(seen.key());
         if first { lost() } else { Fault::Forward }
     });
-    let done = scene.run().run().await.unwrap();
+    let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(&scene.world, &scene.bucket).await;
-    let seen = scene.seen();
+    let seen = scene.take_seen();
     for (kind, ending) in DERIVED {
         let put = seen
             .iter()
@@ -330,7 +303,7 @@ async fn derived_objects_that_the_store_lost_are_written_again() {
 /// Some stores send HEADs without Content-Length, above all those of empty objects such as receipts.
 #[tokio::test(flavor = "multi_thread")]
 async fn derived_objects_whose_heads_have_no_length_are_not_lost() {
-    let scene = Scene::new().await;
+    let scene = with_a_copy().await;
     let is_derived = |seen: &Seen| {
         let is_one =
             |(kind, ending): &(&str, &str)| is_of(seen, kind) && seen.key().ends_with(ending);
@@ -346,9 +319,9 @@ async fn derived_objects_whose_heads_have_no_length_are_not_lost() {
             Fault::Forward
         }
     });
-    let done = scene.run().run().await.unwrap();
+    let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
-    let seen = scene.seen();
+    let seen = scene.take_seen();
     for (kind, ending) in DERIVED {
         let put = seen
             .iter()
@@ -361,7 +334,7 @@ async fn derived_objects_whose_heads_have_no_length_are_not_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_group_ends_well_whose_derived_objects_the_store_keeps_losing() {
     for (kind, ending) in DERIVED {
-        let scene = Scene::new().await;
+        let scene = with_a_copy().await;
         let size = scene.world.max_object_size.unwrap().to_string();
         let group = [
             "group",
@@ -417,7 +390,7 @@ async fn a_write_that_a_page_answers_is_sent_again() {
     const KINDS: [&str; 6] = [
         "runs", "groups", "catalog", "archives", "objects", "receipts",
     ];
-    let scene = Scene::new().await;
+    let scene = with_a_copy().await;
     let answered = Mutex::new(BTreeSet::new());
     scene.proxy.rule(move |seen| {
         let kind = KINDS.into_iter().find(|kind| puts(seen, kind));
@@ -435,12 +408,12 @@ async fn a_write_that_a_page_answers_is_sent_again() {
         }
         Fault::Forward
     });
-    let done = scene.run().run().await.unwrap();
+    let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(&scene.world, &scene.bucket).await;
     let done = scene.verify().arg("--full").run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    let seen = scene.seen();
+    let seen = scene.take_seen();
     for kind in KINDS {
         let keys: Vec<_> = seen
             .iter()
@@ -459,7 +432,7 @@ async fn bytes_that_were_damaged_on_their_way_are_written_again() {
         "runs", "groups", "catalog", "archives", "objects", "receipts",
     ];
     for options in [&[][..], &["--no-crc64nvme"]] {
-        let scene = Scene::new().await;
+        let scene = with_a_copy().await;
         let answered = Mutex::new(BTreeSet::new());
         let s3 = scene.world.s3.clone();
         scene.proxy.rule(move |seen| {
@@ -490,7 +463,7 @@ async fn bytes_that_were_damaged_on_their_way_are_written_again() {
                 body: Bytes::new(),
             }
         });
-        let done = scene.run().args(options).run().await.unwrap();
+        let done = scene.program().args(options).run().await.unwrap();
         assert_eq!(done.code, Some(0), "{options:?}: {done}");
         assert_whole(&scene.world, &scene.bucket).await;
         let done = scene
@@ -503,7 +476,7 @@ async fn bytes_that_were_damaged_on_their_way_are_written_again() {
         assert_eq!(done.code, Some(0), "{options:?}: {done}");
         // What the first PUT wrote is replaced, and nothing else.
         let replaces = scene
-            .seen()
+            .take_seen()
             .into_iter()
             .filter(|seen| has(seen, "if-match") && has_body(seen))
             .count();
@@ -516,7 +489,7 @@ async fn bytes_that_were_damaged_on_their_way_are_written_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_the_store_lost_is_put_by_the_next_start() {
-    let scene = Scene::new().await;
+    let scene = with_a_copy().await;
     scene.proxy.rule(|seen| {
         if puts(seen, "groups") {
             Fault::Respond {
@@ -528,7 +501,7 @@ async fn a_manifest_that_the_store_lost_is_put_by_the_next_start() {
             Fault::Forward
         }
     });
-    let done = scene.run().run().await.unwrap();
+    let done = scene.run().await;
     assert!(done.code.is_some_and(|code| code != 0), "{done}");
     let runs = scene.world.keys_of(&scene.bucket, "runs").await;
     assert_eq!(
@@ -537,7 +510,7 @@ async fn a_manifest_that_the_store_lost_is_put_by_the_next_start() {
         "no summary counts it"
     );
     scene.proxy.forward_all();
-    let done = scene.run().run().await.unwrap();
+    let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(&scene.world, &scene.bucket).await;
 }
@@ -562,13 +535,13 @@ fn demands_a_payer(seen: &Seen) -> Fault {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_requester_pays_for_reads_of_sources_and_for_copies() {
     for option in [&["--request-payer"][..], &["--request-payer", "requester"]] {
-        let scene = Scene::new().await;
+        let scene = with_a_copy().await;
         scene.proxy.rule(demands_a_payer);
-        let done = scene.run().args(option).run().await.unwrap();
+        let done = scene.program().args(option).run().await.unwrap();
         assert_eq!(done.code, Some(0), "{done}");
         assert_whole(&scene.world, &scene.bucket).await;
         for seen in scene
-            .seen()
+            .take_seen()
             .iter()
             .filter(|seen| seen.bucket() == scene.bucket)
         {

@@ -11,6 +11,7 @@ pub mod large;
 mod library;
 pub mod namespace;
 mod process;
+mod proxied;
 mod reader;
 pub mod servers;
 mod whole;
@@ -28,6 +29,7 @@ use s3bundler_testbed::servers::{Access, VersityGw};
 
 pub use library::Limited;
 pub use process::{Freezer, Gate, Victim, page, until};
+pub use proxied::Proxied;
 pub use reader::{Reader, catalog_of};
 pub use whole::Whole;
 
