@@ -25,6 +25,7 @@ mod outbound;
 mod parts;
 mod queue;
 mod rate;
+mod simulated;
 mod tls;
 mod verify;
 mod world;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::InventoryError;
+use super::{InventoryError, encode_key};
 use crate::client::{self, ClientError};
 
 /// A place for inventories.
@@ -77,6 +77,36 @@ impl Store {
             Self::Folder(folder) => {
                 let path = path_below(folder, key)?;
                 fs::copy(file, &path)
+                    .map(|_| ())
+                    .map_err(|source| InventoryError::File { path, source })
+            }
+        }
+    }
+
+    /// Copies an object inside its bucket.
+    pub(super) async fn copy(
+        &self,
+        bucket: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<(), InventoryError> {
+        match self {
+            Self::S3(s3) => {
+                let copy = s3
+                    .copy_object()
+                    .bucket(bucket)
+                    .copy_source(format!("{bucket}/{}", encode_key(from)))
+                    .key(to);
+                copy.send().await.map_err(|error| ClientError {
+                    operation: "CopyObject",
+                    target: format!("{bucket}/{from}"),
+                    cause: aws_sdk_s3::error::DisplayErrorContext(error).to_string(),
+                })?;
+                Ok(())
+            }
+            Self::Folder(folder) => {
+                let path = path_below(folder, to)?;
+                fs::copy(folder.join(from), &path)
                     .map(|_| ())
                     .map_err(|source| InventoryError::File { path, source })
             }

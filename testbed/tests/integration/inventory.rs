@@ -1,5 +1,6 @@
 //! What the inventory writer writes is what a reader of the S3 user guide would expect.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use data_encoding::HEXLOWER;
@@ -91,6 +92,24 @@ async fn rows_come_back_in_shards_whose_checksums_agree() {
         manifest["fileSchema"],
         "Bucket, Key, Size, LastModifiedDate, ETag, StorageClass"
     );
+}
+
+#[tokio::test]
+async fn repeated_rows_are_in_data_files_of_their_own() {
+    let server = VersityGw::start().await.unwrap();
+    let s3 = client::s3(server.access());
+    client::create_bucket(&s3, "inventories").await.unwrap();
+    let inventory = Inventory::new("source", "inventories").rows_per_shard(40);
+    let published = inventory
+        .publish_repeated(&s3, Synthetic::rows(100), 3)
+        .await
+        .unwrap();
+    assert_eq!(published.rows, 300);
+    let keys: BTreeSet<_> = published.files.iter().map(|file| &file.key).collect();
+    assert_eq!(keys.len(), 9);
+    let (_, lines) = read_back(&s3, "inventories", &published).await;
+    assert_eq!(lines.len(), 300);
+    assert_eq!(lines[..100], lines[200..]);
 }
 
 #[test]
