@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use http::HeaderValue;
 use md5::{Digest as _, Md5};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
+
+use super::checksum::{Algorithm, Checksum};
 
 /// Number of bodies of a population.
 const COUNT: usize = 4_096;
@@ -20,23 +22,23 @@ pub(super) struct Body {
     pub(super) bytes: Bytes,
     /// With quotes.
     pub(super) etag: HeaderValue,
-    /// In base64, as S3 sends it.
-    pub(super) crc64nvme: HeaderValue,
+    pub(super) checksum: Checksum,
 }
 
 impl Body {
     /// Bytes written by one request.
-    pub(super) fn of(bytes: Bytes) -> Self {
+    pub(super) fn of(bytes: Bytes, algorithm: Algorithm) -> Self {
         let md5 = HEXLOWER.encode(&Md5::digest(&bytes));
-        Self::with_etag(bytes, &md5)
+        let checksum = algorithm.of(&bytes);
+        Self::with(bytes, &md5, checksum)
     }
 
-    /// Bytes with this ETag, without quotes.
-    pub(super) fn with_etag(bytes: Bytes, etag: &str) -> Self {
+    /// Bytes with this ETag, without quotes, and checksum.
+    pub(super) fn with(bytes: Bytes, etag: &str, checksum: Checksum) -> Self {
         Self {
-            etag: HeaderValue::try_from(format!("\"{etag}\"")).expect("hex digits"),
-            crc64nvme: HeaderValue::try_from(crc64nvme(&bytes)).expect("base64"),
             bytes,
+            etag: HeaderValue::try_from(format!("\"{etag}\"")).expect("hex digits"),
+            checksum,
         }
     }
 
@@ -44,12 +46,6 @@ impl Body {
     pub(super) fn is_of_parts(&self) -> bool {
         self.etag.as_bytes().contains(&b'-')
     }
-}
-
-/// CRC64NVME in base64, as in headers.
-pub(super) fn crc64nvme(bytes: &[u8]) -> String {
-    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes);
-    BASE64.encode(&sum.to_be_bytes())
 }
 
 /// Bodies of sizes in a range.
@@ -74,7 +70,7 @@ impl Bodies {
                 random.random_range(sizes.clone())
             };
             let size = usize::try_from(size).unwrap_or(room).min(room - n);
-            Body::of(block.slice(n..n + size))
+            Body::of(block.slice(n..n + size), Algorithm::Crc64Nvme)
         });
         Self(bodies.collect())
     }

@@ -60,7 +60,11 @@ impl Usage {
     pub(super) fn of(asked: &Asked) -> Self {
         let is_list = asked.is("uploadId")
             || asked.key.is_empty()
-                && (asked.bucket.is_empty() || asked.is("list-type") || asked.is("uploads"));
+                && (asked.bucket.is_empty()
+                    || asked.is("list-type")
+                    || asked.is("uploads")
+                    || asked.is("versions")
+                    || asked.is_list_v1());
         match asked.method {
             Method::DELETE => Self::Free,
             Method::GET if is_list => Self::Tier1,

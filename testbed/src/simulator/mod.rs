@@ -21,6 +21,7 @@
 //! ```
 
 mod bodies;
+mod checksum;
 mod meter;
 mod object;
 mod population;

@@ -1,5 +1,7 @@
 //! Errors as S3 words them ("Error responses", S3 API reference).
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 
 /// Why a request is not done.
@@ -7,7 +9,25 @@ use http::StatusCode;
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
-    pub(super) message: &'static str,
+    pub(super) message: Cow<'static, str>,
+    /// Headers of the answer.
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// The same error with another message.
+    pub(super) fn saying(self, message: String) -> Self {
+        Self {
+            message: message.into(),
+            ..self
+        }
+    }
+
+    /// The same error with a header.
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
 }
 
 macro_rules! refusals {
@@ -16,7 +36,8 @@ macro_rules! refusals {
             $(pub(super) const $name: Self = Self {
                 status: StatusCode::$status,
                 code: $code,
-                message: $message,
+                message: Cow::Borrowed($message),
+                headers: Vec::new(),
             };)+
         }
     };
@@ -41,6 +62,7 @@ refusals! {
     INVALID_REQUEST = BAD_REQUEST "InvalidRequest" "Invalid Request";
     INVALID_STATE = FORBIDDEN "InvalidObjectState" "The operation is not valid for the object's storage class";
     RESTORE_IN_PROGRESS = CONFLICT "RestoreAlreadyInProgress" "Object restore is already in progress";
+    MISSING_ATTRIBUTES = BAD_REQUEST "InvalidRequest" "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty";
     NOT_IMPLEMENTED = NOT_IMPLEMENTED "NotImplemented" "A header or query you provided implies functionality that is not implemented";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "MethodNotAllowed" "The specified method is not allowed against this resource.";
     SLOW_DOWN = SERVICE_UNAVAILABLE "SlowDown" "Please reduce your request rate.";

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Uri};
 use md5::{Digest as _, Md5};
 use percent_encoding::percent_decode_str;
 
-use super::bodies::crc64nvme;
+use super::checksum::Algorithm;
 use super::refusal::Refusal;
 
 /// A whole request.
@@ -28,9 +28,15 @@ impl Asked {
         uri: &Uri,
         headers: HeaderMap,
         body: Bytes,
+        bucket_of_host: Option<&str>,
     ) -> Result<Self, Refusal> {
-        let path = uri.path().trim_start_matches('/');
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let path = uri.path();
+        let (bucket, key) = if let Some(bucket) = bucket_of_host {
+            (bucket, path.strip_prefix('/').unwrap_or(path))
+        } else {
+            let path = path.trim_start_matches('/');
+            path.split_once('/').unwrap_or((path, ""))
+        };
         let decoded = |text: &str| {
             let text = percent_decode_str(text).decode_utf8();
             text.map(std::borrow::Cow::into_owned)
@@ -62,6 +68,26 @@ impl Asked {
 
     pub(super) fn is(&self, subresource: &str) -> bool {
         self.query.contains_key(subresource)
+    }
+
+    /// Whether it is ListObjects: a GET of a bucket without another subresource.
+    pub(super) fn is_list_v1(&self) -> bool {
+        const OWN: [&str; 7] = [
+            "delimiter",
+            "encoding-type",
+            "list-type",
+            "marker",
+            "max-keys",
+            "prefix",
+            "x-id",
+        ];
+        self.method == Method::GET
+            && self.key.is_empty()
+            && self.query("list-type").is_none_or(|it| it == "1")
+            && self
+                .query
+                .keys()
+                .all(|it| OWN.contains(&it.as_str()) || it.starts_with("X-Amz-"))
     }
 
     /// Joins the chunks of a streamed payload ("Signature calculations for the authorization
@@ -102,25 +128,37 @@ impl Asked {
         Ok(())
     }
 
+    /// The algorithm of the checksum in the request.
+    pub(super) fn claimed(&self) -> Result<Option<(Algorithm, &str)>, Refusal> {
+        let mut claimed = None;
+        for algorithm in Algorithm::ALL {
+            if let Some(value) = self.header(algorithm.header())
+                && claimed.replace((algorithm, value)).is_some()
+            {
+                return Err(Refusal::INVALID_REQUEST.saying(
+                    "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+                        .to_owned(),
+                ));
+            }
+        }
+        Ok(claimed)
+    }
+
     fn check_sums(&self) -> Result<(), Refusal> {
         let md5 = || BASE64.encode(&Md5::digest(&self.body));
-        let crc32 = || {
-            let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &self.body);
-            BASE64.encode(&sum.to_be_bytes()[4..])
-        };
-        let is_wrong = |name, sum: &dyn Fn() -> String| {
-            self.header(name).is_some_and(|claimed| claimed != sum())
-        };
-        // Of a completed upload it is the object's, not the document's.
-        let is_of_body = !self.is("uploadId") || self.method != Method::POST;
-        if is_wrong("content-md5", &md5)
-            || is_of_body
-                && (is_wrong("x-amz-checksum-crc64nvme", &|| crc64nvme(&self.body))
-                    || is_wrong("x-amz-checksum-crc32", &crc32))
-        {
+        if self.header("content-md5").is_some_and(|it| it != md5()) {
             return Err(Refusal::BAD_DIGEST);
         }
-        Ok(())
+        // Of a completed upload it is the object's, not the document's.
+        if self.is("uploadId") && self.method == Method::POST {
+            return Ok(());
+        }
+        match self.claimed()? {
+            Some((algorithm, value)) if !algorithm.of(&self.body).is_claimed(value) => {
+                Err(Refusal::BAD_DIGEST)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

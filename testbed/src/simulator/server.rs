@@ -81,7 +81,7 @@ impl Shared {
         }
         let (bytes_in, is_head) = (body.len() as u64, head.method == Method::HEAD);
         let refused = |refusal: Refusal| Answer::of(&refusal, head.uri.path());
-        let asked = match Asked::of(head.method, &head.uri, head.headers, body) {
+        let asked = match Asked::of(head.method, &head.uri, head.headers, body, None) {
             Ok(asked) => asked,
             Err(refusal) => return Ok(response(refused(refusal), is_head)),
         };
@@ -134,7 +134,7 @@ impl Shared {
                 self.store
                     .create(&new.name, Some(new.population), SystemTime::now())
                     .map(|()| String::new())
-                    .map_err(|refusal| refusal.message.to_owned())
+                    .map_err(|refusal| refusal.message.into_owned())
             }),
             _ => Err(format!("{method} {path} is not known")),
         };

@@ -1,27 +1,31 @@
 //! The S3 operations.
 //!
 //! ```text
-//! answer ──► bucket ──► lists
-//!        └─► OfObject: objects (conditions), copies, uploads, tags
+//! answer ──► bucket ──► object_lists, version_list, upload_lists (page)
+//!        └─► OfObject: objects (conditions), attributes, copies, uploads, tags
 //! ```
 
 mod answer;
+mod attributes;
 mod bucket;
 mod conditions;
 mod copies;
-mod lists;
+mod object_lists;
 mod objects;
+mod page;
 mod tags;
+mod upload_lists;
 mod uploads;
+mod version_list;
 
 use std::time::{Duration, SystemTime};
 
 use http::Method;
 
-use super::object::Object;
+use super::object::is_version_id;
 use super::refusal::Refusal;
 use super::request::Asked;
-use super::store::{Bucket, Store};
+use super::store::{Bucket, Found, Store};
 
 pub(super) use answer::Answer;
 use bucket::{list_buckets, of_bucket};
@@ -49,6 +53,7 @@ pub(super) fn answer(
         return of_bucket(store, asked, now);
     }
     let bucket = store.bucket(&asked.bucket)?;
+    check_version_id(asked)?;
     let object = OfObject {
         store,
         bucket: &bucket,
@@ -61,16 +66,12 @@ pub(super) fn answer(
         (&Method::POST, Some(id)) => object.complete(id),
         (&Method::DELETE, Some(id)) => object.abort(id),
         (&Method::GET, Some(id)) => object.list_parts(id),
-        (&Method::POST, None) if asked.is("uploads") => Ok(object.create_upload()),
-        (&Method::POST | &Method::PUT | &Method::DELETE, None)
-            if asked.is("versionId") && (asked.is("restore") || asked.is("tagging")) =>
-        {
-            Err(Refusal::NOT_IMPLEMENTED)
-        }
+        (&Method::POST, None) if asked.is("uploads") => object.create_upload(),
         (&Method::POST, None) if asked.is("restore") => object.restore(),
         (&Method::GET, None) if asked.is("tagging") => object.tags(),
         (&Method::PUT, None) if asked.is("tagging") => object.set_tags(),
         (&Method::DELETE, None) if asked.is("tagging") => object.remove_tags(),
+        (&Method::GET, None) if asked.is("attributes") => object.attributes(),
         (&Method::GET | &Method::HEAD, None) => object.get(),
         (&Method::PUT, None) if asked.header("x-amz-copy-source").is_some() => object.copy(),
         (&Method::PUT, None) => object.put(),
@@ -88,11 +89,19 @@ struct OfObject<'a> {
     now: SystemTime,
 }
 
+fn check_version_id(asked: &Asked) -> Result<(), Refusal> {
+    let message = match asked.query("versionId") {
+        Some("") => "Version id cannot be the empty string",
+        Some(id) if !is_version_id(id) => "Invalid version id specified",
+        _ => return Ok(()),
+    };
+    Err(Refusal::INVALID_ARGUMENT.saying(message.to_owned()))
+}
+
 impl OfObject<'_> {
-    fn object(&self) -> Result<Object, Refusal> {
-        match self.asked.query("versionId") {
-            Some(id) => self.bucket.version(&self.asked.key, id),
-            None => self.bucket.object(&self.asked.key),
-        }
+    /// The version that the request names, or the latest.
+    fn found(&self) -> Result<Found, Refusal> {
+        self.bucket
+            .object(&self.asked.key, self.asked.query("versionId"))
     }
 }

@@ -1,16 +1,19 @@
 //! Buckets: objects by rule, written objects, and open multipart uploads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
+mod listing;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, header};
 
 use super::bodies::{Bodies, Body};
-use super::object::{Object, Pairs, Stored, Upload, Version, Versions};
+use super::object::{NULL, Object, Pairs, Stored, Upload, Version, Versions, marker, missing};
 use super::population::Population;
 use super::refusal::Refusal;
+
+pub(super) use listing::{Listed, ListedVersion, Listing};
 
 /// 2024-01-01: no object by rule is older.
 const BEGINNING: Duration = Duration::from_hours(473_352);
@@ -30,6 +33,35 @@ pub(super) struct Bucket {
     written: Mutex<Written>,
 }
 
+/// Whether writes create versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Versioning {
+    /// It was never enabled.
+    #[default]
+    Never,
+    /// Each write creates a version.
+    Enabled,
+    /// Each write replaces the version `null`; other versions remain.
+    Suspended,
+}
+
+/// What a deletion did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Deleted {
+    /// The version that was deleted, or the delete marker that was created.
+    pub(super) version: Option<String>,
+    /// Whether that is a delete marker.
+    pub(super) is_marker: bool,
+}
+
+/// A version that was found.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) object: Object,
+    /// Its id, unless the bucket was never versioned.
+    pub(super) id: Option<String>,
+}
+
 /// The part of a bucket that is stored.
 #[derive(Debug, Default)]
 pub(super) struct Written {
@@ -38,7 +70,7 @@ pub(super) struct Written {
     keys: BTreeMap<String, Versions>,
     /// By id.
     pub(super) uploads: BTreeMap<String, Upload>,
-    pub(super) is_versioned: bool,
+    pub(super) versioning: Versioning,
     /// Number of ids so far.
     numbered: u64,
 }
@@ -48,6 +80,11 @@ impl Written {
     pub(super) fn next_id(&mut self) -> String {
         self.numbered += 1;
         format!("{:016x}", self.numbered)
+    }
+
+    /// The id of a version for answers: none if the bucket was never versioned.
+    fn told(&self, id: &str) -> Option<String> {
+        (self.versioning != Versioning::Never).then(|| id.to_owned())
     }
 }
 
@@ -111,53 +148,36 @@ impl Store {
     }
 }
 
-/// A key of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) key: String,
-    pub(super) size: u64,
-    pub(super) etag: String,
-    pub(super) modified: SystemTime,
-    pub(super) storage_class: String,
-}
-
-/// A page of a listing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Page {
-    pub(super) objects: Vec<Listed>,
-    pub(super) prefixes: BTreeSet<String>,
-    /// Where the next page begins.
-    pub(super) next: Option<String>,
-}
-
 impl Bucket {
     pub(super) fn written(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current object of a key.
-    pub(super) fn object(&self, key: &str) -> Result<Object, Refusal> {
-        match self.written().keys.get(key) {
-            Some(versions) => versions.latest().cloned(),
-            None => self.by_rule(key),
-        }
-        .ok_or(Refusal::NO_SUCH_KEY)
-    }
-
-    /// A version of a key.
-    pub(super) fn version(&self, key: &str, id: &str) -> Result<Object, Refusal> {
-        match self.written().keys.get(key) {
-            Some(versions) => {
-                let version = versions.of_id(id).ok_or(Refusal::NO_SUCH_VERSION)?;
-                version.object.clone().ok_or(Refusal::METHOD_NOT_ALLOWED)
-            }
-            None if id == "null" => self.by_rule(key).ok_or(Refusal::NO_SUCH_VERSION),
-            None => Err(Refusal::NO_SUCH_VERSION),
+    /// A version of a key, or its latest.
+    pub(super) fn object(&self, key: &str, id: Option<&str>) -> Result<Found, Refusal> {
+        let written = self.written();
+        let Some(versions) = written.keys.get(key) else {
+            let told = written.told(NULL);
+            drop(written);
+            let object = match id {
+                None | Some(NULL) => self.by_rule(key),
+                Some(_) => None,
+            };
+            let object = object.ok_or_else(|| missing(id))?;
+            return Ok(Found { object, id: told });
+        };
+        let version = versions.find(id)?;
+        match &version.object {
+            Some(object) => Ok(Found {
+                object: object.clone(),
+                id: written.told(&version.id),
+            }),
+            None => Err(marker(id, &version.id)),
         }
     }
 
     /// Writes an object if `check` accepts the one that it replaces; returns the id of the version
-    /// if the bucket is versioned.
+    /// if one was created.
     pub(super) fn write(
         &self,
         key: &str,
@@ -170,53 +190,72 @@ impl Bucket {
             self.put_back(&mut written, key, versions);
             return Err(refusal);
         }
-        let id = written.is_versioned.then(|| written.next_id());
+        let id = match written.versioning {
+            Versioning::Enabled => Some(written.next_id()),
+            Versioning::Never | Versioning::Suspended => None,
+        };
         versions.push(Version {
-            id: id.clone().unwrap_or_else(|| "null".to_owned()),
+            id: id.clone().unwrap_or_else(|| NULL.to_owned()),
+            modified: object.modified,
             object: Some(object),
         });
         self.put_back(&mut written, key, versions);
         Ok(id)
     }
 
-    /// Changes the current object of a key.
+    /// Changes a version of a key, or its latest; returns its id if the bucket is versioned.
     pub(super) fn change(
         &self,
         key: &str,
+        id: Option<&str>,
         change: impl FnOnce(&mut Object) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<String>, Refusal> {
         let mut written = self.written();
         let mut versions = self.versions(&mut written, key);
-        let changed = versions.latest_mut().ok_or(Refusal::NO_SUCH_KEY);
-        let changed = changed.and_then(change);
+        let changed = versions.find_mut(id).and_then(|version| {
+            let object = version.object.as_mut();
+            change(object.ok_or_else(|| marker(id, &version.id))?)?;
+            Ok(written.told(&version.id))
+        });
         self.put_back(&mut written, key, versions);
         changed
     }
 
-    /// Deletes a key or one of its versions; returns the id of the delete marker if there is one.
-    pub(super) fn delete(&self, key: &str, version: Option<&str>) -> Option<String> {
+    /// Deletes a key, or one of its versions.
+    pub(super) fn delete(&self, key: &str, id: Option<&str>, now: SystemTime) -> Deleted {
         let mut written = self.written();
         let mut versions = self.versions(&mut written, key);
-        let marker = match version {
-            Some(id) => {
+        let deleted = match (id, written.versioning) {
+            (Some(id), _) => {
+                let is_marker = versions.find(Some(id)).is_ok_and(|it| it.object.is_none());
                 versions.0.retain(|it| it.id != id);
-                None
+                Deleted {
+                    version: Some(id.to_owned()),
+                    is_marker,
+                }
             }
-            None if written.is_versioned => {
-                let id = written.next_id();
+            (None, Versioning::Never) => {
+                versions.0.clear();
+                Deleted::default()
+            }
+            (None, versioning) => {
+                let id = match versioning {
+                    Versioning::Enabled => written.next_id(),
+                    Versioning::Never | Versioning::Suspended => NULL.to_owned(),
+                };
                 versions.push(Version {
                     id: id.clone(),
+                    modified: now,
                     object: None,
                 });
-                Some(id)
-            }
-            None => {
-                versions.0.clear();
-                None
+                Deleted {
+                    version: Some(id),
+                    is_marker: true,
+                }
             }
         };
         self.put_back(&mut written, key, versions);
-        marker
+        deleted
     }
 
     /// Takes all versions of a key, the object by rule included, until [`Bucket::put_back`].
@@ -250,6 +289,7 @@ impl Bucket {
             storage_class: population.storage_class.clone(),
             modified: SystemTime::UNIX_EPOCH + BEGINNING + Duration::from_secs(traits.age()),
             thawing_since: None,
+            parts: None,
         })
     }
 
@@ -257,106 +297,6 @@ impl Bucket {
         let population = self.population.as_ref();
         population.is_some_and(|(population, _)| population.number(key).is_some())
     }
-
-    /// The first key from `from` on, or after it, deleted keys included.
-    fn next_key(&self, written: &Written, from: &str, is_after: bool) -> Option<String> {
-        let bound = if is_after {
-            Bound::Excluded(from)
-        } else {
-            Bound::Included(from)
-        };
-        let stored = written
-            .keys
-            .range::<str, _>((bound, Bound::Unbounded))
-            .next()
-            .map(|(key, _)| key.clone());
-        let by_rule = self.population.as_ref().and_then(|(population, _)| {
-            let mut number = population.first_from(from);
-            if is_after && number < population.objects && population.key(number) == from {
-                number += 1;
-            }
-            (number < population.objects).then(|| population.key(number))
-        });
-        stored.into_iter().chain(by_rule).min()
-    }
-
-    /// Lists at most `most` keys and common prefixes after `after`.
-    pub(super) fn list(
-        &self,
-        prefix: &str,
-        delimiter: Option<&str>,
-        after: Option<&str>,
-        most: usize,
-    ) -> Page {
-        let written = self.written();
-        let mut page = Page::default();
-        let (mut from, mut is_after) = match after {
-            Some(after) if after >= prefix => (after.to_owned(), true),
-            _ => (prefix.to_owned(), false),
-        };
-        // After a common prefix, all of its keys are skipped.
-        if let (Some(after), Some(delimiter)) = (after, delimiter)
-            && after.ends_with(delimiter)
-            && after.len() > prefix.len()
-        {
-            (from, is_after) = (format!("{after}{}", char::MAX), true);
-        }
-        while let Some(key) = self.next_key(&written, &from, is_after) {
-            if !key.starts_with(prefix) {
-                break;
-            }
-            let is_full = page.objects.len() + page.prefixes.len() >= most;
-            let common = delimiter.and_then(|delimiter| {
-                let at = key[prefix.len()..].find(delimiter)?;
-                Some(key[..prefix.len() + at + delimiter.len()].to_owned())
-            });
-            if let Some(common) = common {
-                let is_there = written
-                    .keys
-                    .get(&key)
-                    .is_none_or(|it| it.latest().is_some());
-                if is_there && !page.prefixes.contains(&common) {
-                    if is_full {
-                        page.next = Some(last_of(&page));
-                        break;
-                    }
-                    page.prefixes.insert(common.clone());
-                }
-                (from, is_after) = if is_there {
-                    (format!("{common}{}", char::MAX), true)
-                } else {
-                    (key, true)
-                };
-                continue;
-            }
-            let object = match written.keys.get(&key) {
-                Some(versions) => versions.latest().cloned(),
-                None => self.by_rule(&key),
-            };
-            if let Some(object) = object {
-                if is_full {
-                    page.next = Some(last_of(&page));
-                    break;
-                }
-                page.objects.push(Listed {
-                    size: object.body.size(),
-                    etag: etag(object.body.sums()),
-                    modified: object.modified,
-                    storage_class: object.storage_class,
-                    key: key.clone(),
-                });
-            }
-            (from, is_after) = (key, true);
-        }
-        page
-    }
-}
-
-/// The last key or common prefix of a page.
-fn last_of(page: &Page) -> String {
-    let key = page.objects.last().map(|it| it.key.as_str());
-    let prefix = page.prefixes.last().map(String::as_str);
-    key.max(prefix).unwrap_or_default().to_owned()
 }
 
 /// The ETag, with quotes.

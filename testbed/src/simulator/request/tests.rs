@@ -13,6 +13,7 @@ fn put(headers: &[(&str, &str)], body: &'static str) -> Result<Asked, Refusal> {
         &uri,
         headers.collect(),
         Bytes::from_static(body.as_bytes()),
+        None,
     )
 }
 

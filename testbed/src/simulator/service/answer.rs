@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
+use crate::simulator::checksum::Checksum;
 use crate::simulator::refusal::Refusal;
 use crate::simulator::xml::Xml;
 
@@ -43,16 +44,33 @@ impl Answer {
         }
     }
 
+    /// Adds a checksum.
+    pub(super) fn set_checksum(&mut self, checksum: &Checksum) {
+        let name = checksum.algorithm.header();
+        self.headers.insert(name, checksum.value.clone());
+        self.set("x-amz-checksum-type", checksum.kind.name());
+    }
+
+    /// Adds the version that was read or written.
+    pub(super) fn set_version(&mut self, id: Option<&str>) {
+        if let Some(id) = id {
+            self.set("x-amz-version-id", id);
+        }
+    }
+
     /// An error document.
     pub(in crate::simulator) fn of(refusal: &Refusal, resource: &str) -> Self {
         let mut answer = Self::empty(refusal.status);
+        for (name, value) in &refusal.headers {
+            answer.set(*name, value);
+        }
         if refusal.status == StatusCode::NOT_MODIFIED {
             return answer;
         }
         let mut document = Xml::root("Error");
         document
             .text("Code", refusal.code)
-            .text("Message", refusal.message)
+            .text("Message", &refusal.message)
             .text("Resource", resource)
             .text("RequestId", "SIMULATED")
             .text("HostId", "simulator");

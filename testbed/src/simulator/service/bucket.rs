@@ -5,11 +5,13 @@ use std::time::SystemTime;
 use http::{Method, StatusCode};
 
 use super::answer::{Answer, iso};
-use super::lists::{list, list_uploads};
+use super::object_lists::{list_v1, list_v2};
+use super::upload_lists::list_uploads;
+use super::version_list::list_versions;
 use crate::servers::REGION;
 use crate::simulator::refusal::Refusal;
 use crate::simulator::request::Asked;
-use crate::simulator::store::{Bucket, Store};
+use crate::simulator::store::{Bucket, Store, Versioning};
 use crate::simulator::xml::{Xml, child, elements};
 
 pub(super) fn list_buckets(store: &Store, asked: &Asked) -> Result<Answer, Refusal> {
@@ -45,37 +47,56 @@ pub(super) fn of_bucket(store: &Store, asked: &Asked, now: SystemTime) -> Result
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         }
         Method::PUT if asked.is("versioning") => {
-            let is_versioned = elements(&asked.body, "VersioningConfiguration")?
-                .iter()
-                .any(|it| child(it, "Status") == Some("Enabled"));
-            bucket.written().is_versioned = is_versioned;
+            let configuration = elements(&asked.body, "VersioningConfiguration")?;
+            let status = configuration.first().and_then(|it| child(it, "Status"));
+            bucket.written().versioning = match status {
+                Some("Enabled") => Versioning::Enabled,
+                Some("Suspended") => Versioning::Suspended,
+                _ => return Err(Refusal::MALFORMED_XML),
+            };
             Ok(Answer::empty(StatusCode::OK))
         }
         Method::GET if asked.is("versioning") => {
             let mut document = Xml::root("VersioningConfiguration");
-            if bucket.written().is_versioned {
-                document.text("Status", "Enabled");
-            }
+            let status = match bucket.written().versioning {
+                Versioning::Never => None,
+                Versioning::Enabled => Some("Enabled"),
+                Versioning::Suspended => Some("Suspended"),
+            };
+            document.optional("Status", status);
             Ok(Answer::xml(document.end("VersioningConfiguration")))
         }
         Method::GET if asked.is("location") => Ok(Answer::xml(
             Xml::root("LocationConstraint").end("LocationConstraint"),
         )),
-        Method::GET if asked.is("uploads") => Ok(list_uploads(&bucket, asked)),
-        Method::GET if asked.query("list-type") == Some("2") => list(&bucket, asked),
-        Method::POST if asked.is("delete") => delete_objects(&bucket, asked),
+        Method::GET if asked.is("uploads") => list_uploads(&bucket, asked),
+        Method::GET if asked.is("versions") => list_versions(&bucket, asked),
+        Method::GET if asked.query("list-type") == Some("2") => list_v2(&bucket, asked),
+        Method::GET if asked.is_list_v1() => list_v1(&bucket, asked),
+        Method::POST if asked.is("delete") => delete_objects(&bucket, asked, now),
         _ => Err(Refusal::NOT_IMPLEMENTED),
     }
 }
 
-fn delete_objects(bucket: &Bucket, asked: &Asked) -> Result<Answer, Refusal> {
+fn delete_objects(bucket: &Bucket, asked: &Asked, now: SystemTime) -> Result<Answer, Refusal> {
     let objects = elements(&asked.body, "Object")?;
+    let request = elements(&asked.body, "Delete")?;
+    let quiet = request.first().and_then(|it| child(it, "Quiet"));
     let mut document = Xml::root("DeleteResult");
     for object in &objects {
         let key = child(object, "Key").ok_or(Refusal::MALFORMED_XML)?;
-        bucket.delete(key, child(object, "VersionId"));
+        let version = child(object, "VersionId");
+        let done = bucket.delete(key, version, now);
+        if quiet == Some("true") {
+            continue;
+        }
         document.element("Deleted", |deleted| {
-            deleted.text("Key", key);
+            deleted.text("Key", key).optional("VersionId", version);
+            if done.is_marker {
+                deleted
+                    .text("DeleteMarker", "true")
+                    .optional("DeleteMarkerVersionId", done.version.as_deref());
+            }
         });
     }
     Ok(Answer::xml(document.end("DeleteResult")))

@@ -2,8 +2,11 @@
 
 use super::OfObject;
 use super::answer::{Answer, iso};
+use crate::simulator::bodies::Body;
+use crate::simulator::checksum::Algorithm;
 use crate::simulator::object::{Object, Tier};
 use crate::simulator::refusal::Refusal;
+use crate::simulator::store::etag;
 use crate::simulator::xml::Xml;
 
 impl OfObject<'_> {
@@ -25,10 +28,7 @@ impl OfObject<'_> {
             .split_once('/')
             .ok_or(Refusal::INVALID_ARGUMENT)?;
         let bucket = self.store.bucket(bucket)?;
-        let object = match version {
-            Some(version) => bucket.version(key, version)?,
-            None => bucket.object(key)?,
-        };
+        let object = bucket.object(key, version)?.object;
         self.check_read(&object, "x-amz-copy-source-")?;
         if matches!(
             object.tier(self.settings.thaw, self.now),
@@ -41,6 +41,8 @@ impl OfObject<'_> {
 
     pub(super) fn copy(&self) -> Result<Answer, Refusal> {
         let source = self.source()?;
+        let algorithm = self.asked.header("x-amz-checksum-algorithm");
+        let algorithm = algorithm.map(Algorithm::of_name).transpose()?;
         let replaces = |name| self.asked.header(name) == Some("REPLACE");
         let object = Object {
             headers: if replaces("x-amz-metadata-directive") {
@@ -53,14 +55,16 @@ impl OfObject<'_> {
             } else {
                 source.tags
             },
-            body: source.body.copied(),
+            body: source.body.copied(algorithm),
             storage_class: self.storage_class(),
             modified: self.now,
             thawing_since: None,
+            parts: None,
         };
+        let copied = object.body.sums().clone();
         let written = self.write(object)?;
         let mut document = Xml::root("CopyObjectResult");
-        self.tell_copy(&mut document, &written);
+        self.tell_copy(&mut document, &copied);
         let mut answer = Answer::xml(document.end("CopyObjectResult"));
         if let Some(id) = written.headers.get("x-amz-version-id") {
             answer.headers.insert("x-amz-version-id", id.clone());
@@ -68,17 +72,10 @@ impl OfObject<'_> {
         Ok(answer)
     }
 
-    pub(super) fn tell_copy(&self, document: &mut Xml, written: &Answer) {
-        let text = |name: &str| {
-            let value = written.headers.get(name)?;
-            value.to_str().ok().map(str::to_owned)
-        };
+    pub(super) fn tell_copy(&self, document: &mut Xml, copied: &Body) {
         document
             .text("LastModified", &iso(self.now))
-            .optional("ETag", text("etag").as_deref())
-            .optional(
-                "ChecksumCRC64NVME",
-                text("x-amz-checksum-crc64nvme").as_deref(),
-            );
+            .text("ETag", &etag(copied))
+            .text(copied.checksum.algorithm.element(), copied.checksum.text());
     }
 }

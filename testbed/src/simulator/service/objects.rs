@@ -8,10 +8,11 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::OfObject;
 use super::answer::{Answer, http_date};
 use crate::simulator::bodies::Body;
+use crate::simulator::checksum::Algorithm;
 use crate::simulator::object::{Object, Pairs, Stored, Tier};
 use crate::simulator::refusal::Refusal;
 use crate::simulator::request::range;
-use crate::simulator::store::pairs_of;
+use crate::simulator::store::{Found, pairs_of};
 
 /// Headers that are stored with an object and returned by GET.
 const KEPT: [&str; 6] = [
@@ -25,7 +26,7 @@ const KEPT: [&str; 6] = [
 
 impl OfObject<'_> {
     pub(super) fn get(&self) -> Result<Answer, Refusal> {
-        let object = self.object()?;
+        let Found { object, id } = self.found()?;
         self.check_read(&object, "")?;
         let is_head = self.asked.method == Method::HEAD;
         let tier = object.tier(self.settings.thaw, self.now);
@@ -50,12 +51,9 @@ impl OfObject<'_> {
                 format!("bytes {first}-{}/{size}", end - 1),
             );
         } else if self.asked.header("x-amz-checksum-mode").is_some() {
-            let sums = object.body.sums();
-            answer
-                .headers
-                .insert("x-amz-checksum-crc64nvme", sums.crc64nvme.clone());
-            answer.set("x-amz-checksum-type", "FULL_OBJECT");
+            answer.set_checksum(&object.body.sums().checksum);
         }
+        answer.set_version(id.as_deref());
         self.describe(&mut answer, &object, tier);
         answer.length = Some(end - first);
         if !is_head {
@@ -91,9 +89,6 @@ impl OfObject<'_> {
                 );
             }
             Tier::Open | Tier::Frozen => {}
-        }
-        if let Some(id) = self.asked.query("versionId") {
-            answer.set("x-amz-version-id", id);
         }
     }
 
@@ -140,33 +135,31 @@ impl OfObject<'_> {
         let version = self.bucket.write(&self.asked.key, object, check)?;
         let mut answer = Answer::empty(StatusCode::OK);
         answer.headers.insert(header::ETAG, sums.etag);
-        answer
-            .headers
-            .insert("x-amz-checksum-crc64nvme", sums.crc64nvme);
-        answer.set("x-amz-checksum-type", "FULL_OBJECT");
-        if let Some(id) = version {
-            answer.set("x-amz-version-id", id);
-        }
+        answer.set_checksum(&sums.checksum);
+        answer.set_version(version.as_deref());
         Ok(answer)
     }
 
     pub(super) fn put(&self) -> Result<Answer, Refusal> {
+        let claimed = self.asked.claimed()?;
+        let algorithm = claimed.map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
         self.write(Object {
-            body: self.stored(Body::of(self.asked.body.clone())),
+            body: self.stored(Body::of(self.asked.body.clone(), algorithm)),
             headers: self.headers(),
             tags: self.given_tags(),
             storage_class: self.storage_class(),
             modified: self.now,
             thawing_since: None,
+            parts: None,
         })
     }
 
     pub(super) fn delete(&self) -> Answer {
-        let version = self.asked.query("versionId");
-        let marker = self.bucket.delete(&self.asked.key, version);
+        let id = self.asked.query("versionId");
+        let deleted = self.bucket.delete(&self.asked.key, id, self.now);
         let mut answer = Answer::empty(StatusCode::NO_CONTENT);
-        if let Some(id) = marker {
-            answer.set("x-amz-version-id", id);
+        answer.set_version(deleted.version.as_deref());
+        if deleted.is_marker {
             answer.set("x-amz-delete-marker", "true");
         }
         answer
