@@ -13,6 +13,7 @@
 //! ```
 
 mod background;
+mod simulate;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -22,13 +23,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use background::{BackgroundError, NamedProgram};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use s3bundler_testbed::bench::{self, BenchError, Scale};
 use s3bundler_testbed::demo::{self, DemoError};
 use s3bundler_testbed::install::{self, InstallError, Recipe};
 use s3bundler_testbed::kube::KubeError;
 use s3bundler_testbed::servers::{Access, ElasticMq, Moto, S3Mock, ServerError, VersityGw};
-use s3bundler_testbed::simulator::{Simulator, SimulatorOptions};
+use s3bundler_testbed::simulator::Simulator;
+use simulate::{SimulatorArguments, WeatherError};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -129,6 +132,8 @@ enum Command {
         /// The SQS server; with moto for S3 too it is the same one.
         #[arg(long, value_enum)]
         sqs: Option<SqsServer>,
+        #[command(flatten)]
+        simulator: SimulatorArguments,
     },
 }
 
@@ -160,6 +165,8 @@ enum Failure {
     #[error(transparent)]
     Background(#[from] BackgroundError),
     #[error(transparent)]
+    Weather(#[from] WeatherError),
+    #[error(transparent)]
     Kube(#[from] KubeError),
     #[error("no files to upload were found; name a folder with --files")]
     NoFiles,
@@ -174,7 +181,7 @@ enum AnyServer {
     VersityGw(VersityGw),
     ElasticMq(ElasticMq),
     S3Mock(S3Mock),
-    Simulator(Simulator),
+    Simulator(Box<Simulator>),
 }
 
 impl AnyServer {
@@ -184,7 +191,7 @@ impl AnyServer {
             Self::VersityGw(server) => server.access(),
             Self::ElasticMq(server) => server.access(),
             Self::S3Mock(server) => server.access(),
-            Self::Simulator(server) => server.access(),
+            Self::Simulator(server) => server.https().unwrap_or_else(|| server.access()),
         }
     }
 }
@@ -229,7 +236,7 @@ async fn main() -> ExitCode {
             files,
             keep,
         } => show_on_kubernetes(&s3bundler, &operator, files, keep).await,
-        Command::Servers { s3, sqs } => servers(s3, sqs).await,
+        Command::Servers { s3, sqs, simulator } => servers(s3, sqs, simulator).await,
         Command::Up { image } => background::up(&image).await.map_err(Failure::from),
         Command::Down => background::down().await.map_err(Failure::from),
         Command::Keep => background::keep().await.map_err(Failure::from),
@@ -306,18 +313,28 @@ async fn show_on_kubernetes(
     Ok(())
 }
 
-async fn servers(s3: S3Server, sqs: Option<SqsServer>) -> Result<(), Failure> {
+async fn servers(
+    s3: S3Server,
+    sqs: Option<SqsServer>,
+    simulator: SimulatorArguments,
+) -> Result<(), Failure> {
+    if s3 != S3Server::Simulator && simulator != SimulatorArguments::default() {
+        let message = "options of the simulator need --s3 simulator";
+        let conflict = Arguments::command().error(ErrorKind::ArgumentConflict, message);
+        conflict.exit();
+    }
     // Listened for before anything starts, so that an early Ctrl-C still ends what was started.
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
     );
     let started = tokio::select! {
-        started = start(s3, sqs) => started?,
+        started = start(s3, sqs, simulator) => started?,
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
     let mut output = io::stdout().lock();
+    output.write_all(started.2.as_bytes())?;
     output.write_all(
         exports(
             started.0.access(),
@@ -334,18 +351,24 @@ async fn servers(s3: S3Server, sqs: Option<SqsServer>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The server for S3 and, if it is another one, that for SQS.
+/// The server for S3, that for SQS if it is another one, and comments for the shell.
 async fn start(
     s3: S3Server,
     sqs: Option<SqsServer>,
-) -> Result<(AnyServer, Option<AnyServer>), ServerError> {
+    simulator: SimulatorArguments,
+) -> Result<(AnyServer, Option<AnyServer>, String), Failure> {
+    let mut comments = String::new();
     let first = match s3 {
         S3Server::Moto => AnyServer::Moto(Moto::start().await?),
         S3Server::Versitygw => AnyServer::VersityGw(VersityGw::start().await?),
         S3Server::S3mock => AnyServer::S3Mock(S3Mock::start().await?),
-        S3Server::Simulator => AnyServer::Simulator(
-            Simulator::start(SimulatorOptions::default()).map_err(ServerError::NoPort)?,
-        ),
+        S3Server::Simulator => {
+            let options = simulator.options()?;
+            let hosts = options.hosts.clone();
+            let simulator = Simulator::start(options)?;
+            comments = simulate::addresses(&simulator, &hosts);
+            AnyServer::Simulator(Box::new(simulator))
+        }
     };
     let second = match sqs {
         Some(SqsServer::Moto) if s3 != S3Server::Moto => {
@@ -354,7 +377,7 @@ async fn start(
         Some(SqsServer::Elasticmq) => Some(AnyServer::ElasticMq(ElasticMq::start().await?)),
         _ => None,
     };
-    Ok((first, second))
+    Ok((first, second, comments))
 }
 
 /// Lines for a POSIX shell. The SQS servers take any keys, so those of S3 serve both.

@@ -2,7 +2,7 @@
 //! objects, 30,000 GETs a second, throttling by prefix, outages by the clock, archives that thaw.
 //!
 //! ```text
-//! request ──► weather: latency, limits, outages ──► service ──► meter ──► answer
+//! HTTP or HTTPS ──► weather: latency, limits, outages ──► service ──► meter ──► answer
 //!                                                     │
 //!                       objects by rule, not stored ┴ written objects, in memory
 //! ```
@@ -30,11 +30,12 @@ mod request;
 mod server;
 mod service;
 mod store;
+mod tls;
 mod weather;
 mod xml;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -47,12 +48,22 @@ pub use weather::{Latency, Limits, Outage, OutageKind, Weather};
 
 use crate::servers::Access;
 use server::Shared;
+use tls::Tls;
+
+/// The default of [`SimulatorOptions::hosts`].
+pub const HOST: &str = "s3.localhost";
 
 /// How to start a [`Simulator`].
 #[derive(Debug, Clone)]
 pub struct SimulatorOptions {
-    /// Address to listen on. Default: a free port of loopback.
+    /// Address for HTTP. Default: a free port of loopback.
     pub listen: SocketAddr,
+    /// Address for HTTPS. Default: no HTTPS.
+    pub https: Option<SocketAddr>,
+    /// Hosts whose subdomains are buckets: `http://<bucket>.<host>:<port>/<key>`. Requests for
+    /// other hosts have the bucket in their path. Clients accept the certificate of a subdomain
+    /// only if the host has a dot. Default: `s3.localhost`.
+    pub hosts: Vec<String>,
     /// Number of threads. Default: 1.
     pub threads: usize,
     /// Initial weather.
@@ -68,6 +79,8 @@ impl Default for SimulatorOptions {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            https: None,
+            hosts: vec![HOST.to_owned()],
             threads: 1,
             weather: Weather::default(),
             thaw: Duration::from_secs(5),
@@ -80,6 +93,8 @@ impl Default for SimulatorOptions {
 #[derive(Debug)]
 pub struct Simulator {
     access: Access,
+    /// HTTPS, with its certificate.
+    secure: Option<(Access, Tls)>,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
 }
@@ -92,27 +107,44 @@ impl Simulator {
             .thread_name("simulator")
             .enable_all()
             .build()?;
-        let listener = std::net::TcpListener::bind(options.listen)?;
-        listener.set_nonblocking(true)?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let listener = {
-            let _inside = runtime.enter();
-            TcpListener::from_std(listener)?
+        let (listener, address) = bind(&runtime, options.listen)?;
+        let secure = match options.https {
+            None => None,
+            Some(listen) => Some((
+                bind(&runtime, listen)?,
+                Tls::generate(listen.ip(), &options.hosts)?,
+            )),
         };
-        let shared = Arc::new(Shared::with(
-            options.weather,
-            options.thaw,
-            options.digests_from,
-        ));
-        runtime.spawn(server::serve(listener, Arc::clone(&shared)));
+        let shared = Arc::new(Shared::with(options));
+        let access = |scheme, address| {
+            let endpoint = format!("{scheme}://{address}");
+            Access::new(endpoint, "simulator", "simulator-secret")
+        };
+        let secure = match secure {
+            None => None,
+            Some(((listener, address), tls)) => {
+                let (acceptor, shared) = (tls.acceptor()?, Arc::clone(&shared));
+                runtime.spawn(server::serve(listener, Some(acceptor), shared));
+                let mut access = access("https", address);
+                access.certificate_authority = Some(tls.authority());
+                Some((access, tls))
+            }
+        };
+        runtime.spawn(server::serve(listener, None, Arc::clone(&shared)));
         Ok(Self {
-            access: Access::new(endpoint, "simulator", "simulator-secret"),
+            access: access("http", address),
+            secure,
             shared,
             runtime: Some(runtime),
         })
     }
 
-    /// Its address and credentials, which it does not check.
+    /// HTTPS address, credentials, and the certificate authority to trust, if HTTPS is enabled.
+    pub fn https(&self) -> Option<&Access> {
+        self.secure.as_ref().map(|(access, _)| access)
+    }
+
+    /// HTTP address and credentials, which are not checked.
     pub fn access(&self) -> &Access {
         &self.access
     }
@@ -144,6 +176,21 @@ impl Simulator {
     pub fn reset_meter(&self) {
         self.shared.meter.reset();
     }
+}
+
+/// Listens on an address; returns the address of clients.
+fn bind(runtime: &Runtime, address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let mut address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let _inside = runtime.enter();
+    Ok((TcpListener::from_std(listener)?, address))
 }
 
 impl Drop for Simulator {

@@ -162,6 +162,18 @@ impl Asked {
     }
 }
 
+/// The bucket in a `Host` header, if it is a subdomain of one of these hosts ("Virtual hosting of
+/// general purpose buckets", S3 user guide).
+pub(super) fn bucket_of_host<'a>(header: &'a str, hosts: &[String]) -> Option<&'a str> {
+    let name = header.split_once(':').map_or(header, |(name, _)| name);
+    hosts.iter().find_map(|host| {
+        let at = name.len().checked_sub(host.len())?;
+        let (bucket, rest) = name.split_at_checked(at)?;
+        let bucket = bucket.strip_suffix('.').filter(|it| !it.is_empty())?;
+        rest.eq_ignore_ascii_case(host).then_some(bucket)
+    })
+}
+
 /// Takes a line off the front, without its end.
 fn line(bytes: &mut Bytes) -> Option<String> {
     let at = bytes.windows(2).position(|it| it == b"\r\n")?;

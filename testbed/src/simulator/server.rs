@@ -13,12 +13,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
+use super::SimulatorOptions;
 use super::meter::{Meter, Usage};
 use super::population::Population;
 use super::refusal::Refusal;
-use super::request::Asked;
+use super::request::{Asked, bucket_of_host};
 use super::service::{Answer, Settings, answer};
 use super::store::Store;
 use super::weather::{Fate, OutageKind, Sky, Weather};
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     pub(super) meter: Meter,
     thaw_ms: AtomicU64,
     digests_from: u64,
+    /// Hosts whose subdomains are buckets.
+    hosts: Vec<String>,
 }
 
 /// Body of a request for a bucket of objects by rule.
@@ -51,13 +56,14 @@ struct Thaw {
 }
 
 impl Shared {
-    pub(super) fn with(weather: Weather, thaw: Duration, digests_from: u64) -> Self {
+    pub(super) fn with(options: SimulatorOptions) -> Self {
         Self {
             store: Store::default(),
-            sky: Sky::with(weather),
+            sky: Sky::with(options.weather),
             meter: Meter::default(),
-            thaw_ms: AtomicU64::new(milliseconds(thaw)),
-            digests_from,
+            thaw_ms: AtomicU64::new(milliseconds(options.thaw)),
+            digests_from: options.digests_from,
+            hosts: options.hosts,
         }
     }
 
@@ -76,12 +82,25 @@ impl Shared {
     async fn serve(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        if head.uri.path().starts_with(CONTROL) {
+        let host = head.uri.host().or_else(|| {
+            let host = head.headers.get(header::HOST)?;
+            host.to_str().ok()
+        });
+        let bucket = host.and_then(|host| bucket_of_host(host, &self.hosts));
+        let bucket = bucket.map(str::to_owned);
+        if bucket.is_none() && head.uri.path().starts_with(CONTROL) {
             return Ok(self.control(&head.method, head.uri.path(), &body));
         }
         let (bytes_in, is_head) = (body.len() as u64, head.method == Method::HEAD);
         let refused = |refusal: Refusal| Answer::of(&refusal, head.uri.path());
-        let asked = match Asked::of(head.method, &head.uri, head.headers, body, None) {
+        let asked = Asked::of(
+            head.method,
+            &head.uri,
+            head.headers,
+            body,
+            bucket.as_deref(),
+        );
+        let asked = match asked {
             Ok(asked) => asked,
             Err(refusal) => return Ok(response(refused(refusal), is_head)),
         };
@@ -178,20 +197,33 @@ fn response(answer: Answer, is_head: bool) -> Response<Full<Bytes>> {
     response
 }
 
-/// Serves until the runtime ends.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+/// Serves until the runtime ends, over TLS if there is an acceptor.
+pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| shared.serve(request));
-            // A client may close its connection at any time.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            match tls {
+                None => converse(stream, &shared).await,
+                // A client that does not trust the certificate closes the connection.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        converse(stream, &shared).await;
+                    }
+                }
+            }
         });
     }
+}
+
+/// Serves a connection to its end.
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
+    let service = service_fn(|request| shared.serve(request));
+    // A client may close its connection at any time.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }

@@ -139,3 +139,78 @@ async fn servers_end_with_a_process_that_is_killed() {
     nobody_listens(&s3).await;
     nobody_listens(&sqs).await;
 }
+
+#[tokio::test]
+async fn the_simulator_starts_as_its_options_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let weather = folder.path().join("weather.json");
+    std::fs::write(&weather, r#"{"latency": {"leastMs": 1}, "seed": 7}"#).unwrap();
+    let running = Program::new(env!("CARGO_BIN_EXE_s3bundler-testbed"))
+        .args([
+            "servers",
+            "--s3",
+            "simulator",
+            "--https",
+            "--host",
+            "s3.test",
+        ])
+        .args(["--threads", "2", "--thaw", "0", "--digests-from", "10"])
+        .arg("--weather")
+        .arg(&weather)
+        .spawn()
+        .unwrap();
+    running
+        .wait_for_output("export AWS_EC2_METADATA_DISABLED=true\n")
+        .await
+        .unwrap();
+    let printed = running.stdout();
+    assert!(printed.contains("# https://<bucket>.s3.test:"), "{printed}");
+    let mut access = Access::new(
+        exported(&printed, "AWS_ENDPOINT_URL"),
+        exported(&printed, "AWS_ACCESS_KEY_ID"),
+        exported(&printed, "AWS_SECRET_ACCESS_KEY"),
+    );
+    assert!(access.endpoint.starts_with("https://"), "{printed}");
+    access.certificate_authority = Some(exported(&printed, "AWS_CA_BUNDLE").into());
+    let s3 = client::s3(&access);
+    client::create_bucket(&s3, "bucket").await.unwrap();
+    client::put_object(&s3, "bucket", "small", "123456789")
+        .await
+        .unwrap();
+    client::put_object(&s3, "bucket", "large", "1234567890")
+        .await
+        .unwrap();
+    assert!(client::get_bytes(&s3, "bucket", "small").await.is_ok());
+    let refused = client::get_bytes(&s3, "bucket", "large").await.unwrap_err();
+    assert!(refused.cause.contains("NotImplemented"), "{refused}");
+    running.signal(Signal::Interrupt).unwrap();
+    let done = running.wait().await.unwrap();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(!access.certificate_authority.unwrap().exists());
+}
+
+#[tokio::test]
+async fn wrong_options_of_the_simulator_are_explained() {
+    for (options, code, wanted) in [
+        (
+            ["--s3", "moto", "--threads", "2"],
+            2,
+            "options of the simulator need --s3 simulator",
+        ),
+        (
+            ["--s3", "simulator", "--weather", "/gone/weather.json"],
+            1,
+            "cannot read the weather from /gone/weather.json",
+        ),
+        (
+            ["--s3", "simulator", "--weather", "/dev/null"],
+            1,
+            "/dev/null is not a weather",
+        ),
+    ] {
+        let program = Program::new(env!("CARGO_BIN_EXE_s3bundler-testbed"));
+        let done = program.arg("servers").args(options).run().await.unwrap();
+        assert_eq!(done.code, Some(code), "{done}");
+        assert!(done.stderr.contains(wanted), "{done}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The simulated S3 beside real servers: the same requests, and what each answers. Where they differ
 //! is in docs/simulator-differences.md, which `make generate` writes; another difference fails here.
 
+mod addresses;
 mod attributes;
 mod checksums;
 mod lists;
@@ -20,7 +21,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use s3bundler_testbed::client;
 use s3bundler_testbed::generated::assert_generated;
-use s3bundler_testbed::servers::{Access, Moto, VersityGw, VersityGwOptions};
+use s3bundler_testbed::servers::{Moto, VersityGw, VersityGwOptions};
 use s3bundler_testbed::simulator::{Population, Simulator, SimulatorOptions};
 
 const BUCKET: &str = "conformance";
@@ -67,9 +68,9 @@ fn text(bytes: &'static str) -> ByteStream {
 }
 
 /// All requests, in one order.
-async fn transcript(access: &Access) -> Transcript {
+async fn transcript(s3: Client) -> Transcript {
     let mut asking = Asking {
-        s3: client::s3(access),
+        s3,
         transcript: Vec::new(),
     };
     objects::buckets(&mut asking).await;
@@ -99,23 +100,27 @@ async fn transcript(access: &Access) -> Transcript {
     asking.transcript
 }
 
+/// No restore ends during the test.
+fn frozen_for_an_hour() -> SimulatorOptions {
+    SimulatorOptions {
+        thaw: Duration::from_hours(1),
+        ..SimulatorOptions::default()
+    }
+}
+
 #[tokio::test]
 async fn the_simulator_answers_as_real_servers_do_but_for_what_is_listed() {
     let options = VersityGwOptions {
         versioning: true,
         ..VersityGwOptions::default()
     };
-    let simulator = Simulator::start(SimulatorOptions {
-        thaw: Duration::from_hours(1),
-        ..SimulatorOptions::default()
-    });
-    let simulator = simulator.unwrap();
+    let simulator = Simulator::start(frozen_for_an_hour()).unwrap();
     let (versitygw, moto) = tokio::join!(VersityGw::start_with(options), Moto::start());
     let (versitygw, moto) = (versitygw.unwrap(), moto.unwrap());
     let (ours, theirs, others) = tokio::join!(
-        transcript(simulator.access()),
-        transcript(versitygw.access()),
-        transcript(moto.access()),
+        transcript(client::s3(simulator.access())),
+        transcript(client::s3(versitygw.access())),
+        transcript(client::s3(moto.access())),
     );
     let answer = |transcript: &Transcript, what: &str| {
         let found = transcript.iter().find(|(it, _)| it == what);
@@ -158,6 +163,21 @@ async fn a_bucket_of_a_billion_objects_is_read_and_listed() {
     let keys: Vec<_> = listed.contents().iter().filter_map(|it| it.key()).collect();
     let wanted: Vec<_> = (1..=3).map(|n| population.key(765_432_100 + n)).collect();
     assert_eq!(keys, wanted);
+    let first = s3.list_objects().bucket("billion").marker(&key).max_keys(3);
+    let first = first.send().await.unwrap();
+    assert_eq!(
+        first.contents().first().unwrap().key(),
+        listed.contents()[0].key()
+    );
+    let versions = s3.list_object_versions().bucket("billion");
+    let versions = versions.key_marker(&key).max_keys(3).send().await.unwrap();
+    let found: Vec<_> = versions.versions().iter().collect();
+    let keys_of_versions: Vec<_> = found.iter().filter_map(|it| it.key()).collect();
+    assert_eq!(keys_of_versions, wanted);
+    assert_eq!(
+        (found[0].version_id(), found[0].is_latest()),
+        (Some("null"), Some(true))
+    );
     let got = s3
         .get_object()
         .bucket("billion")
@@ -173,7 +193,7 @@ async fn a_bucket_of_a_billion_objects_is_read_and_listed() {
             meter.requests["Requests-Tier1"],
             meter.requests["Requests-Tier2"]
         ),
-        (1, 1)
+        (3, 1)
     );
     assert!(meter.bytes_out > 10_240, "{meter:?}");
 }

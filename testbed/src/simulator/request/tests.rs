@@ -77,3 +77,33 @@ fn ranges_are_those_of_s3() {
     assert_eq!(range("bytes=5-3", 10), Ok(None));
     assert_eq!(range("lines=1-2", 10), Ok(None));
 }
+
+#[test]
+fn buckets_are_subdomains_of_the_hosts() {
+    let hosts = ["s3.localhost", "s3.example"].map(str::to_owned);
+    for (header, wanted) in [
+        ("photos.s3.localhost", Some("photos")),
+        ("photos.s3.localhost:9000", Some("photos")),
+        ("my.photos.S3.Example", Some("my.photos")),
+        ("s3.localhost:9000", None),
+        (".s3.localhost", None),
+        ("photoss3.localhost", None),
+        ("127.0.0.1:9000", None),
+        ("[::1]:9000", None),
+        ("ä", None),
+    ] {
+        assert_eq!(bucket_of_host(header, &hosts), wanted, "{header}");
+    }
+}
+
+#[test]
+fn the_whole_path_is_the_key_if_the_host_names_the_bucket() {
+    let uri = Uri::from_static("/a//b?tagging");
+    let (headers, body) = (HeaderMap::new(), Bytes::new());
+    let asked = Asked::of(Method::GET, &uri, headers, body, Some("photos")).expect("good");
+    assert_eq!(
+        (asked.bucket.as_str(), asked.key.as_str()),
+        ("photos", "a//b")
+    );
+    assert!(asked.is("tagging"));
+}
