@@ -17,6 +17,7 @@ pub mod install;
 pub mod inventory;
 pub mod kube;
 pub mod namespaces;
+pub mod patience;
 pub mod proxy;
 pub mod servers;
 pub mod simulator;

@@ -101,12 +101,44 @@ pub fn send(pid: u32, signal: Signal) -> Result<(), CliError> {
 /// files. For hooks of the fault proxy, which must know that a request was the last.
 pub fn kill_and_wait(pid: u32) -> Result<(), CliError> {
     send(pid, Signal::Kill)?;
-    let stat = PathBuf::from(format!("/proc/{pid}/stat"));
-    // `pid (name) S …`: the state follows the last parenthesis; Z has ended and was not waited for.
-    while std::fs::read_to_string(&stat)
-        .is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" Z"))
-    {
+    wait_while(pid, |state| !has_ended(state));
+    Ok(())
+}
+
+/// Freezes a process and returns when it does nothing more. A process that has ended meanwhile is
+/// not an error.
+pub fn stop_and_wait(pid: u32) -> Result<(), CliError> {
+    send(pid, Signal::Stop)?;
+    wait_while(pid, |state| !has_ended(state) && state != 'T');
+    Ok(())
+}
+
+/// Whether a process still does something: one that has ended and was not waited for does not.
+pub fn is_alive(pid: u32) -> bool {
+    task_states(pid).into_iter().any(|state| !has_ended(state))
+}
+
+fn has_ended(state: char) -> bool {
+    matches!(state, 'Z' | 'X')
+}
+
+fn wait_while(pid: u32, is_so: impl Fn(char) -> bool) {
+    while task_states(pid).into_iter().any(&is_so) {
         std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(())
+}
+
+/// The states of all threads of a process: that of the process itself is only that of its first
+/// thread, which may end or stop before the others do. Empty if there is no such process.
+fn task_states(pid: u32) -> Vec<char> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let stats = tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    // `pid (name) S …`: the state follows the last parenthesis, which a name may have, too.
+    stats
+        .filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next())
+        .collect()
 }

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::{CliError, Outcome, Running};
+use crate::patience::PATIENCE;
 use crate::servers::{Access, Watchdog};
 
 /// Variables of our own environment that the program keeps: to find programs and libraries, to
@@ -23,8 +24,6 @@ const KEPT: [&str; 6] = [
     "RUST_BACKTRACE",
     "SSL_CERT_FILE",
 ];
-/// A test that hangs this long has failed.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A program to run, with its arguments and environment.
 #[derive(Debug, Clone)]
@@ -126,7 +125,7 @@ impl Program {
         self
     }
 
-    /// How long it may take before it is killed and the run is an error; two minutes unless given.
+    /// How long it may take before it is killed and the run is an error; [`PATIENCE`] unless given.
     #[must_use]
     pub fn timeout(mut self, patience: Duration) -> Self {
         self.patience = patience;

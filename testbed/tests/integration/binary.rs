@@ -1,11 +1,11 @@
 //! The binary starts servers by hand, and nothing it started outlives it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use s3bundler_testbed::cli::{Program, Running, Signal, kill_and_wait};
 use s3bundler_testbed::client;
 use s3bundler_testbed::install::{Recipe, installed};
+use s3bundler_testbed::patience::until;
 use s3bundler_testbed::servers::Access;
 
 async fn servers_up() -> Running {
@@ -105,13 +105,7 @@ async fn commands_are_executed_with_somebodys_own_cluster_where_none_is_up() {
 
 async fn nobody_listens(access: &Access) {
     let address = access.endpoint.strip_prefix("http://").unwrap();
-    for _ in 0..250 {
-        if tokio::net::TcpStream::connect(address).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("somebody still listens on {address}");
+    until(async || tokio::net::TcpStream::connect(address).await.is_err()).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use s3bundler_testbed::cli::{CliError, Program, Signal, kill_and_wait};
+use s3bundler_testbed::patience::until;
 use s3bundler_testbed::servers::Access;
 
 fn shell(script: &str) -> Program {
@@ -65,7 +66,7 @@ async fn signals_reach_a_program_in_the_background() {
 
 #[tokio::test]
 async fn a_killed_program_ends_with_the_signal() {
-    let running = shell("echo ready; exec sleep 60").spawn().unwrap();
+    let running = shell("echo ready; exec sleep 3600").spawn().unwrap();
     running.wait_for_output("ready").await.unwrap();
     kill_and_wait(running.pid()).unwrap();
     assert_eq!(running.wait().await.unwrap().signal, Some(9));
@@ -73,11 +74,13 @@ async fn a_killed_program_ends_with_the_signal() {
 
 #[tokio::test]
 async fn a_program_that_hangs_is_killed_and_its_output_told() {
-    let error = shell("echo stuck here; exec sleep 60")
-        .timeout(Duration::from_millis(300))
-        .run()
-        .await
-        .unwrap_err();
+    // Counted from the start, so there must be time to say something.
+    let running = shell("echo stuck here; exec sleep 600")
+        .timeout(Duration::from_secs(10))
+        .spawn()
+        .unwrap();
+    running.wait_for_output("stuck here").await.unwrap();
+    let error = running.wait().await.unwrap_err();
     assert!(
         matches!(&error, CliError::TimedOut { output, .. } if output.contains("stuck here")),
         "{error}"
@@ -86,14 +89,8 @@ async fn a_program_that_hangs_is_killed_and_its_output_told() {
 
 #[tokio::test]
 async fn dropping_a_program_ends_it() {
-    let running = shell("exec sleep 60").spawn().unwrap();
+    let running = shell("exec sleep 3600").spawn().unwrap();
     let pid = running.pid();
     drop(running);
-    for _ in 0..200 {
-        if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("process {pid} is still there");
+    until(async || !std::path::Path::new(&format!("/proc/{pid}")).exists()).await;
 }
