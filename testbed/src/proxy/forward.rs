@@ -1,12 +1,15 @@
 //! The way of one request through the proxy. Every request has a connection of its own to the
 //! server, so that no fault of an idle connection is ever mistaken for one that was asked for.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
 };
@@ -34,6 +37,8 @@ pub(super) struct Exchange {
     on_request: RwLock<OnRequest>,
     after_response: RwLock<AfterResponse>,
     log: Arc<Log>,
+    /// What the first panic of a rule or a hook said.
+    panicked: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for Exchange {
@@ -52,6 +57,7 @@ impl Exchange {
             on_request: RwLock::new(Arc::new(|_| ())),
             after_response: RwLock::new(Arc::new(|_, _| ())),
             log: Arc::default(),
+            panicked: Mutex::default(),
         }
     }
 
@@ -75,6 +81,25 @@ impl Exchange {
 
     pub(super) fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// What the first panic of a rule or a hook said.
+    pub(super) fn panicked(&self) -> Option<String> {
+        self.panicked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// One request. A panic of a rule or a hook closes the client's connection and is kept for the
+    /// test: the client would only send its request again.
+    async fn watched(&self, request: Request<Incoming>) -> io::Result<Answer> {
+        let exchange = AssertUnwindSafe(self.exchange(request)).catch_unwind();
+        exchange.await.unwrap_or_else(|panic| {
+            let message = message_of(&*panic);
+            let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
+            Err(io::Error::other(panicked.get_or_insert(message).clone()))
+        })
     }
 
     /// One request. An error closes the client's connection without an answer.
@@ -241,13 +266,20 @@ pub(super) async fn serve(listener: TcpListener, exchange: Arc<Exchange>) {
         let exchange = Arc::clone(&exchange);
         let service = service_fn(move |request| {
             let exchange = Arc::clone(&exchange);
-            async move { exchange.exchange(request).await }
+            async move { exchange.watched(request).await }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .preserve_header_case(true)
             .serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection);
     }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+        .to_owned()
 }
 
 async fn read_to_end(body: Incoming) -> io::Result<Bytes> {

@@ -9,7 +9,8 @@
 //!
 //! Requests pass unchanged: same method, target, headers (the Host that the client signed included)
 //! and streamed body. The proxy runs on threads of its own, so a hook may block, and a test's
-//! runtime may be of any kind. Only path-style addresses are understood.
+//! runtime may be of any kind. A rule or a hook that panics closes the connection, and the test
+//! fails when it reads the log or drops the proxy. Only path-style addresses are understood.
 //!
 //! ```no_run
 //! # fn example(server: &s3bundler_testbed::servers::VersityGw) -> Result<(), Box<dyn std::error::Error>> {
@@ -167,14 +168,22 @@ impl Proxy {
         self.exchange.log().peak_in_flight(operation)
     }
 
-    /// What happened to the requests that are over, in the order of their arrival.
+    /// What happened to the requests that are over, in the order of their arrival. Panics if a rule
+    /// or a hook did.
     pub fn log(&self) -> Vec<Record> {
+        self.assert_no_panic();
         self.exchange.log().records()
     }
 
     /// Forgets the log and starts counting anew.
     pub fn clear_log(&self) {
         self.exchange.log().clear();
+    }
+
+    fn assert_no_panic(&self) {
+        if let Some(message) = self.exchange.panicked() {
+            panic!("a rule or a hook of the proxy panicked: {message}");
+        }
     }
 }
 
@@ -183,6 +192,10 @@ impl Drop for Proxy {
         if let Some(runtime) = self.runtime.take() {
             // Allowed inside another runtime, which an ordinary drop is not.
             runtime.shutdown_background();
+        }
+        // A second panic would end the process, and the first says more.
+        if !std::thread::panicking() {
+            self.assert_no_panic();
         }
     }
 }

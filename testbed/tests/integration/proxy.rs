@@ -9,6 +9,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use bytes::Bytes;
 use s3bundler_testbed::cli::{Program, kill_and_wait};
 use s3bundler_testbed::client;
+use s3bundler_testbed::patience::{PATIENCE, until};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::VersityGw;
 
@@ -34,11 +35,7 @@ async fn bench() -> Bench {
         .config()
         .to_builder()
         .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .operation_timeout(Duration::from_secs(10))
-                .build(),
-        )
+        .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
         .build();
     Bench {
         server,
@@ -372,14 +369,32 @@ async fn hang_never_answers() {
             .is_err()
     );
     // The client hung up, and the proxy noticed.
-    for _ in 0..100 {
-        if let [record] = &bench.proxy.log()[..] {
-            assert_eq!(record.status, None);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the request is still under way");
+    until(async || !bench.proxy.log().is_empty()).await;
+    assert_eq!(bench.proxy.log()[0].status, None);
+}
+
+#[tokio::test]
+#[should_panic(expected = "a rule or a hook of the proxy panicked: no such letter")]
+async fn a_rule_that_panics_fails_the_test_even_if_the_client_tries_again() {
+    let bench = bench().await;
+    bench.proxy.rule(|seen| {
+        assert!(seen.nth > 1, "no such letter");
+        Fault::Forward
+    });
+    let patient = client::s3(bench.proxy.access());
+    client::get_bytes(&patient, "bucket", "a").await.unwrap();
+    assert_eq!(bench.proxy.count(Operation::GetObject), 2);
+}
+
+#[tokio::test]
+#[should_panic(expected = "a rule or a hook of the proxy panicked: never 200")]
+async fn a_hook_that_panics_fails_a_test_that_reads_the_log() {
+    let bench = bench().await;
+    bench
+        .proxy
+        .after_response(|_, status| assert!(status != 200, "never 200"));
+    bench.put("b").await.unwrap_err();
+    bench.proxy.log();
 }
 
 #[tokio::test]

@@ -661,7 +661,7 @@ async fn a_412_of_the_destination_is_a_copy_that_exists() {
                 .bucket("archive")
                 .key(&copy)
                 .copy_source(source);
-            runtime.block_on(other.send()).expect("a copy");
+            tokio::task::block_in_place(|| runtime.block_on(other.send())).expect("a copy");
             Fault::FailBefore {
                 status: 412,
                 code: "PreconditionFailed",
@@ -669,6 +669,14 @@ async fn a_412_of_the_destination_is_a_copy_that_exists() {
         });
         assert_eq!(scene.copied(&copier).await, key, "{operation:?}");
         assert_eq!(scene.open_uploads().await, 0, "{operation:?}");
+        let answers: Vec<_> = scene
+            .proxy
+            .log()
+            .into_iter()
+            .filter(|it| it.request.operation == operation)
+            .map(|it| it.status)
+            .collect();
+        assert_eq!(answers, [Some(412)], "{operation:?}");
     }
 }
 
