@@ -30,6 +30,7 @@ mod certificate;
 mod elasticmq;
 mod forward_proxy;
 mod iam;
+mod listeners;
 mod moto;
 mod policy;
 mod port;

@@ -1,18 +1,22 @@
 //! What all servers have in common: a port, a process and the wait until it answers. A port can be
 //! lost between choosing and binding it, so a server that ends at once is started again on another
-//! one.
+//! one, and an answer on that port counts only if the server itself listens there. Starting is work
+//! for a processor, so a process starts only as many servers at a time as there are cores.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::listeners;
 use super::port::Port;
 use super::process::ServerProcess;
 use super::{Access, ServerError};
@@ -20,6 +24,9 @@ use crate::install::{self, Recipe};
 
 const START_ATTEMPTS: usize = 3;
 const POLL: Duration = Duration::from_millis(25);
+/// One for each server that may start now.
+static STARTS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, Into::into)));
 
 /// How to tell that a server is ready.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +46,7 @@ pub(super) struct Plan {
     pub(super) ready: Ready,
     /// In which it gets a folder of its own; that of temporary files unless given.
     pub(super) folder: Option<PathBuf>,
-    /// Java needs a while on a busy machine.
+    /// From the start of the process: Java needs a while on a busy machine.
     pub(super) patience: Duration,
 }
 
@@ -51,7 +58,7 @@ impl Plan {
             port: None,
             ready,
             folder: None,
-            patience: Duration::from_mins(1),
+            patience: Duration::from_mins(5),
         }
     }
 }
@@ -89,6 +96,10 @@ impl Server {
         let program = tokio::task::spawn_blocking(move || install::installed(recipe))
             .await
             .map_err(|error| failed(io::Error::other(error)))??;
+        let _turn = STARTS
+            .acquire()
+            .await
+            .map_err(|error| failed(io::Error::other(error)))?;
         let mut attempt = 1;
         loop {
             let port = match plan.port {
@@ -155,9 +166,10 @@ async fn wait(process: &mut ServerProcess, plan: &Plan, port: u16) -> Result<(),
                 tail,
             });
         }
-        if timeout(Duration::from_secs(5), answers((host, port), plan.ready))
-            .await
-            .is_ok_and(|answer| answer)
+        let answers = timeout(Duration::from_secs(5), answers((host, port), plan.ready)).await;
+        // Whoever insists on a port may do so in another network.
+        if answers.is_ok_and(|answer| answer)
+            && (plan.port.is_some() || listeners::listens(process.pid(), port))
         {
             return Ok(());
         }
