@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -92,6 +94,8 @@ struct State {
     waiting: BTreeMap<u64, oneshot::Sender<Slot>>,
     /// No request is sent before this time.
     paused: Instant,
+    /// Spreads the pauses of processes that were refused together.
+    jitter: StdRng,
 }
 
 /// The place of a row among all that wait for its bucket. A row keeps it for all its requests.
@@ -127,6 +131,10 @@ impl InFlight<'_> {
 
 impl Limiter {
     fn new(limits: Limits) -> Self {
+        Self::seeded(limits, rand::random())
+    }
+
+    fn seeded(limits: Limits, seed: u64) -> Self {
         let now = Instant::now();
         let state = State {
             pace: Pace::new(limits.concurrency, now),
@@ -134,6 +142,7 @@ impl Limiter {
             next_turn: 0,
             waiting: BTreeMap::new(),
             paused: now,
+            jitter: StdRng::seed_from_u64(seed),
         };
         Self {
             state: Mutex::new(state),
@@ -180,10 +189,8 @@ impl Limiter {
             match answer {
                 Answer::Accepted => state.paused = now,
                 Answer::Refused => {
-                    let pause = state
-                        .pace
-                        .pause(now)
-                        .mul_f64(0.5 + rand::random::<f64>() / 2.0);
+                    let share = 0.5 + state.jitter.random::<f64>() / 2.0;
+                    let pause = state.pace.pause(now).mul_f64(share);
                     state.paused = state.paused.max(now + pause);
                 }
             }

@@ -7,6 +7,11 @@ use tokio::task::JoinSet;
 
 use super::*;
 
+/// A limiter whose pauses are those of every other run of the test.
+fn limiter(concurrency: Option<usize>) -> Arc<Limiter> {
+    Arc::new(Limiter::seeded(Limits { concurrency }, 1))
+}
+
 /// What a modelled bucket refuses.
 #[derive(Debug, Clone, Copy)]
 enum Refuses {
@@ -94,7 +99,7 @@ async fn served(refuses: Refuses, latency: u64) -> (f64, f64) {
     const READ_AHEAD: usize = 1024;
     const LENGTH: u64 = 60;
     let bucket = Bucket::new(refuses, latency);
-    let limiter = Arc::new(Limiter::new(Limits::default()));
+    let limiter = limiter(None);
     let rows = {
         let (bucket, limiter) = (Arc::clone(&bucket), Arc::clone(&limiter));
         async move {
@@ -167,7 +172,7 @@ async fn a_bucket_that_serves_so_much_a_second_gives_it_and_is_not_asked_for_muc
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_wants_no_request_for_a_while_gets_none_unless_it_accepts_others() {
     for (accepted, seconds) in [(false, 30), (true, 0)] {
-        let (limiter, begun) = (Arc::new(Limiter::new(Limits::default())), Instant::now());
+        let (limiter, begun) = (limiter(None), Instant::now());
         tokio::time::sleep(Duration::from_millis(300)).await;
         limiter.answered(Answer::Refused);
         limiter.told_to_wait(Duration::from_secs(30));
@@ -182,9 +187,7 @@ async fn a_bucket_that_wants_no_request_for_a_while_gets_none_unless_it_accepts_
 
 #[tokio::test(start_paused = true)]
 async fn rows_are_served_by_age_and_one_that_comes_back_is_before_later_ones() {
-    let limiter = Arc::new(Limiter::new(Limits {
-        concurrency: Some(1),
-    }));
+    let limiter = limiter(Some(1));
     let (first, second) = (limiter.turn(), limiter.turn());
     let held = limiter.slot(first).await;
     let served = Arc::new(Mutex::new(Vec::new()));
@@ -204,9 +207,7 @@ async fn rows_are_served_by_age_and_one_that_comes_back_is_before_later_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_row_that_was_given_up_while_it_waited_takes_no_slot() {
-    let limiter = Arc::new(Limiter::new(Limits {
-        concurrency: Some(1),
-    }));
+    let limiter = limiter(Some(1));
     let held = limiter.slot(limiter.turn()).await;
     let waiting = limiter.slot(limiter.turn());
     assert!(
