@@ -36,9 +36,10 @@ impl Shutdown {
                 if listening.token.is_cancelled() {
                     std::process::exit(code.code().into());
                 }
-                tracing::info!(exit = code.code(), "ending; once more to end at once");
                 listening.by.store(code.code(), Ordering::Relaxed);
                 listening.token.cancel();
+                // Last: a standard error that takes nothing must not delay the end.
+                tracing::info!(exit = code.code(), "ending; once more to end at once");
             }
         });
         Ok(shutdown)
