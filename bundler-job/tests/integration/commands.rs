@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use crate::world::{self, page, servers::moto, until};
+use crate::world::servers::{self, moto};
+use crate::world::{self, page, until};
 use s3bundler_contract::S3Address;
 use s3bundler_contract::message::{self, ManifestRef};
 use s3bundler_testbed::cli::{Program, Signal};
@@ -26,9 +26,7 @@ fn s3bundler(access: &Access, arguments: &str) -> Program {
 async fn buckets(name: &str, manifests: &[&str]) -> Vec<ManifestRef> {
     let s3 = client::s3(moto().await);
     for bucket in ["objects", "manifests", "archives"] {
-        client::create_bucket(&s3, &format!("{name}-{bucket}"))
-            .await
-            .unwrap();
+        servers::create_bucket(moto().await, &format!("{name}-{bucket}")).await;
     }
     let (objects, bucket) = (format!("{name}-objects"), format!("{name}-manifests"));
     client::put_objects(
@@ -51,7 +49,7 @@ async fn buckets(name: &str, manifests: &[&str]) -> Vec<ManifestRef> {
 /// A new queue with messages for these manifests.
 async fn queue(name: &str, manifests: &[ManifestRef]) -> String {
     let sqs = client::sqs(moto().await);
-    let url = client::create_queue(&sqs, name).await.unwrap();
+    let url = servers::create_queue(moto().await, name).await;
     for manifest in manifests {
         sqs.send_message()
             .queue_url(&url)
@@ -260,19 +258,18 @@ async fn a_second_signal_ends_a_worker_at_once() {
     let url = queue("impatient", &manifests).await;
     let stuck = Stuck::start().await;
     let arguments =
-        format!("bundle --destination s3://impatient-archives/p --queue {url} --drain 100");
+        format!("bundle --destination s3://impatient-archives/p --queue {url} --drain 3600");
     let running = s3bundler(stuck.proxy.access(), &arguments).spawn().unwrap();
     stuck.reached().await;
-    let told = Instant::now();
     running.signal(Signal::Interrupt).unwrap();
     running
         .wait_for_output("once more to end at once")
         .await
         .unwrap();
     running.signal(Signal::Terminate).unwrap();
+    // Drained, it would exit 0.
     let done = running.wait().await.unwrap();
     assert_eq!(done.code, Some(143), "{done}");
-    assert!(told.elapsed() < Duration::from_secs(5), "{done}");
 }
 
 #[tokio::test]
@@ -331,9 +328,7 @@ async fn given_manifests_are_archived_without_a_queue_and_broken_off_by_a_signal
 #[tokio::test]
 async fn a_queue_that_is_not_there_is_one_clear_error() {
     let access = moto().await;
-    client::create_bucket(&client::s3(access), "reachable")
-        .await
-        .unwrap();
+    servers::create_bucket(access, "reachable").await;
     for (command, code) in [
         (
             "bundle --destination s3://reachable/p --queue no-such-queue",
@@ -373,7 +368,7 @@ async fn a_queue_that_is_not_there_is_one_clear_error() {
 async fn everything_that_can_be_submitted_is_and_each_that_cannot_is_told() {
     let access = moto().await;
     let s3 = client::s3(access);
-    client::create_bucket(&s3, "manifests").await.unwrap();
+    servers::create_bucket(access, "manifests").await;
     let numbered = (0..12).map(|n| (format!("seed/x {n:02}.index"), "b,k,1\n"));
     client::put_objects(&s3, "manifests", numbered)
         .await
@@ -442,7 +437,7 @@ async fn an_inventory_is_grouped_onto_the_queue_under_a_name_of_its_own() {
     let access = moto().await;
     let s3 = client::s3(access);
     for bucket in ["inventories", "archive"] {
-        client::create_bucket(&s3, bucket).await.unwrap();
+        servers::create_bucket(access, bucket).await;
     }
     let inventory =
         Inventory::new("source", "inventories").created("2026-11-22T01:00:00Z".parse().unwrap());

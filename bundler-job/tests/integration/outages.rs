@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::world::large::{Large, PARTS};
-use crate::world::{self, page, servers::moto, until};
+use crate::world::servers::{self, moto};
+use crate::world::{self, page, until};
 use s3bundler_contract::S3Address;
 use s3bundler_contract::message::ManifestRef;
 use s3bundler_testbed::cli::{Outcome, Program, Running, Signal};
@@ -41,9 +42,7 @@ fn s3bundler(access: &Access, arguments: &str) -> Program {
 async fn scene(name: &str, objects: &[&str]) -> String {
     let s3 = client::s3(moto().await);
     for bucket in ["objects", "archives"] {
-        client::create_bucket(&s3, &format!("{name}-{bucket}"))
-            .await
-            .unwrap();
+        servers::create_bucket(moto().await, &format!("{name}-{bucket}")).await;
     }
     let (bucket, archives) = (format!("{name}-objects"), format!("{name}-archives"));
     client::put_objects(&s3, &bucket, objects.iter().map(|key| (*key, "0123456789")))
@@ -56,7 +55,7 @@ async fn scene(name: &str, objects: &[&str]) -> String {
         .map(|(n, key)| (manifest(n), format!("{bucket},{key},10\n")));
     client::put_objects(&s3, &archives, rows).await.unwrap();
     let sqs = client::sqs(moto().await);
-    let url = client::create_queue(&sqs, name).await.unwrap();
+    let url = servers::create_queue(moto().await, name).await;
     for number in 0..objects.len() {
         let message = ManifestRef::new(S3Address::new(&archives, manifest(number)), None).to_json();
         sqs.send_message()
@@ -431,9 +430,16 @@ async fn after_the_budget_messages_are_released_and_none_is_received_until_the_b
     let running = s3bundler(outage.proxy.access(), &bundle("spent", &url, &listen))
         .spawn()
         .unwrap();
-    until(async || running.stderr().matches("group not archived").count() == 2).await;
-    // Each is released once; nothing else changes their visibility so early.
-    until(async || outage.proxy.count(Operation::ChangeMessageVisibility) == 2).await;
+    until(async || running.stderr().matches("group not archived").count() >= 2).await;
+    let released = || {
+        let log = outage.proxy.log();
+        log.iter()
+            .filter(|it| {
+                it.request.operation == Operation::ChangeMessageVisibility && it.status == Some(200)
+            })
+            .count()
+    };
+    until(async || released() >= 2).await;
     assert_eq!(down(port.number(), "source").await.as_deref(), Some("1"));
     assert_eq!(
         down(port.number(), "destination").await.as_deref(),
@@ -448,6 +454,10 @@ async fn after_the_budget_messages_are_released_and_none_is_received_until_the_b
         "{}",
         running.stderr()
     );
+    // Each is released once; nothing else changes their visibility so early.
+    assert_eq!(released(), 2, "{}", running.stderr());
+    let (waiting, held) = depth(&url).await;
+    assert_eq!(waiting + held, 2, "{}", running.stderr());
     assert_eq!(page(port.number(), "/healthz").await.unwrap().0, "200");
     assert_eq!(page(port.number(), "/busy").await.unwrap().0, "503");
     assert_eq!(receipts("spent").await, 0);
@@ -747,7 +757,7 @@ async fn a_grouper_waits_out_outages_of_inventory_and_destination() {
         "grouper-summary",
         "grouper-inventory",
     ] {
-        client::create_bucket(&s3, bucket).await.unwrap();
+        servers::create_bucket(moto().await, bucket).await;
     }
     let inventory = Inventory::new("source", "grouper-inventories")
         .created("2026-11-22T01:00:00Z".parse().unwrap());

@@ -23,7 +23,7 @@ use s3bundler_contract::{
 };
 use s3bundler_testbed::client;
 
-use crate::world::servers::versitygw;
+use crate::world::servers::{self, versitygw};
 use s3bundler_testbed::servers::Access;
 
 /// What becomes of a row.
@@ -104,7 +104,7 @@ impl MadeRun {
         let bucket = format!("verify-{}", BUCKETS.fetch_add(1, Ordering::Relaxed));
         let access = versitygw().await;
         let client = client::s3(access);
-        client::create_bucket(&client, &bucket).await.unwrap();
+        servers::create_bucket(access, &bucket).await;
         let scratch = tempfile::tempdir().unwrap();
         let run: RunName = "run".parse().unwrap();
         let request = VerifyRequest {
