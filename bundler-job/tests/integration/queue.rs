@@ -1,12 +1,12 @@
 //! SQS as two servers have it: moto, which has S3's events and IAM, and ElasticMQ, which has the
 //! limits of AWS. Every test is named by what it shows; those of `on_both` run on both.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::world::servers::{elasticmq, moto};
+use crate::world::servers::{self, elasticmq, moto};
+use crate::world::until;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -20,7 +20,6 @@ use s3bundler_contract::{ExitCode, HasExitCode, S3Address};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Moto};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -57,11 +56,9 @@ fn config(access: &Access) -> SdkConfig {
         .build()
 }
 
-/// A new queue of this name.
+/// A new queue `queue-<name>`.
 async fn queue(access: &Access, name: &str) -> SqsQueue {
-    let url = client::create_queue(&client::sqs(access), name)
-        .await
-        .unwrap();
+    let url = servers::create_queue(access, &format!("queue-{name}")).await;
     SqsQueue::connect(&config(access), &url).await.unwrap()
 }
 
@@ -82,6 +79,19 @@ async fn receive(queue: &SqsQueue, max: usize) -> Vec<Delivery> {
 async fn one(queue: &SqsQueue) -> Delivery {
     let mut deliveries = receive(queue, 1).await;
     deliveries.pop().expect("a message")
+}
+
+/// The next message, however long it is hidden.
+async fn next(queue: &SqsQueue) -> Delivery {
+    loop {
+        if let Some(delivery) = receive(queue, 1).await.pop() {
+            return delivery;
+        }
+    }
+}
+
+fn key_of(delivery: &Delivery) -> String {
+    message::parse(&delivery.body).unwrap()[0].key.clone()
 }
 
 /// The keys of all messages that are visible.
@@ -236,36 +246,115 @@ async fn a_released_message_is_there_at_once_and_counted(access: &Access) {
 }
 
 async fn a_message_is_hidden_for_as_long_as_it_is_worked_on(access: &Access) {
-    let queue = queue(access, "hidden").await;
-    queue.send(&manifests(1)).await.unwrap();
-    let visibility = 3 * SECOND;
-    let held = Held::new(
-        queue
-            .receive(1, SECOND, visibility)
-            .await
-            .unwrap()
-            .remove(0),
-    );
-    let cancel = CancellationToken::new();
-    let work = keep_hidden(&queue, &held, visibility, &cancel, sleep(9 * SECOND));
-    let other = async {
-        let begun = Instant::now();
-        while begun.elapsed() < 8 * SECOND {
-            assert!(
-                receive(&queue, 1).await.is_empty(),
-                "visible after {:?}",
-                begun.elapsed()
-            );
+    for round in 0..5 {
+        if Box::pin(stays_hidden(access, &format!("hidden-{round}"))).await {
+            return;
         }
+    }
+    panic!("the message was not kept hidden");
+}
+
+/// A request to extend, as a proxy saw it.
+#[derive(Debug)]
+struct Extension {
+    arrived: Instant,
+    answered: Option<Instant>,
+}
+
+/// All requests to extend, by their number.
+#[derive(Debug, Clone, Default)]
+struct Extensions(Arc<Mutex<HashMap<u64, Extension>>>);
+
+impl Extensions {
+    fn through(proxy: &Proxy) -> Self {
+        let extensions = Self::default();
+        let arriving = extensions.clone();
+        proxy.on_request(move |seen| {
+            if seen.operation == Operation::ChangeMessageVisibility {
+                let mut all = arriving.0.lock().unwrap();
+                let extension = Extension {
+                    arrived: Instant::now(),
+                    answered: None,
+                };
+                all.insert(seen.number, extension);
+            }
+        });
+        let answered = extensions.clone();
+        proxy.after_response(move |seen, status| {
+            if seen.operation == Operation::ChangeMessageVisibility && status.is_success() {
+                let mut all = answered.0.lock().unwrap();
+                all.get_mut(&seen.number).unwrap().answered = Some(Instant::now());
+            }
+        });
+        extensions
+    }
+
+    /// How many were answered.
+    fn count(&self) -> usize {
+        let all = self.0.lock().unwrap();
+        all.values().filter(|it| it.answered.is_some()).count()
+    }
+
+    /// When the last of those arrived that were answered before this time.
+    fn last_before(&self, time: Instant) -> Option<Instant> {
+        let all = self.0.lock().unwrap();
+        all.values()
+            .filter(|it| it.answered.is_some_and(|answered| answered < time))
+            .map(|it| it.arrived)
+            .max()
+    }
+}
+
+/// Whether another worker sees nothing of a message that is worked on for longer than two
+/// visibilities. It may see the message if the machine stood still and nothing was extended in
+/// time, but never within a visibility of an extension.
+async fn stays_hidden(access: &Access, name: &str) -> bool {
+    const VISIBILITY: Duration = Duration::from_secs(3);
+    const EXTENSIONS: usize = 7;
+    let direct = queue(access, name).await;
+    direct.send(&manifests(1)).await.unwrap();
+    let proxy = Proxy::start(access).unwrap();
+    let extensions = Extensions::through(&proxy);
+    let queue = SqsQueue::connect(&config(proxy.access()), direct.url())
+        .await
+        .unwrap();
+    let mut received = queue.receive(1, SECOND, VISIBILITY).await.unwrap();
+    let (held, cancel) = (Held::new(received.remove(0)), CancellationToken::new());
+    let enough = CancellationToken::new();
+    let other = async {
+        while extensions.count() < EXTENSIONS {
+            let asked = Instant::now();
+            if receive(&direct, 1).await.is_empty() {
+                continue;
+            }
+            if let Some(extended) = extensions.last_before(asked) {
+                let hidden = extended.elapsed();
+                // Servers round their times.
+                assert!(
+                    hidden + SECOND / 10 > VISIBILITY,
+                    "visible {hidden:?} after an extension"
+                );
+            }
+            return false;
+        }
+        true
     };
-    let (done, ()) = tokio::join!(work, other);
-    done.unwrap();
-    sleep(visibility).await;
-    assert_eq!(
-        one(&queue).await.receive_count,
-        2,
-        "nobody extends it any more"
+    let is_hidden = async {
+        let is_hidden = other.await;
+        enough.cancel();
+        is_hidden
+    };
+    let work = enough.clone().cancelled_owned();
+    let (done, is_hidden) = tokio::join!(
+        keep_hidden(&queue, &held, VISIBILITY, &cancel, work),
+        is_hidden
     );
+    done.unwrap();
+    if is_hidden {
+        // Nobody extends it any more.
+        assert_eq!(next(&direct).await.receive_count, 2);
+    }
+    is_hidden
 }
 
 async fn a_stale_receipt_handle_is_told_from_trouble(access: &Access) {
@@ -308,9 +397,10 @@ async fn a_message_nobody_can_use_goes_to_the_dead_letter_queue(access: &Access)
         r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":"3"}}"#,
         attributes[&QueueAttributeName::QueueArn]
     );
+    servers::take(access, "queue", "queue-redriven");
     let made = sqs
         .create_queue()
-        .queue_name("redriven")
+        .queue_name("queue-redriven")
         .attributes(QueueAttributeName::RedrivePolicy, policy);
     let url = made.send().await.unwrap().queue_url.unwrap();
     sqs.send_message()
@@ -327,18 +417,26 @@ async fn a_message_nobody_can_use_goes_to_the_dead_letter_queue(access: &Access)
         idle_exit: Some(4 * SECOND),
         ..options(2)
     };
-    let done = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&done);
-    let handler = move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        std::future::ready(Handled::Ok(()))
-    };
-    let ended = work(&queue, &options, CancellationToken::new(), handler)
-        .await
-        .unwrap();
-    assert_eq!(ended, Ended::Idle);
-    assert_eq!(done.load(Ordering::SeqCst), 2);
-    assert_eq!(one(&dead).await.body, "lunch at noon?");
+    let handled = Arc::new(Mutex::new(BTreeSet::new()));
+    let mut dead_letters = Vec::new();
+    // Once, unless the machine stands still for as long as the worker waits.
+    while dead_letters.is_empty() {
+        let keys = Arc::clone(&handled);
+        let handler = move |manifest: ManifestRef, _| {
+            keys.lock().unwrap().insert(manifest.key);
+            std::future::ready(Handled::Ok(()))
+        };
+        let ended = work(&queue, &options, CancellationToken::new(), handler)
+            .await
+            .unwrap();
+        assert_eq!(ended, Ended::Idle);
+        dead_letters = receive(&dead, 10).await;
+    }
+    let sent = manifests(2).into_iter().map(|it| it.key).collect();
+    assert_eq!(*handled.lock().unwrap(), sent);
+    let bodies: Vec<_> = dead_letters.iter().map(|it| it.body.as_str()).collect();
+    assert_eq!(bodies, ["lunch at noon?"]);
+    assert!(receive(&dead, 10).await.is_empty());
 }
 
 async fn a_queue_that_does_not_exist_is_told_by_its_name(access: &Access) {
@@ -353,10 +451,8 @@ async fn a_queue_that_does_not_exist_is_told_by_its_name(access: &Access) {
     );
     assert!(by_name.to_string().contains("no-such-queue"), "{by_name}");
 
-    client::create_queue(&client::sqs(access), "by-name")
-        .await
-        .unwrap();
-    let found = SqsQueue::connect(&config, "by-name").await.unwrap();
+    servers::create_queue(access, "queue-by-name").await;
+    let found = SqsQueue::connect(&config, "queue-by-name").await.unwrap();
     let attributes = client::sqs(access)
         .get_queue_attributes()
         .queue_url(found.url());
@@ -396,8 +492,12 @@ async fn a_queue_that_does_not_exist_is_told_by_its_name(access: &Access) {
 }
 
 async fn a_shutdown_gives_back_what_runs_and_what_the_last_poll_brings(access: &Access) {
-    let queue = queue(access, "shutdown").await;
-    queue.send(&[manifest("runs")]).await.unwrap();
+    let direct = queue(access, "shutdown").await;
+    direct.send(&[manifest("runs")]).await.unwrap();
+    let proxy = Proxy::start(access).unwrap();
+    let queue = SqsQueue::connect(&config(proxy.access()), direct.url())
+        .await
+        .unwrap();
     let shutdown = CancellationToken::new();
     let options = WorkerOptions {
         drain: SECOND,
@@ -412,25 +512,19 @@ async fn a_shutdown_gives_back_what_runs_and_what_the_last_poll_brings(access: &
         ))
     };
     let others = async {
-        sleep(SECOND).await;
+        // The first one brought the message that runs.
+        until(async || proxy.count(Operation::ReceiveMessage) >= 2).await;
         shutdown.cancel();
-        sleep(SECOND / 2).await;
-        queue.send(&[manifest("late")]).await.unwrap();
+        direct.send(&[manifest("late")]).await.unwrap();
     };
     let (ended, ()) = tokio::join!(work(&queue, &options, shutdown.clone(), handler), others);
     assert_eq!(ended.unwrap(), Ended::Shutdown);
-    let left = receive(&queue, 10)
-        .await
-        .into_iter()
-        .chain(receive(&queue, 10).await);
-    let left: BTreeSet<_> = left
-        .map(|it| {
-            (
-                message::parse(&it.body).unwrap()[0].key.clone(),
-                it.receive_count,
-            )
-        })
-        .collect();
+    assert_eq!(proxy.count(Operation::ReceiveMessage), 2);
+    let mut left = BTreeSet::new();
+    for _ in 0..2 {
+        let delivery = next(&direct).await;
+        left.insert((key_of(&delivery), delivery.receive_count));
+    }
     assert_eq!(
         left,
         BTreeSet::from([("runs".to_owned(), 2), ("late".to_owned(), 2)])
@@ -476,7 +570,7 @@ async fn s3_events_of_moto_name_decoded_keys_and_its_test_event_is_discarded() {
         .attribute_names(QueueAttributeName::QueueArn);
     let attributes = attributes.send().await.unwrap().attributes.unwrap();
     let arn = &attributes[&QueueAttributeName::QueueArn];
-    client::create_bucket(&s3, "announced").await.unwrap();
+    servers::create_bucket(access, "announced").await;
     let created = QueueConfiguration::builder()
         .queue_arn(arn)
         .events(Event::S3ObjectCreated)
