@@ -2,7 +2,6 @@
 //! nothing else, nothing in the policies is left over, and nothing beyond them can be done.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::world;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -12,6 +11,7 @@ use s3bundler_contract::{ArchiveFormat, Attempt, Group, GroupName, KeyLayout, La
 use s3bundler_testbed::cli::{Outcome, Program, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Column, Inventory, Published, inventory_of_bucket};
+use s3bundler_testbed::patience::PATIENCE;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Moto, Policy};
 use serde_json::Value;
@@ -252,7 +252,7 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
         .args(["--drain", "0"])
         .spawn()
         .unwrap();
-    tokio::task::spawn_blocking(move || asks.recv_timeout(Duration::from_mins(1)))
+    tokio::task::spawn_blocking(move || asks.recv_timeout(PATIENCE))
         .await
         .unwrap()
         .unwrap();

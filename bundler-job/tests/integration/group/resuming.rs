@@ -1,9 +1,6 @@
 //! Grouping again: after success, after a crash, after a lost answer, and under a name that is
 //! taken.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use s3bundler::group::{GroupError, GroupMade, GroupRequest, Origin, group};
 use s3bundler_contract::{ByteSize, ExitCode, HasExitCode};
 use s3bundler_testbed::client;
@@ -331,26 +328,9 @@ async fn a_manifest_that_was_deleted_after_the_summary_is_named() {
 async fn a_grouping_that_is_dropped_stops_and_can_be_resumed() {
     let scene = Scene::start().await;
     let request = request(&publish(&scene, 200).await);
-    let stuck = std::sync::Arc::new(AtomicBool::new(false));
-    let seen_stuck = std::sync::Arc::clone(&stuck);
-    scene.proxy.rule(move |seen| {
-        if seen.operation == Operation::PutObject && seen.nth > 5 {
-            seen_stuck.store(true, Ordering::Relaxed);
-            return Fault::Hang;
-        }
-        Fault::Forward
-    });
     let queue = Recorder::default();
     let grouping = group(&scene.s3, &request, Some(&queue), |_| ());
-    let waiting = async {
-        while !stuck.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
-        _ = grouping => panic!("it cannot end"),
-        () = waiting => {}
-    }
+    scene.drop_in_put(5, Box::pin(grouping)).await;
     scene.proxy.forward_all();
     let (grouped, sent) = scene.group(&request).await.unwrap();
     assert_eq!(

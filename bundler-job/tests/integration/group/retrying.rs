@@ -2,9 +2,6 @@
 //! planned again. Nothing is archived here; receipts and dead letters are written as a worker
 //! writes them.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
-
 use s3bundler::group::{GroupError, Grouped, RetryRequest, retry};
 use s3bundler::inventory::Scratch;
 use s3bundler_contract::group_manifest::{COLUMNS_METADATA, Columns, RowWriter};
@@ -628,25 +625,7 @@ async fn a_pass_that_is_dropped_and_one_whose_answers_are_lost_are_finished() {
         .map(|n| (row("source", &format!("{n}")), RETRY))
         .collect();
     let scene = archived(&[rows]).await;
-    let stuck = std::sync::Arc::new(AtomicBool::new(false));
-    let seen_stuck = std::sync::Arc::clone(&stuck);
-    let puts = AtomicU64::new(0);
-    scene.proxy.rule(move |seen| {
-        if seen.operation == Operation::PutObject && puts.fetch_add(1, Ordering::Relaxed) > 3 {
-            seen_stuck.store(true, Ordering::Relaxed);
-            return Fault::Hang;
-        }
-        Fault::Forward
-    });
-    let waiting = async {
-        while !stuck.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
-        _ = scene.plan(1) => panic!("it cannot end"),
-        () = waiting => {}
-    }
+    scene.drop_in_put(4, scene.plan(1)).await;
     let dropped = std::sync::Mutex::new(std::collections::HashSet::new());
     scene.proxy.rule(move |seen| {
         let first =

@@ -1,7 +1,7 @@
 //! A server, a proxy in front of it, and the few words that the tests are written in.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use s3bundler_contract::{
 };
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::Published;
+use s3bundler_testbed::patience::{PATIENCE, until};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Moto, VersityGw};
 
@@ -27,9 +28,6 @@ use s3bundler_testbed::servers::{Access, Moto, VersityGw};
 pub(crate) const INVENTORIES: &str = "inventories";
 /// The bucket that groups are written to.
 pub(crate) const ARCHIVE: &str = "archive";
-
-/// How long a PUT that is to be refused waits for another one.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server with the two buckets.
 pub(crate) struct Scene {
@@ -159,16 +157,7 @@ impl Scene {
     /// under way side by side, and a refusal that is faster than all others would leave nothing to
     /// go on from.
     pub(crate) fn refuse_put(&self, manifest: &str) {
-        let another = Arc::new(AtomicBool::new(false));
-        let there = Arc::clone(&another);
-        self.proxy.after_response(move |seen, status| {
-            if seen.operation == Operation::PutObject
-                && seen.key().contains("/groups/")
-                && status.is_success()
-            {
-                there.store(true, Ordering::SeqCst);
-            }
-        });
+        let another = self.manifest_lands();
         let refused = manifest.to_owned();
         self.proxy.rule(move |seen| {
             if seen.operation != Operation::PutObject || seen.key() != refused {
@@ -185,6 +174,42 @@ impl Scene {
                 code: "AccessDenied",
             }
         });
+    }
+
+    /// Becomes true when a manifest is there that is put from now on.
+    fn manifest_lands(&self) -> Arc<AtomicBool> {
+        let landed = Arc::new(AtomicBool::new(false));
+        let lands = Arc::clone(&landed);
+        self.proxy.after_response(move |seen, status| {
+            if seen.operation == Operation::PutObject
+                && seen.key().contains("/groups/")
+                && status.is_success()
+            {
+                lands.store(true, Ordering::SeqCst);
+            }
+        });
+        landed
+    }
+
+    /// Drops the grouping once it is stuck in a PUT behind this many, with a manifest there to go
+    /// on from: PUTs are under way side by side.
+    pub(crate) async fn drop_in_put<T>(&self, behind: u64, grouping: impl Future<Output = T>) {
+        let landed = self.manifest_lands();
+        let stuck = Arc::new(AtomicBool::new(false));
+        let (gets_stuck, puts) = (Arc::clone(&stuck), AtomicU64::new(0));
+        self.proxy.rule(move |seen| {
+            if seen.operation == Operation::PutObject
+                && puts.fetch_add(1, Ordering::SeqCst) >= behind
+            {
+                gets_stuck.store(true, Ordering::SeqCst);
+                return Fault::Hang;
+            }
+            Fault::Forward
+        });
+        tokio::select! {
+            _ = grouping => panic!("it cannot end"),
+            () = until(async || stuck.load(Ordering::SeqCst) && landed.load(Ordering::SeqCst)) => {}
+        }
     }
 
     /// What was put since the log was cleared went on from `before`: each key once, none of those

@@ -28,9 +28,10 @@ use s3bundler_testbed::proxy::{Operation, Seen};
 use s3bundler_testbed::servers::{Access, VersityGw};
 
 pub use library::Limited;
-pub use process::{Freezer, Gate, Victim, page, until};
+pub use process::{Freezer, Gate, Victim, page};
 pub use proxied::Proxied;
 pub use reader::{Reader, catalog_of};
+pub use s3bundler_testbed::patience::until;
 pub use whole::Whole;
 
 /// The run's name.

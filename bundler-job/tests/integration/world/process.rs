@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use s3bundler_testbed::cli::{Program, Running, Said, Signal, kill_and_wait, send};
+use s3bundler_testbed::cli::{
+    Program, Running, Said, Signal, is_alive, kill_and_wait, send, stop_and_wait,
+};
+use s3bundler_testbed::patience::PATIENCE;
 use tokio::sync::Semaphore;
 
-/// What the program says when a signal has come to it, just before it tells its parts.
+/// What the program says when a signal has come to it and its parts are told.
 const HEARD: &str = "once more to end at once";
-/// Whatever takes longer has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A program whose requests may arrive before its starter knows its id.
 #[derive(Debug, Clone, Default)]
@@ -55,38 +56,15 @@ impl Victim {
 
     /// Kills it; it does nothing any more once this returns.
     pub fn kill(&self) {
-        kill_and_wait(self.pid()).unwrap();
+        // A program that has ended meanwhile is not an error.
+        let _ = kill_and_wait(self.pid());
     }
 
     /// Freezes it; it does nothing more until it is told to continue.
     fn freeze(&self) {
-        let pid = self.pid();
-        send(pid, Signal::Stop).unwrap();
-        let stat = format!("/proc/{pid}/stat");
-        while std::fs::read_to_string(&stat)
-            .is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" T"))
-        {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        // As above.
+        let _ = stop_and_wait(self.pid());
     }
-}
-
-/// Whether a process still does something: one that has ended and was not waited for does not.
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" Z"))
-}
-
-/// Waits until something is so.
-pub async fn until(is_so: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting)
-        .await
-        .expect("it never came to it");
 }
 
 /// Freezes a program, once, and says so.
