@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::world;
+use crate::world::{self, until};
 use jiff::Timestamp;
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
@@ -75,11 +75,7 @@ async fn s3_and_sqs_are_reached_through_the_proxy_of_the_environment() {
             .unwrap(),
     );
     let host = moto.endpoint().trim_start_matches("https://").to_owned();
-    let begun = Instant::now();
-    while proxy.tunnels().unwrap().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "no tunnel");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until(async || !proxy.tunnels().unwrap().is_empty()).await;
     assert!(
         proxy
             .tunnels()

@@ -1,12 +1,11 @@
 //! Buckets, endpoints, disks and command lines that are not as they should be.
 
-use std::net::TcpListener;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr};
 
 use s3bundler_contract::ExitCode;
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Column, Inventory, Row, inventory_of_bucket};
-use s3bundler_testbed::servers::Access;
+use s3bundler_testbed::servers::{Access, Port};
 
 use super::{
     INVENTORIES, OBJECTS, VAULT, World, expect_consistent, expect_error, expect_nothing, run,
@@ -242,12 +241,12 @@ async fn a_scratch_directory_that_cannot_be_made_is_a_local_failure() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_down_ends_the_run_once_the_outage_budget_is_spent() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let nobody = Access::new(format!("http://127.0.0.1:{port}"), "testing", "testing");
+    let port = Port::free(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let nobody = Access::new(
+        format!("http://127.0.0.1:{}", port.number()),
+        "testing",
+        "testing",
+    );
     let outcome = run(&nobody, "down", "s3://i/manifest.json")
         .args(["--outage-budget", "2"])
         .run()
@@ -255,7 +254,6 @@ async fn an_endpoint_that_is_down_ends_the_run_once_the_outage_budget_is_spent()
         .unwrap();
     let words = ["s3://vault/down/", "Connection refused"];
     expect_error("nobody answers", &outcome, ExitCode::Upload, &words);
-    assert!(outcome.wall < Duration::from_mins(1), "{outcome}");
 }
 
 #[tokio::test]
