@@ -14,6 +14,10 @@ use thiserror::Error;
 
 use crate::servers::Access;
 
+/// Tries of a call: on a busy machine a server may not answer at first.
+const ATTEMPTS: u32 = 10;
+/// Longest pause between two of them, which makes some 5 s in all.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// PUTs in flight in [`put_objects`]: enough to hide latency, few enough for moto.
 const PUTS_AT_A_TIME: usize = 16;
 
@@ -43,7 +47,7 @@ impl ClientError {
     }
 }
 
-/// An S3 client for a server: path style, the keys of the access, few retries.
+/// An S3 client for a server: path style, the keys of the access.
 pub fn s3(access: &Access) -> aws_sdk_s3::Client {
     let mut config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -84,8 +88,9 @@ fn credentials(access: &Access) -> Credentials {
 
 fn retries() -> RetryConfig {
     RetryConfig::standard()
-        .with_max_attempts(3)
+        .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(50))
+        .with_max_backoff(LONGEST_PAUSE)
 }
 
 /// A client that trusts the access's own authority; none if the endpoint needs none. An unreadable

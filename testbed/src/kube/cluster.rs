@@ -31,6 +31,8 @@ const STOP_PATIENCE: Duration = Duration::from_mins(1);
 /// Said when another cluster has the machine.
 pub const WAITING: &str = "another cluster of this machine is up; waiting for it to end \
     (`s3bundler-testbed down` ends that of `up`)";
+/// helm waits for pods, for as long as its own `--timeout`.
+const HELM_PATIENCE: Duration = Duration::from_mins(6);
 /// A definition is established within a second.
 const DEFINITION_PATIENCE: Duration = Duration::from_secs(30);
 /// In the cluster's folder: all that another process needs to know. Written last, so it means that
@@ -309,11 +311,11 @@ impl Cluster {
         &self,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<String, KubeError> {
-        succeed(
-            "helm",
-            self.program(self.record.helm.join("helm")).args(arguments),
-        )
-        .await
+        let helm = self
+            .program(self.record.helm.join("helm"))
+            .args(arguments)
+            .timeout(HELM_PATIENCE);
+        succeed("helm", helm).await
     }
 
     /// `kubectl apply` of YAML or JSON documents.

@@ -5,6 +5,7 @@
 //! takes are written by hand: moto never checks signatures of requests to IAM.
 
 use std::fs;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -13,6 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use thiserror::Error;
+use tokio::time::sleep;
 
 use super::policy::Permission;
 use super::{Access, Moto};
@@ -20,6 +22,11 @@ use super::{Access, Moto};
 /// AWS's own AdministratorAccess.
 const ADMINISTRATOR: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+
+/// Tries of a request that moto does not answer.
+const TRIES: u32 = 10;
+/// Time between two of them.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Why a control request to moto failed.
 #[derive(Debug, Error)]
@@ -214,16 +221,21 @@ impl Moto {
     }
 
     /// Makes all received messages of a queue visible again, as if their visibility timeouts had
-    /// passed.
+    /// passed. A queue that does not exist any more has none.
     pub async fn end_visibility(&self, queue: &str) -> Result<(), MotoError> {
-        self.post(
-            "end-visibility",
-            "/moto-api/end-visibility",
-            "application/octet-stream",
-            queue.to_owned(),
-        )
-        .await
-        .map(|_| ())
+        let (action, path) = ("end-visibility", "/moto-api/end-visibility");
+        let mut tries = 1..=TRIES;
+        loop {
+            let ended = self.post(action, path, "application/octet-stream", queue.to_owned());
+            match ended.await {
+                // To ask once more does no harm.
+                Err(MotoError::NoAnswer { .. }) if tries.next().is_some() => sleep(PAUSE).await,
+                Err(MotoError::Refused { status, .. }) if status == StatusCode::NOT_FOUND => {
+                    return Ok(());
+                }
+                ended => return ended.map(|_| ()),
+            }
+        }
     }
 
     async fn post(
