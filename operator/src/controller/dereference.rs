@@ -29,9 +29,9 @@ use crate::queues::{Depths, QueuePair, Queues};
 use crate::receipts::MOST_STAGES;
 use crate::records::{InventoryState, Records, RecordsError, age};
 
-/// Between looks at a dead-letter queue. Nothing is scaled by it; what it tells a person is to be
-/// told within a minute.
-const DEAD_LETTERS_PERIOD: Duration = Duration::from_secs(45);
+/// Time between two polls of a dead-letter queue: every second poll of the run. Nothing is scaled by
+/// it. A user has to see it within a minute, and a poll may be late.
+const DEAD_LETTERS_PERIOD: Duration = POLL_PERIOD.saturating_mul(2);
 
 /// Looks at everything that a decision about the run needs.
 pub(crate) async fn dereference(
