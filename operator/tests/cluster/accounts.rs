@@ -6,7 +6,7 @@ use s3bundler_operator::crd::ArchiveRunStatus;
 use s3bundler_testbed::client;
 use serde_json::json;
 
-use super::asked::PATIENCE;
+use super::patience::PATIENCE;
 use super::scene::{Scene, program};
 use super::team::{Team, message, told};
 

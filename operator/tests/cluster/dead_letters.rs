@@ -11,7 +11,7 @@ use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Seen};
 use serde_json::json;
 
-use super::asked::PATIENCE;
+use super::patience::PATIENCE;
 use super::scene::Scene;
 use super::team::{FAILING, Team, message, told};
 

@@ -6,7 +6,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
@@ -15,6 +15,7 @@ use s3bundler_testbed::servers::Policy;
 use serde_json::{Value, json};
 
 use super::asked;
+use super::patience::{PATIENCE, POLL, Patience};
 use super::scene::Scene;
 use super::team::{Team, told};
 
@@ -29,13 +30,21 @@ const ISSUER: &str = "kubernetes.default.svc";
 pub async fn pods_without_keys_archive_with_the_role_of_their_service_account(scene: &Scene) {
     let team = scene.team("identity").await;
     scene
-        .kubectl(&["delete", "secret", "aws", "-n", &team.name])
+        .kubectl(&[
+            "delete",
+            "secret",
+            "aws",
+            "-n",
+            &team.name,
+            "--ignore-not-found",
+        ])
         .await
         .unwrap();
     let arn = role(scene, &team).await;
     let annotation = format!("{ROLE_ANNOTATION}={arn}");
     let account = [
         "annotate",
+        "--overwrite",
         "serviceaccount",
         "s3bundler-worker",
         "-n",
@@ -199,10 +208,10 @@ async fn mutates(scene: &Scene, team: &Team<'_>) {
             return;
         }
         assert!(
-            begun.elapsed() < Duration::from_mins(1),
+            begun.elapsed() < PATIENCE,
             "pods are as they were: {made:?}"
         );
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -218,7 +227,8 @@ fn variables(pod: &Pod) -> BTreeSet<&str> {
 /// Every pod that the run ever had.
 async fn pods_until_complete(scene: &Scene, team: &Team<'_>) -> BTreeMap<String, Pod> {
     let api: Api<Pod> = Api::namespaced(scene.client.clone(), &team.name);
-    let (mut pods, all, begun) = (BTreeMap::new(), ListParams::default(), Instant::now());
+    let (mut pods, all) = (BTreeMap::new(), ListParams::default());
+    let mut patience = Patience::default();
     loop {
         for pod in asked::api(|| api.list(&all)).await.unwrap() {
             pods.insert(pod.metadata.name.clone().unwrap(), pod);
@@ -227,8 +237,7 @@ async fn pods_until_complete(scene: &Scene, team: &Team<'_>) -> BTreeMap<String,
         if told(&status, "Complete") == Some(("True", "Complete")) {
             return pods;
         }
-        assert!(begun.elapsed() < Duration::from_mins(3), "{status:#?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        patience.wait(status, "not complete").await;
     }
 }
 

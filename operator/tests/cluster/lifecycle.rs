@@ -7,7 +7,8 @@ use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::Fault;
 use serde_json::json;
 
-use super::asked::PATIENCE;
+use super::asked;
+use super::patience::{PATIENCE, Patience};
 use super::scene::Scene;
 use super::team::{FAILING, message, told};
 
@@ -375,6 +376,9 @@ pub async fn a_finished_run_is_deleted_after_its_time(scene: &Scene) {
     let manifest = team.inventory(5).await;
     team.apply(&team.archive_run("logs", &manifest, json!({"ttlSecondsAfterFinished": 3})))
         .await;
-    team.gone("logs", PATIENCE).await;
+    let (runs, mut patience) = (team.runs(), Patience::default());
+    while let Some(run) = asked::api(|| runs.get_opt("logs")).await.unwrap() {
+        patience.wait(run.status, "it is still there").await;
+    }
     team.assert_verified("logs").await;
 }

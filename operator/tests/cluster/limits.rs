@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::asked::PATIENCE;
+use super::patience::PATIENCE;
 use super::scene::Scene;
 use super::team::{Team, message, told};
 

@@ -16,6 +16,7 @@ mod examples;
 mod identity;
 mod lifecycle;
 mod limits;
+mod patience;
 mod queue;
 mod refused;
 mod retry;

@@ -2,13 +2,14 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery::ApiResource;
 use s3bundler_operator::crd::ArchiveRun;
 use serde_json::{Value, json};
 
 use super::admission::cases;
 use super::asked;
+use super::patience::PATIENCE;
 use super::scene::Scene;
 use super::team::message;
 
@@ -43,7 +44,8 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
                         replaced => break replaced.map(|_| ()),
                     }
                 };
-                let _ = api.delete(&name, &kube::api::DeleteParams::default()).await;
+                let deleting = DeleteParams::default();
+                let _ = asked::api(|| api.delete(&name, &deleting)).await;
                 updated
             }
             (created, _) => created.map(|_| ()),
@@ -63,20 +65,15 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
 pub async fn the_clusters_own_roles_may_what_they_should(scene: &Scene) {
     let team = scene.team("roles").await;
     for role in ["view", "edit"] {
-        let (name, user) = (format!("{role}er"), format!("--user={role}er"));
-        let role = format!("--clusterrole={role}");
-        scene
-            .kubectl(&[
-                "create",
-                "rolebinding",
-                &name,
-                &role,
-                &user,
-                "-n",
-                &team.name,
-            ])
-            .await
-            .unwrap();
+        let user = format!("{role}er");
+        let group = "rbac.authorization.k8s.io";
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding",
+            "metadata": {"name": user, "namespace": team.name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+        });
+        scene.apply(&binding).await;
     }
     for (user, verb, part, allowed) in [
         ("viewer", "list", "", true),
@@ -100,12 +97,11 @@ pub async fn the_clusters_own_roles_may_what_they_should(scene: &Scene) {
 /// The policy of this release is for namespaces under restricted Pod Security.
 pub async fn a_namespace_without_a_policy_of_its_own_is_told(scene: &Scene) {
     let team = scene.team("outsiders").await;
-    let label = |label| {
-        scene
-            .cluster
-            .kubectl(["label", "namespace", "outsiders", label])
+    let label = async |label| {
+        let label = ["label", "--overwrite", "namespace", "outsiders", label];
+        scene.kubectl(&label).await.unwrap();
     };
-    label("pod-security.kubernetes.io/enforce-").await.unwrap();
+    label("pod-security.kubernetes.io/enforce-").await;
     let run = team.archive_run(
         "logs",
         "s3://outsiders-inventory/manifest.json",
@@ -119,9 +115,7 @@ pub async fn a_namespace_without_a_policy_of_its_own_is_told(scene: &Scene) {
         message(&status, "Accepted").contains("namespace outsiders"),
         "{status:?}"
     );
-    label("pod-security.kubernetes.io/enforce=restricted")
-        .await
-        .unwrap();
+    label("pod-security.kubernetes.io/enforce=restricted").await;
     // A change has it looked at again at once.
     team.patch(
         "logs",
@@ -226,7 +220,7 @@ pub async fn a_deployment_of_somebody_else_is_told_and_left_alone(scene: &Scene)
     }
 
     team.delete("logs").await;
-    team.gone("logs", asked::PATIENCE).await;
+    team.gone("logs", PATIENCE).await;
     assert_eq!(look().await, before, "it has never been touched");
 
     // One of a run of this name that is gone is waited for: garbage collection takes it.

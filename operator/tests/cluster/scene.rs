@@ -201,7 +201,7 @@ impl Scene {
         let chart = repository().join("charts/s3bundler");
         let (file, chart) = (file.display().to_string(), chart.display().to_string());
         let release = [command, "s3bundler", &chart, "--namespace", RELEASE];
-        let how = ["--values", &file, "--wait", "--timeout", "120s"];
+        let how = ["--values", &file, "--wait", "--timeout", "300s"];
         self.cluster
             .helm(release.into_iter().chain(how))
             .await

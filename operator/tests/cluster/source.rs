@@ -3,7 +3,7 @@
 use s3bundler_testbed::client;
 use serde_json::{Value, json};
 
-use super::asked::PATIENCE;
+use super::patience::PATIENCE;
 use super::scene::Scene;
 use super::team::{message, told};
 

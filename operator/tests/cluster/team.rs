@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use s3bundler_operator::crd::{ArchiveRun, ArchiveRunStatus};
@@ -12,11 +12,9 @@ use s3bundler_testbed::inventory::{Inventory, inventory_of_bucket};
 use s3bundler_testbed::proxy::{Fault, Seen};
 use serde_json::{Value, json};
 
-use super::asked::{self, PATIENCE};
+use super::asked;
+use super::patience::{PATIENCE, POLL, Patience, eventually};
 use super::scene::{Scene, program};
-
-/// Between two looks.
-const POLL: Duration = Duration::from_millis(300);
 
 /// A trouble that a person has to know of is in a condition by then.
 const SHOWN: Duration = Duration::from_mins(1);
@@ -140,26 +138,21 @@ impl Team<'_> {
         }
     }
 
-    /// Waits until the status of a run is as wanted.
+    /// Waits until the status of a run is as wanted, for as long as it changes.
     pub async fn until(
         &self,
         run: &str,
         what: &str,
         wanted: impl Fn(&ArchiveRunStatus) -> bool,
     ) -> ArchiveRunStatus {
-        let begun = Instant::now();
+        let mut patience = Patience::default();
         loop {
             let status = self.status(run).await;
             if wanted(&status) {
                 return status;
             }
-            let in_time = begun.elapsed() < PATIENCE;
-            assert!(
-                in_time,
-                "{}/{run}: not {what} in {PATIENCE:?}: {status:#?}",
-                self.name
-            );
-            tokio::time::sleep(POLL).await;
+            let what = format!("{}/{run} is not {what}", self.name);
+            patience.wait(status, what).await;
         }
     }
 
@@ -315,51 +308,48 @@ impl Team<'_> {
             .unwrap();
     }
 
+    /// Waits until a pod is as wanted.
+    pub async fn pod(&self, what: &str, wanted: impl Fn(&Pod) -> bool) {
+        let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), &self.name);
+        let all = ListParams::default();
+        eventually(format!("{}: no {what}", self.name), async || {
+            let found = asked::api(|| pods.list(&all)).await.unwrap();
+            found.iter().any(&wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a container is as wanted.
+    pub async fn container(&self, what: &str, wanted: impl Fn(&ContainerStatus) -> bool) {
+        self.pod(what, |pod| {
+            let statuses = pod.status.as_ref().map(|status| &status.container_statuses);
+            statuses.into_iter().flatten().flatten().any(&wanted)
+        })
+        .await;
+    }
+
     /// Waits until a container has ended with this exit code.
     pub async fn container_ends(&self, code: i32) {
-        let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), &self.name);
-        let (all, begun) = (ListParams::default(), Instant::now());
-        let ended = |state: &Option<ContainerState>| {
-            let ended = state.as_ref().and_then(|state| state.terminated.as_ref());
-            ended.is_some_and(|ended| ended.exit_code == code)
-        };
-        loop {
-            let found = asked::api(|| pods.list(&all)).await.unwrap();
-            let statuses = found
-                .items
-                .iter()
-                .filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref())
-                .flatten();
-            if statuses
-                .into_iter()
-                .any(|it| ended(&it.state) || ended(&it.last_state))
-            {
-                return;
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{}: no container ended with {code}",
-                self.name
-            );
-            tokio::time::sleep(POLL).await;
-        }
+        self.container(&format!("container that ended with {code}"), |it| {
+            let states = [&it.state, &it.last_state].into_iter().flatten();
+            states
+                .filter_map(|state| state.terminated.as_ref())
+                .any(|ended| ended.exit_code == code)
+        })
+        .await;
     }
 
     /// Waits until there is nothing of these kinds any more.
     pub async fn cleared(&self, kinds: &[&str]) {
-        let begun = Instant::now();
         for kind in kinds {
+            let mut patience = Patience::default();
             loop {
                 let left = self.names(kind).await;
                 if left.is_empty() {
                     break;
                 }
-                assert!(
-                    begun.elapsed() < PATIENCE,
-                    "{}: {left:?} are still there",
-                    self.name
-                );
-                tokio::time::sleep(POLL).await;
+                let what = format!("{}: {kind} are still there", self.name);
+                patience.wait(left, what).await;
             }
         }
     }

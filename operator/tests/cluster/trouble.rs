@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use s3bundler_testbed::client;
 use serde_json::json;
 
-use super::asked::PATIENCE;
+use super::patience::PATIENCE;
 use super::scene::Scene;
 use super::team::{message, told};
 

@@ -1,17 +1,19 @@
 //! Other values for a release whose operator is at work: fewer rights, fewer workers, other
 //! defaults.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use s3bundler_operator::crd::ArchiveRunStatus;
 use s3bundler_testbed::proxy::Fault;
 use serde_json::{Value, json};
 
-use super::asked::{self, PATIENCE};
+use super::asked;
 use super::denied::ORPHAN;
+use super::patience::{Patience, eventually};
 use super::scene::Scene;
 use super::team::{Team, told};
 
@@ -28,34 +30,32 @@ const GROUP_TAKES: Duration = Duration::from_secs(2);
 pub async fn a_run_of_a_later_version_stops_nobody_and_goes_when_asked(scene: &Scene) {
     let team = scene.team("later").await;
     let manifest = team.inventory(15).await;
-    let formats = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/archive/properties/format/enum";
-    let change = async |change: Value| {
-        let patch = json!([change]).to_string();
-        scene
-            .kubectl(&[
-                "patch",
-                "crd",
-                "archiveruns.archive.s3bundler.dev",
-                "--type=json",
-                "-p",
-                &patch,
-            ])
-            .await
-            .unwrap();
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/archive/properties/format/enum";
+    let definition = ["crd", "archiveruns.archive.s3bundler.dev"];
+    let change = async |formats: &Value| {
+        let change = json!([{"op": "replace", "path": path, "value": formats}]).to_string();
+        let patch = [&["patch"], &definition[..], &["--type=json", "-p", &change]].concat();
+        scene.kubectl(&patch).await.unwrap();
     };
-    change(json!({"op": "add", "path": format!("{formats}/3"), "value": "TarXz"})).await;
+    let get = [&["get"], &definition[..], &["-o", "json"]].concat();
+    let known: Value = serde_json::from_str(&scene.kubectl(&get).await.unwrap()).unwrap();
+    let formats = known.pointer(path).unwrap();
+    let mut later = formats.clone();
+    later.as_array_mut().unwrap().push(json!("TarXz"));
+    change(&later).await;
     let mut unknown = team.archive_run(
         "unknown",
         &manifest,
         json!({"archive": {"format": "TarXz"}}),
     );
     unknown["metadata"]["finalizers"] = json!(["archive.s3bundler.dev/queues"]);
-    let begun = Instant::now();
+    let unknown = unknown.to_string();
     // The API server takes a moment for a definition.
-    while let Err(error) = scene.cluster.apply(&unknown.to_string()).await {
-        assert!(begun.elapsed() < PATIENCE, "{error}");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    eventually("the new format is refused", async || {
+        let applied = asked::kubectl(|| scene.cluster.apply(&unknown)).await;
+        applied.ok()
+    })
+    .await;
     team.apply(&team.archive_run("known", &manifest, json!({})))
         .await;
     team.condition("known", "Complete", "True", "Complete")
@@ -93,7 +93,7 @@ pub async fn a_run_of_a_later_version_stops_nobody_and_goes_when_asked(scene: &S
         ])
         .await
         .unwrap();
-    change(json!({"op": "remove", "path": format!("{formats}/3")})).await;
+    change(formats).await;
 }
 
 pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scene: &Scene) {
@@ -165,12 +165,15 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
     unwatched
         .apply(&unwatched.archive_run("logs", &manifest, json!({})))
         .await;
-    let waits =
-        all_end_within_the_cap(&[(&team, "before"), (&team, "after"), (&other, "after")]).await;
-    assert!(
-        waits,
-        "three runs of three workers each, with two for all of them: one is told to wait"
-    );
+    // Three runs of three workers each, with two for all of them: one is told to wait.
+    let runs = [(&team, "before"), (&team, "after"), (&other, "after")];
+    let waits = |it: &_| told(it, "Degraded") == Some(("True", "WorkersExhausted"));
+    within_the_cap(&runs, "no run waits", |all| all.iter().any(waits)).await;
+    let is_complete = |it: &_| told(it, "Complete") == Some(("True", "Complete"));
+    within_the_cap(&runs, "not all are complete", |all| {
+        all.iter().all(is_complete)
+    })
+    .await;
 
     // What was under way is as it was, and its queue was found where it was made.
     let ended = team
@@ -254,10 +257,14 @@ pub async fn a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go
     team.cleared(&["deployments", "jobs", "pods"]).await;
 }
 
-/// Waits until runs are complete and sees that they never ask for more workers than there may be;
-/// gives whether any was told that there is none for it.
-async fn all_end_within_the_cap(runs: &[(&Team<'_>, &str)]) -> bool {
-    let (begun, mut waits) = (Instant::now(), false);
+/// Waits until the statuses of runs are as wanted and sees that they never ask for more workers than
+/// there may be.
+async fn within_the_cap(
+    runs: &[(&Team<'_>, &str)],
+    what: &str,
+    wanted: impl Fn(&[ArchiveRunStatus]) -> bool,
+) {
+    let mut patience = Patience::default();
     loop {
         let asked = replicas(runs).await;
         assert!(
@@ -265,17 +272,10 @@ async fn all_end_within_the_cap(runs: &[(&Team<'_>, &str)]) -> bool {
             "{asked:?}"
         );
         let statuses = join_all(runs.iter().map(|(team, run)| team.status(run))).await;
-        waits |= statuses
-            .iter()
-            .any(|status| told(status, "Degraded") == Some(("True", "WorkersExhausted")));
-        if statuses
-            .iter()
-            .all(|status| told(status, "Complete") == Some(("True", "Complete")))
-        {
-            return waits;
+        if wanted(&statuses) {
+            return;
         }
-        assert!(begun.elapsed() < PATIENCE, "{statuses:#?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        patience.wait(statuses, what).await;
     }
 }
 
@@ -333,13 +333,8 @@ async fn the_api_refuses_what_the_admission_policy_is_against(team: &Team<'_>, m
         ),
     ] {
         let run = team.archive_run("refused", manifest, spec).to_string();
-        let refused = team
-            .scene
-            .cluster
-            .apply(&run)
-            .await
-            .expect_err(message)
-            .to_string();
+        let applied = asked::kubectl(|| team.scene.cluster.apply(&run)).await;
+        let refused = applied.expect_err(message).to_string();
         assert!(refused.contains(message), "{refused}");
     }
     // Finished runs still go.
