@@ -42,8 +42,10 @@ pub async fn dead_lettered_groups_are_told_and_put_back_when_asked(scene: &Scene
         }
         () => Fault::Forward,
     });
-    team.apply(&team.archive_run("logs", &manifest, two_workers()))
-        .await;
+    let mut run = team.archive_run("logs", &manifest, two_workers());
+    // Longer than a request is held.
+    run["spec"]["source"]["firstByteTimeoutSeconds"] = json!(600);
+    team.apply(&run).await;
     let dead_letters = impatient_queue(&team).await;
     has_letters(scene, &dead_letters).await;
     let status = team

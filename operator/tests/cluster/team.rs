@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -17,7 +18,9 @@ use super::patience::{PATIENCE, POLL, Patience, eventually};
 use super::scene::{Scene, program};
 
 /// A trouble that a person has to know of is in a condition by then.
-const SHOWN: Duration = Duration::from_mins(1);
+pub const SHOWN: Duration = Duration::from_mins(1);
+/// Maximum of `spec.retry.maxObjectPasses`.
+const MOST_PASSES: i32 = 10;
 /// A request that fails for the time being.
 pub const FAILING: Fault = Fault::FailBefore {
     status: 500,
@@ -53,7 +56,8 @@ impl Team<'_> {
             .manifest
     }
 
-    /// A run of an inventory, groups of 10; `spec` is merged over it.
+    /// A run of an inventory, with groups of 10; `spec` is merged over it. Objects with a temporary
+    /// failure are retried as often as possible: see [`Self::fail_from`].
     pub fn archive_run(&self, name: &str, manifest: &str, spec: Value) -> Value {
         let mut run = json!({
             "apiVersion": "archive.s3bundler.dev/v1alpha1", "kind": "ArchiveRun",
@@ -62,6 +66,7 @@ impl Team<'_> {
                 "source": {"inventory": {"manifest": manifest}},
                 "destination": {"bucket": self.bucket("archive"), "prefix": "arch"},
                 "group": {"maxObjects": 10},
+                "retry": {"maxObjectPasses": MOST_PASSES},
                 "credentialsSecretRef": {"name": "aws"},
                 "workers": {"scaling": {"maxReplicas": 3}, "drainSeconds": 5},
             },
@@ -156,6 +161,30 @@ impl Team<'_> {
         }
     }
 
+    /// Waits until groups of a run are archived.
+    pub async fn archiving(&self, run: &str) -> ArchiveRunStatus {
+        self.until(run, "archiving", |status| {
+            status.groups.is_some_and(|groups| groups.committed > 0)
+        })
+        .await
+    }
+
+    /// Waits until the grouper of a run has sent all groups and its Job is Complete.
+    pub async fn grouped(&self, run: &str) {
+        let jobs: Api<Job> = Api::namespaced(self.scene.client.clone(), &self.name);
+        let name = format!("{run}-grouper");
+        eventually(
+            format!("{}/{name} is not complete", self.name),
+            async || {
+                let job = asked::api(|| jobs.get_opt(&name)).await.unwrap()?;
+                let conditions = job.status?.conditions?;
+                let is_complete = |it: &JobCondition| it.type_ == "Complete" && it.status == "True";
+                conditions.iter().any(is_complete).then_some(())
+            },
+        )
+        .await;
+    }
+
     /// Waits for a condition: its status, and its reason.
     pub async fn condition(
         &self,
@@ -205,8 +234,8 @@ impl Team<'_> {
         status
     }
 
-    /// Waits for an event of a run, a minute after its cause at the latest; gives what it says.
-    pub async fn event(&self, cause: Instant, run: &str, reason: &str) -> String {
+    /// Waits for an event of a run; returns its message.
+    pub async fn event(&self, run: &str, reason: &str) -> String {
         let of_run = format!("--field-selector=reason={reason},involvedObject.name={run}");
         let events = [
             "get",
@@ -217,23 +246,12 @@ impl Team<'_> {
             "-o",
             "jsonpath={.items[*].message}",
         ];
-        loop {
+        let what = format!("{}/{run} has no event {reason}", self.name);
+        eventually(what, async || {
             let told = self.scene.kubectl(&events).await.unwrap();
-            if !told.is_empty() {
-                println!(
-                    "{}/{run}: event {reason} {:.1} s after its cause",
-                    self.name,
-                    cause.elapsed().as_secs_f64()
-                );
-                return told;
-            }
-            assert!(
-                cause.elapsed() < SHOWN,
-                "{}/{run}: no event {reason} in {SHOWN:?}",
-                self.name
-            );
-            tokio::time::sleep(POLL).await;
-        }
+            (!told.is_empty()).then_some(told)
+        })
+        .await
     }
 
     pub async fn patch(&self, run: &str, patch: Value) {
@@ -255,8 +273,10 @@ impl Team<'_> {
             .unwrap();
     }
 
-    /// Reading the inventory's objects from this number on fails until [`Self::heal`]: the run cannot
-    /// complete before that, however long anything takes.
+    /// Reading the inventory's objects from this number on fails until [`Self::heal`]. A worker tries
+    /// such an object for half a minute at least before its group ends without it, and retry passes
+    /// take it again. [`Self::archive_run`] sets the maximum number of passes, so the run cannot
+    /// complete for at least 5 minutes.
     pub fn fail_from(&self, first: usize) {
         let first = object_key(first);
         self.rule("source", move |seen| {
@@ -354,6 +374,20 @@ impl Team<'_> {
         }
     }
 
+    /// Waits until all that there is of these kinds is being deleted. When it is gone is up to
+    /// Kubernetes.
+    pub async fn leaving(&self, kinds: &[&str]) {
+        let stays = "go-template={{range .items}}{{if not .metadata.deletionTimestamp}}\
+            {{.kind}}/{{.metadata.name}} {{end}}{{end}}";
+        let (kinds, what) = (kinds.join(","), format!("{}: something stays", self.name));
+        eventually(what, async || {
+            let get = ["get", &kinds, "-n", &self.name, "-o", stays];
+            let stay = self.scene.kubectl(&get).await.unwrap();
+            stay.is_empty().then_some(())
+        })
+        .await;
+    }
+
     /// Names of what there is of a kind.
     pub async fn names(&self, kind: &str) -> Vec<String> {
         let listed = self
@@ -448,7 +482,7 @@ pub fn message(status: &ArchiveRunStatus, name: &str) -> String {
 }
 
 /// An object of [`Team::inventory`], by its number.
-fn object_key(number: usize) -> String {
+pub fn object_key(number: usize) -> String {
     format!("logs/{number:05}.json")
 }
 

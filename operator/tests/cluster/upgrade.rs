@@ -104,9 +104,8 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
     );
     let manifest = team.inventory(OBJECTS).await;
     let theirs = other.inventory(OBJECTS).await;
-    for team in [&team, &other] {
-        team.rule("source", |_| Fault::Delay(GROUP_TAKES));
-    }
+    team.fail_from(OBJECTS - 10);
+    other.rule("source", |_| Fault::Delay(GROUP_TAKES));
     team.apply(&team.archive_run("before", &manifest, json!({})))
         .await;
     team.until("before", "at work", |status| {
@@ -165,10 +164,12 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
     unwatched
         .apply(&unwatched.archive_run("logs", &manifest, json!({})))
         .await;
-    // Three runs of three workers each, with two for all of them: one is told to wait.
+    // Three runs of three workers each, with two for all of them: one is told to wait, for as long
+    // as two cannot complete.
     let runs = [(&team, "before"), (&team, "after"), (&other, "after")];
     let waits = |it: &_| told(it, "Degraded") == Some(("True", "WorkersExhausted"));
     within_the_cap(&runs, "no run waits", |all| all.iter().any(waits)).await;
+    team.heal();
     let is_complete = |it: &_| told(it, "Complete") == Some(("True", "Complete"));
     within_the_cap(&runs, "not all are complete", |all| {
         all.iter().all(is_complete)
@@ -237,10 +238,7 @@ pub async fn a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go
         .await;
     team.apply(&team.archive_run("logs", &manifest, json!({})))
         .await;
-    team.until("logs", "archiving", |status| {
-        status.groups.is_some_and(|groups| groups.committed > 0)
-    })
-    .await;
+    team.archiving("logs").await;
     scene.uninstall().await;
 
     team.delete("logs").await;
