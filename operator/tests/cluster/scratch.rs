@@ -10,6 +10,7 @@ use s3bundler_contract::ExitCode;
 use s3bundler_testbed::client;
 use serde_json::json;
 
+use super::patience::eventually;
 use super::scene::{NVME, Scene};
 use super::team::{Team, message, told};
 
@@ -52,13 +53,16 @@ pub async fn a_volume_for_the_life_of_a_worker_is_scratch(scene: &Scene) {
             .await;
     }
     let scratch = json!({"type": "Ephemeral", "sizeLimit": "1Gi", "ephemeral": {"storageClassName": "disks"}});
+    // A worker and its volume go when they have nothing left to do.
+    team.fail_from(11);
     team.apply(&team.archive_run("logs", &manifest, json!({"workers": {"scratch": scratch}})))
         .await;
-    team.until("logs", "archiving", |status| {
-        status.groups.is_some_and(|groups| groups.committed > 0)
+    eventually("workers have no volumes of their own", async || {
+        let claims = team.names("persistentvolumeclaims").await;
+        (!claims.is_empty()).then_some(())
     })
     .await;
-    assert!(!team.names("persistentvolumeclaims").await.is_empty());
+    team.heal();
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(status.objects.unwrap().archived, 13);
     team.assert_verified("logs").await;
@@ -88,6 +92,7 @@ pub async fn a_directory_of_the_node_is_scratch_where_the_policy_says_so(scene: 
     team.apply(&team.archive_run("logs", &manifest, scratch))
         .await;
     team.container_ends(ExitCode::Local.code().into()).await;
+    team.waiting(&["CrashLoopBackOff"]).await;
     let status = team
         .shows(Instant::now(), "logs", "Degraded", "CrashLooping")
         .await;

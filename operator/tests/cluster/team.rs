@@ -348,6 +348,16 @@ impl Team<'_> {
         .await;
     }
 
+    /// Waits until a container waits for one of these reasons.
+    pub async fn waiting(&self, reasons: &[&str]) {
+        self.container(&format!("container in {reasons:?}"), |it| {
+            let waiting = it.state.as_ref().and_then(|state| state.waiting.as_ref());
+            let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+            reason.is_some_and(|reason| reasons.contains(&reason))
+        })
+        .await;
+    }
+
     /// Waits until a container has ended with this exit code.
     pub async fn container_ends(&self, code: i32) {
         self.container(&format!("container that ended with {code}"), |it| {
