@@ -75,7 +75,9 @@ test-servers: servers ## Unit and integration tests, against real S3 and SQS ser
 test-cluster: servers ## The operator in a real cluster, one test for each scenario, as root on Linux
 	@.ci/timed "cluster tests" cargo test --workspace --no-fail-fast $(CLUSTER_TESTS)
 
-test: lint test-servers test-cluster ## Every test: all of the above, and ten seconds of each fuzz target
+# Server and cluster tests mostly wait, so they run side by side. What they print follows when each ends.
+test: lint servers ## Every test: all of the above, and ten seconds of each fuzz target
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-servers test-cluster
 	@.ci/timed "fuzz targets" fuzz/run 10
 
 # Tools that are compiled only to lint, by version, outside the checkout.

@@ -3,9 +3,12 @@
 //!
 //! ```text
 //! versitygw ──► fill ──► s3bundler run │ s5cmd cp + tar + s5cmd cp ──► measured by getrusage ──► a table in Markdown
+//! simulator ──► objects by rule ──► s3bundler run, s3bundler group ──┘
 //! ```
 
 mod operator;
+mod queue;
+mod simulator;
 
 use std::path::Path;
 use std::process::Command;
@@ -71,6 +74,19 @@ pub struct Cost {
     memory: u64,
 }
 
+impl Cost {
+    /// The cells of a table: wall time, objects a second, CPU an object, memory.
+    fn of(self, objects: u64) -> String {
+        format!(
+            "{:.1} s | {:.0} | {:.2} ms | {} MiB",
+            self.wall.as_secs_f64(),
+            as_f64(objects) / self.wall.as_secs_f64(),
+            self.cpu.as_secs_f64() * 1000.0 / as_f64(objects),
+            self.memory >> 20
+        )
+    }
+}
+
 /// Which benches to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
@@ -85,17 +101,13 @@ pub struct Scale {
 /// Runs every bench and prints its tables.
 pub async fn bench(s3bundler: &Path, scale: Scale) -> Result<(), BenchError> {
     let server = VersityGw::start().await?;
-    let bench = Bench {
-        s3bundler,
-        client: client::s3(server.access()),
-        access: server.access(),
-    };
-    for bucket in [DESTINATION, INVENTORIES] {
-        client::create_bucket(&bench.client, bucket).await?;
-    }
+    let bench = Bench::of(s3bundler, server.access()).await?;
     bench.small_objects(scale.objects).await?;
     bench.memory(scale.group).await?;
-    bench.grouping(scale.rows).await
+    drop(server);
+    queue::feeds().await?;
+    simulator::gets().await?;
+    simulator::runs(s3bundler, scale.objects as u64, scale.rows).await
 }
 
 struct Bench<'a> {
@@ -104,7 +116,19 @@ struct Bench<'a> {
     access: &'a Access,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    async fn of(s3bundler: &'a Path, access: &'a Access) -> Result<Self, BenchError> {
+        let client = client::s3(access);
+        for bucket in [DESTINATION, INVENTORIES] {
+            client::create_bucket(&client, bucket).await?;
+        }
+        Ok(Self {
+            s3bundler,
+            client,
+            access,
+        })
+    }
+
     async fn small_objects(&self, objects: usize) -> Result<(), BenchError> {
         let manifest = self.fill("bench-small", objects, 10 * KIB, 0).await?;
         println!("\n{objects} objects of 10 KiB, one versitygw\n");
@@ -112,15 +136,7 @@ impl Bench<'_> {
             "| program | wall | objects/s | client CPU an object | peak RSS \
              |\n|---|---|---|---|---|"
         );
-        let row = |name: &str, cost: Cost| {
-            let each = cost.cpu.as_secs_f64() * 1000.0 / as_f64(objects as u64);
-            let rate = as_f64(objects as u64) / cost.wall.as_secs_f64();
-            println!(
-                "| {name} | {:.1} s | {rate:.0} | {each:.2} ms | {} MiB |",
-                cost.wall.as_secs_f64(),
-                cost.memory >> 20
-            );
-        };
+        let row = |name: &str, cost: Cost| println!("| {name} | {} |", cost.of(objects as u64));
         for format in ["tar", "tar.gz", "tar.zst"] {
             let name = format!("small-{}", format.replace('.', "-"));
             row(
@@ -178,15 +194,18 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn grouping(&self, rows: u64) -> Result<(), BenchError> {
+    /// Inventories of these rows, each so many times over.
+    async fn grouping(&self, inventories: &[(u64, u64)]) -> Result<(), BenchError> {
         println!("\n`s3bundler group` of inventories of several sizes\n");
         println!("| rows | rows/s of CPU | rows/s | peak RSS |\n|---|---|---|---|");
-        for rows in [rows / 10, rows] {
-            let inventory =
-                Inventory::new(format!("bench-rows-{rows}"), INVENTORIES).compression(1);
-            let inventory = inventory
-                .publish(&self.client, Synthetic::rows(rows))
+        for &(rows, times) in inventories {
+            let inventory = Inventory::new("bench-rows", INVENTORIES)
+                .configuration(format!("rows-{rows}-{times}"))
+                .rows_per_shard(simulator::ROWS_PER_SHARD)
+                .compression(1)
+                .publish_repeated(&self.client, Synthetic::rows(rows), times)
                 .await?;
+            let rows = inventory.rows;
             let name = format!("rows-{rows}");
             let destination = format!("s3://{DESTINATION}/{name}");
             let cost = self.measure(&[
