@@ -1,7 +1,7 @@
 //! What all servers have in common: a port, a process and the wait until it answers. A port can be
 //! lost between choosing and binding it, so a server that ends at once is started again on another
 //! one, and an answer on that port counts only if the server itself listens there. Starting is work
-//! for a processor, so a process starts only as many servers at a time as there are cores.
+//! for a processor, so a process starts only a few servers at a time.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,9 +24,12 @@ use crate::install::{self, Recipe};
 
 const START_ATTEMPTS: usize = 3;
 const POLL: Duration = Duration::from_millis(25);
-/// One for each server that may start now.
-static STARTS: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, Into::into)));
+/// One for each server that may start now. Two for a core: a start also waits for the disk, and a
+/// slow one must not keep all others waiting.
+static STARTS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let cores: usize = std::thread::available_parallelism().map_or(1, Into::into);
+    Semaphore::new(2 * cores)
+});
 
 /// How to tell that a server is ready.
 #[derive(Debug, Clone, Copy)]
