@@ -76,7 +76,7 @@ test-cluster: servers ## The operator in a real cluster, one test for each scena
 	@.ci/timed "cluster tests" cargo test --workspace --no-fail-fast $(CLUSTER_TESTS)
 
 # Server and cluster tests mostly wait, so they run side by side. What they print follows when each ends.
-test: lint servers ## Every test: all of the above, and ten seconds of each fuzz target
+test: lint ## Every test: all of the above, and ten seconds of each fuzz target
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-servers test-cluster
 	@.ci/timed "fuzz targets" fuzz/run 10
 

@@ -159,9 +159,9 @@ async fn a_killed_process_leaves_no_file_in_scratch_and_a_living_one_beside_it_k
     assert_eq!(world.scratch_files(), [""; 0]);
 }
 
-/// A run that is told to end at its kth request, with the request under way, and the number of its
+/// A run that gets a signal at its kth request, with the request under way, and the number of its
 /// requests.
-async fn told_to_end(
+async fn signalled(
     world: &World,
     bucket: &str,
     signal: Signal,
@@ -199,7 +199,7 @@ async fn end_at_every_request(signal: Signal, code: i32, side: Side) {
     stream::iter(1..=requests)
         .map(|k| async move {
             let bucket = world.destination(&format!("ended-at-{k}")).await;
-            let (ended, made) = told_to_end(world, &bucket, signal, side, k).await;
+            let (ended, made) = signalled(world, &bucket, signal, side, k).await;
             // Once all is done there is nothing left to end but the counting of receipts. Requests
             // run side by side, so this run may have made fewer than the first.
             assert!(

@@ -134,18 +134,6 @@ impl Scene {
         tags.sort();
         tags
     }
-
-    /// Everything that was asked for, which is then forgotten.
-    fn seen(&self) -> Vec<Seen> {
-        let seen: Vec<Seen> = self
-            .proxy
-            .log()
-            .iter()
-            .map(|record| Seen::clone(&record.request))
-            .collect();
-        self.proxy.clear_log();
-        seen
-    }
 }
 
 fn header<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
@@ -205,7 +193,7 @@ async fn a_run_sends_owners_encryption_and_tags_with_what_they_are_for() {
     let scene = Scene::new().await;
     let done = scene.run().run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    let seen = scene.seen();
+    let seen = scene.proxy.take_seen();
     assert_headers(&seen);
     for operation in [
         Operation::GetObject,
@@ -280,7 +268,7 @@ async fn a_run_sends_owners_encryption_and_tags_with_what_they_are_for() {
         .await
         .unwrap();
     assert_eq!(repaired.code, Some(0), "{repaired}");
-    assert_headers(&scene.seen());
+    assert_headers(&scene.proxy.take_seen());
     assert_eq!(scene.tags(index).await, ["cost: 1=2", "team: a b"]);
 }
 
@@ -293,7 +281,7 @@ async fn without_the_options_nothing_is_sent() {
             .args(["--inventory", &scene.inventory, "--max-object-size", "1000"]);
     let done = run.run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    for seen in scene.seen() {
+    for seen in scene.proxy.take_seen() {
         for name in [
             OWNER,
             SOURCE_OWNER,

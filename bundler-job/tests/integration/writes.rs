@@ -95,7 +95,7 @@ async fn every_write_carries_the_checksum_of_the_options() {
             .unwrap();
         assert_eq!(repaired.code, Some(0), "{options:?}: {repaired}");
         assert_whole(&scene.world, &scene.bucket).await;
-        let seen = scene.take_seen();
+        let seen = scene.proxy.take_seen();
         // Such a store may refuse to be asked for checksums, too.
         let asked = seen.iter().any(|seen| has(seen, "x-amz-checksum-mode"));
         assert_eq!(asked, options.is_empty(), "{options:?}");
@@ -157,7 +157,7 @@ async fn a_store_that_refuses_if_none_match_works_for_a_single_writer() {
             assert_eq!(done.code, Some(0), "{status} {code}: {done}");
             assert_whole(&scene.world, &scene.bucket).await;
         }
-        let seen = scene.take_seen();
+        let seen = scene.proxy.take_seen();
         assert!(
             seen.iter()
                 .any(|seen| seen.operation == Operation::CopyObject)
@@ -290,7 +290,7 @@ async fn derived_objects_that_the_store_lost_are_written_again() {
     let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
     assert_whole(&scene.world, &scene.bucket).await;
-    let seen = scene.take_seen();
+    let seen = scene.proxy.take_seen();
     for (kind, ending) in DERIVED {
         let put = seen
             .iter()
@@ -321,7 +321,7 @@ async fn derived_objects_whose_heads_have_no_length_are_not_lost() {
     });
     let done = scene.run().await;
     assert_eq!(done.code, Some(0), "{done}");
-    let seen = scene.take_seen();
+    let seen = scene.proxy.take_seen();
     for (kind, ending) in DERIVED {
         let put = seen
             .iter()
@@ -413,7 +413,7 @@ async fn a_write_that_a_page_answers_is_sent_again() {
     assert_whole(&scene.world, &scene.bucket).await;
     let done = scene.verify().arg("--full").run().await.unwrap();
     assert_eq!(done.code, Some(0), "{done}");
-    let seen = scene.take_seen();
+    let seen = scene.proxy.take_seen();
     for kind in KINDS {
         let keys: Vec<_> = seen
             .iter()
@@ -476,6 +476,7 @@ async fn bytes_that_were_damaged_on_their_way_are_written_again() {
         assert_eq!(done.code, Some(0), "{options:?}: {done}");
         // What the first PUT wrote is replaced, and nothing else.
         let replaces = scene
+            .proxy
             .take_seen()
             .into_iter()
             .filter(|seen| has(seen, "if-match") && has_body(seen))
@@ -541,6 +542,7 @@ async fn the_requester_pays_for_reads_of_sources_and_for_copies() {
         assert_eq!(done.code, Some(0), "{done}");
         assert_whole(&scene.world, &scene.bucket).await;
         for seen in scene
+            .proxy
             .take_seen()
             .iter()
             .filter(|seen| seen.bucket() == scene.bucket)

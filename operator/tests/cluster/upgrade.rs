@@ -164,7 +164,7 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
     unwatched
         .apply(&unwatched.archive_run("logs", &manifest, json!({})))
         .await;
-    // Three runs of three workers each, with two for all of them: one is told to wait, for as long
+    // Three runs of three workers each, with two for all of them: one has to wait, for as long
     // as two cannot complete.
     let runs = [(&team, "before"), (&team, "after"), (&other, "after")];
     let waits = |it: &_| told(it, "Degraded") == Some(("True", "WorkersExhausted"));

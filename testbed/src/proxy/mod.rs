@@ -180,6 +180,14 @@ impl Proxy {
         self.exchange.log().clear();
     }
 
+    /// Returns the requests of [`Self::log`] and clears it.
+    pub fn take_seen(&self) -> Vec<Seen> {
+        let records = self.log();
+        self.clear_log();
+        let requests = records.into_iter().map(|record| record.request);
+        requests.map(Arc::unwrap_or_clone).collect()
+    }
+
     fn assert_no_panic(&self) {
         if let Some(message) = self.exchange.panicked() {
             panic!("a rule or a hook of the proxy panicked: {message}");

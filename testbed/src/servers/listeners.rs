@@ -4,8 +4,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-/// Whether a process of ours listens on this port, at whatever address.
+/// Whether a process of ours listens on this port, at any address. Only Linux shows it: elsewhere the
+/// answer on the port has to do.
 pub(super) fn listens(pid: u32, port: u16) -> bool {
+    if !cfg!(target_os = "linux") {
+        return true;
+    }
     // Java listens on IPv6 sockets for IPv4 as well.
     let listeners: Vec<_> = ["tcp", "tcp6"]
         .into_iter()

@@ -83,7 +83,7 @@ impl Written {
     }
 
     /// The id of a version for answers: none if the bucket was never versioned.
-    fn told(&self, id: &str) -> Option<String> {
+    fn version_id(&self, id: &str) -> Option<String> {
         (self.versioning != Versioning::Never).then(|| id.to_owned())
     }
 }
@@ -157,20 +157,23 @@ impl Bucket {
     pub(super) fn object(&self, key: &str, id: Option<&str>) -> Result<Found, Refusal> {
         let written = self.written();
         let Some(versions) = written.keys.get(key) else {
-            let told = written.told(NULL);
+            let version_id = written.version_id(NULL);
             drop(written);
             let object = match id {
                 None | Some(NULL) => self.by_rule(key),
                 Some(_) => None,
             };
             let object = object.ok_or_else(|| missing(id))?;
-            return Ok(Found { object, id: told });
+            return Ok(Found {
+                object,
+                id: version_id,
+            });
         };
         let version = versions.find(id)?;
         match &version.object {
             Some(object) => Ok(Found {
                 object: object.clone(),
-                id: written.told(&version.id),
+                id: written.version_id(&version.id),
             }),
             None => Err(marker(id, &version.id)),
         }
@@ -215,7 +218,7 @@ impl Bucket {
         let changed = versions.find_mut(id).and_then(|version| {
             let object = version.object.as_mut();
             change(object.ok_or_else(|| marker(id, &version.id))?)?;
-            Ok(written.told(&version.id))
+            Ok(written.version_id(&version.id))
         });
         self.put_back(&mut written, key, versions);
         changed

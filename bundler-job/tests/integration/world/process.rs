@@ -11,7 +11,7 @@ use s3bundler_testbed::cli::{
 use s3bundler_testbed::patience::PATIENCE;
 use tokio::sync::Semaphore;
 
-/// What the program says when a signal has come to it and its parts are told.
+/// What the program logs once a signal has started its shutdown.
 const HEARD: &str = "once more to end at once";
 
 /// A program whose requests may arrive before its starter knows its id.

@@ -61,16 +61,4 @@ impl Proxied {
             }
         });
     }
-
-    /// All requests so far, which are then forgotten.
-    pub fn take_seen(&self) -> Vec<Seen> {
-        let seen = self
-            .proxy
-            .log()
-            .iter()
-            .map(|record| Seen::clone(&record.request))
-            .collect();
-        self.proxy.clear_log();
-        seen
-    }
 }

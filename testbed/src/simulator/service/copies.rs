@@ -64,7 +64,7 @@ impl OfObject<'_> {
         let copied = object.body.sums().clone();
         let written = self.write(object)?;
         let mut document = Xml::root("CopyObjectResult");
-        self.tell_copy(&mut document, &copied);
+        self.write_copy_result(&mut document, &copied);
         let mut answer = Answer::xml(document.end("CopyObjectResult"));
         if let Some(id) = written.headers.get("x-amz-version-id") {
             answer.headers.insert("x-amz-version-id", id.clone());
@@ -72,7 +72,7 @@ impl OfObject<'_> {
         Ok(answer)
     }
 
-    pub(super) fn tell_copy(&self, document: &mut Xml, copied: &Body) {
+    pub(super) fn write_copy_result(&self, document: &mut Xml, copied: &Body) {
         document
             .text("LastModified", &iso(self.now))
             .text("ETag", &etag(copied))

@@ -115,7 +115,7 @@ impl OfObject<'_> {
         }
         if is_copy {
             let mut document = Xml::root("CopyPartResult");
-            self.tell_copy(&mut document, &sums);
+            self.write_copy_result(&mut document, &sums);
             return Ok(Answer::xml(document.end("CopyPartResult")));
         }
         let mut answer = Answer::empty(StatusCode::OK);

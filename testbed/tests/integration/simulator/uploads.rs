@@ -115,7 +115,7 @@ pub(super) async fn uploads(asking: &mut Asking) {
             )
         },
     );
-    // Over what is there, and with parts that are too small.
+    // An object that exists, and parts that are too small.
     for (what, sizes, condition) in [
         (
             "if-none-match * to a key that is there",
