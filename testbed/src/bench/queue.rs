@@ -10,10 +10,12 @@ use super::{BenchError, as_f64};
 use crate::client;
 use crate::servers::{Access, ElasticMq, Moto};
 
-const MESSAGES: u64 = 4_000;
+const MESSAGES: u64 = 1_000;
 /// Messages in a request of SendMessageBatch.
 const BATCH: u64 = 10;
-const WORKERS: usize = 64;
+const WORKERS: usize = 16;
+/// In seconds, as the program sets it: a slow server must not show a message twice.
+const VISIBILITY: i32 = 300;
 
 /// Prints a table of both servers.
 pub(super) async fn feeds() -> Result<(), BenchError> {
@@ -58,8 +60,9 @@ async fn messages_per_second(access: &Access) -> Result<f64, BenchError> {
 async fn work(sqs: &aws_sdk_sqs::Client, queue: &str) -> Result<u64, BenchError> {
     let mut done = 0;
     loop {
-        let received = sqs.receive_message().queue_url(queue).send();
-        let messages = received.await.map_err(failed)?.messages.unwrap_or_default();
+        let receive = sqs.receive_message().queue_url(queue);
+        let received = receive.visibility_timeout(VISIBILITY).send().await;
+        let messages = received.map_err(failed)?.messages.unwrap_or_default();
         if messages.is_empty() {
             return Ok(done);
         }
