@@ -23,7 +23,6 @@ pub mod catalog;
 pub mod commands;
 mod description;
 pub mod destination;
-pub mod failure;
 pub mod group;
 pub mod inventory;
 pub mod logging;
@@ -34,3 +33,5 @@ mod run_totals;
 pub mod s3;
 pub mod verify;
 mod worker_status;
+
+pub use s3bundler_common::failure;

@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use s3bundler_common::logging::{self, LogError, LogFormat};
-use s3bundler_contract::ExitCode;
+use s3bundler_common::logging::{self, LogFormat};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::{GlobalArgs, OutputFormat};
@@ -16,13 +15,7 @@ pub fn init(global: &GlobalArgs) -> Result<(), Failure> {
         OutputFormat::Text => LogFormat::Text,
         OutputFormat::Json => LogFormat::Json,
     };
-    logging::init(&global.log, format, Stderr).map_err(|error| {
-        let exit = match error {
-            LogError::Directives { .. } => ExitCode::Usage,
-            LogError::Started(_) => ExitCode::Unexpected,
-        };
-        Failure::new(exit, error)
-    })
+    Ok(logging::init(&global.log, format, Stderr)?)
 }
 
 /// Standard error beside the progress bar, which is taken away for as long as a line is written.

@@ -8,13 +8,15 @@
 //! no answer ──► causes: why not
 //! their listings ──► listing: whether a page can be counted on
 //! queues ──► queue_url: region and ARN
-//! signals ──► shutdown; events ──► logging; keys and messages ──► text: what may be shown
+//! signals ──► shutdown; errors ──► failure: message and exit code; events ──► logging
+//! keys and messages ──► text: what may be shown
 //! probes, Prometheus ──► http_pages: /healthz, /metrics and whatever else a program has to say
 //! ```
 
 pub mod answer;
 pub mod causes;
 pub mod config;
+pub mod failure;
 pub mod http_client;
 pub mod http_pages;
 pub mod latin1;

@@ -2,11 +2,13 @@
 
 use std::io::IsTerminal as _;
 
+use s3bundler_contract::{ExitCode, HasExitCode};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What speaks below its warnings of every request: silent unless the user names it.
-const QUIET: &str = "aws_config=warn,aws_credential_types=warn,aws_runtime=warn,aws_sdk_s3=warn,aws_sdk_sqs=warn,aws_sdk_sso=warn,aws_sdk_ssooidc=warn,aws_sdk_sts=warn,aws_sigv4=warn,aws_smithy_http_client=warn,aws_smithy_runtime=warn,aws_smithy_runtime_api=warn,h2=warn,hyper=warn,hyper_util=warn,rustls=warn";
+/// Crates that log every request below their warnings: silent unless the user names them. A name
+/// stands for all targets that start with it.
+const QUIET: &str = "aws_config=warn,aws_credential_types=warn,aws_runtime=warn,aws_sdk_s3=warn,aws_sdk_sqs=warn,aws_sdk_sso=warn,aws_sdk_ssooidc=warn,aws_sdk_sts=warn,aws_sigv4=warn,aws_smithy_http_client=warn,aws_smithy_runtime=warn,aws_smithy_runtime_api=warn,h2=warn,hyper=warn,kube_client=warn,kube_runtime=warn,rustls=warn,tower=warn";
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,15 @@ pub enum LogError {
     Started(Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl HasExitCode for LogError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Directives { .. } => ExitCode::Usage,
+            Self::Started(_) => ExitCode::Unexpected,
+        }
+    }
+}
+
 /// Starts the log. To be called once, before anything is logged. `writer` writes to standard error.
 pub fn init<W>(directives: &str, format: LogFormat, writer: W) -> Result<(), LogError>
 where
@@ -57,7 +68,7 @@ fn shows_colours() -> bool {
     std::io::stderr().is_terminal() && is_unset
 }
 
-/// The user's directives; if they do not name a crate of the SDK's, it only warns.
+/// The user's directives; a crate of [`QUIET`] that they do not name only warns.
 fn filter(directives: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(|cause| LogError::Directives {
         directives: directives.to_owned(),

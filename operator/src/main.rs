@@ -1,16 +1,19 @@
 //! `s3bundler-operator`: one of its replicas holds the Lease and reconciles ArchiveRuns, the others
 //! wait.
 
-use std::process::ExitCode;
+use std::fmt::Display;
+use std::io::Write as _;
 
 use clap::Parser as _;
 use futures_util::FutureExt as _;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use s3bundler_common::failure::Failure;
 use s3bundler_common::http_pages;
 use s3bundler_common::logging::{self, LogFormat};
 use s3bundler_common::shutdown::Shutdown;
+use s3bundler_contract::ExitCode;
 use s3bundler_operator::args::Args;
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::controller::{self, Parts};
@@ -18,51 +21,58 @@ use s3bundler_operator::defaults::Defaults;
 use s3bundler_operator::lease::Candidate;
 use s3bundler_operator::metrics::Metrics;
 
-fn main() -> ExitCode {
-    let args = Args::parse();
+fn main() {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            // 6, as the worker's, and not clap's 2.
+            let usage = ExitCode::Usage.code();
+            std::process::exit(if error.use_stderr() { usage.into() } else { 0 });
+        }
+    };
+    let code = match start(args) {
+        Ok(()) => 0,
+        Err(failure) => {
+            // Not eprintln!, which panics if the reader of a pipe has ended.
+            let _ = writeln!(std::io::stderr(), "s3bundler-operator: {failure}");
+            failure.exit.code()
+        }
+    };
+    // Whatever still runs on a thread of its own is of no use any more.
+    std::process::exit(code.into());
+}
+
+fn start(args: Args) -> Result<(), Failure> {
     let format = match args.log_format.as_str() {
         "json" => LogFormat::Json,
         _ => LogFormat::Text,
     };
-    if let Err(error) = logging::init(&args.log, format, std::io::stderr) {
-        return fail(&error.to_string());
-    }
+    logging::init(&args.log, format, std::io::stderr)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)
         .build();
-    match runtime
-        .expect("threads and an event queue can be had")
-        .block_on(run(args))
-    {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
+    let runtime = runtime.expect("threads and an event queue can be had");
+    runtime.block_on(run(args))
 }
 
-fn fail(error: &str) -> ExitCode {
-    eprintln!("s3bundler-operator: {error}");
-    ExitCode::FAILURE
-}
-
-async fn run(args: Args) -> Result<(), String> {
+async fn run(args: Args) -> Result<(), Failure> {
     let metrics = Metrics::default();
     let listening = http_pages::listen(args.listen)
         .await
-        .map_err(|error| format!("--listen {}: {error}", args.listen))?;
+        .map_err(|error| unexpected(format_args!("--listen {}: {error}", args.listen)))?;
     let page_metrics = metrics.clone();
     tokio::spawn(http_pages::serve(listening, move |path| {
         page_metrics.page(path)
     }));
     let client = Client::try_default()
         .await
-        .map_err(|error| format!("cannot reach a cluster: {error}"))?;
-    let aws = Aws::load(args.region.clone())
-        .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| unexpected(format_args!("cannot reach a cluster: {error}")))?;
+    let aws = Aws::load(args.region.clone()).await?;
     let defaults = defaults(&args, &aws)?;
-    let shutdown =
-        Shutdown::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    let shutdown = Shutdown::listen()
+        .map_err(|error| unexpected(format_args!("cannot listen to signals: {error}")))?;
     let shutdown = shutdown.token().clone().cancelled_owned().boxed().shared();
     metrics.ready();
 
@@ -101,7 +111,7 @@ async fn run(args: Args) -> Result<(), String> {
     };
     let hold = async {
         match leader {
-            Some((candidate, since)) => candidate.hold(since).await.to_string(),
+            Some((candidate, since)) => unexpected(candidate.hold(since).await),
             None => std::future::pending().await,
         }
     };
@@ -116,10 +126,14 @@ async fn run(args: Args) -> Result<(), String> {
     Ok(())
 }
 
-fn defaults(args: &Args, aws: &Aws) -> Result<Defaults, String> {
+fn unexpected(message: impl Display) -> Failure {
+    Failure::new(ExitCode::Unexpected, message)
+}
+
+fn defaults(args: &Args, aws: &Aws) -> Result<Defaults, Failure> {
     let resources = |name: &str, json: &str| {
         serde_json::from_str::<ResourceRequirements>(json)
-            .map_err(|error| format!("--{name}: {error}"))
+            .map_err(|error| Failure::new(ExitCode::Usage, format_args!("--{name}: {error}")))
     };
     let endpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"]
         .iter()

@@ -16,8 +16,8 @@ impl Write for Captured {
     }
 }
 
-/// What is logged of one event each from us and from the SDK.
-fn logged(directives: &str) -> (bool, bool) {
+/// Whether one event each of ours, of the SDK and of the client of Kubernetes is logged.
+fn logged(directives: &str) -> (bool, bool, bool) {
     let captured = Captured::default();
     let writer = captured.clone();
     let filter = filter(directives).expect("good directives");
@@ -27,18 +27,28 @@ fn logged(directives: &str) -> (bool, bool) {
         .finish();
     tracing::subscriber::with_default(log, || {
         tracing::debug!(target: "s3bundler::queue", "ours");
-        tracing::debug!(target: "aws_smithy_runtime::client", "theirs");
+        tracing::debug!(target: "aws_smithy_runtime::client", "of the SDK");
+        tracing::debug!(target: "kube_client::client::builder", "of Kubernetes");
     });
     let text = String::from_utf8(captured.0.lock().expect("whole").clone()).expect("text");
-    (text.contains("ours"), text.contains("theirs"))
+    let is_logged = |event| text.contains(event);
+    (
+        is_logged("ours"),
+        is_logged("of the SDK"),
+        is_logged("of Kubernetes"),
+    )
 }
 
 #[test]
-fn the_sdk_is_quiet_unless_named() {
-    assert_eq!(logged("info"), (false, false));
-    assert_eq!(logged("debug"), (true, false));
-    assert_eq!(logged("warn,s3bundler=debug"), (true, false));
-    assert_eq!(logged("info,aws_smithy_runtime=debug"), (false, true));
+fn clients_are_quiet_unless_named() {
+    assert_eq!(logged("info"), (false, false, false));
+    assert_eq!(logged("debug"), (true, false, false));
+    assert_eq!(logged("warn,s3bundler=debug"), (true, false, false));
+    assert_eq!(
+        logged("info,aws_smithy_runtime=debug"),
+        (false, true, false)
+    );
+    assert_eq!(logged("info,kube_client=debug"), (false, false, true));
 }
 
 #[test]
@@ -49,4 +59,5 @@ fn directives_that_are_none_are_named() {
             && error.to_string().contains("s3bundler=loud"),
         "{error}"
     );
+    assert_eq!(error.exit_code(), ExitCode::Usage);
 }

@@ -45,6 +45,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use tracing::Instrument as _;
 
 use self::apply::{Applied, apply};
 use self::backoff::FIRST_PAUSE;
@@ -86,7 +87,14 @@ async fn reconcile(
         return Ok(Action::requeue(delay));
     }
     let started = Instant::now();
-    let reconciled = Box::pin(reconcile_run(resource, &context)).await;
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace = resource.namespace(),
+        run = resource.name_any()
+    );
+    let reconciled = Box::pin(reconcile_run(resource, &context))
+        .instrument(span)
+        .await;
     context.metrics.reconciled(
         started.elapsed(),
         reconciled.as_ref().err().map(ReconcileError::class),

@@ -11,5 +11,6 @@ mod examples;
 mod generated;
 mod iam;
 mod outbound;
+mod program;
 mod queues;
 mod source;

@@ -1,11 +1,12 @@
-//! How a command ends when it does not end well: one message for people, one code for scripts.
+//! How a program ends when it does not end well: one message for people, one code for scripts.
 
 use std::fmt::Display;
 
-use s3bundler_common::text::printable;
 use s3bundler_contract::{ExitCode, HasExitCode};
 
-/// The end of a command. Every step's error knows its [`ExitCode`] and becomes one of these in the
+use crate::text::printable;
+
+/// The end of a program. Every step's error knows its [`ExitCode`] and becomes one of these in the
 /// command that ran it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
