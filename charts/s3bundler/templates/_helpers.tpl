@@ -37,6 +37,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{- /* Replicas prefer nodes without another one, unless the values have a podAntiAffinity. */ -}}
+{{- define "s3bundler.affinity" -}}
+{{- with .Values.operator.affinity }}
+{{- toYaml . }}
+{{- end }}
+{{- if not (hasKey .Values.operator.affinity "podAntiAffinity") }}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "s3bundler.selectorLabels" . | nindent 12 }}
+{{- end }}
+{{- end }}
+
 {{- define "s3bundler.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/name: {{ include "s3bundler.name" . }}

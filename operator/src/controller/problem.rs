@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod,
+    ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition,
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_common::text::printable;
@@ -16,6 +16,8 @@ const OUT_OF_LOOP: SignedDuration = SignedDuration::from_mins(10);
 /// One that was denied something meets it with its first group; after this long it has been
 /// allowed.
 const ALLOWED: SignedDuration = SignedDuration::from_mins(1);
+/// A pod may wait for a node for so long: one that is created for it has to boot.
+const NODE_BOOTS: SignedDuration = SignedDuration::from_mins(5);
 /// Characters of a pod's last words in a message.
 const LAST_WORDS: usize = 300;
 
@@ -30,7 +32,7 @@ pub(crate) enum Problem {
     FailedCreate(String),
     /// A container ends over and over.
     CrashLooping(String),
-    /// No node takes a pod.
+    /// No node has taken a pod for longer than one takes to boot.
     Unschedulable(String),
     /// Somebody holds the grouper.
     Suspended(String),
@@ -79,7 +81,11 @@ pub(crate) fn of_pod(pod: &Pod, now: Timestamp) -> Option<Problem> {
             && condition.status == "False"
             && condition.reason.as_deref() == Some("Unschedulable")
     });
-    if let Some(condition) = unscheduled {
+    let has_waited = |condition: &&PodCondition| {
+        let since = condition.last_transition_time.as_ref();
+        since.is_none_or(|since| now.duration_since(since.0) >= NODE_BOOTS)
+    };
+    if let Some(condition) = unscheduled.filter(has_waited) {
         let why = condition.message.as_deref().unwrap_or("no node takes it");
         return Some(Problem::Unschedulable(format!("{name}: {why}")));
     }

@@ -2,13 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::PodCondition;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use s3bundler_testbed::client;
 use serde_json::json;
 
+use super::asked;
 use super::patience::PATIENCE;
 use super::scene::Scene;
-use super::team::{SHOWN, message, told};
+use super::team::{SHOWN, Team, message, told};
+
+/// Longer than the time between two reconciles of a run.
+const RECONCILED: Duration = Duration::from_secs(20);
+/// A pod may wait for a node to boot for so long.
+const NODE_BOOTS: SignedDuration = SignedDuration::from_mins(5);
 
 pub async fn an_inventory_that_is_not_there_yet_is_waited_for(scene: &Scene) {
     let team = scene.team("early").await;
@@ -120,16 +130,15 @@ pub async fn pods_that_fit_nowhere_are_told(scene: &Scene) {
         json!({"workers": {"podTemplate": {"spec": {"nodeSelector": {"disk": "nvme"}}}}});
     team.apply(&team.archive_run("logs", &manifest, placement))
         .await;
-    let is_unschedulable = |it: &PodCondition| it.reason.as_deref() == Some("Unschedulable");
-    team.pod("pod that fits nowhere", |pod| {
-        let conditions = pod.status.as_ref().map(|status| &status.conditions);
-        conditions
-            .into_iter()
-            .flatten()
-            .flatten()
-            .any(is_unschedulable)
-    })
-    .await;
+    team.pod("pod that fits nowhere", is_unschedulable).await;
+    tokio::time::sleep(RECONCILED).await;
+    let status = team.status("logs").await;
+    assert_eq!(
+        told(&status, "Degraded").unwrap().0,
+        "False",
+        "a node may be booting: {status:?}"
+    );
+    waits_since(&team, Timestamp::now() - NODE_BOOTS).await;
     let status = team
         .shows(Instant::now(), "logs", "Degraded", "Unschedulable")
         .await;
@@ -142,6 +151,28 @@ pub async fn pods_that_fit_nowhere_are_told(scene: &Scene) {
     .await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(told(&status, "Degraded").unwrap().0, "False");
+}
+
+fn is_unschedulable(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().map(|status| &status.conditions);
+    let is_so = |it: &PodCondition| it.reason.as_deref() == Some("Unschedulable");
+    conditions.into_iter().flatten().flatten().any(is_so)
+}
+
+/// Makes pods that fit nowhere wait since this time. The scheduler keeps it for as long as they do.
+async fn waits_since(team: &Team<'_>, since: Timestamp) {
+    let pods: Api<Pod> = Api::namespaced(team.scene.client.clone(), &team.name);
+    let (all, params) = (ListParams::default(), PatchParams::default());
+    let condition = json!({"type": "PodScheduled", "lastTransitionTime": Time(since)});
+    let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
+    for pod in asked::api(|| pods.list(&all)).await.unwrap() {
+        if is_unschedulable(&pod) {
+            let name = pod.name_any();
+            asked::api(|| pods.patch_status(&name, &params, &patch))
+                .await
+                .unwrap();
+        }
+    }
 }
 
 pub async fn objects_that_are_gone_are_counted_by_reason(scene: &Scene) {

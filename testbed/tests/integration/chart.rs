@@ -647,6 +647,31 @@ fn the_operators_deployment_is_where_its_logs_are_looked_for() {
 }
 
 #[test]
+fn replicas_prefer_nodes_of_their_own() {
+    let affinity = |values: &str| {
+        the(&render(values), "Deployment")["spec"]["template"]["spec"]["affinity"].clone()
+    };
+    for values in ["", "operator: {affinity: {nodeAffinity: {}}}"] {
+        let preferred = &affinity(values)["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+            [0];
+        let term = &preferred["podAffinityTerm"];
+        assert_eq!(term["topologyKey"], "kubernetes.io/hostname", "{values}");
+        assert_eq!(
+            term["labelSelector"]["matchLabels"],
+            the(&render(values), "Deployment")["spec"]["selector"]["matchLabels"]
+        );
+    }
+    assert_eq!(
+        affinity("operator: {affinity: {nodeAffinity: {}}}")["nodeAffinity"],
+        json!({})
+    );
+    assert_eq!(
+        affinity("operator: {affinity: {podAntiAffinity: {}}}"),
+        json!({"podAntiAffinity": {}})
+    );
+}
+
+#[test]
 fn one_replica_has_no_disruption_budget() {
     assert!(of_kind(&render(""), "PodDisruptionBudget").is_empty());
     the(&render("operator: {replicas: 2}"), "PodDisruptionBudget");

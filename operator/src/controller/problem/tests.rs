@@ -82,6 +82,23 @@ fn a_pod_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_pod_may_wait_for_a_node_to_boot() {
+    let problem = |since: &str| {
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "lastTransitionTime": since});
+        of_pod(&pod(&json!({"conditions": [condition]})), now()).map(|problem| problem.reason())
+    };
+    for (since, expected) in [
+        ("2026-11-23T12:00:05Z", None),
+        ("2026-11-23T11:55:01Z", None),
+        ("2026-11-23T11:55:00Z", Some("Unschedulable")),
+        ("2026-11-23T09:00:00Z", Some("Unschedulable")),
+    ] {
+        assert_eq!(problem(since), expected, "{since}");
+    }
+}
+
+#[test]
 fn a_container_that_goes_on_is_not_blamed_for_its_past_for_ever() {
     let problem = |code: u8, since: &str| {
         let ended = json!({"terminated": {"exitCode": code, "reason": "Error"}});
