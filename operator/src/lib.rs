@@ -2,7 +2,7 @@
 //! and receipts; it never moves object data.
 //!
 //! ```text
-//! crd: ArchiveRun ──► controller ──► Job, Deployment, PodDisruptionBudget, ScaledObject
+//! crd: ArchiveRun ──► controller ──► Job, Deployment, ScaledObject
 //!                       │   └──────► queues (SQS), autoscale (how many workers)
 //!                       └──────────► records, receipts (S3: what it has come to)
 //! ```

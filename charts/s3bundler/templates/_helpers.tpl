@@ -119,9 +119,10 @@ matchLabels:
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [patch]
+# Earlier releases created budgets for workers, which are deleted.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, create, patch, delete]
+  verbs: [get, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

@@ -166,7 +166,9 @@ async fn carry_out(
             {
                 return Ok(());
             }
-            server_side(context, run, build::disruption_budget(run)).await?;
+            if cache.workers.is_none() {
+                delete_budget(context, run).await?;
+            }
             let generation = server_side(context, run, deployment.clone())
                 .await?
                 .metadata
@@ -230,8 +232,8 @@ pub(crate) async fn delete_workloads(context: &Context, run: &Run) -> Result<(),
             deleted => deleted?,
         }
     }
+    delete_budget(context, run).await?;
     delete::<Deployment>(context, run, &workers_name(run)).await?;
-    delete::<PodDisruptionBudget>(context, run, &workers_name(run)).await?;
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
     let listed = kube::api::ListParams::default().labels(&build::run_selector(run));
     for job in jobs.list(&listed).await.map_err(read_error)? {
@@ -240,6 +242,12 @@ pub(crate) async fn delete_workloads(context: &Context, run: &Run) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Deletes the PodDisruptionBudget that earlier releases created for a run's workers
+/// (docs/decisions/workers-without-a-budget.md).
+async fn delete_budget(context: &Context, run: &Run) -> Result<(), ReconcileError> {
+    delete::<PodDisruptionBudget>(context, run, &workers_name(run)).await
 }
 
 /// Deletes the queues that were made for a run, by their names too: one may have been made and not

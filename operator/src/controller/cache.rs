@@ -67,7 +67,7 @@ pub(crate) struct AppliedWorkers {
 
 impl AppliedWorkers {
     /// Whether there is nothing to do where `deployment` is wanted. What no generation tells, such
-    /// as a changed label or a missing disruption budget, is mended every [`APPLY_PERIOD`].
+    /// as a changed label, is mended every [`APPLY_PERIOD`].
     pub(crate) fn is_current(&self, deployment: &Deployment, now: Instant) -> bool {
         self.deployment == *deployment && now.saturating_duration_since(self.at) < APPLY_PERIOD
     }

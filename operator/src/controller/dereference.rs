@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod, ServiceAccount};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
@@ -46,7 +45,6 @@ pub(crate) async fn dereference(
     let jobs: Api<Job> = Api::namespaced(client.clone(), &run.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &run.namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &run.namespace);
-    let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &run.namespace);
     let scaled_objects = apply::scaled_objects(context, run);
     let (grouper_name, workers_name) = (grouper_name(run, pass), workers_name(run));
     let listed = ListParams::default().labels(&run_selector(run));
@@ -58,11 +56,10 @@ pub(crate) async fn dereference(
             ScalingMode::Keda | ScalingMode::Builtin | ScalingMode::External => Ok(None),
         }
     };
-    let (account, job, deployment, budget, scaled_object, pods) = tokio::try_join!(
+    let (account, job, deployment, scaled_object, pods) = tokio::try_join!(
         accounts.get_opt(&run.service_account),
         jobs.get_opt(&grouper_name),
         deployments.get_opt(&workers_name),
-        budgets.get_metadata_opt(&workers_name),
         scaled_object,
         pods.list(&listed),
     )
@@ -71,10 +68,6 @@ pub(crate) async fn dereference(
     let name_conflict = [
         ("Job", job.as_ref().map(Job::meta)),
         ("Deployment", deployment.as_ref().map(Deployment::meta)),
-        (
-            "PodDisruptionBudget",
-            budget.as_ref().map(|found| &found.metadata),
-        ),
         (
             "ScaledObject",
             scaled_object.as_ref().map(|found| &found.metadata),

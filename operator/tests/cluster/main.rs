@@ -72,6 +72,7 @@ fn stages() -> Vec<Vec<Scenario>> {
         dead_letters::a_run_whose_groups_stay_dead_letters_fails_and_keeps_its_queues,
         lifecycle::a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had,
         survival::a_run_survives_the_killing_of_its_pods,
+        survival::workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice,
         accounts::a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redone_groups,
         limits::a_run_past_its_deadline_fails_and_time_at_rest_does_not_count,
         lifecycle::a_run_is_deleted_at_any_moment,

@@ -1,16 +1,17 @@
 //! Pods that go in the middle of their work, and an operator that does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, EvictParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use s3bundler_testbed::cli::kill_and_wait;
 use s3bundler_testbed::client;
-use s3bundler_testbed::proxy::Fault;
+use s3bundler_testbed::proxy::{Fault, Operation};
 use serde_json::json;
 
 use super::asked;
@@ -21,6 +22,11 @@ use super::team::{FAILING, Team, object_key, told};
 /// Pods to kill.
 const KILLS: usize = 20;
 const GROUPS: i64 = 60;
+/// Workers that a drain evicts, each with a group.
+const DRAINED_WORKERS: usize = 4;
+const DRAINED_GROUPS: usize = 40;
+/// How long they may go on with it.
+const DRAIN: Duration = Duration::from_secs(5);
 /// Longer than a group takes: if nothing is committed meanwhile, no worker has a group.
 const QUIET: Duration = Duration::from_secs(15);
 
@@ -93,6 +99,90 @@ pub async fn a_run_survives_the_killing_of_its_pods(scene: &Scene) {
         begun.elapsed().as_secs_f64()
     );
     team.assert_verified("logs").await;
+}
+
+/// A node drain evicts all workers of the node. Of some groups the rest takes longer than workers may
+/// go on for.
+pub async fn workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice(scene: &Scene) {
+    let team = scene.team("drained").await;
+    let manifest = team.inventory(2 * DRAINED_GROUPS).await;
+    team.rule("source", |seen| {
+        let key = seen.key();
+        let is_slow = (0..DRAINED_GROUPS)
+            .step_by(3)
+            .any(|group| [2 * group, 2 * group + 1].map(object_key).contains(&key));
+        Fault::Delay(if is_slow { DRAIN * 2 } else { DRAIN / 2 })
+    });
+    let reads: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
+    let counted = Arc::clone(&reads);
+    team.rule("archive", move |seen| {
+        // A worker that starts may look at the first row of one.
+        let is_whole = !seen.headers.contains_key("range");
+        let is_read = seen.operation == Operation::GetObject && is_whole;
+        if is_read && seen.key().starts_with("arch/groups/") {
+            *counted.lock().unwrap().entry(seen.key()).or_default() += 1;
+        }
+        Fault::Forward
+    });
+    let scaling = json!({"minReplicas": DRAINED_WORKERS, "maxReplicas": DRAINED_WORKERS});
+    let workers = json!({"scaling": scaling, "drainSeconds": DRAIN.as_secs()});
+    let spec = json!({"group": {"maxObjects": 2}, "workers": workers});
+    team.apply(&team.archive_run("logs", &manifest, spec)).await;
+
+    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &team.name);
+    let workers = ListParams::default().labels("app.kubernetes.io/component=worker");
+    let busy = eventually("not all workers are busy", async || {
+        let found = asked::api(|| pods.list(&workers)).await.unwrap().items;
+        let busy: Vec<_> = found.into_iter().filter(is_ready).collect();
+        (busy.len() == DRAINED_WORKERS).then_some(busy)
+    })
+    .await;
+    assert_eq!(
+        team.names("poddisruptionbudgets").await,
+        Vec::<String>::new(),
+        "nothing holds up a drain"
+    );
+    let begun = Instant::now();
+    let evict = EvictParams::default();
+    for pod in &busy {
+        let name = pod.name_any();
+        asked::api(|| pods.evict(&name, &evict)).await.unwrap();
+    }
+    let evicted: BTreeSet<_> = busy.iter().filter_map(|pod| pod.uid()).collect();
+    eventually("evicted workers are still there", async || {
+        let left = asked::api(|| pods.list(&workers)).await.unwrap();
+        let is_left = |pod: &Pod| pod.uid().is_some_and(|uid| evicted.contains(&uid));
+        (!left.iter().any(is_left)).then_some(())
+    })
+    .await;
+    let taken = begun.elapsed();
+    println!(
+        "drained/logs: {DRAINED_WORKERS} workers were gone after {:.1} s",
+        taken.as_secs_f64()
+    );
+    let grace = busy[0]
+        .spec
+        .as_ref()
+        .unwrap()
+        .termination_grace_period_seconds;
+    let grace = Duration::from_secs(grace.unwrap().unsigned_abs());
+    assert!(taken < grace, "{taken:?} of {grace:?}: some were killed");
+
+    team.heal();
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    let archived = usize::try_from(status.objects.unwrap().archived);
+    assert_eq!(archived, Ok(2 * DRAINED_GROUPS));
+    team.assert_verified("logs").await;
+    let reads = reads.lock().unwrap();
+    assert_eq!(reads.len(), DRAINED_GROUPS, "{reads:?}");
+    assert!(
+        reads.values().any(|times| *times == 2),
+        "some group was not finished in the drain: {reads:?}"
+    );
+    assert!(
+        reads.values().all(|times| *times <= 2),
+        "a group is done, and done again at most once: {reads:?}"
+    );
 }
 
 /// Whether a pod is ready and stays: a worker is ready if it has a group.

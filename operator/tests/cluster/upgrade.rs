@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
 use s3bundler_operator::crd::ArchiveRunStatus;
 use s3bundler_testbed::proxy::Fault;
 use serde_json::{Value, json};
@@ -143,10 +143,12 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
         "networkPolicy": {"enabled": true},
         "admissionPolicy": {"enabled": true, "refuseExistingQueues": true},
     });
+    scene.apply(&budget(&team, "before").await).await;
     scene.upgrade(upgrade).await;
 
     team.patch("before", json!({"spec": {"suspend": false}}))
         .await;
+    team.cleared(&["poddisruptionbudgets"]).await;
     team.until("before", "at work again", |status| {
         status.workers.is_some_and(|workers| workers.running > 0)
     })
@@ -299,6 +301,22 @@ async fn replicas(runs: &[(&Team<'_>, &str)]) -> Vec<(String, i32)> {
         .filter(is_ours)
         .map(|deployment| (deployment.name_any(), replicas(deployment)))
         .collect()
+}
+
+/// The budget that earlier releases created for the workers of a run.
+async fn budget(team: &Team<'_>, run: &str) -> Value {
+    let runs = team.runs();
+    let owner = asked::api(|| runs.get(run)).await.unwrap();
+    let selector =
+        json!({"archive.s3bundler.dev/run": run, "app.kubernetes.io/component": "worker"});
+    json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": format!("{run}-worker"), "namespace": team.name,
+            "ownerReferences": [owner.controller_owner_ref(&()).unwrap()],
+        },
+        "spec": {"maxUnavailable": "25%", "selector": {"matchLabels": selector}},
+    })
 }
 
 /// The pods of a run's workers, as its Deployment makes them.

@@ -346,9 +346,7 @@ impl Scene<'_> {
                 ("WATCH", _) => false,
                 ("APPLY", _)
                 | (_, "archiveruns")
-                | ("GET", "jobs" | "deployments" | "poddisruptionbudgets" | "serviceaccounts") => {
-                    true
-                }
+                | ("GET", "jobs" | "deployments" | "serviceaccounts") => true,
                 ("LIST", "pods") => scope == "namespace",
                 _ => false,
             };

@@ -18,6 +18,9 @@ use crate::defaults::Defaults;
 const BACKOFF_LIMIT: i32 = 6;
 /// It holds nothing that has to be finished.
 const GRACE_SECONDS: i64 = 30;
+/// Karpenter leaves a node alone while a pod on it has this ("Disruption", Karpenter documentation):
+/// a grouper that starts again reads the inventory from its beginning.
+const NOT_DISRUPTED: (&str, &str) = ("karpenter.sh/do-not-disrupt", "true");
 
 /// The name of the Job of a pass: 63 characters at most, because it is a label of its pods.
 pub(crate) fn grouper_name(run: &Run, pass: u32) -> String {
@@ -48,6 +51,7 @@ pub(crate) fn grouper(
         run,
         defaults,
         component: GROUPER,
+        annotations: &[NOT_DISRUPTED],
         template: &run.grouper_template,
         resources: &with_disk(&run.grouper_resources, &run.grouper_scratch.size_limit),
         args: grouper_args(run, pass, inventory, queue),

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Run ──► grouper: Job of a pass
-//!     ├─► workers: Deployment (never its replicas), PodDisruptionBudget
+//!     ├─► workers: Deployment (never its replicas)
 //!     └─► scaled_object: what KEDA is told, in mode Keda
 //!
 //! requests: the arguments that both have, of owners, encryption and tags
@@ -22,7 +22,7 @@ use kube::Resource as _;
 
 pub(crate) use grouper::{grouper, grouper_name, sends};
 pub(crate) use scaled_object::{SCALED_OBJECT, scaled_object};
-pub(crate) use workers::{disruption_budget, workers, workers_name};
+pub(crate) use workers::{workers, workers_name};
 
 use super::run::Run;
 use crate::crd::ArchiveRun;

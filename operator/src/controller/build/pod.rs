@@ -1,7 +1,7 @@
 //! What the pods of grouper and workers have in common: restricted Pod Security, no Kubernetes
 //! permissions, and only a directory to write to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
@@ -32,6 +32,8 @@ pub(crate) struct Pod<'a> {
     pub(crate) run: &'a Run,
     pub(crate) defaults: &'a Defaults,
     pub(crate) component: &'static str,
+    /// Annotations that the template may replace.
+    pub(crate) annotations: &'static [(&'static str, &'static str)],
     pub(crate) template: &'a PodTemplate,
     pub(crate) resources: &'a ResourceRequirements,
     pub(crate) args: Vec<String>,
@@ -85,6 +87,10 @@ impl Pod<'_> {
         let Self { run, template, .. } = self;
         let mut labels = labels(run, self.component);
         labels.extend(template.metadata.labels.clone());
+        let own = self.annotations.iter();
+        let own = own.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut annotations: BTreeMap<_, _> = own.collect();
+        annotations.extend(template.metadata.annotations.clone());
         let mut container = Container {
             name: CONTAINER.to_owned(),
             image: Some(run.image.clone()),
@@ -131,8 +137,7 @@ impl Pod<'_> {
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(labels),
-                annotations: Some(template.metadata.annotations.clone())
-                    .filter(|annotations| !annotations.is_empty()),
+                annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
                 ..ObjectMeta::default()
             }),
             spec: Some(PodSpec {

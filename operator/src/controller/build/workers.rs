@@ -1,4 +1,4 @@
-//! The workers: a Deployment whose replicas belong to whoever scales it, and its disruption budget.
+//! The workers: a Deployment whose replicas belong to whoever scales it.
 
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume,
     VolumeResourceRequirements,
 };
-use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use s3bundler_contract::S3Address;
@@ -28,7 +27,7 @@ const MOST_GROUPS: u32 = 64;
 /// Seconds after the drain in which uploads are aborted and messages given back.
 const AFTER_DRAIN: i64 = 30;
 
-/// The name of Deployment, budget and ScaledObject.
+/// The name of Deployment and ScaledObject.
 pub(crate) fn workers_name(run: &Run) -> String {
     format!("{}-worker", run.name)
 }
@@ -41,6 +40,7 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
         run,
         defaults,
         component: WORKER,
+        annotations: &[],
         template: &run.worker_template,
         resources: &resources,
         args: worker_args(run, queue),
@@ -90,24 +90,6 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
                 });
             }),
             ..DeploymentSpec::default()
-        }),
-        status: None,
-    }
-}
-
-/// The budget of the workers' pods: a quarter may be drained at a time, those that do not run any
-/// time.
-pub(crate) fn disruption_budget(run: &Run) -> PodDisruptionBudget {
-    PodDisruptionBudget {
-        metadata: metadata(run, workers_name(run), WORKER),
-        spec: Some(PodDisruptionBudgetSpec {
-            max_unavailable: Some(IntOrString::String("25%".to_owned())),
-            selector: Some(LabelSelector {
-                match_labels: Some(selector(run, WORKER)),
-                match_expressions: None,
-            }),
-            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
-            ..PodDisruptionBudgetSpec::default()
         }),
         status: None,
     }

@@ -53,6 +53,19 @@ fn the_disk_that_the_grouper_may_fill_is_requested_from_its_node() {
 }
 
 #[test]
+fn a_run_may_let_the_node_of_its_grouper_be_disrupted() {
+    let annotations = json!({"karpenter.sh/do-not-disrupt": "false", "team": "a"});
+    let spec =
+        json!({"grouper": {"podTemplate": {"metadata": {"annotations": annotations.clone()}}}});
+    let run = validate(&archive_run(spec), &defaults()).expect("a run");
+    let job = json!(grouper(&run, &defaults(), 0, None, None));
+    assert_eq!(
+        job.pointer("/spec/template/metadata/annotations"),
+        Some(&annotations)
+    );
+}
+
+#[test]
 fn groups_that_events_told_of_once_are_sent_when_they_are_made_again() {
     let existing = json!({"url": "https://sqs.eu-west-1.amazonaws.com/1/q"});
     let run = |delivery: &str| {
