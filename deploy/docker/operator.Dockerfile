@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# docker build -f deploy/docker/operator.Dockerfile -t s3bundler/operator .
+# docker build -f deploy/docker/operator.Dockerfile -t registry.example/s3bundler/operator .
 ARG RUST=rust:1.95-slim-bookworm
 ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 

@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# docker build -f deploy/docker/worker.Dockerfile -t s3bundler/worker .
+# docker build -f deploy/docker/worker.Dockerfile -t registry.example/s3bundler/worker .
 ARG RUST=rust:1.95-slim-bookworm
 ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 

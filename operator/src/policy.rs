@@ -42,6 +42,10 @@ pub struct PolicyRule {
     /// named.
     #[serde(deserialize_with = "non_empty_list")]
     pub scratch_types: Vec<String>,
+    /// Directories of nodes that scratch of type HostPath may use, each with everything under it.
+    /// No patterns.
+    #[serde(deserialize_with = "host_paths")]
+    pub host_paths: Vec<String>,
 }
 
 /// What a run asks for.
@@ -58,6 +62,8 @@ pub struct Asked<'a> {
     pub service_account: &'a str,
     pub max_replicas: u32,
     pub scratch_type: &'a str,
+    /// The directory of the node, with scratch of type HostPath.
+    pub host_path: Option<&'a str>,
 }
 
 const HOST_PATH: &str = "HostPath";
@@ -136,6 +142,12 @@ impl PolicyRule {
         };
         if !scratch {
             return Some(format!("scratch of type {}", asked.scratch_type));
+        }
+        if let Some(path) = asked.host_path
+            && !self.host_paths.is_empty()
+            && !self.host_paths.iter().any(|root| is_within(root, path))
+        {
+            return Some(format!("scratch at {path}"));
         }
         let most = self
             .max_replicas
@@ -224,6 +236,36 @@ fn arns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Er
         ))),
         None => Ok(queues),
     }
+}
+
+fn host_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let paths = non_empty_list(deserializer)?;
+    let is_directory = |path: &&String| components(path).is_some() && !path.contains('*');
+    match paths.iter().find(|path| !is_directory(path)) {
+        Some(other) => Err(serde::de::Error::custom(format!(
+            "host path {other} is not the absolute path of a directory: it has no *, no . and no \
+             .. and allows what is under it, too"
+        ))),
+        None => Ok(paths),
+    }
+}
+
+/// Whether a path is a directory or under it. A path that steps back is under none.
+fn is_within(directory: &str, path: &str) -> bool {
+    match (components(directory), components(path)) {
+        (Some(directory), Some(path)) => path.starts_with(&directory),
+        _ => false,
+    }
+}
+
+/// The names in an absolute path; none if it is not absolute, or has `.` or `..` in it.
+fn components(path: &str) -> Option<Vec<&str>> {
+    let names: Vec<_> = path
+        .strip_prefix('/')?
+        .split('/')
+        .filter(|name| !name.is_empty())
+        .collect();
+    (!names.iter().any(|name| matches!(*name, "." | ".."))).then_some(names)
 }
 
 fn matches_any(patterns: &[String], name: &str) -> bool {

@@ -74,9 +74,14 @@ app.kubernetes.io/part-of: s3bundler
 {{- end }}
 {{- end }}
 
-{{- /* Of (dict "root" $ "image" .Values.….image). */ -}}
+{{- /* Of (dict "root" $ "values" "operator.image" "image" .Values.operator.image). A name without a registry would be pulled from
+   the container runtime's default, where whoever takes the name may push. */ -}}
 {{- define "s3bundler.image" -}}
 {{- $registry := default .image.registry .root.Values.global.imageRegistry }}
+{{- $host := .image.repository | splitList "/" | first }}
+{{- if not (or $registry (and (contains "/" .image.repository) (regexMatch "[.:]|^localhost$" $host))) }}
+{{- fail (printf "global.imageRegistry is required: the registry with your images of the operator and the worker. Or set %s.repository to a full name, such as registry.example/%s" .values .image.repository) }}
+{{- end }}
 {{- with $registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}
 {{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ default .root.Chart.AppVersion .image.tag }}{{ end }}
 {{- end }}

@@ -148,6 +148,7 @@ pub(crate) fn authorize(
         QueuePlan::Existing(pair) => [Some(arn(&pair.url)), pair.dead_letter_url.as_ref().map(arn)],
         QueuePlan::Managed(_) => [None, None],
     };
+    let host_path = run.scratch.host_path.as_ref();
     let asked = Asked {
         namespace: &run.namespace,
         namespace_labels,
@@ -157,6 +158,7 @@ pub(crate) fn authorize(
         service_account: &run.service_account,
         max_replicas: run.max_replicas,
         scratch_type: &format!("{:?}", run.scratch.kind),
+        host_path: host_path.map(|directory| directory.path.as_str()),
     };
     check(policy, &asked).map_err(Refusal::NotAllowed)
 }

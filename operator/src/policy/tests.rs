@@ -21,6 +21,7 @@ fn asked(namespace_labels: &BTreeMap<String, String>) -> Asked<'_> {
         service_account: "s3bundler-worker",
         max_replicas: 20,
         scratch_type: "EmptyDir",
+        host_path: None,
     }
 }
 
@@ -145,6 +146,65 @@ fn a_destination_is_a_bucket_or_a_prefix_and_what_is_under_it() {
 }
 
 #[test]
+fn a_host_path_is_a_listed_directory_or_under_one() {
+    let none = BTreeMap::new();
+    let cases = [
+        (Some(json!(["/data"])), "/data", true),
+        (Some(json!(["/data"])), "/data/", true),
+        (Some(json!(["/data"])), "/data/team-a", true),
+        (Some(json!(["/data"])), "//data//team-a", true),
+        (Some(json!(["/data/"])), "/data/team-a", true),
+        (Some(json!(["/data/"])), "/data", true),
+        (Some(json!(["/mnt/nvme", "/data"])), "/data/x", true),
+        (Some(json!(["/data"])), "/database", false),
+        (Some(json!(["/data"])), "/", false),
+        (Some(json!(["/data"])), "/mnt/data", false),
+        (Some(json!(["/data"])), "/Data", false),
+        (Some(json!(["/data"])), "data", false),
+        (Some(json!(["/data"])), "", false),
+        (Some(json!(["/data"])), "/data/../etc", false),
+        (Some(json!(["/data"])), "/data/..", false),
+        (Some(json!(["/data"])), "/data/./../etc", false),
+        (Some(json!(["/data"])), "/../data", false),
+        (Some(json!(["/data"])), "/data/...", true),
+        (Some(json!(["/"])), "/anywhere", true),
+        (Some(json!(["/"])), "/..", false),
+        (None, "/anywhere", true),
+    ];
+    for (listed, path, expected) in cases {
+        let mut rule = json!({"scratchTypes": ["HostPath"]});
+        if let Some(listed) = &listed {
+            rule["hostPaths"] = listed.clone();
+        }
+        let policy = policy(&json!([rule])).expect("a policy");
+        let asked = Asked {
+            scratch_type: "HostPath",
+            host_path: Some(path),
+            ..asked(&none)
+        };
+        let checked = check(Some(&policy), &asked);
+        assert_eq!(
+            checked.is_ok(),
+            expected,
+            "{path} by {listed:?}: {checked:?}"
+        );
+    }
+}
+
+#[test]
+fn a_host_path_needs_its_type_too() {
+    let none = BTreeMap::new();
+    let policy = policy(&json!([{"hostPaths": ["/data"]}])).expect("a policy");
+    let asked = Asked {
+        scratch_type: "HostPath",
+        host_path: Some("/data"),
+        ..asked(&none)
+    };
+    let refused = check(Some(&policy), &asked).expect_err("refused");
+    assert!(refused.starts_with("scratch of type HostPath"), "{refused}");
+}
+
+#[test]
 fn namespaces_are_selected_as_kubernetes_does() {
     let tenants =
         json!({"matchExpressions": [{"key": "tenant", "operator": "In", "values": ["a", "b"]}]});
@@ -207,6 +267,11 @@ fn what_could_be_meant_otherwise_is_refused() {
         json!({"queues": []}),
         json!({"destinations": []}),
         json!({"scratchTypes": []}),
+        json!({"scratchTypes": ["HostPath"], "hostPaths": []}),
+        json!({"scratchTypes": ["HostPath"], "hostPaths": ["data"]}),
+        json!({"scratchTypes": ["HostPath"], "hostPaths": ["/data/*"]}),
+        json!({"scratchTypes": ["HostPath"], "hostPaths": ["/data/../etc"]}),
+        json!({"scratchTypes": ["HostPath"], "hostPaths": ["/data/."]}),
         expression(json!({"key": "a", "operator": "Is", "values": ["b"]})),
         expression(json!({"key": "a", "operator": "In"})),
         expression(json!({"key": "a", "operator": "NotIn", "values": []})),

@@ -25,7 +25,7 @@ pub const RELEASE: &str = "s3bundler-system";
 const PRIVILEGED: &str = "privileged";
 const RESTRICTED: &str = "restricted";
 /// The namespace whose runs the operator's policy lets use directories of the node, and nothing
-/// else.
+/// else: this one, in the cluster's folder.
 pub const NVME: &str = "nvme";
 
 type Rule = Arc<dyn Fn(&Seen) -> Fault + Send + Sync>;
@@ -141,6 +141,7 @@ impl Scene {
         let env = json!({"HTTPS_PROXY": "http://127.0.0.1:9", "AWS_ENDPOINT_URL": access.endpoint, "AWS_REGION": access.region, "AWS_EC2_METADATA_DISABLED": "true"});
         let mut of_runs = env.clone();
         of_runs["AWS_ENDPOINT_URL_S3"] = json!(self.proxy.endpoint());
+        let nvme = [self.cluster.folder().join(NVME)];
         let values = json!({
             "caBundle": certificates,
             "operator": {"image": image("operator"), "env": env, "credentialsSecretName": "aws", "clusterName": "testbed"},
@@ -149,7 +150,7 @@ impl Scene {
             "keda": {"enabled": true},
             "policy": {"rules": [
                 {"namespaceSelector": {"matchLabels": enforcing(RESTRICTED)}},
-                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NVME}}, "scratchTypes": ["HostPath"]},
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NVME}}, "scratchTypes": ["HostPath"], "hostPaths": nvme},
             ]},
         });
         let begun = Instant::now();

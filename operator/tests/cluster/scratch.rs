@@ -70,10 +70,10 @@ pub async fn a_volume_for_the_life_of_a_worker_is_scratch(scene: &Scene) {
 }
 
 pub async fn a_directory_of_the_node_is_scratch_where_the_policy_says_so(scene: &Scene) {
-    let directory = scene.cluster.folder().join("nvme");
+    let directory = scene.cluster.folder().join(NVME);
     fs::create_dir(&directory).unwrap();
-    let scratch =
-        json!({"workers": {"scratch": {"type": "HostPath", "hostPath": {"path": directory}}}});
+    let at = |path: &Path| json!({"workers": {"scratch": {"type": "HostPath", "hostPath": {"path": path}}}});
+    let scratch = at(&directory);
     let team = scene.team("disks").await;
     let manifest = team.inventory(5).await;
     team.apply(&team.archive_run("logs", &manifest, scratch.clone()))
@@ -86,9 +86,21 @@ pub async fn a_directory_of_the_node_is_scratch_where_the_policy_says_so(scene: 
         "{status:?}"
     );
 
-    // Allowed, but root's: a worker ends with its first group, over and over.
     let team = scene.privileged_team(NVME).await;
     let manifest = inventory_with_a_large_object(&team).await;
+    let beside = scene.cluster.folder().join(format!("{NVME}-of-others"));
+    team.apply(&team.archive_run("beside", &manifest, at(&beside)))
+        .await;
+    let status = team
+        .condition("beside", "Accepted", "False", "NotAllowed")
+        .await;
+    let refused = format!("scratch at {}", beside.display());
+    assert!(
+        message(&status, "Accepted").contains(&refused),
+        "{status:?}"
+    );
+
+    // Allowed, but root's: a worker ends with its first group, over and over.
     team.apply(&team.archive_run("logs", &manifest, scratch))
         .await;
     team.container_ends(ExitCode::Local.code().into()).await;

@@ -273,13 +273,15 @@ fn values(access: &Access) -> String {
         endpoint, region, ..
     } = access;
     format!(
-        r#"operator:
-  image: {{registry: localhost, tag: {TAG}}}
+        r#"global: {{imageRegistry: localhost}}
+policy: {{allowAll: true}}
+operator:
+  image: {{tag: {TAG}}}
   env: &aws {{AWS_ENDPOINT_URL: "{endpoint}", AWS_REGION: {region}, AWS_EC2_METADATA_DISABLED: "true"}}
   credentialsSecretName: aws
   clusterName: demo
 worker:
-  image: {{registry: localhost, tag: {TAG}}}
+  image: {{tag: {TAG}}}
   env: *aws
   resources: &small
     requests: {{cpu: 20m, memory: 32Mi, ephemeral-storage: 1Gi}}

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 /// The oldest Kubernetes that the chart is for.
 const KUBERNETES: &str = "1.31.0";
 const NAMESPACE: &str = "s3bundler-system";
+/// What every installation has to set, unless its own values have rules.
+const REQUIRED: &str = "{global: {imageRegistry: registry.example}, policy: {allowAll: true}}";
 /// Something in every value that makes a difference.
 const FULL: &str = r#"
 global: {imageRegistry: mirror.example:5000}
@@ -47,6 +49,7 @@ worker:
     - {namespace: team-a, annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::111122223333:role/a"}}
     - {namespace: team-b, name: other}
 policy:
+  allowAll: false
   rules:
     - namespaceSelector:
         matchLabels: {kubernetes.io/metadata.name: team-a}
@@ -57,6 +60,7 @@ policy:
       serviceAccounts: [s3bundler-worker]
       maxReplicas: 1000000
       scratchTypes: [EmptyDir, HostPath]
+      hostPaths: [/mnt/nvme]
     - {namespaceSelector: {matchExpressions: [{key: tenant, operator: Exists}]}}
 keda: {enabled: true}
 metrics:
@@ -105,16 +109,26 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Runs a helm command over the chart with these values, without anybody's configuration.
+/// Runs a helm command over the chart with these values and those that are required.
 fn run(command: &[&str], values: &str, more: &[&str]) -> Output {
+    let has_rules = values.contains("rules:");
+    let required = REQUIRED.replace("allowAll: true", &format!("allowAll: {}", !has_rules));
+    run_alone(command, &[&required, values], more)
+}
+
+/// Runs a helm command over the chart with these values, the last winning, and without anybody's
+/// configuration.
+fn run_alone(command: &[&str], values: &[&str], more: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("values.yaml");
-    std::fs::write(&file, values).unwrap();
     let mut helm = Command::new(helm());
     helm.args(command)
         .arg(root().join("charts/s3bundler"))
-        .args(["--namespace", NAMESPACE, "--values"])
-        .arg(&file);
+        .args(["--namespace", NAMESPACE]);
+    for (n, values) in values.iter().enumerate() {
+        let file = home.path().join(format!("values-{n}.yaml"));
+        std::fs::write(&file, values).unwrap();
+        helm.arg("--values").arg(&file);
+    }
     helm.args(["--kube-version", KUBERNETES])
         .args(more)
         .env("HOME", home.path())
@@ -125,23 +139,25 @@ fn run(command: &[&str], values: &str, more: &[&str]) -> Output {
 
 /// The objects that a release has with these values.
 fn render(values: &str) -> Vec<Value> {
-    let output = run(&["template", "s3bundler"], values, &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    documents(&String::from_utf8(output.stdout).unwrap())
+    rendered(run(&["template", "s3bundler"], values, &[])).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Why there is no release with these values.
 fn refusal(values: &str, more: &[&str]) -> String {
-    let output = run(&["template", "s3bundler"], values, more);
-    assert!(
-        !output.status.success(),
-        "nothing is wrong with {values} {more:?}"
-    );
-    String::from_utf8(output.stderr).unwrap()
+    rendered(run(&["template", "s3bundler"], values, more)).expect_err(values)
+}
+
+/// The objects of a release with these values and no others, or why there is none.
+fn render_alone(values: &str) -> Result<Vec<Value>, String> {
+    rendered(run_alone(&["template", "s3bundler"], &[values], &[]))
+}
+
+fn rendered(output: Output) -> Result<Vec<Value>, String> {
+    if output.status.success() {
+        Ok(documents(&String::from_utf8(output.stdout).unwrap()))
+    } else {
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
 }
 
 fn documents(yaml: &str) -> Vec<Value> {
@@ -254,7 +270,10 @@ fn the_operator_understands_all_that_it_is_started_with() {
             args.worker_image.as_str(),
             args.worker_service_account.as_str()
         ),
-        ("s3bundler/worker:0.1.0", "s3bundler-worker")
+        (
+            "registry.example/s3bundler/worker:0.1.0",
+            "s3bundler-worker"
+        )
     );
     assert!(
         args.policy.is_none()
@@ -308,11 +327,107 @@ fn the_operator_understands_all_that_it_is_started_with() {
         (2, Some(1_000_000), None)
     );
     assert_eq!(rules[0].scratch_types, ["EmptyDir", "HostPath"]);
+    assert_eq!(rules[0].host_paths, ["/mnt/nvme"]);
     assert_eq!(
         rules[0].namespace_selector.to_string(),
         "kubernetes.io/metadata.name=team-a,stage in (live)"
     );
     assert_eq!(rules[1].namespace_selector.to_string(), "tenant");
+}
+
+#[test]
+fn images_come_from_a_registry_that_somebody_named() {
+    let images = |values: &str| {
+        let objects = render_alone(&format!("policy: {{allowAll: true}}\n{values}"))?;
+        let operator = container(&objects)["image"].as_str().unwrap().to_owned();
+        Ok::<_, String>([operator, settings(&objects).worker_image])
+    };
+    for (values, registry) in [
+        (
+            "global: {imageRegistry: mirror.example:5000}",
+            "mirror.example:5000/s3bundler",
+        ),
+        (
+            "global: {imageRegistry: mirror.example/team/}",
+            "mirror.example/team/s3bundler",
+        ),
+        (
+            "operator: {image: {registry: one.example}}\nworker: {image: {registry: one.example}}",
+            "one.example/s3bundler",
+        ),
+        (
+            "operator: {image: {repository: one.example/a/operator}}\nworker: {image: {repository: one.example/a/worker}}",
+            "one.example/a",
+        ),
+        (
+            "operator: {image: {repository: localhost/operator}}\nworker: {image: {repository: localhost/worker}}",
+            "localhost",
+        ),
+        (
+            "operator: {image: {repository: mirror:5000/operator}}\nworker: {image: {repository: mirror:5000/worker}}",
+            "mirror:5000",
+        ),
+    ] {
+        let expected = ["operator", "worker"].map(|name| format!("{registry}/{name}:0.1.0"));
+        assert_eq!(images(values), Ok(expected), "{values}");
+    }
+    for (values, named) in [
+        ("", "operator.image.repository"),
+        (
+            "worker: {image: {repository: one.example/a/worker}}",
+            "operator.image.repository",
+        ),
+        (
+            "operator: {image: {repository: one.example/a/operator}}",
+            "worker.image.repository",
+        ),
+        (
+            "operator: {image: {repository: operator.v1}}",
+            "operator.image.repository",
+        ),
+        (
+            "operator: {image: {repository: team/operator.v1}}",
+            "operator.image.repository",
+        ),
+    ] {
+        let told = images(values).unwrap_err();
+        assert!(
+            told.contains("global.imageRegistry is required") && told.contains(named),
+            "{values}: {told}"
+        );
+    }
+}
+
+#[test]
+fn namespaces_that_share_an_operator_need_a_policy() {
+    let rendered = |values: &str| {
+        render_alone(&format!(
+            "global: {{imageRegistry: registry.example}}\n{values}"
+        ))
+    };
+    for values in [
+        "",
+        "operator: {watchNamespaces: [team-a, team-b]}",
+        "policy: {allowAll: false, rules: []}",
+    ] {
+        let told = rendered(values).unwrap_err();
+        assert!(
+            told.contains("policy.rules is required"),
+            "{values}: {told}"
+        );
+    }
+    for values in [
+        "operator: {watchNamespaces: [team-a]}",
+        "policy: {allowAll: true}",
+        "{policy: {allowAll: true}, operator: {watchNamespaces: [team-a, team-b]}}",
+    ] {
+        let objects = rendered(values).unwrap_or_else(|error| panic!("{error}: {values}"));
+        assert!(settings(&objects).policy.is_none(), "{values}");
+    }
+    let ruled = rendered("policy: {rules: [{}]}").unwrap();
+    assert!(settings(&ruled).policy.is_some());
+    let told = rendered("policy: {allowAll: true, rules: [{}]}").unwrap_err();
+    assert!(told.contains("exclude each other"), "{told}");
 }
 
 #[test]
@@ -713,6 +828,11 @@ fn values_that_mean_nothing_are_refused() {
         "policy: {rules: [{destinations: []}]}",
         "policy: {rules: [{queues: []}]}",
         "policy: {rules: [{scratchTypes: []}]}",
+        "policy: {rules: [{hostPaths: [/mnt]}]}",
+        "policy: {rules: [{scratchTypes: [EmptyDir], hostPaths: [/mnt]}]}",
+        "policy: {rules: [{scratchTypes: [HostPath], hostPaths: []}]}",
+        "policy: {rules: [{scratchTypes: [HostPath], hostPaths: [mnt]}]}",
+        "policy: {rules: [{scratchTypes: [HostPath], hostPaths: ['/mnt/*']}]}",
         "policy: {rules: [{namespaceSelector: {matchLabel: {a: b}}}]}",
         "policy: {rules: [{namespaceSelector: {matchExpressions: [{key: a, operator: Is}]}}]}",
         "operator: {image: {digest: sha256:0}}",
@@ -792,16 +912,40 @@ fn examples_can_be_read_and_local_values_rendered() {
             );
         }
     }
-    let objects = render(&std::fs::read_to_string(examples.join("values-local.yaml")).unwrap());
-    let args = settings(&objects);
+    let local = std::fs::read_to_string(examples.join("values-local.yaml")).unwrap();
+    let args = settings(&render_alone(&local).unwrap());
     assert_eq!(
         (
             args.worker_image.as_str(),
             args.worker_image_pull_policy.as_str()
         ),
-        ("s3bundler/worker:dev", "Never")
+        ("localhost/s3bundler/worker:dev", "Never")
     );
     assert_eq!(args.worker_env.len(), 2);
+}
+
+#[test]
+fn values_in_examples_and_documents_are_whole() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let within = |path: &str, pointer: &str| {
+        let documents = documents(&read(path));
+        let values = documents.iter().find_map(|it| it.pointer(pointer));
+        serde_saphyr::to_string(values.unwrap()).unwrap()
+    };
+    let page = read("docs/kubernetes/install.md");
+    let (_, block) = page.split_once("```yaml\nglobal:").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    for values in [
+        within("deploy/examples/flux.yaml", "/spec/values"),
+        within(
+            "deploy/examples/argocd.yaml",
+            "/spec/source/helm/valuesObject",
+        ),
+        format!("global:{block}"),
+    ] {
+        let objects = render_alone(&values).unwrap_or_else(|error| panic!("{error}: {values}"));
+        assert_eq!(settings(&objects).cluster_name, "production", "{values}");
+    }
 }
 
 #[test]

@@ -122,6 +122,24 @@ fn a_policy_that_came_later_refuses_what_is_new_rests_what_is_under_way_and_leav
 }
 
 #[test]
+fn the_policy_is_asked_about_the_directory_of_the_node() {
+    let rule = json!({"scratchTypes": ["HostPath"], "hostPaths": ["/data"]});
+    let policy = serde_json::from_value(json!({"rules": [rule]})).unwrap();
+    let strict = Defaults {
+        policy: Some(policy),
+        ..defaults()
+    };
+    let accepted = |path: &str| {
+        let scratch = json!({"type": "HostPath", "hostPath": {"path": path}});
+        let resource = archive_run(json!({"workers": {"scratch": scratch}}));
+        accept(&resource, &strict, Stage::New, &BTreeMap::new()).map(drop)
+    };
+    assert_eq!(accepted("/data/nvme"), Ok(()));
+    let refused = accepted("/database").unwrap_err().to_string();
+    assert!(refused.starts_with("scratch at /database"), "{refused}");
+}
+
+#[test]
 fn resources_that_a_run_does_not_speak_of_are_the_defaults() {
     let all = json!({"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"memory": "2Gi"}});
     let defaults = serde_json::from_value(all.clone()).unwrap();
