@@ -6,7 +6,7 @@
 
 use s3bundler_testbed::install::{Recipe, installed};
 use s3bundler_testbed::kube::KubeError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::Scene;
 
@@ -64,6 +64,7 @@ pub async fn examples_are_what_others_understand(scene: &Scene) {
         let created = create(scene, example, &[]).await.unwrap();
         assert_eq!(created.lines().count(), objects, "{created}");
     }
+    nodes_are_pinned_and_fall_back();
     for example in ARCHIVE_RUNS.into_iter().chain([MOTO]) {
         // The operator, and the kubelet, would begin with it.
         create(scene, example, &["--dry-run=server"]).await.unwrap();
@@ -75,6 +76,18 @@ pub async fn examples_are_what_others_understand(scene: &Scene) {
             "consolidateAfter",
             "consolidateAfterwards",
             "unknown field",
+        ),
+        (
+            KARPENTER,
+            "reasons: [Drifted]",
+            "reasons: [Drift]",
+            "Unsupported value",
+        ),
+        (
+            KARPENTER,
+            "al2023@v20260828",
+            "al2023",
+            "improperly formatted",
         ),
         (
             KARPENTER,
@@ -112,6 +125,38 @@ pub async fn examples_are_what_others_understand(scene: &Scene) {
         .unwrap_err();
         assert!(refused.to_string().contains(why), "{wrong}: {refused}");
     }
+}
+
+/// What the definitions of Karpenter do not ask for.
+fn nodes_are_pinned_and_fall_back() {
+    let documents = KARPENTER.split("\n---\n");
+    let [pool, class]: [Value; 2] = documents
+        .map(|document| serde_saphyr::from_str(document).unwrap())
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    let requirements = pool["spec"]["template"]["spec"]["requirements"].as_array();
+    let values = |key: &str| {
+        let mut found = requirements.unwrap().iter().filter(|it| it["key"] == key);
+        found.next().unwrap()["values"].clone()
+    };
+    assert_eq!(
+        values("karpenter.sh/capacity-type"),
+        json!(["spot", "on-demand"])
+    );
+    assert_eq!(
+        values("kubernetes.io/arch").as_array().unwrap().len(),
+        1,
+        "an image of one build has one architecture"
+    );
+    let budgets = pool["spec"]["disruption"]["budgets"].as_array().unwrap();
+    assert!(
+        budgets.iter().all(|it| it["reasons"].is_array()),
+        "{budgets:?}"
+    );
+    let alias = class["spec"]["amiSelectorTerms"][0]["alias"].as_str();
+    let (_, version) = alias.unwrap().split_once("@v").unwrap();
+    assert!(version.parse::<u32>().is_ok(), "{alias:?} is not pinned");
 }
 
 /// Creates objects, which must have no field that their definitions do not have; gives a line for

@@ -303,12 +303,14 @@ impl Recipe {
     }
 }
 
-/// The go command, for the module in a folder.
+/// The go command, for the module in a folder. It downloads the version that the module names if it
+/// is older itself, also on a machine whose configuration forbids that.
 fn go(folder: &Path) -> Command {
     let mut command = Command::new("go");
     command
         .current_dir(folder)
         .env("CGO_ENABLED", "0")
+        .env("GOTOOLCHAIN", "auto")
         .env("GOWORK", "off");
     command
 }
