@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::defaults::CaBundle;
 use crate::policy::PolicyFile;
+use crate::queues::ClusterName;
 
 /// Runs ArchiveRuns: makes their queues, groupers and workers, and says in their status what they
 /// have come to.
@@ -73,10 +74,11 @@ pub struct Args {
     /// Keda.
     #[arg(long, env = "S3BUNDLER_KEDA")]
     pub keda: bool,
-    /// What names this cluster in claims and queue tags. Two clusters that write to one bucket need
-    /// two names.
+    /// What names this cluster in claims, in queues and in their tags: a DNS label of up to 20
+    /// characters. Two clusters that write to one bucket, or have queues in one account, need two
+    /// names.
     #[arg(long, env = "S3BUNDLER_CLUSTER_NAME", default_value = "kubernetes")]
-    pub cluster_name: String,
+    pub cluster_name: ClusterName,
     /// AWS region of queues and of buckets of runs that name none; a run keeps the one it began
     /// with. Default: what the environment or the profile names.
     #[arg(long, env = "S3BUNDLER_REGION")]

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 use crate::policy::PolicyFile;
+use crate::queues::ClusterName;
 
 /// What the operator's own settings add to every run.
 #[derive(Debug, Clone)]
@@ -22,8 +23,8 @@ pub struct Defaults {
     pub grouper_resources: ResourceRequirements,
     /// Group of workers' volumes that are made for them.
     pub worker_fs_group: Option<i64>,
-    /// What names this cluster, for people.
-    pub cluster: String,
+    /// What names this cluster in claims, queues and their tags.
+    pub cluster: ClusterName,
     /// What runs may do.
     pub policy: Option<PolicyFile>,
     /// Whether ScaledObjects may be written.

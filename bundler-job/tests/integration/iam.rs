@@ -1,6 +1,9 @@
 //! deploy/iam/grouper.json, worker.json and kms.json on a moto that enforces them: real runs need
 //! nothing else, nothing in the policies is left over, and nothing beyond them can be done.
 
+mod abac;
+mod queues;
+
 use std::collections::BTreeSet;
 
 use crate::world;
@@ -31,6 +34,7 @@ fn policy(file: &str) -> Policy {
         ("SOURCE_BUCKET", "photos*"),
         ("DESTINATION_BUCKET", VAULT),
         ("PREFIX", "team-a"),
+        ("CLUSTER", "production"),
         ("NAMESPACE", "team-a"),
         ("ACCOUNT", "123456789012"),
     ];
@@ -120,9 +124,26 @@ impl World {
     }
 
     async fn queue(&self, run: &str) -> String {
-        client::create_queue(&self.sqs, &format!("s3bundler-team-a-{run}-0123456789ab"))
-            .await
-            .unwrap()
+        let name = format!("s3bundler_production_team-a_{run}_01234567");
+        self.tagged_queue(&name, "production", "team-a").await
+    }
+
+    /// As earlier releases named them.
+    async fn earlier_queue(&self, run: &str) -> String {
+        let name = format!("s3bundler-team-a-{run}-0123456789ab");
+        self.tagged_queue(&name, "production", "team-a").await
+    }
+
+    /// A queue with the operator's tags.
+    async fn tagged_queue(&self, name: &str, cluster: &str, namespace: &str) -> String {
+        let tags = [
+            ("s3bundler-cluster", cluster),
+            ("s3bundler-namespace", namespace),
+        ];
+        let tags = tags.map(|(tag, value)| (tag.to_owned(), value.to_owned()));
+        let queue = self.sqs.create_queue().queue_name(name);
+        let queue = queue.set_tags(Some(tags.into())).send().await.unwrap();
+        queue.queue_url.unwrap()
     }
 
     /// Every permission of these policies that none of these users was ever allowed something by.
@@ -191,7 +212,8 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
         .send()
         .await
         .unwrap();
-    let (first, second) = (world.queue("current").await, world.queue("versions").await);
+    let first = world.queue("current").await;
+    let second = world.earlier_queue("versions").await;
     // As a worker that was killed leaves it.
     let (run, layout): (RunName, _) = (
         "current".parse().unwrap(),
@@ -239,29 +261,29 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
         s3bundler(&worker, "bundle", run, queue).args(["--idle-exit", "1"])
     };
     // A worker that is told to end gives its group back.
-    let (asked, asks) = std::sync::mpsc::channel();
-    proxy.rule(move |seen| {
-        // The worker asks whether the bucket answers before it takes a group.
-        if seen.bucket() != SOURCE || seen.operation != Operation::GetObject {
-            return Fault::Forward;
-        }
-        let _ = asked.send(());
-        Fault::Hang
-    });
-    let ended = bundle("current", &first)
-        .args(["--drain", "0"])
-        .spawn()
-        .unwrap();
-    tokio::task::spawn_blocking(move || asks.recv_timeout(PATIENCE))
-        .await
-        .unwrap()
-        .unwrap();
-    ended.signal(Signal::Terminate).unwrap();
-    let ended = ended.wait().await.unwrap();
-    assert!(
-        report(&ended)["groupsStopped"].as_u64() > Some(0),
-        "{ended}"
-    );
+    let gives_back = async |run: &str, queue: &str| {
+        let (asked, asks) = std::sync::mpsc::channel();
+        proxy.rule(move |seen| {
+            // The worker asks whether the bucket answers before it takes a group.
+            if seen.bucket() == VAULT || seen.operation != Operation::GetObject {
+                return Fault::Forward;
+            }
+            let _ = asked.send(());
+            Fault::Hang
+        });
+        let ended = bundle(run, queue).args(["--drain", "0"]).spawn().unwrap();
+        tokio::task::spawn_blocking(move || asks.recv_timeout(PATIENCE))
+            .await
+            .unwrap()
+            .unwrap();
+        ended.signal(Signal::Terminate).unwrap();
+        let ended = ended.wait().await.unwrap();
+        assert!(
+            report(&ended)["groupsStopped"].as_u64() > Some(0),
+            "{ended}"
+        );
+    };
+    gives_back("current", &first).await;
     // The copy of the large object fails for the time being.
     proxy.fault_every(
         Operation::CopyObject,
@@ -304,6 +326,8 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
         .await
         .unwrap();
     assert_eq!(report(&group)["objects"], 15, "{group}");
+    gives_back("versions", &second).await;
+    proxy.forward_all();
     let bundled = bundle("versions", &second).args(kms).run().await.unwrap();
     let bundled = report(&bundled);
     assert_eq!(

@@ -25,7 +25,7 @@ use super::failure::{self, Failure};
 use super::finalizer;
 use super::ownership::{Owner, owner};
 use super::run::{QueuePlan, Run};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
 use crate::records::ClaimState;
@@ -251,21 +251,29 @@ async fn delete_budget(context: &Context, run: &Run) -> Result<(), ReconcileErro
 }
 
 /// Deletes the queues that were made for a run, by their names too: one may have been made and not
-/// be known yet.
+/// be known yet, by an earlier release at that.
 pub(crate) async fn delete_queues(
     queues: &Queues,
     run: &Run,
     known: Option<QueuePair>,
 ) -> Result<(), ReconcileError> {
-    let QueuePlan::Managed(name) = &run.queue else {
+    let QueuePlan::Managed(queue) = &run.queue else {
         return Ok(());
     };
-    let mut urls = queues.find(name).await?;
+    let mut urls = queues.find(&queue.name).await?;
+    for name in &queue.others {
+        match queues.find(name).await {
+            Ok(found) => urls.extend(found),
+            // The operator's role need not know the names of earlier releases any more.
+            Err(error) if error.kind == AwsErrorKind::Denied => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let known = known
         .into_iter()
         .flat_map(|pair| [Some(pair.url), pair.dead_letter_url])
         .flatten();
-    urls.extend(known.filter(|url| url.contains(name.as_str())));
+    urls.extend(known.filter(|url| queue.has(url)));
     urls.sort_unstable();
     urls.dedup();
     for url in urls {

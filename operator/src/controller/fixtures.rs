@@ -61,7 +61,7 @@ pub(crate) fn defaults() -> Defaults {
         worker_resources: resources(),
         grouper_resources: resources(),
         worker_fs_group: Some(65532),
-        cluster: "test".to_owned(),
+        cluster: "test".parse().expect("a name"),
         policy: None,
         keda: true,
         ca_bundle: None,

@@ -13,14 +13,14 @@ use crate::aws::Aws;
 use crate::crd::{
     Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch,
 };
-use crate::queues::QueuePair;
+use crate::queues::{ClusterName, QueuePair, RunQueue};
 use crate::records::{OWNER, Records};
 
 /// Where the groups come from and go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueuePlan {
-    /// A queue of this name, which the operator makes and deletes.
-    Managed(String),
+    /// A queue that the operator makes and deletes.
+    Managed(RunQueue),
     /// A queue that was there before and stays.
     Existing(QueuePair),
 }
@@ -143,7 +143,7 @@ impl Run {
     }
 
     /// The claim of the run's name for an inventory.
-    pub(crate) fn claim(&self, inventory: &InventoryRef, cluster: &str) -> RunClaim {
+    pub(crate) fn claim(&self, inventory: &InventoryRef, cluster: &ClusterName) -> RunClaim {
         let owner = format!(
             "{OWNER}{}/{} in cluster {cluster}",
             self.namespace, self.name

@@ -16,7 +16,7 @@ use super::run::{QueuePlan, Run};
 use crate::crd::{ArchiveRun, Origin, QueueType, RequestPayer, ScalingMode, SpecError};
 use crate::defaults::Defaults;
 use crate::policy::{Asked, PolicyFile, check};
-use crate::queues::{QueuePair, is_managed, queue_name};
+use crate::queues::{QueuePair, RunQueue, is_managed};
 
 /// While a run is retried, an annotation with this key asks for its dead-lettered groups to be put
 /// back on the queue.
@@ -176,16 +176,6 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
     let uid = run.uid().unwrap_or_default();
     let origin = spec.source.origin()?;
     let layout = spec.destination.layout()?;
-    let queue = match (&spec.queue.kind, &spec.queue.existing) {
-        (QueueType::Existing, Some(existing)) => {
-            let (url, dead_letter_url) = (existing.url.clone(), existing.dead_letter_url.clone());
-            QueuePlan::Existing(QueuePair {
-                url,
-                dead_letter_url,
-            })
-        }
-        _ => QueuePlan::Managed(queue_name(&namespace, &name, &uid)),
-    };
     let scaling = &spec.workers.scaling;
     let requests = spec.source.max_requests_per_second.map(i32::unsigned_abs);
     // No worker sends less than one request a second.
@@ -220,7 +210,7 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
         select: spec.source.select()?,
         group: spec.group.options()?,
         archive: spec.archive.options(&spec.destination)?,
-        queue,
+        queue: queue(run, &name, defaults),
         delivery: spec.queue.delivery,
         service_account: service_account.unwrap_or_else(|| defaults.service_account.clone()),
         secret: spec
@@ -281,6 +271,26 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
         region,
         origin,
     })
+}
+
+/// The queue that the run brings, or the one that is made for it.
+fn queue(run: &ArchiveRun, name: &RunName, defaults: &Defaults) -> QueuePlan {
+    let spec = &run.spec.queue;
+    if let (QueueType::Existing, Some(existing)) = (&spec.kind, &spec.existing) {
+        return QueuePlan::Existing(QueuePair {
+            url: existing.url.clone(),
+            dead_letter_url: existing.dead_letter_url.clone(),
+        });
+    }
+    let (namespace, uid) = (run.namespace(), run.uid());
+    let known = run.status.as_ref().and_then(|status| status.queue.as_ref());
+    QueuePlan::Managed(RunQueue::new(
+        &defaults.cluster,
+        &namespace.unwrap_or_default(),
+        name,
+        &uid.unwrap_or_default(),
+        known.and_then(|queue| queue.url.as_deref()),
+    ))
 }
 
 /// What is asked for, and the defaults of what is not spoken of: where either a request or a limit

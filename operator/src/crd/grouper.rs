@@ -21,7 +21,8 @@ pub struct Grouper {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
     pub resources: Option<ResourceRequirements>,
-    /// Labels, annotations and placement of the pod.
+    /// Labels, annotations and placement of the pod. Its annotation karpenter.sh/do-not-disrupt is
+    /// true unless it is set here.
     #[serde(default)]
     pub pod_template: PodTemplate,
 }

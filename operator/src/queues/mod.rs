@@ -2,6 +2,7 @@
 //! run was given.
 
 mod depth;
+mod name;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,21 +10,14 @@ use std::time::{Duration, Instant};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use s3bundler_common::queue_url::QueueUrl;
-use s3bundler_contract::layout::RunName;
 
 use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::crd::ArchiveRunStatus;
+use name::DEAD_LETTERS;
 
 pub use depth::{Depth, Depths};
+pub use name::{ClusterName, RunQueue, earlier_queue_name, is_managed, queue_name};
 
-/// Longest name of a queue ("CreateQueue", SQS API reference).
-const MAX_NAME: usize = 80;
-/// Every name begins with it: the operator's role may touch no other queue.
-const PREFIX: &str = "s3bundler-";
-const DEAD_LETTERS: &str = "-dlq";
-/// Digits of the resource's UID in a name: SQS refuses a deleted name for 60 s, and the same run
-/// may come again.
-const UID_DIGITS: usize = 12;
 /// 14 days, the most that SQS keeps a message.
 const RETENTION_SECONDS: &str = "1209600";
 /// 5 minutes, extended while a group is worked on: a killed worker's group comes back soon.
@@ -57,24 +51,6 @@ impl QueuePair {
             dead_letter_url,
         })
     }
-}
-
-/// The name of the queue of a run.
-pub fn queue_name(namespace: &str, run: &RunName, uid: &str) -> String {
-    let uid: String = uid
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(UID_DIGITS)
-        .collect();
-    let room = MAX_NAME - PREFIX.len() - 1 - UID_DIGITS - DEAD_LETTERS.len();
-    // Namespaces and runs are DNS labels, thus ASCII.
-    let name: String = format!("{namespace}-{run}").chars().take(room).collect();
-    format!("{PREFIX}{name}-{uid}")
-}
-
-/// Whether a queue has such a name: the operator's role owns those of all runs.
-pub fn is_managed(url: &str) -> bool {
-    QueueUrl::parse(url).is_some_and(|url| url.name().starts_with(PREFIX))
 }
 
 /// SQS, as far as runs need it.
@@ -268,6 +244,3 @@ impl Queues {
         Ok(arn.unwrap_or_default())
     }
 }
-
-#[cfg(test)]
-mod tests;

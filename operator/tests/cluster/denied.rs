@@ -90,7 +90,7 @@ pub async fn a_destination_that_is_denied_is_named_whoever_meets_it(scene: &Scen
 
 pub async fn queues_that_cannot_be_deleted_are_left_behind_when_asked(scene: &Scene) {
     let team = scene.team("orphaned").await;
-    let statement = json!({"Effect": "Deny", "Action": "sqs:DeleteQueue", "Resource": "arn:aws:sqs:*:*:s3bundler-orphaned-*"});
+    let statement = json!({"Effect": "Deny", "Action": "sqs:DeleteQueue", "Resource": "arn:aws:sqs:*:*:s3bundler_testbed_orphaned_*"});
     let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
     scene
         .cluster
@@ -110,7 +110,7 @@ pub async fn queues_that_cannot_be_deleted_are_left_behind_when_asked(scene: &Sc
     team.shows(cause, "logs", "Stalled", "AccessDenied").await;
     let words = message(&status, "Stalled");
     assert!(
-        words.contains("DeleteQueue") && words.contains("s3bundler-orphaned-logs-"),
+        words.contains("DeleteQueue") && words.contains("s3bundler_testbed_orphaned_logs_"),
         "{words}"
     );
     team.cleared(&["deployments", "jobs", "pods"]).await;

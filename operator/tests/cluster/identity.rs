@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::asked;
 use super::patience::{PATIENCE, POLL, Patience};
-use super::scene::Scene;
+use super::scene::{CLUSTER, Scene};
 use super::team::{Team, told};
 
 /// The service account's annotation that names its role ("IAM roles for service accounts", EKS user
@@ -98,7 +98,7 @@ pub async fn pods_without_keys_archive_with_the_role_of_their_service_account(sc
         .filter(|it| it.is_of("operator") && it.by.is_none());
     // One scenario takes a permission away from it.
     let denied: Vec<_> = denied
-        .filter(|it| !it.resource.contains(":s3bundler-orphaned-"))
+        .filter(|it| !it.resource.contains(":s3bundler_testbed_orphaned_"))
         .collect();
     assert!(
         denied.is_empty(),
@@ -113,6 +113,7 @@ async fn role(scene: &Scene, team: &Team<'_>) -> String {
         ["source", "inventory", "archive"].map(|kind| team.bucket(kind));
     let words = [
         ("OIDC_PROVIDER", ISSUER),
+        ("CLUSTER", CLUSTER),
         ("NAMESPACE", team.name.as_str()),
         ("SERVICE_ACCOUNT", "s3bundler-worker"),
         ("INVENTORY_BUCKET", inventory.as_str()),

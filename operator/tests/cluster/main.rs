@@ -94,6 +94,7 @@ fn stages() -> Vec<Vec<Scenario>> {
         source::group_manifests_of_the_original_are_a_source,
         queue::a_queue_that_was_there_is_used_and_stays,
         queue::events_of_s3_bring_the_groups,
+        queue::queues_that_an_earlier_release_named_are_used_and_deleted,
         queue::whoever_else_scales_is_let_to_until_the_end,
         queue::keda_is_told_what_to_do,
         identity::pods_without_keys_archive_with_the_role_of_their_service_account,

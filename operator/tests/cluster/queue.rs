@@ -7,17 +7,18 @@ use aws_sdk_s3::types::{
     QueueConfiguration, S3KeyFilter,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
-use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use s3bundler_contract::message::{self, ManifestRef};
+use s3bundler_operator::queues::earlier_queue_name;
 use s3bundler_testbed::client;
 use serde_json::{Value, json};
 
 use super::asked;
 use super::examples::define;
 use super::patience::eventually;
-use super::scene::Scene;
-use super::team::{SHOWN, told};
+use super::scene::{CLUSTER, Scene};
+use super::team::{SHOWN, Team, told};
 
 pub async fn a_queue_that_was_there_is_used_and_stays(scene: &Scene) {
     let team = scene.team("existing").await;
@@ -141,6 +142,83 @@ pub async fn a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_se
     team.condition("logs", "QueueReady", "False", "Deleted")
         .await;
     team.assert_verified("logs").await;
+}
+
+/// Runs of an earlier release have queues of another name, one of which its operator may have made
+/// without coming to the status.
+pub async fn queues_that_an_earlier_release_named_are_used_and_deleted(scene: &Scene) {
+    let team = scene.team("earlier").await;
+    let manifest = team.inventory(40).await;
+    team.fail_from(30);
+    for run in ["known", "unknown"] {
+        team.apply(&team.archive_run(run, &manifest, json!({})))
+            .await;
+        team.archiving(run).await;
+    }
+    team.patch("known", json!({"spec": {"suspend": true}}))
+        .await;
+    team.condition("known", "Suspended", "True", "Suspended")
+        .await;
+    for url in team.queues_of("known").await {
+        scene
+            .sqs
+            .delete_queue()
+            .queue_url(url)
+            .send()
+            .await
+            .unwrap();
+    }
+    let [url, dead] = earlier_queues(&team, "known").await;
+    earlier_queues(&team, "unknown").await;
+    team.patch_status(
+        "known",
+        json!({"queue": {"url": url, "deadLetterURL": dead}}),
+    )
+    .await;
+    team.patch("known", json!({"spec": {"suspend": false}}))
+        .await;
+    team.heal();
+    for run in ["known", "unknown"] {
+        let status = team.condition(run, "Complete", "True", "Complete").await;
+        assert_eq!(status.objects.unwrap().archived, 40, "{run}");
+        let status = team.condition(run, "QueueReady", "False", "Deleted").await;
+        let kept = status.queue.and_then(|queue| queue.url);
+        assert_eq!(kept.as_ref() == Some(&url), run == "known", "{kept:?}");
+        team.assert_verified(run).await;
+    }
+    assert_eq!(team.queues().await, Vec::<String>::new());
+    let listed = scene
+        .sqs
+        .list_queues()
+        .queue_name_prefix("s3bundler-earlier-")
+        .send();
+    let left = listed.await.unwrap().queue_urls.unwrap_or_default();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+/// The queue and the dead-letter queue of a run, named and tagged as earlier releases did.
+async fn earlier_queues(team: &Team<'_>, run: &str) -> [String; 2] {
+    let runs = team.runs();
+    let uid = asked::api(|| runs.get(run)).await.unwrap().uid().unwrap();
+    let name = earlier_queue_name(&team.name, &run.parse().unwrap(), &uid);
+    let dead_name = format!("{name}-dlq");
+    let region = &team.scene.cluster.access().region;
+    let policy = json!({
+        "deadLetterTargetArn": format!("arn:aws:sqs:{region}:123456789012:{dead_name}"),
+        "maxReceiveCount": 10,
+    });
+    let create = |name: &str| {
+        let queue = team.scene.sqs.create_queue().queue_name(name);
+        queue
+            .tags("s3bundler-namespace", &team.name)
+            .tags("s3bundler-cluster", CLUSTER)
+    };
+    let dead = create(&dead_name).send().await.unwrap();
+    let queue = create(&name)
+        .attributes(QueueAttributeName::VisibilityTimeout, "300")
+        .attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
+    let queue = queue.send().await.unwrap();
+    [queue, dead].map(|made| made.queue_url.unwrap())
 }
 
 pub async fn whoever_else_scales_is_let_to_until_the_end(scene: &Scene) {

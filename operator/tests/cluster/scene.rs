@@ -21,6 +21,8 @@ use super::team::{Team, merge};
 
 /// Where the operator is installed.
 pub const RELEASE: &str = "s3bundler-system";
+/// What the operator calls the cluster.
+pub const CLUSTER: &str = "testbed";
 /// What a namespace enforces in which pods may use directories of the node.
 const PRIVILEGED: &str = "privileged";
 const RESTRICTED: &str = "restricted";
@@ -107,6 +109,7 @@ impl Scene {
             ("INVENTORY_BUCKET", "*-inventory"),
             ("DESTINATION_BUCKET", "*-archive"),
             ("PREFIX", "arch"),
+            ("CLUSTER", CLUSTER),
             ("ACCOUNT", "123456789012"),
         ];
         let policies = [
@@ -144,7 +147,7 @@ impl Scene {
         let nvme = [self.cluster.folder().join(NVME)];
         let values = json!({
             "caBundle": certificates,
-            "operator": {"image": image("operator"), "env": env, "credentialsSecretName": "aws", "clusterName": "testbed"},
+            "operator": {"image": image("operator"), "env": env, "credentialsSecretName": "aws", "clusterName": CLUSTER},
             "worker": {"image": image("worker"), "env": of_runs, "resources": small},
             "grouper": {"resources": small},
             "keda": {"enabled": true},

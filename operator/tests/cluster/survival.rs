@@ -148,7 +148,7 @@ pub async fn workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice(
         let name = pod.name_any();
         asked::api(|| pods.evict(&name, &evict)).await.unwrap();
     }
-    let evicted: BTreeSet<_> = busy.iter().filter_map(|pod| pod.uid()).collect();
+    let evicted: BTreeSet<_> = busy.iter().filter_map(kube::ResourceExt::uid).collect();
     eventually("evicted workers are still there", async || {
         let left = asked::api(|| pods.list(&workers)).await.unwrap();
         let is_left = |pod: &Pod| pod.uid().is_some_and(|uid| evicted.contains(&uid));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::asked;
 use super::patience::{PATIENCE, POLL, Patience, eventually};
-use super::scene::{Scene, program};
+use super::scene::{CLUSTER, Scene, program};
 
 /// A trouble that a person has to know of is in a condition by then.
 pub const SHOWN: Duration = Duration::from_mins(1);
@@ -410,7 +410,12 @@ impl Team<'_> {
 
     /// URLs of queues with this team's name.
     pub async fn queues(&self) -> Vec<String> {
-        let prefix = format!("s3bundler-{}-", self.name);
+        self.queues_of("").await
+    }
+
+    /// URLs of queues with this team's name, and that of a run.
+    pub async fn queues_of(&self, run: &str) -> Vec<String> {
+        let prefix = format!("s3bundler_{CLUSTER}_{}_{run}", self.name);
         self.scene
             .sqs
             .list_queues()

@@ -3,7 +3,8 @@
 
 use s3bundler_operator::crd;
 use s3bundler_testbed::generated::assert_generated;
-use serde_json::Value;
+use s3bundler_testbed::servers::Policy;
+use serde_json::{Value, json};
 
 /// `kubectl apply` keeps the whole object in an annotation, and annotations end at 262,144 bytes.
 const MAX_BYTES: usize = 200_000;
@@ -67,4 +68,32 @@ fn the_chart_installs_the_same_definition() {
         "charts/s3bundler/templates/crd.yaml",
         &format!("{head}{yaml}{{{{- end }}}}\n"),
     );
+}
+
+/// Session tags of EKS Pod Identity ("Grant Pods access to AWS resources based on tags", EKS user
+/// guide).
+const CLUSTER: &str = "${aws:PrincipalTag/eks-cluster-name}";
+const NAMESPACE: &str = "${aws:PrincipalTag/kubernetes-namespace}";
+
+/// One policy for all namespaces: those of grouper and workers, with the tags in the place of
+/// cluster, namespace and prefix.
+#[test]
+fn one_policy_for_all_namespaces_is_those_of_grouper_and_workers() {
+    let prefix = format!("{CLUSTER}/{NAMESPACE}");
+    let words = [
+        ("CLUSTER", CLUSTER),
+        ("NAMESPACE", NAMESPACE),
+        ("PREFIX", &prefix),
+    ];
+    let statements = [("Grouper", "grouper.json"), ("Worker", "worker.json")].map(|(who, file)| {
+        let policy = Policy::of_deployment(file, &words);
+        let mut policy: Value = serde_json::from_str(policy.as_str()).unwrap();
+        let mut statements = std::mem::take(policy["Statement"].as_array_mut().unwrap());
+        for statement in &mut statements {
+            statement["Sid"] = format!("{who}{}", statement["Sid"].as_str().unwrap()).into();
+        }
+        statements
+    });
+    let policy = json!({"Version": "2012-10-17", "Statement": statements.concat()});
+    assert_generated("deploy/iam/abac.json", &format!("{policy:#}\n"));
 }

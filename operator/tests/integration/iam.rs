@@ -11,7 +11,7 @@ use s3bundler_contract::{
 };
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::crd::Encryption;
-use s3bundler_operator::queues::{Queues, queue_name};
+use s3bundler_operator::queues::{Queues, earlier_queue_name, queue_name};
 use s3bundler_operator::receipts::Count;
 use s3bundler_operator::records::{ClaimState, InventoryState, Records};
 use s3bundler_testbed::client;
@@ -22,6 +22,7 @@ use crate::common::aws;
 
 const INVENTORIES: &str = "inventories";
 const VAULT: &str = "vault";
+const CLUSTER: &str = "production";
 
 /// The policy for destinations under a prefix.
 fn policy(prefix: &str) -> Policy {
@@ -34,6 +35,7 @@ fn policy(prefix: &str) -> Policy {
         ("INVENTORY_BUCKET", INVENTORIES),
         ("DESTINATION_BUCKET", VAULT),
         ("PREFIX/", &prefix),
+        ("CLUSTER", CLUSTER),
         ("ACCOUNT", "123456789012"),
     ];
     Policy::of_deployment("operator.json", &words)
@@ -141,17 +143,26 @@ async fn oversee(
         .unwrap();
     assert_eq!(count.counted().pass(0).groups, 1);
 
-    let name = queue_name("team-a", &run, &format!("{:0>36}", prefix.len()));
-    let tags = HashMap::from([("s3bundler-run".to_owned(), "logs".to_owned())]);
-    let pair = queues.ensure(&name, &tags).await.unwrap();
+    let uid = format!("{:0>36}", prefix.len());
+    for name in [
+        queue_name(CLUSTER, "team-a", &run, &uid),
+        earlier_queue_name("team-a", &run, &uid),
+    ] {
+        use_queues(sqs, &queues, &name).await;
+    }
+}
+
+/// The life of a run's queues.
+async fn use_queues(sqs: &aws_sdk_sqs::Client, queues: &Queues, name: &str) {
+    let pair = queues.ensure(name, &tags(CLUSTER)).await.unwrap();
     assert_eq!(
-        queues.ensure(&name, &tags).await.unwrap(),
+        queues.ensure(name, &tags(CLUSTER)).await.unwrap(),
         pair,
         "it is there"
     );
     let dead = pair.dead_letter_url.clone().unwrap();
     assert_eq!(
-        queues.find(&name).await.unwrap(),
+        queues.find(name).await.unwrap(),
         [pair.url.clone(), dead.clone()]
     );
     sqs.send_message()
@@ -172,7 +183,12 @@ async fn oversee(
     for url in [&pair.url, &dead] {
         queues.delete(url).await.unwrap();
     }
-    assert!(queues.find(&name).await.unwrap().is_empty());
+    assert!(queues.find(name).await.unwrap().is_empty());
+}
+
+/// The operator's tags, as far as a policy goes by them.
+fn tags(cluster: &str) -> HashMap<String, String> {
+    HashMap::from([("s3bundler-cluster".to_owned(), cluster.to_owned())])
 }
 
 #[tokio::test]
@@ -270,7 +286,7 @@ async fn the_operator_reads_no_objects_and_no_archives_and_touches_no_other_queu
     client::put_object(&s3, VAULT, "team-a/runs/logs.json", "{}")
         .await
         .unwrap();
-    let work = client::create_queue(&sqs, "s3bundler-team-a-logs-0123456789ab")
+    let work = client::create_queue(&sqs, "s3bundler_production_team-a_logs_01234567")
         .await
         .unwrap();
     let other = client::create_queue(&sqs, "payments").await.unwrap();
@@ -325,4 +341,46 @@ async fn the_operator_reads_no_objects_and_no_archives_and_touches_no_other_queu
     assert!(is_denied(
         sqs.create_queue().queue_name("payments-2").send().await
     ));
+}
+
+#[tokio::test]
+async fn the_operator_of_one_cluster_leaves_the_queues_of_another_alone() {
+    let moto = Moto::start().await.unwrap();
+    let administrator = moto.administrator().await.unwrap();
+    let operator = moto
+        .user_with_policy("operator", policy("team-a").as_str())
+        .await
+        .unwrap();
+    moto.enforce_iam().await.unwrap();
+    let sqs = client::sqs(&administrator);
+    let (own, theirs) = (client::sqs(&operator), "staging");
+    for (name, cluster, expected) in [
+        ("s3bundler_production_team-a_logs_01234567", CLUSTER, true),
+        ("s3bundler-team-a-logs-0123456789ab", CLUSTER, true),
+        ("s3bundler_staging_team-a_logs_01234567", theirs, false),
+        (
+            "s3bundler_production-2_team-a_logs_01234567",
+            "production-2",
+            false,
+        ),
+        ("s3bundler-team-a-photos-0123456789ab", theirs, false),
+    ] {
+        let created = own.create_queue().queue_name(name);
+        let created = created.set_tags(Some(tags(cluster))).send().await;
+        assert_eq!(!is_denied(created), expected, "CreateQueue {name}");
+        let queue = sqs.create_queue().queue_name(name);
+        let queue = queue.set_tags(Some(tags(cluster))).send().await.unwrap();
+        let url = queue.queue_url.unwrap();
+        let sent = own.send_message().queue_url(&url).message_body("x").send();
+        assert_eq!(!is_denied(sent.await), expected, "SendMessage {name}");
+        let deleted = own.delete_queue().queue_url(&url).send().await;
+        assert_eq!(!is_denied(deleted), expected, "DeleteQueue {name}");
+    }
+    // A queue of another cluster cannot be had by a tag either.
+    let name = "s3bundler-team-a-videos-0123456789ab";
+    let queue = sqs.create_queue().queue_name(name);
+    let queue = queue.set_tags(Some(tags(theirs))).send().await.unwrap();
+    let tag = own.tag_queue().queue_url(queue.queue_url.unwrap());
+    let tagged = tag.tags("s3bundler-cluster", CLUSTER).send().await;
+    assert!(is_denied(tagged), "TagQueue {name}");
 }

@@ -29,7 +29,7 @@ async fn queues_that_were_made_can_be_used() {
     let aws = aws(proxy.access());
     let queues = Queues::new(&aws, aws.region());
     let made = queues
-        .ensure("s3bundler-team-a-logs-0a1b2c3d4e5f", &HashMap::new())
+        .ensure("s3bundler_production_team-a_logs_0a1b2c3d", &HashMap::new())
         .await
         .unwrap();
     assert_eq!(
@@ -45,7 +45,7 @@ async fn queues_that_were_made_can_be_used() {
     );
     assert_eq!(
         queues
-            .find("s3bundler-team-a-logs-0a1b2c3d4e5f")
+            .find("s3bundler_production_team-a_logs_0a1b2c3d")
             .await
             .unwrap()
             .len(),

@@ -2,9 +2,9 @@
 
 Moto asks for one action of a request, takes no notice of conditions, and finds no resource of most requests to SQS. Here
 a request needs what the service authorization reference says of S3, SQS and KMS: the source of a copy, tags that come
-with an upload, keys of encrypted objects, and ListBucket for the difference between 404 and 403. Roles are given for web
-identity tokens whose claims the trust policy names (signatures of tokens are not checked). Requests to IAM itself are
-the tests' own and always allowed.
+with an upload, keys of encrypted objects, and ListBucket for the difference between 404 and 403. Policies may name tags
+of users, queues and requests, as variables and in conditions. Roles are given for web identity tokens whose claims the
+trust policy names (signatures of tokens are not checked). Requests to IAM itself are the tests' own and always allowed.
 
 Every decision becomes a line of decisions.jsonl beside this file: who asked for what, and by what it was allowed.
 """
@@ -48,8 +48,9 @@ def authorize(response, request_class, resource="*", needed=None):
         def check_action_permitted(self, resource):
             policies = [document(policy) for policy in self._access_key.collect_policies()]
             statements = [it for policy in policies for it in listed(policy["Statement"])]
+            who = principal(self._access_key)
             for action, target, context in needed or needs(response, self._action, resource):
-                allowed = decide(statements, action, target, context)
+                allowed = decide(statements, action, target, who | context)
                 told = {"who": self._access_key.arn, "action": action, "resource": target, "by": allowed}
                 with one_at_a_time:
                     decisions.write(json.dumps(told) + "\n")
@@ -57,6 +58,13 @@ def authorize(response, request_class, resource="*", needed=None):
                     self._raise_access_denied()
 
     by_moto(response, Request, resource)
+
+
+def principal(access_key):
+    """The tags of who asks. A user's stand for those of a session of EKS Pod Identity."""
+    name = getattr(access_key, "_owner_user_name", None)
+    found = access_key.backend.get_user(name).tags if name else None
+    return {f"aws:PrincipalTag/{tag['Key']}": tag["Value"] for tag in found or []}
 
 
 def is_nowhere(response):
@@ -135,24 +143,35 @@ def needs_of_sqs(response, action):
     arn = f"arn:aws:sqs:{response.region}:{response.current_account}:"
     queue = asked.get("QueueUrl", "").rsplit("/", 1)[-1] or asked.get("QueueName") or "*"
     resource = asked.get("SourceArn") or arn + queue
+    known = response.sqs_backend.queues.get(resource.rsplit(":", 1)[-1])
+    context = of_queue(known) | named("aws:RequestTag", asked.get("tags") or asked.get("Tags"))
     # Batches have no permission of their own.
-    yield action.removesuffix("Batch"), resource, {}
+    yield action.removesuffix("Batch"), resource, context
     if asked.get("tags"):
-        yield "sqs:TagQueue", resource, {}
+        yield "sqs:TagQueue", resource, context
     if action == "sqs:StartMessageMoveTask":
         for also in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
-            yield f"sqs:{also}", resource, {}
+            yield f"sqs:{also}", resource, context
         for queue in response.sqs_backend.queues.values():
             if (queue.redrive_policy or {}).get("deadLetterTargetArn") == resource:
-                yield "sqs:SendMessage", queue.queue_arn, {}
+                yield "sqs:SendMessage", queue.queue_arn, of_queue(queue)
+
+
+def of_queue(queue):
+    """"ABAC condition keys for Amazon SQS", SQS developer guide. A queue that is not there has no tags."""
+    return named("aws:ResourceTag", queue.tags if queue else None)
+
+
+def named(key, tags):
+    return {f"{key}/{name}": value for name, value in (tags or {}).items()}
 
 
 def decide(statements, action, resource, context):
     """Sid, action and resource that allow it; nothing where none does, or one denies it."""
     allowed = None
     for statement in statements:
-        actions = [it for it in listed(statement["Action"]) if matches(it.lower(), action.lower())]
-        resources = [it for it in listed(statement["Resource"]) if matches(it, resource)]
+        actions = [it for it in listed(statement["Action"]) if matches(it.lower(), action.lower(), {})]
+        resources = [it for it in listed(statement["Resource"]) if matches(it, resource, context)]
         if actions and resources and holds(statement.get("Condition", {}), context):
             if statement["Effect"] == "Deny":
                 return None
@@ -162,24 +181,41 @@ def decide(statements, action, resource, context):
 
 def holds(conditions, context):
     for operator, keys in conditions.items():
-        if operator not in ("StringEquals", "StringLike", "StringLikeIfExists"):
+        comparison = operator.removesuffix("IfExists")
+        if comparison not in ("StringEquals", "StringLike"):
             raise NotImplementedError(operator)
         for key, expected in keys.items():
             found = context.get(key)
             if found is None:
                 if not operator.endswith("IfExists"):
                     return False
-            elif operator == "StringEquals":
-                if not set(listed(found)) & set(listed(expected)):
+            elif comparison == "StringEquals":
+                if not set(listed(found)) & {filled(text, context) for text in listed(expected)}:
                     return False
-            elif not any(matches(pattern, found) for pattern in listed(expected)):
+            elif not any(matches(pattern, found, context) for pattern in listed(expected)):
                 return False
     return True
 
 
-def matches(pattern, text):
-    pattern = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(pattern, text, re.DOTALL) is not None
+VARIABLE = r"\$\{([^}]+)\}"
+
+
+def filled(text, context):
+    """The text with its variables; none if one of them has no value, so that nothing equals it."""
+    if any(name not in context for name in re.findall(VARIABLE, text)):
+        return None
+    return re.sub(VARIABLE, lambda found: context[found[1]], text)
+
+
+def matches(pattern, text, context):
+    """Wildcards are those of the pattern: what a variable stands for is taken as it is."""
+    if filled(pattern, context) is None:
+        return False
+    # Text and names of variables in turn.
+    parts = re.split(VARIABLE, pattern)
+    parts[::2] = [re.escape(part).replace(r"\*", ".*").replace(r"\?", ".") for part in parts[::2]]
+    parts[1::2] = [re.escape(context[name]) for name in parts[1::2]]
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
 def trust(response):

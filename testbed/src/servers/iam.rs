@@ -161,6 +161,18 @@ impl Moto {
             .map(|_| ())
     }
 
+    /// Gives a user tags, which policies call `aws:PrincipalTag/…`.
+    pub async fn tag_user(&self, user: &str, tags: &[(&str, &str)]) -> Result<(), MotoError> {
+        let names = (1..=tags.len())
+            .map(|n| ["Key", "Value"].map(|part| format!("Tags.member.{n}.{part}")));
+        let names: Vec<_> = names.collect();
+        let mut parameters = vec![("Action", "TagUser"), ("UserName", user)];
+        for ([key, value], tag) in names.iter().zip(tags) {
+            parameters.extend([(key.as_str(), tag.0), (value.as_str(), tag.1)]);
+        }
+        self.iam(&parameters).await.map(|_| ())
+    }
+
     /// A role with this trust policy and inline policy (JSON documents); gives its ARN, to be
     /// assumed through STS.
     pub async fn role_with_policy(

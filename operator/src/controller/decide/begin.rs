@@ -84,7 +84,7 @@ pub(super) fn begin(run: &Run, seen: &Observed) -> Decision {
     decision.requeue_after = Some(Duration::ZERO);
     decision.writes.push(Write::ClaimName(inventory));
     decision.writes.push(match &run.queue {
-        QueuePlan::Managed(name) => Write::MakeQueues(name.clone()),
+        QueuePlan::Managed(queue) => Write::MakeQueues(queue.name.clone()),
         QueuePlan::Existing(pair) => Write::UseQueues(pair.clone()),
     });
     decision

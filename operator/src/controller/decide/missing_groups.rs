@@ -192,10 +192,10 @@ pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed)
                 format!("{error}: make it again"),
             ));
         }
-        (QueuePlan::Managed(name), Some(error), _) => {
+        (QueuePlan::Managed(queue), Some(error), _) => {
             let message = format!("{error}: it is made again, and what it held is sent again");
             decision.degraded = Some(Explanation::new("QueueMissing", message));
-            decision.writes.push(Write::MakeQueues(name.clone()));
+            decision.writes.push(Write::MakeQueues(queue.name.clone()));
             if matches!(
                 seen.grouper,
                 GrouperState::Running | GrouperState::Succeeded
@@ -204,12 +204,12 @@ pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed)
             }
         }
         // What it held is sent again once its queue has been empty for long enough.
-        (QueuePlan::Managed(name), None, Some(error)) => {
+        (QueuePlan::Managed(queue), None, Some(error)) => {
             decision.degraded = Some(Explanation::new(
                 "QueueMissing",
                 format!("{error}: it is made again"),
             ));
-            decision.writes.push(Write::MakeQueues(name.clone()));
+            decision.writes.push(Write::MakeQueues(queue.name.clone()));
         }
     }
 }

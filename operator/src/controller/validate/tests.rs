@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::controller::fixtures::{archive_run, defaults};
-use crate::crd::ArchiveRunStatus;
+use crate::crd::{ArchiveRunStatus, QueueStatus};
 
 #[test]
 fn a_minimal_run_gets_the_operators_defaults() {
@@ -17,10 +17,10 @@ fn a_minimal_run_gets_the_operators_defaults() {
         (run.service_account.as_str(), run.image.as_str()),
         ("s3bundler-worker", "worker:1")
     );
-    assert_eq!(
-        run.queue,
-        QueuePlan::Managed("s3bundler-team-a-logs-0a1b2c3d4e5f".to_owned())
-    );
+    let QueuePlan::Managed(queue) = &run.queue else {
+        panic!("{:?}", run.queue)
+    };
+    assert_eq!(queue.name, "s3bundler_test_team-a_logs_0a1b2c3d");
     assert_eq!(
         (run.min_replicas, run.max_replicas, run.max_passes),
         (0, 20, 2)
@@ -86,6 +86,18 @@ fn a_run_keeps_the_defaults_it_began_with() {
     assert_eq!(
         kept_of(&kept),
         ("worker:0".to_owned(), "archiver".to_owned(), regions)
+    );
+    // As an earlier release named it.
+    let name = "s3bundler-team-a-logs-0a1b2c3d4e5f";
+    resource.status.get_or_insert_default().queue = Some(QueueStatus {
+        url: Some(format!("https://sqs.eu-north-1.amazonaws.com/1/{name}")),
+        ..QueueStatus::default()
+    });
+    let kept = validate(&resource, &defaults()).unwrap();
+    assert!(
+        matches!(&kept.queue, QueuePlan::Managed(queue) if queue.name == name),
+        "{:?}",
+        kept.queue
     );
 }
 
@@ -218,9 +230,14 @@ fn given_queues_are_neither_another_runs_nor_beyond_the_policy() {
     };
     let own = "https://sqs.eu-west-1.amazonaws.com/1/q";
     let given = |dead: &str| both(own, dead);
-    let theirs = "https://sqs.eu-west-1.amazonaws.com/1/s3bundler-team-b-logs-0a1b2c3d4e5f";
-    for managed in [both(own, &format!("{theirs}-dlq")), both(theirs, own)] {
-        assert_eq!(managed.unwrap_err().reason(), "NotAllowed");
+    for name in [
+        "s3bundler-team-b-logs-0a1b2c3d4e5f",
+        "s3bundler_test_team-b_logs_0a1b2c3d",
+    ] {
+        let theirs = format!("https://sqs.eu-west-1.amazonaws.com/1/{name}");
+        for managed in [both(own, &format!("{theirs}-dlq")), both(&theirs, own)] {
+            assert_eq!(managed.unwrap_err().reason(), "NotAllowed");
+        }
     }
 
     let rules = json!({"rules": [{"queues": ["arn:aws:sqs:eu-west-1:1:q*"]}]});

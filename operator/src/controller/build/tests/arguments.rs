@@ -147,7 +147,7 @@ fn a_grouper_claims_what_the_operator_claims() {
             archive,
             String::new(),
         );
-        let operators = run.claim(&inventory(manifest), "c");
+        let operators = run.claim(&inventory(manifest), &defaults().cluster);
         assert_eq!(
             (claim.difference(&operators), &claim.run),
             (None, &operators.run),
