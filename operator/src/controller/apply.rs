@@ -119,9 +119,8 @@ async fn carry_out(
             applied.version = finalizer::add(resource, context).await?;
             let made = queues.ensure(name, &tags(context, run)).await;
             if applied.version.is_some() && finalizer::came_too_late(resource, context).await? {
-                tracing::info!(run = %run.name, "the run was deleted while its queues were made: \
-                    they go too");
-                delete_queues(&queues, run, made.ok().or_else(|| QueuePair::of(&prior))).await?;
+                let known = made.ok().or_else(|| QueuePair::of(&prior));
+                delete_queues_of_gone(&queues, run, known).await?;
                 return Err(ReconcileError::Changed);
             }
             applied.queues = Some(made?);
@@ -280,6 +279,37 @@ pub(crate) async fn delete_queues(
         queues.delete(&url).await?;
     }
     Ok(())
+}
+
+/// Deletes the queues that were made now if the run is gone after all, in spite of its finalizer: a
+/// deletion that was under way when that was put on may take until after the queues were made.
+pub(crate) async fn release_queues_of_gone(
+    resource: &ArchiveRun,
+    run: &Run,
+    applied: &Applied,
+    context: &Context,
+) -> Result<(), ReconcileError> {
+    let Some(made) = applied
+        .queues
+        .as_ref()
+        .filter(|_| applied.version.is_some())
+    else {
+        return Ok(());
+    };
+    if finalizer::came_too_late(resource, context).await? {
+        let queues = Queues::of(&context.aws, &made.url, &run.region);
+        delete_queues_of_gone(&queues, run, Some(made.clone())).await?;
+    }
+    Ok(())
+}
+
+async fn delete_queues_of_gone(
+    queues: &Queues,
+    run: &Run,
+    known: Option<QueuePair>,
+) -> Result<(), ReconcileError> {
+    tracing::info!("the run was deleted while its queues were made: they are deleted, too");
+    delete_queues(queues, run, known).await
 }
 
 fn tags(context: &Context, run: &Run) -> HashMap<String, String> {

@@ -47,7 +47,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use tracing::Instrument as _;
 
-use self::apply::{Applied, apply};
+use self::apply::{Applied, apply, release_queues_of_gone};
 use self::backoff::FIRST_PAUSE;
 use self::context::Context;
 use self::decide::Decision;
@@ -177,7 +177,9 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
         generation,
         now,
     };
-    let action = report(resource, &prior, &outcome, context).await?;
+    let reported = report(resource, &prior, &outcome, context).await;
+    release_queues_of_gone(resource, &run, &applied, context).await?;
+    let action = reported?;
     match applied.failed {
         Some((error, _)) if !is_mended_outside(&error) => Err(error),
         Some((error, _)) => {
