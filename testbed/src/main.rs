@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use background::{BackgroundError, NamedProgram};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use s3bundler_testbed::bench::{self, BenchError, Scale};
+use s3bundler_testbed::bench::{self, BenchError, Part, Scale};
 use s3bundler_testbed::demo::{self, DemoError};
 use s3bundler_testbed::install::{self, InstallError, Recipe};
 use s3bundler_testbed::kube::KubeError;
@@ -88,9 +88,12 @@ enum Command {
         /// Objects in the memory benches.
         #[arg(long, default_value_t = 65_000)]
         group: usize,
-        /// Rows of the largest inventory that is grouped.
+        /// Rows of an inventory that is grouped. Two more have a tenth and a hundred times as many.
         #[arg(long, default_value_t = 10_000_000)]
         rows: u64,
+        /// Benches to run, comma-separated. Default: all.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<Part>,
     },
     /// Measures what the operator takes at rest, beside a Kubernetes of its own, and prints a table
     /// in Markdown.
@@ -205,6 +208,7 @@ async fn main() -> ExitCode {
             objects,
             group,
             rows,
+            only,
         } => bench::bench(
             &s3bundler,
             Scale {
@@ -212,6 +216,7 @@ async fn main() -> ExitCode {
                 group,
                 rows,
             },
+            &only,
         )
         .await
         .map_err(Failure::from),

@@ -1,14 +1,17 @@
 //! The program on the simulated S3: limits and outages of a store that holds more objects than a
-//! real server here could.
+//! real server here could, and addresses that have the bucket in the host.
 
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use crate::world;
-use s3bundler_testbed::cli::Program;
+use crate::world::{self, namespace};
+use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Column, Inventory, Row};
+use s3bundler_testbed::servers::Access;
 use s3bundler_testbed::simulator::{
-    Latency, Limits, Outage, OutageKind, Population, Simulator, SimulatorOptions, Weather,
+    HOST, Latency, Limits, Outage, OutageKind, Population, Simulator, SimulatorOptions, Weather,
 };
 
 /// Objects of the bucket, by rule.
@@ -35,14 +38,25 @@ fn busy() -> Weather {
     }
 }
 
-fn program(simulator: &Simulator, command: &str) -> Program {
-    let program = world::s3bundler().access(simulator.access());
+/// The program or what starts it, with a command on the run.
+fn of_run(program: Program, command: &str) -> Program {
     program.args([command, "--name", "r", "--destination", "s3://archives/p"])
 }
 
+fn program(simulator: &Simulator, command: &str) -> Program {
+    of_run(world::s3bundler().access(simulator.access()), command)
+}
+
+#[track_caller]
+fn expect_archived(verified: &Outcome) {
+    assert_eq!(verified.code, Some(0), "{verified}");
+    let report: serde_json::Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(report["objects"]["archived"], LISTED, "{verified}");
+}
+
 /// A simulator with the population and an inventory of some of it.
-async fn scene() -> (Simulator, String) {
-    let simulator = Simulator::start(SimulatorOptions::default()).unwrap();
+async fn scene(options: SimulatorOptions) -> (Simulator, String) {
+    let simulator = Simulator::start(options).unwrap();
     let population = Population {
         prefix: "logs/".to_owned(),
         suffix: ".json".to_owned(),
@@ -70,7 +84,7 @@ async fn scene() -> (Simulator, String) {
 
 #[tokio::test]
 async fn every_object_of_a_busy_store_is_archived_through_an_outage() {
-    let (simulator, manifest) = scene().await;
+    let (simulator, manifest) = scene(SimulatorOptions::default()).await;
     simulator.set_weather(busy());
     let run = program(&simulator, "run").args(["--inventory", &manifest, "--max-objects", "500"]);
     let running = run.spawn().unwrap();
@@ -90,8 +104,45 @@ async fn every_object_of_a_busy_store_is_archived_through_an_outage() {
 
     simulator.set_weather(Weather::default());
     let verify = program(&simulator, "verify").args(["--full", "--output", "json"]);
-    let verified = verify.run().await.unwrap();
-    assert_eq!(verified.code, Some(0), "{verified}");
-    let report: serde_json::Value = serde_json::from_str(&verified.stdout).unwrap();
-    assert_eq!(report["objects"]["archived"], LISTED, "{verified}");
+    expect_archived(&verify.run().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_run_works_over_https_with_buckets_in_the_host_and_no_way_by_path() {
+    let (simulator, manifest) = scene(SimulatorOptions {
+        https: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        ..SimulatorOptions::default()
+    })
+    .await;
+    // Path style would ask for the host itself, which has no address.
+    let mut hosts = "127.0.0.1 localhost\n".to_owned();
+    for bucket in ["objects", "inventories", "archives"] {
+        let _ = writeln!(hosts, "127.0.0.1 {bucket}.{HOST}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hosts");
+    std::fs::write(&file, hosts).unwrap();
+    let secure = simulator.https().unwrap();
+    let secure = secure.at(secure.endpoint.replace("127.0.0.1", HOST));
+    let inside = |access: &Access, command: &str, path_style: &str| {
+        let mount = r#"mount --bind "$1" /etc/hosts; shift"#;
+        let program = namespace::program(&["--mount"], mount)
+            .arg(&file)
+            .arg(env!("CARGO_BIN_EXE_s3bundler"))
+            .access(access);
+        of_run(program, command).args(["--path-style", path_style])
+    };
+
+    let run = inside(&secure, "run", "never").args(["--inventory", &manifest]);
+    let done = run.run().await.unwrap();
+    namespace::expect_ready(&done);
+    assert_eq!(done.code, Some(0), "{done}");
+    let verify = inside(&secure, "verify", "never").args(["--full", "--output", "json"]);
+    expect_archived(&verify.run().await.unwrap());
+
+    let by_path = inside(&secure, "group", "always").args(["--inventory", &manifest]);
+    let by_path = by_path.args(["--outage-budget", "0"]).run().await.unwrap();
+    assert_eq!(by_path.code, Some(4), "{by_path}");
+    let cause = "check the host of the endpoint URL";
+    assert!(by_path.stderr.contains(cause), "{by_path}");
 }

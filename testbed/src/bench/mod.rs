@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use clap::ValueEnum;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
 
@@ -98,16 +99,49 @@ pub struct Scale {
     pub group: usize,
 }
 
-/// Runs every bench and prints its tables.
-pub async fn bench(s3bundler: &Path, scale: Scale) -> Result<(), BenchError> {
-    let server = VersityGw::start().await?;
-    let bench = Bench::of(s3bundler, server.access()).await?;
-    bench.small_objects(scale.objects).await?;
-    bench.memory(scale.group).await?;
-    drop(server);
-    queue::feeds().await?;
-    simulator::gets().await?;
-    simulator::runs(s3bundler, scale.objects as u64, scale.rows).await
+/// A bench that can be run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Small objects, against a peer.
+    Peers,
+    /// Peak memory of large groups.
+    Memory,
+    /// Messages from the SQS servers.
+    Queues,
+    /// GETs from the simulator.
+    Simulator,
+    /// Runs at the latency and the limits of S3.
+    Latency,
+    /// Groupings of inventories.
+    Grouping,
+}
+
+/// Runs these benches, all if there are none, and prints their tables.
+pub async fn bench(s3bundler: &Path, scale: Scale, only: &[Part]) -> Result<(), BenchError> {
+    let has = |part| only.is_empty() || only.contains(&part);
+    if has(Part::Peers) || has(Part::Memory) {
+        let server = VersityGw::start().await?;
+        let bench = Bench::of(s3bundler, server.access()).await?;
+        if has(Part::Peers) {
+            bench.small_objects(scale.objects).await?;
+        }
+        if has(Part::Memory) {
+            bench.memory(scale.group).await?;
+        }
+    }
+    if has(Part::Queues) {
+        queue::feeds().await?;
+    }
+    if has(Part::Simulator) {
+        simulator::gets().await?;
+    }
+    if has(Part::Latency) {
+        simulator::runs(s3bundler, scale.objects as u64).await?;
+    }
+    if has(Part::Grouping) {
+        simulator::grouping(s3bundler, scale.rows).await?;
+    }
+    Ok(())
 }
 
 struct Bench<'a> {

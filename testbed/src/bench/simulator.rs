@@ -27,10 +27,10 @@ const CONNECTIONS: u64 = 16;
 const MEASURED: Duration = Duration::from_secs(5);
 /// What the thread of the bare server is called; that of the simulator is `simulator`.
 const BARE: &str = "bare-hyper";
-/// Rows of a data file of a large inventory. Smaller than the manifest of a group, of which the
-/// simulator keeps only the digest.
-pub(super) const ROWS_PER_SHARD: u64 = 20_000;
-const DIGESTS_FROM: u64 = 3 << 20;
+/// Rows of a data file of a large inventory. Such a file, and the manifest.json of a billion rows,
+/// is smaller than [`DIGESTS_FROM`], and the manifest of a group is larger.
+pub(super) const ROWS_PER_SHARD: u64 = 60_000;
+const DIGESTS_FROM: u64 = 5 << 20;
 
 /// GETs of 10 KiB from the simulator and from a bare HTTP server, on one thread each.
 pub(super) async fn gets() -> Result<(), BenchError> {
@@ -158,13 +158,9 @@ fn cpu_of_threads(name: &str) -> Result<Duration, BenchError> {
     Ok(time)
 }
 
-/// Runs of the program on stores of several kinds, and groupings of large inventories.
-pub(super) async fn runs(s3bundler: &Path, objects: u64, rows: u64) -> Result<(), BenchError> {
-    let simulator = Simulator::start(SimulatorOptions {
-        digests_from: DIGESTS_FROM,
-        ..SimulatorOptions::default()
-    });
-    let simulator = simulator.map_err(program)?;
+/// Runs of the program on stores of several kinds.
+pub(super) async fn runs(s3bundler: &Path, objects: u64) -> Result<(), BenchError> {
+    let simulator = without_large_objects()?;
     let bench = Bench::of(s3bundler, simulator.access()).await?;
     let population = population(objects);
     simulator.populate(SOURCE, population.clone());
@@ -188,10 +184,25 @@ pub(super) async fn runs(s3bundler: &Path, objects: u64, rows: u64) -> Result<()
         let refused = simulator.meter().refused;
         println!("| {name} | {} | {refused} |", cost.of(objects));
     }
-    simulator.set_weather(Weather::default());
+    Ok(())
+}
+
+/// Groupings of large inventories.
+pub(super) async fn grouping(s3bundler: &Path, rows: u64) -> Result<(), BenchError> {
+    let simulator = without_large_objects()?;
+    let bench = Bench::of(s3bundler, simulator.access()).await?;
     bench
-        .grouping(&[(rows / 10, 1), (rows, 1), (rows, 10)])
+        .grouping(&[(rows / 10, 1), (rows, 1), (rows, 100)])
         .await
+}
+
+/// A simulator that keeps only the digests of archives and of group manifests.
+fn without_large_objects() -> Result<Simulator, BenchError> {
+    let options = SimulatorOptions {
+        digests_from: DIGESTS_FROM,
+        ..SimulatorOptions::default()
+    };
+    Simulator::start(options).map_err(program)
 }
 
 /// As far as S3 is from an instance in its region, with its slow tail.
