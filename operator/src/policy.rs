@@ -3,10 +3,13 @@
 //! and those of the workers' service accounts are the wall, this is the sign on it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use kube::core::{Expression, Selector, SelectorExt as _};
 use serde::{Deserialize, Deserializer};
+
+use crate::autoscale::fair_shares::NamespaceTerms;
 
 /// The rules of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,6 +41,10 @@ pub struct PolicyRule {
     pub service_accounts: Vec<String>,
     /// Workers of a run, at most.
     pub max_replicas: Option<u32>,
+    /// Workers of all runs of a namespace together, at most.
+    pub max_workers: Option<u32>,
+    /// How large the share of a namespace is where workers are scarce; 1 where it is left out.
+    pub weight: Option<NonZeroU32>,
     /// Kinds of scratch: EmptyDir, Ephemeral, HostPath. Left out: all but HostPath, which has to be
     /// named.
     #[serde(deserialize_with = "non_empty_list")]
@@ -73,6 +80,25 @@ impl PolicyFile {
         let text =
             std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
         serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
+    }
+}
+
+impl PolicyFile {
+    /// What the workers of a namespace with these labels share: by the first rule for it that says
+    /// so.
+    pub(crate) fn terms(&self, namespace_labels: &BTreeMap<String, String>) -> NamespaceTerms {
+        let rules = || {
+            self.rules
+                .iter()
+                .filter(|rule| rule.namespace_selector.matches(namespace_labels))
+        };
+        let default = NamespaceTerms::default();
+        NamespaceTerms {
+            weight: rules()
+                .find_map(|rule| rule.weight)
+                .map_or(default.weight, NonZeroU32::get),
+            max_workers: rules().find_map(|rule| rule.max_workers),
+        }
     }
 }
 

@@ -235,6 +235,15 @@ pub struct BundleArgs {
         requires = "queue"
     )]
     pub drain: u64,
+    /// While this file holds the word `true`, take no other group. The operator uses it to take
+    /// workers from a run without breaking off a group.
+    #[arg(
+        long,
+        env = "S3BUNDLER_PAUSE_FILE",
+        value_name = "FILE",
+        requires = "queue"
+    )]
+    pub pause_file: Option<PathBuf>,
     /// Answer here to /busy (200 while a group is held), /healthz and /metrics.
     #[arg(
         long,

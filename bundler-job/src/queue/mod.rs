@@ -12,6 +12,7 @@
 //! queue it is: that a group is archived once is the commit's business, not the queue's.
 
 pub mod memory;
+pub mod pause;
 pub mod settle;
 pub mod sqs;
 pub mod visibility;
@@ -25,6 +26,7 @@ use s3bundler_contract::{ExitCode, HasExitCode};
 use tokio::time::Instant;
 
 pub use memory::MemoryQueue;
+pub use pause::PauseFile;
 pub use settle::{Disposition, GroupFailure};
 pub use sqs::SqsQueue;
 pub use worker::{Ended, WorkError, WorkerOptions, work};

@@ -33,7 +33,7 @@ use crate::s3::S3;
 
 use super::settle::{self, GroupFailure, Settled};
 use super::visibility::{Held, VISIBILITY};
-use super::{Delivery, Queue, QueueError, QueueErrorKind};
+use super::{Delivery, PauseFile, Queue, QueueError, QueueErrorKind};
 
 /// Half of what SQS allows: an idle worker that is told to end waits for the poll's answer.
 const POLL: Duration = Duration::from_secs(10);
@@ -66,6 +66,8 @@ pub struct WorkerOptions {
     pub destination: Option<Destination>,
     /// Nothing is received while a bucket of this S3 does not answer.
     pub s3: Option<S3>,
+    /// Nothing is received while this file says so.
+    pub pause: Option<PauseFile>,
 }
 
 impl Default for WorkerOptions {
@@ -79,6 +81,7 @@ impl Default for WorkerOptions {
             visibility: VISIBILITY,
             destination: None,
             s3: None,
+            pause: None,
         }
     }
 }
@@ -272,7 +275,11 @@ where
             self.options.visibility,
             pause_after(self.failures),
         );
-        let (stop, s3) = (self.stop_polls.clone(), self.options.s3.clone());
+        let (stop, s3, pause_file) = (
+            self.stop_polls.clone(),
+            self.options.s3.clone(),
+            self.options.pause.clone(),
+        );
         Some(Box::pin(async move {
             tokio::select! {
                 () = stop.cancelled() => return Ok(Vec::new()),
@@ -282,6 +289,12 @@ where
                 tokio::select! {
                     () = stop.cancelled() => return Ok(Vec::new()),
                     () = s3.outages_over() => {}
+                }
+            }
+            if let Some(file) = pause_file {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(Vec::new()),
+                    () = file.over() => {}
                 }
             }
             queue.receive(max, wait, visibility).await

@@ -131,6 +131,10 @@ matchLabels:
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# Workers above a run's share are asked by an annotation to take no other group.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [patch]
 # Why a grouper has no pod: a Job has no condition for that.
 - apiGroups: [""]
   resources: [events]

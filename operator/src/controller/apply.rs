@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, Preconditions,
@@ -25,6 +26,7 @@ use super::failure::{self, Failure};
 use super::finalizer;
 use super::ownership::{Owner, owner};
 use super::run::{QueuePlan, Run};
+use crate::autoscale::plan::Bounds;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, Origin, ScalingMode};
 use crate::queues::{QueuePair, Queues};
@@ -190,13 +192,15 @@ async fn carry_out(
                 not_found_is_fine(scaled)?;
             }
         }
-        Write::ApplyScaledObject(most) => {
+        Write::ApplyScaledObject(bounds) => {
             let api = scaled_objects(context, run);
-            if *most == 0 && !may_scale(context, run, &api).await? {
+            if *bounds == Bounds::NONE && !may_scale(context, run, &api).await? {
                 return Ok(());
             }
-            apply_own(run, &api, build::scaled_object(run, &queue, *most)).await?;
+            apply_own(run, &api, build::scaled_object(run, &queue, *bounds)).await?;
         }
+        Write::PauseWorkers(pods) => pause(context, run, pods, true).await?,
+        Write::ResumeWorkers(pods) => pause(context, run, pods, false).await?,
         Write::Redrive(asked) => {
             if let Some(dead) = prior
                 .queue
@@ -218,6 +222,27 @@ async fn carry_out(
             let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &run.namespace);
             not_found_is_fine(runs.delete(run.name.as_str(), &only(run.uid.clone())).await)?;
         }
+    }
+    Ok(())
+}
+
+/// Asks workers to take no other group, or to take groups again. The kubelet tells them.
+async fn pause(
+    context: &Context,
+    run: &Run,
+    names: &[String],
+    is_paused: bool,
+) -> Result<(), ReconcileError> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &run.namespace);
+    let value = is_paused.then_some(build::PAUSED);
+    let patch =
+        Patch::Merge(json!({"metadata": {"annotations": {build::PAUSE_ANNOTATION: value}}}));
+    for name in names {
+        // One that has left meanwhile takes no group either.
+        not_found_is_fine(
+            pods.patch_metadata(name, &PatchParams::default(), &patch)
+                .await,
+        )?;
     }
     Ok(())
 }

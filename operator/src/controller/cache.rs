@@ -1,7 +1,7 @@
 //! What the operator remembers of a run between two looks, to ask S3 and SQS no more often than it
 //! must. All of it can be lost: it only makes looks cheaper.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,10 @@ use crate::records::RecordsError;
 const APPLY_PERIOD: Duration = Duration::from_mins(10);
 /// Receipts of one LIST ("ListObjectsV2", S3 API reference).
 const PAGE: u64 = 1000;
+/// Readings of the depth that have to agree before a worker is taken away: each is approximate.
+const READINGS: usize = 3;
+/// For so long no more pods are asked for than the cluster made when it refused to make more.
+const REFUSED_PODS_PERIOD: Duration = Duration::from_mins(5);
 /// Longest time between two recounts. A user who repairs a receipt waits for so long at most.
 const LONGEST_RECOUNT_PERIOD: Duration = Duration::from_mins(15);
 
@@ -33,6 +37,12 @@ pub(crate) struct RunCache {
     pub(crate) counted_at: Option<Instant>,
     /// The depth as it was read last, and when.
     pub(crate) depths: Option<(Instant, Depths)>,
+    /// Groups on the queue by its last readings, the newest last.
+    pub(crate) recent_groups: VecDeque<u64>,
+    /// Replicas asked for when the depth was read last.
+    pub(crate) replicas_then: u32,
+    /// Pods that the cluster made when it last refused to make more, and when that was.
+    pub(crate) refused_pods: Option<(Instant, u32)>,
     /// When the dead letters in it were counted.
     pub(crate) dead_letters_at: Option<Instant>,
     /// Since when the queue has been empty with nothing in flight, and nobody about to send to it.
@@ -80,6 +90,9 @@ impl RunCache {
             counted: None,
             counted_at: None,
             depths: None,
+            recent_groups: VecDeque::new(),
+            replicas_then: 0,
+            refused_pods: None,
             dead_letters_at: None,
             empty_since: None,
             idle_since_suspend: false,
@@ -103,12 +116,43 @@ impl RunCache {
             .filter(|applied| Some(applied.generation) == generation);
     }
 
-    /// Takes in a reading of the depth.
-    pub(crate) fn observe_depths(&mut self, depths: Depths, now: Instant) {
+    /// Takes in a reading of the depth, of a run that has asked for so many replicas.
+    pub(crate) fn observe_depths(&mut self, depths: Depths, replicas: u32, now: Instant) {
+        if let Ok(depth) = &depths.groups {
+            self.recent_groups.push_back(depth.groups());
+            if self.recent_groups.len() > READINGS {
+                self.recent_groups.pop_front();
+            }
+        }
+        self.replicas_then = replicas;
         let is_empty = depths.groups.as_ref().is_ok_and(Depth::is_empty);
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
         self.idle_since_suspend &= self.empty_since.is_some();
         self.depths = Some((now, depths));
+    }
+
+    /// The most groups of the last readings, once there were enough of them to believe in fewer.
+    pub(crate) fn recent_groups(&self) -> Option<u64> {
+        (self.recent_groups.len() >= READINGS)
+            .then(|| self.recent_groups.iter().copied().max())
+            .flatten()
+    }
+
+    /// Takes in whether the cluster refuses to make more pods than these, and gives how many it
+    /// makes, as far as is known. More are asked for again after a while.
+    pub(crate) fn observe_refusal(
+        &mut self,
+        refuses: bool,
+        pods: u32,
+        now: Instant,
+    ) -> Option<u32> {
+        if refuses {
+            self.refused_pods = Some((now, pods));
+        }
+        self.refused_pods = self
+            .refused_pods
+            .filter(|(then, _)| now.saturating_duration_since(*then) < REFUSED_PODS_PERIOD);
+        self.refused_pods.map(|(_, pods)| pods)
     }
 
     /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost
@@ -120,6 +164,7 @@ impl RunCache {
     /// Takes in that the run is at rest: depth and receipts are looked at anew once it goes on.
     pub(crate) fn suspend(&mut self) {
         (self.depths, self.counted_at) = (None, None);
+        self.recent_groups.clear();
         self.recounts = Recounts::default();
         self.expect_groups();
         self.idle_since_suspend = true;

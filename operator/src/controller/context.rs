@@ -1,6 +1,6 @@
 //! What every reconcile needs, and what the operator remembers from one to the next.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
@@ -14,7 +14,7 @@ use super::build::{COMPONENT_LABEL, RUN_LABEL, WORKER};
 use super::cache::RunCaches;
 use super::ownership::controlling_run;
 use super::throttle::Throttle;
-use crate::autoscale::worker_quota::WorkerQuota;
+use crate::autoscale::worker_quota::{Found, WorkerQuota};
 use crate::aws::Aws;
 use crate::crd::ArchiveRun;
 use crate::defaults::Defaults;
@@ -52,7 +52,7 @@ impl Context {
     /// Of these parts, where runs have these workers already and are listed in these stores.
     pub(crate) fn new(
         parts: Parts,
-        workers: HashMap<String, u32>,
+        workers: Vec<Found>,
         runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
     ) -> Self {
         let Parts {
@@ -93,12 +93,12 @@ impl Context {
     }
 }
 
-/// The workers that runs have, by the runs' UIDs, as the operator before left them.
+/// The workers that runs have, as the operator before left them.
 pub(crate) async fn workers_of_runs(
     deployments: &[Api<Deployment>],
-) -> Result<HashMap<String, u32>, kube::Error> {
+) -> Result<Vec<Found>, kube::Error> {
     let listed = ListParams::default().labels(&format!("{RUN_LABEL},{COMPONENT_LABEL}={WORKER}"));
-    let mut workers = HashMap::new();
+    let mut workers = Vec::new();
     for api in deployments {
         for deployment in api.list(&listed).await? {
             let replicas = deployment
@@ -108,7 +108,11 @@ pub(crate) async fn workers_of_runs(
                 .unwrap_or(1)
                 .unsigned_abs();
             if let Some(run) = controlling_run(&deployment.metadata) {
-                workers.insert(run.uid.clone(), replicas);
+                workers.push(Found {
+                    uid: run.uid.clone(),
+                    namespace: deployment.namespace().unwrap_or_default(),
+                    workers: replicas,
+                });
             }
         }
     }

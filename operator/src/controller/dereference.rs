@@ -12,13 +12,16 @@ use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
 use s3bundler_contract::{Accounts, RunSummary, S3Address, Stage};
 
-use super::build::{COMPONENT_LABEL, GROUPER, WORKER, grouper_name, run_selector, workers_name};
+use super::build::{
+    COMPONENT_LABEL, GROUPER, PAUSE_ANNOTATION, PAUSED, WORKER, grouper_name, run_selector,
+    workers_name,
+};
 use super::cache::{RunCache, is_due};
 use super::context::Context;
 use super::decide::{ACCOUNTING_MISMATCH, finished};
 use super::error::ReconcileError;
 use super::intervals::POLL_PERIOD;
-use super::observed::{GrouperState, InventoryCheck, Observed, Pods, WorkersState};
+use super::observed::{GrouperState, InventoryCheck, Observed, Pods, WorkerPod, WorkersState};
 use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
@@ -81,8 +84,12 @@ pub(crate) async fn dereference(
     name_conflict.sort_by_key(|it| it.is_temporary);
     let (job, deployment) = (owned(run, job), owned(run, deployment));
     let mut problems = problems(&pods.items, WORKER);
-    problems.extend(deployment.as_ref().and_then(problem::of_deployment));
+    let troubled = u32::try_from(problems.len()).unwrap_or(u32::MAX);
+    let refused = deployment.as_ref().and_then(problem::of_deployment);
+    let is_refused = refused.is_some();
+    problems.extend(refused);
     problems.sort();
+    problems.dedup();
     let mut grouper_problems = self::problems(&pods.items, GROUPER);
     if let Some(job) = &job {
         match problem::of_job(job) {
@@ -98,9 +105,18 @@ pub(crate) async fn dereference(
             .as_ref()
             .and_then(|deployment| deployment.metadata.generation),
     );
+    let grouper = grouper_state(job.as_ref(), &pods.items);
+    let pods = Pods {
+        troubled,
+        problems,
+        grouper_problems,
+        ..pods_of(&pods.items)
+    };
+    let made = u32::try_from(pods.workers.len()).unwrap_or(u32::MAX);
+    let creatable = cache.observe_refusal(is_refused, made, Instant::now());
     let mut seen = Observed {
         service_account: account.is_some(),
-        grouper: grouper_state(job.as_ref(), &pods.items),
+        grouper,
         grouper_at: job.as_ref().and_then(grouper_at),
         workers: deployment.as_ref().map(|deployment| WorkersState {
             replicas: deployment
@@ -110,11 +126,8 @@ pub(crate) async fn dereference(
                 .unwrap_or(1)
                 .unsigned_abs(),
         }),
-        pods: Pods {
-            problems,
-            grouper_problems,
-            ..pods_of(&pods.items)
-        },
+        pods,
+        creatable,
         name_conflict: name_conflict.into_iter().next(),
         ..Observed::default()
     };
@@ -254,12 +267,13 @@ async fn progress(
         {
             context.metrics.failed(ReconcileError::AWS);
         }
-        cache.observe_depths(depths, now);
+        cache.observe_depths(depths, seen.replicas(), now);
     }
     if matches!(seen.grouper, GrouperState::Absent | GrouperState::Running) {
         cache.expect_groups();
     }
     seen.depths = cache.depths.as_ref().map(|(_, depths)| depths.clone());
+    (seen.recent_groups, seen.replicas_then) = (cache.recent_groups(), cache.replicas_then);
     (seen.empty_for, seen.idle_since_suspend) = (cache.empty_for(now), cache.idle_since_suspend);
     seen.sent_again = cache.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
@@ -503,28 +517,45 @@ async fn refused_pods(
 
 fn pods_of(pods: &[Pod]) -> Pods {
     let mut seen = Pods::default();
-    for pod in pods {
-        let status = pod.status.as_ref();
-        let phase = phase(pod);
-        if !has_finished(pod) {
-            seen.present += 1;
+    for pod in pods.iter().filter(|pod| !has_finished(pod)) {
+        seen.present += 1;
+        if !has_component(pod, WORKER) {
+            continue;
         }
-        if has_component(pod, WORKER) && phase == "Running" {
-            seen.running += 1;
-            let conditions = status.and_then(|status| status.conditions.as_ref());
-            if conditions
-                .into_iter()
-                .flatten()
-                .any(|it| it.type_ == "Ready" && it.status == "True")
-            {
-                seen.busy += 1;
-            }
+        let is_running = phase(pod) == "Running";
+        let busy_since = busy_since(pod).filter(|_| is_running);
+        seen.running += u32::from(is_running);
+        seen.busy += u32::from(busy_since.is_some());
+        if pod.metadata.deletion_timestamp.is_none() {
+            seen.workers.push(WorkerPod {
+                name: pod.metadata.name.clone().unwrap_or_default(),
+                busy_since,
+                is_paused: is_paused(pod),
+                created_at: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            });
         }
     }
     seen
 }
 
-/// What is wrong with the pods of a component, worst first.
+/// Since when a worker is ready, which it is while it holds a group.
+fn busy_since(pod: &Pod) -> Option<Timestamp> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let ready = conditions
+        .iter()
+        .find(|it| it.type_ == "Ready" && it.status == "True")?;
+    let since = ready.last_transition_time.as_ref();
+    Some(since.map_or_else(Timestamp::now, |time| time.0))
+}
+
+fn is_paused(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    annotations
+        .and_then(|all| all.get(PAUSE_ANNOTATION))
+        .is_some_and(|value| value == PAUSED)
+}
+
+/// What is wrong with the pods of a component, worst first: of each pod the worst.
 fn problems(pods: &[Pod], component: &str) -> Vec<Problem> {
     let now = Timestamp::now();
     // A grouper that ended is told by its Job; a pod that leaves has nothing to say any more.
@@ -536,7 +567,6 @@ fn problems(pods: &[Pod], component: &str) -> Vec<Problem> {
         .filter_map(|pod| problem::of_pod(pod, now))
         .collect();
     problems.sort();
-    problems.dedup();
     problems
 }
 

@@ -117,6 +117,8 @@ pub(crate) fn working(groups: u64) -> Observed {
         grouper: GrouperState::Succeeded,
         workers: Some(WorkersState { replicas: 2 }),
         depths: Some(depths(0, 2, 0)),
+        recent_groups: Some(2),
+        replicas_then: 1000,
         summary: Some(summary.clone()),
         pass_summary: Some(summary),
         ..seen()

@@ -60,6 +60,7 @@ use self::report::{report, report_unreadable};
 use self::run::Run;
 use self::status::Outcome;
 use self::validate::{Refusal, Stage, accept};
+use crate::autoscale::worker_quota::Applicant;
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
@@ -223,11 +224,19 @@ fn decide_within_quota(
     let current = seen.replicas();
     let mut decision = match &seen.name_conflict {
         Some(conflict) if decide::finished(prior).is_none() => decide::name_conflict(conflict),
-        _ => context.worker_quota.decide(&run.uid, current, |left| {
-            let decision = decide::decide(run, prior, seen, left, now);
-            let holds = decision.holds(current);
-            (decision, holds)
-        }),
+        _ => {
+            let applicant = Applicant {
+                uid: &run.uid,
+                namespace: &run.namespace,
+                terms: run.terms,
+                current,
+            };
+            context.worker_quota.decide(applicant, |cap| {
+                let decision = decide::decide(run, prior, seen, cap, now);
+                let holds = decision.holds(current);
+                (decision, holds)
+            })
+        }
     };
     if let Some(refusal) = refusal {
         decision.refused = Some(refusal.into());

@@ -36,6 +36,17 @@ pub(crate) struct WorkersState {
     pub(crate) replicas: u32,
 }
 
+/// A worker's pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkerPod {
+    pub(crate) name: String,
+    /// Since when it has held groups without a pause; `None`: it holds none.
+    pub(crate) busy_since: Option<Timestamp>,
+    /// Whether it was asked to take no other group.
+    pub(crate) is_paused: bool,
+    pub(crate) created_at: Option<Timestamp>,
+}
+
 /// The pods of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pods {
@@ -45,6 +56,10 @@ pub(crate) struct Pods {
     pub(crate) running: u32,
     /// Workers that hold a group: the ready ones.
     pub(crate) busy: u32,
+    /// Workers, in whatever state, that are not about to go.
+    pub(crate) workers: Vec<WorkerPod>,
+    /// Workers that something is wrong with.
+    pub(crate) troubled: u32,
     /// What is wrong with workers, worst first.
     pub(crate) problems: Vec<Problem>,
     /// What is wrong with the grouper, worst first.
@@ -83,6 +98,12 @@ pub(crate) struct Observed {
     pub(crate) pods: Pods,
     /// Depth of the queues; `None` where it was not read, because nothing hangs on it.
     pub(crate) depths: Option<Depths>,
+    /// The most groups on the queue by the last readings, if there were enough of them.
+    pub(crate) recent_groups: Option<u64>,
+    /// Replicas asked for when the depth was read.
+    pub(crate) replicas_then: u32,
+    /// Workers that the cluster makes, where it refused to make more just now.
+    pub(crate) creatable: Option<u32>,
     /// For how long the queue has been empty with nothing in flight, and nobody about to send to
     /// it.
     pub(crate) empty_for: Duration,

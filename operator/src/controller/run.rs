@@ -9,6 +9,7 @@ use s3bundler_contract::layout::RunName;
 use s3bundler_contract::record::{InventoryRef, RunClaim};
 use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, SelectOptions};
 
+use crate::autoscale::fair_shares::NamespaceTerms;
 use crate::aws::Aws;
 use crate::crd::{
     Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch,
@@ -77,6 +78,8 @@ pub(crate) struct Run {
     /// Fewest workers while work is left.
     pub(crate) min_replicas: u32,
     pub(crate) max_replicas: u32,
+    /// What the policy says of the workers of its namespace.
+    pub(crate) terms: NamespaceTerms,
     /// Groups a worker is to have.
     pub(crate) groups_per_worker: u32,
     /// How long groups may go on after SIGTERM.

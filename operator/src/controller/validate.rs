@@ -13,6 +13,7 @@ use s3bundler_contract::{ExistingManifests, S3Address};
 
 use super::explanation::Explanation;
 use super::run::{QueuePlan, Run};
+use crate::autoscale::fair_shares::NamespaceTerms;
 use crate::crd::{ArchiveRun, Origin, QueueType, RequestPayer, ScalingMode, SpecError};
 use crate::defaults::Defaults;
 use crate::policy::{Asked, PolicyFile, check};
@@ -117,13 +118,15 @@ pub(crate) fn accept(
         return Ok((read(resource, defaults)?, None));
     }
     let accepted = validate(resource, defaults);
-    let accepted = accepted
-        .and_then(|run| authorize(&run, defaults.policy.as_ref(), namespace_labels).map(|()| run));
+    let policy = defaults.policy.as_ref();
+    let accepted = accepted.and_then(|run| authorize(&run, policy, namespace_labels).map(|()| run));
+    let terms = policy.map_or_else(NamespaceTerms::default, |it| it.terms(namespace_labels));
     match accepted {
-        Ok(run) => Ok((run, None)),
+        Ok(run) => Ok((Run { terms, ..run }, None)),
         Err(refusal) if stage == Stage::UnderWay => Ok((
             Run {
                 suspend: true,
+                terms,
                 ..read(resource, defaults)?
             },
             Some(refusal),
@@ -228,6 +231,7 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
         keda: scaling.keda.clone(),
         min_replicas: scaling.min_replicas.unsigned_abs().min(max_replicas),
         max_replicas,
+        terms: NamespaceTerms::default(),
         groups_per_worker: scaling.target_groups_per_worker.unsigned_abs(),
         drain: seconds(spec.workers.drain_seconds.into()),
         recycle_after: spec.workers.recycle_after_groups.map(i32::unsigned_abs),

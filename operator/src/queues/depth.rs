@@ -12,6 +12,11 @@ pub struct Depth {
 }
 
 impl Depth {
+    /// Messages of groups that are not archived.
+    pub const fn groups(&self) -> u64 {
+        self.visible.saturating_add(self.in_flight)
+    }
+
     /// Whether there is no message, by SQS.
     pub const fn is_empty(&self) -> bool {
         self.visible == 0 && self.in_flight == 0

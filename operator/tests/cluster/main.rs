@@ -13,6 +13,7 @@ mod asked;
 mod dead_letters;
 mod denied;
 mod examples;
+mod fairness;
 mod identity;
 mod lifecycle;
 mod limits;
@@ -117,6 +118,7 @@ fn stages() -> Vec<Vec<Scenario>> {
     // One after another.
     let last = scenarios![
         upgrade::an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds,
+        fairness::a_large_run_makes_room_for_another_team_and_ends_its_groups,
         upgrade::a_release_that_is_uninstalled_leaves_runs_that_the_next_one_lets_go,
     ];
     let alone = last.into_iter().map(|scenario| vec![scenario]);

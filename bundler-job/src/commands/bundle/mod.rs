@@ -31,7 +31,8 @@ use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{
-    Disposition, Ended, GroupFailure, MemoryQueue, Queue, SqsQueue, WorkError, WorkerOptions, work,
+    Disposition, Ended, GroupFailure, MemoryQueue, PauseFile, Queue, SqsQueue, WorkError,
+    WorkerOptions, work,
 };
 use crate::reexec::start_over;
 use crate::s3::{S3, load_config};
@@ -154,6 +155,7 @@ impl Worker<'_> {
             recycle_after: args.recycle_after,
             destination: Some(self.destination.clone()),
             s3: Some(self.s3.clone()),
+            pause: args.pause_file.clone().map(PauseFile::new),
             ..WorkerOptions::default()
         };
         tracing::info!(

@@ -423,6 +423,62 @@ async fn an_idle_worker_ends_once_the_queue_gave_nothing_for_long_enough() {
     assert!((30..=32).contains(&waited.as_secs()), "{waited:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_paused_worker_ends_its_group_and_takes_no_other_until_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pause");
+    let queue = closed_queue(&["1", "2"]).await;
+    let options = WorkerOptions {
+        pause: Some(PauseFile::new(&file)),
+        ..options(1)
+    };
+    let start = Instant::now();
+    let began = Mutex::new(Vec::new());
+    let began = Arc::new(began);
+    let ended = work(&queue, &options, CancellationToken::new(), {
+        let began = Arc::clone(&began);
+        move |_, _| {
+            began.lock().unwrap().push(start.elapsed().as_secs());
+            let file = file.clone();
+            async move {
+                std::fs::write(&file, "true").unwrap();
+                tokio::spawn(async move {
+                    sleep(10 * MINUTE).await;
+                    std::fs::write(&file, "").unwrap();
+                });
+                take(MINUTE).await
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(ended, Ended::Finished);
+    let began = began.lock().unwrap().clone();
+    assert!(matches!(began[..], [0, 600..=603]), "{began:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_worker_ends_at_once_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pause");
+    std::fs::write(&file, "true\n").unwrap();
+    let queue = closed_queue(&["1"]).await;
+    let options = WorkerOptions {
+        pause: Some(PauseFile::new(&file)),
+        ..options(1)
+    };
+    let start = Instant::now();
+    let ended = work(&queue, &options, after(SECOND), |_, _| take(MINUTE))
+        .await
+        .unwrap();
+    assert_eq!((ended, start.elapsed().as_secs()), (Ended::Shutdown, 1));
+    assert_eq!(
+        visible(&queue).await,
+        [("1".into(), 1)],
+        "it was not received"
+    );
+}
+
 /// A queue that fails as told, for as often as told.
 struct Failing {
     inner: MemoryQueue,

@@ -6,10 +6,14 @@ fn whoever_else_scales_has_the_room_that_is_left_and_takes_no_busy_worker() {
         at_rest: false,
         work_left: true,
         depth: None,
+        recent_groups: Some(0),
         groups_per_worker: 1,
         min: 0,
         max: 20,
         cap: 1000,
+        trust: Trust::Proven,
+        base: 1000,
+        creatable: None,
         current: 0,
         busy: 0,
     };
@@ -49,10 +53,14 @@ fn replicas_follow_the_depth_within_bounds() {
             visible: 0,
             in_flight: 0,
         }),
+        recent_groups: Some(0),
         groups_per_worker: 1,
         min: 0,
         max: 20,
         cap: 1000,
+        trust: Trust::Proven,
+        base: 1000,
+        creatable: None,
         current: 0,
         busy: 0,
     };
@@ -187,6 +195,7 @@ fn replicas_follow_the_depth_within_bounds() {
                 depth: depth(u64::MAX, 9),
                 max: u32::MAX,
                 cap: u32::MAX,
+                base: u32::MAX,
                 ..base
             },
             u32::MAX,
@@ -195,4 +204,194 @@ fn replicas_follow_the_depth_within_bounds() {
     for (name, inputs, expected) in cases {
         assert_eq!(replicas(inputs), expected, "{name}");
     }
+}
+
+#[test]
+fn workers_double_once_one_has_shown_that_it_works() {
+    let base = Inputs {
+        at_rest: false,
+        work_left: true,
+        depth: Some(Depth {
+            visible: 500,
+            in_flight: 0,
+        }),
+        recent_groups: None,
+        groups_per_worker: 1,
+        min: 5,
+        max: 300,
+        cap: 1000,
+        trust: Trust::Unproven,
+        base: 0,
+        creatable: None,
+        current: 0,
+        busy: 0,
+    };
+    let next = |trust, base_replicas: u32, busy| {
+        replicas(Inputs {
+            trust,
+            base: base_replicas,
+            current: base_replicas,
+            busy,
+            ..base
+        })
+    };
+    assert_eq!(next(Trust::Unproven, 0, 0), 1, "whatever the minimum is");
+    assert_eq!(next(Trust::Unproven, 1, 1), 1);
+    assert_eq!(
+        next(Trust::Unproven, 8, 0),
+        8,
+        "those of an operator before stay"
+    );
+    let mut had = vec![0];
+    while had.len() < 12 {
+        had.push(next(Trust::Proven, had[had.len() - 1], 0));
+    }
+    assert_eq!(had, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    assert_eq!(next(Trust::Failing, 300, 0), 1);
+    assert_eq!(next(Trust::Failing, 300, 2), 2, "busy ones stay");
+    let twice_in_one_look = Inputs {
+        trust: Trust::Proven,
+        base: 2,
+        current: 4,
+        ..base
+    };
+    assert_eq!(replicas(twice_in_one_look), 4);
+}
+
+#[test]
+fn pods_that_the_cluster_refuses_are_not_asked_for() {
+    let base = Inputs {
+        at_rest: false,
+        work_left: true,
+        depth: Some(Depth {
+            visible: 500,
+            in_flight: 0,
+        }),
+        recent_groups: Some(500),
+        groups_per_worker: 1,
+        min: 0,
+        max: 300,
+        cap: 1000,
+        trust: Trust::Proven,
+        base: 64,
+        creatable: Some(40),
+        current: 64,
+        busy: 40,
+    };
+    assert_eq!(replicas(base), 40);
+    let none = Inputs {
+        creatable: Some(0),
+        busy: 0,
+        ..base
+    };
+    assert_eq!(replicas(none), 1, "one tries whether it still is so");
+}
+
+#[test]
+fn a_worker_goes_when_several_readings_agree() {
+    let depth = |visible| {
+        Some(Depth {
+            visible,
+            in_flight: 0,
+        })
+    };
+    let base = Inputs {
+        at_rest: false,
+        work_left: true,
+        depth: depth(3),
+        recent_groups: None,
+        groups_per_worker: 1,
+        min: 0,
+        max: 20,
+        cap: 1000,
+        trust: Trust::Proven,
+        base: 10,
+        creatable: None,
+        current: 10,
+        busy: 0,
+    };
+    let cases = [
+        ("not enough readings", base, 10),
+        (
+            "one of them was higher",
+            Inputs {
+                recent_groups: Some(7),
+                ..base
+            },
+            7,
+        ),
+        (
+            "higher than all workers",
+            Inputs {
+                recent_groups: Some(70),
+                ..base
+            },
+            10,
+        ),
+        (
+            "all agree",
+            Inputs {
+                recent_groups: Some(3),
+                ..base
+            },
+            3,
+        ),
+        (
+            "receipts are no estimate",
+            Inputs {
+                work_left: false,
+                depth: depth(0),
+                ..base
+            },
+            0,
+        ),
+        (
+            "a share that shrinks is not waited for",
+            Inputs { cap: 4, ..base },
+            4,
+        ),
+        (
+            "nor is it where the depth is unknown",
+            Inputs {
+                cap: 4,
+                depth: None,
+                busy: 5,
+                ..base
+            },
+            5,
+        ),
+    ];
+    for (name, inputs, expected) in cases {
+        assert_eq!(replicas(inputs), expected, "{name}");
+    }
+}
+
+#[test]
+fn whoever_else_scales_keeps_the_busy_workers() {
+    let base = Inputs {
+        at_rest: false,
+        work_left: true,
+        depth: None,
+        recent_groups: None,
+        groups_per_worker: 4,
+        min: 1,
+        max: 20,
+        cap: 1000,
+        trust: Trust::Proven,
+        base: 10,
+        creatable: None,
+        current: 10,
+        busy: 7,
+    };
+    assert_eq!(bounds(base), Bounds { least: 7, most: 20 });
+    let less = Inputs { cap: 3, ..base };
+    assert_eq!(bounds(less), Bounds { least: 7, most: 7 });
+    assert_eq!(allowed(less), 3);
+    let idle = Inputs { busy: 0, ..base };
+    assert_eq!(bounds(idle), Bounds { least: 1, most: 20 });
+    let at_rest = Inputs {
+        at_rest: true,
+        ..base
+    };
+    assert_eq!(bounds(at_rest), Bounds::NONE);
 }

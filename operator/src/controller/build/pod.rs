@@ -271,7 +271,7 @@ fn literal(arg: &str) -> String {
     arg.replace('$', "$$")
 }
 
-fn plain(name: &str, value: &str) -> EnvVar {
+pub(super) fn plain(name: &str, value: &str) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
         value: Some(value.to_owned()),

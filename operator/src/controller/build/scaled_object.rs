@@ -5,6 +5,7 @@ use s3bundler_common::queue_url::QueueUrl;
 use serde_json::json;
 
 use super::{WORKER, metadata, workers_name};
+use crate::autoscale::plan::Bounds;
 use crate::controller::run::Run;
 use crate::crd::AuthenticationKind;
 
@@ -12,8 +13,8 @@ use crate::crd::AuthenticationKind;
 pub(crate) const SCALED_OBJECT: (&str, &str, &str, &str) =
     ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
 
-/// The ScaledObject of the workers: so many at most, held at zero with 0.
-pub(crate) fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject {
+/// The ScaledObject of the workers.
+pub(crate) fn scaled_object(run: &Run, queue: &str, bounds: Bounds) -> DynamicObject {
     let (group, version, kind, plural) = SCALED_OBJECT;
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
@@ -48,8 +49,10 @@ pub(crate) fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject 
         }
     }
     // KEDA and the HPA that it makes know no maximum of zero.
-    let max = if most == 0 { run.max_replicas } else { most };
-    let min = run.min_replicas.min(max);
+    let (min, max) = match bounds {
+        Bounds { most: 0, .. } => (run.min_replicas.min(run.max_replicas), run.max_replicas),
+        Bounds { least, most } => (least, most),
+    };
     let mut object = DynamicObject::new(&workers_name(run), &resource).data(json!({
         "spec": {
             "scaleTargetRef": {"name": workers_name(run)},
@@ -62,7 +65,7 @@ pub(crate) fn scaled_object(run: &Run, queue: &str, most: u32) -> DynamicObject 
         },
     }));
     object.metadata = metadata(run, workers_name(run), WORKER);
-    if most == 0 {
+    if bounds.most == 0 {
         let hold = (
             "autoscaling.keda.sh/paused-replicas".to_owned(),
             "0".to_owned(),

@@ -5,6 +5,7 @@ mod arguments;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::autoscale::plan::Bounds;
 use crate::controller::fixtures::{archive_run, defaults};
 use crate::controller::validate::read;
 
@@ -123,22 +124,22 @@ fn workers_are_ready_while_busy_and_have_longer_than_their_drain() {
 fn keda_is_held_at_zero_by_an_annotation_that_is_gone_when_it_goes_on() {
     let run =
         run(json!({"workers": {"scaling": {"mode": "Keda", "minReplicas": 5, "maxReplicas": 7}}}));
-    let object = |most| {
+    let object = |bounds| {
         json!(scaled_object(
             &run,
             "https://sqs.eu-west-2.amazonaws.com/1/q",
-            most
+            bounds
         ))
     };
     let hold = json!({"autoscaling.keda.sh/paused-replicas": "0"});
     assert_says(
-        &object(0),
+        &object(Bounds::NONE),
         &[
             ("/metadata/annotations", hold),
             ("/spec/maxReplicaCount", json!(7)),
         ],
     );
-    let going = object(3);
+    let going = object(Bounds { least: 3, most: 3 });
     assert_eq!(going.pointer("/metadata/annotations"), None);
     assert_says(
         &going,
@@ -157,7 +158,11 @@ fn keda_is_held_at_zero_by_an_annotation_that_is_gone_when_it_goes_on() {
     );
     assert_eq!(going.pointer("/spec/triggers/0/authenticationRef"), None);
     // Other servers' URLs name no region, and KEDA asks AWS where it is not told of them.
-    let elsewhere = json!(scaled_object(&run, "http://10.88.0.1:5000/1/q", 7));
+    let elsewhere = json!(scaled_object(
+        &run,
+        "http://10.88.0.1:5000/1/q",
+        Bounds { least: 0, most: 7 }
+    ));
     assert_says(
         &elsewhere,
         &[
@@ -178,7 +183,7 @@ fn keda_signs_in_as_the_run_says() {
     let object = json!(scaled_object(
         &run,
         "https://sqs.eu-west-2.amazonaws.com/1/q",
-        3
+        Bounds { least: 1, most: 3 }
     ));
     let reference = json!({"name": "sqs", "kind": "ClusterTriggerAuthentication"});
     assert_says(

@@ -4,15 +4,16 @@ use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
 };
 use k8s_openapi::api::core::v1::{
-    ContainerPort, EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource,
-    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume,
+    ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EphemeralVolumeSource,
+    HTTPGetAction, HostPathVolumeSource, ObjectFieldSelector, PersistentVolumeClaimSpec,
+    PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume, VolumeMount,
     VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use s3bundler_contract::S3Address;
 
-use super::pod::{Pod, SCRATCH, empty_dir, scratch_size, with_disk};
+use super::pod::{Pod, SCRATCH, empty_dir, plain, scratch_size, with_disk};
 use super::requests::request_args;
 use super::{WORKER, metadata, selector};
 use crate::controller::run::Run;
@@ -26,6 +27,16 @@ const PORT_NAME: &str = "http";
 const MOST_GROUPS: u32 = 64;
 /// Seconds after the drain in which uploads are aborted and messages given back.
 const AFTER_DRAIN: i64 = 30;
+
+/// The annotation that asks a worker to take no other group, with the value [`PAUSED`].
+pub(crate) const PAUSE_ANNOTATION: &str = "archive.s3bundler.dev/pause";
+pub(crate) const PAUSED: &str = "true";
+/// Where a worker reads that annotation. It is told by a variable, not by an argument: a worker of
+/// an earlier release ignores a variable that it does not know.
+const POD_INFO: &str = "/etc/s3bundler/pod";
+const POD_INFO_VOLUME: &str = "pod";
+const PAUSE_FILE: &str = "pause";
+const PAUSE_FILE_VARIABLE: &str = "S3BUNDLER_PAUSE_FILE";
 
 /// The name of Deployment and ScaledObject.
 pub(crate) fn workers_name(run: &Run) -> String {
@@ -56,6 +67,40 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
             .saturating_add(AFTER_DRAIN),
         restart_policy: "Always",
     };
+    let mut template = pod.template(|container| {
+        container.env.get_or_insert_default().push(plain(
+            PAUSE_FILE_VARIABLE,
+            &format!("{POD_INFO}/{PAUSE_FILE}"),
+        ));
+        container
+            .volume_mounts
+            .get_or_insert_default()
+            .push(VolumeMount {
+                name: POD_INFO_VOLUME.to_owned(),
+                mount_path: POD_INFO.to_owned(),
+                read_only: Some(true),
+                ..VolumeMount::default()
+            });
+        container.ports = Some(vec![ContainerPort {
+            name: Some(PORT_NAME.to_owned()),
+            container_port: PORT,
+            ..ContainerPort::default()
+        }]);
+        // Ready is busy: ReplicaSets take pods away that are not ready first, so scaling in takes
+        // the idle ones.
+        container.readiness_probe = Some(Probe {
+            period_seconds: Some(2),
+            ..get("/busy")
+        });
+        container.liveness_probe = Some(Probe {
+            period_seconds: Some(20),
+            failure_threshold: Some(6),
+            ..get("/healthz")
+        });
+    });
+    if let Some(spec) = &mut template.spec {
+        spec.volumes.get_or_insert_default().push(pod_info());
+    }
     Deployment {
         metadata: metadata(run, workers_name(run), WORKER),
         spec: Some(DeploymentSpec {
@@ -71,27 +116,30 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
                     max_unavailable: Some(IntOrString::String("100%".to_owned())),
                 }),
             }),
-            template: pod.template(|container| {
-                container.ports = Some(vec![ContainerPort {
-                    name: Some(PORT_NAME.to_owned()),
-                    container_port: PORT,
-                    ..ContainerPort::default()
-                }]);
-                // Ready is busy: ReplicaSets take pods away that are not ready first, so scaling in
-                // takes the idle ones.
-                container.readiness_probe = Some(Probe {
-                    period_seconds: Some(2),
-                    ..get("/busy")
-                });
-                container.liveness_probe = Some(Probe {
-                    period_seconds: Some(20),
-                    failure_threshold: Some(6),
-                    ..get("/healthz")
-                });
-            }),
+            template,
             ..DeploymentSpec::default()
         }),
         status: None,
+    }
+}
+
+/// What a worker can read of its own pod while it runs.
+fn pod_info() -> Volume {
+    let pause = DownwardAPIVolumeFile {
+        path: PAUSE_FILE.to_owned(),
+        field_ref: Some(ObjectFieldSelector {
+            field_path: format!("metadata.annotations['{PAUSE_ANNOTATION}']"),
+            api_version: None,
+        }),
+        ..DownwardAPIVolumeFile::default()
+    };
+    Volume {
+        name: POD_INFO_VOLUME.to_owned(),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![pause]),
+            default_mode: None,
+        }),
+        ..Volume::default()
     }
 }
 

@@ -13,15 +13,15 @@ fn a_queue_is_empty_from_the_reading_after_everything_was_sent() {
     };
     let (at, second) = (Instant::now(), Duration::from_secs(1));
     let mut cache = RunCache::new("r".parse().expect("a name"));
-    cache.observe_depths(depths(0), at);
-    cache.observe_depths(depths(0), at + second);
+    cache.observe_depths(depths(0), 0, at);
+    cache.observe_depths(depths(0), 0, at + second);
     assert_eq!(cache.empty_for(at + 2 * second), 2 * second);
     cache.expect_groups();
     assert_eq!(
         (cache.empty_for(at + 2 * second), cache.depths.is_some()),
         (Duration::ZERO, true)
     );
-    cache.observe_depths(depths(0), at + 3 * second);
+    cache.observe_depths(depths(0), 0, at + 3 * second);
     assert_eq!(cache.empty_for(at + 4 * second), second);
     cache.suspend();
     assert_eq!(
@@ -32,9 +32,9 @@ fn a_queue_is_empty_from_the_reading_after_everything_was_sent() {
         ),
         (Duration::ZERO, true, true)
     );
-    cache.observe_depths(depths(0), at + 5 * second);
+    cache.observe_depths(depths(0), 0, at + 5 * second);
     assert!(cache.idle_since_suspend, "what it rested on is gone");
-    cache.observe_depths(depths(1), at + 6 * second);
+    cache.observe_depths(depths(1), 0, at + 6 * second);
     assert_eq!(
         (cache.empty_for(at + 7 * second), cache.idle_since_suspend),
         (Duration::ZERO, false)

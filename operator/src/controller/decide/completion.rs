@@ -7,7 +7,7 @@ use s3bundler_contract::{Figures, RunSummary};
 
 use super::decision::{Decision, Phase, Write};
 use super::problems::problems;
-use super::workers::{scale_to_zero, workers};
+use super::workers::{Room, scale_to_zero, workers};
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
 use crate::controller::observed::{GrouperState, Observed};
@@ -65,7 +65,7 @@ fn mismatched(
     mut decision: Decision,
     seen: &Observed,
     mismatch: &Mismatch,
-    cap: u32,
+    room: Room,
 ) -> Decision {
     decision.phase = if decision.pass == 0 {
         Phase::Bundling
@@ -85,7 +85,7 @@ fn mismatched(
         decision.writes = scale_to_zero(run);
     } else {
         // A user may have had groups archived again.
-        workers(run, &mut decision, seen, None, cap);
+        workers(run, &mut decision, seen, None, room);
     }
     problems(&mut decision, seen);
     decision
@@ -98,14 +98,14 @@ pub(super) fn end(
     seen: &Observed,
     counted: &Counted,
     summary: &RunSummary,
-    cap: u32,
+    room: Room,
 ) -> Decision {
     if let Some(mismatch) = seen
         .summary
         .as_ref()
         .and_then(|summary| Mismatch::of(summary, counted.outcome()))
     {
-        return mismatched(run, decision, seen, &mismatch, cap);
+        return mismatched(run, decision, seen, &mismatch, room);
     }
     if let Some(explanation) = too_many_failed(run, counted, 0) {
         let writes = vec![Write::DeleteWorkloads];

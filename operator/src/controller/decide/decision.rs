@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use s3bundler_contract::record::InventoryRef;
 
+use crate::autoscale::plan::Bounds;
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
 use crate::crd::ArchiveRunStatus;
@@ -79,8 +80,12 @@ pub(crate) enum Write {
     ApplyWorkers,
     /// Ask for so many workers.
     Scale(u32),
-    /// Let KEDA scale to so many workers at most; hold at zero with 0.
-    ApplyScaledObject(u32),
+    /// Let KEDA scale between these numbers.
+    ApplyScaledObject(Bounds),
+    /// Ask these workers to take no other group.
+    PauseWorkers(Vec<String>),
+    /// Let these take groups again.
+    ResumeWorkers(Vec<String>),
     /// Put dead-lettered groups back on the queue.
     Redrive(String),
     /// Take everything away that runs.
@@ -145,7 +150,8 @@ impl Decision {
         self.writes
             .iter()
             .fold(current, |holds, write| match write {
-                Write::Scale(replicas) | Write::ApplyScaledObject(replicas) => *replicas,
+                Write::Scale(replicas) => *replicas,
+                Write::ApplyScaledObject(bounds) => bounds.most,
                 Write::DeleteWorkloads => 0,
                 _ => holds,
             })

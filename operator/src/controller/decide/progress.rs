@@ -10,7 +10,7 @@ use super::decision::{Decision, Phase};
 use super::grouper::grouper;
 use super::missing_groups::{self, Missing};
 use super::problems::problems;
-use super::workers::workers;
+use super::workers::{Room, workers};
 use crate::controller::explanation::Explanation;
 use crate::controller::observed::Observed;
 use crate::controller::run::Run;
@@ -52,6 +52,7 @@ pub(super) fn go_on(
         return decision;
     };
 
+    let room = Room::of(cap, prior, seen, now);
     // Whether the pass is whole, and what comes after it.
     if let Some(summary) = seen
         .pass_summary
@@ -67,7 +68,7 @@ pub(super) fn go_on(
             decision.workers = seen.replicas();
             return decision;
         }
-        return end(run, decision, seen, counted, summary, cap);
+        return end(run, decision, seen, counted, summary, room);
     }
     if let Some(explanation) = too_many_failed(run, counted, still_to_be_had(run, counted, pass)) {
         return Decision::failed(prior, explanation);
@@ -105,7 +106,7 @@ pub(super) fn go_on(
     ) {
         return failed;
     }
-    workers(run, &mut decision, seen, missing, cap);
+    workers(run, &mut decision, seen, missing, room);
     missing_groups::missing_queue(run, &mut decision, seen);
     missing_groups::redrive(run, prior, seen, &mut decision);
     describe(run, &mut decision, seen, counted, total);

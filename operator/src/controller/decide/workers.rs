@@ -1,11 +1,33 @@
 //! The workers, and how many of them.
 
+use std::cmp::Reverse;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
 use super::decision::{Decision, Write};
-use crate::autoscale::plan::{Inputs, most, replicas};
+use crate::autoscale::plan::{Bounds, Inputs, Trust, allowed, bounds, replicas};
 use crate::controller::explanation::Explanation;
-use crate::controller::observed::Observed;
+use crate::controller::observed::{Observed, WorkerPod};
 use crate::controller::run::Run;
-use crate::crd::ScalingMode;
+use crate::crd::{ArchiveRunStatus, ScalingMode};
+
+/// A worker that has held a group for so long has read its manifest and its first objects.
+const HELD: SignedDuration = SignedDuration::from_mins(1);
+
+/// What limits the workers of a run, besides its spec.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Workers that the operator may give it.
+    cap: u32,
+    trust: Trust,
+}
+
+impl Room {
+    pub(super) fn of(cap: u32, prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Self {
+        let trust = trust(prior, seen, now);
+        Self { cap, trust }
+    }
+}
 
 /// The workers, and how many of them.
 pub(super) fn workers(
@@ -13,7 +35,7 @@ pub(super) fn workers(
     decision: &mut Decision,
     seen: &Observed,
     missing: Option<u64>,
-    cap: u32,
+    Room { cap, trust }: Room,
 ) {
     let current = seen.replicas();
     let inputs = Inputs {
@@ -24,10 +46,14 @@ pub(super) fn workers(
             .as_ref()
             .and_then(|depths| depths.groups.as_ref().ok())
             .copied(),
+        recent_groups: seen.recent_groups,
         groups_per_worker: run.groups_per_worker,
         min: run.min_replicas,
         max: run.max_replicas,
         cap,
+        trust,
+        base: seen.replicas_then,
+        creatable: seen.creatable,
         current,
         busy: seen.pods.busy,
     };
@@ -41,14 +67,23 @@ pub(super) fn workers(
                     .then_some(Write::Scale(wanted)),
             )
         }
-        ScalingMode::Keda => (current, Some(Write::ApplyScaledObject(most(inputs)))),
+        ScalingMode::Keda => (current, Some(Write::ApplyScaledObject(bounds(inputs)))),
         ScalingMode::External => (current, None),
     };
     decision.workers = workers;
     // A Deployment begins with one pod: there is none before there may be one.
     let is_made = seen.workers.is_some();
-    if is_made || !matches!(scale, Some(Write::Scale(0) | Write::ApplyScaledObject(0))) {
+    if is_made
+        || !matches!(
+            scale,
+            Some(Write::Scale(0) | Write::ApplyScaledObject(Bounds::NONE))
+        )
+    {
         decision.writes.push(Write::ApplyWorkers);
+        if run.mode != ScalingMode::External {
+            let pausing = pauses(&seen.pods.workers, allowed(inputs), workers);
+            decision.writes.extend(pausing);
+        }
         decision.writes.extend(scale);
     }
     if cap == 0 && decision.workers == 0 && run.mode != ScalingMode::External && missing != Some(0)
@@ -61,10 +96,78 @@ pub(super) fn workers(
     }
 }
 
+/// Whether more workers would do more work.
+fn trust(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Trust {
+    let pods = &seen.pods;
+    let held = |worker: &WorkerPod| {
+        worker
+            .busy_since
+            .is_some_and(|since| now.duration_since(since) >= HELD)
+    };
+    let all_troubled = pods.troubled > 0 && count(pods.troubled) >= pods.workers.len();
+    let has_committed = seen
+        .counted
+        .as_ref()
+        .is_some_and(|counted| counted.groups() > 0);
+    if pods.busy == 0 && (prior.is_true("Stalled") || all_troubled) {
+        Trust::Failing
+    } else if pods.busy == 0 && pods.troubled > 0 {
+        Trust::Unproven
+    } else if has_committed || pods.workers.iter().any(held) {
+        Trust::Proven
+    } else {
+        Trust::Unproven
+    }
+}
+
+fn count(pods: u32) -> usize {
+    usize::try_from(pods).unwrap_or(usize::MAX)
+}
+
+/// Asks those busy workers that are more than `allowed` to take no other group, the youngest first,
+/// and lets others go on. Those that are idle leave first if fewer than there are remain.
+fn pauses(workers: &[WorkerPod], allowed: u32, remain: u32) -> Vec<Write> {
+    let mut busy: Vec<_> = workers
+        .iter()
+        .filter(|worker| worker.busy_since.is_some())
+        .collect();
+    busy.sort_by_key(|worker| (!worker.is_paused, Reverse(worker.created_at), &worker.name));
+    let surplus = busy.len().saturating_sub(count(allowed));
+    let (paused, goes_on) = busy.split_at(surplus);
+    let names = |workers: Vec<&WorkerPod>| -> Vec<String> {
+        workers.iter().map(|worker| worker.name.clone()).collect()
+    };
+    let pause = names(
+        paused
+            .iter()
+            .copied()
+            .filter(|worker| !worker.is_paused)
+            .collect(),
+    );
+    let all_remain = workers.len() <= count(remain);
+    let idle = workers
+        .iter()
+        .filter(|worker| worker.busy_since.is_none() && all_remain && surplus == 0);
+    let resume = names(
+        goes_on
+            .iter()
+            .copied()
+            .chain(idle)
+            .filter(|worker| worker.is_paused)
+            .collect(),
+    );
+    [Write::PauseWorkers(pause), Write::ResumeWorkers(resume)]
+        .into_iter()
+        .filter(|write| {
+            !matches!(write, Write::PauseWorkers(pods) | Write::ResumeWorkers(pods) if pods.is_empty())
+        })
+        .collect()
+}
+
 /// What keeps workers at zero.
 pub(super) fn scale_to_zero(run: &Run) -> Vec<Write> {
     match run.mode {
-        ScalingMode::Keda => vec![Write::ApplyScaledObject(0), Write::Scale(0)],
+        ScalingMode::Keda => vec![Write::ApplyScaledObject(Bounds::NONE), Write::Scale(0)],
         ScalingMode::Builtin | ScalingMode::External => vec![Write::Scale(0)],
     }
 }

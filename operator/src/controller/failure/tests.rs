@@ -1,4 +1,5 @@
 use super::*;
+use crate::autoscale::plan::Bounds;
 use crate::aws::AwsError;
 
 fn kubernetes(code: u16, message: &str) -> ReconcileError {
@@ -95,7 +96,7 @@ fn a_read_that_the_operators_role_does_not_allow_is_told() {
 
 #[test]
 fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
-    let keda = Write::ApplyScaledObject(20);
+    let keda = Write::ApplyScaledObject(Bounds { least: 0, most: 20 });
     assert_eq!(
         shown(&kubernetes(404, "404 page not found"), &keda)[0],
         Some(("Accepted", "NotAllowed"))

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::decide::Write;
-use crate::controller::fixtures::{claimed, decide, denied, depths, run, seen, working};
+use crate::controller::fixtures::{claimed, counted, decide, denied, depths, run, seen, working};
 use crate::controller::observed::{GrouperState, Observed, WorkersState};
 use crate::records::RecordsError;
 
@@ -35,10 +35,12 @@ fn groups_are_made_and_archived_side_by_side() {
         grouper: GrouperState::Running,
         depths: Some(depths(3, 0, 0)),
         workers: Some(WorkersState { replicas: 1 }),
+        replicas_then: 1,
+        counted: Some(counted(&["logs.000000~a10~c0~f0~b100"])),
         ..seen()
     };
     let decision = decide(&run(json!({})), &claimed(), &grouping);
-    assert_eq!(decision.writes, [Write::ApplyWorkers, Write::Scale(3)]);
+    assert_eq!(decision.writes, [Write::ApplyWorkers, Write::Scale(2)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::autoscale::plan::Bounds;
 use crate::controller::fixtures::{claimed, decide, run, seen, working};
 use crate::controller::observed::{GrouperState, Observed, Pods};
 use crate::crd::ArchiveRunStatus;
@@ -33,7 +34,9 @@ fn suspension_rests_everything_and_keeps_the_queue() {
     let keda = run(json!({"suspend": true, "workers": {"scaling": {"mode": "Keda"}}}));
     let decision = decide(&keda, &claimed(), &busy);
     assert!(
-        decision.writes.contains(&Write::ApplyScaledObject(0)),
+        decision
+            .writes
+            .contains(&Write::ApplyScaledObject(Bounds::NONE)),
         "{decision:?}"
     );
 }

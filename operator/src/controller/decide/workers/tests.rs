@@ -1,12 +1,35 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+use k8s_openapi::jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
 use crate::aws::{AwsError, AwsErrorKind};
-use crate::controller::fixtures::{claimed, decide, decide_with_cap, denied, depths, run, working};
-use crate::controller::observed::{Observed, Pods, WorkersState};
+use crate::controller::fixtures::{
+    claimed, condition, counted, decide, decide_at, decide_with_cap, denied, depths, now, run,
+    working,
+};
+use crate::controller::observed::{Observed, Pods, WorkerPod, WorkersState};
 use crate::queues::Depths;
+
+/// So many workers that are busy, or idle, each younger than the one before.
+fn workers_of(kinds: &[(u32, bool)]) -> Pods {
+    let mut pods = Pods::default();
+    for (count, is_busy) in kinds {
+        for _ in 0..*count {
+            let number = pods.running;
+            pods.workers.push(WorkerPod {
+                name: format!("w{number}"),
+                busy_since: is_busy.then(now),
+                is_paused: false,
+                created_at: Some(now() + SignedDuration::from_secs(number.into())),
+            });
+            pods.running += 1;
+            pods.busy += u32::from(*is_busy);
+        }
+    }
+    pods
+}
 
 #[test]
 fn who_scales_is_left_to_it() {
@@ -22,7 +45,7 @@ fn who_scales_is_left_to_it() {
             scaled,
             "{mode}: {writes:?}"
         );
-        let is_applied = writes.contains(&Write::ApplyScaledObject(20));
+        let is_applied = writes.contains(&Write::ApplyScaledObject(Bounds { least: 0, most: 20 }));
         assert_eq!(is_applied, mode == "Keda", "{mode}: {writes:?}");
     }
 }
@@ -52,7 +75,10 @@ fn a_run_for_which_others_leave_no_worker_says_so_and_has_none() {
         let decision = decide_with_cap(&run, &claimed(), &seen, 2);
         let expected = match mode {
             "Builtin" => vec![Write::ApplyWorkers, Write::Scale(2)],
-            "Keda" => vec![Write::ApplyWorkers, Write::ApplyScaledObject(2)],
+            "Keda" => vec![
+                Write::ApplyWorkers,
+                Write::ApplyScaledObject(Bounds { least: 0, most: 2 }),
+            ],
             _ => vec![Write::ApplyWorkers],
         };
         assert_eq!(
@@ -61,13 +87,19 @@ fn a_run_for_which_others_leave_no_worker_says_so_and_has_none() {
             "{mode}"
         );
         seen.workers = Some(WorkersState { replicas: 9 });
-        seen.pods = Pods {
-            running: 9,
-            busy: 4,
-            ..Pods::default()
-        };
+        seen.pods = workers_of(&[(4, true), (5, false)]);
         let decision = decide_with_cap(&run, &claimed(), &seen, 2);
         assert_eq!(decision.holds(9), if is_told { 4 } else { 9 }, "{mode}");
+        let paused = decision
+            .writes
+            .iter()
+            .find_map(|write| match write {
+                Write::PauseWorkers(pods) => Some(pods.clone()),
+                _ => None,
+            })
+            .unwrap_or_default();
+        let expected: &[&str] = if is_told { &["w3", "w2"] } else { &[] };
+        assert_eq!(paused, expected, "{mode}");
     }
 }
 
@@ -95,5 +127,92 @@ fn workers_stay_as_they_are_where_the_depth_is_unknown() {
             .writes
             .iter()
             .any(|write| matches!(write, Write::Scale(_)))
+    );
+}
+
+#[test]
+fn a_worker_that_works_is_a_reason_for_more_and_one_that_does_not_is_none() {
+    let run = run(json!({"workers": {"scaling": {"maxReplicas": 300}}}));
+    let scaled = |seen: &Observed, prior: &ArchiveRunStatus| {
+        let decision = decide_at(&run, prior, seen, now() + SignedDuration::from_secs(30));
+        decision.workers
+    };
+    let base = || Observed {
+        workers: Some(WorkersState { replicas: 1 }),
+        replicas_then: 1,
+        depths: Some(depths(500, 1, 0)),
+        pods: workers_of(&[(1, true)]),
+        ..working(500)
+    };
+    assert_eq!(scaled(&base(), &claimed()), 1, "for half a minute");
+    let mut held = base();
+    held.pods.workers[0].busy_since = Some(now() - SignedDuration::from_secs(30));
+    assert_eq!(scaled(&held, &claimed()), 2, "for a minute");
+    let committed = Observed {
+        counted: Some(counted(&["logs.000000~a10~c0~f0~b100"])),
+        ..base()
+    };
+    assert_eq!(scaled(&committed, &claimed()), 2);
+
+    let mut idle = Observed {
+        workers: Some(WorkersState { replicas: 64 }),
+        replicas_then: 64,
+        pods: workers_of(&[(64, false)]),
+        ..committed
+    };
+    assert_eq!(scaled(&idle, &claimed()), 128);
+    idle.pods.troubled = 3;
+    assert_eq!(
+        scaled(&idle, &claimed()),
+        64,
+        "something is wrong, and nobody is at work"
+    );
+    idle.pods.troubled = 64;
+    assert_eq!(scaled(&idle, &claimed()), 1, "nobody can work");
+    idle.pods.troubled = 0;
+    let stalled = ArchiveRunStatus {
+        conditions: vec![condition("Stalled", "AccessDenied", "2026-11-23T11:30:00Z")],
+        ..claimed()
+    };
+    assert_eq!(scaled(&idle, &stalled), 1);
+    let busy = Observed {
+        pods: workers_of(&[(2, true), (62, false)]),
+        ..idle
+    };
+    assert_eq!(scaled(&busy, &stalled), 128, "somebody is at work");
+}
+
+#[test]
+fn busy_workers_above_the_share_end_their_group_and_the_others_go_on() {
+    let pods = |paused: &[usize], kinds: &[(u32, bool)]| {
+        let mut workers = workers_of(kinds).workers;
+        for at in paused {
+            workers[*at].is_paused = true;
+        }
+        workers
+    };
+    let pause =
+        |names: &[&str]| Write::PauseWorkers(names.iter().map(|name| (*name).to_owned()).collect());
+    let resume = |names: &[&str]| {
+        Write::ResumeWorkers(names.iter().map(|name| (*name).to_owned()).collect())
+    };
+    let four = [(4, true)];
+    assert_eq!(pauses(&pods(&[], &four), 4, 4), []);
+    assert_eq!(pauses(&pods(&[], &four), 2, 4), [pause(&["w3", "w2"])]);
+    assert_eq!(
+        pauses(&pods(&[0], &four), 2, 4),
+        [pause(&["w3"])],
+        "one is asked already"
+    );
+    assert_eq!(pauses(&pods(&[0, 1], &four), 2, 4), []);
+    assert_eq!(pauses(&pods(&[0, 1, 2], &four), 2, 4), [resume(&["w0"])]);
+    assert_eq!(pauses(&pods(&[0, 1], &four), 4, 4), [resume(&["w1", "w0"])]);
+    // The idle one leaves with the next scaling, paused or not.
+    let ended = [(2, true), (2, false)];
+    assert_eq!(pauses(&pods(&[2, 3], &ended), 2, 2), []);
+    assert_eq!(
+        pauses(&pods(&[2, 3], &ended), 4, 4),
+        [resume(&["w2", "w3"])],
+        "the share has grown again"
     );
 }
