@@ -1,6 +1,6 @@
 //! Clients of S3 and SQS, by region, and what their errors mean to a controller.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use s3bundler_common::text::printable;
 /// A request that takes longer is tried again; a reconcile must not hang on one.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Regions whose clients are kept. More than AWS has: runs may name others.
+const REGIONS: usize = 64;
 /// Tries of a request. The next reconcile is the retry that matters.
 const ATTEMPTS: u32 = 3;
 
@@ -171,8 +173,11 @@ pub struct Clients {
 pub struct Aws {
     config: SdkConfig,
     path_style: bool,
-    clients: Arc<Mutex<HashMap<Region, Clients>>>,
+    clients: Arc<Mutex<Recent>>,
 }
+
+/// The clients of the regions that were asked for last, the newest last.
+type Recent = VecDeque<(Region, Clients)>;
 
 impl Aws {
     /// Loads region, credentials, endpoints, proxies and certificates as every AWS tool does.
@@ -205,29 +210,39 @@ impl Aws {
     /// The clients of a region.
     pub fn clients(&self, region: &str) -> Clients {
         let region = Region::new(region.to_owned());
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = clients.entry(region.clone()).or_insert_with(|| {
-            let (note_request, retry_foreign) = answer::retry_foreign(Service::S3);
-            let s3 = aws_sdk_s3::config::Builder::from(&self.config)
-                .region(region.clone())
-                .force_path_style(self.path_style)
-                .interceptor(note_request)
-                .retry_classifier(retry_foreign)
-                .interceptor(Latin1ToUtf8);
-            let paying_s3 = s3.clone().interceptor(RequesterPays::for_sources()).build();
-            let (note_request, retry_foreign) = answer::retry_foreign(Service::Sqs);
-            let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
-                .region(region)
-                .interceptor(note_request)
-                .retry_classifier(retry_foreign)
-                .build();
-            Clients {
-                s3: aws_sdk_s3::Client::from_conf(s3.build()),
-                paying_s3: aws_sdk_s3::Client::from_conf(paying_s3),
-                sqs: aws_sdk_sqs::Client::from_conf(sqs),
-            }
-        });
-        made.clone()
+        let mut recent = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = recent.iter().position(|(of, _)| *of == region);
+        let clients = match known.and_then(|at| recent.remove(at)) {
+            Some((_, clients)) => clients,
+            None => self.connect(&region),
+        };
+        recent.push_back((region, clients.clone()));
+        if recent.len() > REGIONS {
+            recent.pop_front();
+        }
+        clients
+    }
+
+    fn connect(&self, region: &Region) -> Clients {
+        let (note_request, retry_foreign) = answer::retry_foreign(Service::S3);
+        let s3 = aws_sdk_s3::config::Builder::from(&self.config)
+            .region(region.clone())
+            .force_path_style(self.path_style)
+            .interceptor(note_request)
+            .retry_classifier(retry_foreign)
+            .interceptor(Latin1ToUtf8);
+        let paying_s3 = s3.clone().interceptor(RequesterPays::for_sources()).build();
+        let (note_request, retry_foreign) = answer::retry_foreign(Service::Sqs);
+        let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
+            .region(region.clone())
+            .interceptor(note_request)
+            .retry_classifier(retry_foreign)
+            .build();
+        Clients {
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            paying_s3: aws_sdk_s3::Client::from_conf(paying_s3),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+        }
     }
 }
 

@@ -214,7 +214,7 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
         .unwrap();
     let first = world.queue("current").await;
     let second = world.earlier_queue("versions").await;
-    // As a worker that was killed leaves it.
+    // As workers that were killed leave them: an upload, and an archive that no catalog names.
     let (run, layout): (RunName, _) = (
         "current".parse().unwrap(),
         Layout::new("team-a", KeyLayout::Hashed).unwrap(),
@@ -224,12 +224,22 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
         run,
         own: true,
     };
-    let left = layout.archive(SOURCE, &group, &Attempt::from_bits(1), ArchiveFormat::Tar);
+    let left = |attempt| {
+        layout.archive(
+            SOURCE,
+            &group,
+            &Attempt::from_bits(attempt),
+            ArchiveFormat::Tar,
+        )
+    };
+    client::put_object(&world.s3, VAULT, &left(2), "lost")
+        .await
+        .unwrap();
     world
         .s3
         .create_multipart_upload()
         .bucket(VAULT)
-        .key(left)
+        .key(left(1))
         .send()
         .await
         .unwrap();
@@ -469,11 +479,21 @@ async fn nothing_beyond_the_policies_can_be_done() {
                         .await,
                 ),
             );
-            expect(
-                who,
-                "DeleteObject".to_owned(),
-                is_denied(delete(VAULT, "team-b/archives/a.tar").await),
-            );
+            // It deletes archives of lost attempts and its probe, and no record.
+            for key in [
+                "team-b/archives/a.tar",
+                "team-a/catalog/run=r/r.000000.parquet",
+                "team-a/groups/r/r.000000.index",
+                "team-a/objects/x",
+                "team-a/receipts/r/x",
+                "team-a/runs/r.json",
+            ] {
+                expect(
+                    who,
+                    format!("DeleteObject {key}"),
+                    is_denied(delete(VAULT, key).await),
+                );
+            }
             (
                 [
                     (INVENTORIES, "photos/daily/data/1.csv.gz"),

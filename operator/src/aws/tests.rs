@@ -132,3 +132,18 @@ fn an_answer_that_is_not_that_of_aws_may_pass() {
         }
     }
 }
+
+#[test]
+fn clients_of_as_many_regions_are_kept_as_were_asked_for_last() {
+    let config = SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest());
+    let aws = Aws::new(config.build());
+    for number in 0..REGIONS {
+        aws.clients(&format!("r{number}"));
+    }
+    aws.clients("r0");
+    aws.clients("another");
+    let recent = aws.clients.lock().unwrap_or_else(PoisonError::into_inner);
+    let has = |name: &str| recent.iter().any(|(region, _)| region.as_ref() == name);
+    assert_eq!(recent.len(), REGIONS);
+    assert!(has("r0") && has("another") && !has("r1"));
+}

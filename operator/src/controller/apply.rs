@@ -268,6 +268,21 @@ pub(crate) async fn delete_workloads(context: &Context, run: &Run) -> Result<(),
     Ok(())
 }
 
+/// Pods of a run that have not ended.
+pub(crate) async fn pods_left(context: &Context, run: &Run) -> Result<usize, ReconcileError> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &run.namespace);
+    let listed = kube::api::ListParams::default().labels(&build::run_selector(run));
+    let pods = pods.list(&listed).await.map_err(read_error)?;
+    let is_left = |pod: &&Pod| {
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
+        !matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    Ok(pods.iter().filter(is_left).count())
+}
+
 /// Deletes the PodDisruptionBudget that earlier releases created for a run's workers
 /// (docs/decisions/workers-without-a-budget.md).
 async fn delete_budget(context: &Context, run: &Run) -> Result<(), ReconcileError> {

@@ -1,21 +1,36 @@
 //! The end of a resource: pods first, then the queues that they hang on, then the finalizer.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
+use super::build::worker_grace;
 use super::context::Context;
 use super::error::ReconcileError;
 use super::explanation::Explanation;
 use super::report::write_status;
+use super::run::Run;
 use super::validate::{ORPHAN_ANNOTATION, read};
 use super::{apply, finalizer, status};
 use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::queues::{QueuePair, Queues};
+
+/// Between two looks for the pods of a run that is deleted.
+const PODS_PERIOD: Duration = Duration::from_secs(2);
+/// For so long after their grace, pods are waited for: a node that is lost never says that they are
+/// gone.
+const AFTER_GRACE: Duration = Duration::from_mins(1);
+
+/// Whether the pods of a run that is deleted since a time still have time to end: their queues are
+/// there meanwhile, to give groups back to.
+fn are_waited_for(run: &Run, since: Timestamp, now: Timestamp) -> bool {
+    let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    passed < worker_grace(run) + AFTER_GRACE
+}
 
 /// Says why a resource that is being deleted does not go, where a person has to act.
 async fn report_blocked_deletion(
@@ -100,6 +115,12 @@ pub(crate) async fn clean_up(
     if let Ok(run) = read(resource, &context.defaults) {
         apply::delete_workloads(context, &run).await?;
         context.worker_quota.forget(&uid);
+        let pods = apply::pods_left(context, &run).await?;
+        let since = resource.metadata.deletion_timestamp.as_ref();
+        if pods > 0 && since.is_some_and(|since| are_waited_for(&run, since.0, Timestamp::now())) {
+            tracing::debug!(run = %run.name, pods, "its pods are leaving");
+            return Ok(Action::requeue(PODS_PERIOD));
+        }
         let deleted = apply::delete_queues(
             &Queues::new(&context.aws, &run.region),
             &run,
@@ -127,3 +148,6 @@ pub(crate) async fn clean_up(
     finalizer::remove(&resource.metadata, context).await?;
     Ok(Action::await_change())
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,11 @@ use crate::aws::AwsErrorKind;
 /// Failures in a row after which one that may pass is told: a blip does not turn conditions back
 /// and forth.
 const PERSISTENT: u32 = 3;
+/// The oldest KEDA whose ScaledObject has all the fields that are written:
+/// `spec.fallback.behavior` is the newest.
+const OLDEST_KEDA: &str = "2.17";
+/// What the API server says of a field that a definition does not have (server-side apply).
+const UNDECLARED: &str = "field not declared in schema";
 /// Reason of what is neither the run's own fault nor a denial.
 const WRITE_FAILED: &str = "WriteFailed";
 
@@ -35,6 +40,12 @@ pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Opt
         }
     };
     match error {
+        ReconcileError::Write(_)
+            if matches!(write, Write::ApplyScaledObject(_)) && message.contains(UNDECLARED) =>
+        {
+            let message = format!("KEDA {OLDEST_KEDA} or later is needed: {message}");
+            Some(Failure::Refused(Explanation::new("NotAllowed", message)))
+        }
         ReconcileError::Write(cause) => match code(cause) {
             Some(400 | 422) => Some(Failure::Refused(Explanation::new("Invalid", message))),
             Some(403) if message.contains("exceeded quota") => {

@@ -25,7 +25,10 @@ pub struct Destination {
     pub prefix: String,
     /// AWS region of the bucket. Default: the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(
+        regex(pattern = "^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"),
+        length(min = 1, max = 63)
+    )]
     pub region: Option<String>,
     /// The 12-digit account that has to own the bucket; sent with every request. Default: not
     /// checked.

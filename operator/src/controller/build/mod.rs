@@ -22,7 +22,7 @@ use kube::Resource as _;
 
 pub(crate) use grouper::{grouper, grouper_name, sends};
 pub(crate) use scaled_object::{SCALED_OBJECT, scaled_object};
-pub(crate) use workers::{PAUSE_ANNOTATION, PAUSED, workers, workers_name};
+pub(crate) use workers::{PAUSE_ANNOTATION, PAUSED, worker_grace, workers, workers_name};
 
 use super::run::Run;
 use crate::crd::ArchiveRun;

@@ -1,5 +1,7 @@
 //! The workers: a Deployment whose replicas belong to whoever scales it.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
 };
@@ -25,8 +27,8 @@ const PORT: i32 = 8081;
 const PORT_NAME: &str = "http";
 /// Groups that a worker may work on at a time, as `bundle --groups` takes them.
 const MOST_GROUPS: u32 = 64;
-/// Seconds after the drain in which uploads are aborted and messages given back.
-const AFTER_DRAIN: i64 = 30;
+/// Time after the drain in which uploads are aborted and messages given back.
+const AFTER_DRAIN: Duration = Duration::from_secs(30);
 
 /// The annotation that asks a worker to take no other group, with the value [`PAUSED`].
 pub(crate) const PAUSE_ANNOTATION: &str = "archive.s3bundler.dev/pause";
@@ -41,6 +43,11 @@ const PAUSE_FILE_VARIABLE: &str = "S3BUNDLER_PAUSE_FILE";
 /// The name of Deployment and ScaledObject.
 pub(crate) fn workers_name(run: &Run) -> String {
     format!("{}-worker", run.name)
+}
+
+/// How long a worker has to end.
+pub(crate) fn worker_grace(run: &Run) -> Duration {
+    run.drain.saturating_add(AFTER_DRAIN)
 }
 
 /// The Deployment, without its replicas.
@@ -62,9 +69,7 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
         fs_group: defaults
             .worker_fs_group
             .filter(|_| run.scratch.kind == ScratchType::Ephemeral),
-        grace_seconds: i64::try_from(run.drain.as_secs())
-            .unwrap_or(i64::MAX)
-            .saturating_add(AFTER_DRAIN),
+        grace_seconds: i64::try_from(worker_grace(run).as_secs()).unwrap_or(i64::MAX),
         restart_policy: "Always",
     };
     let mut template = pod.template(|container| {

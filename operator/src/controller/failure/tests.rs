@@ -101,6 +101,18 @@ fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
         shown(&kubernetes(404, "404 page not found"), &keda)[0],
         Some(("Accepted", "NotAllowed"))
     );
+    let older = "failed to create typed patch object: .spec.fallback.behavior: field not declared in \
+                 schema";
+    let failure = of_write(&kubernetes(500, older), &keda, 1);
+    let Some(Failure::Refused(explanation)) = failure else {
+        panic!("{failure:?}")
+    };
+    assert_eq!(explanation.reason, "NotAllowed");
+    assert!(
+        explanation
+            .message
+            .starts_with("KEDA 2.17 or later is needed")
+    );
     let inventory = s3bundler_contract::record::InventoryRef {
         manifest: s3bundler_contract::S3Address::new("inv", "manifest.json"),
         etag: "e".to_owned(),

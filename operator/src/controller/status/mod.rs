@@ -49,8 +49,9 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
             busy: int32(seen.pods.busy),
         });
     }
-    if decision.pass > 0 || status.retry_pass.is_some() {
-        status.retry_pass = Some(int32(decision.pass));
+    if decision.pass > 0 {
+        // A decision that is about something else has no pass.
+        status.retry_pass = status.retry_pass.max(Some(int32(decision.pass)));
     }
     conditions(&mut status, outcome, refused);
     if prior.is_true("Suspended") && !status.is_true("Suspended") {
