@@ -1,4 +1,4 @@
-//! Pages of plain text over HTTP, for Kubernetes' probes and for Prometheus.
+//! Pages of plain text over HTTP, for Kubernetes' probes, for Prometheus and for `helm test`.
 
 use std::convert::Infallible;
 use std::io;
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::handshake;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::text::encode;
@@ -53,6 +54,32 @@ pub fn metrics(registry: &Registry) -> Page {
         Ok(()) => (StatusCode::OK, text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
+}
+
+/// The page of a program that serves at `host:port`.
+pub async fn get(address: &str, path: &str) -> io::Result<Page> {
+    let asked = async {
+        let stream = TcpStream::connect(address).await?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::spawn(connection);
+        let request = Request::get(path)
+            .header(http::header::HOST, address)
+            .body(Empty::<Bytes>::new())
+            .map_err(io::Error::other)?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(io::Error::other)?;
+        let status = answer.status();
+        let text = answer.into_body().collect().await;
+        let text = text.map_err(io::Error::other)?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&text).into_owned()))
+    };
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn answer(stream: TcpStream, page: impl Fn(&str) -> Page) {

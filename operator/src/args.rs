@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::defaults::CaBundle;
 use crate::policy::PolicyFile;
@@ -110,6 +110,46 @@ pub struct Args {
     pub log: String,
 }
 
+/// Asks an operator whether it is ready. Exits with 0 if it is, and with 1 if it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "ready", max_term_width = 110)]
+pub struct ReadyArgs {
+    /// Host and port of its pages, such as s3bundler-operator-metrics.s3bundler-system.svc:8080.
+    #[arg(value_name = "HOST:PORT")]
+    pub address: String,
+    /// Seconds to wait until it is ready.
+    #[arg(long, default_value_t = 30)]
+    pub wait: u64,
+}
+
+/// What the program is started for.
+#[derive(Debug, Clone)]
+pub enum Invocation {
+    /// To be the operator.
+    Operate(Box<Args>),
+    /// To ask another one.
+    Ready(ReadyArgs),
+}
+
+impl Invocation {
+    /// Of these arguments, the program's name first.
+    pub fn try_parse_from<A>(args: impl IntoIterator<Item = A>) -> Result<Self, clap::Error>
+    where
+        A: Into<std::ffi::OsString> + Clone,
+    {
+        let mut command = Args::command()
+            .subcommand_negates_reqs(true)
+            .args_conflicts_with_subcommands(true)
+            .subcommand(ReadyArgs::command());
+        let matches = command.try_get_matches_from_mut(args)?;
+        match matches.subcommand() {
+            Some((_, matches)) => ReadyArgs::from_arg_matches(matches).map(Self::Ready),
+            None => Args::from_arg_matches(&matches).map(|args| Self::Operate(Box::new(args))),
+        }
+        .map_err(|error| error.format(&mut command))
+    }
+}
+
 fn ca_bundle(text: &str) -> Result<CaBundle, String> {
     match text.split_once('/') {
         Some((config_map, key)) if !config_map.is_empty() && !key.is_empty() => Ok(CaBundle {
@@ -126,3 +166,6 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
         _ => Err("not NAME=VALUE".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

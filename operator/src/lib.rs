@@ -26,5 +26,6 @@ pub mod lease;
 pub mod metrics;
 pub mod policy;
 pub mod queues;
+pub mod ready;
 pub mod receipts;
 pub mod records;

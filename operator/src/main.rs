@@ -3,8 +3,8 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::time::Duration;
 
-use clap::Parser as _;
 use futures_util::FutureExt as _;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::Client;
@@ -14,16 +14,19 @@ use s3bundler_common::http_pages;
 use s3bundler_common::logging::{self, LogFormat};
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::ExitCode;
-use s3bundler_operator::args::Args;
+use s3bundler_operator::args::{Args, Invocation, ReadyArgs};
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::controller::{self, Parts};
 use s3bundler_operator::defaults::Defaults;
 use s3bundler_operator::lease::Candidate;
 use s3bundler_operator::metrics::Metrics;
+use s3bundler_operator::ready::ready;
+use tokio::runtime::Runtime;
 
 fn main() {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let done = match Invocation::try_parse_from(std::env::args_os()) {
+        Ok(Invocation::Operate(args)) => start(*args),
+        Ok(Invocation::Ready(args)) => ask(&args),
         Err(error) => {
             let _ = error.print();
             // 6, as the worker's, and not clap's 2.
@@ -31,7 +34,7 @@ fn main() {
             std::process::exit(if error.use_stderr() { usage.into() } else { 0 });
         }
     };
-    let code = match start(args) {
+    let code = match done {
         Ok(()) => 0,
         Err(failure) => {
             // Not eprintln!, which panics if the reader of a pipe has ended.
@@ -49,12 +52,24 @@ fn start(args: Args) -> Result<(), Failure> {
         _ => LogFormat::Text,
     };
     logging::init(&args.log, format, std::io::stderr)?;
+    runtime().block_on(run(args))
+}
+
+/// Asks another operator whether it is ready.
+fn ask(args: &ReadyArgs) -> Result<(), Failure> {
+    runtime()
+        .block_on(ready(&args.address, Duration::from_secs(args.wait)))
+        .map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
+    println!("the operator at {} is ready", args.address);
+    Ok(())
+}
+
+fn runtime() -> Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)
         .build();
-    let runtime = runtime.expect("threads and an event queue can be had");
-    runtime.block_on(run(args))
+    runtime.expect("threads and an event queue can be had")
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
