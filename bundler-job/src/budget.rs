@@ -6,7 +6,7 @@
 //! member's bytes are in a part. Permits are taken in manifest order and members packed in that
 //! order, so what the next member waits for is always on its way (docs/decisions/memory-shares.md).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use s3bundler_contract::ByteSize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -97,6 +97,48 @@ fn cgroup_limit() -> Option<u64> {
     .into_iter()
     .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
     .filter(|limit| *limit < NO_LIMIT)
+}
+
+/// A budget that is shown for as long as it is used.
+#[derive(Debug)]
+struct Shown {
+    permits: Weak<Semaphore>,
+    units: u32,
+}
+
+impl Shown {
+    /// Bytes that are taken of it.
+    fn used(&self) -> u64 {
+        let free = self
+            .permits
+            .upgrade()
+            .and_then(|permits| u64::try_from(permits.available_permits()).ok());
+        free.map_or(0, |free| u64::from(self.units).saturating_sub(free) * UNIT)
+    }
+}
+
+/// The budgets of the groups at work, to be shown. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Budgets(Arc<Mutex<Vec<Shown>>>);
+
+impl Budgets {
+    /// A [`Budget`] that is shown for as long as it is used.
+    pub fn budget(&self, bytes: u64) -> Budget {
+        let budget = Budget::new(bytes);
+        let mut at_work = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at_work.retain(|shown| shown.permits.strong_count() > 0);
+        at_work.push(Shown {
+            permits: Arc::downgrade(&budget.permits),
+            units: budget.units,
+        });
+        budget
+    }
+
+    /// Bytes that members hold.
+    pub fn used(&self) -> u64 {
+        let at_work = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at_work.iter().map(Shown::used).sum()
+    }
 }
 
 /// Permits for the bytes of one group.

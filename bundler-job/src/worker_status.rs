@@ -4,22 +4,28 @@
 //!   scaling in take idle workers first: a ReplicaSet removes pods that are not ready before those
 //!   that are.
 //! - `/healthz` is 200.
-//! - `/metrics` has what this process has archived.
+//! - `/metrics` has what this process has archived, and what it is doing. docs/metrics.md lists it; a
+//!   test compares the two.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
 use s3bundler_common::http_pages::{self, Page};
+use s3bundler_common::process;
 use s3bundler_contract::Receipt;
 
-use crate::s3::S3;
+use crate::bundle::Bundler;
+use crate::progress::Progress;
+use crate::s3::{S3, side};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -39,13 +45,25 @@ pub(crate) struct WorkerStatus {
     groups: Family<Outcome, Counter>,
     objects: Family<Outcome, Counter>,
     bytes: Family<Outcome, Counter>,
-    outage: Family<Side, Gauge>,
-    s3: Arc<OnceLock<S3>>,
+    watched: Watched,
 }
+
+/// The parts of the process that show what they are doing when they are asked.
+#[derive(Debug)]
+struct Parts {
+    s3: S3,
+    bundler: Bundler,
+    progress: Progress,
+}
+
+/// They exist once the command has read its options.
+#[derive(Debug, Clone, Default)]
+struct Watched(Arc<OnceLock<Parts>>);
 
 impl Default for WorkerStatus {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("s3bundler");
+        let mut root = process::registry("s3bundler", env!("CARGO_PKG_VERSION"));
+        let registry = root.sub_registry_with_prefix("s3bundler");
         let held = Gauge::default();
         registry.register("groups_held", "Groups that are worked on", held.clone());
         let mut family = |name: &str, help: &str| {
@@ -59,20 +77,15 @@ impl Default for WorkerStatus {
             "Objects of groups archived here, by outcome",
         );
         let bytes = family("worker_bytes", "Bytes of groups archived here, by outcome");
-        let outage = Family::<Side, Gauge>::default();
-        registry.register(
-            "outage",
-            "Buckets that do not answer and are waited for, by side",
-            outage.clone(),
-        );
+        let watched = Watched::default();
+        registry.register_collector(Box::new(watched.clone()));
         Self {
-            registry: Arc::new(registry),
+            registry: Arc::new(root),
             held,
             groups,
             objects,
             bytes,
-            outage,
-            s3: Arc::default(),
+            watched,
         }
     }
 }
@@ -136,24 +149,14 @@ impl WorkerStatus {
         Ok(bound)
     }
 
-    /// Shows the outages of this S3.
-    pub(crate) fn watch(&self, s3: S3) {
+    /// Shows what these are doing.
+    pub(crate) fn watch(&self, s3: S3, bundler: Bundler, progress: Progress) {
         // Set once for each process.
-        let _ = self.s3.set(s3);
-    }
-
-    fn count_outages(&self) {
-        let down = self.s3.get().map(|s3| (s3, s3.outages().down())).unzip();
-        let (Some(s3), Some(down)) = down else { return };
-        for (side, is_destination) in [("source", false), ("destination", true)] {
-            let count = down
-                .iter()
-                .filter(|bucket| s3.is_destination(bucket) == is_destination)
-                .count();
-            self.outage
-                .get_or_create(&Side { side })
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
+        let _ = self.watched.0.set(Parts {
+            s3,
+            bundler,
+            progress,
+        });
     }
 
     fn page(&self, path: &str) -> Page {
@@ -163,13 +166,110 @@ impl WorkerStatus {
                 (StatusCode::OK, format!("{} groups\n", self.held.get()))
             }
             "/busy" => (StatusCode::SERVICE_UNAVAILABLE, "idle\n".to_owned()),
-            "/metrics" => {
-                self.count_outages();
-                http_pages::metrics(&self.registry)
-            }
+            "/metrics" => http_pages::metrics(&self.registry),
             _ => (StatusCode::NOT_FOUND, "busy, healthz, metrics\n".to_owned()),
         }
     }
+}
+
+impl Collector for Watched {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(Parts {
+            s3,
+            bundler,
+            progress,
+        }) = self.0.get()
+        else {
+            return Ok(());
+        };
+        s3.traffic().encode(&mut encoder)?;
+        encode_outages(s3, &mut encoder)?;
+        let done = progress.snapshot().done;
+        for (name, help, unit, value) in [
+            (
+                "worker_packed_objects",
+                "Objects that were packed or copied, those of groups that failed later included",
+                None,
+                done.objects,
+            ),
+            (
+                "worker_packed",
+                "Bytes of those objects",
+                Some(Unit::Bytes),
+                done.bytes,
+            ),
+        ] {
+            let counter = ConstCounter::new(value);
+            encode_one(&counter, name, help, unit.as_ref(), &mut encoder)?;
+        }
+        let load = bundler.load();
+        for (name, help, unit, value) in [
+            (
+                "worker_request_slots",
+                "Requests to source buckets that may be in flight, as far as the buckets let it",
+                None,
+                count(load.requests.slots),
+            ),
+            (
+                "worker_request_slots_used",
+                "Requests to source buckets that are in flight",
+                None,
+                count(load.requests.used),
+            ),
+            (
+                "worker_requests_waiting",
+                "Objects that wait until a request may be sent for them",
+                None,
+                count(load.requests.waiting),
+            ),
+            (
+                "worker_memory_budget",
+                "Memory for object data: --memory",
+                Some(Unit::Bytes),
+                load.memory,
+            ),
+            (
+                "worker_memory_used",
+                "Memory that objects hold between GET and archive",
+                Some(Unit::Bytes),
+                load.memory_used,
+            ),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            encode_one(&gauge, name, help, unit.as_ref(), &mut encoder)?;
+        }
+        Ok(())
+    }
+}
+
+fn encode_one(
+    metric: &impl EncodeMetric,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
+}
+
+fn encode_outages(s3: &S3, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let down = s3.outages().down();
+    let outage = Family::<Side, Gauge>::default();
+    for is_destination in [false, true] {
+        let buckets = down
+            .iter()
+            .filter(|bucket| s3.is_destination(bucket) == is_destination);
+        let side = side(is_destination);
+        outage
+            .get_or_create(&Side { side })
+            .set(i64::try_from(buckets.count()).unwrap_or(i64::MAX));
+    }
+    let help = "Buckets that do not answer and are waited for, by side";
+    encode_one(&outage, "outage", help, None, encoder)
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! signals ──► shutdown; errors ──► failure: message and exit code; events ──► logging
 //! keys and messages ──► text: what may be shown
 //! probes, Prometheus ──► http_pages: /healthz, /metrics and whatever else a program has to say
+//!                └─► process: version, CPU and memory; outcome: the words for what came of requests
 //! ```
 
 pub mod answer;
@@ -22,7 +23,9 @@ pub mod http_pages;
 pub mod latin1;
 pub mod listing;
 pub mod logging;
+pub mod outcome;
 pub mod payer;
+pub mod process;
 pub mod queue_url;
 pub mod shutdown;
 pub mod text;

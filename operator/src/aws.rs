@@ -18,6 +18,8 @@ use s3bundler_common::latin1::Latin1ToUtf8;
 use s3bundler_common::payer::RequesterPays;
 use s3bundler_common::text::printable;
 
+use crate::metrics::AwsRequests;
+
 /// A request that takes longer is tried again; a reconcile must not hang on one.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -174,6 +176,7 @@ pub struct Aws {
     config: SdkConfig,
     path_style: bool,
     clients: Arc<Mutex<Recent>>,
+    requests: AwsRequests,
 }
 
 /// The clients of the regions that were asked for last, the newest last.
@@ -199,6 +202,16 @@ impl Aws {
             config,
             path_style,
             clients: Arc::default(),
+            requests: AwsRequests::default(),
+        }
+    }
+
+    /// Counts its requests here. Called before the first client is made.
+    #[must_use]
+    pub fn metered(self, requests: &AwsRequests) -> Self {
+        Self {
+            requests: requests.clone(),
+            ..self
         }
     }
 
@@ -230,12 +243,14 @@ impl Aws {
             .force_path_style(self.path_style)
             .interceptor(note_request)
             .retry_classifier(retry_foreign)
+            .interceptor(self.requests.meter("s3"))
             .interceptor(Latin1ToUtf8);
         let paying_s3 = s3.clone().interceptor(RequesterPays::for_sources()).build();
         let (note_request, retry_foreign) = answer::retry_foreign(Service::Sqs);
         let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
             .region(region.clone())
             .interceptor(note_request)
+            .interceptor(self.requests.meter("sqs"))
             .retry_classifier(retry_foreign)
             .build();
         Clients {

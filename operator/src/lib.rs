@@ -22,6 +22,7 @@ pub mod aws;
 pub mod controller;
 pub mod crd;
 pub mod defaults;
+pub mod kubernetes;
 pub mod lease;
 pub mod metrics;
 pub mod policy;

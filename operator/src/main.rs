@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use s3bundler_common::failure::Failure;
 use s3bundler_common::http_pages;
@@ -18,6 +17,7 @@ use s3bundler_operator::args::{Args, Invocation, ReadyArgs};
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::controller::{self, Parts};
 use s3bundler_operator::defaults::Defaults;
+use s3bundler_operator::kubernetes;
 use s3bundler_operator::lease::Candidate;
 use s3bundler_operator::metrics::Metrics;
 use s3bundler_operator::ready::ready;
@@ -81,10 +81,10 @@ async fn run(args: Args) -> Result<(), Failure> {
     tokio::spawn(http_pages::serve(listening, move |path| {
         page_metrics.page(path)
     }));
-    let client = Client::try_default()
+    let client = kubernetes::client(metrics.kubernetes())
         .await
         .map_err(|error| unexpected(format_args!("cannot reach a cluster: {error}")))?;
-    let aws = Aws::load(args.region.clone()).await?;
+    let aws = Aws::load(args.region.clone()).await?.metered(metrics.aws());
     let defaults = defaults(&args, &aws)?;
     let shutdown = Shutdown::listen()
         .map_err(|error| unexpected(format_args!("cannot listen to signals: {error}")))?;

@@ -1,8 +1,19 @@
 //! Figures for Prometheus, and the three pages that they and the probes are read from.
+//!
+//! ```text
+//! status of a run ──► runs: what is shown of each run, in step with its status ──┐
+//! clients of AWS and Kubernetes ──► requests: how many, how long, what came of it ├──► /metrics
+//! reconciles, watches, the Lease ──► counters and gauges here ────────────────────┘
+//! ```
+//!
+//! docs/metrics.md lists all of them; a test compares it with what is served here.
+
+mod requests;
+mod runs;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -13,14 +24,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use s3bundler_common::http_pages::{self, Page};
+use s3bundler_common::process;
 
+pub use self::requests::{AwsRequests, KubernetesRequests};
+use self::runs::Runs;
 use crate::crd::ArchiveRunStatus;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RunLabels {
-    namespace: String,
-    run: String,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ErrorLabels {
@@ -34,21 +42,19 @@ pub struct Metrics {
     reconciles: Counter,
     errors: Family<ErrorLabels, Counter>,
     duration: Histogram,
-    visible: Family<RunLabels, Gauge>,
-    in_flight: Family<RunLabels, Gauge>,
-    desired: Family<RunLabels, Gauge>,
-    ready: Family<RunLabels, Gauge>,
-    committed: Family<RunLabels, Gauge>,
-    total: Family<RunLabels, Gauge>,
-    /// Runs that have figures.
-    observed: Arc<Mutex<HashSet<RunLabels>>>,
+    watch_errors: Counter,
+    workers_limit: Gauge,
+    runs: Runs,
+    aws: AwsRequests,
+    kubernetes: KubernetesRequests,
     leader: Gauge,
     is_ready: Arc<AtomicBool>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("s3bundler");
+        let mut root = process::registry("s3bundler-operator", env!("CARGO_PKG_VERSION"));
+        let registry = root.sub_registry_with_prefix("s3bundler");
         let (reconciles, errors) = (
             Counter::default(),
             Family::<ErrorLabels, Counter>::default(),
@@ -70,38 +76,40 @@ impl Default for Metrics {
             Unit::Seconds,
             duration.clone(),
         );
-        let mut family = |name: &str, help: &str| {
-            let family = Family::<RunLabels, Gauge>::default();
-            registry.register(name, help, family.clone());
-            family
-        };
-        let visible = family("queue_visible", "Groups that wait in the queue");
-        let in_flight = family("queue_in_flight", "Groups that are worked on");
-        let desired = family("workers_desired", "Workers that a run is to have");
-        let ready = family("workers_ready", "Workers that hold a group");
-        let committed = family(
-            "groups_committed",
-            "Groups that are archived, by their receipts",
+        let watch_errors = Counter::default();
+        registry.register(
+            "watch_errors",
+            "Watches of ArchiveRuns, Jobs, Deployments and pods that failed and were started again",
+            watch_errors.clone(),
         );
-        let total = family("groups", "Groups of a run");
+        let workers_limit = Gauge::default();
+        registry.register(
+            "workers_limit",
+            "Workers that all runs together may have: --max-workers",
+            workers_limit.clone(),
+        );
         let leader = Gauge::default();
         registry.register(
             "leader",
             "Whether this replica is the one that works",
             leader.clone(),
         );
+        let runs = Runs::default();
+        registry.register_collector(Box::new(runs.clone()));
+        let (aws, kubernetes) = (
+            AwsRequests::registered(registry),
+            KubernetesRequests::registered(registry),
+        );
         Self {
-            registry: Arc::new(registry),
+            registry: Arc::new(root),
             reconciles,
             errors,
             duration,
-            visible,
-            in_flight,
-            desired,
-            ready,
-            committed,
-            total,
-            observed: Arc::default(),
+            watch_errors,
+            workers_limit,
+            runs,
+            aws,
+            kubernetes,
             leader,
             is_ready: Arc::default(),
         }
@@ -122,84 +130,44 @@ impl Metrics {
         self.errors.get_or_create(&ErrorLabels { class }).inc();
     }
 
+    /// Counts a watch that failed. It is started again.
+    pub fn watch_failed(&self) {
+        self.watch_errors.inc();
+    }
+
     /// Takes over what the status of a run says.
     pub fn observe(&self, namespace: &str, run: &str, status: &ArchiveRunStatus) {
-        let labels = RunLabels {
-            namespace: namespace.to_owned(),
-            run: run.to_owned(),
-        };
-        self.observed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(labels.clone());
-        let set = |family: &Family<RunLabels, Gauge>, value: Option<i64>| {
-            if let Some(value) = value {
-                family.get_or_create(&labels).set(value);
-            }
-        };
-        let queue = status.queue.as_ref();
-        // The queue of a run that has ended is not read any more.
-        let depth = queue.filter(|_| status.completion_time.is_none());
-        for (family, value) in [
-            (&self.visible, depth.and_then(|queue| queue.visible)),
-            (&self.in_flight, depth.and_then(|queue| queue.in_flight)),
-        ] {
-            if value.is_none() {
-                family.remove(&labels);
-            }
-            set(family, value);
-        }
-        set(
-            &self.desired,
-            status.workers.map(|workers| workers.desired.into()),
-        );
-        set(
-            &self.ready,
-            status.workers.map(|workers| workers.busy.into()),
-        );
-        set(
-            &self.committed,
-            status.groups.map(|groups| groups.committed),
-        );
-        set(&self.total, status.groups.and_then(|groups| groups.total));
+        self.runs.observe(namespace, run, status);
+    }
+
+    /// Takes over how many of the operator's workers a run in progress holds.
+    pub fn granted(&self, namespace: &str, run: &str, workers: u32) {
+        self.runs.granted(namespace, run, workers);
     }
 
     /// Forgets a run that is gone.
     pub fn forget(&self, namespace: &str, run: &str) {
-        let labels = RunLabels {
-            namespace: namespace.to_owned(),
-            run: run.to_owned(),
-        };
-        self.observed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&labels);
-        self.remove(&labels);
+        self.runs.forget(namespace, run);
     }
 
     /// Forgets all runs but these, by namespace and name.
     pub fn retain(&self, runs: &HashSet<(String, String)>) {
-        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        observed.retain(|labels| {
-            let stays = runs.contains(&(labels.namespace.clone(), labels.run.clone()));
-            if !stays {
-                self.remove(labels);
-            }
-            stays
-        });
+        self.runs.retain(runs);
     }
 
-    fn remove(&self, labels: &RunLabels) {
-        for family in [
-            &self.visible,
-            &self.in_flight,
-            &self.desired,
-            &self.ready,
-            &self.committed,
-            &self.total,
-        ] {
-            family.remove(labels);
-        }
+    /// Takes over how many workers all runs together may have.
+    pub fn limit_workers(&self, most: u32) {
+        self.workers_limit.set(most.into());
+    }
+
+    /// The requests to S3 and SQS.
+    pub fn aws(&self) -> &AwsRequests {
+        &self.aws
+    }
+
+    /// The requests to the Kubernetes API.
+    pub fn kubernetes(&self) -> &KubernetesRequests {
+        &self.kubernetes
     }
 
     /// Says that this replica works.

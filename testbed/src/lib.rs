@@ -16,6 +16,7 @@ pub mod generated;
 pub mod install;
 pub mod inventory;
 pub mod kube;
+pub mod metrics;
 pub mod namespaces;
 pub mod patience;
 pub mod proxy;

@@ -45,3 +45,17 @@ fn a_share_too_small_is_refused_with_what_it_needs() {
         .to_string();
     assert!(error.contains("raise --memory"), "{error}");
 }
+
+#[tokio::test]
+async fn budgets_show_what_is_used_of_them_until_their_group_is_done() {
+    let budgets = Budgets::default();
+    let (first, second) = (budgets.budget(10 * UNIT), budgets.budget(10 * UNIT));
+    let held = first.take(3 * UNIT).await;
+    let _other = second.take(4 * UNIT).await;
+    assert_eq!(budgets.used(), 7 * UNIT);
+    drop(held);
+    assert_eq!(budgets.used(), 4 * UNIT);
+    drop(second);
+    let _third = budgets.budget(10 * UNIT).take(UNIT).await;
+    assert_eq!(budgets.used(), 5 * UNIT, "a permit outlives its budget");
+}

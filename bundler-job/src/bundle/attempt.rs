@@ -25,7 +25,7 @@ use super::parts::{PartLimits, PartPlan};
 use super::scratch::Scratch;
 use super::source::{FetchError, Fetched, Held};
 use super::upload::Upload;
-use crate::budget::{Budget, Share};
+use crate::budget::{Budgets, Share};
 use crate::catalog::CatalogWriter;
 use crate::progress::Progress;
 
@@ -100,6 +100,8 @@ pub struct Work<'a> {
     pub options: &'a ArchiveOptions,
     /// The memory of this group.
     pub share: Share,
+    /// Where its use is shown.
+    pub budgets: &'a Budgets,
     /// About how large the archive is, by the manifest.
     pub archive: u64,
     /// How many parts there may be, and of which size.
@@ -165,7 +167,7 @@ impl Work<'_> {
         scratch: Option<Scratch>,
         steps: mpsc::Sender<Step>,
     ) -> Result<(), BundleError> {
-        let budget = Budget::new(self.share.members);
+        let budget = self.budgets.budget(self.share.members);
         let rows = self.manifest.rows().map_err(ManifestError::Scratch)?;
         for row in rows {
             let row = row.map_err(|cause| BundleError::Row {

@@ -63,6 +63,19 @@ impl Limiters {
         limiter
     }
 
+    /// The slots of all source buckets together.
+    pub(crate) fn load(&self) -> Load {
+        let limiters: Vec<_> = lock(&self.buckets).values().cloned().collect();
+        let mut load = Load::default();
+        for limiter in limiters {
+            let state = lock(&limiter.state);
+            load.slots += state.pace.limit();
+            load.used += state.in_flight;
+            load.waiting += state.waiting.len();
+        }
+        load
+    }
+
     /// Tells a bucket's limiter of an answer; a request without an answer says nothing of how busy
     /// the bucket is.
     pub fn see(&self, bucket: &str, error: Option<&S3Error>) {
@@ -77,6 +90,17 @@ impl Limiters {
             limiter.told_to_wait(time);
         }
     }
+}
+
+/// How the slots of requests are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Requests that may be in flight.
+    pub(crate) slots: usize,
+    /// Those that are.
+    pub(crate) used: usize,
+    /// Rows that wait for a slot.
+    pub(crate) waiting: usize,
 }
 
 /// The limits of one bucket.

@@ -53,7 +53,7 @@ pub(crate) use content::{ContentProblem, Known, Unproven, spool};
 pub use error::BundleError;
 pub(crate) use manifest::inflated;
 
-use crate::budget::Share;
+use crate::budget::{Budgets, Share};
 use crate::catalog::{ArchiveRecord, GroupRecord};
 use crate::destination::Destination;
 use crate::progress::Progress;
@@ -116,6 +116,18 @@ pub struct Bundler {
     too_large: Arc<Mutex<HashMap<(S3Address, String), TooManyParts>>>,
     progress: Progress,
     sweeper: Sweeper,
+    budgets: Budgets,
+}
+
+/// What is under way in all groups together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Requests to source buckets.
+    pub(crate) requests: limiter::Load,
+    /// Memory for object data, in bytes.
+    pub(crate) memory: u64,
+    /// Bytes of it that objects hold between GET and archive.
+    pub(crate) memory_used: u64,
 }
 
 /// A group that is done.
@@ -147,6 +159,16 @@ impl Bundler {
             too_large,
             progress,
             sweeper,
+            budgets: Budgets::default(),
+        }
+    }
+
+    /// What is under way now.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            requests: self.limiters.load(),
+            memory: self.settings.memory.bytes(),
+            memory_used: self.budgets.used(),
         }
     }
 
@@ -370,6 +392,7 @@ impl Bundler {
             manifest: rows,
             options: copier.options(),
             share: Share::plan(*memory, *groups, outline.archive)?,
+            budgets: &self.budgets,
             archive: outline.archive,
             // No part is larger than planned if all have to have one size.
             parts: if self.s3.wants_equal_parts() {

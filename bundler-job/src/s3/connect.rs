@@ -22,6 +22,7 @@ use super::credentials::{OnlySignedAgain, RenewedCredentials};
 use super::outage::{Outages, Silence};
 use super::rate::Rates;
 use super::request::{AcceptIdentity, Checksum, RequestHeaders, RequestOptions, Tags};
+use super::traffic::Traffic;
 use super::transmit::{GiveUp, Note, Transmitter, ask};
 
 /// Attempts of the SDK at a request, until headers arrive.
@@ -112,6 +113,7 @@ struct Inner {
     /// When the regions of these buckets could not be found. Held by whoever asks for one, so that
     /// one asks for all.
     guesses: tokio::sync::Mutex<HashMap<String, Instant>>,
+    traffic: Traffic,
 }
 
 impl S3 {
@@ -134,12 +136,18 @@ impl S3 {
             regions: Mutex::default(),
             buckets: Mutex::default(),
             guesses: tokio::sync::Mutex::default(),
+            traffic: Traffic::default(),
         };
         Self {
             inner: Arc::new(inner),
             outages: Outages::new(options.outage_budget),
             rates: Rates::new(options.requests_per_second),
         }
+    }
+
+    /// What this process asks of S3.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.inner.traffic
     }
 
     /// The limits of source buckets.
@@ -302,11 +310,13 @@ impl S3 {
                 let client = |config: aws_sdk_s3::config::Builder, patient| {
                     let (rates, outages, asker) =
                         (self.rates.clone(), self.outages.clone(), asker.clone());
+                    let traffic = self.inner.traffic.clone();
                     let transmitter = |http| Transmitter {
                         http,
                         rates,
                         destination,
                         outages,
+                        traffic,
                         asker,
                         patient,
                         first_byte,

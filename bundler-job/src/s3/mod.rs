@@ -9,6 +9,7 @@
 //!              ├──► multipart: uploads that are open, listed and aborted
 //!              ├──► transmit: the way of every request; a bucket that does not answer is waited for ([`outage`]), an answer
 //!              │              not without end ([`patience`], [`sending`])
+//!              │              └──► [`traffic`]: what comes of it, for the metrics
 //!              ├──► body: a GET that resumes where it broke, and whose bytes are proven ([`length`], [`digest`], [`min_rate`])
 //!              └──► request: owners, encryption and tags that go with requests
 //! ```
@@ -30,6 +31,7 @@ mod put;
 mod rate;
 mod request;
 mod sending;
+mod traffic;
 mod transmit;
 
 pub use body::{Body, Expected, Whole};
@@ -45,3 +47,4 @@ pub use rate::Rates;
 pub use request::{
     AccountId, Checksum, Encryption, KmsKeyId, RequestOptionError, RequestOptions, Tag, Tags,
 };
+pub(crate) use traffic::side;

@@ -32,6 +32,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use s3bundler_common::answer::is_refusal;
 use s3bundler_common::causes::{is_distrust, is_misconfigured, with_causes};
+use s3bundler_common::outcome::Outcome;
 use s3bundler_common::payer::copied_from;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -39,6 +40,7 @@ use super::outage::{Failing, Outages, Silence};
 use super::patience::{self, Task};
 use super::rate::Rates;
 use super::sending::Sending;
+use super::traffic::Traffic;
 
 /// Age of a signature at which a request is not sent any more: S3 refuses it after 15 minutes
 /// ("Authenticating requests", S3 API reference). The SDK, or the fetcher, signs the request again.
@@ -127,6 +129,8 @@ fn hopeless(error: impl Into<BoxError>) -> ConnectorError {
 struct Noted {
     buckets: Buckets,
     task: Task,
+    /// Whether it reads an object.
+    reads: bool,
 }
 
 /// Notes on every request which buckets it needs, and what the server has to do.
@@ -154,9 +158,11 @@ impl Intercept for Note {
         let copied_from = copied_from(context.request().headers()).map(str::to_owned);
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
         let task = Task::of(operation, context.request());
+        let reads = operation == "GetObject";
         context.request_mut().add_extension(Noted {
             buckets: Buckets { asked, copied_from },
             task,
+            reads,
         });
         Ok(())
     }
@@ -173,6 +179,8 @@ pub(super) struct Transmitter {
     pub(super) destination: bool,
     /// Which buckets do not answer.
     pub(super) outages: Outages,
+    /// What comes of its requests.
+    pub(super) traffic: Traffic,
     /// Asks whether a bucket answers. Its requests do not come here.
     pub(super) asker: Client,
     /// Whether refused requests are sent again for this client.
@@ -231,8 +239,11 @@ impl Connector {
             self.wait_until_it_may_be_sent(buckets, request.method(), signed)
                 .await?;
             let again = if *patient { request.try_clone() } else { None };
+            let sent = Instant::now();
             let answer = self.answer(request, noted).await;
-            let Some(failing) = failing(&answer) else {
+            let failing = failing(&answer);
+            self.count(noted, outcome(&answer, failing), sent.elapsed());
+            let Some(failing) = failing else {
                 outages.answered(&buckets.asked);
                 return answer;
             };
@@ -267,6 +278,18 @@ impl Connector {
                 return answer;
             }
             request = again;
+        }
+    }
+
+    fn count(&self, noted: &Noted, outcome: Outcome, took: Duration) {
+        let Transmitter {
+            traffic,
+            destination,
+            ..
+        } = &*self.transmitter;
+        traffic.answered(*destination, outcome);
+        if noted.reads && !destination && outcome == Outcome::Ok {
+            traffic.got(took);
         }
     }
 
@@ -412,6 +435,15 @@ fn failing(answer: &Result<HttpResponse, ConnectorError>) -> Option<Failing> {
         // Not of a server that another minute makes trustworthy.
         Err(error) if error.is_user() || is_distrust(error) => None,
         Err(_) => Some(Failing::Broken),
+    }
+}
+
+/// What the metrics show of an answer.
+fn outcome(answer: &Result<HttpResponse, ConnectorError>, failing: Option<Failing>) -> Outcome {
+    match (answer, failing) {
+        (Err(_), _) => Outcome::NoAnswer,
+        (Ok(_), Some(Failing::Refused)) => Outcome::Throttled,
+        (Ok(answer), _) => Outcome::of_status(answer.status().as_u16()),
     }
 }
 

@@ -12,6 +12,7 @@ use s3bundler_contract::message::{self, ManifestRef};
 use s3bundler_testbed::cli::{Program, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::inventory::{Inventory, Synthetic};
+use s3bundler_testbed::metrics::{documented, exposed};
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Port};
 
@@ -207,6 +208,11 @@ async fn a_worker_says_whether_it_is_busy_and_what_it_has_done() {
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+    assert_eq!(
+        exposed(&metrics),
+        documented("worker"),
+        "docs/metrics.md lists what is served"
+    );
     running.signal(Signal::Terminate).unwrap();
     assert_eq!(running.wait().await.unwrap().code, Some(0));
 }

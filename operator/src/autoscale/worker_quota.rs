@@ -106,6 +106,11 @@ impl WorkerQuota {
         }
     }
 
+    /// Workers that a run holds.
+    pub(crate) fn held(&self, run: &str) -> u32 {
+        self.lock().get(run).map_or(0, |entry| entry.holds)
+    }
+
     /// Forgets a run that has no workers any more.
     pub(crate) fn forget(&self, run: &str) {
         self.lock().remove(run);

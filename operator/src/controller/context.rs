@@ -63,6 +63,7 @@ impl Context {
             metrics,
             recorder,
         } = parts;
+        metrics.limit_workers(max_workers);
         Self {
             client,
             aws,

@@ -104,11 +104,14 @@ pub(crate) async fn clean_up(
 ) -> Result<Action, ReconcileError> {
     let uid = resource.uid().unwrap_or_default();
     context.caches.forget(&uid);
-    context.metrics.forget(
-        &resource.namespace().unwrap_or_default(),
-        &resource.name_any(),
-    );
+    let forget = || {
+        context.metrics.forget(
+            &resource.namespace().unwrap_or_default(),
+            &resource.name_any(),
+        );
+    };
     if !finalizer::is_present(&resource.metadata) {
+        forget();
         return Ok(Action::await_change());
     }
     // One that cannot even be read has never had anything made for it.
@@ -146,6 +149,7 @@ pub(crate) async fn clean_up(
         }
     }
     finalizer::remove(&resource.metadata, context).await?;
+    forget();
     Ok(Action::await_change())
 }
 

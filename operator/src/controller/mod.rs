@@ -56,7 +56,7 @@ use self::dereference::{dereference, namespace_labels};
 use self::error::ReconcileError;
 use self::intervals::REFUSED_PERIOD;
 use self::observed::Observed;
-use self::report::{report, report_unreadable};
+use self::report::{observe, report, report_unreadable};
 use self::run::Run;
 use self::status::Outcome;
 use self::validate::{Refusal, Stage, accept};
@@ -124,6 +124,8 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
     if resource.metadata.deletion_timestamp.is_some() {
         return clean_up(resource, &prior, context).await;
     }
+    // Also of a run that nothing is reported of, such as one that has ended.
+    observe(resource, &prior, context);
     let has_ended = decide::finished(&prior).is_some();
     if has_ended && decide::queues_are_gone(&prior) && finalizer::is_present(&resource.metadata) {
         // Nothing outside of Kubernetes is left: the namespace may go without an operator.
@@ -168,6 +170,10 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
             .worker_quota
             .settle(&run.uid, decision.holds(seen.replicas()));
     }
+    let granted = context.worker_quota.held(&run.uid);
+    context
+        .metrics
+        .granted(&run.namespace, run.name.as_str(), granted);
 
     // report
     let outcome = Outcome {

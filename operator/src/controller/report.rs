@@ -47,11 +47,6 @@ pub(crate) async fn report(
                 .wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
         }
     }
-    if let Some(run) = outcome.run {
-        context
-            .metrics
-            .observe(&run.namespace, run.name.as_str(), &next);
-    }
     let mut requeue_after = outcome.decision.requeue_after;
     if outcome.applied.failed.is_some()
         || matches!(outcome.applied.claim, Some(ClaimState::Taken { .. }))
@@ -96,6 +91,7 @@ pub(crate) async fn write_status(
     next: &ArchiveRunStatus,
     context: &Context,
 ) -> Result<Option<String>, ReconcileError> {
+    observe(resource, next, context);
     if next == prior {
         return Ok(None);
     }
@@ -129,6 +125,14 @@ pub(crate) async fn write_status(
         Err(cause) if is_of_another(&cause) => Err(ReconcileError::Changed),
         Err(cause) => Err(ReconcileError::Write(Box::new(cause))),
     }
+}
+
+/// Shows what a status says in the metrics.
+pub(crate) fn observe(resource: &ArchiveRun, status: &ArchiveRunStatus, context: &Context) {
+    let namespace = resource.namespace().unwrap_or_default();
+    context
+        .metrics
+        .observe(&namespace, &resource.name_any(), status);
 }
 
 /// A merge patch: what is gone has to be named.

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -83,8 +83,11 @@ pub async fn run(
     let running = controllers.into_iter().map(|controller| {
         controller
             .run(reconcile, error_policy, Arc::clone(&context))
-            .for_each(|reconciled| async move {
+            .for_each(|reconciled| async {
                 if let Err(error) = reconciled {
+                    if let controller::Error::QueueError(_) = error {
+                        context.metrics.watch_failed();
+                    }
                     tracing::debug!(%error, "reconcile");
                 }
             })

@@ -22,6 +22,10 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub start_time: Option<Time>,
+    /// When the run last archived something or changed its phase, the reason of its condition Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub last_progress_time: Option<Time>,
     /// When the run became Complete or Failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]

@@ -1,77 +1,70 @@
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use http::{Method, Uri};
+use s3bundler_common::outcome::Outcome;
+use s3bundler_testbed::metrics::{documented, exposed};
 use serde_json::json;
 
+use super::requests::Call;
 use super::*;
-use crate::crd::{QueueStatus, WorkerStatus};
 
 #[test]
-fn everything_that_is_told_of_has_its_name() {
+fn a_failed_reconcile_counts_with_its_class() {
     let metrics = Metrics::default();
-    let status = json!({
-        "queue": {"url": "q", "visible": 3, "inFlight": 1},
-        "workers": {"desired": 2, "running": 2, "busy": 1},
-        "groups": {"total": 10, "committed": 6, "deadLettered": 0},
-    });
-    metrics.observe(
-        "team-a",
-        "logs",
-        &serde_json::from_value(status).expect("a status"),
-    );
     metrics.reconciled(Duration::from_millis(3), Some("aws"));
+    metrics.reconciled(Duration::from_millis(3), None);
+    metrics.watch_failed();
+    metrics.limit_workers(40);
     metrics.leads();
     let page = metrics.page("/metrics").1;
     for line in [
-        "s3bundler_reconciles_total 1",
+        "s3bundler_reconciles_total 2",
         r#"s3bundler_reconcile_errors_total{class="aws"} 1"#,
-        "s3bundler_reconcile_duration_seconds_count 1",
+        "s3bundler_reconcile_duration_seconds_count 2",
+        "s3bundler_watch_errors_total 1",
+        "s3bundler_workers_limit 40",
         "s3bundler_leader 1",
-        r#"s3bundler_queue_visible{namespace="team-a",run="logs"} 3"#,
-        r#"s3bundler_queue_in_flight{namespace="team-a",run="logs"} 1"#,
-        r#"s3bundler_workers_desired{namespace="team-a",run="logs"} 2"#,
-        r#"s3bundler_workers_ready{namespace="team-a",run="logs"} 1"#,
-        r#"s3bundler_groups_committed{namespace="team-a",run="logs"} 6"#,
-        r#"s3bundler_groups{namespace="team-a",run="logs"} 10"#,
     ] {
         assert!(page.lines().any(|shown| shown == line), "{line}\n{page}");
     }
 }
 
 #[test]
-fn the_depth_of_a_run_that_has_ended_is_not_told() {
+fn a_replica_is_ready_once_it_says_so() {
     let metrics = Metrics::default();
-    let shown = || {
-        let page = metrics.page("/metrics").1;
-        page.lines()
-            .filter(|line| line.starts_with("s3bundler_queue_") && line.contains("logs"))
-            .count()
-    };
-    let queue = QueueStatus {
-        visible: Some(3),
-        in_flight: Some(1),
-        ..QueueStatus::default()
-    };
-    let mut status = ArchiveRunStatus {
-        queue: Some(queue),
-        ..ArchiveRunStatus::default()
-    };
-    metrics.observe("team-a", "logs", &status);
-    assert_eq!(shown(), 2);
-    status.completion_time = Some(Time("2026-11-23T12:00:00Z".parse().expect("a time")));
-    metrics.observe("team-a", "logs", &status);
-    assert_eq!(shown(), 0);
+    assert_eq!(metrics.page("/readyz").0, StatusCode::SERVICE_UNAVAILABLE);
+    metrics.ready();
+    assert_eq!(metrics.page("/readyz").0, StatusCode::OK);
+}
+
+/// A run that has everything.
+fn status() -> ArchiveRunStatus {
+    let status = json!({
+        "conditions": [{
+            "type": "Ready", "status": "False", "reason": "Bundling", "message": "",
+            "lastTransitionTime": "2026-11-23T12:00:00Z",
+        }],
+        "lastProgressTime": "2026-11-23T12:00:00Z",
+        "queue": {"visible": 3, "inFlight": 1},
+        "workers": {"desired": 2, "running": 2, "busy": 1},
+        "groups": {"total": 10, "committed": 6, "deadLettered": 0},
+        "objects": {"total": 100, "archived": 50},
+        "bytes": {"total": 1000, "archived": 500},
+        "failures": [{"reason": "NoSuchKey", "count": 4}],
+    });
+    serde_json::from_value(status).expect("a status")
 }
 
 #[test]
-fn runs_that_are_gone_leave_no_figures() {
+fn the_documentation_lists_what_is_served() {
     let metrics = Metrics::default();
-    let status = ArchiveRunStatus {
-        workers: Some(WorkerStatus::default()),
-        ..ArchiveRunStatus::default()
-    };
-    let is_shown = || metrics.page("/metrics").1.contains(r#"run="logs""#);
-    metrics.observe("team-a", "logs", &status);
-    metrics.retain(&[("team-a".to_owned(), "logs".to_owned())].into());
-    assert!(is_shown());
-    metrics.retain(&[("team-b".to_owned(), "logs".to_owned())].into());
-    assert!(!is_shown());
+    metrics.reconciled(Duration::from_millis(3), Some("aws"));
+    metrics.observe("team-a", "logs", &status());
+    metrics.granted("team-a", "logs", 2);
+    let took = Duration::from_millis(20);
+    metrics
+        .aws()
+        .answered("sqs", "CreateQueue", Outcome::Ok, took);
+    let call = Call::of(&Method::GET, &Uri::from_static("/api/v1/pods"));
+    metrics.kubernetes().answered(call, Outcome::Ok, took);
+    let page = metrics.page("/metrics").1;
+    assert_eq!(exposed(&page), documented("operator"), "{page}");
 }

@@ -218,3 +218,28 @@ async fn a_row_that_was_given_up_while_it_waited_takes_no_slot() {
     drop(held);
     let _next = limiter.slot(limiter.turn()).await;
 }
+
+#[tokio::test]
+async fn the_load_is_that_of_all_buckets() {
+    let limits = Limits {
+        concurrency: Some(2),
+    };
+    let limiters = Limiters::new(limits, Rates::default());
+    let (one, other) = (limiters.of("one"), limiters.of("other"));
+    let (first, _second) = (one.slot(one.turn()).await, one.slot(one.turn()).await);
+    let _third = other.slot(other.turn()).await;
+    let waiting = tokio::spawn({
+        let (one, turn) = (Arc::clone(&one), one.turn());
+        async move { one.slot(turn).await }
+    });
+    tokio::task::yield_now().await;
+    let load = |used, waiting| Load {
+        slots: 4,
+        used,
+        waiting,
+    };
+    assert_eq!(limiters.load(), load(3, 1));
+    drop(first);
+    let _fourth = waiting.await.expect("it gets the slot");
+    assert_eq!(limiters.load(), load(3, 0));
+}

@@ -64,15 +64,17 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
     let config = load_config(&options).await?;
     let s3 = S3::new(config.clone(), &options);
     let figures = Figures::default();
-    figures.activity.watch(s3.clone());
+    let progress = Progress::start(ProgressStyle::for_stderr());
+    let bundler = Bundler::new(s3.clone(), settings, progress.clone());
+    figures
+        .activity
+        .watch(s3.clone(), bundler.clone(), progress.clone());
     if let Some(address) = args.listen {
         let listening = figures.activity.listen(address).await;
         listening.map_err(|error| {
             Failure::new(ExitCode::Local, format!("--listen {address}: {error}"))
         })?;
     }
-    let progress = Progress::start(ProgressStyle::for_stderr());
-    let bundler = Bundler::new(s3.clone(), settings, progress.clone());
     let worker = Worker {
         args: &args,
         s3,
@@ -81,7 +83,11 @@ pub async fn bundle(args: BundleArgs, global: &GlobalArgs) -> Result<(), Failure
         shutdown: &shutdown,
         figures: &figures,
     };
-    let ended = match worker.start(&config).await? {
+    let started = worker
+        .start(&config)
+        .await
+        .inspect_err(|_| progress.finish())?;
+    let ended = match started {
         Start::Queue(queue) => worker.work_on(&queue).await,
         Start::Manifests => from_manifests(&args, &shutdown, &figures, worker.archive()).await,
         Start::AskedToEnd => Ok(Ended::Shutdown),

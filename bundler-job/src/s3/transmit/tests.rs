@@ -98,6 +98,7 @@ impl Server {
                 rates: Rates::default(),
                 destination: true,
                 outages: outages.clone(),
+                traffic: Traffic::default(),
                 asker: Client::from_conf(config.build()),
                 patient,
                 first_byte: Duration::from_secs(10),
@@ -150,7 +151,11 @@ fn request(bucket: &str, task: Task) -> HttpRequest {
         asked: bucket.to_owned(),
         copied_from: None,
     };
-    request.add_extension(Noted { buckets, task });
+    request.add_extension(Noted {
+        buckets,
+        task,
+        reads: false,
+    });
     request
 }
 
@@ -260,10 +265,13 @@ async fn a_silent_server_is_given_up_by_what_it_takes_and_by_whether_its_bucket_
             asked: "a".to_owned(),
             copied_from: None,
         };
+        let noted = Noted {
+            buckets,
+            task,
+            reads: false,
+        };
         let begun = Instant::now();
-        let answer = connector
-            .answer(request("a", task), &Noted { buckets, task })
-            .await;
+        let answer = connector.answer(request("a", task), &noted).await;
         assert!(answer.is_err_and(|error| error.is_timeout()), "{task:?}");
         assert_eq!(
             begun.elapsed().as_secs(),

@@ -1,12 +1,13 @@
 //! What is reported of a run. Pure.
 //!
 //! ```text
-//! start: what never changes ──► counts: depth, groups, objects, bytes ──► conditions
+//! start: what never changes ──► counts: depth, groups, objects, bytes ──► conditions ──► progress: when it last moved
 //! ```
 
 mod conditions;
 mod counts;
 mod outcome;
+mod progress;
 mod start;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,6 +15,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use self::conditions::{conditions, refusal};
 use self::counts::{counts, depth, int32};
+use self::progress::last_progress;
 use self::start::start;
 use crate::crd::{ArchiveRunStatus, WorkerStatus};
 
@@ -60,6 +62,7 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
     if decision.phase.is_final() && status.completion_time.is_none() {
         status.completion_time = Some(Time(now));
     }
+    status.last_progress_time = last_progress(prior, &status, now);
     status
 }
 
