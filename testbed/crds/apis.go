@@ -9,4 +9,5 @@ import (
 	_ "github.com/fluxcd/kustomize-controller/api/v1"
 	_ "github.com/fluxcd/source-controller/api/v1"
 	_ "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	_ "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 )

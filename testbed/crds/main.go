@@ -2,7 +2,7 @@
 // of their APIs:
 //
 //	Karpenter   the files that its package embeds, which are those of its chart
-//	KEDA, Flux  made of the types and their comments by the library of controller-gen, as these projects make them
+//	the others  made of the types and their comments by the library of controller-gen, as these projects make them
 //
 // It asks the go command for the packages, so it runs in the folder of this module. None of them is compiled, which would
 // take the SDK of AWS and minutes.
@@ -26,6 +26,7 @@ var types = []string{
 	"github.com/fluxcd/kustomize-controller/api/v1",
 	"github.com/fluxcd/source-controller/api/v1",
 	"github.com/kedacore/keda/v2/apis/keda/v1alpha1",
+	"github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1",
 }
 
 func main() {

