@@ -66,6 +66,14 @@ app.kubernetes.io/part-of: s3bundler
 {{- end }}
 {{- end }}
 
+{{- /* Of (dict "root" $ "own" (dict …)): the annotations of an object, its own and those that all have. */ -}}
+{{- define "s3bundler.annotations" -}}
+{{- with mustMergeOverwrite (dict) .root.Values.commonAnnotations (default dict .own) }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{- define "s3bundler.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "s3bundler.operatorName" .) .Values.serviceAccount.name }}

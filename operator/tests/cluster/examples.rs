@@ -1,6 +1,6 @@
 //! The examples in deploy/examples, created in an API server that has the definitions of those they
-//! are for: Karpenter's as its package embeds them, KEDA's and Flux' made of their types
-//! (`testbed/crds`). Of Argo CD's example only the ConfigMap is tried: the package of its API needs
+//! are for: Karpenter's as its package embeds them, the others made of their types
+//! (`testbed/crds`). So is what the chart has for Prometheus' operator. Of Argo CD's example only the ConfigMap is tried: the package of its API needs
 //! all of Kubernetes and 38 replacements in go.mod, so its Application is read as YAML alone
 //! (`testbed/tests/integration/chart.rs`).
 
@@ -8,7 +8,7 @@ use s3bundler_testbed::install::{Recipe, installed};
 use s3bundler_testbed::kube::KubeError;
 use serde_json::{Value, json};
 
-use super::scene::Scene;
+use super::scene::{RELEASE, Scene, repository};
 
 const ARCHIVE_RUNS: [&str; 2] = [
     include_str!("../../../deploy/examples/archiverun-minimal.yaml"),
@@ -21,13 +21,16 @@ const MOTO: &str = include_str!("../../../deploy/examples/moto.yaml");
 const KEDA: &str = include_str!("../../../deploy/examples/keda.yaml");
 
 /// What the examples are written for.
-const DEFINITIONS: [&str; 6] = [
+const DEFINITIONS: [&str; 9] = [
     "nodepools.karpenter.sh",
     "ec2nodeclasses.karpenter.k8s.aws",
     "triggerauthentications.keda.sh",
     "gitrepositories.source.toolkit.fluxcd.io",
     "helmreleases.helm.toolkit.fluxcd.io",
     "kustomizations.kustomize.toolkit.fluxcd.io",
+    "prometheusrules.monitoring.coreos.com",
+    "servicemonitors.monitoring.coreos.com",
+    "podmonitors.monitoring.coreos.com",
 ];
 
 /// Makes the API server take objects of these definitions.
@@ -69,6 +72,10 @@ pub async fn examples_are_what_others_understand(scene: &Scene) {
         // The operator, and the kubelet, would begin with it.
         create(scene, example, &["--dry-run=server"]).await.unwrap();
     }
+    let monitoring = monitoring(scene).await;
+    let created = create(scene, &monitoring, &["--dry-run=server"]).await;
+    assert_eq!(created.unwrap().lines().count(), 4);
+    let of_chart = monitoring.as_str();
     // Whatever is written wrong is refused: a name, a value, and what rules forbid.
     let wrong = [
         (
@@ -114,6 +121,8 @@ pub async fn examples_are_what_others_understand(scene: &Scene) {
             "healthCheckExpressions",
             "unknown field",
         ),
+        (of_chart, "honorLabels", "honourLabels", "unknown field"),
+        (of_chart, "for: 5m", "for: 5", "Invalid value"),
     ];
     for (example, right, wrong, why) in wrong {
         let refused = create(
@@ -157,6 +166,37 @@ fn nodes_are_pinned_and_fall_back() {
     let alias = class["spec"]["amiSelectorTerms"][0]["alias"].as_str();
     let (_, version) = alias.unwrap().split_once("@v").unwrap();
     assert!(version.parse::<u32>().is_ok(), "{alias:?} is not pinned");
+}
+
+/// What the chart has for Prometheus' operator and for Grafana, all of it.
+async fn monitoring(scene: &Scene) -> String {
+    let chart = repository().join("charts/s3bundler").display().to_string();
+    let values = [
+        "serviceMonitor.enabled=true",
+        "podMonitor.workers.enabled=true",
+        "dashboard.enabled=true",
+        "prometheusRule.enabled=true",
+        "prometheusRule.runbookUrl=https://docs.example/runbook.md",
+    ];
+    let objects = [
+        "servicemonitor",
+        "podmonitors",
+        "dashboard",
+        "prometheusrule",
+    ];
+    let mut arguments: Vec<String> = ["template", "s3bundler", &chart, "--namespace", RELEASE]
+        .map(str::to_owned)
+        .into();
+    // Otherwise Helm takes the cluster for one of its own age.
+    arguments.push("--kube-version=1.31.0".to_owned());
+    let required = [
+        "global.imageRegistry=registry.example",
+        "policy.allowAll=true",
+    ];
+    arguments.extend(required.map(|value| format!("--set={value}")));
+    arguments.extend(values.map(|value| format!("--set=metrics.{value}")));
+    arguments.extend(objects.map(|name| format!("--show-only=templates/{name}.yaml")));
+    scene.cluster.helm(arguments).await.unwrap()
 }
 
 /// Creates objects, which must have no field that their definitions do not have; gives a line for

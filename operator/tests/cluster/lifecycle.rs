@@ -4,12 +4,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use s3bundler_testbed::client;
+use s3bundler_testbed::metrics::{documented, exposed};
 use s3bundler_testbed::proxy::Fault;
 use serde_json::json;
 
 use super::asked;
 use super::patience::{PATIENCE, Patience};
-use super::scene::Scene;
+use super::scene::{RELEASE, Scene};
 use super::team::{FAILING, SHOWN, Team, message, told};
 
 pub async fn a_run_goes_all_the_way(scene: &Scene) {
@@ -108,6 +109,50 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
             "{figure}\n{metrics}"
         );
     }
+    let documented = documented("operator");
+    for (name, metric) in exposed(&metrics) {
+        assert_eq!(
+            documented.get(&name),
+            Some(&metric),
+            "{name} in docs/metrics.md"
+        );
+    }
+}
+
+/// The cluster of the testbed has no DNS: the pod asks the address of the operator's pod instead of
+/// its Service.
+pub async fn the_pod_of_helm_test_says_that_the_operator_is_ready(scene: &Scene) {
+    let hooks = ["get", "hooks", "s3bundler", "--namespace", RELEASE];
+    let hooks = scene.cluster.helm(hooks).await.unwrap();
+    let operator = [
+        "get",
+        "pods",
+        "-n",
+        RELEASE,
+        "-l",
+        "app.kubernetes.io/component=operator",
+        "-o",
+        "jsonpath={.items[0].status.podIP}",
+    ];
+    let address = scene.kubectl(&operator).await.unwrap();
+    let service = format!("s3bundler-operator-metrics.{RELEASE}.svc");
+    assert!(hooks.contains(&service), "{hooks}");
+    let pod = hooks.replace(&service, &address);
+    asked::kubectl(|| scene.cluster.apply(&pod)).await.unwrap();
+    scene
+        .kubectl(&[
+            "wait",
+            "pod/s3bundler-operator-test",
+            "-n",
+            RELEASE,
+            "--for=jsonpath={.status.phase}=Succeeded",
+            "--timeout=120s",
+        ])
+        .await
+        .unwrap();
+    let logs = ["logs", "s3bundler-operator-test", "-n", RELEASE];
+    let said = scene.kubectl(&logs).await.unwrap();
+    assert!(said.contains("is ready"), "{said}");
 }
 
 /// When the first receipt of a run was written.

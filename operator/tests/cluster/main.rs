@@ -87,6 +87,7 @@ fn stages() -> Vec<Vec<Scenario>> {
         refused::the_clusters_own_roles_may_what_they_should,
         refused::a_namespace_without_a_policy_of_its_own_is_told,
         examples::examples_are_what_others_understand,
+        lifecycle::the_pod_of_helm_test_says_that_the_operator_is_ready,
         lifecycle::a_run_takes_what_its_spec_says_and_writes_it_so,
         lifecycle::a_run_that_is_deleted_leaves_its_archives_and_nothing_else,
         lifecycle::the_same_run_made_again_is_resumed_and_another_is_refused,

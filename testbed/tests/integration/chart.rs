@@ -1,12 +1,14 @@
 //! The chart, as Helm renders it: what the operator would be started with, and what it would be
 //! allowed to do.
 
+mod monitoring;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clap::{CommandFactory as _, Parser as _};
-use s3bundler_operator::args::Args;
+use s3bundler_operator::args::{Args, Invocation};
 use s3bundler_operator::policy::PolicyFile;
 use serde_json::{Value, json};
 
@@ -19,6 +21,7 @@ const REQUIRED: &str = "{global: {imageRegistry: registry.example}, policy: {all
 const FULL: &str = r#"
 global: {imageRegistry: mirror.example:5000}
 commonLabels: {team: storage}
+commonAnnotations: {owner: "x"}
 caBundle: {configMapName: company, key: bundle.pem}
 imagePullSecrets: [registry]
 operator:
@@ -34,6 +37,7 @@ operator:
   credentialsSecretName: keys
   extraVolumes: [{name: profiles, configMap: {name: profiles}}]
   extraVolumeMounts: [{name: profiles, mountPath: /etc/aws, readOnly: true}]
+  extraArgs: ["--identity=$(x)"]
   podAnnotations: {a: b}
   podLabels: {team: other, c: d}
   nodeSelector: {kubernetes.io/os: linux}
@@ -66,6 +70,8 @@ keda: {enabled: true}
 metrics:
   service: {annotations: {x: "y"}}
   podMonitor: {operator: {enabled: true, labels: {release: p}}, workers: {enabled: true}}
+  prometheusRule: {enabled: true, runbookUrl: "https://docs.example/runbook.md", labels: {release: p}}
+  dashboard: {enabled: true, annotations: {folder: Storage}}
 networkPolicy:
   enabled: true
   metricsFrom: [{namespaceSelector: {matchLabels: {a: b}}}]
@@ -75,6 +81,12 @@ admissionPolicy:
   refuseExistingQueues: true
   namespaceSelector: {matchLabels: {a: b}}
   validations: [{expression: "true", message: m}]
+extraObjects:
+  - {apiVersion: v1, kind: Secret, metadata: {name: "{{ .Release.Name }}-a", labels: {team: storage}, annotations: {owner: "x"}}}
+  - |
+    apiVersion: v1
+    kind: LimitRange
+    metadata: {name: b, namespace: "{{ .Release.Namespace }}", labels: {team: storage}, annotations: {owner: "x"}}
 "#;
 
 /// Helm from the PATH, or as the testbed installs it.
@@ -206,11 +218,10 @@ fn settings(objects: &[Value]) -> Args {
     let args = strings(&container(objects)["args"]).into_iter().map(|arg| {
         if let Some(file) = arg.strip_prefix("--policy=/etc/s3bundler/policy/") {
             let path = policies.path().join(file);
-            std::fs::write(
-                &path,
-                the(objects, "ConfigMap")["data"][file].as_str().unwrap(),
-            )
-            .unwrap();
+            let policy = of_kind(objects, "ConfigMap")
+                .into_iter()
+                .find_map(|it| it["data"][file].as_str());
+            std::fs::write(&path, policy.unwrap()).unwrap();
             return format!("--policy={}", path.display());
         }
         // As the kubelet does ("Define Dependent Environment Variables").
@@ -501,6 +512,64 @@ fn the_operator_and_the_pods_of_runs_trust_the_same_certificates() {
 }
 
 #[test]
+fn everything_has_the_labels_and_annotations_that_all_have() {
+    for object in render(FULL) {
+        let metadata = &object["metadata"];
+        if object["kind"] == "CustomResourceDefinition" {
+            continue;
+        }
+        assert_eq!(metadata["labels"]["team"], "storage", "{object}");
+        assert_eq!(metadata["annotations"]["owner"], "x", "{object}");
+    }
+    let objects = render("serviceAccount: {annotations: {a: b}}");
+    let account = the(&objects, "ServiceAccount");
+    assert_eq!(account["metadata"]["annotations"], json!({"a": "b"}));
+    let deployment = &the(&objects, "Deployment")["metadata"];
+    assert!(deployment["annotations"].is_null());
+}
+
+#[test]
+fn more_arguments_and_objects_are_those_that_were_written() {
+    let objects = render(FULL);
+    assert_eq!(settings(&objects).identity, "$(x)");
+    assert_eq!(the(&objects, "Secret")["metadata"]["name"], "s3bundler-a");
+    let other = the(&objects, "LimitRange");
+    assert_eq!(other["metadata"]["namespace"], NAMESPACE);
+}
+
+/// `helm test` starts it, and has succeeded if it exits with 0.
+#[test]
+fn the_test_pod_asks_the_operators_service() {
+    for values in ["", FULL] {
+        let objects = render(values);
+        let (pod, service) = (the(&objects, "Pod"), the(&objects, "Service"));
+        assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
+        assert_eq!(pod["spec"]["restartPolicy"], "Never");
+        let test = &pod["spec"]["containers"][0];
+        assert_eq!(test["image"], container(&objects)["image"]);
+        let args = std::iter::once("s3bundler-operator").chain(strings(&test["args"]));
+        let Ok(Invocation::Ready(asked)) = Invocation::try_parse_from(args) else {
+            panic!("{}", test["args"]);
+        };
+        let (name, port) = (&service["metadata"]["name"], &service["spec"]["ports"][0]);
+        let host = format!("{}.{NAMESPACE}.svc", name.as_str().unwrap());
+        assert_eq!(asked.address, format!("{host}:{}", port["port"]));
+    }
+    let without = render("metrics: {service: {enabled: false}}");
+    assert!(of_kind(&without, "Pod").is_empty());
+    let policy = render(FULL)
+        .into_iter()
+        .find(|it| it["kind"] == "NetworkPolicy" && it["metadata"]["namespace"] == NAMESPACE);
+    let from = policy.unwrap()["spec"]["ingress"][0]["from"].clone();
+    let pod = the(&render(FULL), "Pod")["metadata"]["labels"].clone();
+    let is_let_in = from.as_array().unwrap().iter().any(|peer| {
+        let wanted = peer["podSelector"]["matchLabels"].as_object();
+        wanted.is_some_and(|wanted| wanted.iter().all(|(name, value)| &pod[name] == value))
+    });
+    assert!(is_let_in, "{from}");
+}
+
+#[test]
 fn a_new_policy_starts_the_operator_anew() {
     let checksum = |values: &str| {
         the(&render(values), "Deployment")["spec"]["template"]["metadata"]["annotations"].clone()
@@ -642,10 +711,16 @@ fn pods_keep_to_restricted_pod_security() {
     for values in ["", FULL] {
         let objects = render(values);
         let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+        let test = &the(&objects, "Pod")["spec"];
         for field in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
-            assert!(pod[field].is_null(), "{field}");
+            assert!(pod[field].is_null() && test[field].is_null(), "{field}");
         }
         let container = container(&objects);
+        assert_eq!(test["securityContext"], pod["securityContext"]);
+        assert_eq!(
+            test["containers"][0]["securityContext"],
+            container["securityContext"]
+        );
         for context in [&pod["securityContext"], &container["securityContext"]] {
             assert_eq!(context["runAsNonRoot"], true);
             assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
@@ -845,6 +920,10 @@ fn values_that_mean_nothing_are_refused() {
         "commonLabels: {app.kubernetes.io/name: other}",
         "caBundle: {secretName: x}",
         "metrics: {port: 80}",
+        "metrics: {prometheusRule: {disabled: [S3BundlerNoSuchAlert]}}",
+        "metrics: {prometheusRule: {runbookUrl: docs/runbook.md}}",
+        "metrics: {prometheusRule: {noProgressSeconds: 1}}",
+        "operator: {extraArgs: [policy]}",
         "admissionPolicy: {validations: [{message: m}]}",
     ] {
         let told = refusal(values, &[]);
@@ -872,7 +951,11 @@ fn schema_and_values_have_the_same_keys() {
             assert_eq!(schema["additionalProperties"], false, "{path}");
         }
         // Absent unless somebody sets them.
-        let optional = [".operator.affinity", ".admissionPolicy.namespaceSelector"];
+        let optional = [
+            ".operator.affinity",
+            ".admissionPolicy.namespaceSelector",
+            ".metrics.prometheusRule.alertLabels",
+        ];
         for (name, schema) in known {
             let path = format!("{path}.{name}");
             match value.get(name) {

@@ -6,6 +6,7 @@
 mod binary;
 mod chart;
 mod cli;
+mod generated;
 mod inventory;
 mod proxy;
 mod servers;
