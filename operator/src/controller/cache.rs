@@ -47,8 +47,6 @@ pub(crate) struct RunCache {
     pub(crate) dead_letters_at: Option<Instant>,
     /// Since when the queue has been empty with nothing in flight, and nobody about to send to it.
     pub(crate) empty_since: Option<Instant>,
-    /// Whether the run was at rest, and no group has been on its queue since.
-    pub(crate) idle_since_suspend: bool,
     /// The pass whose lost groups were sent again last.
     pub(crate) sent_again: Option<u32>,
     /// When receipts are counted from the first one again.
@@ -95,7 +93,6 @@ impl RunCache {
             refused_pods: None,
             dead_letters_at: None,
             empty_since: None,
-            idle_since_suspend: false,
             sent_again: None,
             recounts: Recounts::default(),
             count_error: None,
@@ -127,7 +124,6 @@ impl RunCache {
         self.replicas_then = replicas;
         let is_empty = depths.groups.as_ref().is_ok_and(Depth::is_empty);
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
-        self.idle_since_suspend &= self.empty_since.is_some();
         self.depths = Some((now, depths));
     }
 
@@ -158,7 +154,7 @@ impl RunCache {
     /// Takes in that somebody may still send groups, or put them back: an empty queue has not lost
     /// them.
     pub(crate) fn expect_groups(&mut self) {
-        (self.empty_since, self.idle_since_suspend) = (None, false);
+        self.empty_since = None;
     }
 
     /// Takes in that the run is at rest: depth and receipts are looked at anew once it goes on.
@@ -167,7 +163,6 @@ impl RunCache {
         self.recent_groups.clear();
         self.recounts = Recounts::default();
         self.expect_groups();
-        self.idle_since_suspend = true;
     }
 
     /// For how long the queue has been empty.

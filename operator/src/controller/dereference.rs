@@ -274,7 +274,7 @@ async fn progress(
     }
     seen.depths = cache.depths.as_ref().map(|(_, depths)| depths.clone());
     (seen.recent_groups, seen.replicas_then) = (cache.recent_groups(), cache.replicas_then);
-    (seen.empty_for, seen.idle_since_suspend) = (cache.empty_for(now), cache.idle_since_suspend);
+    seen.empty_for = cache.empty_for(now);
     seen.sent_again = cache.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
     let is_made = seen.grouper == GrouperState::Succeeded && cache.summary_error.is_none();

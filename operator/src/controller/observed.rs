@@ -107,8 +107,6 @@ pub(crate) struct Observed {
     /// For how long the queue has been empty with nothing in flight, and nobody about to send to
     /// it.
     pub(crate) empty_for: Duration,
-    /// Whether nobody has been at work since the run was at rest.
-    pub(crate) idle_since_suspend: bool,
     /// Whether this operator has had the lost groups of the pass sent again already.
     pub(crate) sent_again: bool,
     /// What the grouper of the inventory made; `None` before.

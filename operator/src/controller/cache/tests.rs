@@ -25,23 +25,12 @@ fn a_queue_is_empty_from_the_reading_after_everything_was_sent() {
     assert_eq!(cache.empty_for(at + 4 * second), second);
     cache.suspend();
     assert_eq!(
-        (
-            cache.empty_for(at + 5 * second),
-            cache.depths.is_none(),
-            cache.idle_since_suspend
-        ),
-        (Duration::ZERO, true, true)
+        (cache.empty_for(at + 5 * second), cache.depths.is_none()),
+        (Duration::ZERO, true)
     );
     cache.observe_depths(depths(0), 0, at + 5 * second);
-    assert!(cache.idle_since_suspend, "what it rested on is gone");
     cache.observe_depths(depths(1), 0, at + 6 * second);
-    assert_eq!(
-        (cache.empty_for(at + 7 * second), cache.idle_since_suspend),
-        (Duration::ZERO, false)
-    );
-    cache.suspend();
-    cache.expect_groups();
-    assert!(!cache.idle_since_suspend, "a grouper sends them");
+    assert_eq!(cache.empty_for(at + 7 * second), Duration::ZERO);
 }
 
 #[test]

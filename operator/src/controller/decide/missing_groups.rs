@@ -104,8 +104,11 @@ fn check_dead_letters(
     } else {
         missing.saturating_sub(dead)
     };
-    // After a rest nobody has taken a group that may come back.
-    let patience = if seen.idle_since_suspend { EMPTY } else { LOST };
+    let patience = if is_untouched_since_resumed(prior, seen) {
+        EMPTY
+    } else {
+        LOST
+    };
     if let Some(redo) = redo {
         if lost > 0 && seen.empty_for >= EMPTY {
             decision.degraded = Some(lost_of_redo(run, redo));
@@ -118,6 +121,23 @@ fn check_dead_letters(
         decision.writes.push(Write::SendAgain(decision.pass));
     }
     None
+}
+
+/// Whether the queue was empty when the run was resumed, and is since: no worker has a group that may
+/// come back. It is read off the status, because an operator may have started meanwhile.
+fn is_untouched_since_resumed(prior: &ArchiveRunStatus, seen: &Observed) -> bool {
+    let resumed = prior
+        .condition("Suspended")
+        .filter(|it| it.status == "False")
+        .map(|it| it.last_transition_time.0);
+    let (Some(resumed), Some(grouper_made), Some(queue)) = (resumed, seen.grouper_at, &prior.queue)
+    else {
+        return false;
+    };
+    let is_empty = (queue.visible, queue.in_flight) == (Some(0), Some(0));
+    // It was observed when the depth last changed.
+    let is_unchanged = queue.observed_at.as_ref().is_some_and(|it| it.0 <= resumed);
+    is_empty && is_unchanged && grouper_made < resumed
 }
 
 /// Groups of a redo are sent by the command that plans it, never by a grouper of the run.

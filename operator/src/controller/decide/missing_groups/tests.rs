@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
 use super::*;
@@ -183,19 +184,6 @@ fn groups_whose_messages_are_lost_are_sent_again() {
     };
     assert!(!again(lost(Duration::from_mins(10))));
     assert!(again(lost(Duration::from_mins(15))));
-    // After a rest nobody has had them.
-    for (minutes, grouper, expected) in [
-        (0, GrouperState::Succeeded, false),
-        (1, GrouperState::Succeeded, true),
-        (1, GrouperState::Running, false),
-    ] {
-        let rested = Observed {
-            idle_since_suspend: true,
-            grouper,
-            ..lost(Duration::from_mins(minutes))
-        };
-        assert_eq!(again(rested), expected, "{minutes}");
-    }
     // Also beside a dead letter.
     let beside = Observed {
         depths: Some(depths(0, 0, 1)),
@@ -236,6 +224,58 @@ fn groups_whose_messages_are_lost_are_sent_again() {
         (decision.workers, decision.degraded.unwrap().reason),
         (2, "UnexpectedReceipts")
     );
+}
+
+#[test]
+fn messages_that_are_lost_while_a_run_is_suspended_are_missed_a_minute_after_it_is_resumed() {
+    let time = |time: &str| format!("2026-11-23T{time}:00Z").parse().unwrap();
+    let resumed = |visible, observed_at| {
+        let mut status = claimed();
+        status.conditions = vec![Condition {
+            status: "False".to_owned(),
+            ..condition("Suspended", "NotSuspended", "2026-11-23T11:50:00Z")
+        }];
+        let queue = status.queue.get_or_insert_default();
+        (queue.visible, queue.in_flight) = (Some(visible), Some(0));
+        queue.observed_at = Some(Time(time(observed_at)));
+        status
+    };
+    let seen = |minutes, grouper_at| Observed {
+        depths: Some(depths(0, 0, 0)),
+        empty_for: Duration::from_mins(minutes),
+        grouper_at: Some(time(grouper_at)),
+        ..working(2)
+    };
+    let again = |prior: &ArchiveRunStatus, seen: Observed| {
+        decide(&run(json!({})), prior, &seen)
+            .writes
+            .contains(&Write::SendAgain(0))
+    };
+    // The last reading before may have been empty already.
+    for observed_at in ["11:10", "11:50"] {
+        let prior = resumed(0, observed_at);
+        assert!(again(&prior, seen(1, "11:05")), "{observed_at}");
+        assert!(!again(&prior, seen(0, "11:05")), "one reading may be wrong");
+        assert!(!again(&prior, seen(1, "11:50")), "a grouper sent groups");
+    }
+    assert!(
+        !again(&resumed(0, "11:51"), seen(1, "11:05")),
+        "groups came"
+    );
+    assert!(
+        !again(&resumed(2, "11:50"), seen(1, "11:05")),
+        "groups went"
+    );
+    let running = Observed {
+        grouper: GrouperState::Running,
+        ..seen(1, "11:05")
+    };
+    assert!(!again(&resumed(0, "11:50"), running));
+    let at_rest = ArchiveRunStatus {
+        conditions: vec![condition("Suspended", "Suspended", "2026-11-23T11:50:00Z")],
+        ..resumed(0, "11:50")
+    };
+    assert!(!again(&at_rest, seen(1, "11:05")), "it has just gone on");
 }
 
 #[test]
