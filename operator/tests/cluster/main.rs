@@ -217,10 +217,9 @@ async fn play_one(
     let Err(error) = ended else { return Ok(()) };
     let why = words.of(error.id()).unwrap_or_else(|| error.to_string());
     let names = teams.lock().unwrap().clone();
-    Err(Failed::from(format!(
-        "{why}\n\n{}",
-        scene.story(&names).await
-    )))
+    let story = scene.story(&names).await;
+    scene.delete_runs(&names).await;
+    Err(Failed::from(format!("{why}\n\n{story}")))
 }
 
 /// What panics said, with the place, by the tasks that they ended.

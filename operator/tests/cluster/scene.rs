@@ -281,6 +281,17 @@ impl Scene {
         self.kubectl(&["get", "--raw", &page]).await.unwrap()
     }
 
+    /// Asks for the deletion of all runs of a scenario that failed, which otherwise keep workers from
+    /// those of others.
+    pub async fn delete_runs(&self, teams: &[String]) {
+        for team in teams {
+            let all = ["delete", "archiveruns", "--all", "--wait=false", "-n", team];
+            if let Err(error) = self.kubectl(&all).await {
+                eprintln!("the runs of {team} stay: {error}");
+            }
+        }
+    }
+
     /// What the cluster shows of a scenario's namespaces, and what the operator logged of them.
     pub async fn story(&self, teams: &[String]) -> String {
         let status = "jsonpath={range .items[*]}{.metadata.name}{\" \"}{.status}{\"\\n\"}{end}";
