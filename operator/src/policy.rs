@@ -81,17 +81,21 @@ impl PolicyFile {
             std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
         serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
     }
-}
 
-impl PolicyFile {
+    /// The rules for namespaces with these labels.
+    fn rules_for(
+        &self,
+        namespace_labels: &BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &PolicyRule> {
+        self.rules
+            .iter()
+            .filter(|rule| rule.namespace_selector.matches(namespace_labels))
+    }
+
     /// What the workers of a namespace with these labels share: by the first rule for it that says
     /// so.
     pub(crate) fn terms(&self, namespace_labels: &BTreeMap<String, String>) -> NamespaceTerms {
-        let rules = || {
-            self.rules
-                .iter()
-                .filter(|rule| rule.namespace_selector.matches(namespace_labels))
-        };
+        let rules = || self.rules_for(namespace_labels);
         let default = NamespaceTerms::default();
         NamespaceTerms {
             weight: rules()
@@ -111,11 +115,7 @@ pub fn check(policy: Option<&PolicyFile>, asked: &Asked<'_>) -> Result<(), Strin
         });
     };
     let mut objections = Vec::new();
-    for rule in policy
-        .rules
-        .iter()
-        .filter(|rule| rule.namespace_selector.matches(asked.namespace_labels))
-    {
+    for rule in policy.rules_for(asked.namespace_labels) {
         match rule.objection(asked) {
             None => return Ok(()),
             Some(objection) => objections.push(objection),

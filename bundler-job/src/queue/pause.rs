@@ -1,5 +1,5 @@
-//! A worker that is asked to take no other group, by a file: on Kubernetes the operator annotates a
-//! pod whose run has more workers than its share, and the kubelet writes the annotation into the
+//! A file that pauses a worker: it receives no other group. On Kubernetes the operator annotates a
+//! pod if its run has more workers than its share, and the kubelet writes the annotation into the
 //! pod (docs/decisions/workers-of-all-runs.md).
 
 use std::path::PathBuf;
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// What the file says if no other group is to be taken.
+/// Contents of the file of a paused worker.
 const PAUSED: &str = "true";
-/// Between two looks at the file. The kubelet writes it once a minute at most.
+/// Between two reads of the file. The kubelet updates it within about a minute.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// A file that says whether groups may be taken.
+/// A file that says whether a worker is paused.
 #[derive(Debug, Clone)]
 pub struct PauseFile(PathBuf);
 
 impl PauseFile {
-    /// The file at this path, which need not be there.
+    /// The file at this path, which may be missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Waits until groups may be taken.
+    /// Waits until the worker is not paused.
     pub(super) async fn over(&self) {
         if !self.is_paused().await {
             return;
@@ -34,7 +34,7 @@ impl PauseFile {
         tracing::info!("taking groups again");
     }
 
-    /// A file that is not there or cannot be read asks for nothing.
+    /// A missing or unreadable file pauses nothing.
     async fn is_paused(&self) -> bool {
         tokio::fs::read_to_string(&self.0)
             .await

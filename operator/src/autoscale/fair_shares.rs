@@ -36,8 +36,8 @@ pub(crate) struct Demand {
     pub(crate) workers: u32,
 }
 
-/// The share of each run, by its UID. Together they are no more than `most`, and no worker is left
-/// that somebody wants and may have.
+/// Returns the share of each run, by its UID. Their sum is at most `most`, and no worker is left over
+/// that a run wants and may have.
 pub(crate) fn fair_shares<'a>(
     most: u32,
     demands: impl IntoIterator<Item = (&'a str, &'a Demand)>,
@@ -90,15 +90,15 @@ impl Namespace<'_> {
     }
 }
 
-/// Somebody's part in a division.
+/// What one party of a division wants.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
     wanted: u32,
     weight: u32,
 }
 
-/// Divides `total` by weights, to nobody more than wanted. Whoever wants less than its part leaves
-/// the rest to the others.
+/// Divides `total` by weights, to each claim no more than it wants. What a claim leaves of its part
+/// goes to the others.
 fn divide(total: u32, claims: &[Claim]) -> Vec<u32> {
     let mut shares = vec![0; claims.len()];
     // Those who want least for their weight come first: what they leave goes to all that follow.

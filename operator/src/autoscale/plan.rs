@@ -87,7 +87,7 @@ pub(crate) fn replicas(inputs: Inputs) -> u32 {
         .max(inputs.busy.min(inputs.current))
 }
 
-/// Between which numbers somebody else scales the run.
+/// Between which numbers another autoscaler scales the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) least: u32,
@@ -96,12 +96,12 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// The run is at rest.
+    /// No worker has anything to do.
     pub(crate) const NONE: Self = Self { least: 0, most: 0 };
 }
 
-/// The bounds for somebody who does not know which worker is busy, so that none of those is taken
-/// away.
+/// Returns the bounds for an autoscaler that does not know which worker is busy, so that none of
+/// those is removed.
 pub(crate) fn bounds(inputs: Inputs) -> Bounds {
     let most = most(inputs);
     Bounds {

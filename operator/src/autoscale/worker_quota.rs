@@ -26,15 +26,15 @@ struct Entry {
 }
 
 /// The workers that runs hold and want, by the runs' UIDs. A run grows only by what no other holds,
-/// so the sum never passes the most. Whoever holds more than its share comes down to it as its
-/// groups end, and so does everybody if the most was lowered.
+/// so the sum never exceeds the limit. A run that holds more than its share falls to it as its groups
+/// end, also if the limit was lowered.
 #[derive(Debug)]
 pub(crate) struct WorkerQuota {
     most: u32,
     book: Mutex<BTreeMap<String, Entry>>,
 }
 
-/// Workers that a run has before the operator has looked at it.
+/// Workers that a run has before its first reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) uid: String,
@@ -60,10 +60,10 @@ impl WorkerQuota {
         }
     }
 
-    /// Decides how many workers a run holds: `decide` is told how many it may have, and gives what
-    /// it decided and how many that makes. It is asked twice, first with all workers, to learn what
-    /// the run wants. Nobody else decides meanwhile. Those that it gives back stay its own until
-    /// they are [settled](Self::settle).
+    /// Decides how many workers a run holds: `decide` gets how many it may have, and returns its
+    /// decision and how many workers that makes. It is called twice, first with all workers, to learn
+    /// what the run wants. No other run decides meanwhile. Workers that the run releases count as
+    /// its own until they are [settled](Self::settle).
     pub(crate) fn decide<T>(&self, run: Applicant<'_>, decide: impl Fn(u32) -> (T, u32)) -> T {
         let mut book = self.lock();
         let (_, workers) = decide(self.most);

@@ -21,6 +21,7 @@ use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
 use super::cache::{AppliedWorkers, RunCache};
 use super::context::Context;
 use super::decide::Write;
+use super::dereference::has_finished;
 use super::error::{ReconcileError, is_of_another};
 use super::failure::{self, Failure};
 use super::finalizer;
@@ -273,14 +274,7 @@ pub(crate) async fn pods_left(context: &Context, run: &Run) -> Result<usize, Rec
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &run.namespace);
     let listed = kube::api::ListParams::default().labels(&build::run_selector(run));
     let pods = pods.list(&listed).await.map_err(read_error)?;
-    let is_left = |pod: &&Pod| {
-        let phase = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed"))
-    };
-    Ok(pods.iter().filter(is_left).count())
+    Ok(pods.iter().filter(|pod| !has_finished(pod)).count())
 }
 
 /// Deletes the PodDisruptionBudget that earlier releases created for a run's workers

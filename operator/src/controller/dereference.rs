@@ -577,7 +577,8 @@ fn phase(pod: &Pod) -> &str {
         .unwrap_or_default()
 }
 
-fn has_finished(pod: &Pod) -> bool {
+/// Whether all containers of a pod have ended.
+pub(crate) fn has_finished(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 

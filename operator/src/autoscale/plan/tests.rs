@@ -1,21 +1,31 @@
 use super::*;
 
+/// A run that may have twenty workers and whose queue is empty.
+const BASE: Inputs = Inputs {
+    at_rest: false,
+    work_left: true,
+    depth: Some(depth(0, 0)),
+    recent_groups: Some(0),
+    groups_per_worker: 1,
+    min: 0,
+    max: 20,
+    cap: 1000,
+    trust: Trust::Proven,
+    base: 1000,
+    creatable: None,
+    current: 0,
+    busy: 0,
+};
+
+const fn depth(visible: u64, in_flight: u64) -> Depth {
+    Depth { visible, in_flight }
+}
+
 #[test]
 fn whoever_else_scales_has_the_room_that_is_left_and_takes_no_busy_worker() {
     let base = Inputs {
-        at_rest: false,
-        work_left: true,
         depth: None,
-        recent_groups: Some(0),
-        groups_per_worker: 1,
-        min: 0,
-        max: 20,
-        cap: 1000,
-        trust: Trust::Proven,
-        base: 1000,
-        creatable: None,
-        current: 0,
-        busy: 0,
+        ..BASE
     };
     for (inputs, expected) in [
         (base, 20),
@@ -46,81 +56,62 @@ fn whoever_else_scales_has_the_room_that_is_left_and_takes_no_busy_worker() {
 
 #[test]
 fn replicas_follow_the_depth_within_bounds() {
-    let base = Inputs {
-        at_rest: false,
-        work_left: true,
-        depth: Some(Depth {
-            visible: 0,
-            in_flight: 0,
-        }),
-        recent_groups: Some(0),
-        groups_per_worker: 1,
-        min: 0,
-        max: 20,
-        cap: 1000,
-        trust: Trust::Proven,
-        base: 1000,
-        creatable: None,
-        current: 0,
-        busy: 0,
-    };
-    let depth = |visible, in_flight| Some(Depth { visible, in_flight });
     let cases = [
-        ("one is there before the first message", base, 1),
+        ("one is there before the first message", BASE, 1),
         (
             "nothing is left to do",
             Inputs {
                 work_left: false,
-                ..base
+                ..BASE
             },
             0,
         ),
         (
             "in flight counts",
             Inputs {
-                depth: depth(3, 2),
-                ..base
+                depth: Some(depth(3, 2)),
+                ..BASE
             },
             5,
         ),
         (
             "several groups a worker",
             Inputs {
-                depth: depth(5, 0),
+                depth: Some(depth(5, 0)),
                 groups_per_worker: 2,
-                ..base
+                ..BASE
             },
             3,
         ),
         (
             "no target is no division by zero",
             Inputs {
-                depth: depth(5, 0),
+                depth: Some(depth(5, 0)),
                 groups_per_worker: 0,
-                ..base
+                ..BASE
             },
             5,
         ),
         (
             "the maximum holds",
             Inputs {
-                depth: depth(500, 0),
-                ..base
+                depth: Some(depth(500, 0)),
+                ..BASE
             },
             20,
         ),
         (
             "so does the operator's",
             Inputs {
-                depth: depth(500, 0),
+                depth: Some(depth(500, 0)),
                 cap: 7,
-                ..base
+                ..BASE
             },
             7,
         ),
         (
             "the minimum while work is left",
-            Inputs { min: 3, ..base },
+            Inputs { min: 3, ..BASE },
             3,
         ),
         (
@@ -128,17 +119,17 @@ fn replicas_follow_the_depth_within_bounds() {
             Inputs {
                 min: 3,
                 work_left: false,
-                ..base
+                ..BASE
             },
             0,
         ),
         (
             "busy workers stay",
             Inputs {
-                depth: depth(0, 2),
+                depth: Some(depth(0, 2)),
                 current: 9,
                 busy: 6,
-                ..base
+                ..BASE
             },
             6,
         ),
@@ -146,20 +137,20 @@ fn replicas_follow_the_depth_within_bounds() {
             "busy workers stay above a lowered maximum",
             Inputs {
                 max: 2,
-                depth: depth(9, 5),
+                depth: Some(depth(9, 5)),
                 current: 5,
                 busy: 5,
-                ..base
+                ..BASE
             },
             5,
         ),
         (
             "no more than there are",
             Inputs {
-                depth: depth(1, 0),
+                depth: Some(depth(1, 0)),
                 current: 2,
                 busy: 3,
-                ..base
+                ..BASE
             },
             2,
         ),
@@ -168,35 +159,35 @@ fn replicas_follow_the_depth_within_bounds() {
             Inputs {
                 depth: None,
                 current: 12,
-                ..base
+                ..BASE
             },
             12,
         ),
         (
             "a queue that looks empty keeps one awake",
-            Inputs { current: 8, ..base },
+            Inputs { current: 8, ..BASE },
             1,
         ),
         (
             "nothing stays at rest, busy or not",
             Inputs {
                 at_rest: true,
-                depth: depth(9, 9),
+                depth: Some(depth(9, 9)),
                 current: 5,
                 busy: 5,
                 min: 2,
-                ..base
+                ..BASE
             },
             0,
         ),
         (
             "more messages than numbers",
             Inputs {
-                depth: depth(u64::MAX, 9),
+                depth: Some(depth(u64::MAX, 9)),
                 max: u32::MAX,
                 cap: u32::MAX,
                 base: u32::MAX,
-                ..base
+                ..BASE
             },
             u32::MAX,
         ),
@@ -209,22 +200,13 @@ fn replicas_follow_the_depth_within_bounds() {
 #[test]
 fn workers_double_once_one_has_shown_that_it_works() {
     let base = Inputs {
-        at_rest: false,
-        work_left: true,
-        depth: Some(Depth {
-            visible: 500,
-            in_flight: 0,
-        }),
+        depth: Some(depth(500, 0)),
         recent_groups: None,
-        groups_per_worker: 1,
         min: 5,
         max: 300,
-        cap: 1000,
         trust: Trust::Unproven,
         base: 0,
-        creatable: None,
-        current: 0,
-        busy: 0,
+        ..BASE
     };
     let next = |trust, base_replicas: u32, busy| {
         replicas(Inputs {
@@ -261,22 +243,14 @@ fn workers_double_once_one_has_shown_that_it_works() {
 #[test]
 fn pods_that_the_cluster_refuses_are_not_asked_for() {
     let base = Inputs {
-        at_rest: false,
-        work_left: true,
-        depth: Some(Depth {
-            visible: 500,
-            in_flight: 0,
-        }),
+        depth: Some(depth(500, 0)),
         recent_groups: Some(500),
-        groups_per_worker: 1,
-        min: 0,
         max: 300,
-        cap: 1000,
-        trust: Trust::Proven,
         base: 64,
         creatable: Some(40),
         current: 64,
         busy: 40,
+        ..BASE
     };
     assert_eq!(replicas(base), 40);
     let none = Inputs {
@@ -289,26 +263,12 @@ fn pods_that_the_cluster_refuses_are_not_asked_for() {
 
 #[test]
 fn a_worker_goes_when_several_readings_agree() {
-    let depth = |visible| {
-        Some(Depth {
-            visible,
-            in_flight: 0,
-        })
-    };
     let base = Inputs {
-        at_rest: false,
-        work_left: true,
-        depth: depth(3),
+        depth: Some(depth(3, 0)),
         recent_groups: None,
-        groups_per_worker: 1,
-        min: 0,
-        max: 20,
-        cap: 1000,
-        trust: Trust::Proven,
         base: 10,
-        creatable: None,
         current: 10,
-        busy: 0,
+        ..BASE
     };
     let cases = [
         ("not enough readings", base, 10),
@@ -340,7 +300,7 @@ fn a_worker_goes_when_several_readings_agree() {
             "receipts are no estimate",
             Inputs {
                 work_left: false,
-                depth: depth(0),
+                depth: Some(depth(0, 0)),
                 ..base
             },
             0,
@@ -369,19 +329,14 @@ fn a_worker_goes_when_several_readings_agree() {
 #[test]
 fn whoever_else_scales_keeps_the_busy_workers() {
     let base = Inputs {
-        at_rest: false,
-        work_left: true,
         depth: None,
         recent_groups: None,
         groups_per_worker: 4,
         min: 1,
-        max: 20,
-        cap: 1000,
-        trust: Trust::Proven,
         base: 10,
-        creatable: None,
         current: 10,
         busy: 7,
+        ..BASE
     };
     assert_eq!(bounds(base), Bounds { least: 7, most: 20 });
     let less = Inputs { cap: 3, ..base };

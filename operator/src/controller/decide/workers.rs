@@ -124,44 +124,35 @@ fn count(pods: u32) -> usize {
     usize::try_from(pods).unwrap_or(usize::MAX)
 }
 
-/// Asks those busy workers that are more than `allowed` to take no other group, the youngest first,
-/// and lets others go on. Those that are idle leave first if fewer than there are remain.
+/// Pauses the busy workers above `allowed`, the youngest first, and resumes the others: they end their
+/// groups and take no more. If fewer workers than there are `remain`, the idle ones stay as they are,
+/// because those are removed first.
 fn pauses(workers: &[WorkerPod], allowed: u32, remain: u32) -> Vec<Write> {
-    let mut busy: Vec<_> = workers
+    let (mut busy, idle): (Vec<_>, Vec<_>) = workers
         .iter()
-        .filter(|worker| worker.busy_since.is_some())
-        .collect();
+        .partition(|worker| worker.busy_since.is_some());
     busy.sort_by_key(|worker| (!worker.is_paused, Reverse(worker.created_at), &worker.name));
     let surplus = busy.len().saturating_sub(count(allowed));
-    let (paused, goes_on) = busy.split_at(surplus);
-    let names = |workers: Vec<&WorkerPod>| -> Vec<String> {
-        workers.iter().map(|worker| worker.name.clone()).collect()
+    let (above, within) = busy.split_at(surplus);
+    let idle = if surplus == 0 && workers.len() <= count(remain) {
+        &idle[..]
+    } else {
+        &[]
     };
-    let pause = names(
-        paused
-            .iter()
-            .copied()
-            .filter(|worker| !worker.is_paused)
-            .collect(),
-    );
-    let all_remain = workers.len() <= count(remain);
-    let idle = workers
-        .iter()
-        .filter(|worker| worker.busy_since.is_none() && all_remain && surplus == 0);
-    let resume = names(
-        goes_on
-            .iter()
-            .copied()
-            .chain(idle)
-            .filter(|worker| worker.is_paused)
-            .collect(),
-    );
-    [Write::PauseWorkers(pause), Write::ResumeWorkers(resume)]
-        .into_iter()
-        .filter(|write| {
-            !matches!(write, Write::PauseWorkers(pods) | Write::ResumeWorkers(pods) if pods.is_empty())
-        })
-        .collect()
+    let names = |workers: &[&WorkerPod], is_paused| -> Vec<String> {
+        let concerned = workers.iter().filter(|it| it.is_paused == is_paused);
+        concerned.map(|it| it.name.clone()).collect()
+    };
+    let pause = names(above, false);
+    let resume = [names(within, true), names(idle, true)].concat();
+    let mut writes = Vec::new();
+    if !pause.is_empty() {
+        writes.push(Write::PauseWorkers(pause));
+    }
+    if !resume.is_empty() {
+        writes.push(Write::ResumeWorkers(resume));
+    }
+    writes
 }
 
 /// What keeps workers at zero.
