@@ -282,18 +282,7 @@ pub async fn a_suspended_run_rests_and_goes_on_without_the_messages_that_it_had(
         "",
         "no pod is left at work"
     );
-    let queues = team.queues().await;
-    assert!(!queues.is_empty(), "the queue stays");
-    // SQS keeps messages for 14 days, and a run may rest for longer.
-    for queue in &queues {
-        scene
-            .sqs
-            .purge_queue()
-            .queue_url(queue)
-            .send()
-            .await
-            .unwrap();
-    }
+    team.lose_messages().await;
     team.heal();
     team.patch("logs", json!({"spec": {"suspend": false}}))
         .await;

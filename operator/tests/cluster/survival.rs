@@ -206,6 +206,7 @@ pub async fn runs_in_every_phase_outlive_the_operators_that_work_on_them(scene: 
     let (bundling, resting) = (scene.team(&bundling).await, scene.team(&resting).await);
     let (retrying, pending) = (scene.team(&retrying).await, scene.team(&pending).await);
     let grouping = scene.team(&grouping).await;
+    let emptied = scene.team("outlives-emptied").await;
 
     let manifest = bundling.inventory(80).await;
     bundling
@@ -245,20 +246,37 @@ pub async fn runs_in_every_phase_outlive_the_operators_that_work_on_them(scene: 
     retrying
         .apply(&retrying.archive_run("logs", &manifest, json!({})))
         .await;
+    let manifest = emptied.inventory(240).await;
+    // All groups but the first, so that some have no receipt when their messages are lost.
+    emptied.fail_from(10);
+    emptied
+        .apply(&emptied.archive_run("logs", &manifest, json!({})))
+        .await;
     let manifest = grouping.inventory(60).await;
 
-    for team in [&bundling, &resting] {
+    for team in [&bundling, &resting, &emptied] {
         team.archiving("logs").await;
     }
-    resting
-        .patch("logs", json!({"spec": {"suspend": true}}))
+    emptied.grouped("logs").await;
+    for team in [&resting, &emptied] {
+        team.patch("logs", json!({"spec": {"suspend": true}})).await;
+    }
+    emptied
+        .condition("logs", "Suspended", "True", "Suspended")
         .await;
+    emptied.lose_messages().await;
+    emptied.heal();
     let first = another_operator(scene, End::Asked).await;
     grouping
         .apply(&grouping.archive_run("logs", &manifest, json!({})))
         .await;
-    resting
-        .patch("logs", json!({"spec": {"suspend": false}}))
+    for team in [&resting, &emptied] {
+        team.patch("logs", json!({"spec": {"suspend": false}}))
+            .await;
+    }
+    // The operator that saw the queue empty then is not the one that misses the messages.
+    emptied
+        .condition("logs", "Suspended", "False", "NotSuspended")
         .await;
     let second = another_operator(scene, End::PowerCut).await;
     assert_ne!(first, second);
@@ -270,6 +288,11 @@ pub async fn runs_in_every_phase_outlive_the_operators_that_work_on_them(scene: 
         .await;
     is_retried.store(true, Ordering::Relaxed);
     another_operator(scene, End::PowerCut).await;
+    emptied.event("logs", "MessagesLost").await;
+    emptied
+        .condition("logs", "Complete", "True", "Complete")
+        .await;
+    emptied.assert_verified("logs").await;
 
     for (team, objects, groups) in [
         (&bundling, 80, 8),

@@ -408,6 +408,17 @@ impl Team<'_> {
         listed.lines().map(str::to_owned).collect()
     }
 
+    /// Empties the queues of a suspended run: SQS keeps messages for 14 days, and a run may be suspended
+    /// for longer.
+    pub async fn lose_messages(&self) {
+        let queues = self.queues().await;
+        assert!(!queues.is_empty(), "the queue stays");
+        for queue in &queues {
+            let purged = self.scene.sqs.purge_queue().queue_url(queue);
+            purged.send().await.unwrap();
+        }
+    }
+
     /// URLs of queues with this team's name.
     pub async fn queues(&self) -> Vec<String> {
         self.queues_of("").await
