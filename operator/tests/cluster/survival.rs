@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, EvictParams, ListParams};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
 use s3bundler_testbed::cli::kill_and_wait;
 use s3bundler_testbed::client;
@@ -27,6 +31,8 @@ const DRAINED_WORKERS: usize = 4;
 const DRAINED_GROUPS: usize = 40;
 /// How long they may go on with it.
 const DRAIN: Duration = Duration::from_secs(5);
+/// What a container exits with that the kubelet killed after its grace period: 128 + SIGKILL.
+const KILLED: i32 = 137;
 /// Longer than a group takes: if nothing is committed meanwhile, no worker has a group.
 const QUIET: Duration = Duration::from_secs(15);
 
@@ -142,6 +148,8 @@ pub async fn workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice(
         Vec::<String>::new(),
         "nothing holds up a drain"
     );
+    let exits = Exits::default();
+    let following = tokio::spawn(follow_exits(pods.clone(), Arc::clone(&exits)));
     let begun = Instant::now();
     let evict = EvictParams::default();
     for pod in &busy {
@@ -155,18 +163,20 @@ pub async fn workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice(
         (!left.iter().any(is_left)).then_some(())
     })
     .await;
-    let taken = begun.elapsed();
     println!(
         "drained/logs: {DRAINED_WORKERS} workers were gone after {:.1} s",
-        taken.as_secs_f64()
+        begun.elapsed().as_secs_f64()
     );
-    let grace = busy[0]
-        .spec
-        .as_ref()
-        .unwrap()
-        .termination_grace_period_seconds;
-    let grace = Duration::from_secs(grace.unwrap().unsigned_abs());
-    assert!(taken < grace, "{taken:?} of {grace:?}: some were killed");
+    let exits = eventually("no evicted worker has shown its exit code", async || {
+        let exits = exits.lock().unwrap().clone();
+        (!exits.is_empty()).then_some(exits)
+    })
+    .await;
+    following.abort();
+    assert!(
+        exits.values().all(|code| *code != KILLED),
+        "all end within their grace period: {exits:?}"
+    );
 
     team.heal();
     let status = team.condition("logs", "Complete", "True", "Complete").await;
@@ -183,6 +193,28 @@ pub async fn workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice(
         reads.values().all(|times| *times <= 2),
         "a group is done, and done again at most once: {reads:?}"
     );
+}
+
+/// Exit codes of pods that were deleted, by UID.
+type Exits = Arc<Mutex<BTreeMap<String, i32>>>;
+
+/// Records what workers exit with, until it is aborted.
+async fn follow_exits(pods: Api<Pod>, exits: Exits) {
+    let config = watcher::Config::default().labels("app.kubernetes.io/component=worker");
+    let mut events = pin!(watcher(pods, config).default_backoff());
+    while let Some(event) = events.next().await {
+        let Ok(Event::Apply(pod) | Event::Delete(pod)) = event else {
+            continue;
+        };
+        let containers = pod.status.iter().flat_map(|it| &it.container_statuses);
+        let states = containers.flatten().filter_map(|it| it.state.as_ref());
+        let code = states
+            .filter_map(|it| it.terminated.as_ref())
+            .map(|it| it.exit_code);
+        if let (Some(uid), Some(code)) = (pod.uid(), code.max()) {
+            exits.lock().unwrap().insert(uid, code);
+        }
+    }
 }
 
 /// Whether a pod is ready and stays: a worker is ready if it has a group.
