@@ -17,9 +17,10 @@ use s3bundler_testbed::cli::kill_and_wait;
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::asked;
-use super::patience::{Patience, eventually};
+use super::patience::{PATIENCE, Patience, eventually};
 use super::scene::{RELEASE, Scene};
 use super::team::{FAILING, Team, object_key, told};
 
@@ -148,34 +149,33 @@ pub async fn workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice(
         Vec::<String>::new(),
         "nothing holds up a drain"
     );
-    let exits = Exits::default();
-    let following = tokio::spawn(follow_exits(pods.clone(), Arc::clone(&exits)));
+    let config = watcher::Config::default().labels("app.kubernetes.io/component=worker");
+    let mut events = pin!(watcher(pods.clone(), config).default_backoff());
+    while !matches!(events.next().await, Some(Ok(Event::InitDone))) {}
     let begun = Instant::now();
     let evict = EvictParams::default();
     for pod in &busy {
         let name = pod.name_any();
         asked::api(|| pods.evict(&name, &evict)).await.unwrap();
     }
-    let evicted: BTreeSet<_> = busy.iter().filter_map(kube::ResourceExt::uid).collect();
-    eventually("evicted workers are still there", async || {
-        let left = asked::api(|| pods.list(&workers)).await.unwrap();
-        let is_left = |pod: &Pod| pod.uid().is_some_and(|uid| evicted.contains(&uid));
-        (!left.iter().any(is_left)).then_some(())
-    })
-    .await;
+    let mut left: BTreeSet<_> = busy.iter().filter_map(kube::ResourceExt::uid).collect();
+    while !left.is_empty() {
+        let event = timeout(PATIENCE, events.next()).await;
+        let event = event.expect("evicted workers are still there");
+        if let Some(Ok(Event::Delete(pod))) = event
+            && left.remove(&pod.uid().unwrap())
+        {
+            let code = exit_code(&pod);
+            assert!(
+                code.is_some_and(|code| code != KILLED),
+                "{} ends within its grace period: {code:?}",
+                pod.name_any()
+            );
+        }
+    }
     println!(
         "drained/logs: {DRAINED_WORKERS} workers were gone after {:.1} s",
         begun.elapsed().as_secs_f64()
-    );
-    let exits = eventually("no evicted worker has shown its exit code", async || {
-        let exits = exits.lock().unwrap().clone();
-        (!exits.is_empty()).then_some(exits)
-    })
-    .await;
-    following.abort();
-    assert!(
-        exits.values().all(|code| *code != KILLED),
-        "all end within their grace period: {exits:?}"
     );
 
     team.heal();
@@ -195,26 +195,11 @@ pub async fn workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice(
     );
 }
 
-/// Exit codes of pods that were deleted, by UID.
-type Exits = Arc<Mutex<BTreeMap<String, i32>>>;
-
-/// Records what workers exit with, until it is aborted.
-async fn follow_exits(pods: Api<Pod>, exits: Exits) {
-    let config = watcher::Config::default().labels("app.kubernetes.io/component=worker");
-    let mut events = pin!(watcher(pods, config).default_backoff());
-    while let Some(event) = events.next().await {
-        let Ok(Event::Apply(pod) | Event::Delete(pod)) = event else {
-            continue;
-        };
-        let containers = pod.status.iter().flat_map(|it| &it.container_statuses);
-        let states = containers.flatten().filter_map(|it| it.state.as_ref());
-        let code = states
-            .filter_map(|it| it.terminated.as_ref())
-            .map(|it| it.exit_code);
-        if let (Some(uid), Some(code)) = (pod.uid(), code.max()) {
-            exits.lock().unwrap().insert(uid, code);
-        }
-    }
+/// What the container of a pod exited with.
+fn exit_code(pod: &Pod) -> Option<i32> {
+    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let state = containers.first()?.state.as_ref()?;
+    Some(state.terminated.as_ref()?.exit_code)
 }
 
 /// Whether a pod is ready and stays: a worker is ready if it has a group.
