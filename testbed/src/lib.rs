@@ -6,13 +6,17 @@
 //! ```
 //!
 //! Everything is real but the cloud: real S3 servers, real processes, real sockets. Faults that a
-//! server cannot produce are made by the [`proxy`] in front of it.
+//! server cannot produce are made by the [`proxy`] in front of it. Loads that no server here can
+//! carry are those of the [`simulator`] and of the [`api_server`].
 
+pub mod api_server;
 pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod demo;
+pub mod fleet;
 pub mod generated;
+pub mod idle_queues;
 pub mod install;
 pub mod inventory;
 pub mod kube;

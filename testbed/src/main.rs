@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use background::{BackgroundError, NamedProgram};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use s3bundler_testbed::bench::{self, BenchError, Part, Scale};
+use s3bundler_testbed::bench::{self, BenchError, OperatorPart, Part, Scale};
 use s3bundler_testbed::demo::{self, DemoError};
 use s3bundler_testbed::install::{self, InstallError, Recipe};
 use s3bundler_testbed::kube::KubeError;
@@ -95,8 +95,8 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<Part>,
     },
-    /// Measures what the operator takes at rest, beside a Kubernetes of its own, and prints a table
-    /// in Markdown.
+    /// Measures what the operator takes: at rest beside a Kubernetes of its own, with thousands of
+    /// runs, and with a million receipts. Prints tables in Markdown.
     BenchOperator {
         /// The operator, built for release.
         #[arg(long)]
@@ -107,6 +107,9 @@ enum Command {
         /// How long to measure each state.
         #[arg(long, default_value_t = 120)]
         seconds: u64,
+        /// Benches to run, comma-separated. Only `idle` boots a Kubernetes. Default: all.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<OperatorPart>,
     },
     /// Boots a Kubernetes with S3 and SQS in the background and prints what to export; uses the
     /// cluster of KUBECONFIG, and boots nothing, where that is set.
@@ -224,9 +227,10 @@ async fn main() -> ExitCode {
             operator,
             s3bundler,
             seconds,
+            only,
         } => {
             let time = Duration::from_secs(seconds);
-            bench::bench_operator(&operator, &s3bundler, time)
+            bench::bench_operator(&operator, &s3bundler, time, &only)
                 .await
                 .map_err(Failure::from)
         }

@@ -6,8 +6,11 @@
 //! simulator ──► objects by rule ──► s3bundler run, s3bundler group ──┘
 //! ```
 
+mod fleet;
 mod operator;
+mod process;
 mod queue;
+mod receipts;
 mod simulator;
 
 use std::path::Path;
@@ -28,8 +31,6 @@ use crate::inventory::{Inventory, InventoryError, Synthetic, inventory_of_bucket
 use crate::kube::KubeError;
 use crate::proxy::ProxyError;
 use crate::servers::{Access, ServerError, VersityGw};
-
-pub use operator::bench_operator;
 
 const DESTINATION: &str = "bench-archives";
 const INVENTORIES: &str = "bench-inventories";
@@ -140,6 +141,38 @@ pub async fn bench(s3bundler: &Path, scale: Scale, only: &[Part]) -> Result<(), 
     }
     if has(Part::Grouping) {
         simulator::grouping(s3bundler, scale.rows).await?;
+    }
+    Ok(())
+}
+
+/// A bench of the operator that can be run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OperatorPart {
+    /// At rest, in a cluster of its own.
+    Idle,
+    /// With thousands of runs, beside an API server in memory.
+    Fleet,
+    /// With a million receipts, on the simulator.
+    Receipts,
+}
+
+/// Runs these benches of the operator, all if there are none, for so long in each state, and prints
+/// their tables.
+pub async fn bench_operator(
+    operator: &Path,
+    s3bundler: &Path,
+    time: Duration,
+    only: &[OperatorPart],
+) -> Result<(), BenchError> {
+    let has = |part| only.is_empty() || only.contains(&part);
+    if has(OperatorPart::Idle) {
+        operator::idle(operator, s3bundler, time).await?;
+    }
+    if has(OperatorPart::Fleet) {
+        fleet::fleets(operator, time).await?;
+    }
+    if has(OperatorPart::Receipts) {
+        receipts::receipts(operator, time).await?;
     }
     Ok(())
 }

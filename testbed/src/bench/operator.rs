@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::BenchError;
-use crate::cli::{Running, Signal};
+use super::process::{cpu, end, mib, resident};
+use crate::cli::Running;
 use crate::client;
 use crate::inventory::{Inventory, inventory_of_bucket};
 use crate::kube::{Cluster, Image};
@@ -44,11 +45,9 @@ const LIFE: Duration = Duration::from_hours(1);
 const SETTLE: Duration = Duration::from_secs(30);
 /// Between two looks of the operator at a live run.
 const PERIOD: Duration = Duration::from_secs(15);
-/// Ticks of /proc/<pid>/stat in a second, on every Linux.
-const TICKS: f64 = 100.0;
 
 /// Measures for so long in each state, and prints a table.
-pub async fn bench_operator(
+pub(super) async fn idle(
     operator: &Path,
     s3bundler: &Path,
     time: Duration,
@@ -298,7 +297,7 @@ impl Scene<'_> {
             looks += 1;
             sleep(Duration::from_secs(1)).await;
         }
-        let cpu = (self::cpu(operator.pid())? - cpu) / begun.elapsed().as_secs_f64();
+        let cpu = (super::process::cpu(operator.pid())? - cpu) / begun.elapsed().as_secs_f64();
         let mut requests = BTreeMap::new();
         for record in proxy.log() {
             *requests
@@ -395,53 +394,6 @@ fn condition<'a>(run: &'a Value, name: &str) -> Option<(&'a str, &'a str)> {
     Some((condition["status"].as_str()?, condition["reason"].as_str()?))
 }
 
-async fn end(operator: Running) -> Result<(), BenchError> {
-    operator.signal(Signal::Terminate)?;
-    let outcome = operator.wait().await?;
-    if outcome.code == Some(0) {
-        Ok(())
-    } else {
-        Err(BenchError::Program(outcome.to_string()))
-    }
-}
-
-/// Seconds of CPU that a process has taken: fields 14 and 15 of proc_pid_stat(5), counted after the
-/// name.
-fn cpu(pid: u32) -> Result<f64, BenchError> {
-    let text = proc(pid, "stat")?;
-    let fields = text
-        .rsplit_once(") ")
-        .map(|(_, fields)| fields)
-        .unwrap_or_default();
-    Ok(fields
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<f64>().ok())
-        .sum::<f64>()
-        / TICKS)
-}
-
-/// Bytes of memory that a process has.
-fn resident(pid: u32) -> Result<u64, BenchError> {
-    let text = proc(pid, "status")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap_or_default();
-    Ok(line
-        .trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .unwrap_or_default()
-        << 10)
-}
-
-fn proc(pid: u32, file: &str) -> Result<String, BenchError> {
-    std::fs::read_to_string(format!("/proc/{pid}/{file}"))
-        .map_err(|error| BenchError::Program(format!("operator: {error}")))
-}
-
 fn table(waiting: &Measurement, over: &Measurement, time: Duration) -> String {
     let seconds = time.as_secs();
     let mut table = format!(
@@ -476,8 +428,4 @@ fn table(waiting: &Measurement, over: &Measurement, time: Duration) -> String {
         );
     }
     table
-}
-
-fn mib(bytes: u64) -> f64 {
-    super::as_f64(bytes) / super::as_f64(1 << 20)
 }

@@ -234,6 +234,7 @@ fn population(objects: u64) -> Population {
         prefix: "p/".to_owned(),
         suffix: String::new(),
         objects,
+        is_flat: false,
         sizes: 10 * KIB as u64..10 * KIB as u64 + 1,
         seed: 1,
         with_metadata: 0,

@@ -31,6 +31,9 @@ pub struct Population {
     pub suffix: String,
     /// Number of objects.
     pub objects: u64,
+    /// Whether there are no folders between prefix and number.
+    #[serde(default)]
+    pub is_flat: bool,
     /// Sizes in bytes; the end is exclusive.
     pub sizes: Range<u64>,
     /// Seed of bodies, metadata and tags.
@@ -71,6 +74,9 @@ impl Population {
     pub fn key(&self, number: u64) -> String {
         let digits = self.digits();
         let Self { prefix, suffix, .. } = self;
+        if self.is_flat {
+            return format!("{prefix}{number:0digits$}{suffix}");
+        }
         let folder = number / FOLDER;
         format!("{prefix}{folder:0digits$}/{number:0digits$}{suffix}")
     }
@@ -80,7 +86,11 @@ impl Population {
         let middle = key
             .strip_prefix(self.prefix.as_str())?
             .strip_suffix(self.suffix.as_str())?;
-        let (_, number) = middle.split_once('/')?;
+        let number = if self.is_flat {
+            middle
+        } else {
+            middle.split_once('/')?.1
+        };
         let number = number.parse().ok()?;
         (number < self.objects && self.key(number) == key).then_some(number)
     }

@@ -145,6 +145,7 @@ async fn a_bucket_of_a_billion_objects_is_read_and_listed() {
         prefix: "logs/".to_owned(),
         suffix: ".json".to_owned(),
         objects: 1_000_000_000,
+        is_flat: false,
         sizes: 10_240..10_241,
         seed: 1,
         with_metadata: 2,

@@ -5,6 +5,7 @@ fn population(objects: u64) -> Population {
         prefix: "logs/".to_owned(),
         suffix: ".json".to_owned(),
         objects,
+        is_flat: false,
         sizes: 0..100,
         seed: 1,
         with_metadata: 3,
@@ -33,6 +34,17 @@ fn a_key_names_its_number_and_no_other_key_does() {
     ] {
         assert_eq!(all.number(other), None, "{other}");
     }
+}
+
+#[test]
+fn keys_without_folders_have_their_number_after_the_prefix() {
+    let all = Population {
+        is_flat: true,
+        ..population(1_000)
+    };
+    assert_eq!(all.key(42), "logs/042.json");
+    assert_eq!(all.number("logs/042.json"), Some(42));
+    assert_eq!(all.number("logs/000/042.json"), None);
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn bucket(objects: u64) -> Arc<Bucket> {
         prefix: "m/".to_owned(),
         suffix: String::new(),
         objects,
+        is_flat: false,
         sizes: 1..10,
         seed: 0,
         with_metadata: 0,
