@@ -20,6 +20,24 @@ pub fn problem_of_page<'a>(
     problem_of_keys(prefix, keys)
 }
 
+/// What is wrong with the order of a page of `ListObjectsV2` that goes on after a key by
+/// `StartAfter`; `None` if nothing is. Pure.
+pub fn problem_of_order<'a>(
+    after: Option<&str>,
+    keys: impl IntoIterator<Item = &'a str>,
+    truncated: Option<bool>,
+) -> Option<&'static str> {
+    let mut last = after;
+    for key in keys {
+        if last >= Some(key) {
+            return Some("the keys of the listing do not follow StartAfter in order");
+        }
+        last = Some(key);
+    }
+    (truncated == Some(true) && last == after)
+        .then_some("the listing is truncated, and there is no key to go on with")
+}
+
 /// Where a listing of uploads goes on: after this key, and after this id of an upload to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UploadMarkers {

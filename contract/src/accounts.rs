@@ -34,6 +34,13 @@ impl Counted {
         self.beyond = self.beyond.max(number.saturating_add(1));
         self.figures.add(figures);
     }
+
+    /// Adds other groups of the stage.
+    pub fn add_all(&mut self, other: &Self) {
+        self.groups = self.groups.saturating_add(other.groups);
+        self.beyond = self.beyond.max(other.beyond);
+        self.figures.add(&other.figures);
+    }
 }
 
 /// The figures of a run do not add up.

@@ -10,7 +10,7 @@ use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
 use md5::{Digest as _, Md5};
-use s3bundler_common::listing::problem_of_page;
+use s3bundler_common::listing::{problem_of_order, problem_of_page};
 use s3bundler_contract::record::{InventoryRef, RecordError, RunClaim, RunSummary};
 use s3bundler_contract::{ExistingManifests, Layout, RunName, S3Address, Stage, etag};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::aws::{Aws, AwsError, AwsErrorKind};
 use crate::crd::{Encryption, EncryptionType};
-use crate::receipts::Count;
+use crate::receipts::{Count, Counted, Listing};
 
 /// No claim or summary is larger; prefixes are what makes a claim grow.
 const RECORD_BYTES: usize = 4 << 20;
@@ -266,31 +266,70 @@ impl Records {
             })
     }
 
-    /// Counts the receipts of a run: one LIST for every 1,000 that are not settled.
+    /// Goes on with the sweep over the receipts of a run, or begins one, by at most `lists` LISTs.
+    /// Returns what the sweep has come to if it came to its end.
     pub async fn count(
         &self,
         bucket: &str,
         layout: &Layout,
         run: &RunName,
         count: &mut Count,
-    ) -> Result<(), RecordsError> {
+        lists: u32,
+    ) -> Result<Option<Counted>, RecordsError> {
         let prefix = layout.receipts(run);
-        let after = count.begin().map(|name| format!("{prefix}{name}"));
+        if !count.is_under_way() {
+            count.begin();
+        }
+        for _ in 0..lists {
+            let Some(listing) = count.listing() else {
+                break;
+            };
+            let page = self.receipts(bucket, &prefix, &listing).await?;
+            let objects = page.contents().iter();
+            let names = objects.filter_map(|object| object.key()?.strip_prefix(&prefix));
+            let is_last = page.is_truncated() != Some(true);
+            if let Some(counted) = count.page(names, is_last) {
+                return Ok(Some(counted));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A LIST of receipts. Fails if its answer cannot be gone on with.
+    async fn receipts(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        listing: &Listing,
+    ) -> Result<ListObjectsV2Output, AwsError> {
+        let target = S3Address::new(bucket, prefix).to_string();
+        let after = listing.after.as_ref().map(|name| format!("{prefix}{name}"));
         let request = self
             .client
             .list_objects_v2()
             .bucket(bucket)
-            .prefix(&prefix)
-            .set_start_after(after);
-        self.list(request, &S3Address::new(bucket, &prefix), |page| {
-            count.page(
-                page.contents()
-                    .iter()
-                    .filter_map(|object| object.key()?.strip_prefix(&prefix)),
-            );
-        })
-        .await?;
-        Ok(())
+            .prefix(prefix)
+            .set_start_after(after.clone())
+            .max_keys(i32::try_from(listing.most).unwrap_or(i32::MAX))
+            .set_expected_bucket_owner(self.expected_owner.clone());
+        let page = request
+            .send()
+            .await
+            .map_err(|error| AwsError::s3("ListObjectsV2", target.clone(), &error))?;
+        let keys = || page.contents().iter().filter_map(|object| object.key());
+        let truncated = page.is_truncated();
+        let token = page.next_continuation_token();
+        let problem = problem_of_page(prefix, keys(), truncated, token)
+            .or_else(|| problem_of_order(after.as_deref(), keys(), truncated));
+        match problem {
+            None => Ok(page),
+            Some(problem) => Err(AwsError {
+                action: "ListObjectsV2",
+                target,
+                kind: AwsErrorKind::Transient,
+                detail: problem.to_owned(),
+            }),
+        }
     }
 
     /// Lists to the end, 1,000 objects a page.

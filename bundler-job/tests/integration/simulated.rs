@@ -61,6 +61,7 @@ async fn scene(options: SimulatorOptions) -> (Simulator, String) {
         prefix: "logs/".to_owned(),
         suffix: ".json".to_owned(),
         objects: POPULATION,
+        is_flat: false,
         sizes: SIZES,
         seed: 7,
         with_metadata: 3,

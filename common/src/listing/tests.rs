@@ -19,6 +19,27 @@ fn a_page_is_of_the_prefix_and_says_how_to_go_on() {
         );
     }
 }
+
+#[test]
+fn a_page_that_goes_on_after_a_key_is_in_order_and_comes_further() {
+    for (after, keys, truncated, is_good) in [
+        (None, &["p/a", "p/b"][..], Some(true), true),
+        (Some("p/a"), &["p/b"], Some(true), true),
+        (Some("p/a"), &[], Some(false), true),
+        (None, &["p/b", "p/a"], Some(false), false),
+        (None, &["p/a", "p/a"], Some(false), false),
+        (Some("p/a"), &["p/a", "p/b"], Some(false), false),
+        (Some("p/a"), &[], Some(true), false),
+    ] {
+        let problem = problem_of_order(after, keys.iter().copied(), truncated);
+        assert_eq!(
+            problem.is_none(),
+            is_good,
+            "{after:?} {keys:?} {truncated:?}"
+        );
+    }
+}
+
 #[test]
 fn a_page_of_uploads_goes_on_somewhere_else() {
     let markers = |key: Option<&str>, upload_id: Option<&str>| UploadMarkers {

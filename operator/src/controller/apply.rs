@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, Preconditions,
@@ -27,6 +26,7 @@ use super::failure::{self, Failure};
 use super::finalizer;
 use super::ownership::{Owner, owner};
 use super::run::{QueuePlan, Run};
+use super::workloads::Pod;
 use crate::autoscale::plan::Bounds;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, Origin, ScalingMode};
@@ -178,6 +178,7 @@ async fn carry_out(
             cache.workers = generation.map(|generation| AppliedWorkers {
                 deployment,
                 generation,
+                scaled: None,
                 at,
             });
         }
@@ -191,6 +192,7 @@ async fn carry_out(
                     .patch_scale(&workers_name(run), &PatchParams::default(), &patch)
                     .await;
                 not_found_is_fine(scaled)?;
+                cache.scaled(*replicas, Instant::now());
             }
         }
         Write::ApplyScaledObject(bounds) => {
@@ -220,8 +222,7 @@ async fn carry_out(
             applied.queues_deleted = true;
         }
         Write::DeleteRun => {
-            let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), &run.namespace);
-            not_found_is_fine(runs.delete(run.name.as_str(), &only(run.uid.clone())).await)?;
+            delete_run(context, &run.namespace, run.name.as_str(), run.uid.clone()).await?;
         }
     }
     Ok(())
@@ -246,6 +247,17 @@ async fn pause(
         )?;
     }
     Ok(())
+}
+
+/// Deletes a run itself, and not one that was made again under its name.
+pub(crate) async fn delete_run(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    uid: String,
+) -> Result<(), ReconcileError> {
+    let runs: Api<ArchiveRun> = Api::namespaced(context.client.clone(), namespace);
+    not_found_is_fine(runs.delete(name, &only(uid)).await)
 }
 
 /// Deletes what was made for a run in Kubernetes.

@@ -11,18 +11,25 @@ use s3bundler_contract::{RunSummary, Stage};
 
 use super::intervals::POLL_PERIOD;
 use super::observed::InventoryCheck;
+use super::ownership::NameConflict;
 use crate::queues::{Depth, Depths};
-use crate::receipts::{Count, Counted};
+use crate::receipts::{Count, Counted, PAGE};
 use crate::records::RecordsError;
 
 /// Between two applies of workers that are as they should be.
 const APPLY_PERIOD: Duration = Duration::from_mins(10);
-/// Receipts of one LIST ("ListObjectsV2", S3 API reference).
-const PAGE: u64 = 1000;
 /// Readings of the depth that have to agree before a worker is taken away: each is approximate.
 const READINGS: usize = 3;
 /// For so long no more pods are asked for than the cluster made when it refused to make more.
 const REFUSED_PODS_PERIOD: Duration = Duration::from_mins(5);
+/// How long what was written counts although the watch does not show it.
+const SHOWN: Duration = Duration::from_secs(5);
+/// LISTs of a sweep over the receipts that may begin with every poll.
+const FEW_LISTS: u64 = 4;
+/// Between the beginnings of two sweeps with more LISTs.
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// What a LIST of such a sweep adds to that, once it is longer: 86,400 LISTs a day and run.
+const LIST_PERIOD: Duration = Duration::from_secs(1);
 /// Longest time between two recounts. A user who repairs a receipt waits for so long at most.
 const LONGEST_RECOUNT_PERIOD: Duration = Duration::from_mins(15);
 
@@ -33,7 +40,7 @@ pub(crate) struct RunCache {
     pub(crate) count: Count,
     /// What it has come to, by the last sweep that came to its end.
     pub(crate) counted: Option<Counted>,
-    /// When receipts were listed last.
+    /// When the last sweep began, or was to go on.
     pub(crate) counted_at: Option<Instant>,
     /// The depth as it was read last, and when.
     pub(crate) depths: Option<(Instant, Depths)>,
@@ -62,6 +69,25 @@ pub(crate) struct RunCache {
     pub(crate) summaries: HashMap<Stage, RunSummary>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
     pub(crate) workers: Option<AppliedWorkers>,
+    /// The replicas that were asked for last, and when, until the watch shows them.
+    pub(crate) scaled: Option<(u32, Instant)>,
+    /// What is asked for and not watched, when it was, and for which generation of the run.
+    pub(crate) unwatched: Option<(Instant, i64, Unwatched)>,
+    /// When counters were written into the status last.
+    pub(crate) reported_at: Option<Instant>,
+}
+
+/// What a run needs in Kubernetes and no watch shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Unwatched {
+    pub(crate) service_account: bool,
+    pub(crate) name_conflict: Option<NameConflict>,
+}
+
+impl Unwatched {
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.service_account && self.name_conflict.is_none()
+    }
 }
 
 /// A Deployment that the API server has.
@@ -70,6 +96,8 @@ pub(crate) struct AppliedWorkers {
     pub(crate) deployment: Deployment,
     /// What the API server made of it.
     pub(crate) generation: i64,
+    /// The replicas that it was scaled to since, which makes another generation.
+    pub(crate) scaled: Option<u32>,
     pub(crate) at: Instant,
 }
 
@@ -101,16 +129,48 @@ impl RunCache {
             inventory: None,
             summaries: HashMap::new(),
             workers: None,
+            scaled: None,
+            unwatched: None,
+            reported_at: None,
         }
     }
 
-    /// Takes in the generation of the workers' Deployment: another than the applied one's is
-    /// somebody else's.
-    pub(crate) fn observe_workers(&mut self, generation: Option<i64>) {
-        self.workers = self
-            .workers
-            .take()
-            .filter(|applied| Some(applied.generation) == generation);
+    /// Takes in the generation and the replicas of the workers' Deployment. Another generation than
+    /// the applied one's, or the one that scaling it has made, is somebody else's, unless the watch
+    /// is late.
+    pub(crate) fn observe_workers(&mut self, shown: Option<(i64, u32)>, now: Instant) {
+        let Some(applied) = &mut self.workers else {
+            return;
+        };
+        let is_late = now.saturating_duration_since(applied.at) < SHOWN;
+        let is_applied = shown.is_some_and(|(generation, replicas)| {
+            let scaled = applied.scaled.take_if(|scaled| {
+                *scaled == replicas && generation == applied.generation.saturating_add(1)
+            });
+            applied.generation += i64::from(scaled.is_some());
+            generation == applied.generation
+        });
+        let is_before = shown.is_none_or(|(generation, _)| generation < applied.generation);
+        if !is_applied && !(is_before && is_late) {
+            self.workers = None;
+        }
+    }
+
+    /// Takes in that the workers were scaled.
+    pub(crate) fn scaled(&mut self, replicas: u32, now: Instant) {
+        self.scaled = Some((replicas, now));
+        if let Some(applied) = &mut self.workers {
+            applied.scaled = Some(replicas);
+        }
+    }
+
+    /// Takes in the replicas that the watch shows. Returns those that were asked for last: it shows
+    /// them late.
+    pub(crate) fn observe_replicas(&mut self, shown: u32, now: Instant) -> u32 {
+        self.scaled = self
+            .scaled
+            .filter(|(asked, at)| *asked != shown && now.saturating_duration_since(*at) < SHOWN);
+        self.scaled.map_or(shown, |(asked, _)| asked)
     }
 
     /// Takes in a reading of the depth, of a run that has asked for so many replicas.
@@ -192,6 +252,16 @@ impl Recounts {
         };
         due
     }
+}
+
+/// Time between the beginnings of two sweeps over the receipts, of so many LISTs.
+pub(crate) fn sweep_period(lists: u64) -> Duration {
+    if lists <= FEW_LISTS {
+        return POLL_PERIOD;
+    }
+    LIST_PERIOD
+        .saturating_mul(u32::try_from(lists).unwrap_or(u32::MAX))
+        .max(SWEEP_PERIOD)
 }
 
 /// Time between two recounts: one LIST in every poll on average, and never longer than a user can

@@ -1,22 +1,23 @@
 //! What every reconcile needs, and what the operator remembers from one to the next.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::ListParams;
-use kube::core::DeserializeGuard;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store as Reflected;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 
 use super::backoff::Backoff;
-use super::build::{COMPONENT_LABEL, RUN_LABEL, WORKER};
+use super::build::WORKER;
 use super::cache::RunCaches;
+use super::cached_run::CachedRun;
+use super::namespaces::Namespaces;
 use super::ownership::controlling_run;
 use super::throttle::Throttle;
+use super::workloads::{Workloads, has_component, replicas};
 use crate::autoscale::worker_quota::{Found, WorkerQuota};
 use crate::aws::Aws;
-use crate::crd::ArchiveRun;
 use crate::defaults::Defaults;
 use crate::metrics::Metrics;
 
@@ -45,15 +46,19 @@ pub(crate) struct Context {
     pub(crate) backoff: Backoff,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Recorder,
-    runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
+    /// What is made for runs.
+    pub(crate) workloads: Arc<Workloads>,
+    pub(crate) namespaces: Namespaces,
+    runs: Vec<Reflected<CachedRun>>,
 }
 
 impl Context {
     /// Of these parts, where runs have these workers already and are listed in these stores.
     pub(crate) fn new(
         parts: Parts,
+        workloads: Arc<Workloads>,
         workers: Vec<Found>,
-        runs: Vec<Reflected<DeserializeGuard<ArchiveRun>>>,
+        runs: Vec<Reflected<CachedRun>>,
     ) -> Self {
         let Parts {
             client,
@@ -74,8 +79,18 @@ impl Context {
             backoff: Backoff::default(),
             metrics,
             recorder,
+            workloads,
+            namespaces: Namespaces::default(),
             runs,
         }
+    }
+
+    /// Forgets what a run that has ended does not need any more.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.caches.forget(uid);
+        self.worker_quota.forget(uid);
+        self.throttle.forget(uid);
+        self.backoff.reset(uid);
     }
 
     /// Forgets the runs that no store has any more. Those without finalizer go without a word.
@@ -91,31 +106,22 @@ impl Context {
         self.throttle.retain(&uids);
         self.backoff.retain(&uids);
         self.metrics.retain(&names);
+        let namespaces = names.into_iter().map(|(namespace, _)| namespace);
+        self.namespaces.retain(&namespaces.collect());
     }
 }
 
-/// The workers that runs have, as the operator before left them.
-pub(crate) async fn workers_of_runs(
-    deployments: &[Api<Deployment>],
-) -> Result<Vec<Found>, kube::Error> {
-    let listed = ListParams::default().labels(&format!("{RUN_LABEL},{COMPONENT_LABEL}={WORKER}"));
-    let mut workers = Vec::new();
-    for api in deployments {
-        for deployment in api.list(&listed).await? {
-            let replicas = deployment
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1)
-                .unsigned_abs();
-            if let Some(run) = controlling_run(&deployment.metadata) {
-                workers.push(Found {
-                    uid: run.uid.clone(),
-                    namespace: deployment.namespace().unwrap_or_default(),
-                    workers: replicas,
-                });
-            }
-        }
-    }
-    Ok(workers)
+/// The workers of these Deployments.
+pub(crate) fn workers_of_runs(deployments: &[Deployment]) -> Vec<Found> {
+    let workers = deployments
+        .iter()
+        .filter(|deployment| has_component(&deployment.metadata, WORKER));
+    let found = workers.filter_map(|deployment| {
+        Some(Found {
+            uid: controlling_run(&deployment.metadata)?.uid.clone(),
+            namespace: deployment.namespace().unwrap_or_default(),
+            workers: replicas(deployment),
+        })
+    });
+    found.collect()
 }

@@ -1,22 +1,20 @@
-//! The first step: all reads. Kubernetes is asked for what belongs to the run, S3 and SQS for what
-//! hangs on the stage that it is in, and no more often than every [`POLL_PERIOD`].
+//! The first step: all reads. What belongs to the run is read from the watches, S3 and SQS are asked
+//! for what hangs on the stage that it is in, and no more often than every [`POLL_PERIOD`].
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, ServiceAccount};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
 use s3bundler_contract::{Accounts, RunSummary, S3Address, Stage};
 
 use super::build::{
-    COMPONENT_LABEL, GROUPER, PAUSE_ANNOTATION, PAUSED, WORKER, grouper_name, run_selector,
-    workers_name,
+    GROUPER, JOB_LABEL, PAUSE_ANNOTATION, PAUSED, WORKER, grouper_name, workers_name,
 };
-use super::cache::{RunCache, is_due};
+use super::cache::{RunCache, Unwatched, is_due, sweep_period};
 use super::context::Context;
 use super::decide::{ACCOUNTING_MISMATCH, finished};
 use super::error::ReconcileError;
@@ -25,15 +23,21 @@ use super::observed::{GrouperState, InventoryCheck, Observed, Pods, WorkerPod, W
 use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
+use super::workloads::{Pod, Workload, has_component, replicas};
 use super::{apply, problem};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
 use crate::queues::{Depths, QueuePair, Queues};
-use crate::receipts::MOST_STAGES;
+use crate::receipts::{Counted, MOST_STAGES};
 use crate::records::{InventoryState, Records, RecordsError, age};
 
 /// Time between two polls of a dead-letter queue: every second poll of the run. Nothing is scaled by
 /// it. A user has to see it within a minute, and a poll may be late.
 const DEAD_LETTERS_PERIOD: Duration = POLL_PERIOD.saturating_mul(2);
+
+/// How long what is not watched is believed.
+const UNWATCHED_PERIOD: Duration = Duration::from_mins(5);
+/// LISTs of receipts in a reconcile, at most: some are for other runs to wait for.
+const LISTS: u32 = 10;
 
 /// Looks at everything that a decision about the run needs.
 pub(crate) async fn dereference(
@@ -42,96 +46,81 @@ pub(crate) async fn dereference(
     prior: &ArchiveRunStatus,
     cache: &mut RunCache,
 ) -> Result<Observed, ReconcileError> {
-    let client = &context.client;
+    let workloads = &context.workloads;
+    workloads.known().await?;
     let pass = prior.pass();
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &run.namespace);
-    let jobs: Api<Job> = Api::namespaced(client.clone(), &run.namespace);
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &run.namespace);
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &run.namespace);
-    let scaled_objects = apply::scaled_objects(context, run);
-    let (grouper_name, workers_name) = (grouper_name(run, pass), workers_name(run));
-    let listed = ListParams::default().labels(&run_selector(run));
-    let scaled_object = async {
-        match run.mode {
-            ScalingMode::Keda if context.defaults.keda => {
-                scaled_objects.get_metadata_opt(&workers_name).await
-            }
-            ScalingMode::Keda | ScalingMode::Builtin | ScalingMode::External => Ok(None),
-        }
-    };
-    let (account, job, deployment, scaled_object, pods) = tokio::try_join!(
-        accounts.get_opt(&run.service_account),
-        jobs.get_opt(&grouper_name),
-        deployments.get_opt(&workers_name),
-        scaled_object,
-        pods.list(&listed),
-    )
-    .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
-
-    let name_conflict = [
-        ("Job", job.as_ref().map(Job::meta)),
-        ("Deployment", deployment.as_ref().map(Deployment::meta)),
-        (
-            "ScaledObject",
-            scaled_object.as_ref().map(|found| &found.metadata),
-        ),
-    ];
-    let mut name_conflict = name_conflict
-        .into_iter()
-        .filter_map(|(kind, found)| NameConflict::of(run, kind, found))
-        .collect::<Vec<_>>();
-    // What stays is told first.
-    name_conflict.sort_by_key(|it| it.is_temporary);
-    let (job, deployment) = (owned(run, job), owned(run, deployment));
-    let mut problems = problems(&pods.items, WORKER);
+    let now = Instant::now();
+    let (namespace, name) = (run.namespace.as_str(), run.name.as_str());
+    let job = named(
+        workloads.jobs.of_run(namespace, name),
+        &grouper_name(run, pass),
+    );
+    let deployment = named(
+        workloads.deployments.of_run(namespace, name),
+        &workers_name(run),
+    );
+    let pods = workloads.pods.of_run(namespace, name);
+    let mut problems = problems(&pods, WORKER);
     let troubled = u32::try_from(problems.len()).unwrap_or(u32::MAX);
     let refused = deployment.as_ref().and_then(problem::of_deployment);
     let is_refused = refused.is_some();
     problems.extend(refused);
     problems.sort();
     problems.dedup();
-    let mut grouper_problems = self::problems(&pods.items, GROUPER);
+    let has_ended = finished(prior).is_some();
+    let (service_account, mut name_conflict) = if has_ended {
+        (true, Vec::new())
+    } else {
+        let unwatched = unwatched(context, run, cache, is_refused).await?;
+        let strangers = strangers(context, run, job.is_none(), deployment.is_none(), pass);
+        let mut conflicts = strangers.await?;
+        conflicts.extend(unwatched.name_conflict);
+        (unwatched.service_account, conflicts)
+    };
+    name_conflict.extend(NameConflict::of(run, "Job", job.as_ref().map(Job::meta)));
+    name_conflict.extend(NameConflict::of(
+        run,
+        "Deployment",
+        deployment.as_ref().map(Deployment::meta),
+    ));
+    // What stays is told first.
+    name_conflict.sort_by_key(|it| it.is_temporary);
+    let (job, deployment) = (owned(run, job), owned(run, deployment));
+    let mut grouper_problems = self::problems(&pods, GROUPER);
     if let Some(job) = &job {
         match problem::of_job(job) {
             Some(held) => grouper_problems.push(held),
-            None if has_no_pod(job, &pods.items) => {
-                grouper_problems.extend(refused_pods(client, run, job, &pods.items).await?);
+            None if has_no_pod(job, &pods) => {
+                grouper_problems.extend(refused_pods(&context.client, run, job, &pods).await?);
             }
             None => {}
         }
     }
-    cache.observe_workers(
-        deployment
-            .as_ref()
-            .and_then(|deployment| deployment.metadata.generation),
-    );
-    let grouper = grouper_state(job.as_ref(), &pods.items);
+    let shown = deployment.as_ref();
+    let shown = shown.and_then(|it| Some((it.metadata.generation?, replicas(it))));
+    cache.observe_workers(shown, now);
+    let grouper = grouper_state(job.as_ref(), &pods);
     let pods = Pods {
         troubled,
         problems,
         grouper_problems,
-        ..pods_of(&pods.items)
+        ..pods_of(&pods)
     };
     let made = u32::try_from(pods.workers.len()).unwrap_or(u32::MAX);
-    let creatable = cache.observe_refusal(is_refused, made, Instant::now());
+    let creatable = cache.observe_refusal(is_refused, made, now);
     let mut seen = Observed {
-        service_account: account.is_some(),
+        service_account,
         grouper,
         grouper_at: job.as_ref().and_then(grouper_at),
         workers: deployment.as_ref().map(|deployment| WorkersState {
-            replicas: deployment
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1)
-                .unsigned_abs(),
+            replicas: cache.observe_replicas(replicas(deployment), now),
         }),
         pods,
         creatable,
         name_conflict: name_conflict.into_iter().next(),
         ..Observed::default()
     };
-    if finished(prior).is_some() || run.suspend || seen.name_conflict.is_some() {
+    if has_ended || run.suspend || seen.name_conflict.is_some() {
         cache.suspend();
         return Ok(seen);
     }
@@ -165,17 +154,93 @@ pub(crate) async fn dereference(
     Ok(seen)
 }
 
-/// The labels of a namespace, by which policies go.
-pub(crate) async fn namespace_labels(
+/// The object of this name, of those with the label of a run.
+fn named<K: Workload>(objects: Vec<K>, name: &str) -> Option<K> {
+    objects
+        .into_iter()
+        .find(|object| object.meta().name.as_deref() == Some(name))
+}
+
+/// What a run needs and nobody watches. Once it is as it should be it is believed for a while,
+/// unless pods are refused.
+async fn unwatched(
     context: &Context,
-    name: &str,
-) -> Result<BTreeMap<String, String>, ReconcileError> {
-    let namespaces: Api<Namespace> = Api::all(context.client.clone());
-    let found = namespaces
-        .get_metadata(name)
-        .await
-        .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
-    Ok(found.metadata.labels.unwrap_or_default())
+    run: &Run,
+    cache: &mut RunCache,
+    are_refused: bool,
+) -> Result<Unwatched, ReconcileError> {
+    let now = Instant::now();
+    let known = cache.unwatched.take().filter(|(at, of, unwatched)| {
+        *of == run.generation
+            && unwatched.is_in_order()
+            && !are_refused
+            && !is_due(Some(*at), UNWATCHED_PERIOD, now)
+    });
+    if let Some(known) = known {
+        return Ok(cache.unwatched.insert(known).2.clone());
+    }
+    let client = &context.client;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &run.namespace);
+    let scaled_objects = apply::scaled_objects(context, run);
+    let workers_name = workers_name(run);
+    let scaled_object = async {
+        match run.mode {
+            ScalingMode::Keda if context.defaults.keda => {
+                scaled_objects.get_metadata_opt(&workers_name).await
+            }
+            ScalingMode::Keda | ScalingMode::Builtin | ScalingMode::External => Ok(None),
+        }
+    };
+    let (account, scaled_object) = tokio::try_join!(
+        accounts.get_metadata_opt(&run.service_account),
+        scaled_object,
+    )
+    .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    let scaled_object = scaled_object.as_ref().map(|found| &found.metadata);
+    let unwatched = Unwatched {
+        service_account: account.is_some(),
+        name_conflict: NameConflict::of(run, "ScaledObject", scaled_object),
+    };
+    cache.unwatched = Some((now, run.generation, unwatched.clone()));
+    Ok(unwatched)
+}
+
+/// What is not watched, because it is not labelled as the run's, and has a name that the run is
+/// about to need.
+async fn strangers(
+    context: &Context,
+    run: &Run,
+    needs_job: bool,
+    needs_deployment: bool,
+    pass: u32,
+) -> Result<Vec<NameConflict>, ReconcileError> {
+    let client = &context.client;
+    let jobs: Api<Job> = Api::namespaced(client.clone(), &run.namespace);
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &run.namespace);
+    let (grouper_name, workers_name) = (grouper_name(run, pass), workers_name(run));
+    let job = async {
+        if needs_job && !run.suspend {
+            jobs.get_metadata_opt(&grouper_name).await
+        } else {
+            Ok(None)
+        }
+    };
+    let deployment = async {
+        if needs_deployment && !run.suspend {
+            deployments.get_metadata_opt(&workers_name).await
+        } else {
+            Ok(None)
+        }
+    };
+    let (job, deployment) =
+        tokio::try_join!(job, deployment).map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    let job = NameConflict::of(run, "Job", job.as_ref().map(|it| &it.metadata));
+    let deployment = NameConflict::of(
+        run,
+        "Deployment",
+        deployment.as_ref().map(|it| &it.metadata),
+    );
+    Ok(job.into_iter().chain(deployment).collect())
 }
 
 async fn inventory(context: &Context, run: &Run) -> InventoryCheck {
@@ -309,10 +374,11 @@ async fn progress(
         .clone()
         .or_else(|| cache.summary_error.clone());
     seen.counted.clone_from(&cache.counted);
+    seen.is_counting = cache.count.is_under_way() && cache.count_error.is_none();
 }
 
-/// Counts the receipts if they were not counted just now by the summaries that are known. Tells
-/// whether it did.
+/// Goes on counting the receipts, unless they were counted a while ago by the summaries that are
+/// known. Tells whether it has come to the last one.
 async fn count(
     context: &Context,
     records: &Records,
@@ -325,31 +391,42 @@ async fn count(
     if cache.count.accounts() != &accounts {
         // By other summaries the same receipts may add up to something else.
         (cache.counted, cache.counted_at) = (None, None);
+        cache.count.know(accounts);
     }
-    if !is_due(cache.counted_at, POLL_PERIOD, now) {
+    let period = match cache.count_error {
+        Some(_) => POLL_PERIOD,
+        None if cache.count.is_under_way() => Duration::ZERO,
+        None => sweep_period(cache.count.cost()),
+    };
+    if !is_due(cache.counted_at, period, now) {
         return false;
     }
-    cache.counted_at = Some(now);
-    cache.count.know(accounts);
-    if cache
-        .recounts
-        .are_due(is_mismatched, cache.count.counted().groups(), now)
-    {
+    if !cache.count.is_under_way() || cache.count_error.is_some() {
+        cache.counted_at = Some(now);
+    }
+    let groups = cache.counted.as_ref().map_or(0, Counted::groups);
+    if !cache.count.is_under_way() && cache.recounts.are_due(is_mismatched, groups, now) {
         cache.count.begin_anew();
     }
-    cache.count_error = records
-        .count(&run.bucket, &run.layout, &run.name, &mut cache.count)
-        .await
-        .err();
-    if let Some(error) = &cache.count_error {
-        // What was counted half is not shown.
-        context
-            .metrics
-            .failed(ReconcileError::class_of_record(error));
-        return false;
+    let counted = records
+        .count(&run.bucket, &run.layout, &run.name, &mut cache.count, LISTS)
+        .await;
+    match counted {
+        Ok(counted) => {
+            let is_done = counted.is_some();
+            cache.count_error = None;
+            // What was counted half is not shown.
+            cache.counted = counted.or(cache.counted.take());
+            is_done
+        }
+        Err(error) => {
+            context
+                .metrics
+                .failed(ReconcileError::class_of_record(&error));
+            cache.count_error = Some(error);
+            false
+        }
     }
-    cache.counted = Some(cache.count.counted().clone());
-    true
 }
 
 /// Looks for the summaries of the passes so far that are not known yet.
@@ -469,17 +546,8 @@ fn belongs_to(pod: &Pod, job: &Job) -> bool {
         .metadata
         .labels
         .as_ref()
-        .and_then(|labels| labels.get("batch.kubernetes.io/job-name"));
+        .and_then(|labels| labels.get(JOB_LABEL));
     name.is_some() && name == job.metadata.name.as_ref()
-}
-
-fn has_component(pod: &Pod, component: &str) -> bool {
-    pod.metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(COMPONENT_LABEL))
-        .map(String::as_str)
-        == Some(component)
 }
 
 /// Whether a Job that nobody holds should have a pod and has none.
@@ -519,7 +587,7 @@ fn pods_of(pods: &[Pod]) -> Pods {
     let mut seen = Pods::default();
     for pod in pods.iter().filter(|pod| !has_finished(pod)) {
         seen.present += 1;
-        if !has_component(pod, WORKER) {
+        if !has_component(&pod.metadata, WORKER) {
             continue;
         }
         let is_running = phase(pod) == "Running";
@@ -563,7 +631,7 @@ fn problems(pods: &[Pod], component: &str) -> Vec<Problem> {
         .iter()
         .filter(|pod| !has_finished(pod) && pod.metadata.deletion_timestamp.is_none());
     let mut problems: Vec<_> = here
-        .filter(|pod| has_component(pod, component))
+        .filter(|pod| has_component(&pod.metadata, component))
         .filter_map(|pod| problem::of_pod(pod, now))
         .collect();
     problems.sort();

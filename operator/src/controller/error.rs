@@ -9,6 +9,13 @@ pub(crate) enum ReconcileError {
     /// Kubernetes could not be read.
     #[error("cannot read from Kubernetes: {0}")]
     Read(#[source] Box<kube::Error>),
+    /// What is made for runs cannot be watched, so nothing is known of it.
+    #[error("cannot watch objects of kind {kind} in Kubernetes: {cause}")]
+    Unwatched {
+        kind: String,
+        cause: String,
+        is_denied: bool,
+    },
     /// Kubernetes did not take what was written.
     #[error("cannot write to Kubernetes: {0}")]
     Write(#[source] Box<kube::Error>),
@@ -48,7 +55,7 @@ impl ReconcileError {
 
     pub(crate) const fn class(&self) -> &'static str {
         match self {
-            Self::Read(_) => "kubernetes_read",
+            Self::Read(_) | Self::Unwatched { .. } => "kubernetes_read",
             Self::Write(_) => "kubernetes_write",
             Self::Changed => "changed",
             Self::Aws(_) => Self::AWS,

@@ -82,7 +82,9 @@ pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Opt
             }
         },
         ReconcileError::Records(_) => degraded(message),
-        ReconcileError::Read(_) | ReconcileError::Changed => may_pass(message),
+        ReconcileError::Read(_) | ReconcileError::Unwatched { .. } | ReconcileError::Changed => {
+            may_pass(message)
+        }
     }
 }
 
@@ -93,6 +95,9 @@ pub(crate) fn of_read(error: &ReconcileError) -> Option<Explanation> {
         ReconcileError::Read(cause) if code(cause) == Some(403) => {
             Some(Explanation::new("AccessDenied", error.to_string()))
         }
+        ReconcileError::Unwatched {
+            is_denied: true, ..
+        } => Some(Explanation::new("AccessDenied", error.to_string())),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use s3bundler_contract::RunSummary;
+use s3bundler_contract::{Accounts, RunSummary};
 use serde_json::{Value, json};
 
 use super::decide::{self, Decision};
@@ -80,10 +80,16 @@ pub(crate) fn seen() -> Observed {
 
 /// The receipts of these names.
 pub(crate) fn counted(names: &[&str]) -> Counted {
-    let mut count = Count::new("logs".parse().expect("a name"));
+    counted_by(Accounts::default(), names)
+}
+
+/// The receipts of these names, by these summaries.
+pub(crate) fn counted_by(accounts: Accounts, names: &[&str]) -> Counted {
+    let mut count = Count::by("logs".parse().expect("a name"), accounts);
     count.begin();
-    count.page(names.iter().copied());
-    count.counted().clone()
+    count
+        .page(names.iter().copied(), true)
+        .expect("these are all")
 }
 
 /// [`NOW`], as a time.

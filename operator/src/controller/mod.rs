@@ -10,11 +10,15 @@
 //! A reconcile takes one step at most over anything that has to be remembered first: what was
 //! claimed or made is in the status before the next step builds on it, so an operator may be killed
 //! anywhere. Nothing but the status, and what is in S3, SQS and Kubernetes, decides.
+//!
+//! Runs come from the watch as [`CachedRun`](cached_run::CachedRun)s, and what is made for them from
+//! the watches of [`workloads`].
 
 mod apply;
 mod backoff;
 mod build;
 mod cache;
+mod cached_run;
 mod context;
 mod decide;
 mod deletion;
@@ -27,6 +31,7 @@ mod finalizer;
 #[cfg(test)]
 mod fixtures;
 mod intervals;
+mod namespaces;
 mod observed;
 mod ownership;
 mod problem;
@@ -36,6 +41,7 @@ mod status;
 mod throttle;
 mod validate;
 mod watch;
+mod workloads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,18 +49,18 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use tracing::Instrument as _;
 
-use self::apply::{Applied, apply, release_queues_of_gone};
+use self::apply::{Applied, apply, delete_run, release_queues_of_gone};
 use self::backoff::FIRST_PAUSE;
+use self::cached_run::{CachedRun, EndedRun};
 use self::context::Context;
 use self::decide::Decision;
 use self::deletion::{clean_up, release_unreadable};
-use self::dereference::{dereference, namespace_labels};
+use self::dereference::dereference;
 use self::error::ReconcileError;
-use self::intervals::REFUSED_PERIOD;
+use self::intervals::{COUNTING_PERIOD, REFUSED_PERIOD};
 use self::observed::Observed;
 use self::report::{observe, report, report_unreadable};
 use self::run::Run;
@@ -68,17 +74,14 @@ pub use self::context::Parts;
 pub use self::watch::run;
 
 /// Reconciles a run unless it was reconciled just now.
-async fn reconcile(
-    run: Arc<DeserializeGuard<ArchiveRun>>,
-    context: Arc<Context>,
-) -> Result<Action, ReconcileError> {
-    let resource = match &run.0 {
-        Ok(resource) => resource,
-        Err(invalid) => {
-            // Of a version that this operator does not know: it must not stop the others.
-            tracing::warn!(name = ?invalid.metadata.name, error = invalid.error, "cannot read an \
-                ArchiveRun");
-            release_unreadable(&invalid.metadata, &context).await?;
+async fn reconcile(run: Arc<CachedRun>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let resource = match &*run {
+        CachedRun::Active(resource) => resource,
+        CachedRun::Ended(ended) => return expire(ended, &context).await,
+        CachedRun::Unreadable(unreadable) => {
+            tracing::warn!(name = ?unreadable.metadata.name, error = unreadable.error, "cannot \
+                read an ArchiveRun");
+            release_unreadable(&unreadable.metadata, &context).await?;
             return Ok(Action::await_change());
         }
     };
@@ -117,6 +120,27 @@ async fn reconcile(
     }
 }
 
+/// Deletes a run that has ended once its time is over. Asks nobody before that.
+async fn expire(run: &EndedRun, context: &Context) -> Result<Action, ReconcileError> {
+    let metadata = &run.metadata;
+    let uid = metadata.uid.clone().unwrap_or_default();
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let name = metadata.name.clone().unwrap_or_default();
+    context.forget(&uid);
+    if metadata.deletion_timestamp.is_some() {
+        context.metrics.forget(&namespace, &name);
+        return Ok(Action::await_change());
+    }
+    context.metrics.observe(&namespace, &name, &run.status);
+    let Some(left) = run.time_left(Timestamp::now()) else {
+        return Ok(Action::await_change());
+    };
+    if left.is_zero() {
+        delete_run(context, &namespace, &name, uid).await?;
+    }
+    Ok(Action::requeue(left.max(FIRST_PAUSE)))
+}
+
 /// The pipeline.
 async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Action, ReconcileError> {
     let prior = resource.status.clone().unwrap_or_default();
@@ -149,7 +173,7 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
                 generation,
                 now,
             };
-            return report(resource, &prior, &outcome, context).await;
+            return report(resource, &prior, &outcome, &mut None, context).await;
         }
     };
 
@@ -184,7 +208,7 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
         generation,
         now,
     };
-    let reported = report(resource, &prior, &outcome, context).await;
+    let reported = report(resource, &prior, &outcome, &mut cache.reported_at, context).await;
     release_queues_of_gone(resource, &run, &applied, context).await?;
     let action = reported?;
     match applied.failed {
@@ -210,7 +234,11 @@ async fn validate_in_namespace(
     };
     let labels = match &context.defaults.policy {
         Some(_) if stage != Stage::Ended => {
-            namespace_labels(context, &resource.namespace().unwrap_or_default()).await?
+            let namespace = resource.namespace().unwrap_or_default();
+            context
+                .namespaces
+                .labels(&context.client, &namespace)
+                .await?
         }
         _ => BTreeMap::new(),
     };
@@ -244,6 +272,10 @@ fn decide_within_quota(
             })
         }
     };
+    if seen.is_counting {
+        let pause = decision.requeue_after.unwrap_or(COUNTING_PERIOD);
+        decision.requeue_after = Some(pause.min(COUNTING_PERIOD));
+    }
     if let Some(refusal) = refusal {
         decision.refused = Some(refusal.into());
     }

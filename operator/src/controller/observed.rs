@@ -115,6 +115,8 @@ pub(crate) struct Observed {
     pub(crate) pass_summary: Option<RunSummary>,
     /// Receipts, as the last LIST that came to its end showed them; `None` before the first.
     pub(crate) counted: Option<Counted>,
+    /// Whether more of them are to be listed now.
+    pub(crate) is_counting: bool,
     /// Why S3 could not be read, where it could not.
     pub(crate) records_error: Option<RecordsError>,
     /// What is not the run's and has a name that it needs.

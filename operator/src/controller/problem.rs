@@ -3,11 +3,13 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition,
+    ContainerState, ContainerStateTerminated, ContainerStatus, Event, PodCondition,
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_common::text::printable;
 use s3bundler_contract::ExitCode;
+
+use super::workloads::Pod;
 
 /// Restarts after which a container counts as crash looping, before the kubelet calls it so.
 const RESTARTS: i32 = 2;

@@ -9,25 +9,36 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
+use super::cache::is_due;
 use super::context::Context;
 use super::decide::{self, Write};
 use super::error::{ReconcileError, is_of_another};
-use super::intervals::REFUSED_PERIOD;
+use super::intervals::{POLL_PERIOD, REFUSED_PERIOD};
 use super::status::{self, Outcome};
 use super::{events, failure};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 use crate::records::ClaimState;
 
-/// Writes the status where it changed, and events of what changed.
+/// Writes the status where it changed, and events of what changed. Counters are written with the
+/// regular reconciles only: pods come and go many times between two of them. `reported_at` is when
+/// they were written last.
 pub(crate) async fn report(
     resource: &ArchiveRun,
     prior: &ArchiveRunStatus,
     outcome: &Outcome<'_>,
+    reported_at: &mut Option<Instant>,
     context: &Context,
 ) -> Result<Action, ReconcileError> {
     let next = status::next(prior, outcome);
-    let deleted = outcome.decision.writes.contains(&Write::DeleteRun);
-    if !deleted {
+    let mut requeue_after = outcome.decision.requeue_after;
+    let (deleted, now) = (
+        outcome.decision.writes.contains(&Write::DeleteRun),
+        Instant::now(),
+    );
+    let is_early = !is_due(*reported_at, POLL_PERIOD, now);
+    if is_early && next != *prior && status::differ_in_counters(prior, &next) {
+        requeue_after = Some(requeue_after.unwrap_or(POLL_PERIOD).min(POLL_PERIOD));
+    } else if !deleted {
         let made = write_status(
             resource,
             outcome.applied.version.as_deref(),
@@ -36,6 +47,9 @@ pub(crate) async fn report(
             context,
         )
         .await?;
+        if made.is_some() {
+            *reported_at = Some(now);
+        }
         // The next step of a run is not waited for.
         let goes_on = outcome
             .decision
@@ -47,7 +61,6 @@ pub(crate) async fn report(
                 .wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
         }
     }
-    let mut requeue_after = outcome.decision.requeue_after;
     if outcome.applied.failed.is_some()
         || matches!(outcome.applied.claim, Some(ClaimState::Taken { .. }))
     {

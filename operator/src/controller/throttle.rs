@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! trigger ──► the version that was looked at last? ──► a second later ──► look ──► write ──► the version is replaced
-//!    └──────► a version that was replaced? ──────────► when its watch tells, a second later at the latest
+//!    └──────► a version that was replaced? ──────────► a tenth of a second later, when its watch has told
 //! ```
 //!
 //! docs/decisions/reconcile-interval.md says why.
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at a run that nobody changed.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// Until the watch is asked once more for the version that replaced another. A write of the status
+/// causes no look when the watch tells of it.
+const BEHIND: Duration = Duration::from_millis(100);
 /// Versions that are remembered: a look makes two at most, and a watch that begins anew may be
 /// behind by some.
 const REPLACED: usize = 8;
@@ -39,7 +42,7 @@ impl Throttle {
         let mut looks = self.lock();
         let looked = looks.entry(uid.to_owned()).or_default();
         if looked.replaced.iter().any(|replaced| replaced == version) {
-            return Some(SHORTEST);
+            return Some(BEHIND);
         }
         if let Some((last, at)) = &looked.last
             && last == version
@@ -66,6 +69,11 @@ impl Throttle {
         if replaced.len() > REPLACED {
             replaced.pop_front();
         }
+    }
+
+    /// Forgets a run.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
     }
 
     /// Forgets all runs but these.

@@ -261,9 +261,7 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
             .map(i64::unsigned_abs),
         deadline: spec.active_deadline_seconds.map(seconds),
         suspend: spec.suspend,
-        ttl: spec
-            .ttl_seconds_after_finished
-            .map(|ttl| seconds(ttl.into())),
+        ttl: spec.ttl(),
         kueue_labels: super::build::kueue_labels(run.labels()),
         redrive_requested: run
             .annotations()

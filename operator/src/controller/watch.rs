@@ -1,27 +1,33 @@
-//! What causes a reconcile: the run itself, its Job, its Deployment and its pods.
+//! What causes a reconcile: the run itself, its Job, its Deployment and its pods. What a reconcile
+//! writes into the status of its own run is none of that.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use kube::core::DeserializeGuard;
+use futures_util::future::{join_all, join3};
+use futures_util::{StreamExt as _, stream};
 use kube::runtime::controller::{self, Action, Config};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
-use kube::{Api, Client, ResourceExt as _};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{
+    Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher,
+};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::backoff::FIRST_PAUSE;
-use super::build::RUN_LABEL;
+use super::cached_run::CachedRun;
 use super::context::{Context, Parts, workers_of_runs};
 use super::error::ReconcileError;
 use super::reconcile;
-use crate::crd::ArchiveRun;
+use super::workloads::{RunKey, WATCH_SECONDS, Workloads};
+use crate::autoscale::worker_quota::Found;
+use crate::metrics::Metrics;
 
 /// Runs that are reconciled at a time.
 const CONCURRENCY: u16 = 16;
+/// Runs of an answer to LIST: 10 kB each, as the API server sends them.
+const RUNS_OF_A_PAGE: u32 = 250;
 /// Between looks for runs that are gone.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
@@ -32,54 +38,37 @@ pub async fn run(
     namespaces: &[String],
     shutdown: impl Future<Output = ()> + Send + Sync + Clone + 'static,
 ) {
-    let scopes: Vec<Option<&String>> = if namespaces.is_empty() {
+    let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
         vec![None]
     } else {
-        namespaces.iter().map(Some).collect()
+        namespaces.iter().map(|name| Some(name.as_str())).collect()
     };
-    let client = parts.client.clone();
-    let deployments: Vec<_> = scopes.iter().map(|scope| api(&client, *scope)).collect();
-    let workers = loop {
-        match workers_of_runs(&deployments).await {
-            Ok(workers) => break workers,
-            Err(error) => tracing::warn!(%error, "cannot list the workers of runs, trying again"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(FIRST_PAUSE) => {}
-            () = shutdown.clone() => return,
-        }
-    };
-    let labelled = watcher::Config::default().labels(RUN_LABEL);
-    let mut controllers = Vec::new();
+    let (client, metrics) = (parts.client.clone(), parts.metrics.clone());
+    let workloads = Arc::new(Workloads::new(scopes.len()));
+    let (mut controllers, mut followed) = (Vec::new(), Vec::new());
     for scope in scopes {
-        let runs = api::<DeserializeGuard<ArchiveRun>>(&client, scope);
+        let (wake, woken) = unbounded_channel();
+        followed.push(follow(&workloads, &client, scope, &metrics, wake));
+        let woken = stream::unfold(woken, |mut woken| async {
+            let (namespace, name) = woken.recv().await?;
+            Some((ObjectRef::new(&name).within(&namespace), woken))
+        });
         controllers.push(
-            Controller::new(runs, watcher::Config::default())
-                .owns(api::<Job>(&client, scope), labelled.clone())
-                .watches(
-                    api::<Deployment>(&client, scope),
-                    labelled.clone(),
-                    |workers| {
-                        if is_changed(&workers) {
-                            labelled_run(&workers)
-                        } else {
-                            None
-                        }
-                    },
-                )
-                .watches(api::<Pod>(&client, scope), labelled.clone(), |pod| {
-                    if has_news(&pod) {
-                        labelled_run(&pod)
-                    } else {
-                        None
-                    }
-                })
+            controller(api(&client, scope))
+                .reconcile_on(woken)
                 .with_config(Config::default().concurrency(CONCURRENCY))
                 .graceful_shutdown_on(shutdown.clone()),
         );
     }
+    let mut following = pin!(join_all(followed));
+    let workers = tokio::select! {
+        workers = workers_at_start(&workloads) => workers,
+        _ = &mut following => return,
+        () = shutdown.clone() => return,
+    };
     let runs = controllers.iter().map(Controller::store).collect();
-    let context = Arc::new(Context::new(parts, workers, runs));
+    let context = Context::new(parts, Arc::clone(&workloads), workers, runs);
+    let context = Arc::new(context);
     let running = controllers.into_iter().map(|controller| {
         controller
             .run(reconcile, error_policy, Arc::clone(&context))
@@ -99,17 +88,69 @@ pub async fn run(
         }
     };
     tokio::select! {
-        _ = futures_util::future::join_all(running) => {}
+        _ = join_all(running) => {}
+        _ = following => {}
         () = sweeping => {}
     }
 }
 
+/// The workers that runs have as the operator before left them.
+async fn workers_at_start(workloads: &Workloads) -> Vec<Found> {
+    loop {
+        match workloads.deployments.known().await {
+            Ok(()) => return workers_of_runs(&workloads.deployments.all()),
+            Err(error) => tracing::warn!(%error, "the workers of runs are not known, waiting"),
+        }
+        tokio::time::sleep(FIRST_PAUSE).await;
+    }
+}
+
+/// The controller of the runs of a scope. Only what a user changes in a run is a reason to reconcile
+/// it now: the spec, annotations, labels, finalizers, and that it is deleted.
+fn controller(runs: Api<CachedRun>) -> Controller<CachedRun> {
+    let (reader, writer) = reflector::store();
+    let changed = predicates::generation
+        .combine(predicates::annotations)
+        .combine(predicates::labels)
+        .combine(predicates::finalizers)
+        .combine(|run: &CachedRun| Some(run.meta().deletion_timestamp.is_some().into()));
+    let config = watcher::Config::default()
+        .page_size(RUNS_OF_A_PAGE)
+        .timeout(WATCH_SECONDS);
+    let changes = watcher(runs, config)
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(changed, PredicateConfig::default());
+    Controller::for_stream(changes, reader)
+}
+
+/// Follows what is made for the runs of a scope, for ever.
+async fn follow(
+    workloads: &Workloads,
+    client: &Client,
+    scope: Option<&str>,
+    metrics: &Metrics,
+    wake: UnboundedSender<RunKey>,
+) {
+    let wake = |run| {
+        // Nobody is woken any more at the end.
+        let _ = wake.send(run);
+    };
+    let jobs = api(client, scope);
+    let deployments = api(client, scope);
+    let pods = api(client, scope);
+    join3(
+        workloads.jobs.follow(jobs, scope, metrics, wake),
+        workloads
+            .deployments
+            .follow(deployments, scope, metrics, wake),
+        workloads.pods.follow(pods, scope, metrics, wake),
+    )
+    .await;
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-fn error_policy(
-    run: Arc<DeserializeGuard<ArchiveRun>>,
-    error: &ReconcileError,
-    context: Arc<Context>,
-) -> Action {
+fn error_policy(run: Arc<CachedRun>, error: &ReconcileError, context: Arc<Context>) -> Action {
     let pause = context
         .backoff
         .record_failure(&run.uid().unwrap_or_default());
@@ -117,45 +158,9 @@ fn error_policy(
     Action::requeue(pause)
 }
 
-/// The run that something with its label belongs to.
-fn labelled_run<K>(object: &K) -> Option<ObjectRef<DeserializeGuard<ArchiveRun>>>
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
-    K: kube::Resource,
-{
-    let run = object.labels().get(RUN_LABEL)?;
-    Some(ObjectRef::new(run).within(&object.namespace()?))
-}
-
-/// Whether somebody changed or deletes a Deployment. That its pods come and go is none of that.
-fn is_changed(deployment: &Deployment) -> bool {
-    let observed = deployment
-        .status
-        .as_ref()
-        .and_then(|status| status.observed_generation);
-    deployment.metadata.deletion_timestamp.is_some() || observed != deployment.metadata.generation
-}
-
-/// Whether a pod may change what a run is told of, or waited for. Pods that run become ready and
-/// not ready with every group, which the next look is early enough for.
-pub(crate) fn has_news(pod: &Pod) -> bool {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    let containers = pod
-        .status
-        .iter()
-        .filter_map(|status| status.container_statuses.as_ref())
-        .flatten();
-    let mut states = containers.map(|container| container.state.as_ref());
-    let goes_on = phase == Some("Running")
-        && states.all(|state| state.is_some_and(|state| state.running.is_some()));
-    pod.metadata.deletion_timestamp.is_some() || !goes_on
-}
-
-fn api<K>(client: &Client, namespace: Option<&String>) -> Api<K>
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
 {
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),

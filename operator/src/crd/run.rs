@@ -5,6 +5,8 @@
     reason = "columns may have the same type"
 )]
 
+use std::time::Duration;
+
 use kube::CustomResource;
 use s3bundler_contract::Reason;
 use schemars::JsonSchema;
@@ -124,6 +126,14 @@ pub struct ArchiveRunSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub ttl_seconds_after_finished: Option<i32>,
+}
+
+impl ArchiveRunSpec {
+    /// How long the run is kept after its end.
+    pub fn ttl(&self) -> Option<Duration> {
+        let seconds = self.ttl_seconds_after_finished?;
+        Some(Duration::from_secs(seconds.unsigned_abs().into()))
+    }
 }
 
 /// A Secret of the same namespace.

@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
 use s3bundler_contract::Reason;
 
 use super::*;
@@ -7,10 +10,27 @@ fn run() -> RunName {
 }
 
 fn count(names: &[String]) -> Counted {
-    let mut count = Count::new(run());
+    sweep(&mut Count::new(run()), names).0
+}
+
+/// Sweeps over the names that are shown, which are sorted. Returns what it came to, and the LISTs.
+fn sweep(count: &mut Count, shown: &[String]) -> (Counted, u64) {
+    assert!(shown.is_sorted(), "{shown:?}");
     count.begin();
-    count.page(names.iter().map(String::as_str));
-    count.counted().clone()
+    for lists in 1.. {
+        let listing = count.listing().expect("it goes on");
+        let after = |name: &String| listing.after.as_ref().is_some_and(|after| name <= after);
+        let left = &shown[shown.partition_point(after)..];
+        let page = &left[..left
+            .len()
+            .min(usize::try_from(listing.most).expect("a page"))];
+        let is_last = page.len() == left.len();
+        if let Some(counted) = count.page(page.iter().map(String::as_str), is_last) {
+            assert_eq!(count.listing(), None, "it came to its end");
+            return (counted, lists);
+        }
+    }
+    unreachable!("a sweep ends")
 }
 
 fn names(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
@@ -25,25 +45,25 @@ fn names(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
         .collect()
 }
 
+/// A count that has settled so many groups, whose figures are left out.
+fn beginning(groups: u64, accounts: Accounts) -> Count {
+    let mut range = Range::of(&names([0])[0], Stage::OWN, 0, None, true);
+    (range.numbers, range.last) = (0..groups, names([groups - 1]).remove(0));
+    let mut count = Count::by(run(), accounts);
+    count.settled.insert(range);
+    count
+}
+
 #[test]
 fn a_million_groups_and_more_are_one_beginning() {
-    let mut count = Count::new(run());
-    count.next = 999_998;
+    let mut count = beginning(999_998, Accounts::default());
     let mut shown = names(999_998..1_000_003);
     shown.push("r.retry1.000000~a1~c0~f0~b1".to_owned());
-    assert!(shown.is_sorted(), "{shown:?}");
+    let (counted, _) = sweep(&mut count, &shown);
+    assert_eq!((counted.pass(0).groups, counted.pass(1).groups), (5, 1));
     count.begin();
-    count.page(shown.iter().map(String::as_str));
     assert_eq!(
-        (
-            count.next,
-            count.counted().pass(0).groups,
-            count.counted().pass(1).groups
-        ),
-        (1_000_003, 5, 1)
-    );
-    assert_eq!(
-        count.begin(),
+        count.listing().and_then(|listing| listing.after).as_deref(),
         Some("r.a1000002~a2~c1~f1~b20~bc5~bf3~NoSuchKey1")
     );
 }
@@ -66,10 +86,7 @@ fn groups_of_existing_manifests_are_not_groups_of_the_run_beyond_a_million() {
         .map(str::to_owned),
     );
     for (accounts, defects) in [(Accounts::default(), 0), (Accounts::of([own.clone()]), 1)] {
-        let mut count = Count::by(run(), accounts);
-        count.begin();
-        count.page(shown.iter().map(String::as_str));
-        let counted = count.counted();
+        let (counted, _) = sweep(&mut Count::by(run(), accounts), &shown);
         assert_eq!(
             (
                 counted.groups(),
@@ -85,8 +102,7 @@ fn groups_of_existing_manifests_are_not_groups_of_the_run_beyond_a_million() {
         assert_eq!(counted.defects.len(), defects, "{:?}", counted.defects);
     }
     // Own groups of that number count as soon as the summary is known.
-    let mut count = Count::new(run());
-    count.next = 1_000_000;
+    let mut count = beginning(1_000_000, Accounts::default());
     let gap = names([1_000_001]);
     for (accounts, groups) in [
         (None, 0),
@@ -99,12 +115,8 @@ fn groups_of_existing_manifests_are_not_groups_of_the_run_beyond_a_million() {
         ),
     ] {
         count.know(Accounts::of(accounts));
-        count.begin();
-        count.page(gap.iter().map(String::as_str));
-        assert_eq!(
-            (count.counted().groups(), count.counted().defects.len()),
-            (groups, 0)
-        );
+        let (counted, _) = sweep(&mut count, &gap);
+        assert_eq!((counted.groups(), counted.defects.len()), (groups, 0));
     }
 }
 
@@ -140,39 +152,166 @@ fn only_what_is_new_is_listed_and_the_sums_are_the_same() {
     for number in [4, 0, 7, 1, 2, 5] {
         shown.extend(names([number]));
         shown.sort();
-        let after = incremental.begin().map(str::to_owned);
-        let listed: Vec<_> = shown
-            .iter()
-            .filter(|name| after.as_ref().is_none_or(|after| *name > after))
-            .collect();
-        incremental.page(listed.iter().map(|name| name.as_str()));
-        assert_eq!(incremental.counted(), &count(&shown));
+        assert_eq!(sweep(&mut incremental, &shown), (count(&shown), 1));
     }
+    incremental.begin();
     assert_eq!(
-        incremental.begin(),
-        Some(all[2].as_str()),
+        incremental.listing(),
+        Some(Listing {
+            after: Some(all[2].clone()),
+            most: PAGE
+        }),
         "0 to 2 are the whole beginning"
     );
     assert_eq!(shown, all);
 }
 
+/// The issue of a large run: the first group fails over and over, all others are archived.
+#[test]
+fn a_gap_costs_one_list_and_none_once_it_is_filled() {
+    let mut count = Count::new(run());
+    let mut shown = names(1..46_154);
+    let whole = shown.len() as u64;
+    for lists in [47, 2, 2] {
+        let (counted, listed) = sweep(&mut count, &shown);
+        assert_eq!((counted.groups(), listed), (whole, lists));
+    }
+    assert_eq!(count.cost(), 2);
+    shown.splice(0..0, names([0]));
+    for lists in [2, 1] {
+        let (counted, listed) = sweep(&mut count, &shown);
+        assert_eq!((counted.groups(), listed), (whole + 1, lists));
+    }
+    assert_eq!(count.cost(), 1);
+}
+
+#[test]
+fn the_list_of_a_gap_asks_for_no_more_than_is_missing_and_some() {
+    let mut count = Count::new(run());
+    let shown = names((0..2_000).chain(2_003..4_000).chain(6_000..8_000));
+    sweep(&mut count, &shown);
+    count.begin();
+    let mut most = Vec::new();
+    while let Some(listing) = count.listing() {
+        most.push(listing.most);
+        let after = |name: &&String| listing.after.as_ref() < Some(*name);
+        let page: Vec<_> = shown.iter().filter(after).take(1).collect();
+        count.page(page.iter().map(|name| name.as_str()), page.is_empty());
+    }
+    assert_eq!(most, [3 + BEYOND, PAGE, PAGE]);
+}
+
+#[test]
+fn ranges_that_are_shorter_than_a_page_are_listed_with_the_gaps_around_them() {
+    let mut count = Count::new(run());
+    let shown = names((0..5_000).filter(|number| number % 100 != 50 || *number < 4_000));
+    sweep(&mut count, &shown);
+    let (counted, lists) = sweep(&mut count, &shown);
+    assert_eq!(
+        (counted.groups(), lists),
+        (shown.len() as u64, 1),
+        "ten gaps"
+    );
+}
+
+#[test]
+fn groups_of_retry_passes_are_settled_too() {
+    let mut count = Count::new(run());
+    let mut shown = names(0..10);
+    let retried = |number| GroupName::of_stage(&run(), Stage::Pass(1), number);
+    shown.extend((0..3_000).map(|number| format!("{}~a1~c0~f0~b1", retried(number))));
+    for lists in [4, 2] {
+        let (counted, listed) = sweep(&mut count, &shown);
+        assert_eq!((counted.pass(1).groups, listed), (3_000, lists));
+    }
+}
+
 #[test]
 fn two_receipts_of_a_group_are_a_defect_and_counted_once() {
-    let mut shown = names([0, 1]);
-    shown.insert(1, "r.000000~a9~c0~f0~b20".to_owned());
-    let mut incremental = Count::new(run());
-    for _ in 0..2 {
-        let after = incremental.begin().map(str::to_owned);
-        let listed = shown
-            .iter()
-            .filter(|name| after.as_ref().is_none_or(|after| *name > after));
-        incremental.page(listed.map(String::as_str));
-        assert_eq!(incremental.counted().pass(0).groups, 2);
+    let two = [
+        "r.002000~a1~c0~f0~b1",
+        "r.002000~a2~c1~f1~b20~bc5~bf3~NoSuchKey1",
+    ];
+    for (second, defect) in [
+        // Of the last group of a range, and of the first one: what sorts first counts.
+        ("r.001000~a9~c0~f0~b20", "r.001000~a9~c0~f0~b20"),
+        (two[0], two[1]),
+    ] {
+        let mut shown = names((0..1_001).chain(2_000..4_000));
+        shown.push(second.to_owned());
+        shown.sort();
+        let mut count = Count::new(run());
+        for _ in 0..3 {
+            let counted = sweep(&mut count, &shown).0;
+            assert_eq!(counted.pass(0).groups, 3_001);
+            assert_eq!(counted.defects, [defect], "it is told in every sweep");
+        }
+    }
+    // It appears later, before the range that was settled.
+    let mut shown = names((0..1_001).chain(2_000..4_000));
+    let mut count = Count::new(run());
+    sweep(&mut count, &shown);
+    shown.insert(1_001, two[0].to_owned());
+    for _ in 0..3 {
+        let counted = sweep(&mut count, &shown).0;
         assert_eq!(
-            incremental.counted().defects,
-            ["r.000000~a9~c0~f0~b20"],
-            "it is told in every sweep"
+            (counted.pass(0).groups, counted.defects),
+            (3_001, vec![two[0].to_owned()])
         );
+    }
+}
+
+#[test]
+fn a_range_whose_receipts_somebody_deleted_counts_again_after_a_recount() {
+    let mut count = Count::new(run());
+    let shown = names((0..2_000).chain(3_000..5_000));
+    sweep(&mut count, &shown);
+    let mut deleted = names((1..2_000).chain(3_001..5_000));
+    assert_eq!(sweep(&mut count, &deleted).0.groups(), 4_000);
+    count.begin_anew();
+    assert_eq!(sweep(&mut count, &deleted).0.groups(), 3_998);
+    deleted.splice(0..0, names([0]));
+    assert_eq!(sweep(&mut count, &deleted).0.groups(), 3_999);
+}
+
+#[test]
+fn a_sweep_by_other_summaries_is_given_up_and_what_is_settled_stays() {
+    let mut count = Count::new(run());
+    let shown = names(0..5_000);
+    sweep(&mut count, &shown);
+    count.begin();
+    count.know(Accounts::of([RunSummary::empty(run())]));
+    assert_eq!(count.listing(), None);
+    assert_eq!(sweep(&mut count, &shown).1, 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whatever appears between two sweeps, and wherever they are interrupted.
+    #[test]
+    fn a_sweep_comes_to_the_same_as_the_first_one_would(
+        missing in prop::collection::btree_set(0_u64..6_000, 0..12),
+        strange in prop::collection::btree_set(0_u64..6_000, 0..3),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let strange = strange.iter().map(|number| format!("r.{number:06}a~a1~c0~f0~b1"));
+        let mut shown: BTreeSet<String> = names(0..6_000).into_iter().chain(strange).collect();
+        let mut missing = names(missing);
+        for name in &missing {
+            shown.remove(name);
+        }
+        if !missing.is_empty() {
+            let first = order.index(missing.len());
+            missing.rotate_left(first);
+        }
+        let mut incremental = Count::new(run());
+        for appears in [None].into_iter().chain(missing.into_iter().map(Some)) {
+            shown.extend(appears);
+            let now: Vec<_> = shown.iter().cloned().collect();
+            prop_assert_eq!(sweep(&mut incremental, &now).0, count(&now));
+        }
+        prop_assert!(sweep(&mut incremental, &shown.into_iter().collect::<Vec<_>>()).1 <= incremental.cost());
     }
 }
 
@@ -185,7 +324,9 @@ fn foreign_names_are_defects() {
         "r.retry0.000000~a1~c0~f0~b1",
         "r.x~a1~c0~f0~b1",
     ];
-    let counted = count(&shown.map(str::to_owned));
+    let mut shown = shown.map(str::to_owned);
+    shown.sort();
+    let counted = count(&shown);
     assert_eq!(
         (counted.stages.len(), counted.defects.len()),
         (0, shown.len())
@@ -241,25 +382,15 @@ fn a_redo_counts_in_place_of_the_groups_that_it_replaces_once_its_summary_is_kno
     };
     let mut shown = names(0..3);
     let mut incremental = Count::by(run(), Accounts::of([own.clone()]));
-    let mut sweep = |shown: &[String], accounts: Option<Accounts>| {
-        if let Some(accounts) = accounts {
-            incremental.know(accounts);
-        }
-        let after = incremental.begin().map(str::to_owned);
-        let listed = shown
-            .iter()
-            .filter(|name| after.as_ref().is_none_or(|after| *name > after));
-        incremental.page(listed.map(String::as_str));
-        incremental.counted().clone()
-    };
-    assert!(sweep(&shown, None).is_whole(&own));
+    assert!(sweep(&mut incremental, &shown).0.is_whole(&own));
     shown.push("r.redo1.000000~redo~a4~c0~f0~b40".to_owned());
-    let unknown = sweep(&shown, None);
+    let unknown = sweep(&mut incremental, &shown).0;
     assert_eq!(
         (unknown.redos().collect::<Vec<_>>(), unknown.is_whole(&own)),
         (vec![1], false)
     );
-    let known = sweep(&shown, Some(Accounts::of([own.clone(), redo.clone()])));
+    incremental.know(Accounts::of([own.clone(), redo.clone()]));
+    let known = sweep(&mut incremental, &shown).0;
     let outcome = known.outcome();
     assert_eq!(
         (outcome.archived, outcome.copied, outcome.failed_objects()),
@@ -271,15 +402,14 @@ fn a_redo_counts_in_place_of_the_groups_that_it_replaces_once_its_summary_is_kno
     );
     // The receipt of the replaced group is not needed.
     shown.remove(1);
-    let mut fresh = Count::by(run(), Accounts::of([own.clone(), redo]));
-    fresh.begin();
-    fresh.page(shown.iter().map(String::as_str));
-    assert_eq!(
-        (fresh.counted().is_whole(&own), fresh.counted().outcome()),
-        (true, outcome)
-    );
+    let fresh = sweep(
+        &mut Count::by(run(), Accounts::of([own.clone(), redo])),
+        &shown,
+    )
+    .0;
+    assert_eq!((fresh.is_whole(&own), fresh.outcome()), (true, outcome));
     // The field and the name have to agree.
-    let strange = ["r.redo1.000000~a4~c0~f0~b40", "r.000000~redo~a4~c0~f0~b40"].map(str::to_owned);
+    let strange = ["r.000000~redo~a4~c0~f0~b40", "r.redo1.000000~a4~c0~f0~b40"].map(str::to_owned);
     assert_eq!(count(&strange).defects, strange);
 }
 
@@ -298,7 +428,9 @@ fn receipts_of_more_stages_than_a_run_can_have_are_defects_and_take_no_memory() 
             hostile(Stage::Pass(n), ""),
         ]
     });
-    let counted = count(&shown.collect::<Vec<_>>());
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort();
+    let counted = count(&shown);
     assert_eq!(
         (counted.stages.len(), counted.defects.len()),
         (2_000, DEFECTS)

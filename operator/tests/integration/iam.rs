@@ -137,11 +137,8 @@ async fn oversee(
         .await
         .unwrap();
     let mut count = Count::new(run.clone());
-    records
-        .count(VAULT, &layout, &run, &mut count)
-        .await
-        .unwrap();
-    assert_eq!(count.counted().pass(0).groups, 1);
+    let counted = records.count(VAULT, &layout, &run, &mut count, 2).await;
+    assert_eq!(counted.unwrap().unwrap().pass(0).groups, 1);
 
     let uid = format!("{:0>36}", prefix.len());
     for name in [

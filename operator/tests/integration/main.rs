@@ -13,4 +13,5 @@ mod iam;
 mod outbound;
 mod program;
 mod queues;
+mod requests;
 mod source;

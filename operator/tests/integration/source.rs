@@ -108,9 +108,10 @@ async fn list(records: &Records, manifest: &S3Address) -> [Result<(), RecordsErr
             &Layout::new("p", KeyLayout::Hashed).unwrap(),
             &run,
             &mut count,
+            2,
         )
         .await;
-    [latest.map(|_| ()), given.map(|_| ()), counted]
+    [latest.map(|_| ()), given.map(|_| ()), counted.map(|_| ())]
 }
 
 #[tokio::test(flavor = "multi_thread")]

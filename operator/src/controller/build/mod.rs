@@ -31,6 +31,8 @@ use crate::crd::ArchiveRun;
 pub(crate) const RUN_LABEL: &str = "archive.s3bundler.dev/run";
 /// The label with what a pod is: `grouper` or `worker`.
 pub(crate) const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// The label of a pod with the name of its Job, which Kubernetes sets.
+pub(crate) const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
 /// What groupers are labelled.
 pub(crate) const GROUPER: &str = "grouper";
 /// What workers are labelled.

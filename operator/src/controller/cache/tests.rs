@@ -80,42 +80,115 @@ fn the_next_mismatch_and_a_resumed_run_are_counted_again_at_once() {
     assert!(cache.recounts.are_due(true, many, at + 4 * POLL_PERIOD));
 }
 
-#[test]
-fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {
-    let deployment = |name: &str| Deployment {
+/// A cache with workers that were applied, whose Deployment is of generation 3.
+fn applied(at: Instant) -> RunCache {
+    let mut cache = RunCache::new("r".parse().expect("a name"));
+    cache.workers = Some(AppliedWorkers {
+        deployment: deployment("a"),
+        generation: 3,
+        scaled: None,
+        at,
+    });
+    cache
+}
+
+fn deployment(name: &str) -> Deployment {
+    Deployment {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             ..ObjectMeta::default()
         },
         ..Deployment::default()
-    };
+    }
+}
+
+#[test]
+fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {
     let at = Instant::now();
-    let mut cache = RunCache::new("r".parse().expect("a name"));
-    cache.workers = Some(AppliedWorkers {
-        deployment: deployment("a"),
-        generation: 3,
-        at,
-    });
     let stay = |cache: &RunCache, name: &str, after| {
         cache
             .workers
             .as_ref()
             .is_some_and(|applied| applied.is_current(&deployment(name), at + after))
     };
-    cache.observe_workers(Some(3));
+    let mut cache = applied(at);
+    cache.observe_workers(Some((3, 1)), at);
     assert!(stay(&cache, "a", APPLY_PERIOD / 2));
     assert!(!stay(&cache, "b", APPLY_PERIOD / 2), "they are to differ");
     assert!(!stay(&cache, "a", APPLY_PERIOD), "nobody knows");
-    for seen in [Some(4), None] {
-        cache.workers = Some(AppliedWorkers {
-            deployment: deployment("a"),
-            generation: 3,
-            at,
-        });
-        cache.observe_workers(seen);
+    for shown in [Some((4, 1)), None] {
+        let mut cache = applied(at);
+        cache.observe_workers(shown, at + SHOWN);
         assert!(
             !stay(&cache, "a", Duration::ZERO),
-            "somebody was there: {seen:?}"
+            "somebody was there: {shown:?}"
         );
+    }
+}
+
+#[test]
+fn workers_are_not_applied_again_because_the_watch_is_late() {
+    let at = Instant::now();
+    for (shown, after, stay) in [
+        (None, Duration::ZERO, true),
+        (Some((2, 1)), SHOWN / 2, true),
+        (Some((4, 1)), Duration::ZERO, false),
+        (Some((2, 1)), SHOWN, false),
+        (None, SHOWN, false),
+    ] {
+        let mut cache = applied(at);
+        cache.observe_workers(shown, at + after);
+        assert_eq!(cache.workers.is_some(), stay, "{shown:?} after {after:?}");
+    }
+}
+
+#[test]
+fn workers_that_were_scaled_are_not_applied_again_for_it() {
+    let at = Instant::now();
+    for (shown, stay) in [
+        ([(3, 1), (4, 5), (4, 5)], true),
+        ([(4, 5), (4, 5), (4, 5)], true),
+        // Somebody else scaled them as well, or changed something.
+        ([(3, 1), (4, 6), (4, 6)], false),
+        ([(3, 1), (4, 5), (5, 5)], false),
+        ([(3, 1), (5, 5), (5, 5)], false),
+    ] {
+        let mut cache = applied(at);
+        cache.scaled(5, at);
+        for shown in shown {
+            cache.observe_workers(Some(shown), at + SHOWN);
+        }
+        assert_eq!(cache.workers.is_some(), stay, "{shown:?}");
+    }
+}
+
+#[test]
+fn replicas_that_were_asked_for_count_until_the_watch_shows_them_or_for_a_while() {
+    let at = Instant::now();
+    let mut cache = RunCache::new("r".parse().expect("a name"));
+    assert_eq!(cache.observe_replicas(1, at), 1);
+    cache.scaled(5, at);
+    assert_eq!(cache.observe_replicas(1, at + SHOWN / 2), 5);
+    assert_eq!(
+        cache.observe_replicas(1, at + SHOWN),
+        1,
+        "somebody scaled them back"
+    );
+    cache.scaled(5, at);
+    assert_eq!(cache.observe_replicas(5, at), 5);
+    assert_eq!(cache.observe_replicas(4, at), 4, "it was shown");
+}
+
+#[test]
+fn a_sweep_with_many_lists_begins_once_a_minute_and_costs_a_list_a_second_at_most() {
+    for (lists, seconds) in [
+        (1, 15),
+        (4, 15),
+        (5, 60),
+        (60, 60),
+        (110, 110),
+        (1_000, 1_000),
+    ] {
+        assert_eq!(sweep_period(lists), Duration::from_secs(seconds), "{lists}");
     }
 }

@@ -43,6 +43,16 @@ pub(crate) fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
             .is_some_and(|it| it.reason == "Deleted")
 }
 
+/// Time until a run that has ended is to be deleted, if it ever is.
+pub(crate) fn time_left(
+    ttl: Option<Duration>,
+    status: &ArchiveRunStatus,
+    now: Timestamp,
+) -> Option<Duration> {
+    let ended = status.completion_time.as_ref()?;
+    Some(ttl?.saturating_sub(now.duration_since(ended.0).unsigned_abs()))
+}
+
 pub(super) fn after_the_end(
     run: &Run,
     prior: &ArchiveRunStatus,
@@ -79,8 +89,7 @@ pub(super) fn after_the_end(
         // Those of a failed run stay for whoever looks into it, until the run is deleted.
         decision.writes.push(Write::DeleteQueues);
         decision.requeue_after = Some(Duration::ZERO);
-    } else if let (Some(ttl), Some(ended)) = (run.ttl, &prior.completion_time) {
-        let left = ttl.saturating_sub(now.duration_since(ended.0).unsigned_abs());
+    } else if let Some(left) = time_left(run.ttl, prior, now) {
         if left.is_zero() {
             decision.writes.push(Write::DeleteRun);
         }

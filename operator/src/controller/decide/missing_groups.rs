@@ -32,6 +32,9 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// ("GetQueueAttributes", SQS API reference).
 pub(super) const EMPTY: Duration = Duration::from_mins(1);
 
+/// Why a run is stalled that only dead-lettered groups keep from its end, and fails in the end.
+pub(super) const GROUPS_DEAD_LETTERED: &str = "GroupsDeadLettered";
+
 /// What a run waits for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing {
@@ -86,7 +89,7 @@ fn check_dead_letters(
         // One reading may be wrong; an operator that comes anew has none but the first.
         let is_empty = is_empty && (stalled.is_some() || seen.empty_for >= EMPTY);
         if is_empty && missing.is_some_and(|missing| missing <= dead) {
-            let explanation = Explanation::new("GroupsDeadLettered", explanation.message);
+            let explanation = Explanation::new(GROUPS_DEAD_LETTERED, explanation.message);
             let since = stalled.map(|it| it.last_transition_time.0);
             if since.is_some_and(|since| now.duration_since(since) > PATIENCE) {
                 return Some(Decision::failed(prior, explanation));
@@ -154,7 +157,7 @@ fn lost_of_redo(run: &Run, redo: u32) -> Explanation {
 fn stalled_by_dead_letters(prior: &ArchiveRunStatus) -> Option<&Condition> {
     prior
         .condition("Stalled")
-        .filter(|it| it.status == "True" && it.reason == "GroupsDeadLettered")
+        .filter(|it| it.status == "True" && it.reason == GROUPS_DEAD_LETTERED)
 }
 
 /// Whether groups are lost or dead letters cannot be told, so neither is acted on, and a run that
@@ -168,7 +171,7 @@ fn dead_letters_unknown(
     let explanation = || Explanation::new("DepthUnknown", error.to_string());
     if let Some(known) = stalled_by_dead_letters(prior) {
         decision.stalled = Some(Explanation::new(
-            "GroupsDeadLettered",
+            GROUPS_DEAD_LETTERED,
             known.message.clone(),
         ));
         decision.degraded = Some(explanation());

@@ -26,7 +26,7 @@ use k8s_openapi::jiff::Timestamp;
 
 pub(crate) use self::completion::ACCOUNTING_MISMATCH;
 pub(crate) use self::decision::{Decision, Phase, Write};
-pub(crate) use self::finished::{finished, queues_are_gone};
+pub(crate) use self::finished::{finished, queues_are_gone, time_left};
 
 use self::begin::begin;
 use self::completion::is_done;

@@ -5,10 +5,13 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use s3bundler_common::text::printable;
 
-use super::completion::{end, failed_words, retryable, still_to_be_had, too_many_failed};
+use super::completion::{
+    ACCOUNTING_MISMATCH, end, failed_words, retryable, still_to_be_had, too_many_failed,
+};
 use super::decision::{Decision, Phase};
 use super::grouper::grouper;
-use super::missing_groups::{self, Missing};
+use super::is_draining;
+use super::missing_groups::{self, GROUPS_DEAD_LETTERED, Missing};
 use super::problems::problems;
 use super::workers::{Room, workers};
 use crate::controller::explanation::Explanation;
@@ -32,27 +35,11 @@ pub(super) fn go_on(
     };
     // Of a retry pass the rows are among those of the inventory.
     let own_is_missing = pass > 0 && seen.summary.is_none();
+    let room = Room::of(cap, prior, seen, now);
     let Some(counted) = seen.counted.as_ref().filter(|_| !own_is_missing) else {
-        // What is not counted is not missing: nothing that hangs on receipts is decided.
-        decision.workers = seen.replicas();
-        decision.message = if own_is_missing {
-            format!(
-                "{} is not there or cannot be read",
-                run.layout.summary(&run.name)
-            )
-        } else {
-            "its receipts are not counted yet".to_owned()
-        };
-        decision.phase = match (pass, &seen.summary) {
-            (0, None) => Phase::Grouping,
-            (0, Some(_)) => Phase::Bundling,
-            _ => Phase::Retrying,
-        };
-        problems(&mut decision, seen);
-        return decision;
+        return uncounted(run, prior, seen, decision, own_is_missing, room);
     };
 
-    let room = Room::of(cap, prior, seen, now);
     // Whether the pass is whole, and what comes after it.
     if let Some(summary) = seen
         .pass_summary
@@ -111,6 +98,52 @@ pub(super) fn go_on(
     missing_groups::redrive(run, prior, seen, &mut decision);
     describe(run, &mut decision, seen, counted, total);
     decision
+}
+
+/// The next step of a run of which it is not known how much is done. What is not counted is not
+/// missing: nothing that hangs on receipts is decided, and what was told of them stays.
+fn uncounted(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    mut decision: Decision,
+    own_is_missing: bool,
+    room: Room,
+) -> Decision {
+    decision.workers = seen.replicas();
+    decision.message = if own_is_missing {
+        format!(
+            "{} is not there or cannot be read",
+            run.layout.summary(&run.name)
+        )
+    } else {
+        "its receipts are being counted".to_owned()
+    };
+    decision.phase = match (decision.pass, &seen.summary) {
+        _ if is_draining(prior) => Phase::Draining,
+        (0, None) => Phase::Grouping,
+        (0, Some(_)) => Phase::Bundling,
+        _ => Phase::Retrying,
+    };
+    if seen.is_counting {
+        let depth = seen.depths.as_ref().map(|depths| &depths.groups);
+        if matches!(depth, Some(Ok(depth)) if !depth.is_empty()) {
+            workers(run, &mut decision, seen, None, room);
+        }
+        decision.stalled = stalled_by_receipts(prior);
+    }
+    problems(&mut decision, seen);
+    decision
+}
+
+/// What the receipts that were counted before have stalled the run with.
+fn stalled_by_receipts(prior: &ArchiveRunStatus) -> Option<Explanation> {
+    let stalled = prior
+        .condition("Stalled")
+        .filter(|it| it.status == "True")?;
+    let known = [ACCOUNTING_MISMATCH, GROUPS_DEAD_LETTERED];
+    let reason = known.into_iter().find(|known| *known == stalled.reason)?;
+    Some(Explanation::new(reason, stalled.message.clone()))
 }
 
 /// Phase, message, and what is wrong.

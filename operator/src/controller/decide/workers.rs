@@ -105,10 +105,11 @@ fn trust(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Trust {
             .is_some_and(|since| now.duration_since(since) >= HELD)
     };
     let all_troubled = pods.troubled > 0 && count(pods.troubled) >= pods.workers.len();
+    let known = prior.groups.is_some_and(|groups| groups.committed > 0);
     let has_committed = seen
         .counted
         .as_ref()
-        .is_some_and(|counted| counted.groups() > 0);
+        .map_or(known, |counted| counted.groups() > 0);
     if pods.busy == 0 && (prior.is_true("Stalled") || all_troubled) {
         Trust::Failing
     } else if pods.busy == 0 && pods.troubled > 0 {

@@ -3,6 +3,8 @@ use std::future::ready;
 use serde_json::json;
 
 use super::*;
+use crate::controller::build::COMPONENT_LABEL;
+use crate::controller::fixtures::counted_by;
 
 #[test]
 fn a_grouper_has_no_pod_while_others_have_and_its_last_one_has_ended() {
@@ -68,10 +70,7 @@ impl RunCache {
     /// Counts receipts of these names by the summaries that are known.
     fn know(&mut self, receipts: &[&str]) {
         let accounts = Accounts::of(self.summaries.values().cloned());
-        let mut count = crate::receipts::Count::by("logs".parse().expect("a name"), accounts);
-        count.begin();
-        count.page(receipts.iter().copied());
-        self.counted = Some(count.counted().clone());
+        self.counted = Some(counted_by(accounts, receipts));
     }
 }
 

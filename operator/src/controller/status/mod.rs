@@ -66,6 +66,31 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
     status
 }
 
+/// Whether all that is new in a status are counters, and the messages of conditions, which have them
+/// too.
+pub(crate) fn differ_in_counters(prior: &ArchiveRunStatus, next: &ArchiveRunStatus) -> bool {
+    let without_counters = |status: &ArchiveRunStatus| {
+        let mut status = status.clone();
+        for condition in &mut status.conditions {
+            condition.message = String::new();
+        }
+        if let Some(queue) = &mut status.queue {
+            (queue.visible, queue.in_flight, queue.observed_at) = (None, None, None);
+        }
+        ArchiveRunStatus {
+            last_progress_time: None,
+            progress: None,
+            groups: None,
+            objects: None,
+            bytes: None,
+            failures: Vec::new(),
+            workers: None,
+            ..status
+        }
+    };
+    without_counters(prior) == without_counters(next)
+}
+
 /// Suspended time does not count toward the deadline (docs/decisions/suspended-time.md).
 fn move_start_time(status: &mut ArchiveRunStatus, prior: &ArchiveRunStatus, now: Timestamp) {
     let since = prior

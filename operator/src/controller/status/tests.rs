@@ -2,12 +2,15 @@
 
 mod health;
 
+use serde_json::json;
+
 use super::*;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::apply::Applied;
 use crate::controller::decide::Decision;
 use crate::controller::explanation::Explanation;
 use crate::controller::failure::Failure;
+use crate::controller::fixtures::merge;
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -128,6 +131,56 @@ fn a_write_that_failed_is_told_in_its_condition_and_goes_with_its_mending() {
             mended.condition(name).expect("it is there").status,
             value,
             "{name}"
+        );
+    }
+}
+
+#[test]
+fn counters_and_messages_are_no_news() {
+    let status = |json| serde_json::from_value::<ArchiveRunStatus>(json).expect("a status");
+    let prior = json!({
+        "conditions": [{"type": "Ready", "status": "False", "reason": "Bundling", "message": "1 of 3 groups",
+            "lastTransitionTime": "2026-11-23T12:00:00Z"}],
+        "queue": {"url": "https://sqs/q", "visible": 3, "inFlight": 1, "observedAt": "2026-11-23T12:00:00Z"},
+        "workers": {"desired": 3, "running": 3, "busy": 2}, "groups": {"committed": 1, "deadLettered": 0},
+        "progress": "1/3",
+    });
+    for (change, expected) in [
+        (
+            json!({"workers": {"desired": 3, "running": 2, "busy": 1}}),
+            true,
+        ),
+        (
+            json!({"groups": {"committed": 2}, "progress": "2/3", "failures": [{"reason": "Retry", "count": 1}]}),
+            true,
+        ),
+        (
+            json!({"queue": {"visible": 2, "observedAt": "2026-11-23T12:00:15Z"}}),
+            true,
+        ),
+        (json!({"queue": {"redriveHandled": "now"}}), false),
+        (json!({"retryPass": 1}), false),
+        (json!({"observedGeneration": 2}), false),
+    ] {
+        let mut next = prior.clone();
+        merge(&mut next, change.clone());
+        assert_eq!(
+            differ_in_counters(&status(prior.clone()), &status(next)),
+            expected,
+            "{change}"
+        );
+    }
+    for (field, value, expected) in [
+        ("message", "2 of 3 groups", true),
+        ("reason", "Draining", false),
+        ("status", "True", false),
+    ] {
+        let mut next = prior.clone();
+        next["conditions"][0][field] = json!(value);
+        assert_eq!(
+            differ_in_counters(&status(prior.clone()), &status(next)),
+            expected,
+            "{field}"
         );
     }
 }

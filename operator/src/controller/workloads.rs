@@ -1,0 +1,423 @@
+//! The Jobs, Deployments and pods of all runs, as their watches show them: a reconcile reads them
+//! here and not from the API server. Nothing is kept that no decision needs.
+//!
+//! ```text
+//! watch of a kind ──► trim ──► by run ──► dereference
+//!                      └────► news? ────► reconcile the run now
+//! ```
+//!
+//! What a watch shows is late by some milliseconds, and by a minute at most: a connection that died
+//! without a word is noticed by then.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{self, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::{Api, Resource, ResourceExt as _};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch::Sender;
+
+use super::build::{COMPONENT_LABEL, JOB_LABEL, PAUSE_ANNOTATION, RUN_LABEL};
+use super::error::ReconcileError;
+use crate::metrics::Metrics;
+
+/// Seconds after which the API server ends a watch, and a client that hears nothing from it looks
+/// for another connection.
+pub(crate) const WATCH_SECONDS: u32 = 60;
+/// Failures in a row after which a watch is lost: what it showed may be wrong by now.
+const FAILURES: u32 = 3;
+/// A watch that has not failed for so long is not lost: it may have nothing to show. The pauses
+/// between its attempts are shorter.
+const FORGIVEN: Duration = Duration::from_mins(1);
+/// The labels that decisions go by.
+const LABELS: [&str; 3] = [RUN_LABEL, COMPONENT_LABEL, JOB_LABEL];
+
+/// A pod without its spec.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Pod {
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) status: Option<PodStatus>,
+}
+
+impl Resource for Pod {
+    type DynamicType = ();
+    type Scope = <v1::Pod as Resource>::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        v1::Pod::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        v1::Pod::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        v1::Pod::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        v1::Pod::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// A kind of objects that are made for runs.
+pub(crate) trait Workload:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
+{
+    /// Drops what no decision needs, but for metadata.
+    fn trim(&mut self);
+
+    /// Whether it may change what a run is told of, or waited for, before the next regular
+    /// reconcile.
+    fn has_news(&self) -> bool;
+}
+
+impl Workload for Job {
+    fn trim(&mut self) {
+        if let Some(spec) = &mut self.spec {
+            let suspend = spec.suspend;
+            *spec = k8s_openapi::api::batch::v1::JobSpec {
+                suspend,
+                ..Default::default()
+            };
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        true
+    }
+}
+
+impl Workload for Deployment {
+    fn trim(&mut self) {
+        if let Some(spec) = &mut self.spec {
+            let replicas = spec.replicas;
+            *spec = k8s_openapi::api::apps::v1::DeploymentSpec {
+                replicas,
+                ..Default::default()
+            };
+        }
+    }
+
+    /// Somebody changed or deletes it. That its pods come and go is none of that.
+    fn has_news(&self) -> bool {
+        let observed = self
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_generation);
+        self.metadata.deletion_timestamp.is_some() || observed != self.metadata.generation
+    }
+}
+
+impl Workload for Pod {
+    fn trim(&mut self) {
+        let Some(status) = self.status.take() else {
+            return;
+        };
+        let mut conditions = status.conditions;
+        if let Some(conditions) = &mut conditions {
+            conditions.retain(|it| matches!(it.type_.as_str(), "Ready" | "PodScheduled"));
+        }
+        let mut container_statuses = status.container_statuses;
+        for container in container_statuses.iter_mut().flatten() {
+            (container.container_id, container.image_id) = (None, String::new());
+        }
+        self.status = Some(PodStatus {
+            phase: status.phase,
+            conditions,
+            container_statuses,
+            ..PodStatus::default()
+        });
+    }
+
+    /// Pods that run become ready and not ready with every group, which the next regular reconcile
+    /// is early enough for.
+    fn has_news(&self) -> bool {
+        let phase = self
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
+        let containers = self
+            .status
+            .iter()
+            .filter_map(|status| status.container_statuses.as_ref())
+            .flatten();
+        let mut states = containers.map(|container| container.state.as_ref());
+        let goes_on = phase == Some("Running")
+            && states.all(|state| state.is_some_and(|state| state.running.is_some()));
+        self.metadata.deletion_timestamp.is_some() || !goes_on
+    }
+}
+
+/// Namespace and name of a run.
+pub(crate) type RunKey = (String, String);
+type ByRun<K> = HashMap<RunKey, BTreeMap<String, K>>;
+
+/// Everything that is made for runs, and watched.
+#[derive(Debug)]
+pub(crate) struct Workloads {
+    pub(crate) jobs: Watched<Job>,
+    pub(crate) deployments: Watched<Deployment>,
+    pub(crate) pods: Watched<Pod>,
+}
+
+impl Workloads {
+    /// Of so many watches of each kind, one for each namespace or one for all.
+    pub(crate) fn new(watches: usize) -> Self {
+        Self {
+            jobs: Watched::new(watches),
+            deployments: Watched::new(watches),
+            pods: Watched::new(watches),
+        }
+    }
+
+    /// Waits until all of them are known. Fails if a watch is lost.
+    pub(crate) async fn known(&self) -> Result<(), ReconcileError> {
+        tokio::try_join!(
+            self.jobs.known(),
+            self.deployments.known(),
+            self.pods.known(),
+        )?;
+        Ok(())
+    }
+}
+
+/// The objects of a kind.
+#[derive(Debug)]
+pub(crate) struct Watched<K> {
+    objects: Mutex<ByRun<K>>,
+    health: Sender<Health>,
+}
+
+/// How the watches of a kind do.
+#[derive(Debug, Default)]
+struct Health {
+    /// Watches that have not shown everything yet.
+    unlisted: usize,
+    /// Failures in a row, and when the last one was.
+    failures: u32,
+    failed_at: Option<Instant>,
+    /// What it failed with, and whether that is a denial.
+    error: String,
+    is_denied: bool,
+}
+
+impl Health {
+    fn is_lost(&self, now: Instant) -> bool {
+        let recently = |at| now.saturating_duration_since(at) < FORGIVEN;
+        self.failures >= FAILURES && self.failed_at.is_some_and(recently)
+    }
+
+    fn record_failure(&mut self, error: &watcher::Error, now: Instant) {
+        use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+        if self
+            .failed_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= FORGIVEN)
+        {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.failed_at = Some(now);
+        self.error = error.to_string();
+        self.is_denied = match error {
+            InitialListFailed(kube::Error::Api(status))
+            | WatchStartFailed(kube::Error::Api(status))
+            | WatchFailed(kube::Error::Api(status))
+            | WatchError(status) => status.code == 403,
+            _ => false,
+        };
+    }
+}
+
+impl<K: Workload> Watched<K> {
+    fn new(watches: usize) -> Self {
+        Self {
+            objects: Mutex::default(),
+            health: Sender::new(Health {
+                unlisted: watches,
+                ..Health::default()
+            }),
+        }
+    }
+
+    /// The objects with the label of a run, in no order that means anything.
+    pub(crate) fn of_run(&self, namespace: &str, run: &str) -> Vec<K> {
+        let objects = self.lock();
+        let found = objects.get(&(namespace.to_owned(), run.to_owned()));
+        found
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
+    }
+
+    /// The objects of all runs.
+    pub(crate) fn all(&self) -> Vec<K> {
+        let objects = self.lock();
+        objects
+            .values()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
+    }
+
+    /// Waits until all objects are known. Fails if a watch is lost.
+    pub(crate) async fn known(&self) -> Result<(), ReconcileError> {
+        let mut health = self.health.subscribe();
+        let is_settled = |it: &Health| it.unlisted == 0 || it.is_lost(Instant::now());
+        let health = health
+            .wait_for(is_settled)
+            .await
+            .expect("the sender is held by self");
+        if health.is_lost(Instant::now()) {
+            return Err(ReconcileError::Unwatched {
+                kind: K::kind(&()).into_owned(),
+                cause: health.error.clone(),
+                is_denied: health.is_denied,
+            });
+        }
+        Ok(())
+    }
+
+    /// Follows the objects of a namespace, or of all, for ever. Calls `wake` with each run that has
+    /// news.
+    pub(crate) async fn follow(
+        &self,
+        api: Api<K>,
+        namespace: Option<&str>,
+        metrics: &Metrics,
+        wake: impl Fn(RunKey),
+    ) {
+        let config = watcher::Config::default()
+            .labels(RUN_LABEL)
+            .timeout(WATCH_SECONDS);
+        let mut events = pin!(watch(api, config).default_backoff());
+        let (mut listed, mut news, mut is_first) = (ByRun::new(), Vec::new(), true);
+        while let Some(event) = events.next().await {
+            match event {
+                // The list is still to be asked for.
+                Ok(Event::Init) => (listed, news) = (ByRun::new(), Vec::new()),
+                Ok(Event::InitApply(object)) => {
+                    news.extend(add(&mut listed, object));
+                }
+                Ok(Event::InitDone) => {
+                    let mut objects = self.lock();
+                    objects.retain(|(of, _), _| namespace.is_some_and(|it| it != of));
+                    objects.extend(std::mem::take(&mut listed));
+                    drop(objects);
+                    self.health.send_modify(|health| {
+                        health.failures = 0;
+                        health.unlisted -= usize::from(std::mem::take(&mut is_first));
+                    });
+                    news.drain(..).for_each(&wake);
+                }
+                Ok(Event::Apply(object)) => {
+                    self.recovered();
+                    let changed = add(&mut self.lock(), object);
+                    changed.into_iter().for_each(&wake);
+                }
+                Ok(Event::Delete(object)) => {
+                    self.recovered();
+                    let deleted = remove(&mut self.lock(), &object);
+                    deleted.into_iter().for_each(&wake);
+                }
+                Err(error) => {
+                    metrics.watch_failed();
+                    let kind = K::kind(&());
+                    tracing::warn!(%kind, namespace, %error, "a watch failed, trying again");
+                    self.health
+                        .send_modify(|health| health.record_failure(&error, Instant::now()));
+                }
+            }
+        }
+    }
+
+    fn recovered(&self) {
+        self.health.send_if_modified(|health| {
+            let had_failed = health.failures > 0;
+            health.failures = 0;
+            had_failed
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ByRun<K>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps an object. Returns its run if the object has news for it.
+fn add<K: Workload>(objects: &mut ByRun<K>, mut object: K) -> Option<RunKey> {
+    let (run, has_news) = (run_of(&object)?, object.has_news());
+    trim_metadata(object.meta_mut());
+    object.trim();
+    let of_run = objects.entry(run.clone()).or_default();
+    of_run.insert(object.name_any(), object);
+    has_news.then_some(run)
+}
+
+/// Forgets an object. Returns its run.
+fn remove<K: Workload>(objects: &mut ByRun<K>, object: &K) -> Option<RunKey> {
+    let run = run_of(object)?;
+    if let Some(of_run) = objects.get_mut(&run) {
+        of_run.remove(&object.name_any());
+        if of_run.is_empty() {
+            objects.remove(&run);
+        }
+    }
+    Some(run)
+}
+
+/// Replicas that a Deployment is asked for.
+pub(crate) fn replicas(deployment: &Deployment) -> u32 {
+    let spec = deployment.spec.as_ref();
+    spec.and_then(|spec| spec.replicas)
+        .unwrap_or(1)
+        .unsigned_abs()
+}
+
+/// Whether something is of a component of its run.
+pub(crate) fn has_component(object: &ObjectMeta, component: &str) -> bool {
+    let labels = object.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(COMPONENT_LABEL))
+        .map(String::as_str)
+        == Some(component)
+}
+
+/// The run that something with its label belongs to.
+fn run_of(object: &impl Resource) -> Option<RunKey> {
+    let run = object.meta().labels.as_ref()?.get(RUN_LABEL)?;
+    Some((object.meta().namespace.clone()?, run.clone()))
+}
+
+fn trim_metadata(metadata: &mut ObjectMeta) {
+    (metadata.managed_fields, metadata.finalizers) = (None, None);
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|name, _| name == PAUSE_ANNOTATION);
+    }
+    if let Some(labels) = &mut metadata.labels {
+        labels.retain(|name, _| LABELS.contains(&name.as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

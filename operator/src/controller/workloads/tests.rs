@@ -1,0 +1,162 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+use kube::core::Status;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pod(name: &str, status: &Value) -> Pod {
+    let labels = json!({RUN_LABEL: "logs", COMPONENT_LABEL: "worker", "pod-template-hash": "5d4f"});
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "namespace": "team-a", "labels": labels, "annotations": {"a": "b", PAUSE_ANNOTATION: "true"},
+            "managedFields": [{"manager": "kubelet"}]},
+        "spec": {"nodeName": "n", "containers": [{"name": "s3bundler"}]},
+        "status": status,
+    }))
+    .unwrap()
+}
+
+fn running(is_ready: bool) -> Value {
+    json!({
+        "phase": "Running", "podIP": "10.0.0.1", "startTime": "2026-11-23T12:00:00Z",
+        "conditions": [
+            {"type": "Initialized", "status": "True"},
+            {"type": "Ready", "status": if is_ready { "True" } else { "False" }},
+        ],
+        "containerStatuses": [{
+            "name": "s3bundler", "image": "worker:1", "imageID": "sha256:1", "containerID": "containerd://1",
+            "ready": is_ready, "restartCount": 0, "state": {"running": {"startedAt": "2026-11-23T12:00:00Z"}},
+        }],
+    })
+}
+
+fn run() -> RunKey {
+    ("team-a".to_owned(), "logs".to_owned())
+}
+
+#[test]
+fn a_pod_is_kept_without_what_no_decision_needs() {
+    let mut objects = ByRun::new();
+    add(&mut objects, pod("a", &running(true)));
+    let kept = &objects[&run()]["a"];
+    let labels: Vec<_> = kept.metadata.labels.as_ref().unwrap().keys().collect();
+    assert_eq!(labels, [COMPONENT_LABEL, RUN_LABEL]);
+    let annotations: Vec<_> = kept.metadata.annotations.as_ref().unwrap().keys().collect();
+    assert_eq!(annotations, [PAUSE_ANNOTATION]);
+    assert_eq!(kept.metadata.managed_fields, None);
+    let status = kept.status.as_ref().unwrap();
+    assert_eq!((&status.pod_ip, &status.start_time), (&None, &None));
+    let conditions: Vec<_> = status
+        .conditions
+        .iter()
+        .flatten()
+        .map(|it| it.type_.as_str())
+        .collect();
+    assert_eq!(conditions, ["Ready"]);
+    let container = &status.container_statuses.as_ref().unwrap()[0];
+    assert_eq!(
+        (container.image.as_str(), container.image_id.as_str()),
+        ("worker:1", "")
+    );
+}
+
+#[test]
+fn a_deployment_and_a_job_are_kept_without_their_templates() {
+    let metadata = json!({"name": "logs", "namespace": "team-a", "labels": {RUN_LABEL: "logs"}});
+    let template =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}});
+    let mut deployment: Deployment = serde_json::from_value(json!({
+        "metadata": metadata, "spec": {"replicas": 7, "selector": {}, "template": template},
+    }))
+    .unwrap();
+    deployment.trim();
+    assert_eq!(replicas(&deployment), 7);
+    assert_eq!(deployment.spec.unwrap().template, Default::default());
+    let mut job: Job = serde_json::from_value(json!({
+        "metadata": metadata, "spec": {"suspend": true, "template": template},
+    }))
+    .unwrap();
+    job.trim();
+    let spec = job.spec.unwrap();
+    assert_eq!(
+        (spec.suspend, spec.template),
+        (Some(true), Default::default())
+    );
+}
+
+#[test]
+fn only_news_of_a_pod_cause_a_reconcile() {
+    let mut leaving = pod("a", &running(true));
+    leaving.metadata.deletion_timestamp =
+        serde_json::from_value(json!("2026-11-23T12:00:00Z")).unwrap();
+    let mut restarted = running(false);
+    restarted["containerStatuses"][0]["state"] = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    for (pod, expected) in [
+        (pod("a", &running(true)), None),
+        (pod("a", &running(false)), None),
+        (pod("a", &json!({"phase": "Pending"})), Some(run())),
+        (pod("a", &json!({"phase": "Failed"})), Some(run())),
+        (pod("a", &restarted), Some(run())),
+        (leaving, Some(run())),
+    ] {
+        let status = pod.status.clone();
+        assert_eq!(add(&mut ByRun::new(), pod), expected, "{status:?}");
+    }
+}
+
+#[test]
+fn an_object_that_is_deleted_is_forgotten_and_is_always_news() {
+    let mut objects = ByRun::new();
+    for name in ["a", "b"] {
+        add(&mut objects, pod(name, &running(true)));
+    }
+    assert_eq!(remove(&mut objects, &pod("a", &running(true))), Some(run()));
+    assert_eq!(objects[&run()].keys().collect::<Vec<_>>(), ["b"]);
+    remove(&mut objects, &pod("b", &running(true)));
+    assert!(objects.is_empty());
+    let mut stranger = pod("c", &running(true));
+    stranger.metadata.labels = None;
+    assert_eq!(add(&mut objects, stranger), None);
+    assert!(objects.is_empty());
+}
+
+#[test]
+fn a_watch_is_lost_after_failures_in_a_row_and_forgiven_once_it_is_quiet() {
+    let now = Instant::now();
+    let error = |code| {
+        let status = Status {
+            code,
+            ..Status::default()
+        };
+        watcher::Error::WatchStartFailed(kube::Error::Api(status.boxed()))
+    };
+    let mut health = Health::default();
+    for failure in 1..=FAILURES {
+        assert!(!health.is_lost(now), "{failure}");
+        health.record_failure(&error(403), now);
+    }
+    assert!(health.is_lost(now) && health.is_denied);
+    assert!(!health.is_lost(now + FORGIVEN));
+    health.record_failure(&error(500), now + FORGIVEN);
+    assert!(!health.is_lost(now + FORGIVEN) && !health.is_denied);
+}
+
+#[tokio::test]
+async fn nothing_is_known_before_every_watch_has_listed() {
+    let pods = Watched::<Pod>::new(2);
+    let listed = || pods.health.send_modify(|health| health.unlisted -= 1);
+    listed();
+    let known = tokio::select! {
+        biased;
+        known = pods.known() => Some(known),
+        () = std::future::ready(()) => None,
+    };
+    assert!(known.is_none(), "one of two");
+    listed();
+    pods.known().await.unwrap();
+    pods.health.send_modify(|health| {
+        (health.failures, health.failed_at) = (FAILURES, Some(Instant::now()));
+    });
+    let lost = pods.known().await.unwrap_err().to_string();
+    assert!(lost.contains("kind Pod"), "{lost}");
+}
