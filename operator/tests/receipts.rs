@@ -30,7 +30,7 @@ const MEMORY: u64 = 8 << 20;
 const LISTS: u32 = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
+async fn fifty_thousand_receipts_take_fifty_lists_and_then_one_and_one_for_each_gap() {
     let folder = tempfile::tempdir().unwrap();
     let options = VersityGwOptions {
         folder: Some(folder.path().to_owned()),
@@ -43,13 +43,12 @@ async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
     let proxy = Proxy::start(server.access()).unwrap();
     let aws = aws(proxy.access());
     let counter = Counter::of(&aws, "large");
-    let put = |number| {
+    let file = |number| {
         let receipt = receipt(&counter.run, number);
-        put(
-            &folder.path().join(BUCKET),
-            &receipt.key(&counter.layout, &counter.run),
-        );
+        let key = receipt.key(&counter.layout, &counter.run);
+        folder.path().join(BUCKET).join(key)
     };
+    let put = |number| put(&file(number));
     (0..RECEIPTS).for_each(put);
 
     let mut count = Count::new(counter.run.clone());
@@ -69,6 +68,30 @@ async fn fifty_thousand_receipts_take_fifty_lists_and_then_one() {
     let counted = counter.sweep(&mut count).await;
     assert_eq!(lists(&proxy), 2, "what is new and nothing else");
     assert_eq!(counted.pass(0), sums(&counter.run, RECEIPTS + 1500));
+
+    // An operator that starts while three groups have no receipt.
+    let gaps = [5_000, 20_000, 35_000];
+    for gap in gaps {
+        std::fs::remove_file(file(gap)).unwrap();
+    }
+    let mut count = Count::new(counter.run.clone());
+    forget_peak_memory();
+    let before = memory("VmRSS:");
+    for expected in [52, 4, 4] {
+        let counted = counter.sweep(&mut count).await;
+        assert_eq!(counted.groups(), RECEIPTS + 1500 - 3);
+        assert_eq!(lists(&proxy), expected);
+    }
+    let grown = memory("VmHWM:").saturating_sub(before);
+    assert!(grown < MEMORY, "counting took {grown} bytes");
+    for (gap, expected) in gaps.into_iter().zip([4, 3, 2]) {
+        put(gap);
+        counter.sweep(&mut count).await;
+        assert_eq!(lists(&proxy), expected, "the gap is listed once more");
+    }
+    let counted = counter.sweep(&mut count).await;
+    assert_eq!(counted.pass(0), sums(&counter.run, RECEIPTS + 1500));
+    assert_eq!(lists(&proxy), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,8 +251,7 @@ fn sums(run: &RunName, receipts: u64) -> Sums {
 }
 
 /// An empty object is an empty file: 50,000 PUTs would take a minute.
-fn put(bucket: &Path, key: &str) {
-    let path = bucket.join(key);
+fn put(path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, "").unwrap();
 }

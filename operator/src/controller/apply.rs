@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
-use super::cache::{AppliedWorkers, RunCache};
+use super::cache::{AppliedWorkers, RunCache, WorkersShown};
 use super::context::Context;
 use super::decide::Write;
 use super::dereference::has_finished;
@@ -131,6 +131,12 @@ async fn carry_out(
         }
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
+            let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
+            let made = found(run, &jobs, &grouper_name(run, *pass)).await?;
+            if made.of_run().is_some() {
+                // The watch does not show it yet. Its template cannot be changed any more.
+                return Ok(());
+            }
             let inventory = prior
                 .inventory
                 .as_ref()
@@ -185,14 +191,20 @@ async fn carry_out(
         Write::Scale(replicas) => {
             let deployments: Api<Deployment> =
                 Api::namespaced(context.client.clone(), &run.namespace);
-            if let Some(uid) = found(run, &deployments, &workers_name(run)).await?.of_run() {
-                let patch =
-                    Patch::Merge(json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}}));
+            if let Some(own) = found(run, &deployments, &workers_name(run)).await?.of_run() {
+                let patch = Patch::Merge(
+                    json!({"metadata": {"uid": own.uid}, "spec": {"replicas": replicas}}),
+                );
                 let scaled = deployments
                     .patch_scale(&workers_name(run), &PatchParams::default(), &patch)
                     .await;
                 not_found_is_fine(scaled)?;
-                cache.scaled(*replicas, Instant::now());
+                let asked = WorkersShown {
+                    uid: own.uid,
+                    generation: own.generation,
+                    replicas: *replicas,
+                };
+                cache.scaled(asked, Instant::now());
             }
         }
         Write::ApplyScaledObject(bounds) => {
@@ -218,6 +230,11 @@ async fn carry_out(
         }
         Write::DeleteWorkloads => delete_workloads(context, run).await?,
         Write::DeleteQueues => {
+            // The watches may be late, and nobody looks for workloads after this.
+            delete_workloads(context, run).await?;
+            if pods_left(context, run).await? > 0 {
+                return Err(ReconcileError::Changed);
+            }
             delete_queues(&queues, run, QueuePair::of(&prior)).await?;
             applied.queues_deleted = true;
         }
@@ -397,15 +414,21 @@ async fn may_scale(
 /// What has a name of the run's.
 enum Found {
     Nothing,
-    /// An object of the run, with its uid.
-    Own(String),
+    Own(Own),
     NotOwn,
 }
 
+/// An object of the run.
+struct Own {
+    uid: String,
+    /// 0 where its kind has none.
+    generation: i64,
+}
+
 impl Found {
-    fn of_run(self) -> Option<String> {
+    fn of_run(self) -> Option<Own> {
         match self {
-            Self::Own(uid) => Some(uid),
+            Self::Own(own) => Some(own),
             Self::Nothing | Self::NotOwn => None,
         }
     }
@@ -418,9 +441,10 @@ where
     Ok(
         match api.get_metadata_opt(name).await.map_err(read_error)? {
             None => Found::Nothing,
-            Some(object) if owner(run, &object.metadata) == Owner::Run => {
-                Found::Own(object.metadata.uid.unwrap_or_default())
-            }
+            Some(object) if owner(run, &object.metadata) == Owner::Run => Found::Own(Own {
+                uid: object.metadata.uid.unwrap_or_default(),
+                generation: object.metadata.generation.unwrap_or_default(),
+            }),
             Some(_) => Found::NotOwn,
         },
     )
@@ -458,7 +482,7 @@ where
     let name = object.name_any();
     object.meta_mut().uid = match found(run, api, &name).await? {
         Found::Nothing => None,
-        Found::Own(uid) => Some(uid),
+        Found::Own(own) => Some(own.uid),
         Found::NotOwn => return Err(ReconcileError::Changed),
     };
     let params = PatchParams::apply(MANAGER).force();
@@ -472,7 +496,7 @@ where
     K: DeserializeOwned + Clone + std::fmt::Debug,
 {
     match found(run, api, name).await?.of_run() {
-        Some(uid) => not_found_is_fine(api.delete(name, &only(uid)).await),
+        Some(own) => not_found_is_fine(api.delete(name, &only(own.uid)).await),
         None => Ok(()),
     }
 }

@@ -22,8 +22,11 @@ const APPLY_PERIOD: Duration = Duration::from_mins(10);
 const READINGS: usize = 3;
 /// For so long no more pods are asked for than the cluster made when it refused to make more.
 const REFUSED_PODS_PERIOD: Duration = Duration::from_mins(5);
-/// How long what was written counts although the watch does not show it.
+/// How long workers that were applied count as such although the watch does not show them.
 const SHOWN: Duration = Duration::from_secs(5);
+/// The same of replicas that were asked for: a watch whose connection died without a word is renewed
+/// by then.
+const SCALED: Duration = Duration::from_mins(2);
 /// LISTs of a sweep over the receipts that may begin with every poll.
 const FEW_LISTS: u64 = 4;
 /// Between the beginnings of two sweeps with more LISTs.
@@ -69,8 +72,8 @@ pub(crate) struct RunCache {
     pub(crate) summaries: HashMap<Stage, RunSummary>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
     pub(crate) workers: Option<AppliedWorkers>,
-    /// The replicas that were asked for last, and when, until the watch shows them.
-    pub(crate) scaled: Option<(u32, Instant)>,
+    /// The replicas that were asked for last, until the watch shows them.
+    pub(crate) scaled: Option<Scaled>,
     /// What is asked for and not watched, when it was, and for which generation of the run.
     pub(crate) unwatched: Option<(Instant, i64, Unwatched)>,
     /// When counters were written into the status last.
@@ -99,6 +102,33 @@ pub(crate) struct AppliedWorkers {
     /// The replicas that it was scaled to since, which makes another generation.
     pub(crate) scaled: Option<u32>,
     pub(crate) at: Instant,
+}
+
+/// The Deployment of workers, as a watch or a read shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkersShown {
+    pub(crate) uid: String,
+    pub(crate) generation: i64,
+    pub(crate) replicas: u32,
+}
+
+/// Replicas that were asked for.
+#[derive(Debug)]
+pub(crate) struct Scaled {
+    /// Those of the Deployment, whose generation is that of before.
+    asked: WorkersShown,
+    at: Instant,
+}
+
+impl Scaled {
+    /// Whether the watch shows a Deployment as it was before.
+    fn is_before(&self, shown: &WorkersShown, now: Instant) -> bool {
+        let asked = &self.asked;
+        asked.uid == shown.uid
+            && asked.generation >= shown.generation
+            && asked.replicas != shown.replicas
+            && now.saturating_duration_since(self.at) < SCALED
+    }
 }
 
 impl AppliedWorkers {
@@ -135,42 +165,43 @@ impl RunCache {
         }
     }
 
-    /// Takes in the generation and the replicas of the workers' Deployment. Another generation than
+    /// Takes in the workers' Deployment as the watch shows it. Another generation than
     /// the applied one's, or the one that scaling it has made, is somebody else's, unless the watch
     /// is late.
-    pub(crate) fn observe_workers(&mut self, shown: Option<(i64, u32)>, now: Instant) {
+    pub(crate) fn observe_workers(&mut self, shown: Option<&WorkersShown>, now: Instant) {
         let Some(applied) = &mut self.workers else {
             return;
         };
         let is_late = now.saturating_duration_since(applied.at) < SHOWN;
-        let is_applied = shown.is_some_and(|(generation, replicas)| {
+        let is_applied = shown.is_some_and(|shown| {
             let scaled = applied.scaled.take_if(|scaled| {
-                *scaled == replicas && generation == applied.generation.saturating_add(1)
+                *scaled == shown.replicas
+                    && shown.generation == applied.generation.saturating_add(1)
             });
             applied.generation += i64::from(scaled.is_some());
-            generation == applied.generation
+            shown.generation == applied.generation
         });
-        let is_before = shown.is_none_or(|(generation, _)| generation < applied.generation);
-        if !is_applied && !(is_before && is_late) {
+        let is_before = shown.is_none_or(|shown| shown.generation < applied.generation);
+        let may_be_applied = is_applied || (is_before && is_late);
+        if !may_be_applied {
             self.workers = None;
         }
     }
 
-    /// Takes in that the workers were scaled.
-    pub(crate) fn scaled(&mut self, replicas: u32, now: Instant) {
-        self.scaled = Some((replicas, now));
+    /// Takes in that the workers were scaled. The generation is that of before.
+    pub(crate) fn scaled(&mut self, asked: WorkersShown, now: Instant) {
         if let Some(applied) = &mut self.workers {
-            applied.scaled = Some(replicas);
+            applied.scaled = Some(asked.replicas);
         }
+        self.scaled = Some(Scaled { asked, at: now });
     }
 
-    /// Takes in the replicas that the watch shows. Returns those that were asked for last: it shows
-    /// them late.
-    pub(crate) fn observe_replicas(&mut self, shown: u32, now: Instant) -> u32 {
-        self.scaled = self
-            .scaled
-            .filter(|(asked, at)| *asked != shown && now.saturating_duration_since(*at) < SHOWN);
-        self.scaled.map_or(shown, |(asked, _)| asked)
+    /// Takes in the replicas that the watch shows. Returns those that were asked for last if it
+    /// shows what was before.
+    pub(crate) fn observe_replicas(&mut self, shown: &WorkersShown, now: Instant) -> u32 {
+        self.scaled.take_if(|scaled| !scaled.is_before(shown, now));
+        let asked = self.scaled.as_ref().map(|scaled| scaled.asked.replicas);
+        asked.unwrap_or(shown.replicas)
     }
 
     /// Takes in a reading of the depth, of a run that has asked for so many replicas.

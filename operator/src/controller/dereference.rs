@@ -14,7 +14,7 @@ use s3bundler_contract::{Accounts, RunSummary, S3Address, Stage};
 use super::build::{
     GROUPER, JOB_LABEL, PAUSE_ANNOTATION, PAUSED, WORKER, grouper_name, workers_name,
 };
-use super::cache::{RunCache, Unwatched, is_due, sweep_period};
+use super::cache::{RunCache, Unwatched, WorkersShown, is_due, sweep_period};
 use super::context::Context;
 use super::decide::{ACCOUNTING_MISMATCH, finished};
 use super::error::ReconcileError;
@@ -47,7 +47,7 @@ pub(crate) async fn dereference(
     cache: &mut RunCache,
 ) -> Result<Observed, ReconcileError> {
     let workloads = &context.workloads;
-    workloads.known().await?;
+    workloads.known(&run.namespace).await?;
     let pass = prior.pass();
     let now = Instant::now();
     let (namespace, name) = (run.namespace.as_str(), run.name.as_str());
@@ -96,10 +96,14 @@ pub(crate) async fn dereference(
             None => {}
         }
     }
-    let shown = deployment.as_ref();
-    let shown = shown.and_then(|it| Some((it.metadata.generation?, replicas(it))));
-    cache.observe_workers(shown, now);
-    let grouper = grouper_state(job.as_ref(), &pods);
+    let shown = deployment.as_ref().map(workers_shown);
+    cache.observe_workers(shown.as_ref(), now);
+    let grouper = match &job {
+        Some(job) if !has_ended && problem::failure_of_job(job).is_some() => {
+            grouper_state(Some(job), &pods_of_job(&context.client, run, job).await?)
+        }
+        job => grouper_state(job.as_ref(), &pods),
+    };
     let pods = Pods {
         troubled,
         problems,
@@ -112,8 +116,8 @@ pub(crate) async fn dereference(
         service_account,
         grouper,
         grouper_at: job.as_ref().and_then(grouper_at),
-        workers: deployment.as_ref().map(|deployment| WorkersState {
-            replicas: cache.observe_replicas(replicas(deployment), now),
+        workers: shown.map(|shown| WorkersState {
+            replicas: cache.observe_replicas(&shown, now),
         }),
         pods,
         creatable,
@@ -159,6 +163,26 @@ fn named<K: Workload>(objects: Vec<K>, name: &str) -> Option<K> {
     objects
         .into_iter()
         .find(|object| object.meta().name.as_deref() == Some(name))
+}
+
+fn workers_shown(deployment: &Deployment) -> WorkersShown {
+    WorkersShown {
+        uid: deployment.metadata.uid.clone().unwrap_or_default(),
+        generation: deployment.metadata.generation.unwrap_or_default(),
+        replicas: replicas(deployment),
+    }
+}
+
+/// The pods of a Job that failed, as they are now. Their watch may be behind that of Jobs, and what
+/// the last one exited with decides whether the run goes on.
+async fn pods_of_job(client: &Client, run: &Run, job: &Job) -> Result<Vec<Pod>, ReconcileError> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &run.namespace);
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let of_job = ListParams::default().labels(&format!("{JOB_LABEL}={name}"));
+    let found = pods.list(&of_job).await;
+    Ok(found
+        .map_err(|cause| ReconcileError::Read(Box::new(cause)))?
+        .items)
 }
 
 /// What a run needs and nobody watches. Once it is as it should be it is believed for a while,

@@ -44,7 +44,7 @@ pub async fn run(
         namespaces.iter().map(|name| Some(name.as_str())).collect()
     };
     let (client, metrics) = (parts.client.clone(), parts.metrics.clone());
-    let workloads = Arc::new(Workloads::new(scopes.len()));
+    let workloads = Arc::new(Workloads::new(&scopes));
     let (mut controllers, mut followed) = (Vec::new(), Vec::new());
     for scope in scopes {
         let (wake, woken) = unbounded_channel();
@@ -97,7 +97,7 @@ pub async fn run(
 /// The workers that runs have as the operator before left them.
 async fn workers_at_start(workloads: &Workloads) -> Vec<Found> {
     loop {
-        match workloads.deployments.known().await {
+        match workloads.deployments.all_known().await {
             Ok(()) => return workers_of_runs(&workloads.deployments.all()),
             Err(error) => tracing::warn!(%error, "the workers of runs are not known, waiting"),
         }

@@ -10,7 +10,7 @@
 //! without a word is noticed by then.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -86,9 +86,9 @@ pub(crate) trait Workload:
     /// Drops what no decision needs, but for metadata.
     fn trim(&mut self);
 
-    /// Whether it may change what a run is told of, or waited for, before the next regular
-    /// reconcile.
-    fn has_news(&self) -> bool;
+    /// Whether it differs from what was known of it in something that the next regular reconcile is
+    /// too late for.
+    fn has_news(&self, known: &Self) -> bool;
 }
 
 impl Workload for Job {
@@ -102,7 +102,7 @@ impl Workload for Job {
         }
     }
 
-    fn has_news(&self) -> bool {
+    fn has_news(&self, _: &Self) -> bool {
         true
     }
 }
@@ -118,13 +118,10 @@ impl Workload for Deployment {
         }
     }
 
-    /// Somebody changed or deletes it. That its pods come and go is none of that.
-    fn has_news(&self) -> bool {
-        let observed = self
-            .status
-            .as_ref()
-            .and_then(|status| status.observed_generation);
-        self.metadata.deletion_timestamp.is_some() || observed != self.metadata.generation
+    /// It was changed, or is being deleted. That its pods come and go is none of that.
+    fn has_news(&self, known: &Self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+            || self.metadata.generation != known.metadata.generation
     }
 }
 
@@ -151,7 +148,7 @@ impl Workload for Pod {
 
     /// Pods that run become ready and not ready with every group, which the next regular reconcile
     /// is early enough for.
-    fn has_news(&self) -> bool {
+    fn has_news(&self, _: &Self) -> bool {
         let phase = self
             .status
             .as_ref()
@@ -181,21 +178,22 @@ pub(crate) struct Workloads {
 }
 
 impl Workloads {
-    /// Of so many watches of each kind, one for each namespace or one for all.
-    pub(crate) fn new(watches: usize) -> Self {
+    /// With a watch of each kind for each of these namespaces, or for all of them where it is
+    /// `None`.
+    pub(crate) fn new(scopes: &[Option<&str>]) -> Self {
         Self {
-            jobs: Watched::new(watches),
-            deployments: Watched::new(watches),
-            pods: Watched::new(watches),
+            jobs: Watched::new(scopes),
+            deployments: Watched::new(scopes),
+            pods: Watched::new(scopes),
         }
     }
 
-    /// Waits until all of them are known. Fails if a watch is lost.
-    pub(crate) async fn known(&self) -> Result<(), ReconcileError> {
+    /// Waits until all objects of a namespace are known. Fails if one of its watches is lost.
+    pub(crate) async fn known(&self, namespace: &str) -> Result<(), ReconcileError> {
         tokio::try_join!(
-            self.jobs.known(),
-            self.deployments.known(),
-            self.pods.known(),
+            self.jobs.known(namespace),
+            self.deployments.known(namespace),
+            self.pods.known(namespace),
         )?;
         Ok(())
     }
@@ -205,14 +203,16 @@ impl Workloads {
 #[derive(Debug)]
 pub(crate) struct Watched<K> {
     objects: Mutex<ByRun<K>>,
-    health: Sender<Health>,
+    /// By the namespace that is watched; `None` is all of them. Those of one namespace do not wait
+    /// for another's.
+    watches: HashMap<Option<String>, Sender<Health>>,
 }
 
-/// How the watches of a kind do.
+/// How a watch does.
 #[derive(Debug, Default)]
 struct Health {
-    /// Watches that have not shown everything yet.
-    unlisted: usize,
+    /// Whether it has shown everything that there is.
+    is_listed: bool,
     /// Failures in a row, and when the last one was.
     failures: u32,
     failed_at: Option<Instant>,
@@ -249,13 +249,11 @@ impl Health {
 }
 
 impl<K: Workload> Watched<K> {
-    fn new(watches: usize) -> Self {
+    fn new(scopes: &[Option<&str>]) -> Self {
+        let scopes = scopes.iter().map(|scope| scope.map(str::to_owned));
         Self {
             objects: Mutex::default(),
-            health: Sender::new(Health {
-                unlisted: watches,
-                ..Health::default()
-            }),
+            watches: scopes.map(|scope| (scope, Sender::default())).collect(),
         }
     }
 
@@ -280,22 +278,24 @@ impl<K: Workload> Watched<K> {
             .collect()
     }
 
-    /// Waits until all objects are known. Fails if a watch is lost.
-    pub(crate) async fn known(&self) -> Result<(), ReconcileError> {
-        let mut health = self.health.subscribe();
-        let is_settled = |it: &Health| it.unlisted == 0 || it.is_lost(Instant::now());
-        let health = health
-            .wait_for(is_settled)
-            .await
-            .expect("the sender is held by self");
-        if health.is_lost(Instant::now()) {
-            return Err(ReconcileError::Unwatched {
-                kind: K::kind(&()).into_owned(),
-                cause: health.error.clone(),
-                is_denied: health.is_denied,
-            });
+    /// Waits until all objects of a namespace are known. Fails if its watch is lost.
+    pub(crate) async fn known(&self, namespace: &str) -> Result<(), ReconcileError> {
+        settled::<K>(self.watch_of(Some(namespace))).await
+    }
+
+    /// The same of all namespaces.
+    pub(crate) async fn all_known(&self) -> Result<(), ReconcileError> {
+        for watch in self.watches.values() {
+            settled::<K>(watch).await?;
         }
         Ok(())
+    }
+
+    /// The watch that shows the objects of a namespace, or of all.
+    fn watch_of(&self, namespace: Option<&str>) -> &Sender<Health> {
+        let own = namespace.and_then(|namespace| self.watches.get(&Some(namespace.to_owned())));
+        own.or_else(|| self.watches.get(&None))
+            .expect("only runs of watched namespaces are known")
     }
 
     /// Follows the objects of a namespace, or of all, for ever. Calls `wake` with each run that has
@@ -311,32 +311,27 @@ impl<K: Workload> Watched<K> {
             .labels(RUN_LABEL)
             .timeout(WATCH_SECONDS);
         let mut events = pin!(watch(api, config).default_backoff());
-        let (mut listed, mut news, mut is_first) = (ByRun::new(), Vec::new(), true);
+        let watch = self.watch_of(namespace);
+        let mut listed = ByRun::new();
         while let Some(event) = events.next().await {
             match event {
                 // The list is still to be asked for.
-                Ok(Event::Init) => (listed, news) = (ByRun::new(), Vec::new()),
+                Ok(Event::Init) => listed = ByRun::new(),
                 Ok(Event::InitApply(object)) => {
-                    news.extend(add(&mut listed, object));
+                    add(&mut listed, object);
                 }
                 Ok(Event::InitDone) => {
-                    let mut objects = self.lock();
-                    objects.retain(|(of, _), _| namespace.is_some_and(|it| it != of));
-                    objects.extend(std::mem::take(&mut listed));
-                    drop(objects);
-                    self.health.send_modify(|health| {
-                        health.failures = 0;
-                        health.unlisted -= usize::from(std::mem::take(&mut is_first));
-                    });
-                    news.drain(..).for_each(&wake);
+                    let news = replace(&mut self.lock(), std::mem::take(&mut listed), namespace);
+                    watch.send_modify(|health| (health.failures, health.is_listed) = (0, true));
+                    news.into_iter().for_each(&wake);
                 }
                 Ok(Event::Apply(object)) => {
-                    self.recovered();
+                    recovered(watch);
                     let changed = add(&mut self.lock(), object);
                     changed.into_iter().for_each(&wake);
                 }
                 Ok(Event::Delete(object)) => {
-                    self.recovered();
+                    recovered(watch);
                     let deleted = remove(&mut self.lock(), &object);
                     deleted.into_iter().for_each(&wake);
                 }
@@ -344,19 +339,10 @@ impl<K: Workload> Watched<K> {
                     metrics.watch_failed();
                     let kind = K::kind(&());
                     tracing::warn!(%kind, namespace, %error, "a watch failed, trying again");
-                    self.health
-                        .send_modify(|health| health.record_failure(&error, Instant::now()));
+                    watch.send_modify(|health| health.record_failure(&error, Instant::now()));
                 }
             }
         }
-    }
-
-    fn recovered(&self) {
-        self.health.send_if_modified(|health| {
-            let had_failed = health.failures > 0;
-            health.failures = 0;
-            had_failed
-        });
     }
 
     fn lock(&self) -> MutexGuard<'_, ByRun<K>> {
@@ -364,14 +350,72 @@ impl<K: Workload> Watched<K> {
     }
 }
 
-/// Keeps an object. Returns its run if the object has news for it.
+/// Waits until a watch has listed. Fails if it is lost.
+async fn settled<K: Workload>(watch: &Sender<Health>) -> Result<(), ReconcileError> {
+    let mut health = watch.subscribe();
+    let is_settled = |it: &Health| it.is_listed || it.is_lost(Instant::now());
+    let health = health
+        .wait_for(is_settled)
+        .await
+        .expect("the sender is borrowed");
+    if health.is_lost(Instant::now()) {
+        return Err(ReconcileError::Unwatched {
+            kind: K::kind(&()).into_owned(),
+            cause: health.error.clone(),
+            is_denied: health.is_denied,
+        });
+    }
+    Ok(())
+}
+
+fn recovered(watch: &Sender<Health>) {
+    watch.send_if_modified(|health| {
+        let had_failed = health.failures > 0;
+        health.failures = 0;
+        had_failed
+    });
+}
+
+/// Keeps an object. Returns its run if the object is new or has news for it.
 fn add<K: Workload>(objects: &mut ByRun<K>, mut object: K) -> Option<RunKey> {
-    let (run, has_news) = (run_of(&object)?, object.has_news());
+    let run = run_of(&object)?;
     trim_metadata(object.meta_mut());
     object.trim();
     let of_run = objects.entry(run.clone()).or_default();
+    let known = of_run.get(&object.name_any());
+    let has_news = known.is_none_or(|known| object.has_news(known));
     of_run.insert(object.name_any(), object);
     has_news.then_some(run)
+}
+
+/// Replaces the objects of a namespace, or of all, by those that were listed. Returns the runs that
+/// have an object less, or that [`add`] would return.
+fn replace<K: Workload>(
+    objects: &mut ByRun<K>,
+    listed: ByRun<K>,
+    namespace: Option<&str>,
+) -> BTreeSet<RunKey> {
+    let is_of = |run: &RunKey| namespace.is_none_or(|namespace| namespace == run.0);
+    let before: ByRun<K> = objects.extract_if(|run, _| is_of(run)).collect();
+    let none = BTreeMap::new();
+    let mut news = BTreeSet::new();
+    for (run, known) in &before {
+        let now = listed.get(run).unwrap_or(&none);
+        if known.keys().any(|name| !now.contains_key(name)) {
+            news.insert(run.clone());
+        }
+    }
+    for (run, now) in &listed {
+        let known = before.get(run).unwrap_or(&none);
+        let is_news = |(name, object): (&String, &K)| {
+            known.get(name).is_none_or(|known| object.has_news(known))
+        };
+        if now.iter().any(is_news) {
+            news.insert(run.clone());
+        }
+    }
+    objects.extend(listed);
+    news
 }
 
 /// Forgets an object. Returns its run.

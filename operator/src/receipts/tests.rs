@@ -186,6 +186,23 @@ fn a_gap_costs_one_list_and_none_once_it_is_filled() {
 }
 
 #[test]
+fn what_is_kept_grows_with_the_gaps_and_not_with_the_receipts() {
+    for (groups, gaps) in [(10_000, 0), (50_000, 0), (10_000, 3), (50_000, 3)] {
+        let missing: BTreeSet<_> = (1..=gaps).map(|gap| gap * groups / 4).collect();
+        let shown = names((0..groups).filter(|number| !missing.contains(number)));
+        let mut count = Count::new(run());
+        for _ in 0..2 {
+            sweep(&mut count, &shown);
+            let ranges = std::iter::successors(count.settled.first(), |range| {
+                count.settled.after(Some(&range.last))
+            });
+            assert_eq!(ranges.count() as u64, gaps + 1, "{groups} groups");
+            assert!(count.sweep.is_none());
+        }
+    }
+}
+
+#[test]
 fn the_list_of_a_gap_asks_for_no_more_than_is_missing_and_some() {
     let mut count = Count::new(run());
     let shown = names((0..2_000).chain(2_003..4_000).chain(6_000..8_000));

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use s3bundler_contract::ExitCode;
 use s3bundler_testbed::api_server::ApiServer;
 use s3bundler_testbed::cli::{Program, Running, Signal};
 use s3bundler_testbed::client;
@@ -186,6 +187,73 @@ async fn what_a_user_changes_does_not_wait_for_the_regular_reconcile() {
             })
             .await;
         assert!(begun.elapsed() < PERIOD, "{reason}");
+    }
+    end(operator).await;
+}
+
+/// Whether the run goes on hangs on what its grouper exited with, and the watches of Jobs and pods
+/// are two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grouper_that_failed_is_judged_by_a_pod_that_the_watch_does_not_show_yet() {
+    let scene = Scene::start().await;
+    scene.live_run("live", 3).await;
+    let grouper = "live-grouper";
+    scene.api.change("jobs", NAMESPACE, grouper, |job| {
+        job["status"] = json!({"failed": 1, "conditions": [{
+            "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed",
+        }]});
+    });
+    let denied = ExitCode::Permission.code();
+    scene.api.apply(
+        "pods",
+        json!({
+            // Without the label that the watch asks for.
+            "metadata": {"name": "live-grouper-1", "namespace": NAMESPACE, "labels": {"batch.kubernetes.io/job-name": grouper}},
+            "status": {"phase": "Failed", "containerStatuses": [{
+                "name": "s3bundler", "image": "worker:1", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": denied}},
+            }]},
+        }),
+    );
+    let operator = scene.operator();
+    let condition = |run: &Value, name: &str| {
+        let conditions = run["status"]["conditions"].as_array().unwrap();
+        conditions
+            .iter()
+            .find(|it| it["type"] == name)
+            .unwrap()
+            .clone()
+    };
+    let run = scene
+        .until("live", |run| condition(run, "Stalled")["status"] == "True")
+        .await;
+    assert_eq!(condition(&run, "Stalled")["reason"], "AccessDenied");
+    assert_eq!(condition(&run, "Failed")["status"], "False");
+    end(operator).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workers_of_a_finished_run_are_deleted_although_no_watch_shows_them() {
+    let scene = Scene::start().await;
+    let mut run = fleet::finished_run("ended");
+    run["status"]["conditions"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|it| it["type"] != "QueueReady");
+    run["status"]["queue"]["url"] = json!(scene.queues.url("ended"));
+    scene.api.apply("archiveruns", run);
+    fleet::workers(&scene.api, "ended", PODS);
+    let workers = "ended-worker";
+    scene
+        .api
+        .change("deployments", NAMESPACE, workers, |workers| {
+            workers["metadata"]["labels"] = json!({});
+        });
+    let operator = scene.operator();
+    let begun = Instant::now();
+    while scene.api.get("deployments", NAMESPACE, workers).is_some() {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     end(operator).await;
 }

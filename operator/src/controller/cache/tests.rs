@@ -102,6 +102,14 @@ fn deployment(name: &str) -> Deployment {
     }
 }
 
+fn shown((generation, replicas): (i64, u32)) -> WorkersShown {
+    WorkersShown {
+        uid: "u".to_owned(),
+        generation,
+        replicas,
+    }
+}
+
 #[test]
 fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {
     let at = Instant::now();
@@ -112,16 +120,16 @@ fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {
             .is_some_and(|applied| applied.is_current(&deployment(name), at + after))
     };
     let mut cache = applied(at);
-    cache.observe_workers(Some((3, 1)), at);
+    cache.observe_workers(Some(&shown((3, 1))), at);
     assert!(stay(&cache, "a", APPLY_PERIOD / 2));
     assert!(!stay(&cache, "b", APPLY_PERIOD / 2), "they are to differ");
     assert!(!stay(&cache, "a", APPLY_PERIOD), "nobody knows");
-    for shown in [Some((4, 1)), None] {
+    for other in [Some((4, 1)), None] {
         let mut cache = applied(at);
-        cache.observe_workers(shown, at + SHOWN);
+        cache.observe_workers(other.map(shown).as_ref(), at + SHOWN);
         assert!(
             !stay(&cache, "a", Duration::ZERO),
-            "somebody was there: {shown:?}"
+            "somebody was there: {other:?}"
         );
     }
 }
@@ -129,7 +137,7 @@ fn workers_are_applied_again_when_they_are_to_differ_or_do_or_after_a_while() {
 #[test]
 fn workers_are_not_applied_again_because_the_watch_is_late() {
     let at = Instant::now();
-    for (shown, after, stay) in [
+    for (late, after, stay) in [
         (None, Duration::ZERO, true),
         (Some((2, 1)), SHOWN / 2, true),
         (Some((4, 1)), Duration::ZERO, false),
@@ -137,15 +145,15 @@ fn workers_are_not_applied_again_because_the_watch_is_late() {
         (None, SHOWN, false),
     ] {
         let mut cache = applied(at);
-        cache.observe_workers(shown, at + after);
-        assert_eq!(cache.workers.is_some(), stay, "{shown:?} after {after:?}");
+        cache.observe_workers(late.map(shown).as_ref(), at + after);
+        assert_eq!(cache.workers.is_some(), stay, "{late:?} after {after:?}");
     }
 }
 
 #[test]
 fn workers_that_were_scaled_are_not_applied_again_for_it() {
     let at = Instant::now();
-    for (shown, stay) in [
+    for (seen, stay) in [
         ([(3, 1), (4, 5), (4, 5)], true),
         ([(4, 5), (4, 5), (4, 5)], true),
         // Somebody else scaled them as well, or changed something.
@@ -154,29 +162,42 @@ fn workers_that_were_scaled_are_not_applied_again_for_it() {
         ([(3, 1), (5, 5), (5, 5)], false),
     ] {
         let mut cache = applied(at);
-        cache.scaled(5, at);
-        for shown in shown {
-            cache.observe_workers(Some(shown), at + SHOWN);
+        cache.scaled(shown((3, 5)), at);
+        for seen in seen {
+            cache.observe_workers(Some(&shown(seen)), at + SHOWN);
         }
-        assert_eq!(cache.workers.is_some(), stay, "{shown:?}");
+        assert_eq!(cache.workers.is_some(), stay, "{seen:?}");
     }
 }
 
 #[test]
-fn replicas_that_were_asked_for_count_until_the_watch_shows_them_or_for_a_while() {
+fn replicas_that_were_asked_for_count_until_the_watch_shows_what_came_of_it() {
     let at = Instant::now();
-    let mut cache = RunCache::new("r".parse().expect("a name"));
-    assert_eq!(cache.observe_replicas(1, at), 1);
-    cache.scaled(5, at);
-    assert_eq!(cache.observe_replicas(1, at + SHOWN / 2), 5);
-    assert_eq!(
-        cache.observe_replicas(1, at + SHOWN),
-        1,
-        "somebody scaled them back"
-    );
-    cache.scaled(5, at);
-    assert_eq!(cache.observe_replicas(5, at), 5);
-    assert_eq!(cache.observe_replicas(4, at), 4, "it was shown");
+    let scaled = || {
+        let mut cache = RunCache::new("r".parse().expect("a name"));
+        assert_eq!(cache.observe_replicas(&shown((3, 1)), at), 1);
+        cache.scaled(shown((3, 5)), at);
+        cache
+    };
+    let mut cache = scaled();
+    for late in [(2, 2), (3, 1)] {
+        let replicas = cache.observe_replicas(&shown(late), at + SCALED / 2);
+        assert_eq!(replicas, 5, "{late:?}");
+    }
+    assert_eq!(cache.observe_replicas(&shown((4, 5)), at), 5);
+    assert_eq!(cache.observe_replicas(&shown((5, 4)), at), 4);
+    for (now, after, why) in [
+        ((4, 2), Duration::ZERO, "it was scaled again by another"),
+        ((3, 1), SCALED, "no watch is so late"),
+    ] {
+        let replicas = scaled().observe_replicas(&shown(now), at + after);
+        assert_eq!(replicas, now.1, "{why}");
+    }
+    let another = WorkersShown {
+        uid: "another".to_owned(),
+        ..shown((1, 1))
+    };
+    assert_eq!(scaled().observe_replicas(&another, at), 1);
 }
 
 #[test]

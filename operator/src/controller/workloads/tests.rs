@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::core::Status;
 use serde_json::{Value, json};
 
@@ -71,7 +72,10 @@ fn a_deployment_and_a_job_are_kept_without_their_templates() {
     .unwrap();
     deployment.trim();
     assert_eq!(replicas(&deployment), 7);
-    assert_eq!(deployment.spec.unwrap().template, Default::default());
+    assert_eq!(
+        deployment.spec.unwrap().template,
+        PodTemplateSpec::default()
+    );
     let mut job: Job = serde_json::from_value(json!({
         "metadata": metadata, "spec": {"suspend": true, "template": template},
     }))
@@ -80,7 +84,7 @@ fn a_deployment_and_a_job_are_kept_without_their_templates() {
     let spec = job.spec.unwrap();
     assert_eq!(
         (spec.suspend, spec.template),
-        (Some(true), Default::default())
+        (Some(true), PodTemplateSpec::default())
     );
 }
 
@@ -94,13 +98,79 @@ fn only_news_of_a_pod_cause_a_reconcile() {
     for (pod, expected) in [
         (pod("a", &running(true)), None),
         (pod("a", &running(false)), None),
+        (pod("b", &running(false)), Some(run())),
         (pod("a", &json!({"phase": "Pending"})), Some(run())),
         (pod("a", &json!({"phase": "Failed"})), Some(run())),
         (pod("a", &restarted), Some(run())),
         (leaving, Some(run())),
     ] {
+        let mut objects = ByRun::new();
+        add(&mut objects, self::pod("a", &running(false)));
         let status = pod.status.clone();
-        assert_eq!(add(&mut ByRun::new(), pod), expected, "{status:?}");
+        assert_eq!(add(&mut objects, pod), expected, "{status:?}");
+    }
+}
+
+fn deployment(generation: i64, ready: i32) -> Deployment {
+    serde_json::from_value(json!({
+        "metadata": {"name": "w", "namespace": "team-a", "labels": {RUN_LABEL: "logs"}, "generation": generation},
+        "status": {"readyReplicas": ready, "observedGeneration": generation},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_deployment_that_another_changes_is_news_however_late_it_is_shown() {
+    let mut objects = ByRun::new();
+    for (deployment, expected) in [
+        (deployment(1, 0), Some(run())),
+        (deployment(1, 1), None),
+        (deployment(2, 1), Some(run())),
+        (deployment(2, 0), None),
+    ] {
+        assert_eq!(add(&mut objects, deployment), expected);
+    }
+}
+
+#[test]
+fn a_list_replaces_what_was_known_of_its_namespace_and_wakes_runs_that_differ() {
+    let of = |namespace: &str, run: &str, name: &str| {
+        let mut pod = pod(name, &running(true));
+        pod.metadata.namespace = Some(namespace.to_owned());
+        let labels = pod.metadata.labels.as_mut().unwrap();
+        labels.insert(RUN_LABEL.to_owned(), run.to_owned());
+        pod
+    };
+    let all = |pods: &[(&str, &str, &str)]| {
+        let mut objects = ByRun::new();
+        for (namespace, run, name) in pods {
+            add(&mut objects, of(namespace, run, name));
+        }
+        objects
+    };
+    let known = [
+        ("a", "same", "1"),
+        ("a", "gone", "2"),
+        ("a", "fewer", "3"),
+        ("a", "fewer", "4"),
+        ("b", "other", "5"),
+    ];
+    let listed = [("a", "same", "1"), ("a", "fewer", "4"), ("a", "new", "6")];
+    for (namespace, others) in [(Some("a"), vec!["other"]), (None, vec![])] {
+        let mut objects = all(&known);
+        let news = replace(&mut objects, all(&listed), namespace);
+        let news: Vec<_> = news.iter().map(|(_, run)| run.as_str()).collect();
+        let expected: BTreeSet<_> = ["fewer", "gone", "new"].into_iter().collect();
+        let gone: BTreeSet<_> = if namespace.is_none() {
+            ["other"].into()
+        } else {
+            BTreeSet::new()
+        };
+        assert_eq!(news, expected.union(&gone).copied().collect::<Vec<_>>());
+        let mut left: Vec<_> = objects.keys().map(|(_, run)| run.as_str()).collect();
+        left.sort_unstable();
+        assert_eq!(left, [&["fewer", "new"][..], &others, &["same"]].concat());
+        assert_eq!(objects[&("a".to_owned(), "fewer".to_owned())].len(), 1);
     }
 }
 
@@ -142,21 +212,34 @@ fn a_watch_is_lost_after_failures_in_a_row_and_forgiven_once_it_is_quiet() {
 }
 
 #[tokio::test]
-async fn nothing_is_known_before_every_watch_has_listed() {
-    let pods = Watched::<Pod>::new(2);
-    let listed = || pods.health.send_modify(|health| health.unlisted -= 1);
-    listed();
-    let known = tokio::select! {
-        biased;
-        known = pods.known() => Some(known),
-        () = std::future::ready(()) => None,
+async fn nothing_is_known_of_a_namespace_before_its_watch_has_listed() {
+    let pods = Watched::<Pod>::new(&[Some("a"), Some("b")]);
+    let at_once = async |namespace: &str| {
+        tokio::select! {
+            biased;
+            known = pods.known(namespace) => Some(known),
+            () = std::future::ready(()) => None,
+        }
     };
-    assert!(known.is_none(), "one of two");
-    listed();
-    pods.known().await.unwrap();
-    pods.health.send_modify(|health| {
+    let watch = |namespace| pods.watch_of(Some(namespace));
+    assert!(at_once("a").await.is_none());
+    watch("a").send_modify(|health| health.is_listed = true);
+    at_once("a").await.unwrap().unwrap();
+    assert!(at_once("b").await.is_none());
+    watch("b").send_modify(|health| {
         (health.failures, health.failed_at) = (FAILURES, Some(Instant::now()));
     });
-    let lost = pods.known().await.unwrap_err().to_string();
+    let lost = at_once("b").await.unwrap().unwrap_err().to_string();
     assert!(lost.contains("kind Pod"), "{lost}");
+    at_once("a").await.unwrap().unwrap();
+    assert!(pods.all_known().await.is_err());
+}
+
+#[tokio::test]
+async fn a_watch_of_all_namespaces_is_that_of_each() {
+    let pods = Watched::<Pod>::new(&[None]);
+    pods.watch_of(None)
+        .send_modify(|health| health.is_listed = true);
+    pods.known("a").await.unwrap();
+    pods.all_known().await.unwrap();
 }
