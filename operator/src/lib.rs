@@ -30,3 +30,4 @@ pub mod queues;
 pub mod ready;
 pub mod receipts;
 pub mod records;
+mod watch_health;

@@ -14,7 +14,7 @@ mod runs;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -25,10 +25,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use s3bundler_common::http_pages::{self, Page};
 use s3bundler_common::process;
+use tokio::sync::watch::Sender;
 
 pub use self::requests::{AwsRequests, KubernetesRequests};
 use self::runs::Runs;
 use crate::crd::ArchiveRunStatus;
+use crate::watch_health::{Health, Watches};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ErrorLabels {
@@ -49,6 +51,8 @@ pub struct Metrics {
     kubernetes: KubernetesRequests,
     leader: Gauge,
     is_ready: Arc<AtomicBool>,
+    /// Those that readiness depends on.
+    watches: Watches,
 }
 
 impl Default for Metrics {
@@ -112,6 +116,7 @@ impl Default for Metrics {
             kubernetes,
             leader,
             is_ready: Arc::default(),
+            watches: Watches::default(),
         }
     }
 }
@@ -133,6 +138,11 @@ impl Metrics {
     /// Counts a watch that failed. It is started again.
     pub fn watch_failed(&self) {
         self.watch_errors.inc();
+    }
+
+    /// From now on this replica is ready only if the watch of a kind is well.
+    pub(crate) fn depends_on(&self, kind: &str, namespace: Option<&str>, watch: &Sender<Health>) {
+        self.watches.add(kind, namespace, watch);
     }
 
     /// Takes over what the status of a run says.
@@ -180,14 +190,22 @@ impl Metrics {
         self.is_ready.store(true, Ordering::Relaxed);
     }
 
+    /// The page `/readyz`. Of a replica that waits for its turn nothing else is expected.
+    fn readiness(&self, now: Instant) -> Page {
+        if !self.is_ready.load(Ordering::Relaxed) {
+            return (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned());
+        }
+        match self.watches.objections(now) {
+            objections if objections.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+            objections => (StatusCode::SERVICE_UNAVAILABLE, objections),
+        }
+    }
+
     /// The pages `/metrics`, `/healthz` and `/readyz`.
     pub fn page(&self, path: &str) -> Page {
         match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" if self.is_ready.load(Ordering::Relaxed) => {
-                (StatusCode::OK, "ok\n".to_owned())
-            }
-            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
+            "/readyz" => self.readiness(Instant::now()),
             "/metrics" => http_pages::metrics(&self.registry),
             _ => (
                 StatusCode::NOT_FOUND,

@@ -95,7 +95,7 @@ fn archive_run(name: &str) -> Value {
 pub fn finished_run(name: &str) -> Value {
     let mut run = archive_run(name);
     run["status"] = json!({
-        "observedGeneration": 1, "startTime": TIME, "completionTime": TIME, "workerImage": "worker:bench",
+        "observedGeneration": 1, "state": "Complete", "startTime": TIME, "completionTime": TIME, "workerImage": "worker:bench",
         "region": "us-east-1", "serviceAccountName": "s3bundler-worker", "progress": "30/30",
         "inventory": {"manifest": "s3://inventories/manifest.json", "etag": "0123456789abcdef"},
         "queue": {"url": "https://sqs.us-east-1.amazonaws.com/111122223333/q", "visible": 0, "inFlight": 0, "observedAt": TIME},

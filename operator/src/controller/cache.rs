@@ -12,6 +12,7 @@ use s3bundler_contract::{RunSummary, Stage};
 use super::intervals::POLL_PERIOD;
 use super::observed::InventoryCheck;
 use super::ownership::NameConflict;
+use super::throughput::Throughput;
 use crate::queues::{Depth, Depths};
 use crate::receipts::{Count, Counted, PAGE};
 use crate::records::RecordsError;
@@ -45,6 +46,8 @@ pub(crate) struct RunCache {
     pub(crate) counted: Option<Counted>,
     /// When the last sweep began, or was to go on.
     pub(crate) counted_at: Option<Instant>,
+    /// How fast it has become more.
+    pub(crate) throughput: Throughput,
     /// The depth as it was read last, and when.
     pub(crate) depths: Option<(Instant, Depths)>,
     /// Groups on the queue by its last readings, the newest last.
@@ -145,6 +148,7 @@ impl RunCache {
             count: Count::new(run),
             counted: None,
             counted_at: None,
+            throughput: Throughput::default(),
             depths: None,
             recent_groups: VecDeque::new(),
             replicas_then: 0,
@@ -253,6 +257,7 @@ impl RunCache {
         (self.depths, self.counted_at) = (None, None);
         self.recent_groups.clear();
         self.recounts = Recounts::default();
+        self.throughput.reset();
         self.expect_groups();
     }
 

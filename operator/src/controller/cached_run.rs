@@ -63,6 +63,8 @@ impl From<ArchiveRun> for CachedRun {
         trim(&mut run.metadata);
         let status = run.status.take_if(|status| {
             finished(status).is_some()
+                // That of an earlier release has none yet.
+                && status.state.is_some()
                 && status.queue.is_some()
                 && queues_are_gone(status)
                 && !finalizer::is_present(&run.metadata)

@@ -23,6 +23,7 @@ use super::observed::{GrouperState, InventoryCheck, Observed, Pods, WorkerPod, W
 use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
+use super::throughput::Amount;
 use super::workloads::{Pod, Workload, has_component, replicas};
 use super::{apply, problem};
 use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
@@ -108,7 +109,7 @@ pub(crate) async fn dereference(
         troubled,
         problems,
         grouper_problems,
-        ..pods_of(&pods)
+        ..pods_of(&pods, Timestamp::now())
     };
     let made = u32::try_from(pods.workers.len()).unwrap_or(u32::MAX);
     let creatable = cache.observe_refusal(is_refused, made, now);
@@ -398,6 +399,20 @@ async fn progress(
         .clone()
         .or_else(|| cache.summary_error.clone());
     seen.counted.clone_from(&cache.counted);
+    seen.rate = cache.counted.as_ref().and_then(|counted| {
+        let outcome = counted.outcome();
+        let done = Amount {
+            objects: outcome
+                .archived
+                .saturating_add(outcome.copied)
+                .saturating_add(outcome.failed_objects()),
+            bytes: outcome
+                .archived_bytes
+                .saturating_add(outcome.copied_bytes)
+                .saturating_add(outcome.failed_bytes),
+        };
+        cache.throughput.observe(done, now)
+    });
     seen.is_counting = cache.count.is_under_way() && cache.count_error.is_none();
 }
 
@@ -607,7 +622,7 @@ async fn refused_pods(
     Ok(problem::of_events(&events.items, last_made))
 }
 
-fn pods_of(pods: &[Pod]) -> Pods {
+fn pods_of(pods: &[Pod], now: Timestamp) -> Pods {
     let mut seen = Pods::default();
     for pod in pods.iter().filter(|pod| !has_finished(pod)) {
         seen.present += 1;
@@ -617,6 +632,7 @@ fn pods_of(pods: &[Pod]) -> Pods {
         let is_running = phase(pod) == "Running";
         let busy_since = busy_since(pod).filter(|_| is_running);
         seen.running += u32::from(is_running);
+        seen.healthy += u32::from(is_running && problem::of_pod(pod, now).is_none());
         seen.busy += u32::from(busy_since.is_some());
         if pod.metadata.deletion_timestamp.is_none() {
             seen.workers.push(WorkerPod {

@@ -39,6 +39,7 @@ mod report;
 mod run;
 mod status;
 mod throttle;
+mod throughput;
 mod validate;
 mod watch;
 mod workloads;

@@ -7,6 +7,7 @@ use s3bundler_contract::RunSummary;
 
 use super::ownership::NameConflict;
 use super::problem::Problem;
+use super::throughput::Rate;
 use crate::queues::Depths;
 use crate::receipts::Counted;
 use crate::records::{InventoryState, RecordsError};
@@ -54,6 +55,8 @@ pub(crate) struct Pods {
     pub(crate) present: u32,
     /// Workers that run.
     pub(crate) running: u32,
+    /// Those of them that nothing is wrong with.
+    pub(crate) healthy: u32,
     /// Workers that hold a group: the ready ones.
     pub(crate) busy: u32,
     /// Workers, in whatever state, that are not about to go.
@@ -115,6 +118,8 @@ pub(crate) struct Observed {
     pub(crate) pass_summary: Option<RunSummary>,
     /// Receipts, as the last LIST that came to its end showed them; `None` before the first.
     pub(crate) counted: Option<Counted>,
+    /// How fast the last minutes' receipts came, if that is known.
+    pub(crate) rate: Option<Rate>,
     /// Whether more of them are to be listed now.
     pub(crate) is_counting: bool,
     /// Why S3 could not be read, where it could not.

@@ -63,12 +63,11 @@ impl Problem {
         text
     }
 
-    /// Whether nothing moves until a person acts, where so many others are at work: what one is
-    /// denied all are denied, but pods that cannot be had do not keep others from their work.
+    /// Whether nothing moves until a person acts, if so many others are at work: a pod with a problem
+    /// does not keep the others from their work.
     pub(crate) const fn stalls(&self, at_work: u32) -> bool {
         match self {
-            Self::Denied(_) => true,
-            Self::ImagePull(_) | Self::FailedCreate(_) => at_work == 0,
+            Self::Denied(_) | Self::ImagePull(_) | Self::FailedCreate(_) => at_work == 0,
             Self::CrashLooping(_) | Self::Unschedulable(_) | Self::Suspended(_) => false,
         }
     }

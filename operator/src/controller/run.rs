@@ -12,7 +12,8 @@ use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason,
 use crate::autoscale::fair_shares::NamespaceTerms;
 use crate::aws::Aws;
 use crate::crd::{
-    Delivery, Encryption, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode, Scratch,
+    Delivery, Encryption, FailureLimit, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode,
+    Scratch,
 };
 use crate::queues::{ClusterName, QueuePair, RunQueue};
 use crate::records::{OWNER, Records};
@@ -104,8 +105,8 @@ pub(crate) struct Run {
     pub(crate) max_passes: u32,
     /// The reasons of failed objects that a retry pass takes.
     pub(crate) retry_reasons: Vec<Reason>,
-    /// Failed objects that are too many.
-    pub(crate) max_failed_objects: Option<u64>,
+    /// How many objects may fail. `None`: all but one.
+    pub(crate) max_failed_objects: Option<FailureLimit>,
     /// How long the run may take, suspension not counted.
     pub(crate) deadline: Option<Duration>,
     /// Whether it is to rest.

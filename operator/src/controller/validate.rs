@@ -14,7 +14,9 @@ use s3bundler_contract::{ExistingManifests, S3Address};
 use super::explanation::Explanation;
 use super::run::{QueuePlan, Run};
 use crate::autoscale::fair_shares::NamespaceTerms;
-use crate::crd::{ArchiveRun, Origin, QueueType, RequestPayer, ScalingMode, SpecError};
+use crate::crd::{
+    ArchiveRun, CountOrPercent, Origin, QueueType, RequestPayer, ScalingMode, SpecError,
+};
 use crate::defaults::Defaults;
 use crate::policy::{Asked, PolicyFile, check};
 use crate::queues::{QueuePair, RunQueue, is_managed};
@@ -257,8 +259,9 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
         max_failed_objects: spec
             .failure_policy
             .as_ref()
-            .and_then(|policy| policy.max_failed_objects)
-            .map(i64::unsigned_abs),
+            .and_then(|policy| policy.max_failed_objects.as_ref())
+            .map(CountOrPercent::limit)
+            .transpose()?,
         deadline: spec.active_deadline_seconds.map(seconds),
         suspend: spec.suspend,
         ttl: spec.ttl(),

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, join3};
 use futures_util::{StreamExt as _, stream};
-use kube::runtime::controller::{self, Action, Config};
+use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::Event;
 use kube::runtime::{
     Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher,
 };
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch::Sender;
 
 use super::backoff::FIRST_PAUSE;
 use super::cached_run::CachedRun;
@@ -23,6 +25,7 @@ use super::reconcile;
 use super::workloads::{RunKey, WATCH_SECONDS, Workloads};
 use crate::autoscale::worker_quota::Found;
 use crate::metrics::Metrics;
+use crate::watch_health;
 
 /// Runs that are reconciled at a time.
 const CONCURRENCY: u16 = 16;
@@ -45,6 +48,7 @@ pub async fn run(
     };
     let (client, metrics) = (parts.client.clone(), parts.metrics.clone());
     let workloads = Arc::new(Workloads::new(&scopes));
+    workloads.depend(&metrics);
     let (mut controllers, mut followed) = (Vec::new(), Vec::new());
     for scope in scopes {
         let (wake, woken) = unbounded_channel();
@@ -54,7 +58,7 @@ pub async fn run(
             Some((ObjectRef::new(&name).within(&namespace), woken))
         });
         controllers.push(
-            controller(api(&client, scope))
+            controller(&client, scope, &metrics)
                 .reconcile_on(woken)
                 .with_config(Config::default().concurrency(CONCURRENCY))
                 .graceful_shutdown_on(shutdown.clone()),
@@ -73,10 +77,8 @@ pub async fn run(
         controller
             .run(reconcile, error_policy, Arc::clone(&context))
             .for_each(|reconciled| async {
+                // Those of watches and of reconciles are logged where they happen.
                 if let Err(error) = reconciled {
-                    if let controller::Error::QueueError(_) = error {
-                        context.metrics.watch_failed();
-                    }
                     tracing::debug!(%error, "reconcile");
                 }
             })
@@ -107,8 +109,11 @@ async fn workers_at_start(workloads: &Workloads) -> Vec<Found> {
 
 /// The controller of the runs of a scope. Only what a user changes in a run is a reason to reconcile
 /// it now: the spec, annotations, labels, finalizers, and that it is deleted.
-fn controller(runs: Api<CachedRun>) -> Controller<CachedRun> {
+fn controller(client: &Client, scope: Option<&str>, metrics: &Metrics) -> Controller<CachedRun> {
     let (reader, writer) = reflector::store();
+    let (watch, kind) = (Sender::default(), CachedRun::kind(&()));
+    metrics.depends_on(&kind, scope, &watch);
+    let (metrics, namespace) = (metrics.clone(), scope.map(str::to_owned));
     let changed = predicates::generation
         .combine(predicates::annotations)
         .combine(predicates::labels)
@@ -117,7 +122,15 @@ fn controller(runs: Api<CachedRun>) -> Controller<CachedRun> {
     let config = watcher::Config::default()
         .page_size(RUNS_OF_A_PAGE)
         .timeout(WATCH_SECONDS);
-    let changes = watcher(runs, config)
+    let changes = watcher(api::<CachedRun>(client, scope), config)
+        .inspect(move |event| match event {
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            Ok(Event::InitDone) => watch_health::listed(&watch),
+            Ok(Event::Apply(_) | Event::Delete(_)) => watch_health::recovered(&watch),
+            Err(error) => {
+                watch_health::failed(&watch, &kind, namespace.as_deref(), error, &metrics);
+            }
+        })
         .reflect(writer)
         .applied_objects()
         .predicate_filter(changed, PredicateConfig::default());

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -31,15 +31,11 @@ use tokio::sync::watch::Sender;
 use super::build::{COMPONENT_LABEL, JOB_LABEL, PAUSE_ANNOTATION, RUN_LABEL};
 use super::error::ReconcileError;
 use crate::metrics::Metrics;
+use crate::watch_health::{self, Health};
 
 /// Seconds after which the API server ends a watch, and a client that hears nothing from it looks
 /// for another connection.
 pub(crate) const WATCH_SECONDS: u32 = 60;
-/// Failures in a row after which a watch is lost: what it showed may be wrong by now.
-const FAILURES: u32 = 3;
-/// A watch that has not failed for so long is not lost: it may have nothing to show. The pauses
-/// between its attempts are shorter.
-const FORGIVEN: Duration = Duration::from_mins(1);
 /// The labels that decisions go by.
 const LABELS: [&str; 3] = [RUN_LABEL, COMPONENT_LABEL, JOB_LABEL];
 
@@ -188,6 +184,13 @@ impl Workloads {
         }
     }
 
+    /// Makes readiness depend on all watches.
+    pub(crate) fn depend(&self, metrics: &Metrics) {
+        self.jobs.depend(metrics);
+        self.deployments.depend(metrics);
+        self.pods.depend(metrics);
+    }
+
     /// Waits until all objects of a namespace are known. Fails if one of its watches is lost.
     pub(crate) async fn known(&self, namespace: &str) -> Result<(), ReconcileError> {
         tokio::try_join!(
@@ -208,52 +211,18 @@ pub(crate) struct Watched<K> {
     watches: HashMap<Option<String>, Sender<Health>>,
 }
 
-/// How a watch does.
-#[derive(Debug, Default)]
-struct Health {
-    /// Whether it has shown everything that there is.
-    is_listed: bool,
-    /// Failures in a row, and when the last one was.
-    failures: u32,
-    failed_at: Option<Instant>,
-    /// What it failed with, and whether that is a denial.
-    error: String,
-    is_denied: bool,
-}
-
-impl Health {
-    fn is_lost(&self, now: Instant) -> bool {
-        let recently = |at| now.saturating_duration_since(at) < FORGIVEN;
-        self.failures >= FAILURES && self.failed_at.is_some_and(recently)
-    }
-
-    fn record_failure(&mut self, error: &watcher::Error, now: Instant) {
-        use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
-        if self
-            .failed_at
-            .is_some_and(|at| now.saturating_duration_since(at) >= FORGIVEN)
-        {
-            self.failures = 0;
-        }
-        self.failures = self.failures.saturating_add(1);
-        self.failed_at = Some(now);
-        self.error = error.to_string();
-        self.is_denied = match error {
-            InitialListFailed(kube::Error::Api(status))
-            | WatchStartFailed(kube::Error::Api(status))
-            | WatchFailed(kube::Error::Api(status))
-            | WatchError(status) => status.code == 403,
-            _ => false,
-        };
-    }
-}
-
 impl<K: Workload> Watched<K> {
     fn new(scopes: &[Option<&str>]) -> Self {
         let scopes = scopes.iter().map(|scope| scope.map(str::to_owned));
         Self {
             objects: Mutex::default(),
             watches: scopes.map(|scope| (scope, Sender::default())).collect(),
+        }
+    }
+
+    fn depend(&self, metrics: &Metrics) {
+        for (namespace, watch) in &self.watches {
+            metrics.depends_on(&K::kind(&()), namespace.as_deref(), watch);
         }
     }
 
@@ -322,24 +291,21 @@ impl<K: Workload> Watched<K> {
                 }
                 Ok(Event::InitDone) => {
                     let news = replace(&mut self.lock(), std::mem::take(&mut listed), namespace);
-                    watch.send_modify(|health| (health.failures, health.is_listed) = (0, true));
+                    watch_health::listed(watch);
                     news.into_iter().for_each(&wake);
                 }
                 Ok(Event::Apply(object)) => {
-                    recovered(watch);
+                    watch_health::recovered(watch);
                     let changed = add(&mut self.lock(), object);
                     changed.into_iter().for_each(&wake);
                 }
                 Ok(Event::Delete(object)) => {
-                    recovered(watch);
+                    watch_health::recovered(watch);
                     let deleted = remove(&mut self.lock(), &object);
                     deleted.into_iter().for_each(&wake);
                 }
                 Err(error) => {
-                    metrics.watch_failed();
-                    let kind = K::kind(&());
-                    tracing::warn!(%kind, namespace, %error, "a watch failed, trying again");
-                    watch.send_modify(|health| health.record_failure(&error, Instant::now()));
+                    watch_health::failed(watch, &K::kind(&()), namespace, &error, metrics);
                 }
             }
         }
@@ -366,14 +332,6 @@ async fn settled<K: Workload>(watch: &Sender<Health>) -> Result<(), ReconcileErr
         });
     }
     Ok(())
-}
-
-fn recovered(watch: &Sender<Health>) {
-    watch.send_if_modified(|health| {
-        let had_failed = health.failures > 0;
-        health.failures = 0;
-        had_failed
-    });
 }
 
 /// Keeps an object. Returns its run if the object is new or has news for it.

@@ -32,6 +32,9 @@ pub enum SpecError {
         field: &'static str,
         cause: QuantityError,
     },
+    /// Not a share of the objects.
+    #[error("spec.failurePolicy.maxFailedObjects: {0:?} is not a percentage such as 5% or 0.01%")]
+    Percent(String),
     /// Not a prefix, or not a run's name.
     #[error("{field}: {cause}")]
     Layout {

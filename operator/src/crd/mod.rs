@@ -17,6 +17,7 @@ mod archive;
 mod definition;
 mod destination;
 mod error;
+mod failure_limit;
 mod group;
 mod grouper;
 mod pod_template;
@@ -34,6 +35,7 @@ pub use archive::{Archive, ArchiveFormat};
 pub use definition::crd;
 pub use destination::{Destination, Encryption, EncryptionType, KeyLayout};
 pub use error::{QuantityError, SpecError};
+pub use failure_limit::{CountOrPercent, FailureLimit};
 pub use group::Group;
 pub use grouper::{Grouper, GrouperScratch};
 pub use pod_template::{PodMetadata, PodPlacement, PodTemplate};
@@ -45,6 +47,6 @@ pub use source::{
 };
 pub use status::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts,
-    QueueStatus, WorkerStatus,
+    QueueStatus, RateStatus, WorkerStatus,
 };
 pub use workers::{AuthenticationKind, AuthenticationRef, Keda, Scaling, ScalingMode, Workers};

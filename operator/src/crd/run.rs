@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
 use super::destination::Destination;
+use super::failure_limit::CountOrPercent;
 use super::group::Group;
 use super::grouper::Grouper;
 use super::queue::Queue;
@@ -37,11 +38,7 @@ use super::workers::Workers;
     derive = "PartialEq",
     doc = "ArchiveRun packs the objects of one S3 Inventory into archives with an index. Its \
         name, a DNS label of up to 48 characters, names the run in S3 and SQS too.",
-    printcolumn(
-        name = "Status",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Groups", type_ = "string", json_path = ".status.progress"),
     printcolumn(
         name = "Objects",
@@ -58,6 +55,12 @@ use super::workers::Workers;
         type_ = "integer",
         json_path = ".status.workers.running"
     ),
+    printcolumn(
+        name = "Rate",
+        type_ = "integer",
+        json_path = ".status.rate.objectsPerSecond"
+    ),
+    printcolumn(name = "ETA", type_ = "string", json_path = ".status.eta"),
     printcolumn(
         name = "Bytes",
         type_ = "integer",
@@ -105,7 +108,7 @@ pub struct ArchiveRunSpec {
     /// What happens to objects that failed for a passing reason.
     #[serde(default)]
     pub retry: Retry,
-    /// When the run as a whole fails. Default: never because of objects.
+    /// When the run as a whole fails. Default: if all objects fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_policy: Option<FailurePolicy>,
     /// Seconds that grouper and workers wait for a bucket whose server refuses connections or fails
@@ -172,9 +175,10 @@ impl Default for Retry {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FailurePolicy {
-    /// The run fails once more objects than this have failed. Default: none, it never fails because
-    /// of objects.
+    /// Maximum number of failed objects, such as 1000, or their maximum share of all objects of the
+    /// run, such as 0.01%. If more fail, the run fails. Default: the run fails only if all objects
+    /// fail. 100% never fails it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub max_failed_objects: Option<i64>,
+    #[schemars(schema_with = "schema::count_or_percent")]
+    pub max_failed_objects: Option<CountOrPercent>,
 }

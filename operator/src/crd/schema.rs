@@ -41,6 +41,16 @@ pub(super) fn retry_reasons(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A number, or a percentage with up to four decimals.
+pub(super) fn count_or_percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "minimum": 0,
+        "maxLength": 8,
+        "pattern": r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)%$",
+    })
+}
+
 /// An instant in RFC 3339. The pattern keeps to years and offsets that every reader knows.
 pub(super) fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

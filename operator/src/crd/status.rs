@@ -18,6 +18,11 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// What a person has to know first: the reason of Accepted if the run is not accepted, the reason
+    /// of Stalled if it is stalled, otherwise the reason of Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub state: Option<String>,
     /// When the run was first acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
@@ -50,6 +55,14 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub progress: Option<String>,
+    /// How fast the run archives, on average of the last 10 minutes. Absent unless it archives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateStatus>,
+    /// Estimated time until all groups are archived, such as 2h13m, at this rate. Absent if the rate
+    /// is 0 or unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub eta: Option<String>,
     /// How often failed objects have been grouped once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = i32::MAX))]
@@ -176,6 +189,20 @@ pub struct ByteCounts {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub failed: i64,
+}
+
+/// How fast a run archives.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RateStatus {
+    /// Objects archived, copied or failed per second.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub objects_per_second: i64,
+    /// Bytes of these objects per second.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub bytes_per_second: i64,
 }
 
 /// How many objects failed for one reason.

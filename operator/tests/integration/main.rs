@@ -13,5 +13,6 @@ mod iam;
 mod outbound;
 mod program;
 mod queues;
+mod readiness;
 mod requests;
 mod source;

@@ -22,6 +22,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -109,6 +110,17 @@ impl ApiServer {
     /// All objects of a resource.
     pub fn all(&self, resource: &str) -> Vec<Value> {
         self.shared.store().all(resource).cloned().collect()
+    }
+
+    /// From now on requests for a resource are answered with this status: 404 as without its
+    /// definition, 403 as without a role.
+    pub fn refuse(&self, resource: &str, status: StatusCode) {
+        self.shared.refused().insert(resource.to_owned(), status);
+    }
+
+    /// From now on requests for a resource are carried out again.
+    pub fn allow(&self, resource: &str) {
+        self.shared.refused().remove(resource);
     }
 
     /// Requests since the start or [`ApiServer::forget_requests`], by verb and resource, such as

@@ -34,6 +34,7 @@ type Answer = (StatusCode, Value);
 pub(super) struct Shared {
     store: Mutex<Store>,
     requests: Mutex<BTreeMap<String, u64>>,
+    refused: Mutex<BTreeMap<String, StatusCode>>,
 }
 
 impl Shared {
@@ -43,6 +44,11 @@ impl Shared {
 
     pub(super) fn requests(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resources whose requests are refused, with the status.
+    pub(super) fn refused(&self) -> MutexGuard<'_, BTreeMap<String, StatusCode>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
@@ -55,6 +61,9 @@ impl Shared {
             .requests()
             .entry(asked.label(&head.method))
             .or_default() += 1;
+        if let Some(status) = self.refused().get(&asked.resource) {
+            return Ok(whole(refusal(*status, "Refused", &asked.resource)));
+        }
         if asked.is_watch() {
             return Ok(self.watch(asked));
         }

@@ -16,7 +16,7 @@ fn ended(phase: &str, queue: &str, finalizers: &[&str]) -> Value {
     run["metadata"]["annotations"] =
         json!({LAST_APPLIED: "{}", "archive.s3bundler.dev/orphan-queues": "true"});
     run["status"] = json!({
-        "completionTime": NOW, "queue": {"url": "https://sqs/q"},
+        "completionTime": NOW, "state": phase, "queue": {"url": "https://sqs/q"},
         "groups": {"total": 3, "committed": 3, "deadLettered": 0},
         "conditions": [
             condition("Ready", "True", phase),
@@ -69,6 +69,12 @@ fn a_run_that_something_is_left_of_is_kept_whole_but_for_bookkeeping() {
         let status = run.status.unwrap();
         assert_eq!(status.condition("Ready").unwrap().message, "a long story");
     }
+    let mut earlier = ended("Complete", "Deleted", &[]);
+    earlier["status"]["state"] = Value::Null;
+    assert!(
+        matches!(cached(earlier), CachedRun::Active(_)),
+        "an earlier release reported no state"
+    );
     let mut under_way = ended("Complete", "Made", &[]);
     under_way["status"]["conditions"] = json!([]);
     assert!(matches!(cached(under_way), CachedRun::Active(_)));

@@ -12,12 +12,15 @@ use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::Run;
-use crate::crd::ArchiveRunStatus;
+use crate::crd::{ArchiveRunStatus, FailureLimit};
 use crate::queues::Depth;
 use crate::receipts::Counted;
 
 /// Why a run that has all its receipts is stalled, if they do not add up to its inventory.
 pub(crate) const ACCOUNTING_MISMATCH: &str = "AccountingMismatch";
+
+/// Why a run failed that lost more objects than it bears.
+const TOO_MANY_FAILED: &str = "TooManyFailedObjects";
 
 /// Whether every group of every pass has its receipt, and no pass is left to be made.
 pub(super) fn is_done(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) -> bool {
@@ -49,13 +52,32 @@ pub(super) fn still_to_be_had(run: &Run, counted: &Counted, pass: u32) -> u64 {
     }
 }
 
-/// Whether more objects failed than the run bears; of those that are `pending` nobody knows yet.
-pub(super) fn too_many_failed(run: &Run, counted: &Counted, pending: u64) -> Option<Explanation> {
-    let most = run.max_failed_objects?;
+/// Whether more objects failed than the run bears, of `all` that it has, as far as that is known. Of
+/// those that are `pending` nothing is known yet.
+pub(super) fn too_many_failed(
+    run: &Run,
+    counted: &Counted,
+    pending: u64,
+    all: Option<u64>,
+) -> Option<Explanation> {
+    let most = match run.max_failed_objects? {
+        FailureLimit::Objects(most) => most,
+        share @ FailureLimit::Millionths(_) => share.of(all?),
+    };
     let failed = counted.outcome().failed_objects().saturating_sub(pending);
     let message =
         || format!("{failed} objects failed, more than failurePolicy.maxFailedObjects, {most}");
-    (failed > most).then(|| Explanation::new("TooManyFailedObjects", message()))
+    (failed > most).then(|| Explanation::new(TOO_MANY_FAILED, message()))
+}
+
+/// Whether all objects failed, which fails a run that does not say how many may.
+fn all_failed(run: &Run, outcome: &Figures) -> Option<Explanation> {
+    let failed = outcome.failed_objects();
+    let is_all = failed > 0 && outcome.archived == 0 && outcome.copied == 0;
+    (is_all && run.max_failed_objects.is_none()).then(|| {
+        let message = format!("all {failed} objects failed: {}", reasons(outcome));
+        Explanation::new(TOO_MANY_FAILED, message)
+    })
 }
 
 /// All groups have their receipts, and these do not add up to the inventory: a person has to look
@@ -107,7 +129,10 @@ pub(super) fn end(
     {
         return mismatched(run, decision, seen, &mismatch, room);
     }
-    if let Some(explanation) = too_many_failed(run, counted, 0) {
+    let outcome = counted.outcome();
+    let all = seen.summary.as_ref().map(|summary| summary.objects);
+    let too_many = too_many_failed(run, counted, 0, all);
+    if let Some(explanation) = too_many.or_else(|| all_failed(run, &outcome)) {
         let writes = vec![Write::DeleteWorkloads];
         let message = explanation.message.clone();
         return Decision {
@@ -132,7 +157,6 @@ pub(super) fn end(
         decision.requeue_after = Some(POLL_PERIOD / 5);
         return decision;
     }
-    let outcome = counted.outcome();
     let failed = outcome.failed_objects();
     decision.phase = if failed == 0 {
         Phase::Complete
@@ -156,15 +180,19 @@ pub(super) fn end(
 
 /// How many objects failed and why, for the end of a sentence; nothing where none did.
 pub(super) fn failed_words(outcome: &Figures) -> String {
-    let reasons: Vec<_> = outcome
-        .failed
-        .iter()
-        .map(|(reason, count)| format!("{reason} {count}"))
-        .collect();
     match outcome.failed_objects() {
         0 => String::new(),
-        failed => format!(", {failed} objects failed: {}", reasons.join(", ")),
+        failed => format!(", {failed} objects failed: {}", reasons(outcome)),
     }
+}
+
+/// How many objects failed for each reason.
+fn reasons(outcome: &Figures) -> String {
+    let reasons = outcome.failed.iter();
+    let reasons: Vec<_> = reasons
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    reasons.join(", ")
 }
 
 #[cfg(test)]

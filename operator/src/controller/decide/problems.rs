@@ -20,7 +20,7 @@ pub(super) fn problems(decision: &mut Decision, seen: &Observed) {
         .pods
         .problems
         .iter()
-        .map(|problem| (problem, seen.pods.running));
+        .map(|problem| (problem, seen.pods.healthy));
     for (problem, at_work) in of_grouper.chain(of_workers) {
         let explanation = Explanation::new(problem.reason(), problem.message());
         let place = if problem.stalls(at_work) {

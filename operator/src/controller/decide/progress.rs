@@ -57,7 +57,9 @@ pub(super) fn go_on(
         }
         return end(run, decision, seen, counted, summary, room);
     }
-    if let Some(explanation) = too_many_failed(run, counted, still_to_be_had(run, counted, pass)) {
+    let all = seen.summary.as_ref().map(|summary| summary.objects);
+    let pending = still_to_be_had(run, counted, pass);
+    if let Some(explanation) = too_many_failed(run, counted, pending, all) {
         return Decision::failed(prior, explanation);
     }
 

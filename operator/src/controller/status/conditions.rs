@@ -67,6 +67,9 @@ pub(super) fn conditions(
         }
         Some(Failure::Refused(_)) | None => (decision.stalled.clone(), decision.degraded.clone()),
     };
+    // What is not accepted is not begun, or goes on only until its pods have ended their groups.
+    let is_at_work = seen.is_some_and(|seen| seen.pods.busy > 0);
+    let stalled = stalled.or_else(|| refused.clone().filter(|_| !is_at_work));
     let degraded = match &applied.redriven {
         Some(Err(error)) => Some(Explanation::new("DeadLetters", error.to_string())),
         _ => degraded,
@@ -200,6 +203,7 @@ pub(crate) fn stalled_status(
         }
     }
     status.observed_generation = status.observed_generation.or(generation);
+    status.state = Some(why.reason.to_owned());
     status
 }
 

@@ -83,7 +83,7 @@ pub(super) fn counts(status: &mut ArchiveRunStatus, seen: &Observed, may_be_had:
     status.progress = Some(format!("{}/{total}", groups.committed));
 }
 
-fn int64(n: u64) -> i64 {
+pub(super) fn int64(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 

@@ -1,22 +1,28 @@
 //! What is reported of a run. Pure.
 //!
 //! ```text
-//! start: what never changes ──► counts: depth, groups, objects, bytes ──► conditions ──► progress: when it last moved
+//! start: what never changes ──► counts: depth, groups, objects, bytes ──► pace: rate, remaining time ──► conditions
+//!     ──► state: the word that is read first ──► progress: when it last moved
 //! ```
 
 mod conditions;
 mod counts;
 mod outcome;
+mod pace;
 mod progress;
 mod start;
+mod state;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use self::conditions::{conditions, refusal};
 use self::counts::{counts, depth, int32};
+use self::pace::pace;
 use self::progress::last_progress;
 use self::start::start;
+use self::state::state;
+use crate::controller::decide::Phase;
 use crate::crd::{ArchiveRunStatus, WorkerStatus};
 
 pub(crate) use self::conditions::stalled_status;
@@ -45,6 +51,8 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
         let retried = run.filter(|run| !decision.phase.is_final() && run.max_passes > 0);
         let may_be_had = retried.map_or(&[][..], |run| &run.retry_reasons);
         counts(&mut status, seen, may_be_had);
+        let is_archiving = matches!(decision.phase, Phase::Bundling | Phase::Retrying);
+        pace(&mut status, seen, is_archiving);
         status.workers = Some(WorkerStatus {
             desired: int32(decision.workers),
             running: int32(seen.pods.running),
@@ -56,6 +64,7 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
         status.retry_pass = status.retry_pass.max(Some(int32(decision.pass)));
     }
     conditions(&mut status, outcome, refused);
+    status.state = Some(state(&status, decision.phase));
     if prior.is_true("Suspended") && !status.is_true("Suspended") {
         move_start_time(&mut status, prior, now);
     }
@@ -85,6 +94,8 @@ pub(crate) fn differ_in_counters(prior: &ArchiveRunStatus, next: &ArchiveRunStat
             bytes: None,
             failures: Vec::new(),
             workers: None,
+            rate: None,
+            eta: None,
             ..status
         }
     };

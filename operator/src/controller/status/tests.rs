@@ -10,7 +10,8 @@ use crate::controller::apply::Applied;
 use crate::controller::decide::Decision;
 use crate::controller::explanation::Explanation;
 use crate::controller::failure::Failure;
-use crate::controller::fixtures::merge;
+use crate::controller::fixtures::{merge, seen};
+use crate::controller::observed::{Observed, Pods};
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -76,6 +77,42 @@ fn a_run_that_cannot_even_be_looked_at_has_all_conditions() {
             it.message.contains("pods cannot be listed") && it.observed_generation == Some(3),
             "{it:?}"
         );
+    }
+}
+
+#[test]
+fn a_run_that_is_not_accepted_is_stalled_unless_its_workers_go_on() {
+    let explanation = Explanation::new("ServiceAccountNotFound", "there is no account");
+    let decision = Decision::refused(explanation);
+    for (busy, stalled) in [(0, true), (1, false)] {
+        let seen = Observed {
+            pods: Pods {
+                busy,
+                ..Pods::default()
+            },
+            ..seen()
+        };
+        let outcome = Outcome {
+            run: None,
+            seen: Some(&seen),
+            decision: &decision,
+            applied: &Applied::default(),
+            generation: 1,
+            now: time("2026-11-23T12:00:00Z"),
+        };
+        let status = next(&ArchiveRunStatus::default(), &outcome);
+        let told = |name| {
+            let it = status.condition(name).unwrap();
+            (it.status.as_str(), it.reason.as_str(), it.message.as_str())
+        };
+        let refused = ("ServiceAccountNotFound", "there is no account");
+        assert_eq!(told("Accepted"), ("False", refused.0, refused.1));
+        assert_eq!(status.is_true("Stalled"), stalled);
+        if stalled {
+            assert_eq!(told("Stalled"), ("True", refused.0, refused.1));
+        }
+        assert_eq!(told("Ready").2, refused.1);
+        assert_eq!(status.state.as_deref(), Some(refused.0));
     }
 }
 

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::watch_health::FAILURES;
 
 fn pod(name: &str, status: &Value) -> Pod {
     let labels = json!({RUN_LABEL: "logs", COMPONENT_LABEL: "worker", "pod-template-hash": "5d4f"});
@@ -188,27 +188,6 @@ fn an_object_that_is_deleted_is_forgotten_and_is_always_news() {
     stranger.metadata.labels = None;
     assert_eq!(add(&mut objects, stranger), None);
     assert!(objects.is_empty());
-}
-
-#[test]
-fn a_watch_is_lost_after_failures_in_a_row_and_forgiven_once_it_is_quiet() {
-    let now = Instant::now();
-    let error = |code| {
-        let status = Status {
-            code,
-            ..Status::default()
-        };
-        watcher::Error::WatchStartFailed(kube::Error::Api(status.boxed()))
-    };
-    let mut health = Health::default();
-    for failure in 1..=FAILURES {
-        assert!(!health.is_lost(now), "{failure}");
-        health.record_failure(&error(403), now);
-    }
-    assert!(health.is_lost(now) && health.is_denied);
-    assert!(!health.is_lost(now + FORGIVEN));
-    health.record_failure(&error(500), now + FORGIVEN);
-    assert!(!health.is_lost(now + FORGIVEN) && !health.is_denied);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 use s3bundler_contract::{LeftOut, RunName, RunSummary};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::aws::{AwsError, AwsErrorKind};
@@ -313,4 +313,57 @@ fn too_many_failed_objects_end_a_run() {
         None,
         "one may still be had"
     );
+}
+
+#[test]
+fn a_run_fails_if_more_than_a_share_of_its_objects_or_all_of_them_failed() {
+    // Two groups with 20 objects.
+    let ended = |limit: Value, names: &[&str]| {
+        let spec = if limit.is_null() {
+            json!({})
+        } else {
+            json!({"failurePolicy": {"maxFailedObjects": limit}})
+        };
+        let seen = Observed {
+            counted: Some(counted(names)),
+            ..working(2)
+        };
+        let decision = decide(&run(spec), &claimed(), &seen);
+        (decision.phase, decision.failed.map(|it| it.message))
+    };
+    let half = [
+        "logs.000000~a10~c0~f0~b10",
+        "logs.000001~a0~c0~f10~b0~AccessDenied10",
+    ];
+    let all = [
+        "logs.000000~a0~c0~f10~b0~NoSuchKey10",
+        "logs.000001~a0~c0~f10~b0~AccessDenied10",
+    ];
+    let with_failures = (Phase::CompleteWithFailures, None);
+    for (limit, names) in [
+        (Value::Null, half),
+        (json!("50%"), half),
+        (json!(10), half),
+        (json!("100%"), all),
+        (json!(20), all),
+    ] {
+        assert_eq!(ended(limit.clone(), &names), with_failures, "{limit}");
+    }
+    let too_many = "10 objects failed, more than failurePolicy.maxFailedObjects, 9";
+    assert_eq!(
+        ended(json!("49.9%"), &half),
+        (Phase::Failed, Some(too_many.to_owned()))
+    );
+    let nothing = "all 20 objects failed: NoSuchKey 10, AccessDenied 10";
+    assert_eq!(
+        ended(Value::Null, &all),
+        (Phase::Failed, Some(nothing.to_owned()))
+    );
+    // An empty inventory has nothing that could fail.
+    let empty = Observed {
+        counted: Some(counted(&[])),
+        ..working(0)
+    };
+    let decision = decide(&run(json!({})), &claimed(), &empty);
+    assert_eq!(decision.phase, Phase::Complete);
 }

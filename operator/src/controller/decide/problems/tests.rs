@@ -8,18 +8,19 @@ use crate::controller::problem::Problem;
 
 #[test]
 fn what_is_wrong_with_pods_stalls_or_degrades() {
-    for (problem, running, stalled, degraded) in [
+    for (problem, healthy, stalled, degraded) in [
         (
             Problem::Denied("x".to_owned()),
             0,
             Some("AccessDenied"),
             None,
         ),
+        // Others are at work.
         (
             Problem::Denied("x".to_owned()),
             1,
-            Some("AccessDenied"),
             None,
+            Some("AccessDenied"),
         ),
         (
             Problem::ImagePull("x".to_owned()),
@@ -33,7 +34,6 @@ fn what_is_wrong_with_pods_stalls_or_degrades() {
             Some("QuotaExceeded"),
             None,
         ),
-        // Others are at work.
         (
             Problem::ImagePull("x".to_owned()),
             1,
@@ -61,7 +61,8 @@ fn what_is_wrong_with_pods_stalls_or_degrades() {
     ] {
         let pods = Pods {
             problems: vec![problem],
-            running,
+            running: 5,
+            healthy,
             ..Pods::default()
         };
         let decision = decide(
