@@ -302,7 +302,7 @@ impl Records {
         prefix: &str,
         listing: &Listing,
     ) -> Result<ListObjectsV2Output, AwsError> {
-        let target = S3Address::new(bucket, prefix).to_string();
+        let address = S3Address::new(bucket, prefix);
         let after = listing.after.as_ref().map(|name| format!("{prefix}{name}"));
         let request = self
             .client
@@ -315,20 +315,12 @@ impl Records {
         let page = request
             .send()
             .await
-            .map_err(|error| AwsError::s3("ListObjectsV2", target.clone(), &error))?;
-        let keys = || page.contents().iter().filter_map(|object| object.key());
-        let truncated = page.is_truncated();
-        let token = page.next_continuation_token();
-        let problem = problem_of_page(prefix, keys(), truncated, token)
-            .or_else(|| problem_of_order(after.as_deref(), keys(), truncated));
-        match problem {
+            .map_err(|error| AwsError::s3("ListObjectsV2", address.to_string(), &error))?;
+        let page = whole(page, &address)?;
+        let keys = page.contents().iter().filter_map(|object| object.key());
+        match problem_of_order(after.as_deref(), keys, page.is_truncated()) {
             None => Ok(page),
-            Some(problem) => Err(AwsError {
-                action: "ListObjectsV2",
-                target,
-                kind: AwsErrorKind::Transient,
-                detail: problem.to_owned(),
-            }),
+            Some(problem) => Err(unusable_page(&address, problem)),
         }
     }
 
@@ -344,31 +336,7 @@ impl Records {
         while let Some(page) = pages.next().await {
             let page =
                 page.map_err(|error| AwsError::s3("ListObjectsV2", prefix.to_string(), &error))?;
-            let folders = page
-                .common_prefixes()
-                .iter()
-                .filter_map(|folder| folder.prefix());
-            let keys = page
-                .contents()
-                .iter()
-                .filter_map(|object| object.key())
-                .chain(folders);
-            let problem = problem_of_page(
-                &prefix.key,
-                keys,
-                page.is_truncated(),
-                page.next_continuation_token(),
-            );
-            if let Some(problem) = problem {
-                let (target, detail) = (prefix.to_string(), problem.to_owned());
-                return Err(AwsError {
-                    action: "ListObjectsV2",
-                    target,
-                    kind: AwsErrorKind::Transient,
-                    detail,
-                });
-            }
-            each(&page);
+            each(&whole(page, prefix)?);
         }
         Ok(())
     }
@@ -521,6 +489,38 @@ fn is_dated(folder: &str) -> bool {
                 byte == *shape
             }
         })
+}
+
+/// Returns the page of a listing unless its answer was damaged or is of something else.
+fn whole(page: ListObjectsV2Output, prefix: &S3Address) -> Result<ListObjectsV2Output, AwsError> {
+    let folders = page
+        .common_prefixes()
+        .iter()
+        .filter_map(|folder| folder.prefix());
+    let keys = page
+        .contents()
+        .iter()
+        .filter_map(|object| object.key())
+        .chain(folders);
+    let problem = problem_of_page(
+        &prefix.key,
+        keys,
+        page.is_truncated(),
+        page.next_continuation_token(),
+    );
+    match problem {
+        None => Ok(page),
+        Some(problem) => Err(unusable_page(prefix, problem)),
+    }
+}
+
+fn unusable_page(prefix: &S3Address, problem: &str) -> AwsError {
+    AwsError {
+        action: "ListObjectsV2",
+        target: prefix.to_string(),
+        kind: AwsErrorKind::Transient,
+        detail: problem.to_owned(),
+    }
 }
 
 #[cfg(test)]
