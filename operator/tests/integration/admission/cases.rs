@@ -883,6 +883,26 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
             integer,
         ),
         (
+            "a share of failed objects",
+            json!({"failurePolicy": {"maxFailedObjects": "0.01%"}}),
+            None,
+        ),
+        (
+            "every failed object",
+            json!({"failurePolicy": {"maxFailedObjects": "100%"}}),
+            None,
+        ),
+        (
+            "more failed objects than all",
+            json!({"failurePolicy": {"maxFailedObjects": "100.1%"}}),
+            pattern,
+        ),
+        (
+            "failed objects as a text",
+            json!({"failurePolicy": {"maxFailedObjects": "10"}}),
+            pattern,
+        ),
+        (
             "no wait for outages",
             json!({"outageBudgetSeconds": 0}),
             None,
