@@ -6,8 +6,8 @@ use crate::controller::observed::Observed;
 use crate::controller::throughput::Amount;
 use crate::crd::{ArchiveRunStatus, RateStatus};
 
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
+/// In minutes.
+const HOUR: u64 = 60;
 const DAY: u64 = 24 * HOUR;
 
 /// Sets rate and remaining time of a run that `is_archiving`, and removes them from another. They stay
@@ -48,13 +48,12 @@ fn remaining(status: &ArchiveRunStatus) -> Option<Amount> {
     })
 }
 
-/// A time in its two largest units. It is an estimate, so the rest says nothing.
+/// A time in its two largest units, in whole minutes. It is an estimate, so the rest says nothing.
 fn words(left: Duration) -> String {
-    match left.as_secs() {
-        seconds if seconds < MINUTE => "1m".to_owned(),
-        seconds if seconds < HOUR => format!("{}m", seconds.div_ceil(MINUTE)),
-        seconds if seconds < DAY => format!("{}h{}m", seconds / HOUR, seconds % HOUR / MINUTE),
-        seconds => format!("{}d{}h", seconds / DAY, seconds % DAY / HOUR),
+    match left.as_secs().div_ceil(60).max(1) {
+        minutes if minutes < HOUR => format!("{minutes}m"),
+        minutes if minutes < DAY => format!("{}h{}m", minutes / HOUR, minutes % HOUR),
+        minutes => format!("{}d{}h", minutes / DAY, minutes % DAY / HOUR),
     }
 }
 

@@ -69,8 +69,9 @@ fn a_time_has_two_units() {
     for (seconds, expected) in [
         (0, "1m"),
         (61, "2m"),
+        (3_541, "1h0m"),
         (3_600, "1h0m"),
-        (8_000, "2h13m"),
+        (8_000, "2h14m"),
         (200_000, "2d7h"),
     ] {
         assert_eq!(words(Duration::from_secs(seconds)), expected, "{seconds}");
