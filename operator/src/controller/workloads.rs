@@ -1,5 +1,6 @@
 //! The Jobs, Deployments and pods of all runs, as their watches show them: a reconcile reads them
-//! here and not from the API server. Nothing is kept that no decision needs.
+//! here and not from the API server (docs/decisions/watched-objects.md). Nothing is kept that no
+//! decision needs.
 //!
 //! ```text
 //! watch of a kind ──► trim ──► by run ──► dereference
