@@ -31,6 +31,7 @@ pub mod queue;
 mod reexec;
 mod run_totals;
 pub mod s3;
+mod termination;
 pub mod verify;
 mod worker_status;
 

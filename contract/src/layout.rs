@@ -7,6 +7,7 @@
 //! <prefix>/runs/<run>.done.json                                   summary of the grouping
 //! <prefix>/runs/<run>.retry<pass>.done.json                       summary of a retry pass
 //! <prefix>/runs/<run>.redo<n>.done.json                           summary of a redo
+//! <prefix>/runs/<run>.ack.<uid>.json                              acknowledgement of a Kubernetes resource
 //! <prefix>/archives/<hash6>/<bucket>/<group>-<attempt>.tar        archive, .index beside it
 //! <prefix>/archives/<hash6>/<bucket>/run=<run>/<group>-…           the same of a group of an existing manifest
 //! <prefix>/objects/<hash6>/<bucket>/<key>~<hash8>                 copy of a large object, .metadata after it
@@ -29,6 +30,7 @@ use std::str::FromStr;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
+use crate::acknowledgement::ResourceUid;
 use crate::address::S3Address;
 use crate::options::KeyLayout;
 use crate::row::MAX_KEY_BYTES;
@@ -316,6 +318,11 @@ impl Layout {
     /// The claim of the run's name.
     pub fn claim(&self, run: &RunName) -> String {
         format!("{}runs/{run}.json", self.prefix)
+    }
+
+    /// The acknowledgement of the run by the resource with this UID.
+    pub fn acknowledgement(&self, run: &RunName, uid: &ResourceUid) -> String {
+        format!("{}runs/{run}.ack.{uid}.json", self.prefix)
     }
 
     /// The grouper's summary of the run.

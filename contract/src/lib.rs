@@ -7,10 +7,11 @@
 //! ```
 //!
 //! [`layout`] says under which key each of them lies, [`reason`] why an object may be missing from
-//! an archive, and [`exit`] how a process tells its end. Everything parses from untrusted bytes
+//! an archive, and [`exit`] and [`termination`] how a process tells its end. Everything parses from untrusted bytes
 //! without panicking and without allocating more than a small multiple of its input.
 
 pub mod accounts;
+pub mod acknowledgement;
 pub mod address;
 pub mod attempt;
 pub mod etag;
@@ -27,8 +28,10 @@ pub mod receipt;
 pub mod record;
 pub mod row;
 pub mod size;
+pub mod termination;
 
 pub use accounts::{Accounts, Counted};
+pub use acknowledgement::{Acknowledgement, ResourceUid};
 pub use address::S3Address;
 pub use attempt::{Attempt, Group};
 pub use existing_manifests::ExistingManifests;
@@ -41,3 +44,4 @@ pub use receipt::Receipt;
 pub use record::{InventoryRef, Replaced, RunClaim, RunSummary};
 pub use row::{Row, RowDigest, RowRef};
 pub use size::ByteSize;
+pub use termination::Termination;

@@ -1,11 +1,13 @@
 //! The JSON records of a run: its claim, written first, and its summary, written last by the
-//! grouper. Every retry pass has a summary too.
+//! grouper. Every retry pass has a summary too. A run of Kubernetes also has an
+//! [acknowledgement](crate::acknowledgement).
 
 use std::collections::BTreeMap;
 
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
+use crate::acknowledgement::ResourceUid;
 use crate::address::S3Address;
 use crate::figures::sum;
 use crate::layout::{GroupName, RunName, Stage};
@@ -34,6 +36,9 @@ pub enum RecordError {
     /// It is at the key of the summary of other groups.
     #[error("it is the summary of {0}")]
     OtherStage(Stage),
+    /// It is at the key of another resource's acknowledgement.
+    #[error("it is of the resource with UID {0}")]
+    OtherResource(ResourceUid),
 }
 
 /// The inventory a run reads, or the group manifests it was [given](crate::existing_manifests).
@@ -66,8 +71,17 @@ pub struct RunClaim {
     pub archive: ArchiveOptions,
     /// MD5 of the three above, in hex.
     pub options_digest: String,
-    /// Who made it, for people; not part of the comparison.
+    /// Who made it, for people. Part of the comparison only if both are [resources](resource_owner).
     pub owner: String,
+}
+
+/// What the owner begins with if a Kubernetes resource made the claim.
+const RESOURCE: &str = "ArchiveRun ";
+
+/// The owner of the claims of a Kubernetes resource. Two resources never share a run: each would
+/// count the receipts of the other.
+pub fn resource_owner(namespace: &str, name: &str, cluster: &str) -> String {
+    format!("{RESOURCE}{namespace}/{name} in cluster {cluster}")
 }
 
 impl RunClaim {
@@ -95,7 +109,7 @@ impl RunClaim {
     }
 
     /// How `other`, found under the same name, differs: `None` where it is the same run, to be
-    /// resumed.
+    /// resumed. The command line resumes whatever it finds, a resource not what another one began.
     pub fn difference(&self, other: &Self) -> Option<&'static str> {
         if self.run != other.run {
             Some("another run")
@@ -107,9 +121,15 @@ impl RunClaim {
             Some("other group limits")
         } else if self.archive != other.archive {
             Some("other archive options")
+        } else if self.is_of_a_resource() && other.is_of_a_resource() && self.owner != other.owner {
+            Some("another resource")
         } else {
             None
         }
+    }
+
+    fn is_of_a_resource(&self) -> bool {
+        self.owner.starts_with(RESOURCE)
     }
 
     /// Reads a claim.
@@ -300,8 +320,8 @@ const fn is_none(number: &u32) -> bool {
     *number == 0
 }
 
-fn to_json(record: &impl Serialize) -> Vec<u8> {
-    // Neither record has a map with keys that are not strings, which is all that could fail.
+pub(crate) fn to_json(record: &impl Serialize) -> Vec<u8> {
+    // No record has a map with keys that are not strings, which is all that could fail.
     let mut json = serde_json::to_vec_pretty(record).expect("a record of plain fields is JSON");
     json.push(b'\n');
     json

@@ -1,8 +1,8 @@
-//! Claims and summaries of runs.
+//! Claims, acknowledgements and summaries of runs, and the last words of groupers.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use s3bundler_contract::{RunClaim, RunSummary};
+use s3bundler_contract::{Acknowledgement, RunClaim, RunSummary, Termination};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(claim) = RunClaim::parse(bytes) {
@@ -16,5 +16,18 @@ fuzz_target!(|bytes: &[u8]| {
             RunSummary::parse(&summary.to_json()).expect("reads back"),
             summary
         );
+    }
+    if let Ok(found) = Acknowledgement::parse(bytes) {
+        assert_eq!(
+            Acknowledgement::parse_of(&found.to_json(), &found.run, &found.uid)
+                .expect("reads back"),
+            found
+        );
+    }
+    let end = std::str::from_utf8(bytes).ok().and_then(Termination::parse);
+    if let Some(end) = end {
+        // It may be shorter.
+        let read = Termination::parse(&end.to_line()).expect("reads back");
+        assert_eq!(Termination::parse(&read.to_line()), Some(read));
     }
 });

@@ -6,14 +6,16 @@ use std::str::FromStr;
 
 use clap::Args;
 use s3bundler_contract::address::AddressError;
-use s3bundler_contract::{ByteSize, GroupName, Reason, RunName, S3Address};
+use s3bundler_contract::{
+    ByteSize, GroupName, Reason, ResourceUid, RunName, S3Address, termination,
+};
 
 use super::max_failed::MaxFailed;
 use super::{ArchiveArgs, DestinationArgs, GroupingArgs, OriginArgs, OutageArgs, WorkArgs};
 
 /// `s3bundler run`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests"]))]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "inventory_latest", "manifests"]))]
 pub struct RunArgs {
     /// Which rows.
     #[command(flatten)]
@@ -88,8 +90,10 @@ impl RetryArgs {
 
 /// What a retry pass or a redo takes from the run's claim, by the ids of the options that would say
 /// it again.
-const CLAIMED: [&str; 16] = [
+const CLAIMED: [&str; 18] = [
     "inventory",
+    "inventory_latest",
+    "max_inventory_age",
     "manifests",
     "max_objects",
     "max_size",
@@ -109,7 +113,7 @@ const CLAIMED: [&str; 16] = [
 
 /// `s3bundler group`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests", "retry_pass", "redo"]))]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "inventory_latest", "manifests", "retry_pass", "redo"]))]
 pub struct GroupArgs {
     /// Which rows.
     #[command(flatten)]
@@ -174,6 +178,38 @@ pub struct GroupArgs {
     /// always one. Default: 6GiB.
     #[arg(long, env = "S3BUNDLER_SCRATCH_SIZE", value_name = "SIZE")]
     pub scratch_size: Option<ByteSize>,
+    /// Who started the run, written into its claim. Default: s3bundler group. An ArchiveRun never
+    /// resumes the run of an owner that is another ArchiveRun.
+    #[arg(
+        long,
+        env = "S3BUNDLER_OWNER",
+        value_name = "TEXT",
+        default_value = "s3bundler group",
+        hide_default_value = true,
+        help_heading = "Kubernetes"
+    )]
+    pub owner: String,
+    /// UID of the ArchiveRun that the run is of. Once the name of the run is claimed,
+    /// runs/NAME.ack.UID.json in the destination proves that the pods of this ArchiveRun may write
+    /// there, and the operator begins to read the receipts of the run. The operator sets it.
+    #[arg(
+        long,
+        env = "S3BUNDLER_ACKNOWLEDGE",
+        value_name = "UID",
+        conflicts_with_all = ["retry_pass", "redo"],
+        help_heading = "Kubernetes"
+    )]
+    pub acknowledge: Option<ResourceUid>,
+    /// File that gets the reason as JSON if the rows or the name of the run cannot be had, unless
+    /// it does not exist: the termination message of a container.
+    #[arg(
+        long,
+        env = "S3BUNDLER_TERMINATION_LOG",
+        value_name = "FILE",
+        default_value = termination::PATH,
+        help_heading = "Kubernetes"
+    )]
+    pub termination_log: PathBuf,
     /// How long to wait for buckets.
     #[command(flatten)]
     pub outage: OutageArgs,

@@ -1,10 +1,14 @@
 //! Which rows are taken, and where groups end.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use s3bundler_contract::{ByteSize, GroupOptions, S3Address, SelectOptions};
 
+use crate::inventory::Deliveries;
+
 /// Where the rows come from: one of these.
-#[derive(Debug, Args)]
+#[derive(Debug, PartialEq, Eq, Args)]
 pub struct OriginArgs {
     /// The manifest.json of a finished S3 Inventory.
     #[arg(
@@ -14,12 +18,42 @@ pub struct OriginArgs {
         value_name = "s3://BUCKET/…/manifest.json"
     )]
     pub inventory: Option<S3Address>,
+    /// Instead of one inventory, the newest finished one under this prefix, the address above the
+    /// inventories' dates. A run that was started before keeps its inventory, however many came
+    /// since.
+    #[arg(
+        long,
+        env = "S3BUNDLER_INVENTORY_LATEST",
+        value_name = "s3://BUCKET/PREFIX"
+    )]
+    pub inventory_latest: Option<S3Address>,
+    /// Maximum age of the newest inventory, in hours: an older one ends the command with exit code
+    /// 3. Default: any age.
+    #[arg(
+        long,
+        env = "S3BUNDLER_MAX_INVENTORY_AGE",
+        value_name = "HOURS",
+        requires = "inventory_latest",
+        value_parser = clap::value_parser!(u32).range(1..=87_600)
+    )]
+    pub max_inventory_age: Option<u32>,
     /// Instead of an inventory, group manifests that are there already, as awslabs/s3bundler wrote
     /// them: every object under this prefix whose key ends in .index. Rows of two manifests do not
     /// share a group. An empty one is skipped with a warning. The name belongs to just these: add
     /// none and replace none while the run lasts.
     #[arg(long, env = "S3BUNDLER_MANIFESTS", value_name = "s3://BUCKET/PREFIX")]
     pub manifests: Option<S3Address>,
+}
+
+impl OriginArgs {
+    /// The inventories of which the newest is to be read.
+    pub fn deliveries(&self) -> Option<Deliveries> {
+        let hours = |hours: u32| Duration::from_hours(hours.into());
+        self.inventory_latest.clone().map(|prefix| Deliveries {
+            prefix,
+            max_age: self.max_inventory_age.map(hours),
+        })
+    }
 }
 
 /// Which rows of an inventory to take, and where groups end.

@@ -12,9 +12,10 @@ use super::{origin, output, scratch};
 use crate::args::{GlobalArgs, GroupArgs};
 use crate::destination::Destination;
 use crate::failure::Failure;
-use crate::group::{self, GroupRequest, Grouped, RedoRequest, RetryRequest};
+use crate::group::{self, GroupError, GroupRequest, Grouped, RedoRequest, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};
+use crate::termination;
 
 /// What the arguments ask for.
 enum Request {
@@ -26,7 +27,6 @@ enum Request {
 /// Groups an inventory, or what failed of a run.
 pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::listen().map_err(|error| Failure::new(ExitCode::Unexpected, error))?;
-    let request = request(&args)?;
     let options = args
         .outage
         .s3_options(global.s3_options(Some(&args.destination.destination))?);
@@ -38,20 +38,20 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
     let s3 = S3::new(config, &options);
     s3.outages().stop_with(shutdown.token());
     let grouping = async {
-        match &request {
-            Request::Inventory(request) => group::group(&s3, request, queue.as_ref(), |_| ()).await,
-            Request::Retry(request) => group::retry(&s3, request, queue.as_ref(), |_| ()).await,
-            Request::Redo(request) => group::redo(&s3, request, queue.as_ref(), |_| ()).await,
-        }
+        let request = request(&args, &s3).await?;
+        let grouped = match &request {
+            Request::Inventory(request) => group::group(&s3, request, queue.as_ref(), |_| ())
+                .await
+                .map_err(|error| not_begun(&args, error))?,
+            Request::Retry(request) => group::retry(&s3, request, queue.as_ref(), |_| ()).await?,
+            Request::Redo(request) => group::redo(&s3, request, queue.as_ref(), |_| ()).await?,
+        };
+        Ok::<_, Failure>((request, grouped))
     };
-    let grouped = tokio::select! {
+    let (request, grouped) = tokio::select! {
         // First: what waits for a bucket fails then.
         biased;
-        () = shutdown.token().cancelled() => {
-            let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
-            return Err(Failure::new(exit, "ended by a signal; the same command goes on where this \
-                one stopped"));
-        }
+        () = shutdown.token().cancelled() => return Err(super::ended_by(&shutdown)),
         grouped = grouping => grouped?,
     };
     let report = Report::of(&request, &grouped);
@@ -59,7 +59,7 @@ pub async fn group(args: GroupArgs, global: &GlobalArgs) -> Result<(), Failure> 
     Ok(())
 }
 
-fn request(args: &GroupArgs) -> Result<Request, Failure> {
+async fn request(args: &GroupArgs, s3: &S3) -> Result<Request, Failure> {
     let archive = args.archive.options();
     let (run, destination) = (
         args.name.clone(),
@@ -78,35 +78,49 @@ fn request(args: &GroupArgs) -> Result<Request, Failure> {
             scratch,
         }));
     }
-    match (args.retry_pass, origin(&args.origin)) {
-        (Some(pass), _) => {
-            let reasons = args.retry.reasons();
-            Ok(Request::Retry(RetryRequest {
-                run,
-                destination,
-                pass,
-                reasons,
-                manifest_storage_class,
-                scratch,
-            }))
-        }
-        (None, Some(origin)) => Ok(Request::Inventory(Box::new(GroupRequest {
-            origin,
+    if let Some(pass) = args.retry_pass {
+        let reasons = args.retry.reasons();
+        return Ok(Request::Retry(RetryRequest {
             run,
             destination,
-            select: args.grouping.select(),
-            group: args.grouping.group(),
-            archive,
+            pass,
+            reasons,
             manifest_storage_class,
-            owner: "s3bundler group".to_owned(),
             scratch,
-        }))),
-        // The parser has seen to it.
-        (None, None) => Err(Failure::new(
-            ExitCode::Usage,
-            "one of --inventory, --manifests, --retry-pass and --redo is needed",
-        )),
+        }));
     }
+    let origin = origin(&args.origin, s3, &destination, &run).await;
+    // The parser has seen to it that one is named.
+    let origin = origin
+        .map_err(|error| not_begun(args, error))?
+        .ok_or_else(|| {
+            Failure::new(
+                ExitCode::Usage,
+                "one of --inventory, --inventory-latest, --manifests, --retry-pass and --redo is \
+                 needed",
+            )
+        })?;
+    Ok(Request::Inventory(Box::new(GroupRequest {
+        origin,
+        run,
+        destination,
+        select: args.grouping.select(),
+        group: args.grouping.group(),
+        archive,
+        manifest_storage_class,
+        owner: args.owner.clone(),
+        acknowledge: args.acknowledge.clone(),
+        scratch,
+    })))
+}
+
+/// The failure of a grouping of the run's own groups. What the run waits for is told to the program
+/// that started the container.
+fn not_begun(args: &GroupArgs, error: GroupError) -> Failure {
+    if let Some(end) = error.termination() {
+        termination::write(&args.termination_log, &end);
+    }
+    error.into()
 }
 
 /// What `group` says at its end.

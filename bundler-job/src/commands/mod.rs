@@ -11,8 +11,9 @@ pub mod verify;
 
 use std::path::PathBuf;
 
+use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::group_manifest::Columns;
-use s3bundler_contract::{ArchiveOptions, ByteSize, RunName};
+use s3bundler_contract::{ArchiveOptions, ByteSize, ExitCode, RunName};
 
 use crate::args::{OriginArgs, WorkArgs};
 use crate::budget::budget;
@@ -21,18 +22,37 @@ use crate::bundle::parts::PartLimits;
 use crate::bundle::{BundleError, Settings};
 use crate::destination::Destination;
 use crate::failure::Failure;
-use crate::group::Origin;
+use crate::group::{GroupError, Origin};
 use crate::inventory::Scratch;
+use crate::s3::S3;
 
 /// Where data files of an inventory are kept.
 fn scratch(directory: Option<PathBuf>, size: Option<ByteSize>) -> Result<Scratch, Failure> {
     Ok(Scratch::new(directory, size)?)
 }
 
-/// Where the rows come from, if the arguments name it.
-fn origin(args: &OriginArgs) -> Option<Origin> {
+/// Where the rows of a run come from, if the arguments name it.
+async fn origin(
+    args: &OriginArgs,
+    s3: &S3,
+    destination: &Destination,
+    run: &RunName,
+) -> Result<Option<Origin>, GroupError> {
+    if let Some(deliveries) = args.deliveries() {
+        return crate::group::newest(s3, destination, run, &deliveries)
+            .await
+            .map(Some);
+    }
     let inventory = args.inventory.clone().map(Origin::Inventory);
-    inventory.or_else(|| args.manifests.clone().map(Origin::Manifests))
+    Ok(inventory.or_else(|| args.manifests.clone().map(Origin::Manifests)))
+}
+
+/// The end of a grouping that a signal ended.
+fn ended_by(shutdown: &Shutdown) -> Failure {
+    Failure::new(
+        shutdown.by().unwrap_or(ExitCode::Terminated),
+        "ended by a signal; the same command goes on where this one stopped",
+    )
 }
 
 /// How groups are archived. Creates the scratch directory if it does not exist.

@@ -334,6 +334,7 @@ async fn submit_inventory<Q: Queue>(
         archive,
         manifest_storage_class: args.grouping.manifest_storage_class.clone(),
         owner: "s3bundler submit".to_owned(),
+        acknowledge: None,
         scratch: super::scratch(None, None)?,
     };
     tracing::info!(inventory = %address, run = %request.run, "grouping an inventory");

@@ -1,6 +1,7 @@
 //! Why an inventory was not grouped, or a retry pass not planned.
 
 use s3bundler_contract::record::RecordError;
+use s3bundler_contract::termination::{Bucket, Reason, Termination};
 use s3bundler_contract::{ExitCode, GroupName, HasExitCode, RunName, S3Address};
 
 use super::SelectError;
@@ -59,6 +60,12 @@ pub enum GroupError {
         address: S3Address,
         cause: RecordError,
     },
+    /// An acknowledgement of another inventory.
+    #[error(
+        "{0} names another inventory than the claim of the run: the claim was replaced after it \
+         was written. Delete it, or create the run again"
+    )]
+    ForeignAcknowledgement(S3Address),
     /// A group manifest of another run, or of other rows.
     #[error(
         "{0} is there already with another content: it is another run's, or the inventory was \
@@ -195,6 +202,36 @@ pub enum GroupError {
     Stopped,
 }
 
+impl GroupError {
+    /// What the container of a grouper says at its end, if the run waits for something that may
+    /// come.
+    pub fn termination(&self) -> Option<Termination> {
+        let message = || self.to_string();
+        self.reason().map(|reason| Termination {
+            reason,
+            message: message(),
+        })
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Inventory(error) => error.reason(),
+            Self::Unfinished { cause, .. } => cause.reason(),
+            Self::NameTaken {
+                difference, owner, ..
+            } => Some(Reason::RunNameTaken {
+                difference: (*difference).to_owned(),
+                owner: owner.clone(),
+            }),
+            Self::NoManifests(_) => Some(Reason::NoManifests),
+            Self::NoBucket(_) => Some(Reason::InventoryMissing),
+            Self::Read(error) => error.reason(Bucket::Source),
+            Self::Destination(error) => error.reason(Bucket::Destination),
+            _ => None,
+        }
+    }
+}
+
 impl HasExitCode for GroupError {
     fn exit_code(&self) -> ExitCode {
         match self {
@@ -204,6 +241,7 @@ impl HasExitCode for GroupError {
             | Self::DestinationIsSource { .. }
             | Self::NameTaken { .. }
             | Self::Record { .. }
+            | Self::ForeignAcknowledgement(_)
             | Self::ForeignManifest(_)
             | Self::ForeignSummary(_)
             | Self::OwnManifests { .. }
@@ -234,3 +272,6 @@ impl HasExitCode for GroupError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

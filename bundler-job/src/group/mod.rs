@@ -15,11 +15,13 @@
 //! inventory is not even read. Dropping the future stops everything.
 //!
 //! Existing group manifests take the inventory's place where somebody grouped already: [`Origin`].
+//! The run of a Kubernetes resource is [acknowledged](acknowledgement) as soon as it has its claim.
 //!
 //! [`retry`] does the same with rows that failed: once a pass is whole, those of the chosen reasons
 //! become the groups of the next pass, cut, published, announced and summarised by the same code.
 //! [`redo`] does it with the rows of chosen groups.
 
+mod acknowledgement;
 mod announce;
 mod batch;
 mod claim;
@@ -41,12 +43,13 @@ mod stages;
 mod summary;
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use s3bundler_contract::group_manifest::Column;
 use s3bundler_contract::record::FORMAT_2;
 use s3bundler_contract::{
-    ArchiveOptions, GroupName, GroupOptions, InventoryRef, RunClaim, RunName, RunSummary,
-    S3Address, SelectOptions, Stage, etag,
+    ArchiveOptions, GroupName, GroupOptions, InventoryRef, ResourceUid, RunClaim, RunName,
+    RunSummary, S3Address, SelectOptions, Stage, etag,
 };
 
 pub use dead_letters::{DeadLettersCount, DeadLettersProblem};
@@ -64,7 +67,7 @@ use existing_manifests::Manifests;
 use publish::Earlier;
 
 use crate::destination::Destination;
-use crate::inventory::{Inventory, Scratch};
+use crate::inventory::{Deliveries, Inventory, Scratch};
 use crate::queue::Queue;
 use crate::s3::S3;
 
@@ -110,6 +113,8 @@ pub struct GroupRequest {
     pub manifest_storage_class: String,
     /// Who asks, for people who read the claim.
     pub owner: String,
+    /// The Kubernetes resource that the run is of, to be acknowledged.
+    pub acknowledge: Option<ResourceUid>,
     /// Where data files of the inventory, or existing manifests, are kept until they are read.
     pub scratch: Scratch,
 }
@@ -223,6 +228,26 @@ impl GroupRequest {
     }
 }
 
+/// The rows of a run that takes the newest of some inventories: if its name is claimed for one of
+/// them, that one, however many came since.
+pub async fn newest(
+    s3: &S3,
+    destination: &Destination,
+    run: &RunName,
+    deliveries: &Deliveries,
+) -> Result<Origin, GroupError> {
+    let claimed = claim::find(s3, destination, run)
+        .await?
+        .map(|claim| claim.inventory);
+    if let Some(claimed) = claimed.filter(|inventory| deliveries.have(inventory)) {
+        return Ok(Origin::Inventory(claimed.manifest));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let newest = deliveries.newest(s3, now.unwrap_or_default()).await?;
+    tracing::info!(inventory = %newest, "found the newest inventory");
+    Ok(Origin::Inventory(newest))
+}
+
 /// Groups the inventory or the existing manifests, sends one message a group to the queue where
 /// there is one, and writes the summary. `on_group` sees every group once its manifest is in S3.
 pub async fn group<Q: Queue>(
@@ -243,6 +268,7 @@ pub async fn group<Q: Queue>(
         if let Some(summary) = summary::find(s3, pass).await? {
             let reference = reference(s3, request, named).await?;
             claim::compare(&request.destination, &request.claim(reference), found)?;
+            acknowledgement::write(s3, request, found).await?;
             tracing::info!(run = %request.run, groups = summary.groups, "the inventory is grouped \
                 already");
             let archived = receipts::list(s3, &request.destination, &request.run).await?;
@@ -278,6 +304,7 @@ pub async fn group<Q: Queue>(
     if !resumed {
         resumed = claim::make(s3, &request.destination, &claim).await?;
     }
+    acknowledgement::write(s3, request, &claim).await?;
     let earlier = if resumed {
         Earlier::Archived(receipts::list(s3, &request.destination, &request.run).await?)
     } else {

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use s3bundler_contract::group_manifest::RowError;
+use s3bundler_contract::termination::{Bucket, Reason};
 use s3bundler_contract::{ExitCode, HasExitCode, S3Address};
 
 use super::ManifestProblem;
@@ -34,6 +36,26 @@ pub enum InventoryError {
     Unfinished {
         /// The address of manifest.json.
         manifest: S3Address,
+    },
+    /// No inventory under a prefix is finished.
+    #[error(
+        "there is no finished inventory under {0}: give the address above the inventories' dates, \
+         or wait for the first inventory"
+    )]
+    NoneFinished(S3Address),
+    /// The newest inventory is too old.
+    #[error(
+        "the newest finished inventory, {manifest}, is {} hours old and may be {} hours old at \
+         most: wait for a newer one",
+        hours(*age),
+        hours(*max)
+    )]
+    TooOld {
+        /// The address of its manifest.json.
+        manifest: S3Address,
+        age: Duration,
+        /// How old it may be.
+        max: Duration,
     },
     /// manifest.json does not agree with manifest.checksum.
     #[error(
@@ -153,6 +175,30 @@ const fn next_step(error: &S3Error) -> &'static str {
     }
 }
 
+/// Whole hours.
+const fn hours(age: Duration) -> u64 {
+    age.as_secs() / 3600
+}
+
+impl InventoryError {
+    /// What a run waits for that could not begin because of this.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::NoManifest(_)
+            | Self::NoBucket(_)
+            | Self::Manifest {
+                problem: ManifestProblem::Json(_) | ManifestProblem::CreationTimestamp(_),
+                ..
+            } => Some(Reason::InventoryMissing),
+            Self::Unfinished { .. } => Some(Reason::InventoryUnfinished),
+            Self::NoneFinished(_) => Some(Reason::NoInventory),
+            Self::TooOld { age, .. } => Some(Reason::InventoryTooOld { hours: hours(*age) }),
+            Self::Read(error) => error.reason(Bucket::Source),
+            _ => None,
+        }
+    }
+}
+
 impl From<Stopped> for InventoryError {
     fn from(_: Stopped) -> Self {
         Self::Stopped
@@ -169,6 +215,8 @@ impl HasExitCode for InventoryError {
             Self::NoManifest(_)
             | Self::NoBucket(_)
             | Self::Unfinished { .. }
+            | Self::NoneFinished(_)
+            | Self::TooOld { .. }
             | Self::ManifestChecksum { .. }
             | Self::Manifest { .. }
             | Self::FileMissing { .. }

@@ -13,7 +13,8 @@
 //! Memory is that of a few blocks, whatever the inventory's size; scratch is that of the files
 //! ahead. Data files are read from the bucket that the manifest was read from: S3 delivers both
 //! into one bucket, and a copy of an inventory (replicated, or in another account) is read where
-//! the user points, not where `destinationBucket` says it once was.
+//! the user points, not where `destinationBucket` says it once was. [`Deliveries`] finds the newest
+//! inventory.
 //!
 //! No row of a file is used before the whole file agreed with the manifest. A file that was damaged
 //! on the way is downloaded again, so it fails the reader only if it stays so. Rows of earlier
@@ -23,6 +24,7 @@
 mod block;
 mod decode;
 mod error;
+mod latest;
 mod manifest;
 mod open;
 pub(crate) mod prefetch;
@@ -31,6 +33,7 @@ mod spool;
 
 pub use decode::{Batches, DataFileError, read_data_file};
 pub use error::InventoryError;
+pub use latest::Deliveries;
 pub use manifest::{DataFile, Manifest, ManifestProblem};
 pub use open::{Inventory, OwnFiles};
 pub use rows::{InventoryRow, Rows};

@@ -10,6 +10,7 @@ pub use s3bundler_common::answer::ErrorKind;
 use s3bundler_common::answer::{Regions, Service, code_and_message, kind_of};
 use s3bundler_common::causes::with_causes;
 use s3bundler_common::text::printable;
+use s3bundler_contract::termination::{Bucket, Reason};
 use s3bundler_contract::{ExitCode, S3Address};
 
 use super::patience::retry_after;
@@ -123,6 +124,19 @@ impl S3Error {
                 .push_str("; if the store does not know CRC64NVME, --no-crc64nvme writes without");
         }
         self
+    }
+
+    /// What a run waits for that could not begin because of this answer of its `bucket`.
+    pub(crate) const fn reason(&self, bucket: Bucket) -> Option<Reason> {
+        match (self.kind, bucket) {
+            (ErrorKind::Denied | ErrorKind::Credentials, _) => {
+                Some(Reason::AccessDenied { bucket })
+            }
+            (ErrorKind::WrongRegion, _) => Some(Reason::OtherRegion { bucket }),
+            (ErrorKind::NoBucket, Bucket::Source) => Some(Reason::InventoryMissing),
+            (ErrorKind::NoBucket, Bucket::Destination) => Some(Reason::NoDestination),
+            _ => None,
+        }
     }
 
     /// The exit code where this error ends the process and the request was a read.

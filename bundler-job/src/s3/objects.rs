@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::ChecksumMode;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::{Request, Response};
@@ -313,34 +314,7 @@ impl S3 {
         prefix: &str,
         mut each: impl FnMut(Vec<Listed>) -> bool,
     ) -> Result<(), S3Error> {
-        let client = self.client(bucket).await;
-        let unusable = |problem: &str| {
-            S3Error::local(
-                "ListObjectsV2",
-                S3Address::new(bucket, prefix),
-                ErrorKind::Transient,
-                problem,
-            )
-        };
-        let mut pages = client
-            .list_objects_v2()
-            .bucket(bucket)
-            .prefix(prefix)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| {
-                S3Error::new("ListObjectsV2", S3Address::new(bucket, prefix), &error)
-            })?;
-            let keys = page.contents().iter().filter_map(|object| object.key());
-            if let Some(problem) = problem_of_page(
-                prefix,
-                keys,
-                page.is_truncated(),
-                page.next_continuation_token(),
-            ) {
-                return Err(unusable(problem));
-            }
+        self.pages(bucket, prefix, None, |page| {
             let page = page.contents.unwrap_or_default().into_iter().map(|object| {
                 let etag = etag::unquoted(object.e_tag()).to_owned();
                 let modified = object.last_modified().and_then(|at| (*at).try_into().ok());
@@ -351,12 +325,64 @@ impl S3 {
                         etag,
                         modified,
                     }),
-                    _ => Err(unusable(
-                        "the listing has an object without a key or without a size",
-                    )),
+                    _ => Err("the listing has an object without a key or without a size"),
                 }
             });
-            if !each(page.collect::<Result<_, _>>()?) {
+            Ok(each(page.collect::<Result<_, _>>()?))
+        })
+        .await
+    }
+
+    /// The folders under a prefix that ends in a slash: what keys have up to the next slash, in
+    /// order. Keys without one are skipped.
+    pub async fn folders(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        mut each: impl FnMut(&str),
+    ) -> Result<(), S3Error> {
+        self.pages(bucket, prefix, Some("/"), |page| {
+            let folders = page.common_prefixes().iter();
+            folders.filter_map(|it| it.prefix()).for_each(&mut each);
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The pages of a listing, each of which is one that can be counted on. `each` says whether to
+    /// go on, or what is wrong.
+    async fn pages(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        delimiter: Option<&str>,
+        mut each: impl FnMut(ListObjectsV2Output) -> Result<bool, &'static str>,
+    ) -> Result<(), S3Error> {
+        const ACTION: &str = "ListObjectsV2";
+        let client = self.client(bucket).await;
+        let address = || S3Address::new(bucket, prefix);
+        let unusable =
+            |problem: &str| S3Error::local(ACTION, address(), ErrorKind::Transient, problem);
+        let mut pages = client
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .set_delimiter(delimiter.map(str::to_owned))
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| S3Error::new(ACTION, address(), &error))?;
+            let folders = page.common_prefixes().iter().filter_map(|it| it.prefix());
+            let keys = page.contents().iter().filter_map(|object| object.key());
+            if let Some(problem) = problem_of_page(
+                prefix,
+                keys.chain(folders),
+                page.is_truncated(),
+                page.next_continuation_token(),
+            ) {
+                return Err(unusable(problem));
+            }
+            if !each(page).map_err(unusable)? {
                 break;
             }
         }

@@ -259,8 +259,16 @@ async fn runs_need_all_of_the_policies_and_nothing_else() {
     let nowhere = nowhere.run().await.unwrap();
     assert_eq!(nowhere.code, Some(3), "{nowhere}");
 
-    let group =
-        s3bundler(&grouper, "group", "current", &first).args(["--inventory", &current.manifest]);
+    // As the operator starts it.
+    let above_the_dates = current.manifest.rsplitn(3, '/').last().unwrap();
+    let group = s3bundler(&grouper, "group", "current", &first).args([
+        "--inventory-latest",
+        above_the_dates,
+        "--owner",
+        "ArchiveRun team-a/current in cluster test",
+        "--acknowledge",
+        "0a1b2c3d-4e5f-6789-abcd-ef0123456789",
+    ]);
     let grouped = group
         .args(["--max-objects", "5", "--max-object-size", "100KiB"])
         .run()

@@ -38,6 +38,13 @@ fn keys_begin_with_their_kind() {
     let group = GroupName::numbered(&run, 7);
     assert_eq!(layout.claim(&run), "arch/x/runs/logs-2026-11.json");
     assert_eq!(layout.summary(&run), "arch/x/runs/logs-2026-11.done.json");
+    let uid = "0a1b-2c".parse().expect("a UID");
+    let acknowledgement = layout.acknowledgement(&run, &uid);
+    assert_eq!(acknowledgement, "arch/x/runs/logs-2026-11.ack.0a1b-2c.json");
+    assert!(
+        !acknowledgement.starts_with(&layout.stage_summaries(&run)),
+        "it is not listed with the summaries"
+    );
     assert_eq!(
         layout.group_manifest(&run, &group),
         "arch/x/groups/logs-2026-11/logs-2026-11.000007.index"

@@ -52,6 +52,33 @@ fn a_claim_resumes_only_the_same_run() {
 }
 
 #[test]
+fn a_resource_resumes_its_own_claim_and_that_of_the_command_line() {
+    let of = |owner: &str| RunClaim {
+        owner: owner.to_owned(),
+        ..claim("e", 10)
+    };
+    let own = resource_owner("team-a", "logs", "test");
+    assert_eq!(own, "ArchiveRun team-a/logs in cluster test");
+    for (ours, found, difference) in [
+        (own.as_str(), own.as_str(), None),
+        (
+            &own,
+            "ArchiveRun team-b/logs in cluster test",
+            Some("another resource"),
+        ),
+        (
+            &own,
+            "ArchiveRun team-a/logs in cluster two",
+            Some("another resource"),
+        ),
+        (&own, "s3bundler group", None),
+        ("s3bundler group", &own, None),
+    ] {
+        assert_eq!(of(ours).difference(&of(found)), difference, "{found}");
+    }
+}
+
+#[test]
 fn a_summary_reads_back_and_later_formats_are_refused() {
     let mut summary = RunSummary::empty("r".parse().expect("a name"));
     summary.left_out.insert(LeftOut::Glacier, 3);

@@ -48,7 +48,13 @@ fn a_retry_pass_needs_no_inventory_and_takes_nothing_that_the_claim_says() {
     let group = cli.find_subcommand("group").expect("a command");
     let of_claim = |arg: &&clap::Arg| {
         let heading = arg.get_help_heading();
-        matches!(arg.get_id().as_str(), "inventory" | "manifests")
+        let origin = [
+            "inventory",
+            "inventory_latest",
+            "max_inventory_age",
+            "manifests",
+        ];
+        origin.contains(&arg.get_id().as_str())
             || matches!(heading, Some("Grouping" | "Selection" | "Archives"))
     };
     let mut asked = 0;
@@ -59,7 +65,7 @@ fn a_retry_pass_needs_no_inventory_and_takes_nothing_that_the_claim_says() {
     {
         let possible = arg.get_possible_values();
         let value = match arg.get_id().as_str() {
-            "inventory" | "manifests" => "s3://b/manifest.json".to_owned(),
+            "inventory" | "inventory_latest" | "manifests" => "s3://b/manifest.json".to_owned(),
             "format" => "tar".to_owned(),
             _ => possible
                 .first()

@@ -42,11 +42,18 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         .s3_options(global.s3_options(Some(&args.destination.destination))?);
     let s3 = S3::new(load_config(&options).await?, &options);
     s3.outages().stop_with(shutdown.token());
+    let origin = Box::pin(super::origin(&args.origin, &s3, &destination, &args.name));
+    let origin = tokio::select! {
+        // First: what waits for a bucket fails then.
+        biased;
+        () = shutdown.token().cancelled() => return Err(super::ended_by(&shutdown)),
+        origin = origin => origin?,
+    };
     let request = GroupRequest {
-        origin: super::origin(&args.origin).ok_or_else(|| {
+        origin: origin.ok_or_else(|| {
             Failure::new(
                 ExitCode::Usage,
-                "one of --inventory and --manifests is needed",
+                "one of --inventory, --inventory-latest and --manifests is needed",
             )
         })?,
         run: args.name.clone(),
@@ -56,6 +63,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         archive: archive.clone(),
         manifest_storage_class: args.grouping.manifest_storage_class.clone(),
         owner: "s3bundler run".to_owned(),
+        acknowledge: None,
         // Objects have the room while groups are made: one data file at a time.
         scratch: super::scratch(args.work.scratch.clone(), Some(ByteSize(0)))?,
     };
@@ -83,12 +91,7 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
     } = match (worked, shutdown.by()) {
         (Ok(done), None) => done,
         (Err(failure), None) => return Err(failure),
-        (_, Some(exit)) => {
-            return Err(Failure::new(
-                exit,
-                "ended by a signal; the same command goes on where this one stopped",
-            ));
-        }
+        (_, Some(_)) => return Err(super::ended_by(&shutdown)),
     };
 
     let verdict = verdict(&request.run, &summary, &totals, args.max_failed);

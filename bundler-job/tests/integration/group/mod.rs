@@ -5,6 +5,7 @@ mod command;
 mod damaged;
 mod existing_manifests;
 mod grouping;
+mod kubernetes;
 mod resuming;
 mod retrying;
 mod scene;

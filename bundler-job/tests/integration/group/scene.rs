@@ -252,6 +252,7 @@ pub(crate) fn request_of(origin: Origin) -> GroupRequest {
         archive: ArchiveOptions::default(),
         manifest_storage_class: "STANDARD".to_owned(),
         owner: "the first".to_owned(),
+        acknowledge: None,
         scratch: Scratch::new(None, None).unwrap(),
     }
 }

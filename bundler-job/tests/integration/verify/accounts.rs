@@ -219,3 +219,17 @@ async fn receipts_that_do_not_add_up_to_the_inventory_are_no_complete_run() {
         "a receipt too many is removed by hand: {repaired}"
     );
 }
+
+/// Those of resources that were created one after the other, and one that was damaged: whether the
+/// run is whole does not depend on them.
+#[tokio::test]
+async fn acknowledgements_of_resources_are_no_part_of_what_is_verified() {
+    let scene = Scene::start().await;
+    scene.run_with(&[], 0).await;
+    for (uid, bytes) in [("0a1b-2c3d", "{}"), ("retry1", ""), ("redo1.done", "x")] {
+        let key = format!("{PREFIX}/runs/{RUN}.ack.{uid}.json");
+        scene.put(&key, bytes.into()).await;
+    }
+    let report = scene.verify(0, &["--full"]).await;
+    assert_eq!(report["findings"], json!([]), "{report}");
+}
