@@ -15,13 +15,13 @@ use s3bundler_common::causes::with_causes;
 use s3bundler_common::config;
 use s3bundler_common::http_client::HttpClientError;
 use s3bundler_common::latin1::Latin1ToUtf8;
-use s3bundler_common::payer::RequesterPays;
 use s3bundler_common::text::printable;
 
 use crate::metrics::AwsRequests;
 
-/// A request that takes longer is tried again; a reconcile must not hang on one.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request that takes longer is tried again, as long as the reconcile has time. S3 and SQS answer
+/// in a fraction of a second.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Regions whose clients are kept. More than AWS has: runs may name others.
 const REGIONS: usize = 64;
@@ -165,8 +165,6 @@ fn brief(text: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Clients {
     pub s3: aws_sdk_s3::Client,
-    /// Of S3, for buckets that the requester pays for.
-    pub paying_s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
 }
 
@@ -245,7 +243,6 @@ impl Aws {
             .retry_classifier(retry_foreign)
             .interceptor(self.requests.meter("s3"))
             .interceptor(Latin1ToUtf8);
-        let paying_s3 = s3.clone().interceptor(RequesterPays::for_sources()).build();
         let (note_request, retry_foreign) = answer::retry_foreign(Service::Sqs);
         let sqs = aws_sdk_sqs::config::Builder::from(&self.config)
             .region(region.clone())
@@ -255,7 +252,6 @@ impl Aws {
             .build();
         Clients {
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
-            paying_s3: aws_sdk_s3::Client::from_conf(paying_s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
         }
     }

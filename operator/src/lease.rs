@@ -16,6 +16,8 @@ use kube::{Api, Client};
 const DURATION: Duration = Duration::from_secs(15);
 /// The holder gives up by itself before others may take it.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long it may take to give it back: others can take it after [`DURATION`] anyway.
+const RELEASE: Duration = Duration::from_secs(3);
 /// Between renewals, and between looks of those who wait.
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -144,8 +146,10 @@ impl Candidate {
             }
             self.put(lease, "").await
         };
-        if let Err(error) = released.await {
-            tracing::warn!(lease = self.name, %error, "lease was not released");
+        match tokio::time::timeout(RELEASE, released).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "lease was not released"),
+            Err(_) => tracing::warn!(lease = self.name, "lease was not released in time"),
         }
     }
 

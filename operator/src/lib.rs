@@ -24,6 +24,7 @@ pub mod crd;
 pub mod defaults;
 pub mod kubernetes;
 pub mod lease;
+mod liveness;
 pub mod metrics;
 pub mod policy;
 pub mod queues;

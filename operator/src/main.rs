@@ -52,7 +52,11 @@ fn start(args: Args) -> Result<(), Failure> {
         _ => LogFormat::Text,
     };
     logging::init(&args.log, format, std::io::stderr)?;
-    runtime().block_on(run(args))
+    let runtime = runtime();
+    let ended = runtime.block_on(run(args));
+    // A look-up of a name that hangs is on a thread of its own, which nothing can end.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Asks another operator whether it is ready.

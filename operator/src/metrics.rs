@@ -30,6 +30,7 @@ use tokio::sync::watch::Sender;
 pub use self::requests::{AwsRequests, KubernetesRequests};
 use self::runs::Runs;
 use crate::crd::ArchiveRunStatus;
+use crate::liveness::Liveness;
 use crate::watch_health::{Health, Watches};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,6 +54,8 @@ pub struct Metrics {
     is_ready: Arc<AtomicBool>,
     /// Those that readiness depends on.
     watches: Watches,
+    /// Whether reconciles are finished.
+    pub(crate) liveness: Liveness,
 }
 
 impl Default for Metrics {
@@ -117,6 +120,7 @@ impl Default for Metrics {
             leader,
             is_ready: Arc::default(),
             watches: Watches::default(),
+            liveness: Liveness::default(),
         }
     }
 }
@@ -190,6 +194,15 @@ impl Metrics {
         self.is_ready.store(true, Ordering::Relaxed);
     }
 
+    /// The page `/healthz`.
+    fn health(&self, now: Instant) -> Page {
+        if self.liveness.is_alive(now) {
+            return (StatusCode::OK, "ok\n".to_owned());
+        }
+        let why = "no reconcile has finished for 5 minutes, although some were due\n";
+        (StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
+    }
+
     /// The page `/readyz`. Of a replica that waits for its turn nothing else is expected.
     fn readiness(&self, now: Instant) -> Page {
         if !self.is_ready.load(Ordering::Relaxed) {
@@ -204,7 +217,7 @@ impl Metrics {
     /// The pages `/metrics`, `/healthz` and `/readyz`.
     pub fn page(&self, path: &str) -> Page {
         match path {
-            "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
+            "/healthz" => self.health(Instant::now()),
             "/readyz" => self.readiness(Instant::now()),
             "/metrics" => http_pages::metrics(&self.registry),
             _ => (

@@ -38,6 +38,8 @@ pub struct Counted {
 
 /// Names of defects that are kept: enough to see what they are.
 const DEFECTS: usize = 10;
+/// Names that should not be there, of one sweep, after which the sweep is not worth its requests.
+pub const MOST_UNEXPECTED: u64 = 10_000;
 /// Retry passes, and redos, that are counted. Anyone who may write to the destination can name
 /// billions of them in receipts, and the operator keeps the sums of each.
 pub const MOST_STAGES: u32 = 1000;
@@ -143,6 +145,8 @@ struct Sweep {
     counted: Counted,
     settled: Ranges,
     unsettled: u64,
+    /// Names that should not be there.
+    unexpected: u64,
     /// The last name that was listed or skipped; `None` at the beginning.
     at: Option<String>,
     /// The group whose receipt was counted last.
@@ -176,6 +180,7 @@ impl Count {
             },
             settled: Ranges::default(),
             unsettled: 0,
+            unexpected: 0,
             at: None,
             previous: None,
             range: None,
@@ -186,9 +191,15 @@ impl Count {
         self.sweep = Some(sweep);
     }
 
-    /// Whether a sweep has begun and not come to its end.
-    pub const fn is_under_way(&self) -> bool {
-        self.sweep.is_some()
+    /// Whether a sweep has begun and can go on to its end.
+    pub fn is_under_way(&self) -> bool {
+        self.sweep.as_ref().is_some_and(|sweep| !sweep.is_flooded())
+    }
+
+    /// Whether the last sweep was given up after more than [`MOST_UNEXPECTED`] names that should not
+    /// be there.
+    pub fn is_flooded(&self) -> bool {
+        self.sweep.as_ref().is_some_and(Sweep::is_flooded)
     }
 
     /// The LIST that the sweep under way goes on with; `None` if there is no such sweep.
@@ -221,7 +232,7 @@ impl Count {
         for name in names {
             self.name(&mut sweep, name);
         }
-        if !is_last {
+        if !is_last || sweep.is_flooded() {
             self.sweep = Some(sweep);
             return None;
         }
@@ -359,7 +370,12 @@ impl Sweep {
     fn unexpected(&mut self, name: &str) {
         self.counted.defect(name);
         self.unsettled = self.unsettled.saturating_add(1);
+        self.unexpected = self.unexpected.saturating_add(1);
         self.end_range();
+    }
+
+    const fn is_flooded(&self) -> bool {
+        self.unexpected > MOST_UNEXPECTED
     }
 
     /// The next name does not follow the range at hand.

@@ -29,9 +29,8 @@ use super::run::{QueuePlan, Run};
 use super::workloads::Pod;
 use crate::autoscale::plan::Bounds;
 use crate::aws::{AwsError, AwsErrorKind};
-use crate::crd::{ArchiveRun, Origin, ScalingMode};
+use crate::crd::{ArchiveRun, ScalingMode};
 use crate::queues::{QueuePair, Queues};
-use crate::records::ClaimState;
 
 /// The field manager of everything that is applied.
 const MANAGER: &str = "s3bundler-operator";
@@ -39,8 +38,6 @@ const MANAGER: &str = "s3bundler-operator";
 /// What came of it, as far as the status has to say so.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
-    /// Whose claim the name has, where it was claimed now.
-    pub(crate) claim: Option<ClaimState>,
     /// The queues, where they were made now.
     pub(crate) queues: Option<QueuePair>,
     /// Whether the queues were deleted now.
@@ -81,10 +78,6 @@ pub(crate) async fn apply(
             }
             break;
         }
-        if matches!(applied.claim, Some(ClaimState::Taken { .. })) {
-            // Nothing of what follows is ours to do.
-            break;
-        }
     }
     Ok(applied)
 }
@@ -106,18 +99,6 @@ async fn carry_out(
     let queues = Queues::of(&context.aws, &queue, &run.region);
     tracing::debug!(?write, "applying");
     match write {
-        Write::ClaimName(inventory) => {
-            let records = run.destination(&context.aws);
-            let claim = run.claim(inventory, &context.defaults.cluster);
-            let latest = match &run.origin {
-                Origin::Latest { prefix, .. } => Some(prefix),
-                Origin::Inventory(_) | Origin::Manifests(_) => None,
-            };
-            let claimed = records
-                .claim(&run.bucket, &run.layout, &claim, &run.encryption, latest)
-                .await?;
-            applied.claim = Some(claimed);
-        }
         Write::MakeQueues(name) => {
             applied.version = finalizer::add(resource, context).await?;
             let made = queues.ensure(name, &tags(context, run)).await;
@@ -239,7 +220,13 @@ async fn carry_out(
             applied.queues_deleted = true;
         }
         Write::DeleteRun => {
-            delete_run(context, &run.namespace, run.name.as_str(), run.uid.clone()).await?;
+            delete_run(
+                context,
+                &run.namespace,
+                run.name.as_str(),
+                run.uid.to_string(),
+            )
+            .await?;
         }
     }
     Ok(())

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use s3bundler_contract::layout::RunName;
-use s3bundler_contract::{RunSummary, Stage};
+use s3bundler_contract::{RunSummary, Stage, Termination};
 
 use super::intervals::POLL_PERIOD;
-use super::observed::InventoryCheck;
 use super::ownership::NameConflict;
 use super::throughput::Throughput;
 use crate::queues::{Depth, Depths};
@@ -69,8 +68,10 @@ pub(crate) struct RunCache {
     /// When a summary was looked for last.
     pub(crate) summaries_at: Option<Instant>,
     pub(crate) summary_error: Option<RecordsError>,
-    /// The look for the inventory, when it was, and of which generation of the run.
-    pub(crate) inventory: Option<(Instant, i64, InventoryCheck)>,
+    /// When the acknowledgement of the run was looked for last.
+    pub(crate) acknowledgement_at: Option<Instant>,
+    /// What the last grouper waited for that could not begin.
+    pub(crate) grouper_end: Option<Termination>,
     /// Summaries, which never change.
     pub(crate) summaries: HashMap<Stage, RunSummary>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
@@ -160,7 +161,8 @@ impl RunCache {
             count_error: None,
             summaries_at: None,
             summary_error: None,
-            inventory: None,
+            acknowledgement_at: None,
+            grouper_end: None,
             summaries: HashMap::new(),
             workers: None,
             scaled: None,

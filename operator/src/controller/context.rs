@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store as Reflected;
 use kube::{Client, ResourceExt as _};
+use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::build::WORKER;
@@ -14,6 +15,7 @@ use super::cache::RunCaches;
 use super::cached_run::CachedRun;
 use super::namespaces::Namespaces;
 use super::ownership::controlling_run;
+use super::slots::{Slot, Slots};
 use super::throttle::Throttle;
 use super::workloads::{Workloads, has_component, replicas};
 use crate::autoscale::worker_quota::{Found, WorkerQuota};
@@ -42,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) caches: RunCaches,
     /// When runs may be looked at again.
     pub(crate) throttle: Throttle,
+    /// Which of them may go on.
+    pub(crate) slots: Slots,
     /// How long to wait after failures.
     pub(crate) backoff: Backoff,
     pub(crate) metrics: Metrics,
@@ -49,6 +53,8 @@ pub(crate) struct Context {
     /// What is made for runs.
     pub(crate) workloads: Arc<Workloads>,
     pub(crate) namespaces: Namespaces,
+    /// Cancelled once the operator is to end.
+    ending: CancellationToken,
     runs: Vec<Reflected<CachedRun>>,
 }
 
@@ -76,13 +82,30 @@ impl Context {
             worker_quota: WorkerQuota::new(max_workers, workers),
             caches: RunCaches::default(),
             throttle: Throttle::default(),
+            slots: Slots::default(),
             backoff: Backoff::default(),
             metrics,
             recorder,
             workloads,
             namespaces: Namespaces::default(),
+            ending: CancellationToken::new(),
             runs,
         }
+    }
+
+    /// Ends what can be ended at once.
+    pub(crate) fn end(&self) {
+        self.ending.cancel();
+    }
+
+    /// What it comes to, unless the operator is to end before.
+    pub(crate) async fn unless_ending<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.ending.run_until_cancelled(work).await
+    }
+
+    /// Waits for a slot of a namespace; `None` if the operator is to end before there is one.
+    pub(crate) async fn slot(&self, namespace: &str) -> Option<Slot> {
+        self.unless_ending(self.slots.acquire(namespace)).await
     }
 
     /// Forgets what a run that has ended does not need any more.
@@ -91,6 +114,7 @@ impl Context {
         self.worker_quota.forget(uid);
         self.throttle.forget(uid);
         self.backoff.reset(uid);
+        self.metrics.liveness.forget(uid);
     }
 
     /// Forgets the runs that no store has any more. Those without finalizer go without a word.
@@ -105,6 +129,7 @@ impl Context {
         self.worker_quota.retain(&uids);
         self.throttle.retain(&uids);
         self.backoff.retain(&uids);
+        self.metrics.liveness.retain(&uids);
         self.metrics.retain(&names);
         let namespaces = names.into_iter().map(|(namespace, _)| namespace);
         self.namespaces.retain(&namespaces.collect());

@@ -1,7 +1,9 @@
 //! The first step: all reads. What belongs to the run is read from the watches, S3 and SQS are asked
-//! for what hangs on the stage that it is in, and no more often than every [`POLL_PERIOD`].
+//! for what hangs on the stage that it is in, and no more often than every [`POLL_PERIOD`]. Nothing of
+//! a destination is read before the run's own pods have shown that they may write to it
+//! (docs/decisions/acknowledged-destinations.md).
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
@@ -9,27 +11,27 @@ use k8s_openapi::api::core::v1::{Event, ServiceAccount};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
-use s3bundler_contract::{Accounts, RunSummary, S3Address, Stage};
+use s3bundler_contract::{Accounts, RunSummary, Stage, Termination};
 
 use super::build::{
-    GROUPER, JOB_LABEL, PAUSE_ANNOTATION, PAUSED, WORKER, grouper_name, workers_name,
+    GROUPER, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, PAUSED, WORKER, grouper_name, workers_name,
 };
 use super::cache::{RunCache, Unwatched, WorkersShown, is_due, sweep_period};
 use super::context::Context;
 use super::decide::{ACCOUNTING_MISMATCH, finished};
 use super::error::ReconcileError;
-use super::intervals::POLL_PERIOD;
-use super::observed::{GrouperState, InventoryCheck, Observed, Pods, WorkerPod, WorkersState};
+use super::intervals::{ACKNOWLEDGEMENT_PERIOD, POLL_PERIOD, READ_BUDGET};
+use super::observed::{Acknowledged, GrouperState, Observed, Pods, WorkerPod, WorkersState};
 use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
 use super::throughput::Amount;
 use super::workloads::{Pod, Workload, has_component, replicas};
 use super::{apply, problem};
-use crate::crd::{ArchiveRunStatus, Origin, ScalingMode};
+use crate::crd::{ArchiveRunStatus, ScalingMode};
 use crate::queues::{Depths, QueuePair, Queues};
-use crate::receipts::{Counted, MOST_STAGES};
-use crate::records::{InventoryState, Records, RecordsError, age};
+use crate::receipts::{Counted, MOST_STAGES, MOST_UNEXPECTED, PAGE};
+use crate::records::{Records, RecordsError};
 
 /// Time between two polls of a dead-letter queue: every second poll of the run. Nothing is scaled by
 /// it. A user has to see it within a minute, and a poll may be late.
@@ -99,12 +101,15 @@ pub(crate) async fn dereference(
     }
     let shown = deployment.as_ref().map(workers_shown);
     cache.observe_workers(shown.as_ref(), now);
-    let grouper = match &job {
+    let live = match &job {
         Some(job) if !has_ended && problem::failure_of_job(job).is_some() => {
-            grouper_state(Some(job), &pods_of_job(&context.client, run, job).await?)
+            Some(live_pods_of_job(&context.client, run, job).await?)
         }
-        job => grouper_state(job.as_ref(), &pods),
+        _ => None,
     };
+    let of_job = live.as_deref().unwrap_or(&pods);
+    let grouper = grouper_state(job.as_ref(), of_job);
+    let grouper_end = job.as_ref().and_then(|job| grouper_end(job, of_job));
     let pods = Pods {
         troubled,
         problems,
@@ -129,32 +134,20 @@ pub(crate) async fn dereference(
         cache.suspend();
         return Ok(seen);
     }
-    match QueuePair::of(prior) {
-        None => {
-            let now = Instant::now();
-            let known = cache.inventory.take().filter(|(then, of, _)| {
-                *of == run.generation && !is_due(Some(*then), POLL_PERIOD, now)
-            });
-            let (then, of, look) = if let Some(known) = known {
-                known
-            } else {
-                let look = inventory(context, run).await;
-                if let InventoryCheck::Failed(error) | InventoryCheck::ClaimFailed(error) = &look {
-                    context
-                        .metrics
-                        .failed(ReconcileError::class_of_record(error));
-                }
-                (now, run.generation, look)
-            };
-            seen.inventory = Some(look.clone());
-            cache.inventory = Some((then, of, look));
-        }
-        Some(pair) => {
-            let is_mismatched = prior
-                .condition("Stalled")
-                .is_some_and(|it| it.reason == ACCOUNTING_MISMATCH);
-            progress(context, run, pass, &pair, is_mismatched, cache, &mut seen).await;
-        }
+    if prior.is_acknowledged() {
+        cache.grouper_end = None;
+    } else {
+        seen.earlier_end.clone_from(&cache.grouper_end);
+        cache.grouper_end = grouper_end.clone().or(cache.grouper_end.take());
+        seen.grouper_end = grouper_end;
+    }
+    let asked = tokio::time::timeout(READ_BUDGET, outside(context, run, prior, cache, &mut seen));
+    if asked.await.is_err() {
+        context
+            .metrics
+            .failed(ReconcileError::class_of_record(&RecordsError::TimedOut));
+        recall(cache, pass, &mut seen, now);
+        seen.records_error = Some(RecordsError::TimedOut);
     }
     Ok(seen)
 }
@@ -176,7 +169,11 @@ fn workers_shown(deployment: &Deployment) -> WorkersShown {
 
 /// The pods of a Job that failed, as they are now. Their watch may be behind that of Jobs, and what
 /// the last one exited with decides whether the run goes on.
-async fn pods_of_job(client: &Client, run: &Run, job: &Job) -> Result<Vec<Pod>, ReconcileError> {
+async fn live_pods_of_job(
+    client: &Client,
+    run: &Run,
+    job: &Job,
+) -> Result<Vec<Pod>, ReconcileError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &run.namespace);
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let of_job = ListParams::default().labels(&format!("{JOB_LABEL}={name}"));
@@ -184,6 +181,46 @@ async fn pods_of_job(client: &Client, run: &Run, job: &Job) -> Result<Vec<Pod>, 
     Ok(found
         .map_err(|cause| ReconcileError::Read(Box::new(cause)))?
         .items)
+}
+
+/// S3 and SQS, as far as they may be asked.
+async fn outside(
+    context: &Context,
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    cache: &mut RunCache,
+    seen: &mut Observed,
+) {
+    let Some(pair) = QueuePair::of(prior) else {
+        return;
+    };
+    if !prior.is_acknowledged() {
+        match acknowledged(context, run, prior, cache).await {
+            Ok(acknowledged) => seen.acknowledged = acknowledged,
+            Err(error) => {
+                context
+                    .metrics
+                    .failed(ReconcileError::class_of_record(&error));
+                seen.records_error = Some(error);
+            }
+        }
+        if !matches!(seen.acknowledged, Acknowledged::Yes(_)) {
+            return;
+        }
+    }
+    let is_mismatched = prior
+        .condition("Stalled")
+        .is_some_and(|it| it.reason == ACCOUNTING_MISMATCH);
+    progress(
+        context,
+        run,
+        prior.pass(),
+        &pair,
+        is_mismatched,
+        cache,
+        seen,
+    )
+    .await;
 }
 
 /// What a run needs and nobody watches. Once it is as it should be it is believed for a while,
@@ -268,49 +305,35 @@ async fn strangers(
     Ok(job.into_iter().chain(deployment).collect())
 }
 
-async fn inventory(context: &Context, run: &Run) -> InventoryCheck {
-    let records = run.source(&context.aws);
-    let look = match &run.origin {
-        Origin::Inventory(manifest) => records.inventory(manifest).await.map(InventoryCheck::State),
-        Origin::Manifests(prefix) => records.manifests(prefix).await.map(|found| match found {
-            None => InventoryCheck::NoManifests,
-            Some(manifests) => InventoryCheck::State(InventoryState::Finished(manifests)),
-        }),
-        Origin::Latest { prefix, max_age } => {
-            latest(context, run, &records, prefix, *max_age).await
-        }
-    };
-    look.unwrap_or_else(InventoryCheck::Failed)
-}
-
-/// The newest inventory; of a run that was there before the one that was the newest then, however
-/// old it is by now.
-async fn latest(
+/// Looks for the proof that the run's own pods may write to the destination, which is the only
+/// request to it before there is one. Of a run that an earlier release has begun, whose pods do not
+/// know of it, a claim of this very resource is proof.
+async fn acknowledged(
     context: &Context,
     run: &Run,
-    source: &Records,
-    prefix: &S3Address,
-    max_age: Option<Duration>,
-) -> Result<InventoryCheck, RecordsError> {
-    let destination = run.destination(&context.aws);
-    match destination
-        .claimed(&run.bucket, &run.layout, &run.name, prefix)
-        .await
-    {
-        Ok(Some(claimed)) => return Ok(InventoryCheck::State(InventoryState::Finished(claimed))),
-        Ok(None) => {}
-        Err(error) => return Ok(InventoryCheck::ClaimFailed(error)),
+    prior: &ArchiveRunStatus,
+    cache: &mut RunCache,
+) -> Result<Acknowledged, RecordsError> {
+    let now = Instant::now();
+    if !is_due(cache.acknowledgement_at, ACKNOWLEDGEMENT_PERIOD, now) {
+        return Ok(Acknowledged::Unknown);
     }
-    let Some(inventory) = source.latest_inventory(prefix).await? else {
-        return Ok(InventoryCheck::NoneFinished);
-    };
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Ok(match (age(&inventory, now), max_age) {
-        (Some(age), Some(most)) if age > most => InventoryCheck::TooOld { age },
-        _ => InventoryCheck::State(InventoryState::Finished(inventory)),
-    })
+    cache.acknowledgement_at = Some(now);
+    let records = run.destination(&context.aws);
+    let found = records
+        .acknowledgement(&run.bucket, &run.layout, &run.name, &run.uid)
+        .await?;
+    if let Some(found) = found {
+        return Ok(Acknowledged::Yes(Some(found.inventory)));
+    }
+    if prior.inventory.is_some() {
+        let claim = records.claim(&run.bucket, &run.layout, &run.name).await?;
+        let own = run.claim_owner(&context.defaults.cluster);
+        if claim.is_some_and(|claim| claim.owner == own) {
+            return Ok(Acknowledged::Yes(None));
+        }
+    }
+    Ok(Acknowledged::No)
 }
 
 /// Depth, summaries and receipts.
@@ -362,7 +385,6 @@ async fn progress(
     if matches!(seen.grouper, GrouperState::Absent | GrouperState::Running) {
         cache.expect_groups();
     }
-    seen.depths = cache.depths.as_ref().map(|(_, depths)| depths.clone());
     (seen.recent_groups, seen.replicas_then) = (cache.recent_groups(), cache.replicas_then);
     seen.empty_for = cache.empty_for(now);
     seen.sent_again = cache.sent_again == Some(pass);
@@ -392,6 +414,12 @@ async fn progress(
             }
         }
     }
+    recall(cache, pass, seen, now);
+}
+
+/// What is known of the run's progress.
+fn recall(cache: &mut RunCache, pass: u32, seen: &mut Observed, now: Instant) {
+    seen.depths = cache.depths.as_ref().map(|(_, depths)| depths.clone());
     seen.summary = cache.summaries.get(&Stage::OWN).cloned();
     seen.pass_summary = cache.summaries.get(&Stage::Pass(pass)).cloned();
     seen.records_error = cache
@@ -433,6 +461,7 @@ async fn count(
         cache.count.know(accounts);
     }
     let period = match cache.count_error {
+        Some(RecordsError::Flooded(_)) => sweep_period(MOST_UNEXPECTED / PAGE),
         Some(_) => POLL_PERIOD,
         None if cache.count.is_under_way() => Duration::ZERO,
         None => sweep_period(cache.count.cost()),
@@ -551,9 +580,9 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
         return GrouperState::Running;
     }
     if let Some(failure) = problem::failure_of_job(job) {
-        let mut exits: Vec<_> = pods.iter().filter(|pod| belongs_to(pod, job)).collect();
-        exits.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
-        let exit = exits.into_iter().rev().find_map(problem::exit_of_pod);
+        let exit = pods_of_job(job, pods)
+            .into_iter()
+            .find_map(problem::exit_of_pod);
         let (exit_code, words) =
             exit.map_or((None, String::new()), |(code, words)| (Some(code), words));
         return GrouperState::Failed {
@@ -573,20 +602,33 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
     GrouperState::Running
 }
 
+/// What the last pod of a Job that has ended waits for.
+fn grouper_end(job: &Job, pods: &[Pod]) -> Option<Termination> {
+    let ended = pods_of_job(job, pods)
+        .into_iter()
+        .find(|pod| has_finished(pod));
+    ended.and_then(problem::termination_of_pod)
+}
+
+/// The pods of a Job, the newest first.
+fn pods_of_job<'a>(job: &Job, pods: &'a [Pod]) -> Vec<&'a Pod> {
+    let mut of_job: Vec<_> = pods.iter().filter(|pod| belongs_to(pod, job)).collect();
+    let created = |pod: &&Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    of_job.sort_by_key(|pod| std::cmp::Reverse(created(pod)));
+    of_job
+}
+
 /// When a Job was made, or failed.
 fn grouper_at(job: &Job) -> Option<Timestamp> {
     let failed = problem::failed_at(job);
     failed.or_else(|| job.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
-/// Whether a pod is of this Job, not of the one of another pass.
+/// Whether a pod is of this Job, not of the one of another pass, nor of one that was deleted.
 fn belongs_to(pod: &Pod, job: &Job) -> bool {
-    let name = pod
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(JOB_LABEL));
-    name.is_some() && name == job.metadata.name.as_ref()
+    let label = |name: &str| pod.metadata.labels.as_ref()?.get(name);
+    let (name, uid) = (label(JOB_LABEL), label(JOB_UID_LABEL));
+    name.is_some() && name == job.metadata.name.as_ref() && uid == job.metadata.uid.as_ref()
 }
 
 /// Whether a Job that nobody holds should have a pod and has none.
@@ -627,6 +669,7 @@ fn pods_of(pods: &[Pod], now: Timestamp) -> Pods {
     for pod in pods.iter().filter(|pod| !has_finished(pod)) {
         seen.present += 1;
         if !has_component(&pod.metadata, WORKER) {
+            seen.grouping |= has_component(&pod.metadata, GROUPER) && phase(pod) == "Running";
             continue;
         }
         let is_running = phase(pod) == "Running";

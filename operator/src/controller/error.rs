@@ -1,5 +1,6 @@
 //! Why a reconcile did not come to its end.
 
+use super::intervals::BUDGET;
 use crate::aws::AwsError;
 use crate::records::RecordsError;
 
@@ -23,33 +24,32 @@ pub(crate) enum ReconcileError {
     /// meanwhile.
     #[error("an object was made again, or by somebody else, while it was looked at")]
     Changed,
+    /// It took too long, and other runs wait.
+    #[error(
+        "it took longer than {} s: Kubernetes, S3 or SQS answer too slowly",
+        BUDGET.as_secs()
+    )]
+    TimedOut,
+    /// The operator ends.
+    #[error("the operator ends")]
+    Ending,
     /// AWS did not do as asked.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// A record in S3 cannot be used.
-    #[error(transparent)]
-    Records(RecordsError),
-}
-
-impl From<RecordsError> for ReconcileError {
-    fn from(error: RecordsError) -> Self {
-        match error {
-            RecordsError::Aws(error) => Self::Aws(error),
-            other => Self::Records(other),
-        }
-    }
 }
 
 impl ReconcileError {
     /// The class of what AWS did not do.
     pub(crate) const AWS: &'static str = "aws";
     const RECORD: &'static str = "record";
+    const TIMEOUT: &'static str = "timeout";
 
     /// The class of an error of S3, or of what is in it.
     pub(crate) const fn class_of_record(error: &RecordsError) -> &'static str {
         match error {
             RecordsError::Aws(_) => Self::AWS,
-            RecordsError::Record { .. } | RecordsError::Manifest { .. } => Self::RECORD,
+            RecordsError::Record { .. } | RecordsError::Flooded(_) => Self::RECORD,
+            RecordsError::TimedOut => Self::TIMEOUT,
         }
     }
 
@@ -58,8 +58,9 @@ impl ReconcileError {
             Self::Read(_) | Self::Unwatched { .. } => "kubernetes_read",
             Self::Write(_) => "kubernetes_write",
             Self::Changed => "changed",
+            Self::TimedOut => Self::TIMEOUT,
+            Self::Ending => "ending",
             Self::Aws(_) => Self::AWS,
-            Self::Records(_) => Self::RECORD,
         }
     }
 }

@@ -66,14 +66,6 @@ pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Opt
             AwsErrorKind::Denied => {
                 Some(Failure::Stalled(Explanation::new("AccessDenied", message)))
             }
-            AwsErrorKind::NotFound if matches!(write, Write::ClaimName(_)) => {
-                Some(Failure::Refused(Explanation::new("Invalid", message)))
-            }
-            AwsErrorKind::OtherRegion if matches!(write, Write::ClaimName(_)) => {
-                let message =
-                    format!("{message}: name the bucket's region in spec.destination.region");
-                Some(Failure::Refused(Explanation::new("Invalid", message)))
-            }
             AwsErrorKind::Rejected | AwsErrorKind::NotFound | AwsErrorKind::OtherRegion => {
                 degraded(message)
             }
@@ -81,17 +73,22 @@ pub(crate) fn of_write(error: &ReconcileError, write: &Write, times: u32) -> Opt
                 may_pass(message)
             }
         },
-        ReconcileError::Records(_) => degraded(message),
-        ReconcileError::Read(_) | ReconcileError::Unwatched { .. } | ReconcileError::Changed => {
-            may_pass(message)
-        }
+        ReconcileError::Read(_)
+        | ReconcileError::Unwatched { .. }
+        | ReconcileError::Changed
+        | ReconcileError::TimedOut
+        | ReconcileError::Ending => may_pass(message),
     }
 }
 
-/// What is told of a read that failed, where somebody has to act: the operator's own role lacks
-/// something.
-pub(crate) fn of_read(error: &ReconcileError) -> Option<Explanation> {
+/// What is told of a reconcile that failed before it could tell anything, `times` in a row with this
+/// one, if a person has to act: the operator's own role lacks something, or nothing is answered in
+/// time.
+pub(crate) fn of_read(error: &ReconcileError, times: u32) -> Option<Explanation> {
     match error {
+        ReconcileError::TimedOut if times >= PERSISTENT => {
+            Some(Explanation::new("ReconcileTimedOut", error.to_string()))
+        }
         ReconcileError::Read(cause) if code(cause) == Some(403) => {
             Some(Explanation::new("AccessDenied", error.to_string()))
         }

@@ -131,7 +131,7 @@ pub(crate) fn working(groups: u64) -> Observed {
     }
 }
 
-/// The status of a run that has its queue since an hour.
+/// The status of a run that has its queue, and is acknowledged, since an hour.
 pub(crate) fn claimed() -> ArchiveRunStatus {
     ArchiveRunStatus {
         queue: Some(QueueStatus {
@@ -139,6 +139,7 @@ pub(crate) fn claimed() -> ArchiveRunStatus {
             ..QueueStatus::default()
         }),
         start_time: Some(Time("2026-11-23T11:00:00Z".parse().expect("a time"))),
+        acknowledged_at: Some(Time("2026-11-23T11:00:00Z".parse().expect("a time"))),
         inventory: Some(InventoryStatus {
             manifest: "s3://inv/m.json".to_owned(),
             etag: None,

@@ -37,6 +37,7 @@ mod ownership;
 mod problem;
 mod report;
 mod run;
+mod slots;
 mod status;
 mod throttle;
 mod throughput;
@@ -48,6 +49,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
@@ -61,7 +63,7 @@ use self::decide::Decision;
 use self::deletion::{clean_up, release_unreadable};
 use self::dereference::dereference;
 use self::error::ReconcileError;
-use self::intervals::{COUNTING_PERIOD, REFUSED_PERIOD};
+use self::intervals::{BUDGET, COUNTING_PERIOD, GRACE, REFUSED_PERIOD};
 use self::observed::Observed;
 use self::report::{observe, report, report_unreadable};
 use self::run::Run;
@@ -74,7 +76,7 @@ use crate::crd::{ArchiveRun, ArchiveRunStatus};
 pub use self::context::Parts;
 pub use self::watch::run;
 
-/// Reconciles a run unless it was reconciled just now.
+/// Reconciles a run unless it was reconciled just now, once there is a slot for its namespace.
 async fn reconcile(run: Arc<CachedRun>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let resource = match &*run {
         CachedRun::Active(resource) => resource,
@@ -82,8 +84,7 @@ async fn reconcile(run: Arc<CachedRun>, context: Arc<Context>) -> Result<Action,
         CachedRun::Unreadable(unreadable) => {
             tracing::warn!(name = ?unreadable.metadata.name, error = unreadable.error, "cannot \
                 read an ArchiveRun");
-            release_unreadable(&unreadable.metadata, &context).await?;
-            return Ok(Action::await_change());
+            return release(&unreadable.metadata, &context).await;
         }
     };
     let uid = resource.uid().unwrap_or_default();
@@ -91,34 +92,59 @@ async fn reconcile(run: Arc<CachedRun>, context: Arc<Context>) -> Result<Action,
     if let Some(delay) = context.throttle.delay(&uid, &version, Instant::now()) {
         return Ok(Action::requeue(delay));
     }
+    let liveness = &context.metrics.liveness;
+    liveness.wanted(&uid, Instant::now());
+    let namespace = resource.namespace().unwrap_or_default();
+    let Some(_slot) = context.slot(&namespace).await else {
+        return Ok(Action::await_change());
+    };
     let started = Instant::now();
     let span = tracing::info_span!(
         "reconcile",
         namespace = resource.namespace(),
         run = resource.name_any()
     );
-    let reconciled = Box::pin(reconcile_run(resource, &context))
-        .instrument(span)
-        .await;
+    let reconciling = Box::pin(reconcile_run(resource, &context)).instrument(span);
+    let reconciled = tokio::time::timeout(BUDGET, reconciling).await;
+    let reconciled = reconciled.unwrap_or(Err(ReconcileError::TimedOut));
     context.metrics.reconciled(
         started.elapsed(),
         reconciled.as_ref().err().map(ReconcileError::class),
     );
+    liveness.finished(&uid, Instant::now());
     match reconciled {
         Ok(action) => {
             context.backoff.reset(&uid);
             Ok(action)
         }
+        // Another operator goes on.
+        Err(ReconcileError::Ending) => Ok(Action::await_change()),
         Err(ReconcileError::Changed) => {
             let (namespace, name) = (resource.namespace(), resource.name_any());
             tracing::debug!(namespace, name, "changed meanwhile, looking again");
+            liveness.next(&uid, Instant::now() + FIRST_PAUSE);
             Ok(Action::requeue(FIRST_PAUSE))
         }
         Err(error) => {
-            report_unreadable(resource, &error, &context).await?;
+            let told = report_unreadable(resource, &error, &context);
+            // Whether it was told or not.
+            tokio::time::timeout(GRACE, told).await.unwrap_or(Ok(()))?;
             Err(error)
         }
     }
+}
+
+/// Lets go of a run that cannot be read.
+async fn release(metadata: &ObjectMeta, context: &Context) -> Result<Action, ReconcileError> {
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let Some(_slot) = context.slot(&namespace).await else {
+        return Ok(Action::await_change());
+    };
+    let released = tokio::time::timeout(BUDGET, release_unreadable(metadata, context)).await;
+    let uid = metadata.uid.clone().unwrap_or_default();
+    context.metrics.liveness.finished(&uid, Instant::now());
+    released.unwrap_or(Err(ReconcileError::TimedOut))?;
+    Ok(Action::await_change())
 }
 
 /// Deletes a run that has ended once its time is over. Asks nobody before that.
@@ -137,7 +163,11 @@ async fn expire(run: &EndedRun, context: &Context) -> Result<Action, ReconcileEr
         return Ok(Action::await_change());
     };
     if left.is_zero() {
-        delete_run(context, &namespace, &name, uid).await?;
+        let Some(_slot) = context.slot(&namespace).await else {
+            return Ok(Action::await_change());
+        };
+        let deleted = tokio::time::timeout(BUDGET, delete_run(context, &namespace, &name, uid));
+        deleted.await.unwrap_or(Err(ReconcileError::TimedOut))?;
     }
     Ok(Action::requeue(left.max(FIRST_PAUSE)))
 }
@@ -179,23 +209,27 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
     };
 
     // dereference
-    let cache = context.caches.of(&run.uid, &run.name);
+    let cache = context.caches.of(run.uid.as_str(), &run.name);
     let cache = &mut *cache.lock().await;
-    let seen = Box::pin(dereference(context, &run, &prior, cache)).await?;
+    let reading = Box::pin(dereference(context, &run, &prior, cache));
+    let seen = context
+        .unless_ending(reading)
+        .await
+        .unwrap_or(Err(ReconcileError::Ending))?;
 
     // decide
     let now = Timestamp::now();
     let decision = decide_within_quota(&run, &prior, &seen, refusal, now, context);
 
     // apply
-    let failures = context.backoff.failures(&run.uid);
+    let failures = context.backoff.failures(run.uid.as_str());
     let applied = apply(context, resource, &run, &decision.writes, cache, failures).await?;
     if applied.failed.is_none() {
         context
             .worker_quota
-            .settle(&run.uid, decision.holds(seen.replicas()));
+            .settle(run.uid.as_str(), decision.holds(seen.replicas()));
     }
-    let granted = context.worker_quota.held(&run.uid);
+    let granted = context.worker_quota.held(run.uid.as_str());
     context
         .metrics
         .granted(&run.namespace, run.name.as_str(), granted);
@@ -261,7 +295,7 @@ fn decide_within_quota(
         Some(conflict) if decide::finished(prior).is_none() => decide::name_conflict(conflict),
         _ => {
             let applicant = Applicant {
-                uid: &run.uid,
+                uid: run.uid.as_str(),
                 namespace: &run.namespace,
                 terms: run.terms,
                 current,

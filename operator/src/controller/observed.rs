@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use s3bundler_contract::RunSummary;
+use s3bundler_contract::{InventoryRef, RunSummary, Termination};
 
 use super::ownership::NameConflict;
 use super::problem::Problem;
 use super::throughput::Rate;
 use crate::queues::Depths;
 use crate::receipts::Counted;
-use crate::records::{InventoryState, RecordsError};
+use crate::records::RecordsError;
 
 /// The grouper of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,27 +63,25 @@ pub(crate) struct Pods {
     pub(crate) workers: Vec<WorkerPod>,
     /// Workers that something is wrong with.
     pub(crate) troubled: u32,
+    /// Whether a grouper runs.
+    pub(crate) grouping: bool,
     /// What is wrong with workers, worst first.
     pub(crate) problems: Vec<Problem>,
     /// What is wrong with the grouper, worst first.
     pub(crate) grouper_problems: Vec<Problem>,
 }
 
-/// The inventory or the given manifests, where they had to be looked for.
-#[derive(Debug, Clone)]
-pub(crate) enum InventoryCheck {
-    /// That of `latest`, or the one that was named.
-    State(InventoryState),
-    /// There is no finished inventory under the prefix.
-    NoneFinished,
-    /// There is no group manifest under the prefix.
-    NoManifests,
-    /// The newest one is older than the run wants.
-    TooOld { age: Duration },
-    /// It could not be looked for.
-    Failed(RecordsError),
-    /// Nor could what an earlier run of this name began with, at the destination.
-    ClaimFailed(RecordsError),
+/// Whether the run's own pods have shown that they may write to the destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Acknowledged {
+    /// Not asked by this look, or without an answer.
+    #[default]
+    Unknown,
+    /// Not yet.
+    No,
+    /// They have, with the inventory of the run's claim; `None` if an earlier release has made the
+    /// claim.
+    Yes(Option<InventoryRef>),
 }
 
 /// What there is; by default nothing, and nothing is known.
@@ -91,12 +89,16 @@ pub(crate) enum InventoryCheck {
 pub(crate) struct Observed {
     /// Whether the pods' service account is there.
     pub(crate) service_account: bool,
-    /// The inventory; `None` where it is known already, or there is none to be known.
-    pub(crate) inventory: Option<InventoryCheck>,
+    /// Whether the destination may be read.
+    pub(crate) acknowledged: Acknowledged,
     /// The grouper of the pass at hand.
     pub(crate) grouper: GrouperState,
     /// When its Job was made, or failed.
     pub(crate) grouper_at: Option<Timestamp>,
+    /// What its last pod waited for that could not begin.
+    pub(crate) grouper_end: Option<Termination>,
+    /// The same of a Job before, as far as this operator knows.
+    pub(crate) earlier_end: Option<Termination>,
     pub(crate) workers: Option<WorkersState>,
     pub(crate) pods: Pods,
     /// Depth of the queues; `None` where it was not read, because nothing hangs on it.

@@ -19,7 +19,7 @@ pub(crate) enum Owner {
 /// Whose an object is that has a name of the run's.
 pub(crate) fn owner(run: &Run, object: &ObjectMeta) -> Owner {
     match controlling_run(object) {
-        Some(owner) if owner.uid == run.uid => Owner::Run,
+        Some(owner) if owner.uid == run.uid.as_str() => Owner::Run,
         Some(owner) if owner.name == run.name.as_str() => Owner::Former,
         _ => Owner::Other,
     }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_common::text::printable;
-use s3bundler_contract::ExitCode;
+use s3bundler_contract::{ExitCode, Termination};
 
 use super::workloads::Pod;
 
@@ -216,11 +216,20 @@ pub(crate) fn failure_of_job(job: &Job) -> Option<String> {
 
 /// What a pod's container exited with, and its last words.
 pub(crate) fn exit_of_pod(pod: &Pod) -> Option<(i32, String)> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let ended = statuses.iter().find_map(|it| {
-        terminated(it.state.as_ref()).or_else(|| terminated(it.last_state.as_ref()))
-    })?;
+    let ended = end_of_pod(pod)?;
     Some((ended.exit_code, last_words(ended)))
+}
+
+/// What the grouper of a pod waits for that could not begin.
+pub(crate) fn termination_of_pod(pod: &Pod) -> Option<Termination> {
+    Termination::parse(end_of_pod(pod)?.message.as_deref()?)
+}
+
+fn end_of_pod(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses
+        .iter()
+        .find_map(|it| terminated(it.state.as_ref()).or_else(|| terminated(it.last_state.as_ref())))
 }
 
 fn terminated(state: Option<&ContainerState>) -> Option<&ContainerStateTerminated> {
@@ -232,9 +241,11 @@ fn terminated(state: Option<&ContainerState>) -> Option<&ContainerStateTerminate
 const SAYS: &str = "s3bundler: ";
 
 /// Why a container ended, from its termination message: with `FallbackToLogsOnError` that is the
-/// end of the log.
+/// end of the log if the program wrote none.
 fn last_words(ended: &ContainerStateTerminated) -> String {
     let message = ended.message.as_deref().unwrap_or_default();
+    let told = Termination::parse(message).map(|end| end.message);
+    let message = told.as_deref().unwrap_or(message);
     let lines = || message.lines().rev().filter(|line| !line.trim().is_empty());
     let line = lines()
         .find(|line| line.starts_with(SAYS))

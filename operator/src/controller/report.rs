@@ -17,7 +17,6 @@ use super::intervals::{POLL_PERIOD, REFUSED_PERIOD};
 use super::status::{self, Outcome};
 use super::{events, failure};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
-use crate::records::ClaimState;
 
 /// Writes the status where it changed, and events of what changed. Counters are written with the
 /// regular reconciles only: pods come and go many times between two of them. `reported_at` is when
@@ -61,14 +60,16 @@ pub(crate) async fn report(
                 .wrote(&resource.uid().unwrap_or_default(), version, Instant::now());
         }
     }
-    if outcome.applied.failed.is_some()
-        || matches!(outcome.applied.claim, Some(ClaimState::Taken { .. }))
-    {
+    if outcome.applied.failed.is_some() {
         requeue_after = Some(REFUSED_PERIOD);
     }
-    Ok(requeue_after.map_or_else(Action::await_change, |pause| {
-        Action::requeue(pause.max(Duration::from_millis(10)))
-    }))
+    let Some(pause) = requeue_after else {
+        return Ok(Action::await_change());
+    };
+    let pause = pause.max(Duration::from_millis(10));
+    let uid = resource.uid().unwrap_or_default();
+    context.metrics.liveness.next(&uid, Instant::now() + pause);
+    Ok(Action::requeue(pause))
 }
 
 /// Says that nothing can be said of a run that is under way, where somebody has to act on it.
@@ -78,7 +79,9 @@ pub(crate) async fn report_unreadable(
     context: &Context,
 ) -> Result<(), ReconcileError> {
     let prior = resource.status.clone().unwrap_or_default();
-    match failure::of_read(error) {
+    let uid = resource.uid().unwrap_or_default();
+    let times = context.backoff.failures(&uid).saturating_add(1);
+    match failure::of_read(error, times) {
         Some(explanation) if decide::finished(&prior).is_none() => {
             let next = status::stalled_status(
                 &prior,

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use s3bundler_contract::layout::RunName;
-use s3bundler_contract::record::{InventoryRef, RunClaim};
-use s3bundler_contract::{ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, SelectOptions};
+use s3bundler_contract::record::resource_owner;
+use s3bundler_contract::{
+    ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, ResourceUid, SelectOptions,
+};
 
 use crate::autoscale::fair_shares::NamespaceTerms;
 use crate::aws::Aws;
@@ -16,7 +18,7 @@ use crate::crd::{
     Scratch,
 };
 use crate::queues::{ClusterName, QueuePair, RunQueue};
-use crate::records::{OWNER, Records};
+use crate::records::Records;
 
 /// Where the groups come from and go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub(crate) struct Run {
     /// The resource's name, which names the run everywhere.
     pub(crate) name: RunName,
     pub(crate) namespace: String,
-    pub(crate) uid: String,
+    pub(crate) uid: ResourceUid,
     /// The generation that this was read from.
     pub(crate) generation: i64,
     /// Where the rows come from.
@@ -129,37 +131,8 @@ impl Run {
         )
     }
 
-    /// The bucket of the inventory or of the existing manifests. If it is the destination's, it has
-    /// that owner and nobody else pays, as for the pods.
-    pub(crate) fn source(&self, aws: &Aws) -> Records {
-        let is_destination = self.origin.address().bucket == self.bucket;
-        let owner = if is_destination {
-            &self.destination_owner
-        } else {
-            &self.source_owner
-        };
-        let connect = if self.requester_pays && !is_destination {
-            Records::paid_by_requester
-        } else {
-            Records::new
-        };
-        connect(aws, &self.source_region, owner.clone())
-    }
-
-    /// The claim of the run's name for an inventory.
-    pub(crate) fn claim(&self, inventory: &InventoryRef, cluster: &ClusterName) -> RunClaim {
-        let owner = format!(
-            "{OWNER}{}/{} in cluster {cluster}",
-            self.namespace, self.name
-        );
-        let (select, group) = (self.select.clone(), self.group.clone());
-        RunClaim::new(
-            self.name.clone(),
-            inventory.clone(),
-            select,
-            group,
-            self.archive.clone(),
-            owner,
-        )
+    /// Who the run's claim is of, in a cluster of this name.
+    pub(crate) fn claim_owner(&self, cluster: &ClusterName) -> String {
+        resource_owner(&self.namespace, self.name.as_str(), cluster.as_str())
     }
 }

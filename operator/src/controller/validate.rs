@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{Resource as _, ResourceExt as _};
 use s3bundler_common::queue_url::QueueUrl;
+use s3bundler_contract::acknowledgement::InvalidUid;
 use s3bundler_contract::layout::RunName;
-use s3bundler_contract::{ExistingManifests, S3Address};
+use s3bundler_contract::{ExistingManifests, ResourceUid, S3Address};
 
 use super::explanation::Explanation;
 use super::run::{QueuePlan, Run};
@@ -38,6 +39,9 @@ pub(crate) enum Refusal {
     /// The name cannot be a run's.
     #[error("metadata.name: {0}")]
     Name(String),
+    /// The UID is not one of Kubernetes.
+    #[error("metadata.uid: {0}")]
+    Uid(#[from] InvalidUid),
     /// The run would read what it writes.
     #[error(
         "spec.source.manifests.prefix: the group manifests that this run writes itself would be \
@@ -53,7 +57,7 @@ impl Refusal {
     /// The reason in the condition `Accepted`.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
-            Self::Invalid(_) | Self::Name(_) | Self::OwnManifests(_) => "Invalid",
+            Self::Invalid(_) | Self::Name(_) | Self::Uid(_) | Self::OwnManifests(_) => "Invalid",
             Self::NotAllowed(_) => "NotAllowed",
         }
     }
@@ -178,7 +182,7 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
                 Refusal::Name(error.to_string())
             })?;
     let namespace = run.namespace().unwrap_or_default();
-    let uid = run.uid().unwrap_or_default();
+    let uid: ResourceUid = run.uid().unwrap_or_default().parse()?;
     let origin = spec.source.origin()?;
     let layout = spec.destination.layout()?;
     let scaling = &spec.workers.scaling;

@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, join3};
 use futures_util::{StreamExt as _, stream};
@@ -21,21 +21,23 @@ use super::backoff::FIRST_PAUSE;
 use super::cached_run::CachedRun;
 use super::context::{Context, Parts, workers_of_runs};
 use super::error::ReconcileError;
+use super::intervals::GRACE;
 use super::reconcile;
 use super::workloads::{RunKey, WATCH_SECONDS, Workloads};
 use crate::autoscale::worker_quota::Found;
 use crate::metrics::Metrics;
 use crate::watch_health;
 
-/// Runs that are reconciled at a time.
-const CONCURRENCY: u16 = 16;
+/// Reconciles wait for a slot of their own: the controller must not let those that wait for one
+/// namespace keep others from it. 0 is without limit.
+const CONCURRENCY: u16 = 0;
 /// Runs of an answer to LIST: 10 kB each, as the API server sends them.
 const RUNS_OF_A_PAGE: u32 = 250;
 /// Between looks for runs that are gone.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
-/// Reconciles the runs of these namespaces, all where there are none, until `shutdown`; reconciles
-/// under way are finished.
+/// Reconciles the runs of these namespaces, all where there are none, until `shutdown`. Then reads end
+/// at once, and writes that are under way within a few seconds.
 pub async fn run(
     parts: Parts,
     namespaces: &[String],
@@ -89,10 +91,17 @@ pub async fn run(
             context.sweep();
         }
     };
+    let ending = async {
+        shutdown.await;
+        context.end();
+        tokio::time::sleep(GRACE).await;
+        tracing::warn!("reconciles that did not end in time are cut off");
+    };
     tokio::select! {
         _ = join_all(running) => {}
         _ = following => {}
         () = sweeping => {}
+        () = ending => {}
     }
 }
 
@@ -164,9 +173,9 @@ async fn follow(
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn error_policy(run: Arc<CachedRun>, error: &ReconcileError, context: Arc<Context>) -> Action {
-    let pause = context
-        .backoff
-        .record_failure(&run.uid().unwrap_or_default());
+    let uid = run.uid().unwrap_or_default();
+    let pause = context.backoff.record_failure(&uid);
+    context.metrics.liveness.next(&uid, Instant::now() + pause);
     tracing::warn!(namespace = run.namespace(), name = run.name_any(), %error, again_seconds = pause.as_secs(), "reconcile failed");
     Action::requeue(pause)
 }

@@ -29,7 +29,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 
-use super::build::{COMPONENT_LABEL, JOB_LABEL, PAUSE_ANNOTATION, RUN_LABEL};
+use super::build::{COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, RUN_LABEL};
 use super::error::ReconcileError;
 use crate::metrics::Metrics;
 use crate::watch_health::{self, Health};
@@ -38,7 +38,7 @@ use crate::watch_health::{self, Health};
 /// for another connection.
 pub(crate) const WATCH_SECONDS: u32 = 60;
 /// The labels that decisions go by.
-const LABELS: [&str; 3] = [RUN_LABEL, COMPONENT_LABEL, JOB_LABEL];
+const LABELS: [&str; 4] = [RUN_LABEL, COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL];
 
 /// A pod without its spec.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -48,8 +48,8 @@ pub struct Source {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_requests_per_second: Option<i32>,
     /// Who pays for reads of inventory and source buckets, sent with every request. Requester
-    /// charges the accounts of the pods and of the operator, which buckets with Requester Pays
-    /// demand. Default: not sent.
+    /// charges the account of the pods, which buckets with Requester Pays demand. Default: not
+    /// sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_payer: Option<RequestPayer>,
     /// Seconds that workers wait for the first byte of an object before they ask for it on another

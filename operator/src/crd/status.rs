@@ -23,7 +23,8 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub state: Option<String>,
-    /// When the run was first acted on.
+    /// When the run was started: the time of its first grouper that did not wait for an inventory or
+    /// for the name of the run, moved by the time that the run was suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub start_time: Option<Time>,
@@ -35,6 +36,11 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub completion_time: Option<Time>,
+    /// When the operator saw in the destination that the pods of this run may write there. It reads
+    /// no receipts and no summaries before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub acknowledged_at: Option<Time>,
     /// The inventory that is really read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<InventoryStatus>,
@@ -95,6 +101,12 @@ impl ArchiveRunStatus {
     /// A condition by its name.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         self.conditions.iter().find(|it| it.type_ == name)
+    }
+
+    /// Whether the pods of the run have shown that they may write to the destination. A run that an
+    /// earlier release has grouped needs no other proof.
+    pub fn is_acknowledged(&self) -> bool {
+        self.acknowledged_at.is_some() || self.is_true("Grouped")
     }
 
     /// The retry pass at hand, 0 before the first.

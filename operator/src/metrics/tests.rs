@@ -35,6 +35,24 @@ fn a_replica_is_ready_once_it_says_so() {
     assert_eq!(metrics.page("/readyz").0, StatusCode::OK);
 }
 
+#[test]
+fn a_replica_whose_reconciles_do_not_finish_is_not_healthy() {
+    let (metrics, start) = (Metrics::default(), Instant::now());
+    let later = |minutes| start + Duration::from_mins(minutes);
+    assert_eq!(metrics.health(later(60)).0, StatusCode::OK, "no run");
+    metrics.liveness.wanted("a", start);
+    assert_eq!(metrics.health(later(4)).0, StatusCode::OK);
+    let (status, why) = metrics.health(later(5));
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        why.contains("no reconcile has finished for 5 minutes"),
+        "{why}"
+    );
+    // Well or with an error.
+    metrics.liveness.finished("a", later(5));
+    assert_eq!(metrics.health(later(60)).0, StatusCode::OK);
+}
+
 /// A run that has everything.
 fn status() -> ArchiveRunStatus {
     let status = json!({

@@ -68,6 +68,29 @@ fn a_million_groups_and_more_are_one_beginning() {
     );
 }
 
+#[test]
+fn a_sweep_is_given_up_only_after_many_names_that_should_not_be_there() {
+    let garbage = |numbers: std::ops::Range<u64>| numbers.map(|n| format!("garbage-{n:06}"));
+    let mut many: Vec<_> = garbage(0..MOST_UNEXPECTED).collect();
+    many.extend(names(0..3));
+    let mut count = Count::new(run());
+    let (counted, _) = sweep(&mut count, &many);
+    assert_eq!((counted.groups(), counted.defects.len()), (3, DEFECTS));
+    // One more, in a sweep that the settled groups make no shorter.
+    let mut more: Vec<_> = garbage(0..MOST_UNEXPECTED + 1).collect();
+    count.begin();
+    assert_eq!(count.page(more.iter().map(String::as_str), false), None);
+    assert!(count.is_flooded() && !count.is_under_way());
+    more.extend(names(0..3));
+    count.begin();
+    assert!(count.is_under_way() && !count.is_flooded());
+    assert_eq!(count.page(more.iter().map(String::as_str), true), None);
+    assert!(count.is_flooded(), "also if it is over");
+    // Somebody has moved them.
+    let (counted, _) = sweep(&mut count, &names(0..3));
+    assert_eq!((counted.groups(), counted.defects.len()), (3, 0));
+}
+
 /// `r.index` and `r.retry1.index`, archived under the name of the run `r`.
 #[test]
 fn groups_of_existing_manifests_are_not_groups_of_the_run_beyond_a_million() {

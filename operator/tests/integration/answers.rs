@@ -1,45 +1,43 @@
-//! Answers to HEAD have no body: S3's own are final, and pages of a proxy are tried again.
+//! Answers to the operator's requests: S3's own are final, and pages of a proxy are tried again.
 
-use s3bundler_contract::S3Address;
-use s3bundler_operator::records::{InventoryState, Records};
+use s3bundler_contract::{KeyLayout, Layout, RunSummary, Stage};
+use s3bundler_operator::records::{Records, RecordsError};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
 use s3bundler_testbed::servers::{Access, Moto, VersityGw};
 
 use crate::common::aws;
 
-const BUCKET: &str = "inventories";
-const MANIFEST: &str = "daily/2026-11-22T01-00Z/manifest.json";
+const BUCKET: &str = "archive";
 
-/// A proxy before a server with an inventory that has no checksum yet.
-async fn unfinished(server: &Access) -> Proxy {
-    let s3 = client::s3(server);
-    client::create_bucket(&s3, BUCKET).await.unwrap();
-    client::put_objects(&s3, BUCKET, [(MANIFEST, "{}")])
+/// A proxy before a server with a bucket.
+async fn proxied(server: &Access) -> Proxy {
+    client::create_bucket(&client::s3(server), BUCKET)
         .await
         .unwrap();
     Proxy::start(server).unwrap()
 }
 
-async fn state(proxy: &Proxy) -> InventoryState {
-    let aws = aws(proxy.access());
+async fn summary(proxy: &Proxy) -> Result<Option<RunSummary>, RecordsError> {
+    let (aws, run) = (aws(proxy.access()), "logs".parse().unwrap());
+    let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
     Records::new(&aws, aws.region(), None)
-        .inventory(&S3Address::new(BUCKET, MANIFEST))
+        .summary(BUCKET, &layout, &run, Stage::OWN)
         .await
-        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_of_something_missing_is_one_request() {
+async fn a_look_for_something_missing_is_one_request() {
     let (versitygw, moto) = (
         VersityGw::start().await.unwrap(),
         Moto::start().await.unwrap(),
     );
     for server in [versitygw.access(), moto.access()] {
-        let proxy = unfinished(server).await;
-        assert_eq!(state(&proxy).await, InventoryState::Unfinished);
-        assert_eq!(proxy.count(Operation::HeadObject), 1);
+        let proxy = proxied(server).await;
+        assert_eq!(summary(&proxy).await.unwrap(), None);
+        assert_eq!(proxy.count(Operation::GetObject), 1);
 
+        // Answers to HEAD have no body that would say whose they are.
         let aws = aws(proxy.access());
         let missing = aws
             .clients(aws.region())
@@ -55,16 +53,19 @@ async fn a_head_of_something_missing_is_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_answers_a_head_is_tried_again() {
+async fn a_page_that_answers_for_s3_is_tried_again() {
     let server = VersityGw::start().await.unwrap();
-    let proxy = unfinished(server.access()).await;
-    let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
-    let page = Fault::Respond {
-        status: 403,
-        headers,
-        body: "".into(),
-    };
-    proxy.fault_nth(Operation::HeadObject, 1, page);
-    assert_eq!(state(&proxy).await, InventoryState::Unfinished);
-    assert_eq!(proxy.count(Operation::HeadObject), 2);
+    let proxy = proxied(server.access()).await;
+    for (status, body) in [(403, ""), (404, "<html>not here</html>")] {
+        proxy.clear_log();
+        let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
+        let page = Fault::Respond {
+            status,
+            headers,
+            body: body.into(),
+        };
+        proxy.fault_nth(Operation::GetObject, 1, page);
+        assert_eq!(summary(&proxy).await.unwrap(), None);
+        assert_eq!(proxy.count(Operation::GetObject), 2, "{status}");
+    }
 }

@@ -6,16 +6,14 @@ use std::collections::{BTreeSet, HashMap};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use s3bundler_contract::{
-    ArchiveOptions, GroupOptions, KeyLayout, Layout, Receipt, RunClaim, RunName, RunSummary,
-    S3Address, SelectOptions, Stage,
+    Acknowledgement, ArchiveOptions, GroupOptions, InventoryRef, KeyLayout, Layout, Receipt,
+    ResourceUid, RunClaim, RunName, RunSummary, SelectOptions, Stage,
 };
 use s3bundler_operator::aws::Aws;
-use s3bundler_operator::crd::Encryption;
 use s3bundler_operator::queues::{Queues, earlier_queue_name, queue_name};
 use s3bundler_operator::receipts::Count;
-use s3bundler_operator::records::{ClaimState, InventoryState, Records};
+use s3bundler_operator::records::Records;
 use s3bundler_testbed::client;
-use s3bundler_testbed::inventory::{Checksum, Inventory, Synthetic};
 use s3bundler_testbed::servers::{Moto, Policy};
 
 use crate::common::aws;
@@ -32,7 +30,6 @@ fn policy(prefix: &str) -> Policy {
         format!("{prefix}/")
     };
     let words = [
-        ("INVENTORY_BUCKET", INVENTORIES),
         ("DESTINATION_BUCKET", VAULT),
         ("PREFIX/", &prefix),
         ("CLUSTER", CLUSTER),
@@ -43,13 +40,7 @@ fn policy(prefix: &str) -> Policy {
 
 /// Everything of a run's life that the operator has to do with, under this prefix of the
 /// destination.
-async fn oversee(
-    root: &aws_sdk_s3::Client,
-    sqs: &aws_sdk_sqs::Client,
-    aws: &Aws,
-    manifest: &str,
-    prefix: &str,
-) {
+async fn oversee(root: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, aws: &Aws, prefix: &str) {
     let (records, queues) = (
         Records::new(aws, aws.region(), None),
         Queues::new(aws, aws.region()),
@@ -59,41 +50,19 @@ async fn oversee(
         Layout::new(prefix, KeyLayout::Hashed).unwrap(),
     );
 
-    let manifest: S3Address = manifest.parse().unwrap();
-    let latest = manifest.key.rsplitn(3, '/').last().unwrap().to_owned();
-    let missing = S3Address::new(INVENTORIES, "logs/weekly/2026-01-01T01-00Z/manifest.json");
+    let uid: ResourceUid = "0a1b2c3d-4e5f-6789-abcd-ef0123456789".parse().unwrap();
+    let acknowledged = || records.acknowledgement(VAULT, &layout, &run, &uid);
     assert_eq!(
-        records.inventory(&missing).await.unwrap(),
-        InventoryState::Missing
+        acknowledged().await.unwrap(),
+        None,
+        "what is not there is no denied one"
     );
-    let InventoryState::Finished(inventory) = records.inventory(&manifest).await.unwrap() else {
-        panic!("{manifest}")
+    assert_eq!(records.claim(VAULT, &layout, &run).await.unwrap(), None);
+    let inventory = InventoryRef {
+        manifest: "s3://inventories/manifest.json".parse().unwrap(),
+        etag: "e".to_owned(),
+        creation_timestamp: None,
     };
-    let found = records
-        .latest_inventory(&S3Address::new(INVENTORIES, latest))
-        .await
-        .unwrap();
-    assert_eq!(
-        found.as_ref(),
-        Some(&inventory),
-        "the unfinished one is passed over"
-    );
-
-    let nowhere = records
-        .inventory(&S3Address::new("no-such-bucket", "manifest.json"))
-        .await
-        .unwrap();
-    assert_eq!(
-        nowhere,
-        InventoryState::Missing,
-        "a bucket that is not there is no denied one"
-    );
-    let given = records
-        .manifests(&S3Address::new(INVENTORIES, "seed/"))
-        .await
-        .unwrap();
-    assert!(given.is_some(), "group manifests are a source too");
-
     let claim = RunClaim::new(
         run.clone(),
         inventory,
@@ -102,13 +71,22 @@ async fn oversee(
         ArchiveOptions::default(),
         "the test".to_owned(),
     );
-    for _ in 0..2 {
-        let claimed = records
-            .claim(VAULT, &layout, &claim, &Encryption::default(), None)
-            .await
-            .unwrap();
-        assert_eq!(claimed, ClaimState::Ours(claim.inventory.clone()));
+    // As the grouper writes them.
+    let acknowledgement = Acknowledgement::of(&claim, uid.clone());
+    for (key, json) in [
+        (layout.claim(&run), claim.to_json()),
+        (
+            layout.acknowledgement(&run, &uid),
+            acknowledgement.to_json(),
+        ),
+    ] {
+        client::put_object(root, VAULT, &key, json).await.unwrap();
     }
+    assert_eq!(acknowledged().await.unwrap(), Some(acknowledgement));
+    assert_eq!(
+        records.claim(VAULT, &layout, &run).await.unwrap(),
+        Some(claim)
+    );
     assert_eq!(
         records
             .summary(VAULT, &layout, &run, Stage::OWN)
@@ -208,25 +186,10 @@ async fn the_operator_needs_all_of_its_policy_and_nothing_else() {
         ));
     }
     moto.enforce_iam().await.unwrap();
-    for bucket in [INVENTORIES, VAULT] {
-        client::create_bucket(&s3, bucket).await.unwrap();
-    }
-    let inventory = Inventory::new("logs", INVENTORIES);
-    let finished = inventory
-        .clone()
-        .created("2026-11-20T01:00:00Z".parse().unwrap());
-    let finished = finished.publish(&s3, Synthetic::rows(3)).await.unwrap();
-    let unfinished = inventory
-        .created("2026-11-21T01:00:00Z".parse().unwrap())
-        .checksum(Checksum::Missing);
-    unfinished.publish(&s3, Synthetic::rows(3)).await.unwrap();
-
-    client::put_object(&s3, INVENTORIES, "seed/key.0.index", "rows")
-        .await
-        .unwrap();
+    client::create_bucket(&s3, VAULT).await.unwrap();
 
     for (user, prefix, operator) in operators {
-        oversee(&s3, &sqs, &aws(&operator), &finished.manifest, prefix).await;
+        oversee(&s3, &sqs, &aws(&operator), prefix).await;
         let decisions = moto
             .decisions()
             .unwrap()
@@ -266,6 +229,7 @@ async fn the_operator_reads_no_objects_and_no_archives_and_touches_no_other_queu
     let secrets = [
         ("logs", "2026/01.json"),
         (INVENTORIES, "logs/daily/data/1.csv.gz"),
+        (INVENTORIES, "logs/daily/2026-11-22T01-00Z/manifest.json"),
         (VAULT, "team-a/archives/a.tar"),
         (VAULT, "team-a/groups/logs/logs.000000.index"),
         (VAULT, "team-a/catalog/run=logs/logs.000000.parquet"),
@@ -308,17 +272,20 @@ async fn the_operator_reads_no_objects_and_no_archives_and_touches_no_other_queu
             "DeleteObject {bucket}/{key}"
         );
     }
-    assert!(is_denied(
-        s3.delete_object()
-            .bucket(VAULT)
-            .key("team-a/runs/logs.json")
-            .send()
-            .await
-    ));
+    let delete = s3.delete_object().bucket(VAULT);
+    assert!(is_denied(delete.key("team-a/runs/logs.json").send().await));
+    let put = s3.put_object().bucket(VAULT);
+    assert!(
+        is_denied(put.key("team-a/runs/new.json").send().await),
+        "the operator writes nothing to S3"
+    );
     let list = |prefix: &'static str| s3.list_objects_v2().bucket(VAULT).prefix(prefix).send();
     assert!(is_denied(list("team-a/archives/").await));
     assert!(!is_denied(list("team-a/receipts/logs/").await));
-    assert!(is_denied(s3.list_objects_v2().bucket("logs").send().await));
+    for bucket in ["logs", INVENTORIES] {
+        let listed = s3.list_objects_v2().bucket(bucket).send().await;
+        assert!(is_denied(listed), "ListBucket {bucket}");
+    }
     assert!(
         is_denied(sqs.receive_message().queue_url(&work).send().await),
         "groups are the workers'"

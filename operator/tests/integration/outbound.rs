@@ -2,7 +2,7 @@
 //! its environment names. An environment is a process's own, so the operator's client lives in a
 //! second process of this test.
 
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{KeyLayout, Layout, Stage};
 use s3bundler_operator::aws::Aws;
 use s3bundler_operator::records::Records;
 use s3bundler_testbed::cli::{Outcome, Program};
@@ -15,21 +15,25 @@ use serde_json::json;
 /// The name of the test that is the second process, and the variable that says so.
 const INSIDE: &str = "outbound::what_the_operator_sees";
 const ASKED_FOR: &str = "S3BUNDLER_TEST_ASKED_FOR";
-/// What it says of an inventory that is not there yet, in a bucket that it can reach.
-const REACHED: &str = "the operator sees Ok(Missing)";
+const BUCKET: &str = "archive";
+/// What it says of a summary that is not there yet, in a bucket that it can reach.
+const REACHED: &str = "the operator sees Ok(None)";
 
 /// Not a test of its own: asks S3 as the operator does, with whatever its environment says.
 #[tokio::test]
 async fn what_the_operator_sees() {
-    let Ok(address) = std::env::var(ASKED_FOR) else {
+    let Ok(bucket) = std::env::var(ASKED_FOR) else {
         return;
     };
-    let address: S3Address = address.parse().unwrap();
+    let (layout, run) = (
+        Layout::new("p", KeyLayout::Hashed).unwrap(),
+        "logs".parse().unwrap(),
+    );
     match Aws::load(None).await {
         Ok(aws) => println!(
             "the operator sees {:?}",
             Records::new(&aws, aws.region(), None)
-                .inventory(&address)
+                .summary(&bucket, &layout, &run, Stage::OWN)
                 .await
         ),
         Err(error) => println!("the operator does not start: {error}"),
@@ -39,10 +43,7 @@ async fn what_the_operator_sees() {
 fn operator() -> Program {
     Program::new(std::env::current_exe().unwrap())
         .args(["--exact", INSIDE, "--nocapture"])
-        .env(
-            ASKED_FOR,
-            "s3://inventories/logs/daily/2026-11-22T01-00Z/manifest.json",
-        )
+        .env(ASKED_FOR, BUCKET)
 }
 
 fn expect(outcome: &Outcome, words: &[&str]) {
@@ -60,7 +61,7 @@ async fn certificates_and_proxies_are_those_of_the_environment() {
         ..MotoOptions::default()
     };
     let moto = Moto::start_with(options).await.unwrap();
-    client::create_bucket(&client::s3(moto.access()), "inventories")
+    client::create_bucket(&client::s3(moto.access()), BUCKET)
         .await
         .unwrap();
     let run = |program: Program| async move { program.run().await.unwrap() };
@@ -108,7 +109,7 @@ async fn certificates_and_proxies_are_those_of_the_environment() {
 #[tokio::test]
 async fn eks_pod_identity_gives_credentials() {
     let moto = Moto::start().await.unwrap();
-    client::create_bucket(&client::s3(moto.access()), "inventories")
+    client::create_bucket(&client::s3(moto.access()), BUCKET)
         .await
         .unwrap();
     // The agent on the node, at another address, and what S3 is sent.

@@ -198,6 +198,7 @@ async fn a_grouper_that_failed_is_judged_by_a_pod_that_the_watch_does_not_show_y
     let scene = Scene::start().await;
     scene.live_run("live", 3).await;
     let grouper = "live-grouper";
+    let job = scene.api.get("jobs", NAMESPACE, grouper).unwrap();
     scene.api.change("jobs", NAMESPACE, grouper, |job| {
         job["status"] = json!({"failed": 1, "conditions": [{
             "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed",
@@ -208,7 +209,9 @@ async fn a_grouper_that_failed_is_judged_by_a_pod_that_the_watch_does_not_show_y
         "pods",
         json!({
             // Without the label that the watch asks for.
-            "metadata": {"name": "live-grouper-1", "namespace": NAMESPACE, "labels": {"batch.kubernetes.io/job-name": grouper}},
+            "metadata": {"name": "live-grouper-1", "namespace": NAMESPACE, "labels": {
+                "batch.kubernetes.io/job-name": grouper, "batch.kubernetes.io/controller-uid": job["metadata"]["uid"],
+            }},
             "status": {"phase": "Failed", "containerStatuses": [{
                 "name": "s3bundler", "image": "worker:1", "imageID": "", "ready": false, "restartCount": 0,
                 "state": {"terminated": {"exitCode": denied}},

@@ -37,8 +37,9 @@ pub(crate) fn sends(run: &Run, are_made: bool) -> bool {
     run.delivery == Delivery::Direct || are_made
 }
 
-/// The Job of a pass. `inventory` is what the run has claimed its name for: a manifest.json, or the
-/// prefix of given group manifests; `queue` where its messages go, none where events of S3 tell of
+/// The Job of a pass. `inventory` is what the run has claimed its name for, once that is known: a
+/// manifest.json, or the prefix of given group manifests. Before, the grouper finds it, claims the
+/// name and acknowledges the run. `queue` is where its messages go, none where events of S3 tell of
 /// the groups that it makes.
 pub(crate) fn grouper(
     run: &Run,
@@ -54,7 +55,7 @@ pub(crate) fn grouper(
         annotations: &[NOT_DISRUPTED],
         template: &run.grouper_template,
         resources: &with_disk(&run.grouper_resources, &run.grouper_scratch.size_limit),
-        args: grouper_args(run, pass, inventory, queue),
+        args: grouper_args(run, defaults, pass, inventory, queue),
         scratch: empty_dir(&run.grouper_scratch.size_limit),
         scratch_sub_path: None,
         fs_group: None,
@@ -105,7 +106,13 @@ fn failure_policy() -> PodFailurePolicy {
     }
 }
 
-fn grouper_args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&str>) -> Vec<String> {
+fn grouper_args(
+    run: &Run,
+    defaults: &Defaults,
+    pass: u32,
+    inventory: Option<&str>,
+    queue: Option<&str>,
+) -> Vec<String> {
     let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = request_args(run);
     let mut arg =
@@ -131,15 +138,21 @@ fn grouper_args(run: &Run, pass: u32, inventory: Option<&str>, queue: Option<&st
         arg("retry-reasons", &reasons.join(","));
         return [vec!["group".to_owned()], args].concat();
     }
-    if let Some(inventory) = inventory {
-        arg(
-            if matches!(run.origin, Origin::Manifests(_)) {
-                "manifests"
-            } else {
-                "inventory"
-            },
-            &inventory,
-        );
+    match (inventory, &run.origin) {
+        (Some(prefix), Origin::Manifests(_)) => arg("manifests", &prefix),
+        (Some(manifest), _) => arg("inventory", &manifest),
+        (None, Origin::Manifests(prefix)) => arg("manifests", prefix),
+        (None, Origin::Inventory(manifest)) => arg("inventory", manifest),
+        (None, Origin::Latest { prefix, max_age }) => {
+            arg("inventory-latest", prefix);
+            if let Some(age) = max_age {
+                arg("max-inventory-age", &(age.as_secs() / 3600));
+            }
+        }
+    }
+    if inventory.is_none() {
+        arg("owner", &run.claim_owner(&defaults.cluster));
+        arg("acknowledge", &run.uid);
     }
     arg("max-objects", &run.group.max_objects);
     arg("max-size", &run.group.max_size.bytes());

@@ -33,6 +33,8 @@ pub(crate) const RUN_LABEL: &str = "archive.s3bundler.dev/run";
 pub(crate) const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// The label of a pod with the name of its Job, which Kubernetes sets.
 pub(crate) const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
+/// The same with the UID of its Job: one of the same name may have been there before.
+pub(crate) const JOB_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 /// What groupers are labelled.
 pub(crate) const GROUPER: &str = "grouper";
 /// What workers are labelled.
@@ -91,7 +93,7 @@ fn owner(run: &Run) -> OwnerReference {
         api_version: ArchiveRun::api_version(&()).into_owned(),
         kind: ArchiveRun::kind(&()).into_owned(),
         name: run.name.to_string(),
-        uid: run.uid.clone(),
+        uid: run.uid.to_string(),
         controller: Some(true),
         block_owner_deletion: Some(true),
     }

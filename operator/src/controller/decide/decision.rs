@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use s3bundler_contract::record::InventoryRef;
-
 use crate::autoscale::plan::Bounds;
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
@@ -15,7 +13,7 @@ use crate::queues::QueuePair;
 pub(crate) enum Phase {
     /// Nothing has begun.
     Pending,
-    /// There is no finished inventory yet.
+    /// There is no finished inventory yet, or it cannot be read.
     InventoryPending,
     /// The grouper is at work.
     Grouping,
@@ -63,8 +61,6 @@ impl Phase {
 /// Something to do. Each can be done again without harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// Claim the run's name for an inventory. What follows is done only if it is ours.
-    ClaimName(InventoryRef),
     /// Make the queue and its dead-letter queue.
     MakeQueues(String),
     /// Take the queues that the run brings.

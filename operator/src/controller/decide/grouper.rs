@@ -13,9 +13,9 @@ use crate::crd::ArchiveRunStatus;
 
 /// How long a grouper that was denied waits for somebody to allow it, before it tries again; and
 /// how long one that tries again is taken for denied.
-const DENIED: Duration = Duration::from_mins(1);
+pub(super) const DENIED: Duration = Duration::from_mins(1);
 /// What a denied grouper is told with.
-const GROUPER_DENIED: &str = "the grouper was denied";
+pub(super) const GROUPER_DENIED: &str = "the grouper was denied";
 
 /// Decides about the grouper. Returns the end of a run whose grouper failed for good.
 pub(super) fn grouper(
@@ -56,7 +56,7 @@ pub(super) fn grouper(
 }
 
 /// How long ago the grouper was made, or failed.
-fn grouper_age(seen: &Observed, now: Timestamp) -> Duration {
+pub(super) fn grouper_age(seen: &Observed, now: Timestamp) -> Duration {
     let age = seen.grouper_at.map(|at| now.duration_since(at));
     age.and_then(|age| Duration::try_from(age).ok())
         .unwrap_or_default()

@@ -2,10 +2,10 @@
 //! place that decides.
 //!
 //! ```text
-//! refused? ──► finished? ──► suspended? ──► too late? ──► inventory, claim, queues ──► grouper ──► workers ──► whole?
-//!                  │                                                                     ▲                      │
-//!                  └ cleanup, TTL                                                        └── next retry pass ◄──┤
-//!                                                                                             drain, Complete ◄─┘
+//! refused? ──► finished? ──► suspended? ──► too late? ──► queues, grouper ──► acknowledged? ──► grouper ──► workers ──► whole?
+//!                  │                                                                             ▲                      │
+//!                  └ cleanup, TTL                                                                └── next retry pass ◄──┤
+//!                                                                                                     drain, Complete ◄─┘
 //! ```
 //!
 //! A run is whole by the names of its groups' receipts, never by the depth of its queue.
@@ -36,7 +36,7 @@ use self::progress::go_on;
 use self::suspended::suspended;
 use super::explanation::Explanation;
 use super::intervals::POLL_PERIOD;
-use super::observed::Observed;
+use super::observed::{Acknowledged, Observed};
 use super::ownership::NameConflict;
 use super::run::Run;
 use crate::crd::ArchiveRunStatus;
@@ -64,15 +64,21 @@ pub(crate) fn decide(
     if let Some(explanation) = too_late(run, prior, now).filter(|_| !is_done) {
         return Decision::failed(prior, explanation);
     }
-    match (&prior.queue, refused) {
-        (None, Some(explanation)) => Decision::refused(explanation),
-        (None, None) => begin(run, seen),
-        // What is under way goes on without its service account, but for new pods.
-        (Some(_), refused) => Decision {
-            refused,
-            ..go_on(run, prior, seen, cap, now)
-        },
+    let decision = match (&prior.queue, &refused) {
+        (None, Some(explanation)) => return Decision::refused(explanation.clone()),
+        (Some(_), _) if is_acknowledged(prior, seen) => go_on(run, prior, seen, cap, now),
+        _ => begin(run, prior, seen, now),
+    };
+    // What is under way goes on without its service account, but for new pods.
+    Decision {
+        refused: refused.or(decision.refused),
+        ..decision
     }
+}
+
+/// Whether the pods of the run have shown that they may write to the destination.
+fn is_acknowledged(prior: &ArchiveRunStatus, seen: &Observed) -> bool {
+    prior.is_acknowledged() || matches!(seen.acknowledged, Acknowledged::Yes(_))
 }
 
 /// Whether all was archived when the run was looked at last, which is never taken back.

@@ -64,10 +64,11 @@ pub(super) fn trouble(error: &RecordsError) -> Option<Explanation> {
         RecordsError::Aws(error) if error.kind == AwsErrorKind::Denied => {
             Some(Explanation::new("AccessDenied", error.to_string()))
         }
-        RecordsError::Aws(_) => None,
-        RecordsError::Record { .. } | RecordsError::Manifest { .. } => {
+        RecordsError::Aws(_) | RecordsError::TimedOut => None,
+        RecordsError::Record { .. } => {
             Some(Explanation::new("InventoryMissing", error.to_string()))
         }
+        RecordsError::Flooded(_) => Some(Explanation::new("UnexpectedReceipts", error.to_string())),
     }
 }
 

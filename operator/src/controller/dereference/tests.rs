@@ -1,10 +1,11 @@
 use std::future::ready;
 
+use s3bundler_contract::termination;
 use serde_json::json;
 
 use super::*;
 use crate::controller::build::COMPONENT_LABEL;
-use crate::controller::fixtures::counted_by;
+use crate::controller::fixtures::{counted_by, denied};
 
 #[test]
 fn a_grouper_has_no_pod_while_others_have_and_its_last_one_has_ended() {
@@ -32,6 +33,47 @@ fn a_grouper_has_no_pod_while_others_have_and_its_last_one_has_ended() {
             "{of_job:?}"
         );
     }
+}
+
+#[test]
+fn the_reason_of_a_job_is_that_of_its_own_last_pod_that_ended() {
+    let job: Job =
+        serde_json::from_value(json!({"metadata": {"name": "logs-grouper", "uid": "2"}}))
+            .expect("a job");
+    let pod = |uid: &str, created: &str, message: &str| -> Pod {
+        let labels = json!({"batch.kubernetes.io/job-name": "logs-grouper", "batch.kubernetes.io/controller-uid": uid});
+        let container = json!({"name": "s3bundler", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 3, "message": message}}});
+        serde_json::from_value(json!({
+            "metadata": {"labels": labels, "creationTimestamp": format!("2026-11-23T{created}:00Z")},
+            "status": {"phase": "Failed", "containerStatuses": [container]},
+        }))
+        .expect("a pod")
+    };
+    let [missing, none] = [
+        r#"{"reason":"InventoryMissing","message":"why"}"#,
+        r#"{"reason":"NoInventory","message":"why"}"#,
+    ];
+    let reason = |pods: &[Pod]| grouper_end(&job, pods).map(|end| end.reason);
+    assert_eq!(reason(&[]), None);
+    assert_eq!(
+        reason(&[pod("1", "12:00", missing)]),
+        None,
+        "of a Job that was deleted"
+    );
+    let (first, last) = (pod("2", "11:00", missing), pod("2", "12:00", none));
+    assert_eq!(
+        reason(&[first.clone(), last]),
+        Some(termination::Reason::NoInventory)
+    );
+    let mut again = pod("2", "13:00", "");
+    again.status.get_or_insert_default().phase = Some("Running".to_owned());
+    assert_eq!(
+        reason(&[first.clone(), again]),
+        Some(termination::Reason::InventoryMissing)
+    );
+    let other = pod("2", "13:00", "s3bundler: the disk is full");
+    assert_eq!(reason(&[first, other]), None);
 }
 
 fn redo(redo: u32) -> RunSummary {
@@ -125,10 +167,7 @@ async fn the_summaries_of_redos_are_kept_and_a_failed_look_is_an_error() {
     let mut cache = cache(&[own], &[RECEIPT]);
     let failed = redos(&mut cache, 0, |stage| match stage {
         Stage::Redo(1) => ready(Ok(Some(redo(1)))),
-        _ => ready(Err(RecordsError::Manifest {
-            address: S3Address::new("b", "k"),
-            problem: "one".to_owned(),
-        })),
+        _ => ready(Err(RecordsError::Aws(denied()))),
     });
     assert!(failed.await.is_err());
     assert_eq!(

@@ -76,12 +76,11 @@ fn what_does_not_pass_is_told_at_once_and_what_may_pass_when_it_persists() {
 }
 
 #[test]
-fn a_read_that_the_operators_role_does_not_allow_is_told() {
+fn a_read_that_is_not_allowed_or_never_answered_in_time_is_told() {
     let read = |code| {
         let status = kube::core::Status::failure("pods is forbidden", "Forbidden").with_code(code);
-        of_read(&ReconcileError::Read(Box::new(kube::Error::Api(
-            status.boxed(),
-        ))))
+        let error = kube::Error::Api(status.boxed());
+        of_read(&ReconcileError::Read(Box::new(error)), 1)
     };
     assert!(
         read(403).is_some_and(
@@ -89,13 +88,20 @@ fn a_read_that_the_operators_role_does_not_allow_is_told() {
         )
     );
     assert_eq!(
-        [read(500), read(404), of_read(&aws(AwsErrorKind::Denied))],
-        [None, None, None]
+        [
+            read(500),
+            read(404),
+            of_read(&aws(AwsErrorKind::Denied), PERSISTENT),
+            of_read(&ReconcileError::TimedOut, PERSISTENT - 1),
+        ],
+        [None, None, None, None]
     );
+    let timed_out = of_read(&ReconcileError::TimedOut, PERSISTENT);
+    assert_eq!(timed_out.map(|it| it.reason), Some("ReconcileTimedOut"));
 }
 
 #[test]
-fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
+fn a_missing_keda_is_the_runs_to_mend() {
     let keda = Write::ApplyScaledObject(Bounds { least: 0, most: 20 });
     assert_eq!(
         shown(&kubernetes(404, "404 page not found"), &keda)[0],
@@ -113,17 +119,4 @@ fn a_missing_keda_and_a_missing_destination_are_the_runs_to_mend() {
             .message
             .starts_with("KEDA 2.17 or later is needed")
     );
-    let inventory = s3bundler_contract::record::InventoryRef {
-        manifest: s3bundler_contract::S3Address::new("inv", "manifest.json"),
-        etag: "e".to_owned(),
-        creation_timestamp: None,
-    };
-    let claim = Write::ClaimName(inventory);
-    for kind in [AwsErrorKind::NotFound, AwsErrorKind::OtherRegion] {
-        assert_eq!(
-            shown(&aws(kind), &claim)[0],
-            Some(("Accepted", "Invalid")),
-            "{kind:?}"
-        );
-    }
 }

@@ -99,6 +99,31 @@ fn a_pod_may_wait_for_a_node_to_boot() {
 }
 
 #[test]
+fn the_reason_of_a_grouper_is_told_as_its_message() {
+    let ended = |message: &str| {
+        pod(&container(
+            &json!({"state": {"terminated": {"exitCode": 3, "reason": "Error", "message": message}}}),
+        ))
+    };
+    let told = ended("{\"reason\":\"NoInventory\",\"message\":\"there is \\u001bnone\"}\n");
+    assert_eq!(
+        exit_of_pod(&told),
+        Some((3, ": there is \\u{1b}none".to_owned()))
+    );
+    let end = termination_of_pod(&told).unwrap();
+    assert_eq!(
+        end.reason,
+        s3bundler_contract::termination::Reason::NoInventory
+    );
+    let other = ended("log\ns3bundler: the disk is full\n");
+    assert_eq!(termination_of_pod(&other), None);
+    assert_eq!(
+        exit_of_pod(&other),
+        Some((3, ": s3bundler: the disk is full".to_owned()))
+    );
+}
+
+#[test]
 fn a_container_that_goes_on_is_not_blamed_for_its_past_for_ever() {
     let problem = |code: u8, since: &str| {
         let ended = json!({"terminated": {"exitCode": code, "reason": "Error"}});

@@ -9,7 +9,6 @@ use crate::controller::explanation::Explanation;
 use crate::controller::failure::Failure;
 use crate::controller::run::QueuePlan;
 use crate::crd::ArchiveRunStatus;
-use crate::records::ClaimState;
 
 /// Longest message of a condition ("Condition" of meta/v1).
 const MAX_MESSAGE: usize = 32_768;
@@ -17,27 +16,13 @@ const MAX_MESSAGE: usize = 32_768;
 /// Why the run is not accepted, if it is not.
 pub(super) fn refusal(outcome: &Outcome<'_>) -> Option<Explanation> {
     let Outcome {
-        run,
-        decision,
-        applied,
-        ..
+        decision, applied, ..
     } = *outcome;
-    let taken = match &applied.claim {
-        Some(ClaimState::Taken { difference, owner }) => {
-            let name = run.map(|run| run.name.to_string()).unwrap_or_default();
-            let message = format!(
-                "the name {name} belongs to {difference}, claimed by {owner}: choose another \
-                 name, or prefix"
-            );
-            Some(Explanation::new("RunNameTaken", message))
-        }
-        _ => None,
-    };
     let invalid = match &applied.failed {
         Some((_, Failure::Refused(explanation))) => Some(explanation.clone()),
         _ => None,
     };
-    taken.or(invalid).or_else(|| decision.refused.clone())
+    invalid.or_else(|| decision.refused.clone())
 }
 
 /// The first status of a run: everything unknown, nothing hidden.
@@ -137,11 +122,15 @@ pub(super) fn conditions(
     }
     let managed = run.is_some_and(|run| matches!(run.queue, QueuePlan::Managed(_)));
     if applied.queues_deleted {
-        set(
-            "QueueReady",
-            false,
-            Explanation::new("Deleted", "the run has ended"),
-        );
+        let explanation = if phase.is_final() {
+            Explanation::new("Deleted", "the run has ended")
+        } else {
+            Explanation::new(
+                "Pending",
+                "there is no queue while the name of the run is taken",
+            )
+        };
+        set("QueueReady", false, explanation);
     } else if applied.queues.is_some() {
         let explanation = if managed {
             Explanation::new("Made", "made for this run")

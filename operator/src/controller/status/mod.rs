@@ -1,8 +1,8 @@
 //! What is reported of a run. Pure.
 //!
 //! ```text
-//! start: what never changes ──► counts: depth, groups, objects, bytes ──► pace: rate, remaining time ──► conditions
-//!     ──► state: the word that is read first ──► progress: when it last moved
+//! start: what never changes again ──► counts: depth, groups, objects, bytes ──► pace: rate, remaining time
+//!     ──► conditions ──► state: the word that is read first ──► progress: when it last moved
 //! ```
 
 mod conditions;
@@ -20,7 +20,6 @@ use self::conditions::{conditions, refusal};
 use self::counts::{counts, depth, int32};
 use self::pace::pace;
 use self::progress::last_progress;
-use self::start::start;
 use self::state::state;
 use crate::controller::decide::Phase;
 use crate::crd::{ArchiveRunStatus, WorkerStatus};
@@ -40,13 +39,15 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
     let mut status = prior.clone();
     status.observed_generation = Some(generation);
     let refused = refusal(outcome);
-    if let Some(run) = run.filter(|_| refused.is_none()) {
-        start(&mut status, run, outcome);
+    if let Some(run) = run {
+        start::queues(&mut status, run, outcome);
     }
     if let Some(Ok(asked)) = &applied.redriven {
         status.queue.get_or_insert_default().redrive_handled = Some(asked.clone());
     }
     if let Some(seen) = seen {
+        start::acknowledgement(&mut status, &seen.acknowledged, now);
+        start::start_time(&mut status, decision.phase, now);
         depth(&mut status, seen, now);
         let retried = run.filter(|run| !decision.phase.is_final() && run.max_passes > 0);
         let may_be_had = retried.map_or(&[][..], |run| &run.retry_reasons);

@@ -5,12 +5,16 @@ use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::record::InventoryRef;
 
 use super::outcome::Outcome;
+use crate::controller::decide::Phase;
+use crate::controller::observed::Acknowledged;
 use crate::controller::run::Run;
 use crate::crd::{ArchiveRunStatus, InventoryStatus};
-use crate::records::ClaimState;
 
-/// Records what was claimed and created just now.
-pub(super) fn start(status: &mut ArchiveRunStatus, run: &Run, outcome: &Outcome<'_>) {
+/// Records the queues that were created, used or deleted just now.
+pub(super) fn queues(status: &mut ArchiveRunStatus, run: &Run, outcome: &Outcome<'_>) {
+    if outcome.applied.queues_deleted && !outcome.decision.phase.is_final() {
+        status.queue = None;
+    }
     let Some(pair) = &outcome.applied.queues else {
         return;
     };
@@ -19,13 +23,38 @@ pub(super) fn start(status: &mut ArchiveRunStatus, run: &Run, outcome: &Outcome<
     status
         .service_account_name
         .get_or_insert_with(|| run.service_account.clone());
-    status.start_time.get_or_insert(Time(outcome.now));
-    if let Some(ClaimState::Ours(inventory)) = &outcome.applied.claim {
-        status.inventory = Some(inventory_status(inventory));
-    }
     let queue = status.queue.get_or_insert_default();
     queue.url = Some(pair.url.clone());
     queue.dead_letter_url.clone_from(&pair.dead_letter_url);
+}
+
+/// Records that the pods of the run have shown that they may write to the destination.
+pub(super) fn acknowledgement(
+    status: &mut ArchiveRunStatus,
+    acknowledged: &Acknowledged,
+    now: Timestamp,
+) {
+    let Acknowledged::Yes(inventory) = acknowledged else {
+        return;
+    };
+    status.acknowledged_at.get_or_insert(Time(now));
+    if let Some(inventory) = inventory {
+        status.inventory = Some(inventory_status(inventory));
+    }
+}
+
+/// Sets when the run was started: with its grouper. One that waits for an inventory or for its name
+/// has not started; it starts with the next grouper.
+pub(super) fn start_time(status: &mut ArchiveRunStatus, phase: Phase, now: Timestamp) {
+    match phase {
+        Phase::Pending | Phase::InventoryPending if !status.is_acknowledged() => {
+            status.start_time = None;
+        }
+        Phase::Pending | Phase::InventoryPending | Phase::Suspended => {}
+        _ => {
+            status.start_time.get_or_insert(Time(now));
+        }
+    }
 }
 
 fn inventory_status(inventory: &InventoryRef) -> InventoryStatus {
@@ -40,3 +69,6 @@ fn inventory_status(inventory: &InventoryRef) -> InventoryStatus {
             .map(Time),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,13 @@ fn groups_that_events_told_of_once_are_sent_when_they_are_made_again() {
         );
     }
     for queue in [None, Some("q")] {
-        let args = grouper_args(&run("S3Event"), 0, Some("s3://inv/manifest.json"), queue);
+        let args = grouper_args(
+            &run("S3Event"),
+            &defaults(),
+            0,
+            Some("s3://inv/manifest.json"),
+            queue,
+        );
         assert_eq!(
             args.contains(&"--queue=q".to_owned()),
             queue.is_some(),

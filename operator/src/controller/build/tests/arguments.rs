@@ -4,15 +4,16 @@
 
 use clap::Parser as _;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use s3bundler::args::{BundleArgs, Cli, Command, GroupArgs};
+use s3bundler::args::{BundleArgs, Cli, Command, GroupArgs, OriginArgs};
 use s3bundler::s3::{Encryption, RequestOptions};
-use s3bundler_contract::{InventoryRef, RunClaim, S3Address};
+use s3bundler_contract::S3Address;
 use serde_json::{Value, json};
 
 use crate::controller::build::{grouper, workers};
 use crate::controller::fixtures::{archive_run, defaults, merge};
 use crate::controller::run::Run;
 use crate::controller::validate::validate;
+use crate::crd::Origin;
 use crate::defaults::Defaults;
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/111111111111/q";
@@ -71,8 +72,8 @@ fn read(template: PodTemplateSpec) -> Cli {
     Cli::try_parse_from(std::iter::once("s3bundler".to_owned()).chain(args)).unwrap()
 }
 
-fn read_group(run: &Run, pass: u32, inventory: &str) -> (GroupArgs, RequestOptions) {
-    let job = grouper(run, &defaults(), pass, Some(inventory), Some(QUEUE));
+fn read_group(run: &Run, pass: u32, inventory: Option<&str>) -> (GroupArgs, RequestOptions) {
+    let job = grouper(run, &defaults(), pass, inventory, Some(QUEUE));
     let cli = read(job.spec.unwrap().template);
     let Command::Group(args) = cli.command else {
         panic!("{:?}", cli.command)
@@ -98,34 +99,63 @@ fn read_bundle(run: &Run) -> (BundleArgs, RequestOptions) {
     (args, options.requests)
 }
 
-#[test]
-fn a_grouper_claims_what_the_operator_claims() {
-    let inventory = |manifest: &str| InventoryRef {
-        manifest: manifest.parse().unwrap(),
-        etag: "e".to_owned(),
-        creation_timestamp: None,
+/// Runs of every kind of source, with the rows that they name.
+fn runs() -> Vec<(Run, OriginArgs)> {
+    const MANIFEST: &str = "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json";
+    let none = || OriginArgs {
+        inventory: None,
+        inventory_latest: None,
+        max_inventory_age: None,
+        manifests: None,
+    };
+    let inventory = || OriginArgs {
+        inventory: Some(MANIFEST.parse().unwrap()),
+        ..none()
     };
     let given = json!({"inventory": null, "manifests": {"prefix": "s3://dst/groups/seed/"}});
-    for (spec, manifest) in [
+    let latest = json!({"inventory": {"manifest": null, "latest": {"prefix": "s3://inv/src/daily/", "maxAgeHours": 48}}});
+    let any_age =
+        json!({"inventory": {"manifest": null, "latest": {"prefix": "s3://inv/src/daily"}}});
+    let run = |spec: Value| {
+        let defaults = Defaults {
+            region: "us-west-2".to_owned(),
+            ..defaults()
+        };
+        validate(&archive_run(spec.clone()), &defaults)
+            .unwrap_or_else(|refusal| panic!("{refusal}: {spec}"))
+    };
+    vec![
+        (run(json!({})), inventory()),
+        (run(everything(json!({}))), inventory()),
         (
-            json!({}),
-            "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json",
-        ),
-        (
-            everything(json!({})),
-            "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json",
-        ),
-        (everything(given), "s3://dst/groups/seed/"),
-    ] {
-        let run = validate(
-            &archive_run(spec.clone()),
-            &Defaults {
-                region: "us-west-2".to_owned(),
-                ..defaults()
+            run(everything(given)),
+            OriginArgs {
+                manifests: Some("s3://dst/groups/seed/".parse().unwrap()),
+                ..none()
             },
-        );
-        let run = run.unwrap_or_else(|refusal| panic!("{refusal}: {spec}"));
-        let (args, _) = read_group(&run, 0, manifest);
+        ),
+        (
+            run(everything(latest)),
+            OriginArgs {
+                inventory_latest: Some("s3://inv/src/daily/".parse().unwrap()),
+                max_inventory_age: Some(48),
+                ..none()
+            },
+        ),
+        (
+            run(everything(any_age)),
+            OriginArgs {
+                inventory_latest: Some("s3://inv/src/daily".parse().unwrap()),
+                ..none()
+            },
+        ),
+    ]
+}
+
+#[test]
+fn a_grouper_claims_and_acknowledges_what_the_run_says() {
+    for (run, rows) in runs() {
+        let (args, _) = read_group(&run, 0, None);
         let archive = args.archive.options();
         let destination = args.destination.resolve(archive.key_layout).unwrap();
         assert_eq!(
@@ -136,32 +166,51 @@ fn a_grouper_claims_what_the_operator_claims() {
             (args.queue.as_deref(), args.retry_pass),
             (Some(QUEUE), None)
         );
-        let named = args.origin.inventory.or(args.origin.manifests).unwrap();
-        assert_eq!(named, manifest.parse::<S3Address>().unwrap());
-        let (select, group) = (args.grouping.select(), args.grouping.group());
-        let claim = RunClaim::new(
-            args.name,
-            inventory(manifest),
-            select,
-            group,
-            archive,
-            String::new(),
-        );
-        let operators = run.claim(&inventory(manifest), &defaults().cluster);
+        assert_eq!(args.origin, rows);
+        assert_eq!(args.name, run.name);
         assert_eq!(
-            (claim.difference(&operators), &claim.run),
-            (None, &operators.run),
-            "{claim:?} {operators:?}"
+            (args.grouping.select(), args.grouping.group(), archive),
+            (run.select.clone(), run.group.clone(), run.archive.clone())
         );
-        assert_eq!(claim.options_digest, operators.options_digest);
+        assert_eq!(args.owner, "ArchiveRun team-a/logs in cluster test");
+        assert_eq!(args.acknowledge.as_ref(), Some(&run.uid));
+        let deliveries = args.origin.deliveries();
+        let max_age = match &run.origin {
+            Origin::Latest { max_age, .. } => *max_age,
+            Origin::Inventory(_) | Origin::Manifests(_) => None,
+        };
+        assert_eq!(
+            deliveries.and_then(|deliveries| deliveries.max_age),
+            max_age
+        );
+    }
+}
+
+#[test]
+fn a_grouper_of_a_run_that_has_its_claim_gets_no_argument_of_this_release() {
+    let manifest = "s3://inv/src/daily/2026-11-23T01-00Z/manifest.json";
+    let new = ["--owner", "--acknowledge", "--inventory-latest"];
+    for (run, rows) in runs() {
+        for (pass, inventory) in [(0, Some(manifest)), (1, Some(manifest)), (1, None)] {
+            let job = grouper(&run, &defaults(), pass, inventory, Some(QUEUE));
+            let args = json!(job.spec.unwrap().template.spec.unwrap().containers[0].args);
+            let args = args.to_string();
+            assert!(new.iter().all(|name| !args.contains(name)), "{args}");
+        }
+        let (args, _) = read_group(&run, 0, Some(manifest));
+        let named = if rows.manifests.is_some() {
+            args.origin.manifests
+        } else {
+            args.origin.inventory
+        };
+        assert_eq!(named, Some(manifest.parse().unwrap()));
     }
 }
 
 #[test]
 fn groupers_and_workers_of_every_pass_ask_s3_alike() {
     let run = validate(&archive_run(everything(json!({}))), &defaults()).unwrap();
-    let manifest = "s3://inv/src/daily/2026-11-22T01-00Z/manifest.json";
-    let (retry, of_retry) = read_group(&run, 1, manifest);
+    let (retry, of_retry) = read_group(&run, 1, None);
     assert_eq!(
         (
             retry.retry_pass,
@@ -170,7 +219,7 @@ fn groupers_and_workers_of_every_pass_ask_s3_alike() {
         ),
         (Some(1), "logs", Some(QUEUE))
     );
-    let (group, of_group) = read_group(&run, 0, manifest);
+    let (group, of_group) = read_group(&run, 0, None);
     for args in [&group, &retry] {
         assert_eq!(
             args.scratch.as_deref(),

@@ -1,153 +1,389 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
-use s3bundler_contract::{InventoryRef, S3Address};
-use serde_json::json;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use s3bundler_contract::InventoryRef;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::aws::{AwsError, AwsErrorKind};
-use crate::controller::fixtures::{decide, denied, run, seen};
-use crate::controller::observed::{InventoryCheck, Observed};
-use crate::crd::ArchiveRunStatus;
-use crate::records::{InventoryState, RecordsError};
+use crate::aws::AwsError;
+use crate::controller::fixtures::{condition, decide, decide_at, denied, depths, now, run, seen};
+use crate::crd::QueueStatus;
 
-fn inventory() -> InventoryRef {
-    let manifest = S3Address::new("inv", "src/daily/2026-11-22T01-00Z/manifest.json");
-    InventoryRef {
-        manifest,
-        etag: "e".to_owned(),
-        creation_timestamp: None,
+/// A run that has its queue, and nothing else yet, since two hours.
+fn begun() -> ArchiveRunStatus {
+    let queue = QueueStatus {
+        url: Some("https://sqs/q".to_owned()),
+        ..QueueStatus::default()
+    };
+    let suspended = condition("Suspended", "NotSuspended", "2026-11-23T10:00:00Z");
+    ArchiveRunStatus {
+        queue: Some(queue),
+        conditions: vec![Condition {
+            status: "False".to_owned(),
+            ..suspended
+        }],
+        ..ArchiveRunStatus::default()
+    }
+}
+
+fn end_of(reason: Reason) -> Termination {
+    Termination {
+        reason,
+        message: "said".to_owned(),
+    }
+}
+
+fn taken() -> Reason {
+    Reason::RunNameTaken {
+        difference: "another inventory".to_owned(),
+        owner: "laptop".to_owned(),
+    }
+}
+
+/// A grouper that failed just now.
+fn failed(exit_code: Option<i32>, reason: Option<Reason>) -> Observed {
+    Observed {
+        grouper: GrouperState::Failed {
+            exit_code,
+            message: "told".to_owned(),
+        },
+        grouper_at: Some(now()),
+        grouper_end: reason.map(end_of),
+        acknowledged: Acknowledged::No,
+        ..seen()
     }
 }
 
 #[test]
-fn a_run_begins_with_a_finished_inventory_and_a_claim_before_its_queue() {
-    let found = InventoryCheck::State(InventoryState::Finished(inventory()));
-    let decision = decide(
-        &run(json!({})),
-        &ArchiveRunStatus::default(),
-        &Observed {
-            inventory: Some(found),
-            ..seen()
-        },
-    );
-    assert!(
-        matches!(
-            &decision.writes[..],
-            [Write::ClaimName(_), Write::MakeQueues(_)]
-        ),
-        "{decision:?}"
-    );
-    assert_eq!(decision.requeue_after, Some(Duration::ZERO));
+fn a_run_begins_with_its_queue_and_the_grouper_follows() {
     let existing = json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
-    let found = InventoryCheck::State(InventoryState::Finished(inventory()));
-    let decision = decide(
-        &run(existing),
-        &ArchiveRunStatus::default(),
-        &Observed {
-            inventory: Some(found),
-            ..seen()
-        },
-    );
-    assert!(
-        matches!(
-            &decision.writes[..],
-            [Write::ClaimName(_), Write::UseQueues(_)]
-        ),
-        "{decision:?}"
-    );
+    for (spec, is_made) in [(json!({}), true), (existing, false)] {
+        let decision = decide(&run(spec), &ArchiveRunStatus::default(), &seen());
+        assert!(
+            match &decision.writes[..] {
+                [Write::MakeQueues(_)] => is_made,
+                [Write::UseQueues(_)] => !is_made,
+                _ => false,
+            },
+            "{decision:?}"
+        );
+        assert_eq!(
+            (decision.phase, decision.requeue_after),
+            (Phase::Pending, Some(Duration::ZERO))
+        );
+    }
+    let decision = decide(&run(json!({})), &begun(), &seen());
+    assert_eq!(decision.writes, [Write::ApplyGrouper(0)]);
+    assert_eq!(decision.phase, Phase::Grouping);
 }
 
 #[test]
-fn an_inventory_that_cannot_be_read_yet_is_waited_for_and_makes_nothing() {
-    let failed = |error| InventoryCheck::Failed(RecordsError::Aws(error));
-    for (look, stalled, words) in [
+fn nothing_but_the_grouper_is_made_before_the_run_is_acknowledged() {
+    let running = |acknowledged, grouping| {
+        let mut seen = Observed {
+            grouper: GrouperState::Running,
+            grouper_at: Some(now()),
+            depths: Some(depths(9, 0, 0)),
+            acknowledged,
+            ..seen()
+        };
+        seen.pods.grouping = grouping;
+        decide(&run(json!({})), &begun(), &seen)
+    };
+    for acknowledged in [Acknowledged::Unknown, Acknowledged::No] {
+        let decision = running(acknowledged, true);
+        assert_eq!(
+            (decision.phase, decision.writes.len()),
+            (Phase::Grouping, 0)
+        );
+        assert_eq!(decision.requeue_after, Some(ACKNOWLEDGEMENT_PERIOD));
+    }
+    let decision = running(Acknowledged::No, false);
+    assert_eq!(
+        decision.requeue_after,
+        Some(POLL_PERIOD),
+        "its pod has not started"
+    );
+    let inventory = InventoryRef {
+        manifest: "s3://inv/manifest.json".parse().unwrap(),
+        etag: "e".to_owned(),
+        creation_timestamp: None,
+    };
+    for acknowledged in [None, Some(inventory)] {
+        let decision = running(Acknowledged::Yes(acknowledged), true);
+        assert!(
+            decision.writes.contains(&Write::ApplyWorkers),
+            "{decision:?}"
+        );
+    }
+}
+
+#[test]
+fn what_the_grouper_waits_for_is_told_and_no_pod_is_held_meanwhile() {
+    let (source, destination) = (Bucket::Source, Bucket::Destination);
+    let waits = |reason: Reason| {
+        let decision = decide(&run(json!({})), &begun(), &failed(Some(3), Some(reason)));
+        assert_eq!(decision.failed, None);
+        assert!(decision.requeue_after.is_some());
+        decision
+    };
+    for (reason, phase, stalled, words) in [
         (
-            InventoryCheck::State(InventoryState::Missing),
+            Reason::InventoryMissing,
+            Phase::InventoryPending,
             Some("InventoryMissing"),
-            "there is no s3://inv/",
+            "said; check spec.source.inventory",
         ),
         (
-            InventoryCheck::State(InventoryState::Unfinished),
+            Reason::NoManifests,
+            Phase::InventoryPending,
+            Some("InventoryMissing"),
+            ".index: check spec.source.manifests",
+        ),
+        (
+            Reason::InventoryUnfinished,
+            Phase::InventoryPending,
             None,
             "manifest.checksum",
         ),
         (
-            InventoryCheck::NoManifests,
-            Some("InventoryMissing"),
-            ".index",
+            Reason::NoInventory,
+            Phase::InventoryPending,
+            None,
+            "no finished inventory under s3://inv/",
         ),
-        (InventoryCheck::NoneFinished, None, "no finished inventory"),
         (
-            InventoryCheck::TooOld {
-                age: Duration::from_hours(50),
-            },
+            Reason::InventoryTooOld { hours: 50 },
+            Phase::InventoryPending,
             None,
             "50 hours old",
         ),
-        (failed(denied()), Some("AccessDenied"), "GetObject"),
         (
-            failed(AwsError {
-                kind: AwsErrorKind::NotFound,
-                ..denied()
-            }),
-            Some("InventoryMissing"),
-            "GetObject",
+            Reason::AccessDenied { bucket: source },
+            Phase::InventoryPending,
+            Some("AccessDenied"),
+            "the grouper was denied: said",
         ),
         (
-            failed(AwsError {
-                kind: AwsErrorKind::Transient,
-                ..denied()
-            }),
-            None,
-            "GetObject",
+            Reason::AccessDenied {
+                bucket: destination,
+            },
+            Phase::Grouping,
+            Some("AccessDenied"),
+            "the grouper was denied: said",
         ),
     ] {
-        let seen = Observed {
-            inventory: Some(look),
-            ..seen()
-        };
-        let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen);
-        assert_eq!(decision.phase, Phase::InventoryPending);
+        let decision = waits(reason.clone());
+        assert_eq!(decision.phase, phase, "{reason:?}");
         assert_eq!(
             decision.stalled.as_ref().map(|it| it.reason),
             stalled,
-            "{decision:?}"
+            "{reason:?}"
         );
         assert!(
             decision.message.contains(words) && decision.writes.is_empty(),
             "{decision:?}"
         );
-        assert!(decision.requeue_after.is_some());
+    }
+    for (reason, expected, words) in [
+        (
+            taken(),
+            "RunNameTaken",
+            "the name logs belongs to another inventory, claimed by laptop",
+        ),
+        (Reason::NoDestination, "Invalid", "said"),
+        (
+            Reason::OtherRegion { bucket: source },
+            "Invalid",
+            "said: name the bucket's region in spec.source.region",
+        ),
+        (
+            Reason::OtherRegion {
+                bucket: destination,
+            },
+            "Invalid",
+            "said: name the bucket's region in spec.destination.region",
+        ),
+    ] {
+        let refused = waits(reason).refused.unwrap();
+        assert_eq!(refused.reason, expected);
+        assert!(refused.message.starts_with(words), "{refused:?}");
     }
 }
 
 #[test]
-fn a_bucket_of_another_region_is_for_the_spec_to_name() {
-    let elsewhere = || {
-        RecordsError::Aws(AwsError {
-            kind: AwsErrorKind::OtherRegion,
-            ..denied()
-        })
+fn a_name_that_is_taken_leaves_no_queue_and_is_tried_again_with_a_new_one() {
+    let run = |spec: Value| run(spec);
+    let failed = failed(Some(6), Some(taken()));
+    let decision = decide(&run(json!({})), &begun(), &failed);
+    assert_eq!(decision.writes, [Write::DeleteQueues]);
+    let existing = json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
+    let decision = decide(&run(existing), &begun(), &failed);
+    assert_eq!(decision.writes, [], "a queue that the run brings stays");
+
+    let without_queue = ArchiveRunStatus {
+        queue: None,
+        ..begun()
     };
-    for (look, field) in [
-        (InventoryCheck::Failed(elsewhere()), "spec.source.region"),
+    let decision = decide(&run(json!({})), &without_queue, &failed);
+    assert_eq!(decision.writes, []);
+    let later = "2026-11-23T13:00:00Z".parse().unwrap();
+    let decision = decide_at(&run(json!({})), &without_queue, &failed, later);
+    assert_eq!(decision.writes, [Write::DeleteGrouper(0)]);
+    let gone = Observed {
+        earlier_end: Some(end_of(taken())),
+        ..seen()
+    };
+    let decision = decide(&run(json!({})), &without_queue, &gone);
+    assert!(
+        matches!(decision.writes[..], [Write::MakeQueues(_)]),
+        "{decision:?}"
+    );
+    assert_eq!(
+        decision.refused.unwrap().reason,
+        "RunNameTaken",
+        "it is told until it is known to be otherwise"
+    );
+    let decision = decide(&run(json!({})), &begun(), &gone);
+    assert_eq!(decision.writes, [Write::ApplyGrouper(0)]);
+    assert_eq!(decision.refused.unwrap().reason, "RunNameTaken");
+}
+
+#[test]
+fn a_grouper_that_waits_is_created_again_after_as_long_as_the_run_has_waited() {
+    let minutes = Duration::from_mins;
+    for (reason, failed_at, expected) in [
+        (Reason::NoInventory, "2026-11-23T10:00:00Z", minutes(1)),
+        (Reason::NoInventory, "2026-11-23T09:00:00Z", minutes(1)),
+        (Reason::NoInventory, "2026-11-23T10:01:00Z", minutes(1)),
+        (Reason::NoInventory, "2026-11-23T10:08:00Z", minutes(8)),
+        (Reason::NoInventory, "2026-11-23T11:00:00Z", minutes(30)),
+        (taken(), "2026-11-23T10:08:00Z", minutes(8)),
         (
-            InventoryCheck::ClaimFailed(elsewhere()),
-            "spec.destination.region",
+            Reason::AccessDenied {
+                bucket: Bucket::Source,
+            },
+            "2026-11-23T11:00:00Z",
+            minutes(1),
         ),
     ] {
-        let seen = Observed {
-            inventory: Some(look),
-            ..seen()
+        let failed = Observed {
+            grouper_at: Some(failed_at.parse().unwrap()),
+            ..failed(Some(3), Some(reason.clone()))
         };
-        let decision = decide(&run(json!({})), &ArchiveRunStatus::default(), &seen);
-        let explanation = decision.refused.unwrap();
-        assert_eq!((explanation.reason, decision.writes.len()), ("Invalid", 0));
-        assert!(
-            explanation
-                .message
-                .ends_with(&format!("name the bucket's region in {field}")),
-            "{explanation:?}"
+        let at = |after: Duration| {
+            let now: Timestamp = failed_at.parse().unwrap();
+            let mut decision = decide_at(&run(json!({})), &begun(), &failed, now + after);
+            decision
+                .writes
+                .retain(|write| *write != Write::DeleteQueues);
+            (decision.writes, decision.requeue_after)
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            at(expected.saturating_sub(second)),
+            (vec![], Some(second)),
+            "{reason:?} {failed_at}"
+        );
+        assert_eq!(
+            at(expected).0,
+            [Write::DeleteGrouper(0)],
+            "{reason:?} {failed_at}"
         );
     }
+}
+
+#[test]
+fn a_reason_is_told_until_another_grouper_has_run_for_a_while() {
+    let phase = |grouper, at: &str| {
+        let seen = Observed {
+            grouper,
+            grouper_at: Some(at.parse().unwrap()),
+            earlier_end: Some(end_of(Reason::NoInventory)),
+            ..seen()
+        };
+        decide(&run(json!({})), &begun(), &seen).phase
+    };
+    let just_now = "2026-11-23T11:59:30Z";
+    let waits = Phase::InventoryPending;
+    assert_eq!(phase(GrouperState::Absent, just_now), waits);
+    assert_eq!(phase(GrouperState::Running, just_now), waits);
+    assert_eq!(
+        phase(GrouperState::Running, "2026-11-23T11:58:30Z"),
+        Phase::Grouping
+    );
+    // The Job tries again by itself after some failures.
+    let again = Observed {
+        grouper: GrouperState::Running,
+        grouper_at: Some("2026-11-23T11:00:00Z".parse().unwrap()),
+        grouper_end: Some(end_of(Reason::NoDestination)),
+        ..seen()
+    };
+    let decision = decide(&run(json!({})), &begun(), &again);
+    assert_eq!(decision.refused.unwrap().reason, "Invalid");
+    assert_eq!(decision.writes, []);
+}
+
+#[test]
+fn a_grouper_that_failed_for_no_reason_to_wait_ends_the_run() {
+    let decision = decide(&run(json!({})), &begun(), &failed(Some(2), None));
+    assert_eq!(decision.failed.unwrap().reason, "GrouperFailed");
+    // SQS denied it, or it is of a release that gives no reasons.
+    let decision = decide(&run(json!({})), &begun(), &failed(Some(7), None));
+    assert_eq!(decision.stalled.unwrap().reason, "AccessDenied");
+    // The node with its pod was removed while the run waited.
+    let gone = failed(None, None);
+    let decision = decide(&run(json!({})), &begun(), &gone);
+    assert_eq!((decision.failed, decision.writes.len()), (None, 0));
+    assert_eq!(decision.degraded.unwrap().reason, "GrouperFailed");
+    let later = "2026-11-23T13:00:00Z".parse().unwrap();
+    let decision = decide_at(&run(json!({})), &begun(), &gone, later);
+    assert_eq!(decision.writes, [Write::DeleteGrouper(0)]);
+}
+
+#[test]
+fn a_grouper_that_ends_without_acknowledgement_is_told() {
+    let ended = |acknowledged| {
+        let seen = Observed {
+            grouper: GrouperState::Succeeded,
+            acknowledged,
+            ..seen()
+        };
+        decide(&run(json!({})), &begun(), &seen).stalled
+    };
+    assert_eq!(ended(Acknowledged::Unknown), None, "it was not asked for");
+    let stalled = ended(Acknowledged::No).unwrap();
+    assert_eq!(stalled.reason, "NotAcknowledged");
+    assert!(
+        stalled
+            .message
+            .contains("s3://archive/p/runs/logs.ack.0a1b2c3d-4e5f-6789-abcd-ef0123456789.json"),
+        "{stalled:?}"
+    );
+}
+
+#[test]
+fn a_destination_that_the_operator_cannot_read_is_told() {
+    let read = |kind| {
+        let error = AwsError { kind, ..denied() };
+        let seen = Observed {
+            grouper: GrouperState::Running,
+            records_error: Some(RecordsError::Aws(error)),
+            ..seen()
+        };
+        decide(&run(json!({})), &begun(), &seen)
+    };
+    let decision = read(AwsErrorKind::Denied);
+    assert_eq!(decision.stalled.unwrap().reason, "AccessDenied");
+    let decision = read(AwsErrorKind::OtherRegion);
+    let refused = decision.refused.unwrap();
+    assert_eq!((refused.reason, decision.writes.len()), ("Invalid", 0));
+    assert!(
+        refused
+            .message
+            .ends_with("name the bucket's region in spec.destination.region"),
+        "{refused:?}"
+    );
+    let decision = read(AwsErrorKind::Transient);
+    assert_eq!(decision.degraded.unwrap().reason, "DepthUnknown");
 }

@@ -2,9 +2,12 @@
 
 use serde_json::json;
 
-use crate::controller::fixtures::{claimed, decide, run, seen, working};
+use super::trouble;
+use crate::aws::{AwsError, AwsErrorKind};
+use crate::controller::fixtures::{claimed, decide, denied, run, seen, working};
 use crate::controller::observed::{Observed, Pods};
 use crate::controller::problem::Problem;
+use crate::records::RecordsError;
 
 #[test]
 fn what_is_wrong_with_pods_stalls_or_degrades() {
@@ -88,5 +91,24 @@ fn what_is_wrong_with_pods_stalls_or_degrades() {
             (stalled, !stalled),
             "{busy}"
         );
+    }
+}
+
+#[test]
+fn what_a_person_has_to_act_on_in_a_destination_stalls() {
+    let later = AwsError {
+        kind: AwsErrorKind::Transient,
+        ..denied()
+    };
+    for (error, reason) in [
+        (RecordsError::Aws(denied()), Some("AccessDenied")),
+        (RecordsError::Aws(later), None),
+        (RecordsError::TimedOut, None),
+        (
+            RecordsError::Flooded("s3://archive/p/receipts/logs/".parse().unwrap()),
+            Some("UnexpectedReceipts"),
+        ),
+    ] {
+        assert_eq!(trouble(&error).map(|it| it.reason), reason, "{error}");
     }
 }

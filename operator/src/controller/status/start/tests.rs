@@ -1,0 +1,105 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
+use serde_json::json;
+
+use super::*;
+use crate::controller::apply::Applied;
+use crate::controller::decide::Decision;
+use crate::controller::explanation::Explanation;
+use crate::controller::fixtures::{claimed, now, run};
+use crate::queues::QueuePair;
+
+fn record(status: &mut ArchiveRunStatus, decision: &Decision, applied: &Applied) {
+    let run = run(json!({}));
+    let outcome = Outcome {
+        run: Some(&run),
+        seen: None,
+        decision,
+        applied,
+        generation: 1,
+        now: now(),
+    };
+    queues(status, &run, &outcome);
+}
+
+#[test]
+fn queues_are_known_while_they_are_there_and_those_of_a_run_that_ended_stay_in_its_status() {
+    let refused = Decision::refused(Explanation::new("RunNameTaken", "why"));
+    let pair = QueuePair {
+        url: "https://sqs/q".to_owned(),
+        dead_letter_url: Some("https://sqs/q-dlq".to_owned()),
+    };
+    let made = Applied {
+        queues: Some(pair),
+        ..Applied::default()
+    };
+    let deleted = Applied {
+        queues_deleted: true,
+        ..Applied::default()
+    };
+    let mut status = ArchiveRunStatus::default();
+    record(&mut status, &refused, &made);
+    let queue = status.queue.clone().unwrap();
+    assert_eq!(queue.url.as_deref(), Some("https://sqs/q"));
+    assert_eq!(status.worker_image.as_deref(), Some("worker:1"));
+    let mut ended = status.clone();
+    record(
+        &mut ended,
+        &Decision::new(Phase::Complete, "done"),
+        &deleted,
+    );
+    assert_eq!(ended.queue, Some(queue));
+    record(&mut status, &refused, &deleted);
+    assert_eq!(status.queue, None, "they are made again");
+}
+
+#[test]
+fn an_acknowledgement_is_recorded_once_with_the_inventory_of_the_claim() {
+    let inventory = InventoryRef {
+        manifest: "s3://inv/manifest.json".parse().unwrap(),
+        etag: "e".to_owned(),
+        creation_timestamp: Some(0),
+    };
+    let mut status = ArchiveRunStatus::default();
+    for acknowledged in [Acknowledged::Unknown, Acknowledged::No] {
+        acknowledgement(&mut status, &acknowledged, now());
+        assert_eq!(status, ArchiveRunStatus::default());
+    }
+    acknowledgement(&mut status, &Acknowledged::Yes(Some(inventory)), now());
+    let found = status.inventory.clone().unwrap();
+    assert_eq!(
+        (found.manifest.as_str(), found.etag.as_deref()),
+        ("s3://inv/manifest.json", Some("e"))
+    );
+    assert_eq!(
+        found.created_at.unwrap().0,
+        "1970-01-01T00:00:00Z".parse().unwrap()
+    );
+    let later = "2026-11-24T12:00:00Z".parse().unwrap();
+    acknowledgement(&mut status, &Acknowledged::Yes(None), later);
+    assert_eq!(status.acknowledged_at, Some(Time(now())));
+    assert!(status.inventory.is_some());
+}
+
+#[test]
+fn a_run_that_waits_has_not_started() {
+    let started = |mut status: ArchiveRunStatus, phase| {
+        start_time(&mut status, phase, now());
+        status.start_time
+    };
+    let waiting = ArchiveRunStatus::default;
+    assert_eq!(started(waiting(), Phase::Pending), None);
+    assert_eq!(started(waiting(), Phase::InventoryPending), None);
+    assert_eq!(started(waiting(), Phase::Suspended), None);
+    assert_eq!(started(waiting(), Phase::Grouping), Some(Time(now())));
+    let tried = ArchiveRunStatus {
+        start_time: Some(Time(now())),
+        ..waiting()
+    };
+    assert_eq!(started(tried.clone(), Phase::InventoryPending), None);
+    assert_eq!(started(tried, Phase::Suspended), Some(Time(now())));
+    let before = claimed().start_time;
+    for phase in [Phase::Pending, Phase::Grouping, Phase::Bundling] {
+        assert_eq!(started(claimed(), phase), before, "{phase:?}");
+    }
+}
