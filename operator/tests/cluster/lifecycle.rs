@@ -66,6 +66,7 @@ pub async fn a_run_goes_all_the_way(scene: &Scene) {
         ("False", "False")
     );
     assert!(status.completion_time.is_some() && status.start_time.is_some());
+    assert!(status.acknowledged_at.is_some(), "{status:?}");
     team.assert_verified("logs").await;
 
     // Nothing is left but the archives.
@@ -388,10 +389,12 @@ pub async fn the_same_run_made_again_is_resumed_and_another_is_refused(scene: &S
         message(&status, "Accepted").contains("other archive options"),
         "{status:?}"
     );
-    assert!(
-        team.queues().await.is_empty(),
-        "no queue is made for a name that is taken"
-    );
+    // No queue is kept for a name that is taken, and no pod.
+    team.without_queues(PATIENCE).await;
+    let pods = ["get", "pods", "-n", "again", "--no-headers"];
+    let pods = scene.kubectl(&pods).await.unwrap();
+    let waits = |line: &str| line.contains("Running") || line.contains("Pending");
+    assert!(!pods.lines().any(waits), "{pods}");
     let patch = r#"{"spec":{"archive":{"format":"Tar"}}}"#;
     let refused = scene
         .kubectl(&[
@@ -407,6 +410,16 @@ pub async fn the_same_run_made_again_is_resumed_and_another_is_refused(scene: &S
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("ArchiveRun"), "{refused}");
+
+    // The name becomes free.
+    let bucket = team.bucket("archive");
+    for key in client::list_keys(&scene.s3, &bucket, "").await.unwrap() {
+        let delete = scene.s3.delete_object().bucket(&bucket).key(key);
+        delete.send().await.unwrap();
+    }
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    assert_eq!(told(&status, "Accepted"), Some(("True", "Valid")));
+    team.assert_verified("logs").await;
 }
 
 pub async fn a_finished_run_is_deleted_after_its_time(scene: &Scene) {

@@ -26,6 +26,7 @@ mod scratch;
 mod source;
 mod survival;
 mod team;
+mod tenancy;
 mod trouble;
 mod upgrade;
 
@@ -106,6 +107,8 @@ fn stages() -> Vec<Vec<Scenario>> {
         trouble::objects_that_are_gone_are_counted_by_reason,
         denied::a_source_that_is_denied_to_the_workers_is_named,
         denied::queues_that_cannot_be_deleted_are_left_behind_when_asked,
+        tenancy::a_destination_of_another_team_is_neither_claimed_nor_read,
+        tenancy::a_run_that_an_earlier_release_began_goes_on_by_its_claim,
         limits::pods_that_a_quota_forbids_are_told,
         limits::a_grouper_that_a_quota_forbids_is_told,
         scratch::a_volume_for_the_life_of_a_worker_is_scratch,

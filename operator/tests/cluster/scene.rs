@@ -106,7 +106,6 @@ impl Scene {
     async fn install(&mut self) {
         let access = self.cluster.access();
         let words = [
-            ("INVENTORY_BUCKET", "*-inventory"),
             ("DESTINATION_BUCKET", "*-archive"),
             ("PREFIX", "arch"),
             ("CLUSTER", CLUSTER),
@@ -362,7 +361,8 @@ fn existing_queues() -> String {
     json!({"Version": "2012-10-17", "Statement": [depth]}).to_string()
 }
 
-fn secret(namespace: &str, access: &Access) -> Value {
+/// The keys of the pods of a namespace, or of the operator.
+pub fn secret(namespace: &str, access: &Access) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws", "namespace": namespace},
         "stringData": {"AWS_ACCESS_KEY_ID": access.access_key, "AWS_SECRET_ACCESS_KEY": access.secret_key},
