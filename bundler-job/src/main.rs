@@ -36,7 +36,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = runtime.expect("threads and an event queue can be had");
     runtime.block_on(async {
         match cli.command {
-            Command::Run(args) => commands::run::run(args, &cli.global).await,
+            // By far the largest of them.
+            Command::Run(args) => Box::pin(commands::run::run(args, &cli.global)).await,
             Command::Group(args) => commands::group::group(args, &cli.global).await,
             Command::Bundle(args) => commands::bundle::bundle(args, &cli.global).await,
             Command::Submit(args) => commands::submit::submit(args, &cli.global).await,

@@ -18,9 +18,9 @@ const ACKNOWLEDGEMENT: &str = "logs/runs/run.ack.0a1b2c3d-4e5f-6789-abcd-ef01234
 const CLAIM: &str = "logs/runs/run.json";
 const OWNER: &str = "ArchiveRun team-a/run in cluster test";
 /// The address above the dates of [`deliver`].
-const PREFIX: &str = "s3://inventories/source/daily/";
+const PREFIX: &str = "s3://inventories/inventory/source/daily/";
 
-/// An inventory of a day of November 2026, `source/daily/2026-11-<day>T01-00Z/`.
+/// An inventory of a day of November 2026, `inventory/source/daily/2026-11-<day>T01-00Z/`.
 async fn deliver(scene: &Scene, day: u32, checksum: Checksum) -> Published {
     let created = format!("2026-11-{day:02}T01:00:00Z").parse().unwrap();
     let inventory = Inventory::new("source", INVENTORIES)
