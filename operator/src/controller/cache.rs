@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use s3bundler_contract::layout::RunName;
-use s3bundler_contract::{RunSummary, Stage, Termination};
+use s3bundler_contract::{RunSummary, Stage};
 
 use super::intervals::POLL_PERIOD;
+use super::observed::Acknowledged;
 use super::ownership::NameConflict;
 use super::throughput::Throughput;
 use crate::queues::{Depth, Depths};
@@ -70,8 +71,8 @@ pub(crate) struct RunCache {
     pub(crate) summary_error: Option<RecordsError>,
     /// When the acknowledgement of the run was looked for last.
     pub(crate) acknowledgement_at: Option<Instant>,
-    /// What the last grouper waited for that could not begin.
-    pub(crate) grouper_end: Option<Termination>,
+    /// What was found, until the status has it.
+    pub(crate) acknowledged: Acknowledged,
     /// Summaries, which never change.
     pub(crate) summaries: HashMap<Stage, RunSummary>,
     /// The workers as they were applied last; forgotten once somebody else changed them.
@@ -162,7 +163,7 @@ impl RunCache {
             summaries_at: None,
             summary_error: None,
             acknowledgement_at: None,
-            grouper_end: None,
+            acknowledged: Acknowledged::Unknown,
             summaries: HashMap::new(),
             workers: None,
             scaled: None,

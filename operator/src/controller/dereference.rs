@@ -135,10 +135,8 @@ pub(crate) async fn dereference(
         return Ok(seen);
     }
     if prior.is_acknowledged() {
-        cache.grouper_end = None;
+        cache.acknowledged = Acknowledged::Unknown;
     } else {
-        seen.earlier_end.clone_from(&cache.grouper_end);
-        cache.grouper_end = grouper_end.clone().or(cache.grouper_end.take());
         seen.grouper_end = grouper_end;
     }
     let asked = tokio::time::timeout(READ_BUDGET, outside(context, run, prior, cache, &mut seen));
@@ -314,6 +312,9 @@ async fn acknowledged(
     prior: &ArchiveRunStatus,
     cache: &mut RunCache,
 ) -> Result<Acknowledged, RecordsError> {
+    if matches!(cache.acknowledged, Acknowledged::Yes(_)) {
+        return Ok(cache.acknowledged.clone());
+    }
     let now = Instant::now();
     if !is_due(cache.acknowledgement_at, ACKNOWLEDGEMENT_PERIOD, now) {
         return Ok(Acknowledged::Unknown);
@@ -323,17 +324,20 @@ async fn acknowledged(
     let found = records
         .acknowledgement(&run.bucket, &run.layout, &run.name, &run.uid)
         .await?;
-    if let Some(found) = found {
-        return Ok(Acknowledged::Yes(Some(found.inventory)));
-    }
-    if prior.inventory.is_some() {
-        let claim = records.claim(&run.bucket, &run.layout, &run.name).await?;
-        let own = run.claim_owner(&context.defaults.cluster);
-        if claim.is_some_and(|claim| claim.owner == own) {
-            return Ok(Acknowledged::Yes(None));
-        }
-    }
-    Ok(Acknowledged::No)
+    let inventory = match found {
+        Some(found) => Some(found.inventory),
+        None if prior.inventory.is_some() && is_claimed(context, run, &records).await? => None,
+        None => return Ok(Acknowledged::No),
+    };
+    cache.acknowledged = Acknowledged::Yes(inventory);
+    Ok(cache.acknowledged.clone())
+}
+
+/// Whether the run's name is claimed by its resource.
+async fn is_claimed(context: &Context, run: &Run, records: &Records) -> Result<bool, RecordsError> {
+    let claim = records.claim(&run.bucket, &run.layout, &run.name).await?;
+    let own = run.claim_owner(&context.defaults.cluster);
+    Ok(claim.is_some_and(|claim| claim.owner == own))
 }
 
 /// Depth, summaries and receipts.

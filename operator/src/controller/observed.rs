@@ -97,8 +97,6 @@ pub(crate) struct Observed {
     pub(crate) grouper_at: Option<Timestamp>,
     /// What its last pod waited for that could not begin.
     pub(crate) grouper_end: Option<Termination>,
-    /// The same of a Job before, as far as this operator knows.
-    pub(crate) earlier_end: Option<Termination>,
     pub(crate) workers: Option<WorkersState>,
     pub(crate) pods: Pods,
     /// Depth of the queues; `None` where it was not read, because nothing hangs on it.

@@ -47,6 +47,6 @@ pub use source::{
 };
 pub use status::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts,
-    QueueStatus, RateStatus, WorkerStatus,
+    QueueStatus, RateStatus, WaitingStatus, WorkerStatus,
 };
 pub use workers::{AuthenticationKind, AuthenticationRef, Keda, Scaling, ScalingMode, Workers};

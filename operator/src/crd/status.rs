@@ -41,6 +41,9 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub acknowledged_at: Option<Time>,
+    /// What the last grouper waited for, which could not begin. Absent once one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingStatus>,
     /// The inventory that is really read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<InventoryStatus>,
@@ -226,6 +229,18 @@ pub struct FailureCount {
     /// Objects.
     #[schemars(range(min = 0))]
     pub count: i64,
+}
+
+/// What a grouper waited for. The run has no pod, no Job and no queue until the next try.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingStatus {
+    /// When it ended.
+    #[schemars(schema_with = "schema::instant")]
+    pub since: Time,
+    /// Its termination message, which is JSON.
+    #[schemars(length(max = 4096))]
+    pub termination_message: String,
 }
 
 /// The queue between grouper and workers.

@@ -41,7 +41,7 @@ pub async fn a_source_that_is_denied_to_the_workers_is_named(scene: &Scene) {
 pub async fn an_inventory_that_is_denied_to_the_grouper_is_named(scene: &Scene) {
     let team = scene.team("denied-inventory").await;
     let manifest = team.inventory(25).await;
-    // manifest.json can be read, and is by the operator.
+    // manifest.json can be read.
     team.deny("inventory", "s3:GetObject", "*/data/*").await;
     team.apply(&team.archive_run("logs", &manifest, json!({})))
         .await;

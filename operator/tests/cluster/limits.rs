@@ -12,18 +12,21 @@ use super::team::{SHOWN, Team, message, told};
 pub async fn pods_that_a_quota_forbids_are_told(scene: &Scene) {
     let team = scene.team("quota").await;
     let manifest = team.inventory(25).await;
-    quota(&team, json!({"pods": "0"})).await;
-    team.apply(&team.archive_run("logs", &manifest, json!({})))
+    // Room for the grouper, without which there are no workers.
+    quota(&team, json!({"requests.memory": "500Mi"})).await;
+    let large = json!({"workers": {"resources": {"requests": {"memory": "1Gi", "cpu": "20m"}, "limits": {"memory": "1Gi"}}}});
+    team.apply(&team.archive_run("logs", &manifest, large))
         .await;
     refused(&team, "ReplicaSet").await;
     let status = team
         .shows(Instant::now(), "logs", "Stalled", "QuotaExceeded")
         .await;
     assert!(
-        message(&status, "Stalled").contains("exceeded quota: small, requested: pods=1"),
+        message(&status, "Stalled")
+            .contains("exceeded quota: small, requested: requests.memory=1Gi"),
         "{status:?}"
     );
-    quota(&team, json!({"pods": "9"})).await;
+    quota(&team, json!({"requests.memory": "9Gi"})).await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(told(&status, "Stalled").unwrap().0, "False", "{status:?}");
 }
@@ -31,7 +34,6 @@ pub async fn pods_that_a_quota_forbids_are_told(scene: &Scene) {
 pub async fn a_grouper_that_a_quota_forbids_is_told(scene: &Scene) {
     let team = scene.team("quota-grouper").await;
     let manifest = team.inventory(25).await;
-    // Room for workers, as the Deployment of which nothing can be told.
     quota(&team, json!({"requests.memory": "500Mi"})).await;
     let large = json!({"grouper": {"resources": {"requests": {"memory": "1Gi", "cpu": "20m"}}}});
     team.apply(&team.archive_run("logs", &manifest, large))

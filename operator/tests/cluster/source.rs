@@ -1,6 +1,7 @@
 //! Runs of something else than an inventory.
 
 use s3bundler_testbed::client;
+use s3bundler_testbed::inventory::checksum_of;
 use serde_json::{Value, json};
 
 use super::patience::PATIENCE;
@@ -20,15 +21,7 @@ pub async fn the_newest_inventory_is_chosen_once_and_kept_however_old_it_becomes
         .strip_suffix("/manifest.json")
         .and_then(|folder| folder.rsplit_once('/'));
     let prefix = format!("{}/", folder.unwrap().0);
-    let newest = json!({"source": {"inventory": {"manifest": null, "latest": {"prefix": prefix, "maxAgeHours": 48}}}});
-    team.apply(&team.archive_run("logs", "", newest.clone()))
-        .await;
-    let status = team.condition("logs", "Complete", "True", "Complete").await;
-    assert_eq!(status.inventory.unwrap().manifest, manifest);
-    team.delete("logs").await;
-    team.gone("logs", PATIENCE).await;
-
-    // Three days later.
+    // It is three days old.
     let (bucket, key) = manifest
         .trim_start_matches("s3://")
         .split_once('/')
@@ -48,9 +41,24 @@ pub async fn the_newest_inventory_is_chosen_once_and_kept_however_old_it_becomes
     let mut aged: Value = serde_json::from_slice(&written.into_bytes()).unwrap();
     let created: u64 = aged["creationTimestamp"].as_str().unwrap().parse().unwrap();
     aged["creationTimestamp"] = json!((created - 72 * 3_600_000).to_string());
-    client::put_object(&scene.s3, bucket, key, aged.to_string())
-        .await
-        .unwrap();
+    let aged = aged.to_string();
+    let checksum = checksum_of(aged.as_bytes());
+    let checksum_key = key.replace("manifest.json", "manifest.checksum");
+    for (key, text) in [(key, aged), (&checksum_key, checksum)] {
+        client::put_object(&scene.s3, bucket, key, text)
+            .await
+            .unwrap();
+    }
+    let latest =
+        |latest: Value| json!({"source": {"inventory": {"manifest": null, "latest": latest}}});
+    let of_any_age = latest(json!({"prefix": prefix}));
+    team.apply(&team.archive_run("logs", "", of_any_age)).await;
+    let status = team.condition("logs", "Complete", "True", "Complete").await;
+    assert_eq!(status.inventory.unwrap().manifest, manifest);
+    team.delete("logs").await;
+    team.gone("logs", PATIENCE).await;
+
+    let newest = latest(json!({"prefix": prefix, "maxAgeHours": 48}));
     team.apply(&team.archive_run("late", "", newest.clone()))
         .await;
     let status = team

@@ -87,8 +87,15 @@ pub async fn a_destination_of_another_team_is_neither_claimed_nor_read(scene: &S
         .filter(|it| it.is_of("operator") && it.resource.starts_with(&bucket))
         .map(|it| format!("{} of {}", it.action, it.resource));
     let (looks, others): (Vec<_>, Vec<_>) = of_operator.partition(|it| allowed.contains(it));
-    assert_eq!(others, [""; 0]);
     assert!(!looks.is_empty());
+    // S3 asks for that once with each GET of what is not there.
+    let existence = format!("s3:ListBucket of {bucket}");
+    let (existence, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| *it == existence);
+    assert_eq!(others, [""; 0]);
+    assert!(
+        existence.len() <= looks.len(),
+        "{existence:?} and {looks:?}"
+    );
     let records = client::list_keys(&scene.s3, &other.bucket("archive"), "arch/runs/")
         .await
         .unwrap();
@@ -111,7 +118,7 @@ pub async fn a_destination_of_another_team_is_neither_claimed_nor_read(scene: &S
 
 /// The pods of such a run do not know how to acknowledge it: its claim names the resource.
 pub async fn a_run_that_an_earlier_release_began_goes_on_by_its_claim(scene: &Scene) {
-    let team = scene.team("earlier").await;
+    let team = scene.team("earlier-claim").await;
     let manifest = team.inventory(45).await;
     team.fail_from(40);
     team.apply(&team.archive_run("logs", &manifest, json!({})))

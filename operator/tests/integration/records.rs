@@ -198,9 +198,10 @@ async fn a_prefix_that_is_full_of_other_objects_is_not_listed_to_its_end() {
     scene.proxy.rule(move |seen| match seen.operation {
         Operation::ListObjectsV2 => {
             let page = pages.fetch_add(1, Ordering::Relaxed);
-            let objects: String = (0..PAGE)
+            let objects: Vec<_> = (0..PAGE)
                 .map(|n| format!("<Contents><Key>{prefix}{page:06}-{n:03}</Key></Contents>"))
                 .collect();
+            let objects = objects.concat();
             let body = format!(
                 "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>true</IsTruncated>\
                  <NextContinuationToken>{page}</NextContinuationToken>{objects}</ListBucketResult>"

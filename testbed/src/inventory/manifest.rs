@@ -59,7 +59,7 @@ impl Manifest {
     }
 }
 
-/// The content of manifest.checksum.
-pub(super) fn checksum_of(bytes: &[u8]) -> String {
+/// The content of manifest.checksum: the MD5 of manifest.json.
+pub fn checksum_of(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Md5::digest(bytes))
 }

@@ -27,7 +27,7 @@ use thiserror::Error;
 
 pub use column::Column;
 pub use listing::{inventory_of_bucket, rows_of_bucket};
-pub use manifest::{Manifest, ManifestFile};
+pub use manifest::{Manifest, ManifestFile, checksum_of};
 pub use row::Row;
 pub use shard::{encode_key, gzip, shard_of};
 pub use store::Store;

@@ -6,8 +6,12 @@
 //!   ▲           │
 //!   │           └─ it waits for something: for an inventory, or for its name
 //!   │                    │
-//!   └─── Job again ◄── a pause of 1 to 30 minutes, without a pod; without a queue if the name is taken
+//!   │                 status.waiting
+//!   │                    │
+//!   └──────────── a pause of 1 to 30 minutes, without a pod, a Job and a queue
 //! ```
+//!
+//! A run that waits is as it was before it began, so an operator of any release can begin it.
 
 use std::time::Duration;
 
@@ -28,8 +32,9 @@ use crate::crd::{ArchiveRunStatus, Origin};
 use crate::records::RecordsError;
 
 /// The pause before a grouper that waits is created again: as long as the run has waited already, so
-/// that it doubles, within these.
-const SHORTEST_PAUSE: Duration = Duration::from_mins(1);
+/// that it doubles, within these. For a minute SQS refuses to create a queue again ("DeleteQueue",
+/// SQS API reference), which is deleted some seconds after the grouper has ended.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(75);
 const LONGEST_PAUSE: Duration = Duration::from_mins(30);
 
 /// The next step of a run that is not acknowledged yet.
@@ -44,36 +49,62 @@ pub(super) fn begin(
     {
         return elsewhere(&error.to_string(), Bucket::Destination);
     }
-    let end = end(seen, now);
+    let known = Ended::of(prior);
+    let end = end(known.as_ref(), seen, now);
     let mut decision = end.map_or_else(
         || Decision::new(Phase::Grouping, "the grouper reads what there is to group"),
         |end| waiting(run, end),
     );
     decision.workers = seen.replicas();
-    decision.requeue_after = Some(if seen.pods.grouping {
+    // One that ended well has acknowledged the run just now.
+    let is_expected = seen.pods.grouping
+        || (seen.grouper == GrouperState::Succeeded && seen.acknowledged == Acknowledged::Unknown);
+    decision.requeue_after = Some(if is_expected {
         ACKNOWLEDGEMENT_PERIOD
     } else {
         POLL_PERIOD
     });
+    let left = known.as_ref().map_or(Duration::ZERO, |known| {
+        let pause = pause(Some(&known.end), prior, Some(known.at));
+        pause.saturating_sub(since(known.at, now))
+    });
     match (&seen.grouper, &prior.queue) {
-        (GrouperState::Failed { exit_code, message }, _)
-            if end.is_some() || exit_code.is_none() =>
-        {
+        (GrouperState::Failed { .. }, _) if seen.grouper_end.is_some() => {
+            // What it waits for is in the status before anything is deleted.
+            let is_known = known.as_ref().is_some_and(|it| it.is_of(seen.grouper_at));
+            decision
+                .writes
+                .extend(is_known.then_some(if left.is_zero() {
+                    Write::DeleteGrouper(0)
+                } else {
+                    Write::DeleteQueues
+                }));
+            decision.requeue_after = Some(if is_known { left } else { Duration::ZERO });
+        }
+        (
+            GrouperState::Failed {
+                exit_code: None,
+                message,
+            },
+            _,
+        ) => {
             if end.is_none() {
                 // Its pod is gone, and with it the reason.
                 let message = format!("the grouper failed: {message}");
                 decision.degraded = Some(Explanation::new("GrouperFailed", message));
             }
-            let is_taken = end.is_some_and(|end| matches!(end.reason, Reason::RunNameTaken { .. }));
-            if is_taken && prior.queue.is_some() && matches!(run.queue, QueuePlan::Managed(_)) {
-                decision.writes.push(Write::DeleteQueues);
-            }
-            let left = pause(end, prior, seen).saturating_sub(grouper_age(seen, now));
+            let left = pause(end, prior, seen.grouper_at).saturating_sub(grouper_age(seen, now));
             if left.is_zero() {
                 decision.writes.push(Write::DeleteGrouper(0));
             } else {
                 decision.requeue_after = Some(left);
             }
+        }
+        (GrouperState::Absent, queue) if !left.is_zero() => {
+            if queue.is_some() {
+                decision.writes.push(Write::DeleteQueues);
+            }
+            decision.requeue_after = Some(left);
         }
         (GrouperState::Absent, None) => {
             if end.is_none() {
@@ -104,9 +135,33 @@ pub(super) fn begin(
     decision
 }
 
+/// The last grouper that could not begin, as the status knows it.
+struct Ended {
+    end: Termination,
+    at: Timestamp,
+}
+
+impl Ended {
+    fn of(status: &ArchiveRunStatus) -> Option<Self> {
+        let waiting = status.waiting.as_ref()?;
+        let end = Termination::parse(&waiting.termination_message)?;
+        let at = waiting.since.0;
+        Some(Self { end, at })
+    }
+
+    /// Whether it is the one that ended then. Kubernetes knows no fractions of a second.
+    fn is_of(&self, at: Option<Timestamp>) -> bool {
+        at.is_some_and(|at| at.as_second() == self.at.as_second())
+    }
+}
+
 /// What the grouper waits for: the one whose Job is there, or the one before it, until its successor
 /// has run for a while.
-fn end(seen: &Observed, now: Timestamp) -> Option<&Termination> {
+fn end<'a>(
+    known: Option<&'a Ended>,
+    seen: &'a Observed,
+    now: Timestamp,
+) -> Option<&'a Termination> {
     let may_be_old = match seen.grouper {
         GrouperState::Absent
         | GrouperState::Failed {
@@ -115,27 +170,36 @@ fn end(seen: &Observed, now: Timestamp) -> Option<&Termination> {
         GrouperState::Running => grouper_age(seen, now) < DENIED,
         GrouperState::Succeeded | GrouperState::Failed { .. } => false,
     };
-    let earlier = seen.earlier_end.as_ref().filter(|_| may_be_old);
+    let earlier = known.filter(|_| may_be_old).map(|known| &known.end);
     seen.grouper_end.as_ref().or(earlier)
 }
 
-/// How long no Job is created after one that failed.
-fn pause(end: Option<&Termination>, prior: &ArchiveRunStatus, seen: &Observed) -> Duration {
+/// How long no Job is created after one that failed at a time.
+fn pause(
+    end: Option<&Termination>,
+    prior: &ArchiveRunStatus,
+    failed_at: Option<Timestamp>,
+) -> Duration {
     if end.is_some_and(|end| matches!(end.reason, Reason::AccessDenied { .. })) {
         // Somebody may be about to allow it.
-        return DENIED;
+        return SHORTEST_PAUSE;
     }
     // The condition changes when the run is created and when it is resumed.
-    let since = prior
+    let begun = prior
         .condition("Suspended")
-        .filter(|it| it.status != "True");
-    let waited = since
-        .zip(seen.grouper_at)
-        .map(|(since, failed)| failed.duration_since(since.last_transition_time.0));
-    let waited = waited.and_then(|waited| Duration::try_from(waited).ok());
+        .filter(|it| it.status != "True")
+        .map(|it| it.last_transition_time.0);
+    let waited = begun
+        .zip(failed_at)
+        .map(|(begun, failed)| since(begun, failed));
     waited
         .unwrap_or_default()
         .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+}
+
+/// The time from one instant to a later one.
+fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
 /// A run whose grouper waits for something.

@@ -65,9 +65,7 @@ pub(super) fn trouble(error: &RecordsError) -> Option<Explanation> {
             Some(Explanation::new("AccessDenied", error.to_string()))
         }
         RecordsError::Aws(_) | RecordsError::TimedOut => None,
-        RecordsError::Record { .. } => {
-            Some(Explanation::new("InventoryMissing", error.to_string()))
-        }
+        RecordsError::Record { .. } => Some(Explanation::new("InvalidRecord", error.to_string())),
         RecordsError::Flooded(_) => Some(Explanation::new("UnexpectedReceipts", error.to_string())),
     }
 }

@@ -125,10 +125,7 @@ pub(super) fn conditions(
         let explanation = if phase.is_final() {
             Explanation::new("Deleted", "the run has ended")
         } else {
-            Explanation::new(
-                "Pending",
-                "there is no queue while the name of the run is taken",
-            )
+            Explanation::new("Pending", "there is no queue while the run waits")
         };
         set("QueueReady", false, explanation);
     } else if applied.queues.is_some() {

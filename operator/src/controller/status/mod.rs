@@ -47,6 +47,7 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
     }
     if let Some(seen) = seen {
         start::acknowledgement(&mut status, &seen.acknowledged, now);
+        start::waiting(&mut status, seen, now);
         start::start_time(&mut status, decision.phase, now);
         depth(&mut status, seen, now);
         let retried = run.filter(|run| !decision.phase.is_final() && run.max_passes > 0);

@@ -6,14 +6,16 @@ use s3bundler_contract::record::InventoryRef;
 
 use super::outcome::Outcome;
 use crate::controller::decide::Phase;
-use crate::controller::observed::Acknowledged;
+use crate::controller::observed::{Acknowledged, GrouperState, Observed};
 use crate::controller::run::Run;
-use crate::crd::{ArchiveRunStatus, InventoryStatus};
+use crate::crd::{ArchiveRunStatus, InventoryStatus, WaitingStatus};
 
-/// Records the queues that were created, used or deleted just now.
+/// Records the queues that were created, used or deleted just now. A run without queues that has not
+/// ended begins anew.
 pub(super) fn queues(status: &mut ArchiveRunStatus, run: &Run, outcome: &Outcome<'_>) {
     if outcome.applied.queues_deleted && !outcome.decision.phase.is_final() {
-        status.queue = None;
+        (status.queue, status.worker_image) = (None, None);
+        (status.region, status.service_account_name) = (None, None);
     }
     let Some(pair) = &outcome.applied.queues else {
         return;
@@ -40,6 +42,20 @@ pub(super) fn acknowledgement(
     status.acknowledged_at.get_or_insert(Time(now));
     if let Some(inventory) = inventory {
         status.inventory = Some(inventory_status(inventory));
+    }
+}
+
+/// Records what the grouper waited for that has just ended, until the run is acknowledged.
+pub(super) fn waiting(status: &mut ArchiveRunStatus, seen: &Observed, now: Timestamp) {
+    if status.is_acknowledged() {
+        status.waiting = None;
+        return;
+    }
+    if let (GrouperState::Failed { .. }, Some(end)) = (&seen.grouper, &seen.grouper_end) {
+        status.waiting = Some(WaitingStatus {
+            since: Time(seen.grouper_at.unwrap_or(now)),
+            termination_message: end.to_line().trim_end().to_owned(),
+        });
     }
 }
 

@@ -1,13 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use s3bundler_contract::InventoryRef;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::aws::AwsError;
 use crate::controller::fixtures::{condition, decide, decide_at, denied, depths, now, run, seen};
-use crate::crd::QueueStatus;
+use crate::crd::{QueueStatus, WaitingStatus};
 
 /// A run that has its queue, and nothing else yet, since two hours.
 fn begun() -> ArchiveRunStatus {
@@ -37,6 +37,18 @@ fn taken() -> Reason {
     Reason::RunNameTaken {
         difference: "another inventory".to_owned(),
         owner: "laptop".to_owned(),
+    }
+}
+
+/// A run that waits since a time, without a queue.
+fn waiting_since(at: &str, reason: Reason) -> ArchiveRunStatus {
+    ArchiveRunStatus {
+        queue: None,
+        waiting: Some(WaitingStatus {
+            since: Time(at.parse().unwrap()),
+            termination_message: end_of(reason).to_line(),
+        }),
+        ..begun()
     }
 }
 
@@ -119,12 +131,12 @@ fn nothing_but_the_grouper_is_made_before_the_run_is_acknowledged() {
 }
 
 #[test]
-fn what_the_grouper_waits_for_is_told_and_no_pod_is_held_meanwhile() {
+fn what_the_grouper_waits_for_is_told_before_anything_is_deleted() {
     let (source, destination) = (Bucket::Source, Bucket::Destination);
     let waits = |reason: Reason| {
         let decision = decide(&run(json!({})), &begun(), &failed(Some(3), Some(reason)));
         assert_eq!(decision.failed, None);
-        assert!(decision.requeue_after.is_some());
+        assert_eq!(decision.requeue_after, Some(Duration::ZERO));
         decision
     };
     for (reason, phase, stalled, words) in [
@@ -212,50 +224,62 @@ fn what_the_grouper_waits_for_is_told_and_no_pod_is_held_meanwhile() {
 }
 
 #[test]
-fn a_name_that_is_taken_leaves_no_queue_and_is_tried_again_with_a_new_one() {
-    let run = |spec: Value| run(spec);
-    let failed = failed(Some(6), Some(taken()));
-    let decision = decide(&run(json!({})), &begun(), &failed);
-    assert_eq!(decision.writes, [Write::DeleteQueues]);
+fn a_run_that_waits_has_neither_a_job_nor_a_queue_and_begins_anew_after_its_pause() {
     let existing = json!({"queue": {"type": "Existing", "existing": {"url": "https://sqs.eu-west-1.amazonaws.com/1/q"}}});
-    let decision = decide(&run(existing), &begun(), &failed);
-    assert_eq!(decision.writes, [], "a queue that the run brings stays");
-
-    let without_queue = ArchiveRunStatus {
-        queue: None,
-        ..begun()
-    };
-    let decision = decide(&run(json!({})), &without_queue, &failed);
-    assert_eq!(decision.writes, []);
-    let later = "2026-11-23T13:00:00Z".parse().unwrap();
-    let decision = decide_at(&run(json!({})), &without_queue, &failed, later);
-    assert_eq!(decision.writes, [Write::DeleteGrouper(0)]);
-    let gone = Observed {
-        earlier_end: Some(end_of(taken())),
-        ..seen()
-    };
-    let decision = decide(&run(json!({})), &without_queue, &gone);
-    assert!(
-        matches!(decision.writes[..], [Write::MakeQueues(_)]),
-        "{decision:?}"
-    );
-    assert_eq!(
-        decision.refused.unwrap().reason,
-        "RunNameTaken",
-        "it is told until it is known to be otherwise"
-    );
-    let decision = decide(&run(json!({})), &begun(), &gone);
-    assert_eq!(decision.writes, [Write::ApplyGrouper(0)]);
-    assert_eq!(decision.refused.unwrap().reason, "RunNameTaken");
+    let second = Duration::from_secs(1);
+    for (spec, reason) in [
+        (json!({}), taken()),
+        (json!({}), Reason::NoInventory),
+        (existing, Reason::NoInventory),
+    ] {
+        let run = run(spec);
+        let waits = waiting_since("2026-11-23T12:00:00Z", reason.clone());
+        let with_queue = ArchiveRunStatus {
+            queue: begun().queue,
+            ..waits.clone()
+        };
+        let failed = failed(Some(6), Some(reason));
+        let longest = Some(LONGEST_PAUSE);
+        for (status, seen) in [(&with_queue, &failed), (&with_queue, &seen())] {
+            let decision = decide(&run, status, seen);
+            assert_eq!(decision.writes, [Write::DeleteQueues]);
+            assert_eq!(decision.requeue_after, longest);
+        }
+        let late = decide_at(&run, &with_queue, &failed, now() + LONGEST_PAUSE);
+        assert_eq!(
+            late.writes,
+            [Write::DeleteGrouper(0)],
+            "the queue is for the next"
+        );
+        let at = |after: Duration| decide_at(&run, &waits, &seen(), now() + after);
+        let decision = at(LONGEST_PAUSE.saturating_sub(second));
+        assert_eq!(
+            (decision.writes, decision.requeue_after),
+            (vec![], Some(second))
+        );
+        let decision = at(LONGEST_PAUSE);
+        assert!(
+            matches!(
+                decision.writes[..],
+                [Write::MakeQueues(_) | Write::UseQueues(_)]
+            ),
+            "{decision:?}"
+        );
+        // What it waited for is told until it is known to be otherwise.
+        let told = (decision.phase, decision.refused);
+        let again = decide_at(&run, &with_queue, &seen(), now() + LONGEST_PAUSE);
+        assert_eq!(again.writes, [Write::ApplyGrouper(0)]);
+        assert_eq!((again.phase, again.refused), told);
+    }
 }
 
 #[test]
 fn a_grouper_that_waits_is_created_again_after_as_long_as_the_run_has_waited() {
     let minutes = Duration::from_mins;
     for (reason, failed_at, expected) in [
-        (Reason::NoInventory, "2026-11-23T10:00:00Z", minutes(1)),
-        (Reason::NoInventory, "2026-11-23T09:00:00Z", minutes(1)),
-        (Reason::NoInventory, "2026-11-23T10:01:00Z", minutes(1)),
+        (Reason::NoInventory, "2026-11-23T10:00:00Z", SHORTEST_PAUSE),
+        (Reason::NoInventory, "2026-11-23T09:00:00Z", SHORTEST_PAUSE),
+        (Reason::NoInventory, "2026-11-23T10:01:00Z", SHORTEST_PAUSE),
         (Reason::NoInventory, "2026-11-23T10:08:00Z", minutes(8)),
         (Reason::NoInventory, "2026-11-23T11:00:00Z", minutes(30)),
         (taken(), "2026-11-23T10:08:00Z", minutes(8)),
@@ -264,30 +288,15 @@ fn a_grouper_that_waits_is_created_again_after_as_long_as_the_run_has_waited() {
                 bucket: Bucket::Source,
             },
             "2026-11-23T11:00:00Z",
-            minutes(1),
+            SHORTEST_PAUSE,
         ),
     ] {
-        let failed = Observed {
-            grouper_at: Some(failed_at.parse().unwrap()),
-            ..failed(Some(3), Some(reason.clone()))
-        };
-        let at = |after: Duration| {
-            let now: Timestamp = failed_at.parse().unwrap();
-            let mut decision = decide_at(&run(json!({})), &begun(), &failed, now + after);
-            decision
-                .writes
-                .retain(|write| *write != Write::DeleteQueues);
-            (decision.writes, decision.requeue_after)
-        };
-        let second = Duration::from_secs(1);
+        let failed_at: Timestamp = failed_at.parse().unwrap();
+        let waits = waiting_since(&failed_at.to_string(), reason.clone());
+        let decision = decide_at(&run(json!({})), &waits, &seen(), failed_at);
         assert_eq!(
-            at(expected.saturating_sub(second)),
-            (vec![], Some(second)),
-            "{reason:?} {failed_at}"
-        );
-        assert_eq!(
-            at(expected).0,
-            [Write::DeleteGrouper(0)],
+            (decision.writes, decision.requeue_after),
+            (vec![], Some(expected)),
             "{reason:?} {failed_at}"
         );
     }
@@ -295,14 +304,17 @@ fn a_grouper_that_waits_is_created_again_after_as_long_as_the_run_has_waited() {
 
 #[test]
 fn a_reason_is_told_until_another_grouper_has_run_for_a_while() {
+    let status = ArchiveRunStatus {
+        queue: begun().queue,
+        ..waiting_since("2026-11-23T11:00:00Z", Reason::NoInventory)
+    };
     let phase = |grouper, at: &str| {
         let seen = Observed {
             grouper,
             grouper_at: Some(at.parse().unwrap()),
-            earlier_end: Some(end_of(Reason::NoInventory)),
             ..seen()
         };
-        decide(&run(json!({})), &begun(), &seen).phase
+        decide(&run(json!({})), &status, &seen).phase
     };
     let just_now = "2026-11-23T11:59:30Z";
     let waits = Phase::InventoryPending;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+use s3bundler_contract::RunClaim;
 use serde_json::json;
 
 use super::trouble;
@@ -100,10 +101,16 @@ fn what_a_person_has_to_act_on_in_a_destination_stalls() {
         kind: AwsErrorKind::Transient,
         ..denied()
     };
+    let run = "logs".parse().unwrap();
+    let damaged = RecordsError::Record {
+        address: "s3://archive/p/runs/logs.json".parse().unwrap(),
+        cause: RunClaim::parse_of(b"{}", &run).unwrap_err().into(),
+    };
     for (error, reason) in [
         (RecordsError::Aws(denied()), Some("AccessDenied")),
         (RecordsError::Aws(later), None),
         (RecordsError::TimedOut, None),
+        (damaged, Some("InvalidRecord")),
         (
             RecordsError::Flooded("s3://archive/p/receipts/logs/".parse().unwrap()),
             Some("UnexpectedReceipts"),

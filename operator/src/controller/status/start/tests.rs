@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
+use s3bundler_contract::{Termination, termination};
 use serde_json::json;
 
 use super::*;
@@ -50,7 +51,11 @@ fn queues_are_known_while_they_are_there_and_those_of_a_run_that_ended_stay_in_i
     );
     assert_eq!(ended.queue, Some(queue));
     record(&mut status, &refused, &deleted);
-    assert_eq!(status.queue, None, "they are made again");
+    assert_eq!(
+        status,
+        ArchiveRunStatus::default(),
+        "it begins anew, with the image of then"
+    );
 }
 
 #[test]
@@ -79,6 +84,43 @@ fn an_acknowledgement_is_recorded_once_with_the_inventory_of_the_claim() {
     acknowledgement(&mut status, &Acknowledged::Yes(None), later);
     assert_eq!(status.acknowledged_at, Some(Time(now())));
     assert!(status.inventory.is_some());
+}
+
+#[test]
+fn what_a_run_waits_for_is_known_until_it_is_acknowledged() {
+    let seen = |grouper, grouper_end| Observed {
+        grouper,
+        grouper_end,
+        grouper_at: Some(now()),
+        ..Observed::default()
+    };
+    let failed = || GrouperState::Failed {
+        exit_code: Some(3),
+        message: String::new(),
+    };
+    let end = Termination {
+        reason: termination::Reason::NoInventory,
+        message: "why".to_owned(),
+    };
+    let later = "2026-11-24T12:00:00Z".parse().unwrap();
+    let mut status = ArchiveRunStatus::default();
+    // The Job tries again by itself.
+    waiting(
+        &mut status,
+        &seen(GrouperState::Running, Some(end.clone())),
+        later,
+    );
+    waiting(&mut status, &seen(failed(), None), later);
+    assert_eq!(status.waiting, None);
+    waiting(&mut status, &seen(failed(), Some(end.clone())), later);
+    let known = status.waiting.clone().unwrap();
+    assert_eq!(known.since, Time(now()));
+    assert_eq!(Termination::parse(&known.termination_message), Some(end));
+    waiting(&mut status, &seen(GrouperState::Absent, None), later);
+    assert_eq!(status.waiting, Some(known));
+    status.acknowledged_at = Some(Time(later));
+    waiting(&mut status, &seen(GrouperState::Succeeded, None), later);
+    assert_eq!(status.waiting, None);
 }
 
 #[test]
