@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::build::{self, SCALED_OBJECT, grouper_name, workers_name};
+use super::build::{self, SCALED_OBJECT, WORKER, grouper_name, workers_name};
 use super::cache::{AppliedWorkers, RunCache, WorkersShown};
 use super::context::Context;
 use super::decide::Write;
@@ -25,8 +25,9 @@ use super::error::{ReconcileError, is_of_another};
 use super::failure::{self, Failure};
 use super::finalizer;
 use super::ownership::{Owner, owner};
+use super::roll_outs::{is_rolled_out, replaces_pods};
 use super::run::{QueuePlan, Run};
-use super::workloads::Pod;
+use super::workloads::{Pod, RunKey, has_component};
 use crate::autoscale::plan::Bounds;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::crd::{ArchiveRun, ScalingMode};
@@ -143,32 +144,7 @@ async fn carry_out(
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
             cache.sent_again = Some(*pass);
         }
-        Write::ApplyWorkers => {
-            let (deployment, at) = (
-                build::workers(run, &context.defaults, &queue),
-                Instant::now(),
-            );
-            if cache
-                .workers
-                .as_ref()
-                .is_some_and(|applied| applied.is_current(&deployment, at))
-            {
-                return Ok(());
-            }
-            if cache.workers.is_none() {
-                delete_budget(context, run).await?;
-            }
-            let generation = server_side(context, run, deployment.clone())
-                .await?
-                .metadata
-                .generation;
-            cache.workers = generation.map(|generation| AppliedWorkers {
-                deployment,
-                generation,
-                scaled: None,
-                at,
-            });
-        }
+        Write::ApplyWorkers => apply_workers(context, run, &queue, cache).await?,
         Write::Scale(replicas) => {
             let deployments: Api<Deployment> =
                 Api::namespaced(context.client.clone(), &run.namespace);
@@ -230,6 +206,54 @@ async fn carry_out(
         }
     }
     Ok(())
+}
+
+/// Applies the Deployment of the workers. If that replaces pods while enough other runs replace
+/// theirs, it is left for a later reconcile.
+async fn apply_workers(
+    context: &Context,
+    run: &Run,
+    queue: &str,
+    cache: &mut RunCache,
+) -> Result<(), ReconcileError> {
+    let wanted = build::workers(run, &context.defaults, queue);
+    let now = Instant::now();
+    let applied = cache.workers.as_ref();
+    if applied.is_some_and(|applied| applied.is_current(&wanted, now)) {
+        return Ok(());
+    }
+    let key = (run.namespace.clone(), run.name.to_string());
+    let replaces = deployment(context, &key).is_some_and(|shown| replaces_pods(&shown, &wanted));
+    let is_done = |key: &RunKey, generation| {
+        deployment(context, key).is_none_or(|shown| is_rolled_out(&shown, generation))
+    };
+    if replaces && !context.roll_outs.begin(&key, now, is_done) {
+        return Ok(());
+    }
+    if applied.is_none() {
+        delete_budget(context, run).await?;
+    }
+    let made = server_side(context, run, wanted.clone()).await;
+    let generation = made.as_ref().ok().and_then(|made| made.metadata.generation);
+    if replaces {
+        context.roll_outs.applied(&key, generation);
+    }
+    made?;
+    cache.workers = generation.map(|generation| AppliedWorkers {
+        deployment: wanted,
+        generation,
+        scaled: None,
+        at: now,
+    });
+    Ok(())
+}
+
+/// The Deployment of a run's workers, as the watch shows it.
+fn deployment(context: &Context, (namespace, run): &RunKey) -> Option<Deployment> {
+    let deployments = context.workloads.deployments.of_run(namespace, run);
+    deployments
+        .into_iter()
+        .find(|it| has_component(&it.metadata, WORKER))
 }
 
 /// Asks workers to take no other group, or to take groups again. The kubelet tells them.

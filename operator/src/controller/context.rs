@@ -15,6 +15,7 @@ use super::cache::RunCaches;
 use super::cached_run::CachedRun;
 use super::namespaces::Namespaces;
 use super::ownership::controlling_run;
+use super::roll_outs::RollOuts;
 use super::slots::{Slot, Slots};
 use super::throttle::Throttle;
 use super::workloads::{Workloads, has_component, replicas};
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) throttle: Throttle,
     /// Which of them may go on.
     pub(crate) slots: Slots,
+    /// Which of them replace their workers.
+    pub(crate) roll_outs: RollOuts,
     /// How long to wait after failures.
     pub(crate) backoff: Backoff,
     pub(crate) metrics: Metrics,
@@ -83,6 +86,7 @@ impl Context {
             caches: RunCaches::default(),
             throttle: Throttle::default(),
             slots: Slots::default(),
+            roll_outs: RollOuts::default(),
             backoff: Backoff::default(),
             metrics,
             recorder,

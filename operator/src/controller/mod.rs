@@ -36,6 +36,7 @@ mod observed;
 mod ownership;
 mod problem;
 mod report;
+mod roll_outs;
 mod run;
 mod slots;
 mod status;

@@ -11,6 +11,7 @@ use s3bundler_contract::{
     ArchiveOptions, ByteSize, GroupOptions, Layout, Reason, ResourceUid, SelectOptions,
 };
 
+use super::build::PodRevision;
 use crate::autoscale::fair_shares::NamespaceTerms;
 use crate::aws::Aws;
 use crate::crd::{
@@ -65,6 +66,10 @@ pub(crate) struct Run {
     /// Secret with keys of AWS.
     pub(crate) secret: Option<String>,
     pub(crate) image: String,
+    /// What goes with that image.
+    pub(crate) pod_revision: PodRevision,
+    /// The request that moves the run to the image of this operator.
+    pub(crate) upgrade_requested: Option<String>,
     pub(crate) grouper_resources: ResourceRequirements,
     /// Grouper's labels and placement.
     pub(crate) grouper_template: PodTemplate,

@@ -12,11 +12,13 @@ use s3bundler_contract::acknowledgement::InvalidUid;
 use s3bundler_contract::layout::RunName;
 use s3bundler_contract::{ExistingManifests, ResourceUid, S3Address};
 
+use super::build::PodRevision;
 use super::explanation::Explanation;
 use super::run::{QueuePlan, Run};
 use crate::autoscale::fair_shares::NamespaceTerms;
 use crate::crd::{
-    ArchiveRun, CountOrPercent, Origin, QueueType, RequestPayer, ScalingMode, SpecError,
+    ArchiveRun, ArchiveRunStatus, CountOrPercent, Origin, QueueType, RequestPayer, ScalingMode,
+    SpecError,
 };
 use crate::defaults::Defaults;
 use crate::policy::{Asked, PolicyFile, check};
@@ -25,8 +27,11 @@ use crate::queues::{QueuePair, RunQueue, is_managed};
 /// While a run is retried, an annotation with this key asks for its dead-lettered groups to be put
 /// back on the queue.
 pub(crate) const REDRIVE_ANNOTATION: &str = "archive.s3bundler.dev/redrive-requested-at";
-/// Characters of its value that count: the status has to hold them.
-const REDRIVE_LENGTH: usize = 256;
+/// Characters of a request's value that count: the status has to hold them.
+const REQUEST_LENGTH: usize = 256;
+/// An annotation with this key asks for a run under way to go on with the image of this operator, and
+/// with all that goes with it.
+pub(crate) const UPGRADE_ANNOTATION: &str = "archive.s3bundler.dev/upgrade-requested-at";
 /// An annotation with this key and the value `true` lets a run go whose queues cannot be deleted.
 pub(crate) const ORPHAN_ANNOTATION: &str = "archive.s3bundler.dev/orphan-queues";
 
@@ -194,7 +199,8 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
         .min(requests.unwrap_or(u32::MAX));
     // What a run began with it keeps, whatever the operator's settings are by now.
     let status = run.status.as_ref();
-    let image = status.and_then(|status| status.worker_image.clone());
+    let upgrade_requested = requested(run, UPGRADE_ANNOTATION);
+    let (image, pod_revision) = pods(status, upgrade_requested.as_ref(), defaults);
     let service_account = spec.service_account_name.clone();
     let service_account =
         service_account.or_else(|| status.and_then(|status| status.service_account_name.clone()));
@@ -226,7 +232,9 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
             .credentials_secret_ref
             .as_ref()
             .map(|secret| secret.name.clone()),
-        image: image.unwrap_or_else(|| defaults.image.clone()),
+        image,
+        pod_revision,
+        upgrade_requested,
         grouper_resources: resources(spec.grouper.resources.as_ref(), &defaults.grouper_resources),
         grouper_template: spec.grouper.pod_template.clone(),
         grouper_scratch: spec.grouper.scratch.clone(),
@@ -270,16 +278,43 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
         suspend: spec.suspend,
         ttl: spec.ttl(),
         kueue_labels: super::build::kueue_labels(run.labels()),
-        redrive_requested: run
-            .annotations()
-            .get(REDRIVE_ANNOTATION)
-            .map(|asked| asked.chars().take(REDRIVE_LENGTH).collect()),
+        redrive_requested: requested(run, REDRIVE_ANNOTATION),
         name,
         namespace,
         uid,
         region,
         origin,
     })
+}
+
+/// What an annotation asks for: each of its values once.
+fn requested(run: &ArchiveRun, annotation: &str) -> Option<String> {
+    let asked = run.annotations().get(annotation)?;
+    Some(asked.chars().take(REQUEST_LENGTH).collect())
+}
+
+/// The image of a run's pods and what goes with it: that which it was started with, unless it is to
+/// be moved to another.
+fn pods(
+    status: Option<&ArchiveRunStatus>,
+    upgrade_requested: Option<&String>,
+    defaults: &Defaults,
+) -> (String, PodRevision) {
+    let latest = || (defaults.image.clone(), PodRevision::LATEST);
+    let Some(status) = status else {
+        return latest();
+    };
+    if upgrade_requested.is_some() && upgrade_requested != status.upgrade_handled.as_ref() {
+        return latest();
+    }
+    // One that waits for an inventory or for its name has neither pods nor a queue, and begins anew.
+    let has_begun = status.queue.is_some() || status.inventory.is_some();
+    match (&status.worker_image, status.pod_revision) {
+        (Some(image), Some(number)) if has_begun => (image.clone(), PodRevision::of(number)),
+        // Of a release that recorded none, which claimed the inventory before it made any pod.
+        (Some(image), None) if status.inventory.is_some() => (image.clone(), PodRevision::Original),
+        (Some(_) | None, _) => latest(),
+    }
 }
 
 /// The queue that the run brings, or the one that is made for it.

@@ -29,7 +29,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 
-use super::build::{COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, RUN_LABEL};
+use super::build::{
+    COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, POD_TEMPLATE_ANNOTATION, RUN_LABEL,
+};
 use super::error::ReconcileError;
 use crate::metrics::Metrics;
 use crate::watch_health::{self, Health};
@@ -39,6 +41,9 @@ use crate::watch_health::{self, Health};
 pub(crate) const WATCH_SECONDS: u32 = 60;
 /// The labels that decisions go by.
 const LABELS: [&str; 4] = [RUN_LABEL, COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL];
+
+/// The annotations that decisions go by.
+const ANNOTATIONS: [&str; 2] = [PAUSE_ANNOTATION, POD_TEMPLATE_ANNOTATION];
 
 /// A pod without its spec.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -415,7 +420,7 @@ fn run_of(object: &impl Resource) -> Option<RunKey> {
 fn trim_metadata(metadata: &mut ObjectMeta) {
     (metadata.managed_fields, metadata.finalizers) = (None, None);
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|name, _| name == PAUSE_ANNOTATION);
+        annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
     }
     if let Some(labels) = &mut metadata.labels {
         labels.retain(|name, _| LABELS.contains(&name.as_str()));

@@ -52,6 +52,15 @@ pub struct ArchiveRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub worker_image: Option<String>,
+    /// Revision of the arguments, variables and volumes of grouper and workers, fixed at the start like
+    /// the image that knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = i32::MAX))]
+    pub pod_revision: Option<i32>,
+    /// The request for an upgrade of grouper and workers that was carried out last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub upgrade_handled: Option<String>,
     /// AWS region of the queue and of whatever the spec names none for, fixed at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

@@ -111,6 +111,7 @@ fn stages() -> Vec<Vec<Scenario>> {
         tenancy::a_run_that_an_earlier_release_began_goes_on_by_its_claim,
         limits::pods_that_a_quota_forbids_are_told,
         limits::a_grouper_that_a_quota_forbids_is_told,
+        upgrade::a_run_of_an_earlier_release_keeps_its_pods_until_it_is_asked_to_be_upgraded,
         scratch::a_volume_for_the_life_of_a_worker_is_scratch,
         scratch::a_directory_of_the_node_is_scratch_where_the_policy_says_so,
     ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Resource as _, ResourceExt as _};
 use s3bundler_operator::crd::ArchiveRunStatus;
 use s3bundler_testbed::proxy::Fault;
@@ -226,6 +226,56 @@ pub async fn an_upgrade_changes_what_begins_after_it_and_a_strict_one_holds(scen
         );
     }
     the_api_refuses_what_the_admission_policy_is_against(&team, &manifest).await;
+}
+
+/// The status of a run that an earlier release has started says nothing of revisions.
+pub async fn a_run_of_an_earlier_release_keeps_its_pods_until_it_is_asked_to_be_upgraded(
+    scene: &Scene,
+) {
+    const LATEST: i32 = 1;
+    let team = scene.team("earlier-pods").await;
+    let manifest = team.inventory(OBJECTS).await;
+    team.fail_from(OBJECTS - 10);
+    team.apply(&team.archive_run("logs", &manifest, json!({})))
+        .await;
+    team.archiving("logs").await;
+    assert_eq!(team.status("logs").await.pod_revision, Some(LATEST));
+    let runs = team.runs();
+    let forget = json!([{"op": "remove", "path": "/status/podRevision"}]);
+    let forget = Patch::Json::<()>(serde_json::from_value(forget).unwrap());
+    // The operator may be writing a status that has it.
+    eventually("it is one of an earlier release", async || {
+        let status = team.status("logs").await;
+        if status.pod_revision == Some(LATEST) {
+            runs.patch_status("logs", &PatchParams::default(), &forget)
+                .await
+                .ok();
+        }
+        (status.pod_revision == Some(0)).then_some(())
+    })
+    .await;
+    let reads_pauses = async || {
+        let template = template(&team, "logs").await.to_string();
+        template.contains("S3BUNDLER_PAUSE_FILE")
+    };
+    eventually("its pods are those of an earlier release", async || {
+        (!reads_pauses().await).then_some(())
+    })
+    .await;
+
+    let annotation = "archive.s3bundler.dev/upgrade-requested-at=monday";
+    let annotate = ["annotate", "ar", "logs", "-n", &team.name, annotation];
+    scene.kubectl(&annotate).await.unwrap();
+    let upgraded = team
+        .until("logs", "upgraded", |status| {
+            status.upgrade_handled.as_deref() == Some("monday")
+        })
+        .await;
+    assert_eq!(upgraded.pod_revision, Some(LATEST));
+    assert!(reads_pauses().await);
+    team.heal();
+    team.condition("logs", "Complete", "True", "Complete").await;
+    team.assert_verified("logs").await;
 }
 
 /// A release goes while a run is under way: the run and its definition stay, and so does what holds

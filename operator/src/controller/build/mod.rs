@@ -12,6 +12,7 @@
 mod grouper;
 mod pod;
 mod requests;
+mod revision;
 mod scaled_object;
 mod workers;
 
@@ -21,8 +22,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::Resource as _;
 
 pub(crate) use grouper::{grouper, grouper_name, sends};
+pub(crate) use revision::PodRevision;
 pub(crate) use scaled_object::{SCALED_OBJECT, scaled_object};
-pub(crate) use workers::{PAUSE_ANNOTATION, PAUSED, worker_grace, workers, workers_name};
+pub(crate) use workers::{
+    PAUSE_ANNOTATION, PAUSED, POD_TEMPLATE_ANNOTATION, worker_grace, workers, workers_name,
+};
 
 use super::run::Run;
 use crate::crd::ArchiveRun;

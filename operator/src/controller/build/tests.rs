@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 mod arguments;
+mod revisions;
 
 use serde_json::{Value, json};
 

@@ -6,18 +6,19 @@ use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
 };
 use k8s_openapi::api::core::v1::{
-    ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EphemeralVolumeSource,
-    HTTPGetAction, HostPathVolumeSource, ObjectFieldSelector, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimTemplate, Probe, ResourceRequirements, Volume, VolumeMount,
-    VolumeResourceRequirements,
+    Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
+    EphemeralVolumeSource, HTTPGetAction, HostPathVolumeSource, ObjectFieldSelector,
+    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PodTemplateSpec, Probe,
+    ResourceRequirements, Volume, VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use s3bundler_contract::S3Address;
+use sha2::{Digest as _, Sha256};
 
 use super::pod::{Pod, SCRATCH, empty_dir, plain, scratch_size, with_disk};
 use super::requests::request_args;
-use super::{WORKER, metadata, selector};
+use super::{PodRevision, WORKER, metadata, selector};
 use crate::controller::run::Run;
 use crate::crd::ScratchType;
 use crate::defaults::Defaults;
@@ -39,6 +40,10 @@ const POD_INFO: &str = "/etc/s3bundler/pod";
 const POD_INFO_VOLUME: &str = "pod";
 const PAUSE_FILE: &str = "pause";
 const PAUSE_FILE_VARIABLE: &str = "S3BUNDLER_PAUSE_FILE";
+
+/// The annotation of the Deployment with a digest of its pods' template: whether workers are replaced
+/// can be told without the template.
+pub(crate) const POD_TEMPLATE_ANNOTATION: &str = "archive.s3bundler.dev/pod-template";
 
 /// The name of Deployment and ScaledObject.
 pub(crate) fn workers_name(run: &Run) -> String {
@@ -72,20 +77,11 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
         grace_seconds: i64::try_from(worker_grace(run).as_secs()).unwrap_or(i64::MAX),
         restart_policy: "Always",
     };
+    let is_pausable = run.pod_revision >= PodRevision::Pausable;
     let mut template = pod.template(|container| {
-        container.env.get_or_insert_default().push(plain(
-            PAUSE_FILE_VARIABLE,
-            &format!("{POD_INFO}/{PAUSE_FILE}"),
-        ));
-        container
-            .volume_mounts
-            .get_or_insert_default()
-            .push(VolumeMount {
-                name: POD_INFO_VOLUME.to_owned(),
-                mount_path: POD_INFO.to_owned(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            });
+        if is_pausable {
+            tell_pauses(container);
+        }
         container.ports = Some(vec![ContainerPort {
             name: Some(PORT_NAME.to_owned()),
             container_port: PORT,
@@ -103,11 +99,14 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
             ..get("/healthz")
         });
     });
-    if let Some(spec) = &mut template.spec {
+    if let Some(spec) = template.spec.as_mut().filter(|_| is_pausable) {
         spec.volumes.get_or_insert_default().push(pod_info());
     }
+    let mut metadata = metadata(run, workers_name(run), WORKER);
+    let digest = (POD_TEMPLATE_ANNOTATION.to_owned(), digest(&template));
+    metadata.annotations = Some([digest].into());
     Deployment {
-        metadata: metadata(run, workers_name(run), WORKER),
+        metadata,
         spec: Some(DeploymentSpec {
             selector: LabelSelector {
                 match_labels: Some(selector(run, WORKER)),
@@ -126,6 +125,29 @@ pub(crate) fn workers(run: &Run, defaults: &Defaults, queue: &str) -> Deployment
         }),
         status: None,
     }
+}
+
+/// A digest of a template.
+fn digest(template: &PodTemplateSpec) -> String {
+    let json = serde_json::to_vec(template).expect("a template is JSON");
+    data_encoding::HEXLOWER.encode(&Sha256::digest(json)[..16])
+}
+
+/// Tells a worker where it reads that it is paused.
+fn tell_pauses(container: &mut Container) {
+    container.env.get_or_insert_default().push(plain(
+        PAUSE_FILE_VARIABLE,
+        &format!("{POD_INFO}/{PAUSE_FILE}"),
+    ));
+    container
+        .volume_mounts
+        .get_or_insert_default()
+        .push(VolumeMount {
+            name: POD_INFO_VOLUME.to_owned(),
+            mount_path: POD_INFO.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        });
 }
 
 /// What a worker can read of its own pod while it runs.

@@ -41,6 +41,9 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
     let refused = refusal(outcome);
     if let Some(run) = run {
         start::queues(&mut status, run, outcome);
+        if !decision.phase.is_final() {
+            start::pods(&mut status, run);
+        }
     }
     if let Some(Ok(asked)) = &applied.redriven {
         status.queue.get_or_insert_default().redrive_handled = Some(asked.clone());

@@ -20,7 +20,6 @@ pub(super) fn queues(status: &mut ArchiveRunStatus, run: &Run, outcome: &Outcome
     let Some(pair) = &outcome.applied.queues else {
         return;
     };
-    status.worker_image.get_or_insert_with(|| run.image.clone());
     status.region.get_or_insert_with(|| run.region.clone());
     status
         .service_account_name
@@ -28,6 +27,18 @@ pub(super) fn queues(status: &mut ArchiveRunStatus, run: &Run, outcome: &Outcome
     let queue = status.queue.get_or_insert_default();
     queue.url = Some(pair.url.clone());
     queue.dead_letter_url.clone_from(&pair.dead_letter_url);
+}
+
+/// Records what the pods of a run that has its queue are made with.
+pub(super) fn pods(status: &mut ArchiveRunStatus, run: &Run) {
+    if status.queue.is_none() {
+        return;
+    }
+    status.worker_image = Some(run.image.clone());
+    status.pod_revision = Some(run.pod_revision.number());
+    if run.upgrade_requested.is_some() {
+        status.upgrade_handled.clone_from(&run.upgrade_requested);
+    }
 }
 
 /// Records that the pods of the run have shown that they may write to the destination.

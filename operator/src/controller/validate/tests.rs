@@ -74,6 +74,8 @@ fn a_run_keeps_the_defaults_it_began_with() {
     );
     resource.status = Some(ArchiveRunStatus {
         worker_image: Some("worker:0".to_owned()),
+        pod_revision: Some(0),
+        queue: Some(QueueStatus::default()),
         service_account_name: Some("archiver".to_owned()),
         region: Some(region("eu-north-1")),
         ..ArchiveRunStatus::default()
@@ -99,6 +101,37 @@ fn a_run_keeps_the_defaults_it_began_with() {
         "{:?}",
         kept.queue
     );
+}
+
+#[test]
+fn pods_are_made_with_the_image_of_the_operator_until_a_run_has_some_and_again_when_it_is_asked_for()
+ {
+    let latest = ("worker:1", PodRevision::LATEST);
+    let original = ("worker:0", PodRevision::Original);
+    let inventory = json!({"manifest": "s3://inv/src/manifest.json"});
+    let waiting = json!({"workerImage": "worker:0", "podRevision": 0});
+    let later = json!({"workerImage": "worker:0", "podRevision": 99, "inventory": inventory});
+    let unrecorded = json!({"workerImage": "worker:0", "inventory": inventory});
+    let handled = json!({"workerImage": "worker:0", "podRevision": 0, "queue": {}, "upgradeHandled": "monday"});
+    for (status, asked, expected) in [
+        (json!({}), None, latest),
+        (json!({"workerImage": "worker:0"}), None, latest),
+        (waiting, None, latest),
+        (unrecorded.clone(), None, original),
+        (unrecorded, Some("monday"), latest),
+        (later, None, ("worker:0", PodRevision::LATEST)),
+        (handled.clone(), Some("monday"), original),
+        (handled.clone(), None, original),
+        (handled, Some("tuesday"), latest),
+    ] {
+        let mut resource = archive_run(json!({}));
+        resource.status = serde_json::from_value(status.clone()).unwrap();
+        let annotation = asked.map(|asked| (UPGRADE_ANNOTATION.to_owned(), asked.to_owned()));
+        resource.metadata.annotations = Some(annotation.into_iter().collect());
+        let run = validate(&resource, &defaults()).unwrap();
+        let made_with = (run.image.as_str(), run.pod_revision);
+        assert_eq!(made_with, expected, "{status} {asked:?}");
+    }
 }
 
 #[test]

@@ -5,9 +5,11 @@ use serde_json::json;
 
 use super::*;
 use crate::controller::apply::Applied;
+use crate::controller::build::PodRevision;
 use crate::controller::decide::Decision;
 use crate::controller::explanation::Explanation;
 use crate::controller::fixtures::{claimed, now, run};
+use crate::crd::QueueStatus;
 use crate::queues::QueuePair;
 
 fn record(status: &mut ArchiveRunStatus, decision: &Decision, applied: &Applied) {
@@ -42,7 +44,6 @@ fn queues_are_known_while_they_are_there_and_those_of_a_run_that_ended_stay_in_i
     record(&mut status, &refused, &made);
     let queue = status.queue.clone().unwrap();
     assert_eq!(queue.url.as_deref(), Some("https://sqs/q"));
-    assert_eq!(status.worker_image.as_deref(), Some("worker:1"));
     let mut ended = status.clone();
     record(
         &mut ended,
@@ -56,6 +57,32 @@ fn queues_are_known_while_they_are_there_and_those_of_a_run_that_ended_stay_in_i
         ArchiveRunStatus::default(),
         "it begins anew, with the image of then"
     );
+}
+
+#[test]
+fn what_pods_are_made_with_is_recorded_with_the_queue_and_so_is_the_request_for_another() {
+    let mut run = Run {
+        upgrade_requested: Some("monday".to_owned()),
+        ..run(json!({}))
+    };
+    let mut status = ArchiveRunStatus::default();
+    pods(&mut status, &run);
+    assert_eq!(status, ArchiveRunStatus::default(), "no pod is made yet");
+    status.queue = Some(QueueStatus::default());
+    pods(&mut status, &run);
+    let made_with = |status: &ArchiveRunStatus| {
+        let (image, handled) = (&status.worker_image, &status.upgrade_handled);
+        (image.clone().unwrap(), status.pod_revision, handled.clone())
+    };
+    let number = Some(PodRevision::LATEST.number());
+    let monday = Some("monday".to_owned());
+    assert_eq!(
+        made_with(&status),
+        ("worker:1".to_owned(), number, monday.clone())
+    );
+    (run.upgrade_requested, run.image) = (None, "worker:2".to_owned());
+    pods(&mut status, &run);
+    assert_eq!(made_with(&status), ("worker:2".to_owned(), number, monday));
 }
 
 #[test]
