@@ -98,26 +98,21 @@ pub async fn a_service_account_that_is_missing_is_named(scene: &Scene) {
 pub async fn an_image_that_cannot_be_pulled_stalls_the_run(scene: &Scene) {
     let team = scene.team("pull").await;
     let manifest = team.inventory(5).await;
-    // The image of a run is what it began with.
+    // A run that has begun, with its inventory, keeps its image.
     team.create(&team.archive_run("logs", &manifest, json!({"suspend": true})))
         .await;
     team.condition("logs", "Suspended", "True", "Suspended")
         .await;
-    team.patch_status(
-        "logs",
-        json!({"workerImage": "localhost/s3bundler/nothing:none"}),
-    )
-    .await;
+    let image = "localhost/s3bundler/nothing:none";
+    let begun = json!({"workerImage": image, "inventory": {"manifest": manifest}});
+    team.patch_status("logs", begun).await;
     team.patch("logs", json!({"spec": {"suspend": false}}))
         .await;
     team.waiting(&["ErrImagePull", "ImagePullBackOff"]).await;
     let status = team
         .shows(Instant::now(), "logs", "Stalled", "ImagePull")
         .await;
-    assert!(
-        message(&status, "Stalled").contains("localhost/s3bundler/nothing:none"),
-        "{status:?}"
-    );
+    assert!(message(&status, "Stalled").contains(image), "{status:?}");
     // It would never end, and ask for a worker for ever.
     team.delete("logs").await;
     team.gone("logs", Duration::from_mins(1)).await;
