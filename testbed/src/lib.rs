@@ -16,6 +16,7 @@ pub mod client;
 pub mod demo;
 pub mod fleet;
 pub mod generated;
+pub mod health;
 pub mod idle_queues;
 pub mod install;
 pub mod inventory;

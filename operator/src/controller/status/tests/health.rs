@@ -3,8 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
-use cel::{Context, Program, Value};
-use mlua::{Lua, LuaSerdeExt as _, Table};
+use s3bundler_testbed::health;
 use serde_json::json;
 
 use crate::controller::apply::Applied;
@@ -15,52 +14,15 @@ use crate::controller::status::{Outcome, next};
 use crate::controller::validate::validate;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
-const ARGO_CD: &str = include_str!("../../../../../deploy/examples/argocd.yaml");
-const FLUX: &str = include_str!("../../../../../deploy/examples/flux.yaml");
-
-fn documents(yaml: &str) -> Vec<serde_json::Value> {
-    yaml.split("\n---\n")
-        .map(|document| serde_saphyr::from_str(document).unwrap())
-        .collect()
-}
-
-/// What Argo CD's script says of a run.
+/// The status and the message that Argo CD shows for a run.
 fn argo_cd(run: &ArchiveRun) -> (String, String) {
-    let map = documents(ARGO_CD).pop().unwrap();
-    let script = map["data"]["resource.customizations.health.archive.s3bundler.dev_ArchiveRun"]
-        .as_str()
-        .unwrap();
-    let lua = Lua::new();
-    lua.globals()
-        .set("obj", lua.to_value(&json!(run)).unwrap())
-        .unwrap();
-    let health: Table = lua.load(script).eval().unwrap();
-    (
-        health.get("status").unwrap(),
-        health.get("message").unwrap(),
-    )
+    let health = health::argo_cd(&json!(run)).unwrap();
+    (health.status, health.message)
 }
 
-/// What Flux' expressions say of a run.
+/// The status that Flux gives a run.
 fn flux(run: &ArchiveRun) -> &'static str {
-    let kustomization = documents(FLUX).pop().unwrap();
-    let checks = &kustomization["spec"]["healthCheckExprs"][0];
-    let mut context = Context::default();
-    context.add_variable("status", json!(run.status)).unwrap();
-    let is = |name: &str| {
-        let said = Program::compile(checks[name].as_str().unwrap())
-            .unwrap()
-            .execute(&context)
-            .unwrap();
-        said == Value::Bool(true)
-    };
-    // In this order ("Health check expressions", Flux documentation): what is neither is waited
-    // for.
-    match (is("failed"), is("current")) {
-        (true, _) => "Failed",
-        (false, true) => "Current",
-        (false, false) => "InProgress",
-    }
+    health::flux(&json!(run)).unwrap()
 }
 
 #[test]
