@@ -15,7 +15,7 @@ ifneq ($(toolchain),)
 export RUSTUP_TOOLCHAIN := $(toolchain)
 endif
 
-.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra docs generate fuzz bench \
+.PHONY: help tools checkout demo demo-local up down check lint servers test-servers test-cluster test check-extra docs generate fuzz bench interop \
   release-check dist dist-chart dist-sbom dist-sums image image-index image-sign chart-push
 
 help: ## What can be made
@@ -106,6 +106,10 @@ bench: tools checkout ## Speed and memory against a peer, and of the operator as
 	cargo build --release $(PROGRAMS:%=--package %)
 	$(RELEASE)/s3bundler-testbed bench --s3bundler $(RELEASE)/s3bundler
 	$(RELEASE)/s3bundler-testbed bench-operator --operator $(RELEASE)/s3bundler-operator --s3bundler $(RELEASE)/s3bundler
+
+interop: tools checkout ## Tries KEDA, Argo CD's and Flux' health checks, Prometheus and the dashboard in a cluster, as root on Linux (ONLY=keda,gitops,prometheus,grafana)
+	$(BUILD)
+	$(DEBUG)/s3bundler-testbed interop --s3bundler $(DEBUG)/s3bundler --operator $(DEBUG)/s3bundler-operator $(addprefix --only=,$(ONLY))
 
 # The steps of .github/workflows/release.yml. Those of images need Docker with buildx, and signatures cosign.
 DIST ?= $(S3BUNDLER_CACHE)/dist

@@ -19,6 +19,7 @@ pub mod generated;
 pub mod health;
 pub mod idle_queues;
 pub mod install;
+pub mod interop;
 pub mod inventory;
 pub mod kube;
 pub mod metrics;

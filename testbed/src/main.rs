@@ -6,6 +6,7 @@
 //! s3bundler-testbed bench-operator --operator …    the table of the operator
 //! s3bundler-testbed demo-kubernetes --s3bundler …  the main job on real files in a cluster, before one's eyes
 //! s3bundler-testbed demo --s3bundler PATH          the same on the command line alone
+//! s3bundler-testbed interop --s3bundler …          KEDA, Prometheus and others with the operator in a cluster
 //! s3bundler-testbed servers --s3 versitygw         servers until Ctrl-C, and the lines to paste into a shell
 //! s3bundler-testbed up                             a Kubernetes with S3 and SQS in the background, and such lines
 //! s3bundler-testbed exec -- kubectl get nodes      a command that finds them in its environment
@@ -28,6 +29,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use s3bundler_testbed::bench::{self, BenchError, OperatorPart, Part, Scale};
 use s3bundler_testbed::demo::{self, DemoError};
 use s3bundler_testbed::install::{self, InstallError, Recipe};
+use s3bundler_testbed::interop::{self, InteropError};
 use s3bundler_testbed::kube::KubeError;
 use s3bundler_testbed::servers::{Access, ElasticMq, Moto, S3Mock, ServerError, VersityGw};
 use s3bundler_testbed::simulator::Simulator;
@@ -111,6 +113,19 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<OperatorPart>,
     },
+    /// Boots a Kubernetes and tries KEDA, the health checks of Argo CD and Flux, Prometheus, and the
+    /// queries of the Grafana dashboard with the operator in it.
+    Interop {
+        /// The program, for groupers and workers and to verify.
+        #[arg(long)]
+        s3bundler: PathBuf,
+        /// The operator.
+        #[arg(long)]
+        operator: PathBuf,
+        /// Parts to try, comma-separated. Default: all.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<interop::Part>,
+    },
     /// Boots a Kubernetes with S3 and SQS in the background and prints what to export; uses the
     /// cluster of KUBECONFIG, and boots nothing, where that is set.
     Up {
@@ -169,11 +184,15 @@ enum Failure {
     #[error(transparent)]
     Demo(#[from] DemoError),
     #[error(transparent)]
+    Interop(#[from] InteropError),
+    #[error(transparent)]
     Background(#[from] BackgroundError),
     #[error(transparent)]
     Weather(#[from] WeatherError),
     #[error(transparent)]
     Kube(#[from] KubeError),
+    #[error("interrupted")]
+    Interrupted,
     #[error("no files to upload were found; name a folder with --files")]
     NoFiles,
     #[error(transparent)]
@@ -245,6 +264,11 @@ async fn main() -> ExitCode {
             files,
             keep,
         } => show_on_kubernetes(&s3bundler, &operator, files, keep).await,
+        Command::Interop {
+            s3bundler,
+            operator,
+            only,
+        } => try_others(&s3bundler, &operator, &only).await,
         Command::Servers { s3, sqs, simulator } => servers(s3, sqs, simulator).await,
         Command::Up { image } => background::up(&image).await.map_err(Failure::from),
         Command::Down => background::down().await.map_err(Failure::from),
@@ -320,6 +344,22 @@ async fn show_on_kubernetes(
     println!("==> Stopping the cluster; nothing of it is left");
     cluster.stop().await?;
     Ok(())
+}
+
+async fn try_others(
+    s3bundler: &Path,
+    operator: &Path,
+    only: &[interop::Part],
+) -> Result<(), Failure> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    tokio::select! {
+        tried = interop::interop(s3bundler, operator, only) => Ok(tried?),
+        _ = interrupt.recv() => Err(Failure::Interrupted),
+        _ = terminate.recv() => Err(Failure::Interrupted),
+    }
 }
 
 async fn servers(

@@ -96,6 +96,9 @@ pub(super) fn start_controllers(
                 "--flex-volume-plugin-dir={}",
                 folder.join("volume-plugins").display()
             ),
+            // Autoscalers show in seconds what takes them minutes by default (15 s and 5 min).
+            "--horizontal-pod-autoscaler-sync-period=5s".to_owned(),
+            "--horizontal-pod-autoscaler-downscale-stabilization=15s".to_owned(),
             keys.option("cluster-signing-cert-file", "ca.pem"),
             keys.option("cluster-signing-key-file", "ca.key"),
         ],
