@@ -34,5 +34,3 @@ pub mod s3;
 mod termination;
 pub mod verify;
 mod worker_status;
-
-pub use s3bundler_common::failure;

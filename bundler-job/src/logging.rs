@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use s3bundler_common::failure::Failure;
 use s3bundler_common::logging::{self, LogFormat};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::{GlobalArgs, OutputFormat};
-use crate::failure::Failure;
 use crate::progress::SCREEN;
 
 /// Starts the log. To be called once, before anything is logged.

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use clap::Parser as _;
 use s3bundler::args::{Cli, Command};
-use s3bundler::failure::Failure;
 use s3bundler::{commands, logging};
+use s3bundler_common::failure::Failure;
 
 fn main() {
     let cli = match Cli::try_parse() {

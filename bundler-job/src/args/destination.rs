@@ -1,10 +1,10 @@
 //! Where everything is written.
 
 use clap::Args;
+use s3bundler_common::failure::Failure;
 use s3bundler_contract::{ExitCode, KeyLayout, S3Address};
 
 use crate::destination::Destination;
-use crate::failure::Failure;
 
 /// Where everything is written.
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ mod rows;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use s3bundler_common::failure::Failure;
 use s3bundler_contract::S3Address;
 
 pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
@@ -24,7 +25,6 @@ pub use outage::OutageArgs;
 pub use requests::{EncryptionType, RequestArgs, RequestPayer};
 pub use rows::{GlacierObjects, GroupingArgs, OriginArgs, Versions};
 
-use crate::failure::Failure;
 use crate::s3::{PathStyle, S3Options};
 
 /// Packs the many small objects of an S3 Inventory into few indexed archives.

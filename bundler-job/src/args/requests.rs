@@ -2,8 +2,8 @@
 //! pays.
 
 use clap::{Args, ValueEnum};
+use s3bundler_common::failure::Failure;
 
-use crate::failure::Failure;
 use crate::s3::{AccountId, Checksum, Encryption, KmsKeyId, RequestOptions, Tag, Tags};
 
 /// What goes with requests. No part of the run's claim: as credentials, every process gets it anew.

@@ -1,9 +1,8 @@
 //! Several failures in one command that went on after each: the worst decides the exit code, the
 //! first are shown.
 
+use s3bundler_common::failure::Failure;
 use s3bundler_contract::ExitCode;
-
-use crate::failure::Failure;
 
 /// Failures that are shown; the log has them all.
 const SHOWN: usize = 3;

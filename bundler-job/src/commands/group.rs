@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use s3bundler_common::failure::Failure;
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, LeftOut};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use super::figures::{by_reason, line};
 use super::{origin, output, scratch};
 use crate::args::{GlobalArgs, GroupArgs};
 use crate::destination::Destination;
-use crate::failure::Failure;
 use crate::group::{self, GroupError, GroupRequest, Grouped, RedoRequest, RetryRequest};
 use crate::queue::SqsQueue;
 use crate::s3::{S3, load_config};

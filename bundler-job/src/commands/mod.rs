@@ -11,6 +11,7 @@ pub mod verify;
 
 use std::path::PathBuf;
 
+use s3bundler_common::failure::Failure;
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::group_manifest::Columns;
 use s3bundler_contract::{ArchiveOptions, ByteSize, ExitCode, RunName};
@@ -21,7 +22,6 @@ use crate::bundle::limiter::Limits;
 use crate::bundle::parts::PartLimits;
 use crate::bundle::{BundleError, Settings};
 use crate::destination::Destination;
-use crate::failure::Failure;
 use crate::group::{GroupError, Origin};
 use crate::inventory::Scratch;
 use crate::s3::S3;

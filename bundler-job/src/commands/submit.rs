@@ -12,6 +12,7 @@
 use std::io::BufRead;
 
 use futures_util::{StreamExt, stream};
+use s3bundler_common::failure::Failure;
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::group_manifest::Recorded;
 use s3bundler_contract::layout::DEAD_LETTERS_SUFFIX;
@@ -22,7 +23,6 @@ use serde::Serialize;
 use super::failures::Failures;
 use super::output;
 use crate::args::{AddressOrStdin, DestinationArgs, GlobalArgs, SubmitArgs};
-use crate::failure::Failure;
 use crate::group::{GroupRequest, Origin, group};
 use crate::queue::{Queue, SqsQueue};
 use crate::s3::{S3, load_config};

@@ -1,12 +1,12 @@
 //! `s3bundler verify`: proves a run from S3 alone, prints the report, and ends in 8 where something
 //! was found.
 
+use s3bundler_common::failure::Failure;
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ExitCode, KeyLayout};
 
 use super::output;
 use crate::args::{GlobalArgs, VerifyArgs};
-use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
 use crate::verify::{ORPHAN_AGE, VerifyRequest, verify as verify_run};

@@ -338,7 +338,10 @@ pub(crate) async fn delete_queues(
         match queues.find(name).await {
             Ok(found) => urls.extend(found),
             // The operator's role need not know the names of earlier releases any more.
-            Err(error) if error.kind == AwsErrorKind::Denied => {}
+            Err(error) if error.kind == AwsErrorKind::Denied => {
+                tracing::warn!(queue = name, %error, "a queue with a name of an earlier release \
+                    stays, if there is one: it cannot be looked for");
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What a watch shows is late by some milliseconds, and by a minute at most: a connection that died
-//! without a word is noticed by then.
+//! without a word is noticed by then (docs/decisions/watched-objects.md).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -217,28 +217,24 @@ fn figures(status: &ArchiveRunStatus) -> Vec<Figure> {
 
 /// What only a run in progress has.
 fn in_progress(figures: &mut Figures, status: &ArchiveRunStatus, phase: Option<&str>) {
-    if let Some(objects) = status.objects {
-        figures.set(Family::ListedObjects, objects.total);
-        figures.by_outcome(
-            Family::Objects,
-            &[
-                ("archived", objects.archived),
-                ("copied", objects.copied),
-                ("failed", objects.failed),
-                ("left_out", objects.left_out),
-            ],
-        );
+    if let Some(it) = status.objects {
+        let outcomes = [
+            ("archived", it.archived),
+            ("copied", it.copied),
+            ("failed", it.failed),
+            ("left_out", it.left_out),
+        ];
+        figures.set(Family::ListedObjects, it.total);
+        figures.by_outcome(Family::Objects, &outcomes);
     }
-    if let Some(bytes) = status.bytes {
-        figures.set(Family::ListedBytes, bytes.total);
-        figures.by_outcome(
-            Family::Bytes,
-            &[
-                ("archived", bytes.archived),
-                ("copied", bytes.copied),
-                ("failed", bytes.failed),
-            ],
-        );
+    if let Some(it) = status.bytes {
+        let outcomes = [
+            ("archived", it.archived),
+            ("copied", it.copied),
+            ("failed", it.failed),
+        ];
+        figures.set(Family::ListedBytes, it.total);
+        figures.by_outcome(Family::Bytes, &outcomes);
     }
     if let Some(groups) = status.groups {
         figures.set(Family::DeadLetteredGroups, Some(groups.dead_lettered));

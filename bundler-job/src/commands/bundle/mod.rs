@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use futures_util::future::BoxFuture;
+use s3bundler_common::failure::Failure;
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::ExitCode;
 use s3bundler_contract::group_manifest::Columns;
@@ -28,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{BundleArgs, GlobalArgs};
 use crate::bundle::{BundleError, Bundler, GroupReport};
 use crate::destination::Destination;
-use crate::failure::Failure;
 use crate::progress::{Progress, ProgressStyle};
 use crate::queue::{
     Disposition, Ended, GroupFailure, MemoryQueue, PauseFile, Queue, SqsQueue, WorkError,

@@ -7,13 +7,13 @@
 //!   └─────► ask about the source bucket: the worker receives nothing before it answers
 //! ```
 
+use s3bundler_common::failure::Failure;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::bundle::Bundler;
 use crate::bundle::probe::{ProbeError, conditional_writes};
 use crate::destination::Destination;
-use crate::failure::Failure;
 use crate::queue::visibility::ABORT_GRACE;
 use crate::s3::S3;
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use s3bundler_common::failure::Failure;
 use s3bundler_contract::ExitCode;
 use serde::Serialize;
 
@@ -12,7 +13,6 @@ use crate::bundle::GroupReport;
 use crate::commands::failures::Failures;
 use crate::commands::figures::{Listed, figures_lines, line};
 use crate::commands::output;
-use crate::failure::Failure;
 use crate::worker_status::WorkerStatus;
 
 /// What the groups of this process add up to, shared by their tasks.

@@ -16,13 +16,13 @@ mod verdict;
 
 use std::time::Instant;
 
+use s3bundler_common::failure::Failure;
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::{ByteSize, ExitCode};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{GlobalArgs, RunArgs};
 use crate::bundle::{Bundler, Settings, probe};
-use crate::failure::Failure;
 use crate::group::GroupRequest;
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};

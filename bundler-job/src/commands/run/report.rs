@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use s3bundler_common::failure::Failure;
 use s3bundler_contract::figures::sum;
 use s3bundler_contract::{ExitCode, LeftOut, RunSummary};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use crate::args::OutputFormat;
 use crate::commands::figures::{Listed, by_reason, figures_lines, line};
 use crate::commands::output;
 use crate::destination::Destination;
-use crate::failure::Failure;
 use crate::group::GroupRequest;
 use crate::run_totals::RunTotals;
 

@@ -3,12 +3,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use s3bundler_common::failure::Failure;
 use s3bundler_contract::{Accounts, ExitCode, Reason, RunSummary, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::bundle::Bundler;
 use crate::commands::failures::Failures;
-use crate::failure::Failure;
 use crate::group::{self, Begun, GroupMade, GroupRequest, Grouped, RedoRequest, RetryRequest};
 use crate::progress::Progress;
 use crate::queue::{GroupFailure, MemoryQueue, WorkError, WorkerOptions, work};

@@ -1,10 +1,10 @@
 //! Whether a run that was worked to its end succeeded. Pure.
 
+use s3bundler_common::failure::Failure;
 use s3bundler_contract::{ExitCode, RunName, RunSummary};
 
 use crate::args::MaxFailed;
 use crate::commands::figures::by_reason;
-use crate::failure::Failure;
 use crate::run_totals::RunTotals;
 
 /// Why a run that was worked to its end did not succeed; `None` if it did. Pure.
