@@ -15,6 +15,7 @@ use s3bundler_common::causes::with_causes;
 use s3bundler_common::config;
 use s3bundler_common::http_client::HttpClientError;
 use s3bundler_common::latin1::Latin1ToUtf8;
+use s3bundler_common::queue_url::QueueUrl;
 use s3bundler_common::text::printable;
 
 use crate::metrics::AwsRequests;
@@ -232,6 +233,22 @@ impl Aws {
             recent.pop_front();
         }
         clients
+    }
+
+    /// The SQS client for the queue at a URL: in the region that it names, `region` if it names none,
+    /// and at its own host if that is the endpoint.
+    pub fn sqs_of(&self, url: &str, region: &str) -> aws_sdk_sqs::Client {
+        let url = QueueUrl::parse(url);
+        let region = url.as_ref().and_then(QueueUrl::region).unwrap_or(region);
+        let sqs = self.clients(region).sqs;
+        let endpoint = url.and_then(|url| config::endpoint_of_queue(&self.config, &url));
+        match endpoint {
+            None => sqs,
+            Some(endpoint) => {
+                let at_host = sqs.config().to_builder().endpoint_url(endpoint);
+                aws_sdk_sqs::Client::from_conf(at_host.build())
+            }
+        }
     }
 
     fn connect(&self, region: &Region) -> Clients {

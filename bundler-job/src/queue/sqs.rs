@@ -18,6 +18,7 @@ use s3bundler_common::answer::{
     Answer, ErrorKind, Origin, Service, classify, code_and_message, kind_of, retry_foreign,
 };
 use s3bundler_common::causes::with_causes;
+use s3bundler_common::config::endpoint_of_queue;
 use s3bundler_contract::message::ManifestRef;
 use tokio::time::Instant;
 
@@ -79,20 +80,17 @@ impl SqsQueue {
             )
             .interceptor(note_request)
             .retry_classifier(retry_foreign);
-        let (Name::Url { region, .. } | Name::Name { region, .. }) = &name;
-        if let Some(region) = region {
-            builder = builder.region(Region::new(region.clone()));
+        if let Some(region) = name.region() {
+            builder = builder.region(Region::new(region.to_owned()));
         }
-        if let Name::Url { origin, .. } = &name {
-            let has_endpoint = config.endpoint_url().is_some()
-                || std::env::var_os("AWS_ENDPOINT_URL_SQS").is_some();
-            if let Some(origin) = origin.as_ref().filter(|_| !has_endpoint) {
-                builder = builder.endpoint_url(origin);
-            }
+        if let Name::Url(url) = &name
+            && let Some(endpoint) = endpoint_of_queue(config, url)
+        {
+            builder = builder.endpoint_url(endpoint);
         }
         let client = Client::from_conf(builder.build());
         let url = match name {
-            Name::Url { .. } => url_or_name.to_owned(),
+            Name::Url(_) => url_or_name.to_owned(),
             Name::Name { name, account, .. } => look_up(&client, &name, account).await?,
         };
         Ok(Self { client, url })

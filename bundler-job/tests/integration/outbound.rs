@@ -17,6 +17,7 @@ use s3bundler_testbed::servers::{Access, Certificate, ForwardProxy, Moto, MotoOp
 /// Two buckets, a queue, and a grouper of an inventory of 20 rows.
 struct World {
     grouper: Program,
+    queue: String,
 }
 
 impl World {
@@ -39,13 +40,18 @@ impl World {
                 "--destination",
                 "s3://archive/logs",
             ])
-            .args(["--max-objects", "5", "--queue", &queue]);
-        Self { grouper }
+            .args(["--max-objects", "5"]);
+        Self { grouper, queue }
     }
 
     /// A grouper of a run of this name.
     fn group(&self, run: &str) -> Program {
-        self.grouper.clone().args(["--name", run])
+        self.group_to(run, &self.queue)
+    }
+
+    /// The same with the queue at this URL.
+    fn group_to(&self, run: &str, queue: &str) -> Program {
+        self.grouper.clone().args(["--name", run, "--queue", queue])
     }
 }
 
@@ -114,6 +120,30 @@ async fn s3_and_sqs_are_reached_through_the_proxy_of_the_environment() {
         "{none}"
     );
     assert!(!none.stderr.contains("secret"), "{none}");
+}
+
+/// The name of a VPC endpoint is known in its VPC only. A proxy that is asked for it needs to know no
+/// name, and shows it.
+#[tokio::test]
+async fn a_queue_behind_a_vpc_endpoint_is_asked_at_the_host_of_its_url() {
+    const HOST: &str = "vpce-0a-b.sqs.us-east-1.vpce.amazonaws.com";
+    let moto = Moto::start().await.unwrap();
+    let world = World::of(moto.access()).await;
+    let proxy = Proxy::start(moto.access()).unwrap();
+    let queue = world
+        .queue
+        .replace(&moto.endpoint(), &format!("http://{HOST}"));
+    let grouped = world
+        .group_to("behind", &queue)
+        .env_remove("AWS_ENDPOINT_URL")
+        .env("AWS_ENDPOINT_URL_S3", moto.endpoint())
+        .env("HTTP_PROXY", proxy.endpoint())
+        .env("NO_PROXY", "127.0.0.1");
+    expect_grouped(&grouped.run().await.unwrap());
+    assert!(proxy.count(Operation::SendMessageBatch) > 0);
+    for seen in proxy.take_seen() {
+        assert_eq!(seen.headers["host"], HOST, "{seen:?}");
+    }
 }
 
 #[tokio::test]

@@ -53,17 +53,19 @@ impl QueuePair {
     }
 }
 
-/// SQS, as far as runs need it.
+/// SQS, as far as runs need it. Queues that are known by their URLs are asked where these say.
 #[derive(Debug, Clone)]
 pub struct Queues {
-    client: Client,
+    aws: Aws,
+    region: String,
 }
 
 impl Queues {
     /// The queues of a region.
     pub fn new(aws: &Aws, region: &str) -> Self {
         Self {
-            client: aws.clients(region).sqs,
+            aws: aws.clone(),
+            region: region.to_owned(),
         }
     }
 
@@ -74,6 +76,16 @@ impl Queues {
             aws,
             url.as_ref().and_then(QueueUrl::region).unwrap_or(region),
         )
+    }
+
+    /// The client for names of queues.
+    fn by_name(&self) -> Client {
+        self.aws.clients(&self.region).sqs
+    }
+
+    /// The client for a queue's URL.
+    fn at(&self, url: &str) -> Client {
+        self.aws.sqs_of(url, &self.region)
     }
 
     /// Makes the queue of this name and its dead-letter queue, where they are not there.
@@ -113,9 +125,9 @@ impl Queues {
 
     /// The queues of this name that are there.
     pub async fn find(&self, name: &str) -> Result<Vec<String>, AwsError> {
-        let mut found = Vec::new();
+        let (client, mut found) = (self.by_name(), Vec::new());
         for name in [name.to_owned(), format!("{name}{DEAD_LETTERS}")] {
-            let asked = self.client.get_queue_url().queue_name(&name).send().await;
+            let asked = client.get_queue_url().queue_name(&name).send().await;
             match asked.map_err(|error| AwsError::sqs("GetQueueUrl", &name, &error)) {
                 Ok(answer) => found.extend(answer.queue_url),
                 Err(error) if error.kind == AwsErrorKind::NotFound => {}
@@ -128,7 +140,7 @@ impl Queues {
     /// How many messages wait and are worked on.
     pub async fn depth(&self, url: &str) -> Result<Depth, AwsError> {
         let answer = self
-            .client
+            .at(url)
             .get_queue_attributes()
             .queue_url(url)
             .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
@@ -174,7 +186,7 @@ impl Queues {
     pub async fn redrive(&self, dead_letter_url: &str) -> Result<(), AwsError> {
         let arn = self.arn(dead_letter_url).await?;
         let started = self
-            .client
+            .at(dead_letter_url)
             .start_message_move_task()
             .source_arn(&arn)
             .send()
@@ -189,7 +201,7 @@ impl Queues {
 
     /// Deletes a queue; one that is not there is deleted already.
     pub async fn delete(&self, url: &str) -> Result<(), AwsError> {
-        let deleted = self.client.delete_queue().queue_url(url).send().await;
+        let deleted = self.at(url).delete_queue().queue_url(url).send().await;
         match deleted.map_err(|error| AwsError::sqs("DeleteQueue", url, &error)) {
             Ok(_) => Ok(()),
             Err(error) if error.kind == AwsErrorKind::NotFound => Ok(()),
@@ -207,7 +219,7 @@ impl Queues {
             .into_iter()
             .map(|(name, value)| (name, value.to_owned()))
             .collect();
-        let request = self.client.create_queue().queue_name(name);
+        let request = self.by_name().create_queue().queue_name(name);
         let request = request
             .set_attributes(Some(attributes))
             .set_tags(Some(tags.clone()));
@@ -232,7 +244,7 @@ impl Queues {
     }
 
     async fn arn(&self, url: &str) -> Result<String, AwsError> {
-        let request = self.client.get_queue_attributes().queue_url(url);
+        let request = self.at(url).get_queue_attributes().queue_url(url);
         let answer = request
             .attribute_names(QueueAttributeName::QueueArn)
             .send()

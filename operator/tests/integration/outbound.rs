@@ -4,12 +4,13 @@
 
 use s3bundler_contract::{KeyLayout, Layout, Stage};
 use s3bundler_operator::aws::Aws;
+use s3bundler_operator::queues::{QueuePair, Queues};
 use s3bundler_operator::records::Records;
 use s3bundler_testbed::cli::{Outcome, Program};
 use s3bundler_testbed::client;
 use s3bundler_testbed::patience::until;
-use s3bundler_testbed::proxy::{Fault, Proxy};
-use s3bundler_testbed::servers::{Certificate, ForwardProxy, Moto, MotoOptions};
+use s3bundler_testbed::proxy::{Fault, Operation, Proxy};
+use s3bundler_testbed::servers::{Certificate, ElasticMq, ForwardProxy, Moto, MotoOptions};
 use serde_json::json;
 
 /// The name of the test that is the second process, and the variable that says so.
@@ -147,4 +148,67 @@ async fn eks_pod_identity_gives_credentials() {
         );
         assert_eq!(headers["x-amz-security-token"], "t");
     }
+}
+
+/// The variables that hold a queue and its dead-letter queue for [`what_the_operator_sees_of_queues`].
+const QUEUE: &str = "S3BUNDLER_TEST_QUEUE";
+const DEAD_LETTERS: &str = "S3BUNDLER_TEST_DEAD_LETTERS";
+
+/// Not a test of its own: asks for the depths of two queues as the operator does.
+#[tokio::test]
+async fn what_the_operator_sees_of_queues() {
+    let Ok(url) = std::env::var(QUEUE) else {
+        return;
+    };
+    let pair = QueuePair {
+        url,
+        dead_letter_url: std::env::var(DEAD_LETTERS).ok(),
+    };
+    let aws = Aws::load(None).await.unwrap();
+    let queues = Queues::of(&aws, &pair.url, aws.region());
+    let (groups, dead) = (
+        queues.depth(&pair.url).await,
+        queues.dead_letters(&pair).await,
+    );
+    println!("the operator sees {groups:?} and {dead:?}");
+}
+
+/// The name of a VPC endpoint is known in its VPC only. A proxy that is asked for it needs to know no
+/// name, and shows it.
+#[tokio::test]
+async fn a_queue_behind_a_vpc_endpoint_is_asked_at_the_host_of_its_url() {
+    let server = ElasticMq::start().await.unwrap();
+    let (sqs, hosts) = (
+        client::sqs(server.access()),
+        ["vpce-0a-b", "vpce-0c-d"].map(|id| format!("{id}.sqs.eu-west-1.vpce.amazonaws.com")),
+    );
+    for name in ["groups", "groups-dead"] {
+        client::create_queue(&sqs, name).await.unwrap();
+    }
+    let proxy = Proxy::start(server.access()).unwrap();
+    let [url, dead_letter_url] = [(&hosts[0], "groups"), (&hosts[1], "groups-dead")]
+        .map(|(host, name)| format!("http://{host}/000000000000/{name}"));
+    let asked = Program::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "outbound::what_the_operator_sees_of_queues",
+            "--nocapture",
+        ])
+        .access(server.access())
+        .env_remove("AWS_ENDPOINT_URL")
+        .env("HTTP_PROXY", proxy.endpoint())
+        .env(QUEUE, url)
+        .env(DEAD_LETTERS, dead_letter_url);
+    let outcome = asked.run().await.unwrap();
+    expect(
+        &outcome,
+        &["Ok(Depth { visible: 0, in_flight: 0 }) and Ok(0)"],
+    );
+    let asked: Vec<_> = proxy
+        .take_seen()
+        .into_iter()
+        .map(|seen| (seen.operation, seen.headers["host"].clone()))
+        .collect();
+    let expected = hosts.map(|host| (Operation::GetQueueAttributes, host.parse().unwrap()));
+    assert_eq!(asked, expected);
 }

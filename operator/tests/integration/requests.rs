@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::ExitCode;
 use s3bundler_testbed::api_server::ApiServer;
 use s3bundler_testbed::cli::{Program, Running, Signal};
@@ -258,5 +259,41 @@ async fn the_workers_of_a_finished_run_are_deleted_although_no_watch_shows_them(
         assert!(begun.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    end(operator).await;
+}
+
+/// Groups that pods release when they end go back to the queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pods_of_a_deleted_run_are_gone_before_its_queues_and_its_finalizer() {
+    /// Lists of the pods that are left, so that the operator had time to do worse.
+    const LOOKS: u64 = 3;
+    let scene = Scene::start().await;
+    scene.live_run("live", 3).await;
+    scene.api.change("archiveruns", NAMESPACE, "live", |run| {
+        run["metadata"]["deletionTimestamp"] = json!(Timestamp::now());
+    });
+    let lists = || scene.api.requests().get("LIST pods").copied();
+    let operator = scene.operator();
+    let begun = Instant::now();
+    // The first one is that of the watch.
+    while lists() < Some(1 + LOOKS) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", scene.api.requests());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let deployment = scene.api.get("deployments", NAMESPACE, "live-worker");
+    assert_eq!((deployment, scene.queues.requests()), (None, 0));
+    let run = scene.api.get("archiveruns", NAMESPACE, "live").unwrap();
+    assert_ne!(run["metadata"]["finalizers"], json!([]));
+
+    for n in 0..PODS {
+        let name = format!("live-worker-{n:03}");
+        scene.api.change("pods", NAMESPACE, &name, |pod| {
+            pod["status"]["phase"] = json!("Succeeded");
+        });
+    }
+    scene
+        .until("live", |run| run["metadata"]["finalizers"] == json!([]))
+        .await;
+    assert!(scene.queues.requests() > 0, "the queues are looked for");
     end(operator).await;
 }

@@ -14,12 +14,8 @@ pub(super) enum Name {
         account: Option<String>,
         region: Option<String>,
     },
-    /// A URL, the region that its host names, and the endpoint that it is, where it is not AWS's of
-    /// that region.
-    Url {
-        region: Option<String>,
-        origin: Option<String>,
-    },
+    /// A URL.
+    Url(QueueUrl),
 }
 
 impl Name {
@@ -52,17 +48,20 @@ impl Name {
                 "its URL has credentials in it, which have no place there",
             ));
         }
-        let Some(url) = QueueUrl::parse(text) else {
-            return Err(unsupported(
+        QueueUrl::parse(text).map(Self::Url).ok_or_else(|| {
+            unsupported(
                 text,
                 "its URL should look like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
-            ));
-        };
-        let origin = (!url.is_public()).then(|| url.endpoint());
-        Ok(Self::Url {
-            region: url.region().map(str::to_owned),
-            origin,
+            )
         })
+    }
+
+    /// The region that it names.
+    pub(super) fn region(&self) -> Option<&str> {
+        match self {
+            Self::Name { region, .. } => region.as_deref(),
+            Self::Url(url) => url.region(),
+        }
     }
 }
 

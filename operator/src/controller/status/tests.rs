@@ -221,3 +221,26 @@ fn counters_and_messages_are_no_news() {
         );
     }
 }
+
+#[test]
+fn the_retry_pass_never_falls() {
+    let prior = ArchiveRunStatus {
+        retry_pass: Some(2),
+        ..ArchiveRunStatus::default()
+    };
+    for (pass, expected) in [(0, 2), (1, 2), (2, 2), (3, 3)] {
+        let decision = Decision {
+            pass,
+            ..Decision::new(Phase::Retrying, "")
+        };
+        let outcome = Outcome {
+            run: None,
+            seen: None,
+            decision: &decision,
+            applied: &Applied::default(),
+            generation: 1,
+            now: time("2026-11-23T12:00:00Z"),
+        };
+        assert_eq!(next(&prior, &outcome).retry_pass, Some(expected), "{pass}");
+    }
+}

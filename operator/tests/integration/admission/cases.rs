@@ -271,6 +271,12 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
             source(json!({"region": ""})),
             Some("should be at least 1 chars long"),
         ),
+        // It becomes part of a host's name.
+        (
+            "a region with another host in it",
+            source(json!({"region": "example.com/"})),
+            Some("should match"),
+        ),
         (
             "100 prefixes",
             source(json!({"includePrefixes": many(100, |n| format!("{n}/"))})),
