@@ -1,4 +1,4 @@
-//! The HTTP client under the AWS clients, as the environment wants it: with the certificates of
+//! The HTTP client under the AWS clients, and that for other servers, as the environment wants it: with the certificates of
 //! `AWS_CA_BUNDLE` instead of the system's, and through the proxies of `HTTPS_PROXY` and
 //! `HTTP_PROXY` (or `ALL_PROXY`) but to the hosts of `NO_PROXY`, as other AWS tools have it ("Use
 //! an HTTP proxy", AWS CLI user guide). Names are read in lower case too.
@@ -7,7 +7,9 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use http::Uri;
 use rustls::pki_types::CertificateDer;
@@ -59,22 +61,41 @@ impl HasExitCode for HttpClientError {
 
 /// The client. It talks to nobody yet.
 pub fn new() -> Result<SharedHttpClient, HttpClientError> {
-    check_proxies()?;
-    let context = TlsContext::builder()
-        .with_trust_store(trust_store()?)
-        .build()
-        .map_err(|error| HttpClientError::Tls(error.to_string()))?;
+    let context = tls()?;
     Ok(
         Builder::new().build_with_connector_fn(move |settings, components| {
-            let mut connector = Connector::builder()
-                .proxy_config(ProxyConfig::from_env())
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(context.clone());
-            connector.set_connector_settings(settings.cloned());
-            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-            connector.build()
+            connect(&context, settings, components)
         }),
     )
+}
+
+/// A client for servers other than those of AWS, with the same certificates and proxies. It signs
+/// nothing, retries nothing, follows no redirect and waits for ever.
+pub fn connector() -> Result<SharedHttpConnector, HttpClientError> {
+    Ok(SharedHttpConnector::new(connect(&tls()?, None, None)))
+}
+
+fn connect(
+    context: &TlsContext,
+    settings: Option<&HttpConnectorSettings>,
+    components: Option<&RuntimeComponents>,
+) -> Connector {
+    let mut connector = Connector::builder()
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(context.clone());
+    connector.set_connector_settings(settings.cloned());
+    connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+    connector.build()
+}
+
+/// Whom to trust, if the environment can be followed.
+fn tls() -> Result<TlsContext, HttpClientError> {
+    check_proxies()?;
+    TlsContext::builder()
+        .with_trust_store(trust_store()?)
+        .build()
+        .map_err(|error| HttpClientError::Tls(error.to_string()))
 }
 
 /// The client goes without a proxy where it does not understand its address, which is not what was

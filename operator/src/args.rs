@@ -86,6 +86,14 @@ pub struct Args {
     /// What runs may do, by namespace: a JSON file of rules. Default: everything but host paths.
     #[arg(long, env = "S3BUNDLER_POLICY", value_name = "FILE", value_parser = PolicyFile::read)]
     pub policy: Option<PolicyFile>,
+    /// Sink that gets a CloudEvent when a run ends: a name and an http or https URL. May be repeated.
+    /// Default: none.
+    #[arg(long, value_name = "NAME=URL", value_parser = name_and_value)]
+    pub notify: Vec<(String, String)>,
+    /// Folder with headers for the events of a sink, such as Authorization: a file for each, named by
+    /// the header. May be repeated.
+    #[arg(long, value_name = "NAME=FOLDER", value_parser = name_and_value)]
+    pub notify_headers: Vec<(String, String)>,
     /// Where /metrics, /healthz and /readyz are served. [::] is IPv4 too.
     #[arg(long, env = "S3BUNDLER_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,

@@ -15,7 +15,7 @@ use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::ExitCode;
 use s3bundler_operator::args::{Args, Invocation, ReadyArgs};
 use s3bundler_operator::aws::Aws;
-use s3bundler_operator::controller::{self, Parts};
+use s3bundler_operator::controller::{self, Notifier, Parts, Sink};
 use s3bundler_operator::defaults::Defaults;
 use s3bundler_operator::kubernetes;
 use s3bundler_operator::lease::Candidate;
@@ -90,6 +90,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         .map_err(|error| unexpected(format_args!("cannot reach a cluster: {error}")))?;
     let aws = Aws::load(args.region.clone()).await?.metered(metrics.aws());
     let defaults = defaults(&args, &aws)?;
+    let sinks = Sink::all(&args.notify, &args.notify_headers)?;
     let shutdown = Shutdown::listen()
         .map_err(|error| unexpected(format_args!("cannot listen to signals: {error}")))?;
     let shutdown = shutdown.token().clone().cancelled_owned().boxed().shared();
@@ -120,13 +121,22 @@ async fn run(args: Args) -> Result<(), Failure> {
         controller: "s3bundler-operator".to_owned(),
         instance: Some(args.identity.clone()),
     };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let notifier = Notifier::new(
+        sinks,
+        client.clone(),
+        recorder.clone(),
+        args.cluster_name.clone(),
+        metrics.notifications().clone(),
+    );
     let parts = Parts {
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder,
         client,
         aws,
         defaults,
         max_workers: args.max_workers,
         metrics,
+        notifier: notifier.clone(),
     };
     let hold = async {
         match leader {
@@ -136,6 +146,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     };
     tokio::select! {
         () = controller::run(parts, &args.watch_namespaces, shutdown) => {}
+        () = notifier.run() => {}
         // Another one may be working already: nothing of ours may go on.
         lost = hold => return Err(lost),
     }

@@ -3,11 +3,13 @@
 //! ```text
 //! status of a run ──► runs: what is shown of each run, in step with its status ──┐
 //! clients of AWS and Kubernetes ──► requests: how many, how long, what came of it ├──► /metrics
+//! notifications of runs that ended ──► notifications: what became of them ────────┤
 //! reconciles, watches, the Lease ──► counters and gauges here ────────────────────┘
 //! ```
 //!
 //! docs/metrics.md lists all of them; a test compares it with what is served here.
 
+mod notifications;
 mod requests;
 mod runs;
 
@@ -27,6 +29,7 @@ use s3bundler_common::http_pages::{self, Page};
 use s3bundler_common::process;
 use tokio::sync::watch::Sender;
 
+pub use self::notifications::NotificationMetrics;
 pub use self::requests::{AwsRequests, KubernetesRequests};
 use self::runs::Runs;
 use crate::crd::ArchiveRunStatus;
@@ -50,6 +53,7 @@ pub struct Metrics {
     runs: Runs,
     aws: AwsRequests,
     kubernetes: KubernetesRequests,
+    notifications: NotificationMetrics,
     leader: Gauge,
     is_ready: Arc<AtomicBool>,
     /// Those that readiness depends on.
@@ -107,6 +111,7 @@ impl Default for Metrics {
             AwsRequests::registered(registry),
             KubernetesRequests::registered(registry),
         );
+        let notifications = NotificationMetrics::registered(registry);
         Self {
             registry: Arc::new(root),
             reconciles,
@@ -117,6 +122,7 @@ impl Default for Metrics {
             runs,
             aws,
             kubernetes,
+            notifications,
             leader,
             is_ready: Arc::default(),
             watches: Watches::default(),
@@ -182,6 +188,11 @@ impl Metrics {
     /// The requests to the Kubernetes API.
     pub fn kubernetes(&self) -> &KubernetesRequests {
         &self.kubernetes
+    }
+
+    /// The notifications of runs that ended.
+    pub fn notifications(&self) -> &NotificationMetrics {
+        &self.notifications
     }
 
     /// Says that this replica works.

@@ -28,3 +28,4 @@ pub mod patience;
 pub mod proxy;
 pub mod servers;
 pub mod simulator;
+pub mod sink;

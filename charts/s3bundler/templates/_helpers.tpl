@@ -94,6 +94,17 @@ app.kubernetes.io/part-of: s3bundler
 {{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ default .root.Chart.AppVersion .image.tag }}{{ end }}
 {{- end }}
 
+{{- /* The sinks of notifications whose headers are in a Secret, as a list in YAML. */ -}}
+{{- define "s3bundler.sinksWithHeaders" -}}
+{{- $sinks := list }}
+{{- range .Values.notifications.sinks }}
+{{- if .headersSecretName }}
+{{- $sinks = append $sinks . }}
+{{- end }}
+{{- end }}
+{{- toYaml $sinks }}
+{{- end }}
+
 {{- define "s3bundler.imagePullSecrets" -}}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:

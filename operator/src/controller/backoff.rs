@@ -1,4 +1,4 @@
-//! The pauses after reconciles that failed, by the runs' UIDs.
+//! The pauses after failures, and how often the reconciles of runs failed, by their UIDs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,13 @@ use std::time::Duration;
 /// After an error: 5 s, 10 s, … 5 min.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// How long to wait after so many failures in a row.
+pub(crate) fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
+        .min(LONGEST_PAUSE)
+}
 
 /// How often runs failed in a row.
 #[derive(Debug, Default)]
@@ -18,9 +25,7 @@ impl Backoff {
         let mut failures = self.lock();
         let times = failures.entry(uid.to_owned()).or_default();
         *times = times.saturating_add(1);
-        FIRST_PAUSE
-            .saturating_mul(1 << (*times - 1).min(10))
-            .min(LONGEST_PAUSE)
+        pause(*times)
     }
 
     /// Failures of a run in a row, so far.

@@ -14,6 +14,7 @@ use super::build::WORKER;
 use super::cache::RunCaches;
 use super::cached_run::CachedRun;
 use super::namespaces::Namespaces;
+use super::notifications::Notifier;
 use super::ownership::controlling_run;
 use super::roll_outs::RollOuts;
 use super::slots::{Slot, Slots};
@@ -33,6 +34,8 @@ pub struct Parts {
     pub max_workers: u32,
     pub metrics: Metrics,
     pub recorder: Recorder,
+    /// Who tells of runs that end. Whoever starts the controller lets it run, too.
+    pub notifier: Notifier,
 }
 
 pub(crate) struct Context {
@@ -53,6 +56,7 @@ pub(crate) struct Context {
     pub(crate) backoff: Backoff,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Recorder,
+    pub(crate) notifier: Notifier,
     /// What is made for runs.
     pub(crate) workloads: Arc<Workloads>,
     pub(crate) namespaces: Namespaces,
@@ -76,6 +80,7 @@ impl Context {
             max_workers,
             metrics,
             recorder,
+            notifier,
         } = parts;
         metrics.limit_workers(max_workers);
         Self {
@@ -90,6 +95,7 @@ impl Context {
             backoff: Backoff::default(),
             metrics,
             recorder,
+            notifier,
             workloads,
             namespaces: Namespaces::default(),
             ending: CancellationToken::new(),

@@ -11,6 +11,8 @@
 //! claimed or made is in the status before the next step builds on it, so an operator may be killed
 //! anywhere. Nothing but the status, and what is in S3, SQS and Kubernetes, decides.
 //!
+//! The end of a run is told to others by [`notifications`], which no reconcile waits for.
+//!
 //! Runs come from the watch as [`CachedRun`](cached_run::CachedRun)s, and what is made for them from
 //! the watches of [`workloads`].
 
@@ -32,6 +34,7 @@ mod finalizer;
 mod fixtures;
 mod intervals;
 mod namespaces;
+mod notifications;
 mod observed;
 mod ownership;
 mod problem;
@@ -75,6 +78,7 @@ use crate::aws::AwsErrorKind;
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 pub use self::context::Parts;
+pub use self::notifications::{Notifier, Sink, SinkError};
 pub use self::watch::run;
 
 /// Reconciles a run unless it was reconciled just now, once there is a slot for its namespace.
@@ -160,6 +164,7 @@ async fn expire(run: &EndedRun, context: &Context) -> Result<Action, ReconcileEr
         return Ok(Action::await_change());
     }
     context.metrics.observe(&namespace, &name, &run.status);
+    context.notifier.submit(metadata, &run.status);
     let Some(left) = run.time_left(Timestamp::now()) else {
         return Ok(Action::await_change());
     };
@@ -183,6 +188,7 @@ async fn reconcile_run(resource: &ArchiveRun, context: &Context) -> Result<Actio
     // Also of a run that nothing is reported of, such as one that has ended.
     observe(resource, &prior, context);
     let has_ended = decide::finished(&prior).is_some();
+    context.notifier.submit(&resource.metadata, &prior);
     if has_ended && decide::queues_are_gone(&prior) && finalizer::is_present(&resource.metadata) {
         // Nothing outside of Kubernetes is left: the namespace may go without an operator.
         finalizer::remove(&resource.metadata, context).await?;

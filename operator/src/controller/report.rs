@@ -15,7 +15,7 @@ use super::decide::{self, Write};
 use super::error::{ReconcileError, is_of_another};
 use super::intervals::{POLL_PERIOD, REFUSED_PERIOD};
 use super::status::{self, Outcome};
-use super::{events, failure};
+use super::{events, failure, notifications};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 /// Writes the status where it changed, and events of what changed. Counters are written with the
@@ -28,7 +28,8 @@ pub(crate) async fn report(
     reported_at: &mut Option<Instant>,
     context: &Context,
 ) -> Result<Action, ReconcileError> {
-    let next = status::next(prior, outcome);
+    let mut next = status::next(prior, outcome);
+    notifications::announce(&mut next, prior, context.notifier.sinks());
     let mut requeue_after = outcome.decision.requeue_after;
     let (deleted, now) = (
         outcome.decision.writes.contains(&Write::DeleteRun),

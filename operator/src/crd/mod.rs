@@ -46,7 +46,7 @@ pub use source::{
     GlacierObjects, Inventory, LatestInventory, Manifests, Origin, RequestPayer, Source, Versions,
 };
 pub use status::{
-    ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, ObjectCounts,
-    QueueStatus, RateStatus, WaitingStatus, WorkerStatus,
+    ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, NotificationState,
+    NotificationStatus, ObjectCounts, QueueStatus, RateStatus, WaitingStatus, WorkerStatus,
 };
 pub use workers::{AuthenticationKind, AuthenticationRef, Keda, Scaling, ScalingMode, Workers};

@@ -124,8 +124,9 @@ pub struct ArchiveRunSpec {
     /// Stops the run: no pods, but the queue is kept. Created suspended, the run makes neither.
     #[serde(default)]
     pub suspend: bool,
-    /// Seconds after its end in which the run is deleted; what it wrote to S3 stays. Default: none,
-    /// it is kept. Leave it out under GitOps, which would make the run again.
+    /// Seconds after its end in which the run is deleted; what it wrote to S3 stays. Pending
+    /// notifications of its end are waited for, up to a day. Default: none, it is kept. Leave it out
+    /// under GitOps, which would make the run again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub ttl_seconds_after_finished: Option<i32>,

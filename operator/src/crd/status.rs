@@ -107,6 +107,12 @@ pub struct ArchiveRunStatus {
     /// The pods that make the archives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<WorkerStatus>,
+    /// What became of the notification of the run's end, for each sink that the operator had then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend(
+        "maxItems" = 16, "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sink"]
+    ))]
+    pub notifications: Vec<NotificationStatus>,
 }
 
 impl ArchiveRunStatus {
@@ -250,6 +256,34 @@ pub struct WaitingStatus {
     /// Its termination message, which is JSON.
     #[schemars(length(max = 4096))]
     pub termination_message: String,
+}
+
+/// What became of the notification of the run's end to one sink.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationStatus {
+    /// Name of the sink.
+    #[schemars(length(min = 1, max = 63))]
+    pub sink: String,
+    /// Pending until the sink accepts it. GivenUp if the sink did not accept it for a day, or does not
+    /// exist any more.
+    pub state: NotificationState,
+    /// When it was accepted or given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub time: Option<Time>,
+    /// Why the sink has not accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// How far a notification is.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotificationState {
+    Pending,
+    Delivered,
+    GivenUp,
 }
 
 /// The queue between grouper and workers.

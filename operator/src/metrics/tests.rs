@@ -83,6 +83,10 @@ fn the_documentation_lists_what_is_served() {
         .answered("sqs", "CreateQueue", Outcome::Ok, took);
     let call = Call::of(&Method::GET, &Uri::from_static("/api/v1/pods"));
     metrics.kubernetes().answered(call, Outcome::Ok, took);
+    let notifications = metrics.notifications();
+    notifications.sent("ops", Outcome::Ok);
+    notifications.pending("ops", 2);
+    notifications.gave_up("ops");
     let page = metrics.page("/metrics").1;
     assert_eq!(exposed(&page), documented("operator"), "{page}");
 }

@@ -11,6 +11,7 @@ mod examples;
 mod generated;
 mod iam;
 mod isolation;
+mod notifications;
 mod outbound;
 mod process;
 mod program;

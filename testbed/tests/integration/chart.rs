@@ -72,6 +72,10 @@ metrics:
   podMonitor: {operator: {enabled: true, labels: {release: p}}, workers: {enabled: true}}
   prometheusRule: {enabled: true, runbookUrl: "https://docs.example/runbook.md", labels: {release: p}}
   dashboard: {enabled: true, annotations: {folder: Storage}}
+notifications:
+  sinks:
+    - {name: ops, url: "https://events.example/s3bundler?team=$(x)", headersSecretName: ops-sink}
+    - {name: broker, url: "http://broker.knative-eventing.svc/default"}
 networkPolicy:
   enabled: true
   metricsFrom: [{namespaceSelector: {matchLabels: {a: b}}}]
@@ -570,6 +574,40 @@ fn the_test_pod_asks_the_operators_service() {
 }
 
 #[test]
+fn headers_of_sinks_are_mounted_from_their_secrets() {
+    let objects = render(FULL);
+    let args = settings(&objects);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        args.notify,
+        [
+            pair("ops", "https://events.example/s3bundler?team=$(x)"),
+            pair("broker", "http://broker.knative-eventing.svc/default"),
+        ]
+    );
+    let folder = "/etc/s3bundler/notifications/ops";
+    assert_eq!(args.notify_headers, [pair("ops", folder)]);
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let named = |list: &Value| {
+        let items = list.as_array().unwrap().iter();
+        items
+            .filter(|it| it["name"].as_str().unwrap().starts_with("notifications-"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        named(&pod["volumes"]),
+        [json!({"name": "notifications-ops", "secret": {"secretName": "ops-sink"}})]
+    );
+    assert_eq!(
+        named(&pod["containers"][0]["volumeMounts"]),
+        [json!({"name": "notifications-ops", "mountPath": folder, "readOnly": true})]
+    );
+    let without = render("");
+    assert_eq!(settings(&without).notify, []);
+}
+
+#[test]
 fn a_new_policy_starts_the_operator_anew() {
     let checksum = |values: &str| {
         the(&render(values), "Deployment")["spec"]["template"]["metadata"]["annotations"].clone()
@@ -924,6 +962,11 @@ fn values_that_mean_nothing_are_refused() {
         "metrics: {prometheusRule: {runbookUrl: docs/runbook.md}}",
         "metrics: {prometheusRule: {noProgressSeconds: 1}}",
         "operator: {extraArgs: [policy]}",
+        "notifications: {url: 'https://events.example'}",
+        "notifications: {sinks: [{name: ops}]}",
+        "notifications: {sinks: [{name: Ops, url: 'https://events.example'}]}",
+        "notifications: {sinks: [{name: ops, url: 'ftp://events.example'}]}",
+        "notifications: {sinks: [{name: ops, url: 'https://user:password@events.example'}]}",
         "admissionPolicy: {validations: [{message: m}]}",
     ] {
         let told = refusal(values, &[]);

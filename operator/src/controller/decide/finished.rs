@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::decision::{Decision, Phase, Write};
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
+use crate::controller::notifications::time_to_wait;
 use crate::controller::observed::{GrouperState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::crd::ArchiveRunStatus;
@@ -43,14 +44,16 @@ pub(crate) fn queues_are_gone(status: &ArchiveRunStatus) -> bool {
             .is_some_and(|it| it.reason == "Deleted")
 }
 
-/// Time until a run that has ended is to be deleted, if it ever is.
+/// Time until a run that has ended is to be deleted, if it ever is: its notifications are waited for
+/// (docs/decisions/notifications.md).
 pub(crate) fn time_left(
     ttl: Option<Duration>,
     status: &ArchiveRunStatus,
     now: Timestamp,
 ) -> Option<Duration> {
     let ended = status.completion_time.as_ref()?;
-    Some(ttl?.saturating_sub(now.duration_since(ended.0).unsigned_abs()))
+    let left = ttl?.saturating_sub(now.duration_since(ended.0).unsigned_abs());
+    Some(left.max(time_to_wait(status, now)))
 }
 
 pub(super) fn after_the_end(
