@@ -21,7 +21,7 @@ use super::context::Context;
 use super::decide::{ACCOUNTING_MISMATCH, finished};
 use super::error::ReconcileError;
 use super::intervals::{ACKNOWLEDGEMENT_PERIOD, POLL_PERIOD, READ_BUDGET};
-use super::observed::{Acknowledged, GrouperState, Observed, Pods, WorkerPod, WorkersState};
+use super::observed::{Acknowledged, JobState, Observed, Pods, WorkerPod, WorkersState};
 use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
@@ -89,12 +89,12 @@ pub(crate) async fn dereference(
     // What stays is told first.
     name_conflict.sort_by_key(|it| it.is_temporary);
     let (job, deployment) = (owned(run, job), owned(run, deployment));
-    let mut grouper_problems = self::problems(&pods, GROUPER);
+    let mut job_problems = self::problems(&pods, GROUPER);
     if let Some(job) = &job {
         match problem::of_job(job) {
-            Some(held) => grouper_problems.push(held),
+            Some(held) => job_problems.push(held),
             None if has_no_pod(job, &pods) => {
-                grouper_problems.extend(refused_pods(&context.client, run, job, &pods).await?);
+                job_problems.extend(refused_pods(&context.client, run, job, &pods).await?);
             }
             None => {}
         }
@@ -108,12 +108,12 @@ pub(crate) async fn dereference(
         _ => None,
     };
     let of_job = live.as_deref().unwrap_or(&pods);
-    let grouper = grouper_state(job.as_ref(), of_job);
+    let grouper = job_state(job.as_ref(), of_job);
     let grouper_end = job.as_ref().and_then(|job| grouper_end(job, of_job));
     let pods = Pods {
         troubled,
         problems,
-        grouper_problems,
+        job_problems,
         ..pods_of(&pods, Timestamp::now())
     };
     let made = u32::try_from(pods.workers.len()).unwrap_or(u32::MAX);
@@ -121,7 +121,7 @@ pub(crate) async fn dereference(
     let mut seen = Observed {
         service_account,
         grouper,
-        grouper_at: job.as_ref().and_then(grouper_at),
+        grouper_at: job.as_ref().and_then(job_at),
         workers: shown.map(|shown| WorkersState {
             replicas: cache.observe_replicas(&shown, now),
         }),
@@ -386,14 +386,14 @@ async fn progress(
         }
         cache.observe_depths(depths, seen.replicas(), now);
     }
-    if matches!(seen.grouper, GrouperState::Absent | GrouperState::Running) {
+    if matches!(seen.grouper, JobState::Absent | JobState::Running) {
         cache.expect_groups();
     }
     (seen.recent_groups, seen.replicas_then) = (cache.recent_groups(), cache.replicas_then);
     seen.empty_for = cache.empty_for(now);
     seen.sent_again = cache.sent_again == Some(pass);
     // A grouper that ended well has made its summary just now.
-    let is_made = seen.grouper == GrouperState::Succeeded && cache.summary_error.is_none();
+    let is_made = seen.grouper == JobState::Succeeded && cache.summary_error.is_none();
     if is_made || is_due(cache.summaries_at, POLL_PERIOD, now) {
         cache.summary_error = summaries(&records, run, pass, cache, now).await.err();
         cache.summary_error.iter().for_each(|error| {
@@ -575,13 +575,13 @@ async fn summary(
     Ok(is_there)
 }
 
-fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
+fn job_state(job: Option<&Job>, pods: &[Pod]) -> JobState {
     let Some(job) = job else {
-        return GrouperState::Absent;
+        return JobState::Absent;
     };
     if job.metadata.deletion_timestamp.is_some() {
         // It is made again once it is gone.
-        return GrouperState::Running;
+        return JobState::Running;
     }
     if let Some(failure) = problem::failure_of_job(job) {
         let exit = pods_of_job(job, pods)
@@ -589,7 +589,7 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
             .find_map(problem::exit_of_pod);
         let (exit_code, words) =
             exit.map_or((None, String::new()), |(code, words)| (Some(code), words));
-        return GrouperState::Failed {
+        return JobState::Failed {
             exit_code,
             message: format!("{failure}{words}"),
         };
@@ -601,9 +601,9 @@ fn grouper_state(job: Option<&Job>, pods: &[Pod]) -> GrouperState {
         .unwrap_or(0)
         > 0
     {
-        return GrouperState::Succeeded;
+        return JobState::Succeeded;
     }
-    GrouperState::Running
+    JobState::Running
 }
 
 /// What the last pod of a Job that has ended waits for.
@@ -623,7 +623,7 @@ fn pods_of_job<'a>(job: &Job, pods: &'a [Pod]) -> Vec<&'a Pod> {
 }
 
 /// When a Job was made, or failed.
-fn grouper_at(job: &Job) -> Option<Timestamp> {
+fn job_at(job: &Job) -> Option<Timestamp> {
     let failed = problem::failed_at(job);
     failed.or_else(|| job.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
@@ -637,7 +637,7 @@ fn belongs_to(pod: &Pod, job: &Job) -> bool {
 
 /// Whether a Job that nobody holds should have a pod and has none.
 fn has_no_pod(job: &Job, pods: &[Pod]) -> bool {
-    let running = grouper_state(Some(job), pods) == GrouperState::Running;
+    let running = job_state(Some(job), pods) == JobState::Running;
     let at_work = pods
         .iter()
         .any(|pod| belongs_to(pod, job) && !has_finished(pod));

@@ -6,7 +6,7 @@ use s3bundler_contract::{Accounts, RunSummary};
 use serde_json::{Value, json};
 
 use super::decide::{self, Decision};
-use super::observed::{GrouperState, Observed, WorkersState};
+use super::observed::{JobState, Observed, WorkersState};
 use super::run::Run;
 use super::validate::validate;
 use crate::aws::{AwsError, AwsErrorKind};
@@ -120,7 +120,7 @@ pub(crate) fn working(groups: u64) -> Observed {
         ..RunSummary::empty(run)
     };
     Observed {
-        grouper: GrouperState::Succeeded,
+        grouper: JobState::Succeeded,
         workers: Some(WorkersState { replicas: 2 }),
         depths: Some(depths(0, 2, 0)),
         recent_groups: Some(2),

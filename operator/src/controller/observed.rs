@@ -12,9 +12,9 @@ use crate::queues::Depths;
 use crate::receipts::Counted;
 use crate::records::RecordsError;
 
-/// The grouper of a pass.
+/// A Job of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum GrouperState {
+pub(crate) enum JobState {
     /// There is no Job.
     #[default]
     Absent,
@@ -67,8 +67,8 @@ pub(crate) struct Pods {
     pub(crate) grouping: bool,
     /// What is wrong with workers, worst first.
     pub(crate) problems: Vec<Problem>,
-    /// What is wrong with the grouper, worst first.
-    pub(crate) grouper_problems: Vec<Problem>,
+    /// What is wrong with the pods of Jobs, worst first.
+    pub(crate) job_problems: Vec<Problem>,
 }
 
 /// Whether the run's own pods have shown that they may write to the destination.
@@ -92,7 +92,7 @@ pub(crate) struct Observed {
     /// Whether the destination may be read.
     pub(crate) acknowledged: Acknowledged,
     /// The grouper of the pass at hand.
-    pub(crate) grouper: GrouperState,
+    pub(crate) grouper: JobState,
     /// When its Job was made, or failed.
     pub(crate) grouper_at: Option<Timestamp>,
     /// What its last pod waited for that could not begin.

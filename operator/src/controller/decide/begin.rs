@@ -26,7 +26,7 @@ use super::problems::problems;
 use crate::aws::AwsErrorKind;
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::{ACKNOWLEDGEMENT_PERIOD, POLL_PERIOD};
-use crate::controller::observed::{Acknowledged, GrouperState, Observed};
+use crate::controller::observed::{Acknowledged, JobState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::crd::{ArchiveRunStatus, Origin};
 use crate::records::RecordsError;
@@ -58,7 +58,7 @@ pub(super) fn begin(
     decision.workers = seen.replicas();
     // One that ended well has acknowledged the run just now.
     let is_expected = seen.pods.grouping
-        || (seen.grouper == GrouperState::Succeeded && seen.acknowledged == Acknowledged::Unknown);
+        || (seen.grouper == JobState::Succeeded && seen.acknowledged == Acknowledged::Unknown);
     decision.requeue_after = Some(if is_expected {
         ACKNOWLEDGEMENT_PERIOD
     } else {
@@ -69,7 +69,7 @@ pub(super) fn begin(
         pause.saturating_sub(since(known.at, now))
     });
     match (&seen.grouper, &prior.queue) {
-        (GrouperState::Failed { .. }, _) if seen.grouper_end.is_some() => {
+        (JobState::Failed { .. }, _) if seen.grouper_end.is_some() => {
             // What it waits for is in the status before anything is deleted.
             let is_known = known.as_ref().is_some_and(|it| it.is_of(seen.grouper_at));
             decision
@@ -82,7 +82,7 @@ pub(super) fn begin(
             decision.requeue_after = Some(if is_known { left } else { Duration::ZERO });
         }
         (
-            GrouperState::Failed {
+            JobState::Failed {
                 exit_code: None,
                 message,
             },
@@ -100,13 +100,13 @@ pub(super) fn begin(
                 decision.requeue_after = Some(left);
             }
         }
-        (GrouperState::Absent, queue) if !left.is_zero() => {
+        (JobState::Absent, queue) if !left.is_zero() => {
             if queue.is_some() {
                 decision.writes.push(Write::DeleteQueues);
             }
             decision.requeue_after = Some(left);
         }
-        (GrouperState::Absent, None) => {
+        (JobState::Absent, None) => {
             if end.is_none() {
                 decision.phase = Phase::Pending;
                 "making its queue".clone_into(&mut decision.message);
@@ -120,7 +120,7 @@ pub(super) fn begin(
         }
         // One that is there without a queue is being deleted.
         (_, None) => {}
-        (GrouperState::Succeeded, Some(_)) => {
+        (JobState::Succeeded, Some(_)) => {
             if seen.acknowledged == Acknowledged::No {
                 decision.stalled = Some(Explanation::new("NotAcknowledged", lost(run)));
             }
@@ -163,12 +163,12 @@ fn end<'a>(
     now: Timestamp,
 ) -> Option<&'a Termination> {
     let may_be_old = match seen.grouper {
-        GrouperState::Absent
-        | GrouperState::Failed {
+        JobState::Absent
+        | JobState::Failed {
             exit_code: None, ..
         } => true,
-        GrouperState::Running => grouper_age(seen, now) < DENIED,
-        GrouperState::Succeeded | GrouperState::Failed { .. } => false,
+        JobState::Running => grouper_age(seen, now) < DENIED,
+        JobState::Succeeded | JobState::Failed { .. } => false,
     };
     let earlier = known.filter(|_| may_be_old).map(|known| &known.end);
     seen.grouper_end.as_ref().or(earlier)

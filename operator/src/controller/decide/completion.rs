@@ -10,7 +10,7 @@ use super::problems::problems;
 use super::workers::{Room, scale_to_zero, workers};
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
-use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::observed::{JobState, Observed};
 use crate::controller::run::Run;
 use crate::crd::{ArchiveRunStatus, FailureLimit};
 use crate::queues::Depth;
@@ -149,7 +149,7 @@ pub(super) fn end(
         decision.phase = Phase::Draining;
         decision.message = format!("all groups are archived; {left} pods are leaving");
         decision.writes = scale_to_zero(run);
-        if seen.grouper == GrouperState::Running {
+        if seen.grouper == JobState::Running {
             // It has nothing left to send.
             decision.writes.push(Write::DeleteGrouper(decision.pass));
         }

@@ -8,7 +8,7 @@ use super::decision::{Decision, Phase, Write};
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
 use crate::controller::notifications::time_to_wait;
-use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::observed::{JobState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::crd::ArchiveRunStatus;
 
@@ -82,7 +82,7 @@ pub(super) fn after_the_end(
         );
         (decision.failed, decision.stalled) = (Some(explanation.clone()), Some(explanation));
     }
-    if seen.workers.is_some() || seen.grouper != GrouperState::Absent || seen.pods.present > 0 {
+    if seen.workers.is_some() || seen.grouper != JobState::Absent || seen.pods.present > 0 {
         decision.writes.push(Write::DeleteWorkloads);
         decision.requeue_after = Some(POLL_PERIOD);
     } else if phase != Phase::Failed

@@ -8,7 +8,7 @@ use s3bundler_contract::ExitCode;
 use super::decision::{Decision, Write};
 use super::missing_groups::EMPTY;
 use crate::controller::explanation::Explanation;
-use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::observed::{JobState, Observed};
 use crate::crd::ArchiveRunStatus;
 
 /// How long a grouper that was denied waits for somebody to allow it, before it tries again; and
@@ -27,9 +27,9 @@ pub(super) fn grouper(
     match &seen.grouper {
         // Also where its summary is there already: a grouper that starts again sends the groups
         // without receipt.
-        GrouperState::Absent => decision.writes.push(Write::ApplyGrouper(decision.pass)),
-        GrouperState::Running | GrouperState::Succeeded => {}
-        GrouperState::Failed { exit_code, message } => {
+        JobState::Absent => decision.writes.push(Write::ApplyGrouper(decision.pass)),
+        JobState::Running | JobState::Succeeded => {}
+        JobState::Failed { exit_code, message } => {
             let explanation =
                 Explanation::new("GrouperFailed", format!("the grouper failed: {message}"));
             if *exit_code == Some(i32::from(ExitCode::Permission.code())) {
@@ -65,9 +65,9 @@ pub(super) fn grouper_age(seen: &Observed, now: Timestamp) -> Duration {
 /// A grouper that tries again has not shown yet that it is allowed to.
 fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Option<Explanation> {
     let again = match seen.grouper {
-        GrouperState::Absent => true,
-        GrouperState::Running => grouper_age(seen, now) < DENIED,
-        GrouperState::Succeeded | GrouperState::Failed { .. } => false,
+        JobState::Absent => true,
+        JobState::Running => grouper_age(seen, now) < DENIED,
+        JobState::Succeeded | JobState::Failed { .. } => false,
     };
     let known = prior.condition("Stalled").filter(|it| it.status == "True");
     let known = known.filter(|it| again && it.message.starts_with(GROUPER_DENIED));

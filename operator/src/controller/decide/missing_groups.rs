@@ -17,7 +17,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::decision::{Decision, Write};
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::explanation::Explanation;
-use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::observed::{JobState, Observed};
 use crate::controller::run::{QueuePlan, Run};
 use crate::controller::validate::REDRIVE_ANNOTATION;
 use crate::crd::ArchiveRunStatus;
@@ -116,7 +116,7 @@ fn check_dead_letters(
         if lost > 0 && seen.empty_for >= EMPTY {
             decision.degraded = Some(lost_of_redo(run, redo));
         }
-    } else if lost > 0 && seen.empty_for >= patience && seen.grouper == GrouperState::Succeeded {
+    } else if lost > 0 && seen.empty_for >= patience && seen.grouper == JobState::Succeeded {
         // Their messages are gone: retention, or a grouper that died between PUT and send.
         let message =
             format!("{lost} groups have neither a receipt nor a message: they are sent again");
@@ -219,10 +219,7 @@ pub(super) fn missing_queue(run: &Run, decision: &mut Decision, seen: &Observed)
             let message = format!("{error}: it is made again, and what it held is sent again");
             decision.degraded = Some(Explanation::new("QueueMissing", message));
             decision.writes.push(Write::MakeQueues(queue.name.clone()));
-            if matches!(
-                seen.grouper,
-                GrouperState::Running | GrouperState::Succeeded
-            ) {
+            if matches!(seen.grouper, JobState::Running | JobState::Succeeded) {
                 decision.writes.push(Write::DeleteGrouper(decision.pass));
             }
         }

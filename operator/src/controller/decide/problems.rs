@@ -13,7 +13,7 @@ pub(super) fn problems(decision: &mut Decision, seen: &Observed) {
     // on meanwhile.
     let of_grouper = seen
         .pods
-        .grouper_problems
+        .job_problems
         .iter()
         .map(|problem| (problem, seen.pods.busy));
     let of_workers = seen

@@ -3,7 +3,7 @@
 use super::decision::{Decision, Phase, Write};
 use super::workers::scale_to_zero;
 use crate::controller::intervals::POLL_PERIOD;
-use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::observed::{JobState, Observed};
 use crate::controller::run::Run;
 use crate::crd::ArchiveRunStatus;
 
@@ -19,7 +19,7 @@ pub(super) fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) ->
         pass,
         ..Decision::new(Phase::Suspended, message)
     };
-    if seen.grouper == GrouperState::Running {
+    if seen.grouper == JobState::Running {
         // Not suspended: kueue would resume it. A new Job continues where this one stopped
         // (docs/decisions/suspended-groupers.md).
         decision.writes.push(Write::DeleteGrouper(pass));

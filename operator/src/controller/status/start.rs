@@ -6,7 +6,7 @@ use s3bundler_contract::record::InventoryRef;
 
 use super::outcome::Outcome;
 use crate::controller::decide::Phase;
-use crate::controller::observed::{Acknowledged, GrouperState, Observed};
+use crate::controller::observed::{Acknowledged, JobState, Observed};
 use crate::controller::run::Run;
 use crate::crd::{ArchiveRunStatus, InventoryStatus, WaitingStatus};
 
@@ -62,7 +62,7 @@ pub(super) fn waiting(status: &mut ArchiveRunStatus, seen: &Observed, now: Times
         status.waiting = None;
         return;
     }
-    if let (GrouperState::Failed { .. }, Some(end)) = (&seen.grouper, &seen.grouper_end) {
+    if let (JobState::Failed { .. }, Some(end)) = (&seen.grouper, &seen.grouper_end) {
         status.waiting = Some(WaitingStatus {
             since: Time(seen.grouper_at.unwrap_or(now)),
             termination_message: end.to_line().trim_end().to_owned(),

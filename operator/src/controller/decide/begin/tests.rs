@@ -55,7 +55,7 @@ fn waiting_since(at: &str, reason: Reason) -> ArchiveRunStatus {
 /// A grouper that failed just now.
 fn failed(exit_code: Option<i32>, reason: Option<Reason>) -> Observed {
     Observed {
-        grouper: GrouperState::Failed {
+        grouper: JobState::Failed {
             exit_code,
             message: "told".to_owned(),
         },
@@ -93,7 +93,7 @@ fn a_run_begins_with_its_queue_and_the_grouper_follows() {
 fn nothing_but_the_grouper_is_made_before_the_run_is_acknowledged() {
     let running = |acknowledged, grouping| {
         let mut seen = Observed {
-            grouper: GrouperState::Running,
+            grouper: JobState::Running,
             grouper_at: Some(now()),
             depths: Some(depths(9, 0, 0)),
             acknowledged,
@@ -318,15 +318,15 @@ fn a_reason_is_told_until_another_grouper_has_run_for_a_while() {
     };
     let just_now = "2026-11-23T11:59:30Z";
     let waits = Phase::InventoryPending;
-    assert_eq!(phase(GrouperState::Absent, just_now), waits);
-    assert_eq!(phase(GrouperState::Running, just_now), waits);
+    assert_eq!(phase(JobState::Absent, just_now), waits);
+    assert_eq!(phase(JobState::Running, just_now), waits);
     assert_eq!(
-        phase(GrouperState::Running, "2026-11-23T11:58:30Z"),
+        phase(JobState::Running, "2026-11-23T11:58:30Z"),
         Phase::Grouping
     );
     // The Job tries again by itself after some failures.
     let again = Observed {
-        grouper: GrouperState::Running,
+        grouper: JobState::Running,
         grouper_at: Some("2026-11-23T11:00:00Z".parse().unwrap()),
         grouper_end: Some(end_of(Reason::NoDestination)),
         ..seen()
@@ -357,7 +357,7 @@ fn a_grouper_that_failed_for_no_reason_to_wait_ends_the_run() {
 fn a_grouper_that_ends_without_acknowledgement_is_told() {
     let ended = |acknowledged| {
         let seen = Observed {
-            grouper: GrouperState::Succeeded,
+            grouper: JobState::Succeeded,
             acknowledged,
             ..seen()
         };
@@ -379,7 +379,7 @@ fn a_destination_that_the_operator_cannot_read_is_told() {
     let read = |kind| {
         let error = AwsError { kind, ..denied() };
         let seen = Observed {
-            grouper: GrouperState::Running,
+            grouper: JobState::Running,
             records_error: Some(RecordsError::Aws(error)),
             ..seen()
         };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::controller::fixtures::{claimed, counted, decide, denied, depths, run, working};
-use crate::controller::observed::{GrouperState, Observed, Pods};
+use crate::controller::observed::{JobState, Observed, Pods};
 use crate::crd::ArchiveRunStatus;
 use crate::queues::Depths;
 
@@ -86,7 +86,7 @@ fn objects_worth_another_try_are_grouped_again_once_the_pass_is_whole() {
     };
     let again = Observed {
         pass_summary: None,
-        grouper: GrouperState::Absent,
+        grouper: JobState::Absent,
         counted: Some(counted(&[first])),
         ..working(1)
     };

@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::*;
 use crate::controller::fixtures::{NOW, claimed, condition, decide, run, seen, working};
-use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::observed::{JobState, Observed};
 use crate::crd::ArchiveRunStatus;
 
 #[test]
 fn a_grouper_that_failed_ends_the_run_unless_somebody_may_still_allow_it() {
     let failed = |exit_code| Observed {
-        grouper: GrouperState::Failed {
+        grouper: JobState::Failed {
             exit_code,
             message: "told".to_owned(),
         },
@@ -61,16 +61,16 @@ fn a_grouper_that_was_denied_is_stalled_until_it_has_worked_for_a_while() {
             .stalled
             .is_some_and(|stalled| stalled.message == message)
     };
-    assert!(is_stalled(GrouperState::Absent, NOW));
-    assert!(is_stalled(GrouperState::Running, "2026-11-23T11:59:30Z"));
-    assert!(!is_stalled(GrouperState::Running, "2026-11-23T11:58:30Z"));
-    assert!(!is_stalled(GrouperState::Succeeded, NOW));
+    assert!(is_stalled(JobState::Absent, NOW));
+    assert!(is_stalled(JobState::Running, "2026-11-23T11:59:30Z"));
+    assert!(!is_stalled(JobState::Running, "2026-11-23T11:58:30Z"));
+    assert!(!is_stalled(JobState::Succeeded, NOW));
 }
 
 #[test]
 fn a_grouper_that_fails_to_send_again_ends_the_run_only_where_no_work_is_left() {
     let failed = |empty_for| Observed {
-        grouper: GrouperState::Failed {
+        grouper: JobState::Failed {
             exit_code: Some(3),
             message: "told".to_owned(),
         },

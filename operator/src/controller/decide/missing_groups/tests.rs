@@ -9,7 +9,7 @@ use crate::controller::decide::Phase;
 use crate::controller::fixtures::{
     claimed, condition, counted, decide, denied, depths, run, working,
 };
-use crate::controller::observed::{GrouperState, Observed};
+use crate::controller::observed::{JobState, Observed};
 use crate::crd::ArchiveRunStatus;
 use crate::queues::Depths;
 
@@ -267,7 +267,7 @@ fn messages_that_are_lost_while_a_run_is_suspended_are_missed_a_minute_after_it_
         "groups went"
     );
     let running = Observed {
-        grouper: GrouperState::Running,
+        grouper: JobState::Running,
         ..seen(1, "11:05")
     };
     assert!(!again(&resumed(0, "11:50"), running));

@@ -79,9 +79,9 @@ fn what_is_wrong_with_pods_stalls_or_degrades() {
     }
     // A worker that waits for groups which no grouper can make is no work.
     for (busy, stalled) in [(0, true), (1, false)] {
-        let grouper_problems = vec![Problem::FailedCreate("x".to_owned())];
+        let job_problems = vec![Problem::FailedCreate("x".to_owned())];
         let pods = Pods {
-            grouper_problems,
+            job_problems,
             running: 1,
             busy,
             ..Pods::default()

@@ -8,7 +8,7 @@ use crate::controller::decide::Write;
 use crate::controller::fixtures::{
     claimed, condition, counted, decide, denied, depths, run, seen, working,
 };
-use crate::controller::observed::{GrouperState, Observed, WorkersState};
+use crate::controller::observed::{JobState, Observed, WorkersState};
 use crate::records::RecordsError;
 
 #[test]
@@ -34,7 +34,7 @@ fn groups_are_made_and_archived_side_by_side() {
         [Write::ApplyGrouper(0), Write::ApplyWorkers, Write::Scale(1)]
     );
     let grouping = Observed {
-        grouper: GrouperState::Running,
+        grouper: JobState::Running,
         depths: Some(depths(3, 0, 0)),
         workers: Some(WorkersState { replicas: 1 }),
         replicas_then: 1,

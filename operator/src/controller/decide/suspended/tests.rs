@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::autoscale::plan::Bounds;
 use crate::controller::fixtures::{claimed, decide, run, seen, working};
-use crate::controller::observed::{GrouperState, Observed, Pods};
+use crate::controller::observed::{JobState, Observed, Pods};
 use crate::crd::ArchiveRunStatus;
 
 #[test]
@@ -21,7 +21,7 @@ fn suspension_rests_everything_and_keeps_the_queue() {
         (Phase::Suspended, 0, None)
     );
     let busy = Observed {
-        grouper: GrouperState::Running,
+        grouper: JobState::Running,
         pods: Pods {
             present: 3,
             ..Pods::default()

@@ -121,7 +121,7 @@ fn what_a_run_waits_for_is_known_until_it_is_acknowledged() {
         grouper_at: Some(now()),
         ..Observed::default()
     };
-    let failed = || GrouperState::Failed {
+    let failed = || JobState::Failed {
         exit_code: Some(3),
         message: String::new(),
     };
@@ -134,7 +134,7 @@ fn what_a_run_waits_for_is_known_until_it_is_acknowledged() {
     // The Job tries again by itself.
     waiting(
         &mut status,
-        &seen(GrouperState::Running, Some(end.clone())),
+        &seen(JobState::Running, Some(end.clone())),
         later,
     );
     waiting(&mut status, &seen(failed(), None), later);
@@ -143,10 +143,10 @@ fn what_a_run_waits_for_is_known_until_it_is_acknowledged() {
     let known = status.waiting.clone().unwrap();
     assert_eq!(known.since, Time(now()));
     assert_eq!(Termination::parse(&known.termination_message), Some(end));
-    waiting(&mut status, &seen(GrouperState::Absent, None), later);
+    waiting(&mut status, &seen(JobState::Absent, None), later);
     assert_eq!(status.waiting, Some(known));
     status.acknowledged_at = Some(Time(later));
-    waiting(&mut status, &seen(GrouperState::Succeeded, None), later);
+    waiting(&mut status, &seen(JobState::Succeeded, None), later);
     assert_eq!(status.waiting, None);
 }
 
