@@ -44,4 +44,4 @@ pub use receipt::Receipt;
 pub use record::{InventoryRef, Replaced, RunClaim, RunSummary};
 pub use row::{Row, RowDigest, RowRef};
 pub use size::ByteSize;
-pub use termination::Termination;
+pub use termination::{Termination, Verification};

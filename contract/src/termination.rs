@@ -1,8 +1,10 @@
-//! Why a grouper ended, for the program that started it: one line of JSON in the termination
-//! message of its container ("Determine the Reason for Pod Failure", Kubernetes documentation).
-//! Exit codes say whether another try may help, this says what a run waits for. A message without a
-//! reason that is known here is no such line: what the container logged last says more.
+//! How a grouper or a verifier ended, for the program that started it: one line of JSON in the
+//! termination message of its container ("Determine the Reason for Pod Failure", Kubernetes
+//! documentation). Exit codes say whether another try may help, this says what a run waits for, or
+//! what was verified. A message without a reason or a report that is known here is no such line:
+//! what the container logged last says more.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Where a container's termination message is read from, unless its spec names another file.
@@ -12,6 +14,10 @@ pub const PATH: &str = "/dev/termination-log";
 const MESSAGE_BYTES: usize = 1200;
 /// Bytes of an owner, which a claim may have of any length.
 const OWNER_BYTES: usize = 300;
+/// Bytes of a finding.
+const FINDING_BYTES: usize = 600;
+/// Bytes of all findings of a report, as JSON.
+const FINDINGS_BYTES: usize = 3700;
 
 /// Why a grouper could not begin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +81,7 @@ impl Termination {
     /// Reads a termination message; `None` if it is another text, or of a reason that this release
     /// does not know.
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text.trim()).ok()
+        parse(text)
     }
 
     /// The line to write. Texts that are too long end early.
@@ -86,8 +92,63 @@ impl Termination {
             cut(difference, OWNER_BYTES);
             cut(owner, OWNER_BYTES);
         }
-        serde_json::to_string(&line).expect("plain fields are JSON") + "\n"
+        line_of(&line)
     }
+}
+
+/// What a verifier has found, and how much it has checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// Whether every archive was read.
+    pub full: bool,
+    /// Groups.
+    pub groups: u64,
+    /// Objects that are archived or copied.
+    pub objects: u64,
+    /// Objects without proof of all that they hold, because the store keeps no checksum of them.
+    pub unproven: u64,
+    /// What is wrong.
+    pub findings: u64,
+    /// What attempts that lost have left: archives, indexes and open uploads that nothing names. They
+    /// cost money, and nothing is wrong with what is archived.
+    pub leftovers: u64,
+    /// The first of all these, for people: first what is wrong.
+    pub first: Vec<String>,
+}
+
+impl Verification {
+    /// Reads a termination message; `None` if it is another text.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse(text)
+    }
+
+    /// The line to write: with as many findings as have room, each of which may end early.
+    pub fn to_line(&self) -> String {
+        let mut room = FINDINGS_BYTES;
+        let shortened = self.first.iter().map(|finding| {
+            let mut finding = finding.clone();
+            cut(&mut finding, FINDING_BYTES);
+            finding
+        });
+        let first = shortened.take_while(|finding| {
+            let left = room.checked_sub(serde_json::json!(finding).to_string().len() + 1);
+            room = left.unwrap_or(0);
+            left.is_some()
+        });
+        line_of(&Self {
+            first: first.collect(),
+            ..self.clone()
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text.trim()).ok()
+}
+
+fn line_of(fields: &impl Serialize) -> String {
+    serde_json::to_string(fields).expect("plain fields are JSON") + "\n"
 }
 
 /// Cuts a text at the end of a character.

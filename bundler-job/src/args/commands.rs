@@ -369,6 +369,16 @@ pub struct VerifyArgs {
     /// Directory for catalogs while they are read; fast local disk.
     #[arg(long, env = "S3BUNDLER_SCRATCH", value_name = "DIR")]
     pub scratch: Option<PathBuf>,
+    /// File that gets the numbers of the report and its first findings as JSON, unless it does not
+    /// exist: the termination message of a container.
+    #[arg(
+        long,
+        env = "S3BUNDLER_TERMINATION_LOG",
+        value_name = "FILE",
+        default_value = termination::PATH,
+        help_heading = "Kubernetes"
+    )]
+    pub termination_log: PathBuf,
 }
 
 #[cfg(test)]

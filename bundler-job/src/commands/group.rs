@@ -118,7 +118,7 @@ async fn request(args: &GroupArgs, s3: &S3) -> Result<Request, Failure> {
 /// that started the container.
 fn not_begun(args: &GroupArgs, error: GroupError) -> Failure {
     if let Some(end) = error.termination() {
-        termination::write(&args.termination_log, &end);
+        termination::write(&args.termination_log, &end.to_line());
     }
     error.into()
 }

@@ -9,6 +9,7 @@ use super::output;
 use crate::args::{GlobalArgs, VerifyArgs};
 use crate::progress::{Progress, ProgressStyle};
 use crate::s3::{S3, load_config};
+use crate::termination;
 use crate::verify::{ORPHAN_AGE, VerifyRequest, verify as verify_run};
 
 /// Runs it.
@@ -40,6 +41,7 @@ pub async fn verify(args: VerifyArgs, global: &GlobalArgs) -> Result<(), Failure
     // The report is all that the command is for: where it cannot be written, nothing is proved.
     output::write(&report, || report.to_string(), global.output)
         .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))?;
+    termination::write(&args.termination_log, &report.verification().to_line());
     match report.findings.len() {
         0 => Ok(()),
         1 => Err(Failure::new(

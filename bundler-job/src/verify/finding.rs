@@ -282,6 +282,14 @@ impl Finding {
             _ => false,
         }
     }
+
+    /// Whether it is only what an attempt that lost has left.
+    pub const fn is_leftover(&self) -> bool {
+        matches!(
+            self,
+            Self::LostAttempt { .. } | Self::UncommittedAttempt { .. } | Self::OpenUpload { .. }
+        )
+    }
 }
 
 impl fmt::Display for Finding {

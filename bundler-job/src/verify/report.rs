@@ -5,7 +5,7 @@ use std::fmt;
 
 use s3bundler_common::text::printable;
 use s3bundler_contract::figures::sum;
-use s3bundler_contract::{Figures, GroupName, LeftOut, Reason, RunName, S3Address};
+use s3bundler_contract::{Figures, GroupName, LeftOut, Reason, RunName, S3Address, Verification};
 use serde::Serialize;
 
 use super::Finding;
@@ -59,6 +59,29 @@ pub struct Report {
     /// What is wrong, in order.
     #[serde(serialize_with = "with_messages")]
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The short form, for the program that started this one.
+    pub fn verification(&self) -> Verification {
+        let catalogs = [&self.objects, &self.retried, &self.redone, &self.foreign];
+        let objects = catalogs.map(|it| it.archived.saturating_add(it.copied));
+        let leftovers = self.findings.iter().filter(|it| it.is_leftover());
+        let wrong = self.findings.iter().filter(|it| !it.is_leftover());
+        let first = wrong.clone().chain(leftovers.clone()).take(SHOWN);
+        Verification {
+            full: self.full,
+            groups: self.groups,
+            objects: sum(&objects),
+            unproven: self.unproven_checksums,
+            findings: wrong.count() as u64,
+            leftovers: leftovers.count() as u64,
+            // Keys may hold newlines and what a terminal would obey.
+            first: first
+                .map(|it| printable(&it.to_string()).into_owned())
+                .collect(),
+        }
+    }
 }
 
 /// What the grouper counted.

@@ -91,3 +91,44 @@ fn other_texts_and_later_reasons_are_no_reason() {
     let later = r#"{"reason":"NoInventory","message":"why","prefix":"s3://a/"}"#;
     assert_eq!(Termination::parse(later), Some(of(Reason::NoInventory)));
 }
+
+fn verification(first: Vec<String>) -> Verification {
+    Verification {
+        full: true,
+        groups: 3,
+        objects: 25,
+        unproven: 1,
+        findings: 7,
+        leftovers: 2,
+        first,
+    }
+}
+
+#[test]
+fn what_was_verified_is_a_stable_line() {
+    let report = verification(vec!["one is gone".to_owned()]);
+    let line = r#"{"full":true,"groups":3,"objects":25,"unproven":1,"findings":7,"leftovers":2,"first":["one is gone"]}"#;
+    assert_eq!(report.to_line(), format!("{line}\n"));
+    assert_eq!(Verification::parse(line), Some(report));
+    let end = of(Reason::NoManifests).to_line();
+    for other in ["", "{}", &end, &line.replace("objects", "rows")] {
+        assert_eq!(Verification::parse(other), None, "{other}");
+    }
+    assert_eq!(Termination::parse(line), None);
+}
+
+#[test]
+fn a_report_has_as_many_findings_as_are_read_whole() {
+    for (finding, least) in [
+        ("\u{1}".repeat(10_000), 1),
+        ("ä".repeat(10_000), 6),
+        ("s3://a/b is gone".to_owned(), 100),
+    ] {
+        let line = verification(vec![finding.clone(); 200]).to_line();
+        assert!(line.len() <= KUBELET, "{} bytes", line.len());
+        let read = Verification::parse(&line).unwrap();
+        assert!(read.first.len() >= least, "{} findings", read.first.len());
+        assert!(read.first.iter().all(|it| finding.starts_with(it)));
+        assert_eq!(read.findings, 7, "that of all");
+    }
+}

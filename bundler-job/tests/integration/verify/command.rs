@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use s3bundler_contract::Verification;
 use s3bundler_testbed::cli::{Outcome, Program, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation, Proxy, Seen};
@@ -113,6 +114,82 @@ async fn findings_end_in_8_and_a_repair_in_0() {
         before,
         "repair writes what the bundler wrote, byte for byte"
     );
+}
+
+#[tokio::test]
+async fn the_program_that_started_the_container_is_told_the_numbers_and_the_first_findings() {
+    let world = World::of_groups(2).await;
+    let bucket = world.destination("told").await;
+    world.run(&bucket).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("termination-log");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "").unwrap();
+    let done = verified(&world, &bucket, &["--termination-log", path]).await;
+    assert_eq!(done.code, Some(0), "{done}");
+    let told = || Verification::parse(&std::fs::read_to_string(&file).unwrap());
+    let good = Verification {
+        full: false,
+        groups: 2,
+        objects: 8,
+        unproven: 0,
+        findings: 0,
+        leftovers: 0,
+        first: Vec::new(),
+    };
+    assert_eq!(told(), Some(good.clone()));
+
+    // What a worker that was killed leaves is found, and nothing is wrong.
+    let archive = one_of(&world, &bucket, "archives", ".tar").await;
+    let (group, attempt) = archive.rsplit_once('-').unwrap();
+    let attempt: String = attempt.trim_end_matches(".tar").chars().rev().collect();
+    let lost = format!("{group}-{attempt}.tar");
+    client::put_object(&world.s3, &bucket, &lost, "lost")
+        .await
+        .unwrap();
+    let done = verified(&world, &bucket, &["--termination-log", path]).await;
+    assert_eq!(done.code, Some(8), "{done}");
+    let mut left = told().unwrap();
+    let finding = left.first.pop().unwrap();
+    assert!(finding.contains(&lost), "{finding}");
+    let expected = Verification {
+        leftovers: 1,
+        ..good.clone()
+    };
+    assert_eq!(left, expected);
+
+    world
+        .s3
+        .delete_object()
+        .bucket(&bucket)
+        .key(&archive)
+        .send()
+        .await
+        .unwrap();
+    let args = ["--full", "--termination-log", path];
+    let done = verified(&world, &bucket, &args).await;
+    assert_eq!(done.code, Some(8), "{done}");
+    let mut bad = told().unwrap();
+    let first = bad.first.remove(0);
+    assert!(
+        first.contains(&archive),
+        "what is wrong comes first: {first}"
+    );
+    assert_eq!(std::mem::take(&mut bad.first), [finding]);
+    let expected = Verification {
+        full: true,
+        findings: 1,
+        leftovers: 1,
+        ..good
+    };
+    assert_eq!(bad, expected);
+
+    // Nothing is known of what could not be read.
+    std::fs::write(&file, "").unwrap();
+    let nothing = world.destination("nothing").await;
+    let done = verified(&world, &nothing, &args).await;
+    assert_eq!(done.code, Some(6), "{done}");
+    assert_eq!(told(), None);
 }
 
 #[tokio::test]
