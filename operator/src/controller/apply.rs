@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::build::{self, SCALED_OBJECT, WORKER, grouper_name, workers_name};
+use super::build::{self, SCALED_OBJECT, WORKER, grouper_name, verifier_name, workers_name};
 use super::cache::{AppliedWorkers, RunCache, WorkersShown};
 use super::context::Context;
 use super::decide::Write;
@@ -113,12 +113,6 @@ async fn carry_out(
         }
         Write::UseQueues(pair) => applied.queues = Some(pair.clone()),
         Write::ApplyGrouper(pass) => {
-            let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
-            let made = found(run, &jobs, &grouper_name(run, *pass)).await?;
-            if made.of_run().is_some() {
-                // The watch does not show it yet. Its template cannot be changed any more.
-                return Ok(());
-            }
             let inventory = prior
                 .inventory
                 .as_ref()
@@ -130,12 +124,8 @@ async fn carry_out(
                     .contains_key(&s3bundler_contract::Stage::Pass(*pass)),
             );
             let queue = sends.then_some(queue.as_str());
-            server_side(
-                context,
-                run,
-                build::grouper(run, &context.defaults, *pass, inventory, queue),
-            )
-            .await?;
+            let job = build::grouper(run, &context.defaults, *pass, inventory, queue);
+            apply_job(context, run, job).await?;
         }
         Write::DeleteGrouper(pass) => {
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
@@ -143,6 +133,12 @@ async fn carry_out(
         Write::SendAgain(pass) => {
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
             cache.sent_again = Some(*pass);
+        }
+        Write::ApplyVerifier => {
+            apply_job(context, run, build::verifier(run, &context.defaults)).await?;
+        }
+        Write::DeleteVerifier => {
+            delete::<Job>(context, run, &verifier_name(run)).await?;
         }
         Write::ApplyWorkers => apply_workers(context, run, &queue, cache).await?,
         Write::Scale(replicas) => {
@@ -206,6 +202,16 @@ async fn carry_out(
         }
     }
     Ok(())
+}
+
+/// Creates a Job, unless it exists and the watch does not show it yet: its template cannot be changed
+/// any more.
+async fn apply_job(context: &Context, run: &Run, job: Job) -> Result<(), ReconcileError> {
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &run.namespace);
+    if found(run, &jobs, &job.name_any()).await?.of_run().is_some() {
+        return Ok(());
+    }
+    server_side(context, run, job).await.map(|_| ())
 }
 
 /// Applies the Deployment of the workers. If that replaces pods while enough other runs replace

@@ -3,32 +3,36 @@
 //! a destination is read before the run's own pods have shown that they may write to it
 //! (docs/decisions/acknowledged-destinations.md).
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource as _};
-use s3bundler_contract::{Accounts, RunSummary, Stage, Termination};
+use s3bundler_contract::{Accounts, RunSummary, Stage};
+use serde::de::DeserializeOwned;
 
 use super::build::{
-    GROUPER, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, PAUSED, WORKER, grouper_name, workers_name,
+    GROUPER, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, PAUSED, VERIFIER, WORKER, grouper_name,
+    verifier_name, verify_mode, workers_name,
 };
 use super::cache::{RunCache, Unwatched, WorkersShown, is_due, sweep_period};
 use super::context::Context;
-use super::decide::{ACCOUNTING_MISMATCH, finished};
+use super::decide::{ACCOUNTING_MISMATCH, ending, finished};
 use super::error::ReconcileError;
 use super::intervals::{ACKNOWLEDGEMENT_PERIOD, POLL_PERIOD, READ_BUDGET};
-use super::observed::{Acknowledged, JobState, Observed, Pods, WorkerPod, WorkersState};
+use super::observed::{Acknowledged, JobState, Observed, Pods, Verifier, WorkerPod, WorkersState};
 use super::ownership::{NameConflict, owned};
 use super::problem::Problem;
 use super::run::Run;
 use super::throughput::Amount;
 use super::workloads::{Pod, Workload, has_component, replicas};
 use super::{apply, problem};
-use crate::crd::{ArchiveRunStatus, ScalingMode};
+use crate::crd::{ArchiveRunStatus, ScalingMode, Verify};
 use crate::queues::{Depths, QueuePair, Queues};
 use crate::receipts::{Counted, MOST_STAGES, MOST_UNEXPECTED, PAGE};
 use crate::records::{Records, RecordsError};
@@ -54,14 +58,11 @@ pub(crate) async fn dereference(
     let pass = prior.pass();
     let now = Instant::now();
     let (namespace, name) = (run.namespace.as_str(), run.name.as_str());
-    let job = named(
-        workloads.jobs.of_run(namespace, name),
-        &grouper_name(run, pass),
-    );
-    let deployment = named(
-        workloads.deployments.of_run(namespace, name),
-        &workers_name(run),
-    );
+    let jobs = workloads.jobs.of_run(namespace, name);
+    let job = named(&jobs, &grouper_name(run, pass));
+    let verifier = named(&jobs, &verifier_name(run));
+    let deployments = workloads.deployments.of_run(namespace, name);
+    let deployment = named(&deployments, &workers_name(run));
     let pods = workloads.pods.of_run(namespace, name);
     let mut problems = problems(&pods, WORKER);
     let troubled = u32::try_from(problems.len()).unwrap_or(u32::MAX);
@@ -75,12 +76,20 @@ pub(crate) async fn dereference(
         (true, Vec::new())
     } else {
         let unwatched = unwatched(context, run, cache, is_refused).await?;
-        let strangers = strangers(context, run, job.is_none(), deployment.is_none(), pass);
-        let mut conflicts = strangers.await?;
+        let begins = job.is_none() || deployment.is_none();
+        let verifies = run.verify > Verify::None && (begins || ending(prior).is_some());
+        let needs = Needs {
+            grouper: job.is_none().then(|| grouper_name(run, pass)),
+            verifier: (verifies && verifier.is_none()).then(|| verifier_name(run)),
+            workers: deployment.is_none().then(|| workers_name(run)),
+        };
+        let mut conflicts = strangers(context, run, needs).await?;
         conflicts.extend(unwatched.name_conflict);
         (unwatched.service_account, conflicts)
     };
-    name_conflict.extend(NameConflict::of(run, "Job", job.as_ref().map(Job::meta)));
+    for job in [&job, &verifier] {
+        name_conflict.extend(NameConflict::of(run, "Job", job.as_ref().map(Job::meta)));
+    }
     name_conflict.extend(NameConflict::of(
         run,
         "Deployment",
@@ -89,8 +98,10 @@ pub(crate) async fn dereference(
     // What stays is told first.
     name_conflict.sort_by_key(|it| it.is_temporary);
     let (job, deployment) = (owned(run, job), owned(run, deployment));
+    let verifier = owned(run, verifier);
     let mut job_problems = self::problems(&pods, GROUPER);
-    if let Some(job) = &job {
+    job_problems.extend(self::problems(&pods, VERIFIER));
+    for job in [&job, &verifier].into_iter().flatten() {
         match problem::of_job(job) {
             Some(held) => job_problems.push(held),
             None if has_no_pod(job, &pods) => {
@@ -109,7 +120,15 @@ pub(crate) async fn dereference(
     };
     let of_job = live.as_deref().unwrap_or(&pods);
     let grouper = job_state(job.as_ref(), of_job);
-    let grouper_end = job.as_ref().and_then(|job| grouper_end(job, of_job));
+    let grouper_end = job.as_ref().and_then(|job| last_finished(job, of_job));
+    let grouper_end = grouper_end.and_then(problem::termination_of_pod);
+    let live = match &verifier {
+        Some(job) if !has_ended && has_ended_unseen(job, &pods) => {
+            Some(live_pods_of_job(&context.client, run, job).await?)
+        }
+        _ => None,
+    };
+    let verifier = verifier_seen(verifier.as_ref(), live.as_deref().unwrap_or(&pods));
     let pods = Pods {
         troubled,
         problems,
@@ -122,6 +141,7 @@ pub(crate) async fn dereference(
         service_account,
         grouper,
         grouper_at: job.as_ref().and_then(job_at),
+        verifier,
         workers: shown.map(|shown| WorkersState {
             replicas: cache.observe_replicas(&shown, now),
         }),
@@ -151,10 +171,9 @@ pub(crate) async fn dereference(
 }
 
 /// The object of this name, of those with the label of a run.
-fn named<K: Workload>(objects: Vec<K>, name: &str) -> Option<K> {
-    objects
-        .into_iter()
-        .find(|object| object.meta().name.as_deref() == Some(name))
+fn named<K: Workload>(objects: &[K], name: &str) -> Option<K> {
+    let is_named = |object: &&K| object.meta().name.as_deref() == Some(name);
+    objects.iter().find(is_named).cloned()
 }
 
 fn workers_shown(deployment: &Deployment) -> WorkersShown {
@@ -165,7 +184,7 @@ fn workers_shown(deployment: &Deployment) -> WorkersShown {
     }
 }
 
-/// The pods of a Job that failed, as they are now. Their watch may be behind that of Jobs, and what
+/// The pods of a Job that has ended, as they are now. Their watch may be behind that of Jobs, and what
 /// the last one exited with decides whether the run goes on.
 async fn live_pods_of_job(
     client: &Client,
@@ -265,42 +284,49 @@ async fn unwatched(
     Ok(unwatched)
 }
 
+/// Names of objects that the run is about to need.
+struct Needs {
+    grouper: Option<String>,
+    verifier: Option<String>,
+    workers: Option<String>,
+}
+
 /// What is not watched, because it is not labelled as the run's, and has a name that the run is
 /// about to need.
 async fn strangers(
     context: &Context,
     run: &Run,
-    needs_job: bool,
-    needs_deployment: bool,
-    pass: u32,
+    needs: Needs,
 ) -> Result<Vec<NameConflict>, ReconcileError> {
+    if run.suspend {
+        return Ok(Vec::new());
+    }
     let client = &context.client;
     let jobs: Api<Job> = Api::namespaced(client.clone(), &run.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &run.namespace);
-    let (grouper_name, workers_name) = (grouper_name(run, pass), workers_name(run));
-    let job = async {
-        if needs_job && !run.suspend {
-            jobs.get_metadata_opt(&grouper_name).await
-        } else {
-            Ok(None)
-        }
+    let (grouper, verifier, workers) = tokio::try_join!(
+        metadata(&jobs, needs.grouper),
+        metadata(&jobs, needs.verifier),
+        metadata(&deployments, needs.workers),
+    )
+    .map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
+    let found = [("Job", grouper), ("Job", verifier), ("Deployment", workers)];
+    let conflicts = found.iter();
+    let conflicts =
+        conflicts.filter_map(|(kind, found)| NameConflict::of(run, kind, found.as_ref()));
+    Ok(conflicts.collect())
+}
+
+/// The metadata of the object of this name, if there is one.
+async fn metadata<K>(api: &Api<K>, name: Option<String>) -> Result<Option<ObjectMeta>, kube::Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let Some(name) = name else {
+        return Ok(None);
     };
-    let deployment = async {
-        if needs_deployment && !run.suspend {
-            deployments.get_metadata_opt(&workers_name).await
-        } else {
-            Ok(None)
-        }
-    };
-    let (job, deployment) =
-        tokio::try_join!(job, deployment).map_err(|cause| ReconcileError::Read(Box::new(cause)))?;
-    let job = NameConflict::of(run, "Job", job.as_ref().map(|it| &it.metadata));
-    let deployment = NameConflict::of(
-        run,
-        "Deployment",
-        deployment.as_ref().map(|it| &it.metadata),
-    );
-    Ok(job.into_iter().chain(deployment).collect())
+    let found = api.get_metadata_opt(&name).await?;
+    Ok(found.map(|found| found.metadata))
 }
 
 /// Looks for the proof that the run's own pods may write to the destination, which is the only
@@ -606,12 +632,33 @@ fn job_state(job: Option<&Job>, pods: &[Pod]) -> JobState {
     JobState::Running
 }
 
-/// What the last pod of a Job that has ended waits for.
-fn grouper_end(job: &Job, pods: &[Pod]) -> Option<Termination> {
-    let ended = pods_of_job(job, pods)
+/// What there is of the verifier.
+fn verifier_seen(job: Option<&Job>, pods: &[Pod]) -> Verifier {
+    let last = job.and_then(|job| last_finished(job, pods));
+    Verifier {
+        state: job_state(job, pods),
+        mode: job.map(verify_mode).unwrap_or_default(),
+        at: job.and_then(job_at),
+        report: last.and_then(problem::verification_of_pod),
+    }
+}
+
+/// Whether a Job has ended, and these pods do not show the end of all that it had.
+fn has_ended_unseen(job: &Job, pods: &[Pod]) -> bool {
+    let state = job_state(Some(job), pods);
+    let has_ended = matches!(state, JobState::Succeeded | JobState::Failed { .. });
+    let status = job.status.as_ref();
+    let count = |pods: Option<i32>| usize::try_from(pods.unwrap_or(0)).unwrap_or(0);
+    let had = status.map_or(0, |it| count(it.succeeded) + count(it.failed));
+    let pods = pods_of_job(job, pods);
+    has_ended && pods.iter().filter(|pod| has_finished(pod)).count() < had.max(1)
+}
+
+/// The last pod of a Job, of those that have ended.
+fn last_finished<'a>(job: &Job, pods: &'a [Pod]) -> Option<&'a Pod> {
+    pods_of_job(job, pods)
         .into_iter()
-        .find(|pod| has_finished(pod));
-    ended.and_then(problem::termination_of_pod)
+        .find(|pod| has_finished(pod))
 }
 
 /// The pods of a Job, the newest first.
@@ -672,6 +719,7 @@ fn pods_of(pods: &[Pod], now: Timestamp) -> Pods {
     let mut seen = Pods::default();
     for pod in pods.iter().filter(|pod| !has_finished(pod)) {
         seen.present += 1;
+        seen.verifiers += u32::from(has_component(&pod.metadata, VERIFIER));
         if !has_component(&pod.metadata, WORKER) {
             seen.grouping |= has_component(&pod.metadata, GROUPER) && phase(pod) == "Running";
             continue;

@@ -7,10 +7,11 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
 /// Conditions whose changes are told. The others say the same in other words.
-const REPORTED: [&str; 6] = [
+const REPORTED: [&str; 7] = [
     "Accepted",
     "QueueReady",
     "Grouped",
+    "Verified",
     "Ready",
     "Stalled",
     "Degraded",
@@ -57,7 +58,7 @@ fn changes<'a>(
         let is_good = match after.type_.as_str() {
             "Ready" => !is_bad,
             "QueueReady" => after.reason != "Pending",
-            "Grouped" => after.status == "True",
+            "Grouped" | "Verified" => after.status == "True",
             _ => false,
         };
         let kind = if is_bad {

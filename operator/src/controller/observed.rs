@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use s3bundler_contract::{InventoryRef, RunSummary, Termination};
+use s3bundler_contract::{ExitCode, InventoryRef, RunSummary, Termination, Verification};
 
 use super::ownership::NameConflict;
 use super::problem::Problem;
 use super::throughput::Rate;
+use crate::crd::Verify;
 use crate::queues::Depths;
 use crate::receipts::Counted;
 use crate::records::RecordsError;
@@ -28,6 +29,34 @@ pub(crate) enum JobState {
         exit_code: Option<i32>,
         message: String,
     },
+}
+
+/// The Job that verifies the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Verifier {
+    pub(crate) state: JobState,
+    /// What it is to prove.
+    pub(crate) mode: Verify,
+    /// When it was made, or failed.
+    pub(crate) at: Option<Timestamp>,
+    /// What its last pod reported; `None` if it did not come to its end, and of an earlier release.
+    pub(crate) report: Option<Verification>,
+}
+
+impl Verifier {
+    /// Whether it has proved what is asked for. What attempts that lost have left is no harm.
+    pub(crate) fn has_passed(&self, mode: Verify) -> bool {
+        let has_found = match &self.state {
+            JobState::Succeeded => Some(false),
+            JobState::Failed { exit_code, .. } => {
+                let is_over = *exit_code == Some(i32::from(ExitCode::Findings.code()));
+                let report = self.report.as_ref().filter(|_| is_over);
+                report.map(|report| report.findings > 0)
+            }
+            JobState::Absent | JobState::Running => None,
+        };
+        has_found == Some(false) && self.mode >= mode
+    }
 }
 
 /// The Deployment of the workers.
@@ -51,8 +80,10 @@ pub(crate) struct WorkerPod {
 /// The pods of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pods {
-    /// All that are not finished, grouper's included.
+    /// All that are not finished, those of Jobs included.
     pub(crate) present: u32,
+    /// Verifiers among them.
+    pub(crate) verifiers: u32,
     /// Workers that run.
     pub(crate) running: u32,
     /// Those of them that nothing is wrong with.
@@ -97,6 +128,7 @@ pub(crate) struct Observed {
     pub(crate) grouper_at: Option<Timestamp>,
     /// What its last pod waited for that could not begin.
     pub(crate) grouper_end: Option<Termination>,
+    pub(crate) verifier: Verifier,
     pub(crate) workers: Option<WorkersState>,
     pub(crate) pods: Pods,
     /// Depth of the queues; `None` where it was not read, because nothing hangs on it.

@@ -7,9 +7,10 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use s3bundler_common::text::printable;
-use s3bundler_contract::{ExitCode, Termination};
+use s3bundler_contract::{ExitCode, Termination, Verification};
 
-use super::workloads::Pod;
+use super::build::VERIFIER;
+use super::workloads::{Pod, has_component};
 
 /// Restarts after which a container counts as crash looping, before the kubelet calls it so.
 const RESTARTS: i32 = 2;
@@ -38,6 +39,8 @@ pub(crate) enum Problem {
     Unschedulable(String),
     /// Somebody holds the grouper.
     Suspended(String),
+    /// Somebody holds the verifier.
+    VerifierSuspended(String),
 }
 
 impl Problem {
@@ -50,6 +53,7 @@ impl Problem {
             Self::CrashLooping(_) => "CrashLooping",
             Self::Unschedulable(_) => "Unschedulable",
             Self::Suspended(_) => "GrouperSuspended",
+            Self::VerifierSuspended(_) => "VerifierSuspended",
         }
     }
 
@@ -59,7 +63,8 @@ impl Problem {
         | Self::FailedCreate(text)
         | Self::CrashLooping(text)
         | Self::Unschedulable(text)
-        | Self::Suspended(text)) = self;
+        | Self::Suspended(text)
+        | Self::VerifierSuspended(text)) = self;
         text
     }
 
@@ -68,7 +73,10 @@ impl Problem {
     pub(crate) const fn stalls(&self, at_work: u32) -> bool {
         match self {
             Self::Denied(_) | Self::ImagePull(_) | Self::FailedCreate(_) => at_work == 0,
-            Self::CrashLooping(_) | Self::Unschedulable(_) | Self::Suspended(_) => false,
+            Self::CrashLooping(_)
+            | Self::Unschedulable(_)
+            | Self::Suspended(_)
+            | Self::VerifierSuspended(_) => false,
         }
     }
 }
@@ -170,7 +178,12 @@ pub(crate) fn of_job(job: &Job) -> Option<Problem> {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let message =
         || format!("Job {name} is suspended: kueue has not admitted it yet, or somebody holds it");
-    is_suspended.then(|| Problem::Suspended(message()))
+    let problem = if has_component(&job.metadata, VERIFIER) {
+        Problem::VerifierSuspended
+    } else {
+        Problem::Suspended
+    };
+    is_suspended.then(|| problem(message()))
 }
 
 /// What keeps a Job from having its pod, from the events of refused pods: it has no condition for
@@ -225,6 +238,11 @@ pub(crate) fn termination_of_pod(pod: &Pod) -> Option<Termination> {
     Termination::parse(end_of_pod(pod)?.message.as_deref()?)
 }
 
+/// What the verifier of a pod reported at its end.
+pub(crate) fn verification_of_pod(pod: &Pod) -> Option<Verification> {
+    Verification::parse(end_of_pod(pod)?.message.as_deref()?)
+}
+
 fn end_of_pod(pod: &Pod) -> Option<&ContainerStateTerminated> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     statuses
@@ -245,6 +263,8 @@ const SAYS: &str = "s3bundler: ";
 fn last_words(ended: &ContainerStateTerminated) -> String {
     let message = ended.message.as_deref().unwrap_or_default();
     let told = Termination::parse(message).map(|end| end.message);
+    let found = || Verification::parse(message).map(|it| format!("{} findings", it.findings));
+    let told = told.or_else(found);
     let message = told.as_deref().unwrap_or(message);
     let lines = || message.lines().rev().filter(|line| !line.trim().is_empty());
     let line = lines()

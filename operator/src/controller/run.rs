@@ -16,7 +16,7 @@ use crate::autoscale::fair_shares::NamespaceTerms;
 use crate::aws::Aws;
 use crate::crd::{
     Delivery, Encryption, FailureLimit, GrouperScratch, Keda, Origin, PodTemplate, ScalingMode,
-    Scratch,
+    Scratch, Verify,
 };
 use crate::queues::{ClusterName, QueuePair, RunQueue};
 use crate::records::Records;
@@ -114,6 +114,8 @@ pub(crate) struct Run {
     pub(crate) retry_reasons: Vec<Reason>,
     /// How many objects may fail. `None`: all but one.
     pub(crate) max_failed_objects: Option<FailureLimit>,
+    /// What is proved before the run is complete.
+    pub(crate) verify: Verify,
     /// How long the run may take, suspension not counted.
     pub(crate) deadline: Option<Duration>,
     /// Whether it is to rest.

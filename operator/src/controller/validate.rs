@@ -274,6 +274,7 @@ pub(crate) fn read(run: &ArchiveRun, defaults: &Defaults) -> Result<Run, Refusal
             .and_then(|policy| policy.max_failed_objects.as_ref())
             .map(CountOrPercent::limit)
             .transpose()?,
+        verify: spec.verify,
         deadline: spec.active_deadline_seconds.map(seconds),
         suspend: spec.suspend,
         ttl: spec.ttl(),

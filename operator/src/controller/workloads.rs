@@ -30,7 +30,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 
 use super::build::{
-    COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, POD_TEMPLATE_ANNOTATION, RUN_LABEL,
+    COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL, PAUSE_ANNOTATION, POD_TEMPLATE_ANNOTATION,
+    RUN_LABEL, VERIFY_ANNOTATION,
 };
 use super::error::ReconcileError;
 use crate::metrics::Metrics;
@@ -43,7 +44,7 @@ pub(crate) const WATCH_SECONDS: u32 = 60;
 const LABELS: [&str; 4] = [RUN_LABEL, COMPONENT_LABEL, JOB_LABEL, JOB_UID_LABEL];
 
 /// The annotations that decisions go by.
-const ANNOTATIONS: [&str; 2] = [PAUSE_ANNOTATION, POD_TEMPLATE_ANNOTATION];
+const ANNOTATIONS: [&str; 3] = [PAUSE_ANNOTATION, POD_TEMPLATE_ANNOTATION, VERIFY_ANNOTATION];
 
 /// A pod without its spec.
 #[derive(Debug, Clone, Default, Deserialize)]

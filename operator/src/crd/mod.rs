@@ -29,6 +29,7 @@ mod schema;
 mod scratch;
 mod source;
 mod status;
+mod verify;
 mod workers;
 
 pub use archive::{Archive, ArchiveFormat};
@@ -47,6 +48,8 @@ pub use source::{
 };
 pub use status::{
     ArchiveRunStatus, ByteCounts, FailureCount, GroupCounts, InventoryStatus, NotificationState,
-    NotificationStatus, ObjectCounts, QueueStatus, RateStatus, WaitingStatus, WorkerStatus,
+    NotificationStatus, ObjectCounts, QueueStatus, RateStatus, VerifyStatus, WaitingStatus,
+    WorkerStatus,
 };
+pub use verify::Verify;
 pub use workers::{AuthenticationKind, AuthenticationRef, Keda, Scaling, ScalingMode, Workers};

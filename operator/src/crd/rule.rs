@@ -58,6 +58,13 @@ pub(super) fn of_the_run() -> Vec<Rule> {
         "the name of an ArchiveRun is a DNS label of up to 48 characters, without dots: it names \
          the run in S3 and SQS",
     );
+    let readable = Rule::new(
+        "self.spec.verify != 'Full' || !(self.spec.destination.storageClass in ['GLACIER', \
+         'DEEP_ARCHIVE'])",
+        "verify Full reads archives, which storageClass GLACIER and DEEP_ARCHIVE do not allow: use \
+         Checksums",
+    )
+    .at(".spec.verify");
     let immutable = IMMUTABLE.into_iter().map(|field| {
         Rule::new(
             format!("self.spec.{field} == oldSelf.spec.{field}"),
@@ -77,7 +84,8 @@ pub(super) fn of_the_run() -> Vec<Rule> {
         )
         .at(&format!(".spec.{field}"))
     });
-    std::iter::once(name)
+    [name, readable]
+        .into_iter()
         .chain(immutable)
         .chain(optional)
         .collect()

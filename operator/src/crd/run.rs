@@ -21,6 +21,7 @@ use super::queue::Queue;
 use super::schema;
 use super::source::Source;
 use super::status::ArchiveRunStatus;
+use super::verify::Verify;
 use super::workers::Workers;
 
 /// What to archive, where to, and how.
@@ -98,8 +99,8 @@ pub struct ArchiveRunSpec {
     /// Default: none. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<SecretRef>,
-    /// The pod that reads the inventory and makes the groups. Inherits nothing from workers.
-    /// Immutable.
+    /// The pod that reads the inventory and makes the groups. Inherits nothing from workers. The pod of
+    /// spec.verify is made alike. Immutable.
     #[serde(default)]
     pub grouper: Grouper,
     /// The pods that make the archives.
@@ -111,13 +112,22 @@ pub struct ArchiveRunSpec {
     /// When the run as a whole fails. Default: if all objects fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_policy: Option<FailurePolicy>,
+    /// Verifies what is archived before the run becomes Complete: a pod of the run executes
+    /// `s3bundler verify` once all groups of all passes are archived. Checksums compares every row and
+    /// every object that the run wrote with what S3 stores of it, without reading archives. Full also
+    /// reads every archive, and compares every object in it byte for byte, which is impossible with the
+    /// storage classes GLACIER and DEEP_ARCHIVE. If something is wrong, the run does not become Complete
+    /// and is Stalled with reason VerifyFailed. Changes of a finished run have no effect.
+    #[serde(default)]
+    pub verify: Verify,
     /// Seconds that grouper and workers wait for a bucket whose server refuses connections or fails
     /// every request. Afterwards groups fail, and workers receive none until the bucket answers.
     /// Default: 900. 0 does not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 36_000))]
     pub outage_budget_seconds: Option<i32>,
-    /// Seconds after which the run fails, not counting those it was suspended. Default: none.
+    /// Seconds after which the run fails, verification included, not counting those it was suspended.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60))]
     pub active_deadline_seconds: Option<i64>,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema;
+use super::verify::Verify;
 
 /// What became of the run.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
@@ -14,7 +15,8 @@ pub struct ArchiveRunStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Stalled, Accepted, QueueReady, Grouped, Degraded, Suspended, Complete and Failed.
+    /// Ready, Stalled, Accepted, QueueReady, Grouped, Degraded, Suspended, Complete and Failed; Verified
+    /// if spec.verify asks for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -107,6 +109,9 @@ pub struct ArchiveRunStatus {
     /// The pods that make the archives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<WorkerStatus>,
+    /// What the verification of the run has shown. Absent before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyStatus>,
     /// What became of the notification of the run's end, for each sink that the operator had then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend(
@@ -335,4 +340,43 @@ pub struct WorkerStatus {
     #[serde(default)]
     #[schemars(range(min = 0, max = i32::MAX))]
     pub busy: i32,
+}
+
+/// What a verification has shown. Its numbers are absent until it is over, and of an image that does
+/// not report them.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyStatus {
+    /// What is proved.
+    #[serde(default)]
+    pub mode: Verify,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub start_time: Option<Time>,
+    /// When it was over, with findings or without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub completion_time: Option<Time>,
+    /// Groups that were verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub groups: Option<i64>,
+    /// Archived and copied objects that were verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub objects: Option<i64>,
+    /// Objects in S3 that could only be compared by size, because the store keeps no checksum of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub unproven: Option<i64>,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub findings: Option<i64>,
+    /// Archives, indexes and open uploads that attempts which lost have left, such as those of workers
+    /// that were killed. Nothing is wrong because of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub leftovers: Option<i64>,
 }

@@ -247,9 +247,9 @@ fn in_progress(figures: &mut Figures, status: &ArchiveRunStatus, phase: Option<&
         figures.set(Family::Desired, Some(workers.desired.into()));
         figures.set(Family::Ready, Some(workers.busy.into()));
     }
-    // A run that is suspended is to archive nothing.
+    // A run that is suspended is to archive nothing, and one that is verified has archived all.
     if let Some(time) = &status.last_progress_time
-        && phase != Some("Suspended")
+        && !matches!(phase, Some("Suspended" | "Verifying"))
     {
         figures.set(Family::LastProgress, Some(time.0.as_second()));
     }

@@ -19,3 +19,4 @@ mod queues;
 mod readiness;
 mod records;
 mod requests;
+mod verify;

@@ -102,6 +102,14 @@ impl ApiServer {
         true
     }
 
+    /// Deletes an object as a request would. Returns false if it does not exist.
+    pub fn remove(&self, resource: &str, namespace: &str, name: &str) -> bool {
+        self.shared
+            .store()
+            .delete(resource, namespace, name)
+            .is_some()
+    }
+
     /// An object, if it exists.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
         self.shared.store().get(resource, namespace, name).cloned()

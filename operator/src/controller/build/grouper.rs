@@ -1,26 +1,24 @@
 //! The grouper of a pass: a Job that makes groups and puts their messages on the queue. It may run
 //! as often as it likes.
 
-use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
-    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
-};
-use s3bundler_contract::{ExitCode, S3Address};
+use k8s_openapi::api::batch::v1::Job;
+use s3bundler_contract::ExitCode;
 
+use super::job::{GRACE_SECONDS, NOT_DISRUPTED, job};
 use super::pod::{Pod, SCRATCH, empty_dir, scratch_size, with_disk};
 use super::requests::request_args;
-use super::{CONTAINER, GROUPER, metadata};
+use super::{GROUPER, destination};
 use crate::controller::run::Run;
 use crate::crd::{Delivery, Origin};
 use crate::defaults::Defaults;
 
-/// Tries after failures that may pass.
-const BACKOFF_LIMIT: i32 = 6;
-/// It holds nothing that has to be finished.
-const GRACE_SECONDS: i64 = 30;
-/// Karpenter leaves a node alone while a pod on it has this ("Disruption", Karpenter documentation):
-/// a grouper that starts again reads the inventory from its beginning.
-const NOT_DISRUPTED: (&str, &str) = ("karpenter.sh/do-not-disrupt", "true");
+/// What no other try changes.
+const FOR_GOOD: [ExitCode; 4] = [
+    ExitCode::Local,
+    ExitCode::Unreadable,
+    ExitCode::Usage,
+    ExitCode::Permission,
+];
 
 /// The name of the Job of a pass: 63 characters at most, because it is a label of its pods.
 pub(crate) fn grouper_name(run: &Run, pass: u32) -> String {
@@ -62,48 +60,7 @@ pub(crate) fn grouper(
         grace_seconds: GRACE_SECONDS,
         restart_policy: "Never",
     };
-    Job {
-        metadata: metadata(run, grouper_name(run, pass), GROUPER),
-        spec: Some(JobSpec {
-            backoff_limit: Some(BACKOFF_LIMIT),
-            pod_failure_policy: Some(failure_policy()),
-            pod_replacement_policy: Some("Failed".to_owned()),
-            template: pod.template(|_| ()),
-            ..JobSpec::default()
-        }),
-        status: None,
-    }
-}
-
-/// A pod that was evicted counts for nothing; what no other try can change ends the Job at once.
-fn failure_policy() -> PodFailurePolicy {
-    let for_good = [
-        ExitCode::Local,
-        ExitCode::Unreadable,
-        ExitCode::Usage,
-        ExitCode::Permission,
-    ];
-    PodFailurePolicy {
-        rules: vec![
-            PodFailurePolicyRule {
-                action: "Ignore".to_owned(),
-                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
-                    type_: "DisruptionTarget".to_owned(),
-                    status: "True".to_owned(),
-                }]),
-                on_exit_codes: None,
-            },
-            PodFailurePolicyRule {
-                action: "FailJob".to_owned(),
-                on_pod_conditions: None,
-                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-                    container_name: Some(CONTAINER.to_owned()),
-                    operator: "In".to_owned(),
-                    values: for_good.map(|code| i32::from(code.code())).to_vec(),
-                }),
-            },
-        ],
-    }
+    job(grouper_name(run, pass), pod, &FOR_GOOD)
 }
 
 fn grouper_args(
@@ -113,11 +70,10 @@ fn grouper_args(
     inventory: Option<&str>,
     queue: Option<&str>,
 ) -> Vec<String> {
-    let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = request_args(run);
     let mut arg =
         |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
-    arg("destination", &destination);
+    arg("destination", &destination(run));
     arg("name", &run.name);
     if let Some(queue) = queue {
         arg("queue", &queue);

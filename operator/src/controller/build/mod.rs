@@ -4,26 +4,31 @@
 //! ```text
 //! Run ──► grouper: Job of a pass
 //!     ├─► workers: Deployment (never its replicas)
-//!     └─► scaled_object: what KEDA is told, in mode Keda
+//!     ├─► scaled_object: what KEDA is told, in mode Keda
+//!     └─► verifier: Job, if the run asks for it
 //!
-//! requests: the arguments that both have, of owners, encryption and tags
+//! requests: the arguments that all pods have, of owners, encryption and tags
 //! ```
 
 mod grouper;
+mod job;
 mod pod;
 mod requests;
 mod revision;
 mod scaled_object;
+mod verifier;
 mod workers;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
+use s3bundler_contract::S3Address;
 
 pub(crate) use grouper::{grouper, grouper_name, sends};
 pub(crate) use revision::PodRevision;
 pub(crate) use scaled_object::{SCALED_OBJECT, scaled_object};
+pub(crate) use verifier::{VERIFY_ANNOTATION, verifier, verifier_name, verify_mode};
 pub(crate) use workers::{
     PAUSE_ANNOTATION, PAUSED, POD_TEMPLATE_ANNOTATION, worker_grace, workers, workers_name,
 };
@@ -33,7 +38,7 @@ use crate::crd::ArchiveRun;
 
 /// The label with the run's name, on everything that is made for it.
 pub(crate) const RUN_LABEL: &str = "archive.s3bundler.dev/run";
-/// The label with what a pod is: `grouper` or `worker`.
+/// The label with what a pod is: `grouper`, `worker` or `verifier`.
 pub(crate) const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// The label of a pod with the name of its Job, which Kubernetes sets.
 pub(crate) const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
@@ -41,6 +46,8 @@ pub(crate) const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
 pub(crate) const JOB_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 /// What groupers are labelled.
 pub(crate) const GROUPER: &str = "grouper";
+/// What verifiers are labelled.
+pub(crate) const VERIFIER: &str = "verifier";
 /// What workers are labelled.
 pub(crate) const WORKER: &str = "worker";
 /// The name of the only container.
@@ -90,6 +97,11 @@ pub(crate) fn kueue_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), labels.get(*name)?.clone())))
         .collect()
+}
+
+/// Where the run writes.
+pub(crate) fn destination(run: &Run) -> S3Address {
+    S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'))
 }
 
 fn owner(run: &Run) -> OwnerReference {

@@ -1,5 +1,5 @@
-//! What goes with the requests of groupers and workers: no part of the run's claim, so both are
-//! told.
+//! What goes with the requests of groupers, workers and verifiers: no part of the run's claim, so all
+//! are told.
 
 use crate::controller::run::Run;
 use crate::crd::EncryptionType;

@@ -13,12 +13,11 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use s3bundler_contract::S3Address;
 use sha2::{Digest as _, Sha256};
 
 use super::pod::{Pod, SCRATCH, empty_dir, plain, scratch_size, with_disk};
 use super::requests::request_args;
-use super::{PodRevision, WORKER, metadata, selector};
+use super::{PodRevision, WORKER, destination, metadata, selector};
 use crate::controller::run::Run;
 use crate::crd::ScratchType;
 use crate::defaults::Defaults;
@@ -183,11 +182,10 @@ fn get(path: &str) -> Probe {
 }
 
 fn worker_args(run: &Run, queue: &str) -> Vec<String> {
-    let destination = S3Address::new(&run.bucket, run.layout.root().trim_end_matches('/'));
     let mut args = vec!["bundle".to_owned()];
     let mut arg =
         |name: &str, value: &dyn std::fmt::Display| args.push(format!("--{name}={value}"));
-    arg("destination", &destination);
+    arg("destination", &destination(run));
     arg("queue", &queue);
     arg("name", &run.name);
     arg("groups", &run.groups_per_worker.min(MOST_GROUPS));

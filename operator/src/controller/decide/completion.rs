@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use s3bundler_contract::accounts::Mismatch;
 use s3bundler_contract::{Figures, RunSummary};
 
 use super::decision::{Decision, Phase, Write};
 use super::problems::problems;
+use super::verify::{passed, verify};
 use super::workers::{Room, scale_to_zero, workers};
 use crate::controller::explanation::Explanation;
 use crate::controller::intervals::POLL_PERIOD;
 use crate::controller::observed::{JobState, Observed};
 use crate::controller::run::Run;
-use crate::crd::{ArchiveRunStatus, FailureLimit};
+use crate::crd::{ArchiveRunStatus, FailureLimit, Verify};
 use crate::queues::Depth;
 use crate::receipts::Counted;
 
@@ -113,14 +115,16 @@ fn mismatched(
     decision
 }
 
-/// All groups of all passes have their receipts: let the workers go, then it is over.
+/// All groups of all passes have their receipts: let the workers go, verify what they have archived if
+/// the run asks for it, then it is over.
 pub(super) fn end(
     run: &Run,
+    prior: &ArchiveRunStatus,
     mut decision: Decision,
     seen: &Observed,
-    counted: &Counted,
-    summary: &RunSummary,
+    (counted, summary): (&Counted, &RunSummary),
     room: Room,
+    now: Timestamp,
 ) -> Decision {
     if let Some(mismatch) = seen
         .summary
@@ -144,7 +148,7 @@ pub(super) fn end(
             ..decision
         };
     }
-    let left = seen.pods.present;
+    let left = seen.pods.present.saturating_sub(seen.pods.verifiers);
     if left > 0 {
         decision.phase = Phase::Draining;
         decision.message = format!("all groups are archived; {left} pods are leaving");
@@ -156,6 +160,12 @@ pub(super) fn end(
         problems(&mut decision, seen);
         decision.requeue_after = Some(POLL_PERIOD / 5);
         return decision;
+    }
+    if run.verify > Verify::None {
+        if !seen.verifier.has_passed(run.verify) {
+            return verify(run, prior, decision, seen, now);
+        }
+        decision.verified = Some(passed(&seen.verifier));
     }
     let failed = outcome.failed_objects();
     decision.phase = if failed == 0 {

@@ -23,6 +23,8 @@ pub(crate) enum Phase {
     Retrying,
     /// All is archived; the last workers are leaving.
     Draining,
+    /// What is archived is being verified.
+    Verifying,
     /// At rest until it is resumed.
     Suspended,
     /// Every object is archived or copied.
@@ -42,6 +44,7 @@ impl Phase {
             Self::Bundling => "Bundling",
             Self::Retrying => "Retrying",
             Self::Draining => "Draining",
+            Self::Verifying => "Verifying",
             Self::Suspended => "Suspended",
             Self::Complete => "Complete",
             Self::CompleteWithFailures => "CompleteWithFailures",
@@ -72,6 +75,10 @@ pub(crate) enum Write {
     /// The same where messages are lost: a grouper that is made again sends the groups without
     /// receipt.
     SendAgain(u32),
+    /// Make the verifier.
+    ApplyVerifier,
+    /// Take the verifier away.
+    DeleteVerifier,
     /// Make the workers, or what they have in common newer.
     ApplyWorkers,
     /// Ask for so many workers.
@@ -92,6 +99,17 @@ pub(crate) enum Write {
     DeleteRun,
 }
 
+/// Whether what a run has archived is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verified {
+    /// Not known.
+    NotYet(Explanation),
+    /// It is right.
+    Yes(Explanation),
+    /// Something is wrong.
+    No(Explanation),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decision {
     /// What the run is doing.
@@ -106,6 +124,8 @@ pub(crate) struct Decision {
     pub(crate) stalled: Option<Explanation>,
     /// What is wrong while it moves.
     pub(crate) degraded: Option<Explanation>,
+    /// What is known of what it has archived; `None`: what was known before.
+    pub(crate) verified: Option<Verified>,
     pub(crate) pass: u32,
     /// Workers asked for.
     pub(crate) workers: u32,
@@ -125,6 +145,7 @@ impl Decision {
             refused: None,
             stalled: None,
             degraded: None,
+            verified: None,
             pass: 0,
             workers: 0,
             writes: Vec::new(),

@@ -82,7 +82,9 @@ pub(super) fn after_the_end(
         );
         (decision.failed, decision.stalled) = (Some(explanation.clone()), Some(explanation));
     }
-    if seen.workers.is_some() || seen.grouper != JobState::Absent || seen.pods.present > 0 {
+    let jobs = [&seen.grouper, &seen.verifier.state];
+    let has_jobs = jobs.into_iter().any(|job| *job != JobState::Absent);
+    if seen.workers.is_some() || has_jobs || seen.pods.present > 0 {
         decision.writes.push(Write::DeleteWorkloads);
         decision.requeue_after = Some(POLL_PERIOD);
     } else if phase != Phase::Failed

@@ -50,27 +50,39 @@ pub(super) fn grouper(
         }
     }
     if decision.stalled.is_none() {
-        decision.stalled = still_denied(prior, seen, now);
+        let age = grouper_age(seen, now);
+        decision.stalled = still_denied(prior, &seen.grouper, age, GROUPER_DENIED);
     }
     None
 }
 
 /// How long ago the grouper was made, or failed.
 pub(super) fn grouper_age(seen: &Observed, now: Timestamp) -> Duration {
-    let age = seen.grouper_at.map(|at| now.duration_since(at));
+    since(seen.grouper_at, now)
+}
+
+/// The time since a Job was made, or failed.
+pub(super) fn since(at: Option<Timestamp>, now: Timestamp) -> Duration {
+    let age = at.map(|at| now.duration_since(at));
     age.and_then(|age| Duration::try_from(age).ok())
         .unwrap_or_default()
 }
 
-/// A grouper that tries again has not shown yet that it is allowed to.
-fn still_denied(prior: &ArchiveRunStatus, seen: &Observed, now: Timestamp) -> Option<Explanation> {
-    let again = match seen.grouper {
+/// A Job that tries again, and whose predecessor was told with these words, has not shown yet that it
+/// is allowed to.
+pub(super) fn still_denied(
+    prior: &ArchiveRunStatus,
+    job: &JobState,
+    age: Duration,
+    denied: &str,
+) -> Option<Explanation> {
+    let again = match job {
         JobState::Absent => true,
-        JobState::Running => grouper_age(seen, now) < DENIED,
+        JobState::Running => age < DENIED,
         JobState::Succeeded | JobState::Failed { .. } => false,
     };
     let known = prior.condition("Stalled").filter(|it| it.status == "True");
-    let known = known.filter(|it| again && it.message.starts_with(GROUPER_DENIED));
+    let known = known.filter(|it| again && it.message.starts_with(denied));
     known.map(|it| Explanation::new("AccessDenied", it.message.clone()))
 }
 

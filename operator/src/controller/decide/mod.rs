@@ -5,7 +5,7 @@
 //! refused? ──► finished? ──► suspended? ──► too late? ──► queues, grouper ──► acknowledged? ──► grouper ──► workers ──► whole?
 //!                  │                                                                             ▲                      │
 //!                  └ cleanup, TTL                                                                └── next retry pass ◄──┤
-//!                                                                                                     drain, Complete ◄─┘
+//!                                                                                             drain, verify, Complete ◄─┘
 //! ```
 //!
 //! A run is whole by the names of its groups' receipts, never by the depth of its queue.
@@ -20,12 +20,13 @@ mod missing_groups;
 mod problems;
 mod progress;
 mod suspended;
+mod verify;
 mod workers;
 
 use k8s_openapi::jiff::Timestamp;
 
 pub(crate) use self::completion::ACCOUNTING_MISMATCH;
-pub(crate) use self::decision::{Decision, Phase, Write};
+pub(crate) use self::decision::{Decision, Phase, Verified, Write};
 pub(crate) use self::finished::{finished, queues_are_gone, time_left};
 
 use self::begin::begin;
@@ -34,6 +35,7 @@ use self::deadline::too_late;
 use self::finished::after_the_end;
 use self::progress::go_on;
 use self::suspended::suspended;
+use self::verify::{is_pending, not_yet};
 use super::explanation::Explanation;
 use super::intervals::POLL_PERIOD;
 use super::observed::{Acknowledged, Observed};
@@ -53,6 +55,21 @@ pub(crate) fn decide(
     if let Some(phase) = finished(prior) {
         return after_the_end(run, prior, seen, phase, now);
     }
+    let decision = next_step(run, prior, seen, cap, now);
+    let verified = decision.verified.clone();
+    Decision {
+        verified: verified.or_else(|| not_yet(run, prior, decision.phase)),
+        ..decision
+    }
+}
+
+fn next_step(
+    run: &Run,
+    prior: &ArchiveRunStatus,
+    seen: &Observed,
+    cap: u32,
+    now: Timestamp,
+) -> Decision {
     let refused = no_service_account(run, seen);
     if run.suspend {
         return Decision {
@@ -60,7 +77,8 @@ pub(crate) fn decide(
             ..suspended(run, prior, seen)
         };
     }
-    let is_done = is_draining(prior) || is_done(run, prior, seen);
+    let is_archived = ending(prior).is_some() || is_done(run, prior, seen);
+    let is_done = is_archived && !is_pending(run, seen);
     if let Some(explanation) = too_late(run, prior, now).filter(|_| !is_done) {
         return Decision::failed(prior, explanation);
     }
@@ -81,11 +99,13 @@ fn is_acknowledged(prior: &ArchiveRunStatus, seen: &Observed) -> bool {
     prior.is_acknowledged() || matches!(seen.acknowledged, Acknowledged::Yes(_))
 }
 
-/// Whether all was archived when the run was looked at last, which is never taken back.
-fn is_draining(status: &ArchiveRunStatus) -> bool {
-    status
-        .condition("Ready")
-        .is_some_and(|it| it.reason == Phase::Draining.reason())
+/// What the run was doing after all was archived, if it was when the run was looked at last. Only a
+/// redo takes that back.
+pub(crate) fn ending(status: &ArchiveRunStatus) -> Option<Phase> {
+    let ready = status.condition("Ready")?;
+    [Phase::Draining, Phase::Verifying]
+        .into_iter()
+        .find(|phase| phase.reason() == ready.reason)
 }
 
 fn no_service_account(run: &Run, seen: &Observed) -> Option<Explanation> {

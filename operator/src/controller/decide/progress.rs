@@ -8,14 +8,15 @@ use s3bundler_common::text::printable;
 use super::completion::{
     ACCOUNTING_MISMATCH, end, failed_words, retryable, still_to_be_had, too_many_failed,
 };
-use super::decision::{Decision, Phase};
+use super::decision::{Decision, Phase, Write};
+use super::ending;
 use super::grouper::grouper;
-use super::is_draining;
 use super::missing_groups::{self, GROUPS_DEAD_LETTERED, Missing};
 use super::problems::problems;
+use super::verify::VERIFY_FAILED;
 use super::workers::{Room, workers};
 use crate::controller::explanation::Explanation;
-use crate::controller::observed::Observed;
+use crate::controller::observed::{JobState, Observed};
 use crate::controller::run::Run;
 use crate::crd::ArchiveRunStatus;
 use crate::receipts::Counted;
@@ -55,7 +56,7 @@ pub(super) fn go_on(
             decision.workers = seen.replicas();
             return decision;
         }
-        return end(run, decision, seen, counted, summary, room);
+        return end(run, prior, decision, seen, (counted, summary), room, now);
     }
     let all = seen.summary.as_ref().map(|summary| summary.objects);
     let pending = still_to_be_had(run, counted, pass);
@@ -95,6 +96,10 @@ pub(super) fn go_on(
     ) {
         return failed;
     }
+    if seen.verifier.state != JobState::Absent {
+        // A redo has begun meanwhile.
+        decision.writes.push(Write::DeleteVerifier);
+    }
     workers(run, &mut decision, seen, missing, room);
     missing_groups::missing_queue(run, &mut decision, seen);
     missing_groups::redrive(run, prior, seen, &mut decision);
@@ -121,15 +126,17 @@ fn uncounted(
     } else {
         "its receipts are being counted".to_owned()
     };
-    decision.phase = match (decision.pass, &seen.summary) {
-        _ if is_draining(prior) => Phase::Draining,
-        (0, None) => Phase::Grouping,
-        (0, Some(_)) => Phase::Bundling,
+    decision.phase = match (ending(prior), decision.pass, &seen.summary) {
+        (Some(phase), ..) => phase,
+        (None, 0, None) => Phase::Grouping,
+        (None, 0, Some(_)) => Phase::Bundling,
         _ => Phase::Retrying,
     };
     if seen.is_counting {
         let depth = seen.depths.as_ref().map(|depths| &depths.groups);
-        if matches!(depth, Some(Ok(depth)) if !depth.is_empty()) {
+        let may_have_work = matches!(depth, Some(Ok(depth)) if !depth.is_empty());
+        // A verifier must not meet them.
+        if may_have_work && decision.phase != Phase::Verifying {
             workers(run, &mut decision, seen, None, room);
         }
         decision.stalled = stalled_by_receipts(prior);
@@ -143,7 +150,7 @@ fn stalled_by_receipts(prior: &ArchiveRunStatus) -> Option<Explanation> {
     let stalled = prior
         .condition("Stalled")
         .filter(|it| it.status == "True")?;
-    let known = [ACCOUNTING_MISMATCH, GROUPS_DEAD_LETTERED];
+    let known = [ACCOUNTING_MISMATCH, GROUPS_DEAD_LETTERED, VERIFY_FAILED];
     let reason = known.into_iter().find(|known| *known == stalled.reason)?;
     Some(Explanation::new(reason, stalled.message.clone()))
 }

@@ -24,6 +24,9 @@ pub(super) fn suspended(run: &Run, prior: &ArchiveRunStatus, seen: &Observed) ->
         // (docs/decisions/suspended-groupers.md).
         decision.writes.push(Write::DeleteGrouper(pass));
     }
+    if seen.verifier.state == JobState::Running {
+        decision.writes.push(Write::DeleteVerifier);
+    }
     if seen.workers.is_some() {
         decision.writes.extend(scale_to_zero(run));
     }

@@ -164,5 +164,14 @@ pub(super) fn scale_to_zero(run: &Run) -> Vec<Write> {
     }
 }
 
+/// What keeps workers at zero for longer: whoever else scales may go on. KEDA is told once.
+pub(super) fn stay_at_zero(run: &Run, is_told: bool, seen: &Observed) -> Vec<Write> {
+    if seen.replicas() > 0 || (run.mode == ScalingMode::Keda && !is_told) {
+        scale_to_zero(run)
+    } else {
+        Vec::new()
+    }
+}
+
 #[cfg(test)]
 mod tests;

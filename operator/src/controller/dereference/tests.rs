@@ -54,7 +54,11 @@ fn the_reason_of_a_job_is_that_of_its_own_last_pod_that_ended() {
         r#"{"reason":"InventoryMissing","message":"why"}"#,
         r#"{"reason":"NoInventory","message":"why"}"#,
     ];
-    let reason = |pods: &[Pod]| grouper_end(&job, pods).map(|end| end.reason);
+    let reason = |pods: &[Pod]| {
+        let last = last_finished(&job, pods);
+        last.and_then(problem::termination_of_pod)
+            .map(|end| end.reason)
+    };
     assert_eq!(reason(&[]), None);
     assert_eq!(
         reason(&[pod("1", "12:00", missing)]),
@@ -74,6 +78,49 @@ fn the_reason_of_a_job_is_that_of_its_own_last_pod_that_ended() {
     );
     let other = pod("2", "13:00", "s3bundler: the disk is full");
     assert_eq!(reason(&[first, other]), None);
+}
+
+#[test]
+fn a_verifier_is_what_its_job_says_with_the_report_of_its_last_pod() {
+    let job = |status: serde_json::Value| -> Job {
+        let metadata = json!({"name": "logs-verify", "uid": "1",
+            "annotations": {"archive.s3bundler.dev/verify": "Full"}});
+        serde_json::from_value(json!({"metadata": metadata, "status": status})).expect("a job")
+    };
+    let pod = |code: i32, message: &str| -> Pod {
+        let labels = json!({"batch.kubernetes.io/job-name": "logs-verify", "batch.kubernetes.io/controller-uid": "1"});
+        let container = json!({"name": "s3bundler", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": code, "message": message}}});
+        let phase = if code == 0 { "Succeeded" } else { "Failed" };
+        let status = json!({"phase": phase, "containerStatuses": [container]});
+        serde_json::from_value(json!({"metadata": {"labels": labels}, "status": status}))
+            .expect("a pod")
+    };
+    assert_eq!(verifier_seen(None, &[]), Verifier::default());
+    let seen = verifier_seen(Some(&job(json!({}))), &[]);
+    assert_eq!((seen.state, seen.mode), (JobState::Running, Verify::Full));
+    assert!(!has_ended_unseen(&job(json!({})), &[]));
+
+    let done = job(json!({"succeeded": 1}));
+    assert!(has_ended_unseen(&done, &[]), "the watch of pods is late");
+    let line = r#"{"full":true,"groups":3,"objects":25,"unproven":0,"findings":0,"leftovers":0,"first":[]}"#;
+    let pods = [pod(0, line)];
+    assert!(!has_ended_unseen(&done, &pods));
+    let seen = verifier_seen(Some(&done), &pods);
+    assert!(seen.has_passed(Verify::Full) && seen.has_passed(Verify::Checksums));
+    assert_eq!(seen.report.map(|report| report.objects), Some(25));
+    let seen = verifier_seen(Some(&done), &[pod(0, "")]);
+    assert_eq!(seen.report, None, "of an earlier release");
+
+    let failed = json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy"});
+    let failed = job(json!({"failed": 1, "conditions": [failed]}));
+    let line = line.replace(r#""findings":0"#, r#""findings":2"#);
+    let seen = verifier_seen(Some(&failed), &[pod(8, &line)]);
+    let JobState::Failed { exit_code, message } = seen.state else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(exit_code, Some(8));
+    assert!(message.ends_with(": 2 findings"), "{message}");
 }
 
 fn redo(redo: u32) -> RunSummary {

@@ -189,6 +189,9 @@ fn a_job_that_somebody_holds_says_so_until_it_goes() {
             .starts_with("Job logs-grouper is suspended"),
         "{problem:?}"
     );
+    let labels = json!({"app.kubernetes.io/component": "verifier"});
+    let problem = of_job(&job(json!({"name": "logs-verify", "labels": labels}), true)).unwrap();
+    assert_eq!(problem.reason(), "VerifierSuspended");
     let goes = json!({"name": "logs-grouper", "deletionTimestamp": "2026-11-23T12:00:00Z"});
     assert_eq!(of_job(&job(goes, true)), None);
 }

@@ -1,14 +1,15 @@
-//! The conditions. Every one of them is there from the first time.
+//! The conditions. Every one of them is there from the first time, but Verified only of a run that asks
+//! for it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::outcome::Outcome;
-use crate::controller::decide::Phase;
+use crate::controller::decide::{Phase, Verified};
 use crate::controller::explanation::Explanation;
 use crate::controller::failure::Failure;
 use crate::controller::run::QueuePlan;
-use crate::crd::ArchiveRunStatus;
+use crate::crd::{ArchiveRunStatus, Verify};
 
 /// Longest message of a condition ("Condition" of meta/v1).
 const MAX_MESSAGE: usize = 32_768;
@@ -136,6 +137,7 @@ pub(super) fn conditions(
         };
         set("QueueReady", true, explanation);
     }
+    verified(status, outcome);
     for (name, explanation) in [
         (
             "Grouped",
@@ -158,6 +160,44 @@ pub(super) fn conditions(
             }),
         }
     }
+}
+
+/// Sets Verified, of a run that asks for it.
+fn verified(status: &mut ArchiveRunStatus, outcome: &Outcome<'_>) {
+    let Outcome {
+        run,
+        decision,
+        generation,
+        now,
+        ..
+    } = *outcome;
+    let Some(verified) = &decision.verified else {
+        let is_unasked = run.is_some_and(|run| run.verify == Verify::None);
+        status
+            .conditions
+            .retain(|it| it.type_ != "Verified" || it.status != "Unknown" || !is_unasked);
+        let known = status
+            .conditions
+            .iter_mut()
+            .find(|it| it.type_ == "Verified");
+        if let Some(known) = known {
+            known.observed_generation = Some(generation);
+        }
+        return;
+    };
+    let (value, explanation) = match verified {
+        Verified::NotYet(explanation) => ("Unknown", explanation),
+        Verified::Yes(explanation) => ("True", explanation),
+        Verified::No(explanation) => ("False", explanation),
+    };
+    set_to(
+        status,
+        "Verified",
+        value,
+        explanation,
+        Some(generation),
+        now,
+    );
 }
 
 /// The status of a run that somebody has to help before anything else can be said of it.
@@ -202,6 +242,17 @@ fn set(
     now: Timestamp,
 ) {
     let value = if value { "True" } else { "False" };
+    set_to(status, name, value, explanation, generation, now);
+}
+
+fn set_to(
+    status: &mut ArchiveRunStatus,
+    name: &str,
+    value: &str,
+    explanation: &Explanation,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
     let message: String = explanation.message.chars().take(MAX_MESSAGE / 4).collect();
     let known = status.conditions.iter().position(|it| it.type_ == name);
     // Another reason to be stalled begins anew: a person has not known of it.

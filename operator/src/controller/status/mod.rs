@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start: what never changes again ──► counts: depth, groups, objects, bytes ──► pace: rate, remaining time
-//!     ──► conditions ──► state: the word that is read first ──► progress: when it last moved
+//!     ──► verify ──► conditions ──► state: the word that is read first ──► progress: when it last moved
 //! ```
 
 mod conditions;
@@ -12,6 +12,7 @@ mod pace;
 mod progress;
 mod start;
 mod state;
+mod verify;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -63,6 +64,11 @@ pub(crate) fn next(prior: &ArchiveRunStatus, outcome: &Outcome<'_>) -> ArchiveRu
             running: int32(seen.pods.running),
             busy: int32(seen.pods.busy),
         });
+    }
+    if let (Some(run), Some(seen)) = (run, seen)
+        && status.completion_time.is_none()
+    {
+        verify::verify(&mut status, run.verify, &seen.verifier, decision.phase, now);
     }
     if decision.pass > 0 {
         // A decision that is about something else has no pass.

@@ -114,12 +114,14 @@ fn a_run_that_has_ended_shows_how_and_what_is_still_wrong() {
 }
 
 #[test]
-fn a_suspended_run_is_not_waited_for() {
-    let runs = Runs::default();
-    let mut suspended = in_progress();
-    suspended["conditions"] = json!([condition("Ready", "False", "Suspended")]);
-    runs.observe("team-a", "logs", &status(suspended));
-    assert!(!lines(&runs).iter().any(|line| line.contains("progress")));
+fn a_run_that_is_suspended_or_verified_is_not_waited_for() {
+    for phase in ["Suspended", "Verifying"] {
+        let runs = Runs::default();
+        let mut run = in_progress();
+        run["conditions"] = json!([condition("Ready", "False", phase)]);
+        runs.observe("team-a", "logs", &status(run));
+        assert!(!lines(&runs).iter().any(|line| line.contains("progress")));
+    }
 }
 
 #[test]

@@ -930,6 +930,33 @@ fn creations() -> Vec<(&'static str, Value, Option<&'static str>)> {
             json!({"ttlSecondsAfterFinished": -1}),
             Some("should be greater than or equal to 0"),
         ),
+        (
+            "verified by checksums",
+            json!({"verify": "Checksums"}),
+            None,
+        ),
+        ("verified byte for byte", json!({"verify": "Full"}), None),
+        ("not verified", json!({"verify": "None"}), None),
+        (
+            "archives of a cold tier verified by checksums",
+            json!({"verify": "Checksums", "destination": {"storageClass": "DEEP_ARCHIVE"}}),
+            None,
+        ),
+        (
+            "archives of a cold tier verified byte for byte",
+            json!({"verify": "Full", "destination": {"storageClass": "DEEP_ARCHIVE"}}),
+            Some("use Checksums"),
+        ),
+        (
+            "archives that can be read verified byte for byte",
+            json!({"verify": "Full", "destination": {"storageClass": "GLACIER_IR"}}),
+            None,
+        ),
+        (
+            "verified otherwise",
+            json!({"verify": "Somehow"}),
+            unsupported,
+        ),
         ("suspended", json!({"suspend": true}), None),
         (
             "suspended by word",
@@ -1084,6 +1111,7 @@ fn changes() -> Vec<(&'static str, Value, Value, Option<&'static str>)> {
                 },
                 "retry": {"maxObjectPasses": 3}, "failurePolicy": {"maxFailedObjects": 4},
                 "outageBudgetSeconds": 60, "activeDeadlineSeconds": 65, "suspend": true, "ttlSecondsAfterFinished": 6,
+                "verify": "Full",
             }),
             None,
         ),

@@ -1,15 +1,15 @@
-//! What `s3bundler` itself reads in the arguments of groupers and workers.
+//! What `s3bundler` itself reads in the arguments of groupers, workers and verifiers.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 use clap::Parser as _;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use s3bundler::args::{BundleArgs, Cli, Command, GroupArgs, OriginArgs};
+use s3bundler::args::{BundleArgs, Cli, Command, GroupArgs, OriginArgs, VerifyArgs};
 use s3bundler::s3::{Encryption, RequestOptions};
 use s3bundler_contract::S3Address;
 use serde_json::{Value, json};
 
-use crate::controller::build::{grouper, workers};
+use crate::controller::build::{grouper, verifier, workers};
 use crate::controller::fixtures::{archive_run, defaults, merge};
 use crate::controller::run::Run;
 use crate::controller::validate::validate;
@@ -89,6 +89,19 @@ fn read_group(run: &Run, pass: u32, inventory: Option<&str>) -> (GroupArgs, Requ
 fn read_bundle(run: &Run) -> (BundleArgs, RequestOptions) {
     let cli = read(workers(run, &defaults(), QUEUE).spec.unwrap().template);
     let Command::Bundle(args) = cli.command else {
+        panic!("{:?}", cli.command)
+    };
+    let options = cli
+        .global
+        .s3_options(Some(&args.destination.destination))
+        .unwrap();
+    assert_eq!(options.region.as_deref(), Some("eu-central-1"));
+    (args, options.requests)
+}
+
+fn read_verify(run: &Run) -> (VerifyArgs, RequestOptions) {
+    let cli = read(verifier(run, &defaults()).spec.unwrap().template);
+    let Command::Verify(args) = cli.command else {
         panic!("{:?}", cli.command)
     };
     let options = cli
@@ -208,7 +221,7 @@ fn a_grouper_of_a_run_that_has_its_claim_gets_no_argument_of_this_release() {
 }
 
 #[test]
-fn groupers_and_workers_of_every_pass_ask_s3_alike() {
+fn pods_of_every_kind_and_pass_ask_s3_alike() {
     let run = validate(&archive_run(everything(json!({}))), &defaults()).unwrap();
     let (retry, of_retry) = read_group(&run, 1, None);
     assert_eq!(
@@ -228,7 +241,8 @@ fn groupers_and_workers_of_every_pass_ask_s3_alike() {
         assert_eq!(args.scratch_size.unwrap().bytes(), (10 << 30) / 10 * 9);
     }
     let (bundle, of_bundle) = read_bundle(&run);
-    for requests in [of_group, of_retry, of_bundle] {
+    let (verify, of_verify) = read_verify(&run);
+    for requests in [of_group, of_retry, of_bundle, of_verify] {
         assert_eq!(requests.destination.as_deref(), Some("archive"));
         assert_eq!(
             requests.encryption,
@@ -273,4 +287,23 @@ fn groupers_and_workers_of_every_pass_ask_s3_alike() {
         bundle.work.scratch_size.unwrap().bytes(),
         (20 << 30) / 10 * 9
     );
+    assert_eq!(
+        verify.destination.destination,
+        S3Address::new("archive", "a/b c")
+    );
+    assert_eq!(
+        (verify.name.as_str(), verify.scratch.as_deref()),
+        ("logs", Some(std::path::Path::new("/scratch")))
+    );
+    assert!(!verify.repair, "it writes nothing");
+}
+
+#[test]
+fn a_verifier_reads_archives_only_if_it_is_asked_to() {
+    for (mode, full) in [("Checksums", false), ("Full", true)] {
+        let mut spec = everything(json!({}));
+        spec["verify"] = json!(mode);
+        let run = validate(&archive_run(spec), &defaults()).unwrap();
+        assert_eq!(read_verify(&run).0.full, full, "{mode}");
+    }
 }

@@ -9,10 +9,11 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::controller::build::{PodRevision, grouper, workers};
+use crate::controller::build::{PodRevision, grouper, verifier, workers};
 use crate::controller::fixtures::{archive_run, defaults};
+use crate::controller::run::Run;
 use crate::controller::validate::read;
-use crate::crd::ArchiveRunStatus;
+use crate::crd::{ArchiveRunStatus, Verify};
 use crate::defaults::Defaults;
 
 const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/111111111111/q";
@@ -25,6 +26,9 @@ struct Recorded {
     /// Of the first pass, and of a retry pass.
     groupers: [Value; 2],
     workers: Value,
+    /// By checksums, and in full. The first release that makes them makes them of every revision.
+    #[serde(default)]
+    verifiers: [Value; 2],
 }
 
 fn path(revision: &str) -> PathBuf {
@@ -58,12 +62,20 @@ fn made_again(before: &[Recorded], status: &Value) -> Vec<Recorded> {
             let job = grouper(&run, &defaults, pass, Some(&before.inventory), Some(QUEUE));
             template(job.spec.unwrap().template)
         });
+        let verifiers = [Verify::Checksums, Verify::Full].map(|verify| {
+            let run = Run {
+                verify,
+                ..run.clone()
+            };
+            template(verifier(&run, &defaults).spec.unwrap().template)
+        });
         let deployment = workers(&run, &defaults, QUEUE);
         Recorded {
             spec: before.spec.clone(),
             inventory: before.inventory.clone(),
             groupers,
             workers: template(deployment.spec.unwrap().template),
+            verifiers,
         }
     });
     made.collect()
@@ -88,12 +100,16 @@ fn assert_same(revision: &str, before: &[Recorded], now: &[Recorded]) {
         );
         assert_eq!(now.workers, before.workers, "{differs}");
         assert_eq!(now.groupers, before.groupers, "{differs}");
+        assert_eq!(now.verifiers, before.verifiers, "{differs}");
     }
 }
 
 #[test]
 fn pods_of_a_release_without_revisions_stay_as_they_are() {
-    let before = recorded("original");
+    let mut before = recorded("original");
+    for (before, latest) in before.iter_mut().zip(recorded("latest")) {
+        before.verifiers = latest.verifiers;
+    }
     let status = json!({"workerImage": "worker:1", "queue": {"url": QUEUE}});
     assert_same("original", &before, &made_again(&before, &status));
 }

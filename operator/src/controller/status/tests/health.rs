@@ -87,6 +87,21 @@ fn what_others_make_of_a_run_is_what_it_is() {
             "a sentence",
             "InProgress",
         ),
+        (
+            at(Phase::Verifying),
+            "Progressing",
+            "Verifying: a sentence",
+            "InProgress",
+        ),
+        (
+            Decision {
+                stalled: Some(Explanation::new("VerifyFailed", "1 found")),
+                ..at(Phase::Verifying)
+            },
+            "Degraded",
+            "VerifyFailed: 1 found",
+            "Failed",
+        ),
         (at(Phase::Complete), "Healthy", "a sentence", "Current"),
         (
             at(Phase::CompleteWithFailures),
