@@ -29,6 +29,7 @@ mod team;
 mod tenancy;
 mod trouble;
 mod upgrade;
+mod verify;
 
 use std::collections::HashMap;
 use std::panic;
@@ -76,11 +77,13 @@ fn stages() -> Vec<Vec<Scenario>> {
         survival::a_run_survives_the_killing_of_its_pods,
         survival::workers_of_a_drained_node_end_in_time_and_no_group_is_redone_twice,
         accounts::a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redone_groups,
+        verify::a_damaged_archive_is_found_and_the_run_is_complete_once_its_group_is_redone,
         limits::a_run_past_its_deadline_fails_and_time_at_rest_does_not_count,
         lifecycle::a_run_is_deleted_at_any_moment,
         queue::a_queue_that_somebody_deletes_is_made_again_and_its_messages_are_sent_again,
         denied::an_inventory_that_is_denied_to_the_grouper_is_named,
         denied::a_destination_that_is_denied_is_named_whoever_meets_it,
+        verify::a_run_is_complete_once_its_checksums_are_verified,
         trouble::a_destination_that_is_not_there_is_named,
         trouble::an_inventory_that_is_not_there_yet_is_waited_for,
         refused::a_deployment_of_somebody_else_is_told_and_left_alone,
