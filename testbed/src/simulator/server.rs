@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::SimulatorOptions;
-use super::meter::{Meter, Usage};
+use super::meter::Meter;
 use super::population::Population;
 use super::refusal::Refusal;
 use super::request::{Asked, bucket_of_host};
@@ -127,7 +127,7 @@ impl Shared {
             self.meter.refuse();
         } else {
             let bytes_out = if is_head { 0 } else { answer.body.len() as u64 };
-            self.meter.request(Usage::of(&asked), bytes_in, bytes_out);
+            self.meter.request(&asked, bytes_in, bytes_out);
         }
         Ok(response(answer, is_head))
     }

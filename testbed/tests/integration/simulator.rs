@@ -196,5 +196,12 @@ async fn a_bucket_of_a_billion_objects_is_read_and_listed() {
         ),
         (3, 1)
     );
+    let operations = [
+        ("GetObject", 1),
+        ("ListObjectVersions", 1),
+        ("ListObjects", 1),
+        ("ListObjectsV2", 1),
+    ];
+    assert_eq!(meter.operations["billion"], operations.into());
     assert!(meter.bytes_out > 10_240, "{meter:?}");
 }
