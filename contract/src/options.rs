@@ -74,6 +74,13 @@ impl Default for ArchiveOptions {
     }
 }
 
+impl ArchiveOptions {
+    /// Whether an object of this size in bytes is copied by the server instead of packed.
+    pub const fn copies(&self, size: u64) -> bool {
+        size > self.max_object_size.bytes()
+    }
+}
+
 /// Format of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ArchiveFormat {

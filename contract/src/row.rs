@@ -50,6 +50,19 @@ pub struct RowRef<'a> {
 }
 
 impl RowRef<'_> {
+    /// Whether S3 could hold such an object at all; if not, what is wrong with the row.
+    pub fn impossible(&self) -> Option<&'static str> {
+        if let Some(problem) = impossible_bucket(self.bucket) {
+            Some(problem)
+        } else if self.key.is_empty() {
+            Some("it names no key")
+        } else if self.key.len() > MAX_KEY_BYTES {
+            Some("its key is longer than 1,024 bytes")
+        } else {
+            None
+        }
+    }
+
     /// A copy that stands on its own.
     pub fn to_row(&self) -> Row {
         let owned = |field: Option<&str>| field.map(str::to_owned);
@@ -79,17 +92,9 @@ impl Row {
         }
     }
 
-    /// Whether S3 could hold such an object at all; if not, what is wrong with the row.
+    /// As [`RowRef::impossible`].
     pub fn impossible(&self) -> Option<&'static str> {
-        if let Some(problem) = impossible_bucket(&self.bucket) {
-            Some(problem)
-        } else if self.key.is_empty() {
-            Some("it names no key")
-        } else if self.key.len() > MAX_KEY_BYTES {
-            Some("its key is longer than 1,024 bytes")
-        } else {
-            None
-        }
+        self.borrowed().impossible()
     }
 }
 

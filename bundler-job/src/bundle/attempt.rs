@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::BundleError;
 use super::doubt::Sample;
 use super::fetch::Fetcher;
+use super::header;
 use super::manifest::{Manifest, ManifestError};
 use super::pack::{Packed, Packer};
 use super::part::{KeptSmall, PARTS_AT_A_TIME, PartWriter};
@@ -49,6 +50,32 @@ pub struct Outline {
     pub archive: u64,
 }
 
+/// About how large a plain tar of rows is, by the sizes that their manifest has: what the sizes of
+/// parts are planned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Estimate(u64);
+
+impl Default for Estimate {
+    fn default() -> Self {
+        Self(header::END.len() as u64)
+    }
+}
+
+impl Estimate {
+    /// Adds a row of this size. One that is copied takes no room.
+    pub(crate) fn add(&mut self, size: u64, options: &ArchiveOptions) {
+        if !options.copies(size) {
+            let member = size.saturating_add(MEMBER_OVERHEAD);
+            self.0 = self.0.saturating_add(member);
+        }
+    }
+
+    /// In bytes.
+    pub(crate) const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
 impl Outline {
     /// Reads every row once, so that a manifest with a bad row fails before anything is uploaded.
     pub fn of(
@@ -60,28 +87,47 @@ impl Outline {
             rows: 0,
             listed_bytes: 0,
             sample: Vec::new(),
-            archive: 1024,
+            archive: 0,
         };
-        let mut sample = Sample::default();
+        let (mut sample, mut estimate) = (Sample::default(), Estimate::default());
         for row in rows {
             let row = row?;
             outline.rows += 1;
             let packed = row.size.unwrap_or(0);
             outline.listed_bytes = outline.listed_bytes.saturating_add(packed);
-            if packed <= options.max_object_size.bytes() {
-                outline.archive = outline
-                    .archive
-                    .saturating_add(packed)
-                    .saturating_add(MEMBER_OVERHEAD);
-            }
+            estimate.add(packed, options);
             if outline.source_bucket.is_empty() {
                 outline.source_bucket.clone_from(&row.bucket);
             }
             sample.add(row);
         }
         outline.sample = sample.into_rows();
+        outline.archive = estimate.bytes();
         Ok(outline)
     }
+}
+
+/// The sizes of the parts of an archive of about `archive` bytes, and what keeps them small.
+/// `scratch` is the room of the group in the scratch directory, if that is limited.
+pub(crate) fn plan_parts(
+    share: Share,
+    archive: u64,
+    limits: PartLimits,
+    scratch: Option<u64>,
+) -> (PartPlan, KeptSmall) {
+    let room = scratch.map_or(u64::MAX, |bytes| {
+        Scratch::most_aside(bytes) / PARTS_AT_A_TIME
+    });
+    let kept_small = match limits.largest {
+        0 => KeptSmall::ByStore,
+        largest if room < largest => KeptSmall::ByRoom,
+        _ => KeptSmall::No,
+    };
+    let limits = PartLimits {
+        largest: limits.largest.min(room),
+        ..limits
+    };
+    (PartPlan::new(share.part, archive, limits), kept_small)
 }
 
 enum Step {
@@ -128,19 +174,7 @@ impl Work<'_> {
             .map_err(BundleError::CatalogWrite)?;
         let scratch = self.scratch.map(Scratch::new);
         let aside = scratch.as_ref().map(Scratch::aside);
-        let room = self.scratch.map_or(u64::MAX, |bytes| {
-            Scratch::most_aside(bytes) / PARTS_AT_A_TIME
-        });
-        let limits = PartLimits {
-            largest: self.parts.largest.min(room),
-            ..self.parts
-        };
-        let kept_small = match self.parts.largest {
-            0 => KeptSmall::ByStore,
-            largest if room < largest => KeptSmall::ByRoom,
-            _ => KeptSmall::No,
-        };
-        let plan = PartPlan::new(self.share.part, self.archive, limits);
+        let (plan, kept_small) = plan_parts(self.share, self.archive, self.parts, self.scratch);
         let parts = PartWriter::new(
             plan,
             self.archive,

@@ -113,6 +113,18 @@ impl Trouble {
     }
 }
 
+/// Number of parts in which an object of this size is copied; `None` if one request copies it.
+pub(crate) fn parts_of_copy(size: u64) -> Option<u64> {
+    (size > MAX_COPY).then(|| size.div_ceil(part_of_copy(size, MAX_COPY)))
+}
+
+/// Bytes of each part but the last of a copy in parts.
+fn part_of_copy(size: u64, max_copy: u64) -> u64 {
+    size.div_ceil(PARTS)
+        .max(max_copy / 10)
+        .next_multiple_of(1 << 20)
+}
+
 /// Whether the SDK has sent the request several times. It does not if the answer is one that a
 /// repeated request usually gets, too, or if the error is ours.
 fn was_sent_again(error: &S3Error) -> bool {
@@ -154,7 +166,7 @@ impl Copier {
 
     /// Whether an object of this size is copied instead of packed.
     pub fn takes(&self, size: u64) -> bool {
-        size > self.options.max_object_size.bytes()
+        self.options.copies(size)
     }
 
     /// Copies an object, and fills in what the source said. The row's version goes with requests if
@@ -525,11 +537,7 @@ impl Copier {
         upload_id: &str,
     ) -> Result<(), S3Error> {
         let client = &self.s3.client(&copy.bucket).await;
-        let part = source
-            .size
-            .div_ceil(PARTS)
-            .max(self.max_copy / 10)
-            .next_multiple_of(1 << 20);
+        let part = part_of_copy(source.size, self.max_copy);
         let parts: Vec<CompletedPart> = stream::iter(
             (1..).zip((0..source.size).step_by(usize::try_from(part).unwrap_or(usize::MAX))),
         )

@@ -22,8 +22,35 @@ pub(super) fn padding(size: u64) -> usize {
     usize::try_from(size.next_multiple_of(BLOCK) - size).unwrap_or(0)
 }
 
+/// Bytes of a member with this name in a plain tar: header blocks, data and padding.
+pub(super) fn member(name: &str, size: u64) -> u64 {
+    // A time that needs a pax record is thousands of years away.
+    let records = records(name, size, 0).len() as u64;
+    let pax = if records > 0 {
+        BLOCK + records.next_multiple_of(BLOCK)
+    } else {
+        0
+    };
+    let data = size
+        .checked_next_multiple_of(BLOCK)
+        .unwrap_or(u64::MAX - BLOCK);
+    data.saturating_add(pax + BLOCK)
+}
+
 /// Appends the header blocks of a regular file.
 pub(super) fn write(name: &str, size: u64, mtime: u64, out: &mut Vec<u8>) {
+    let mut records = records(name, size, mtime);
+    if !records.is_empty() {
+        let length = records.len() as u64;
+        block("pax_header", EntryType::XHeader, length, 0, out);
+        out.append(&mut records);
+        out.resize(out.len() + padding(length), 0);
+    }
+    block(name, EntryType::Regular, size, mtime, out);
+}
+
+/// The pax records that say what ustar cannot; empty if it can say all.
+fn records(name: &str, size: u64, mtime: u64) -> Vec<u8> {
     let mut records = Vec::new();
     if name.len() > MAX_USTAR_NAME || !name.is_ascii() {
         record("path", name, &mut records);
@@ -34,13 +61,7 @@ pub(super) fn write(name: &str, size: u64, mtime: u64, out: &mut Vec<u8>) {
     if mtime > MAX_OCTAL_11 {
         record("mtime", &mtime.to_string(), &mut records);
     }
-    if !records.is_empty() {
-        let length = records.len() as u64;
-        block("pax_header", EntryType::XHeader, length, 0, out);
-        out.append(&mut records);
-        out.resize(out.len() + padding(length), 0);
-    }
-    block(name, EntryType::Regular, size, mtime, out);
+    records
 }
 
 fn block(name: &str, kind: EntryType, size: u64, mtime: u64, out: &mut Vec<u8>) {

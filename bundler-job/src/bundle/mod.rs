@@ -130,6 +130,11 @@ pub(crate) struct Load {
     pub(crate) memory_used: u64,
 }
 
+/// The room of each group in the scratch directory, if room there is limited.
+pub(crate) fn scratch_of_group(scratch_size: Option<ByteSize>, groups: u64) -> Option<u64> {
+    scratch_size.map(|size| size.bytes() / groups.max(1))
+}
+
 /// A group that is done.
 #[derive(Debug, Clone)]
 pub struct GroupReport {
@@ -394,17 +399,9 @@ impl Bundler {
             share: Share::plan(*memory, *groups, outline.archive)?,
             budgets: &self.budgets,
             archive: outline.archive,
-            // No part is larger than planned if all have to have one size.
-            parts: if self.s3.wants_equal_parts() {
-                PartLimits {
-                    largest: 0,
-                    ..*parts
-                }
-            } else {
-                *parts
-            },
+            parts: parts.of_store(self.s3.wants_equal_parts()),
             directory: scratch,
-            scratch: scratch_size.map(|size| size.bytes() / (*groups).max(1)),
+            scratch: scratch_of_group(*scratch_size, *groups),
             fetcher: &fetcher,
             upload,
             progress: &self.progress,

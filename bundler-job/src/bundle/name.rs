@@ -33,7 +33,7 @@ pub(super) struct MemberNames {
 impl MemberNames {
     /// The member name of an object; no two calls give the same.
     pub(super) fn name(&mut self, bucket: &str, key: &str, version_id: Option<&str>) -> String {
-        let plain = join(bucket, &encode(key, false));
+        let plain = usual_name(bucket, key);
         if self.claim(&plain) {
             return plain;
         }
@@ -75,6 +75,11 @@ impl MemberNames {
         self.directories.extend(parents);
         self.files.insert(own)
     }
+}
+
+/// The name of an object's member unless another member of its archive has taken it.
+pub(super) fn usual_name(bucket: &str, key: &str) -> String {
+    join(bucket, &encode(key, false))
 }
 
 fn join(bucket: &str, key: &str) -> String {

@@ -14,7 +14,7 @@ use s3bundler_contract::ArchiveFormat;
 
 use super::doubt::Tally;
 use super::header;
-use super::name::MemberNames;
+use super::name::{MemberNames, usual_name};
 use super::part::{PartError, PartWriter};
 use super::source::{Content, Facts, Fetched};
 use crate::catalog::{CatalogError, CatalogWriter, Entry, Outcome, Place};
@@ -27,6 +27,23 @@ const CHUNK: usize = 256 * 1024;
 /// More is not worth the CPU for data that is read once, if ever.
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
+
+/// Bytes that end a plain tar.
+pub(crate) const END_BYTES: u64 = header::END.len() as u64;
+
+/// Bytes of an object in a plain tar, under the name that it usually has.
+pub(crate) fn member_bytes(bucket: &str, key: &str, size: u64) -> u64 {
+    header::member(&usual_name(bucket, key), size)
+}
+
+/// A member as it stands in a plain tar, under the name that it usually has.
+pub(crate) fn member(bucket: &str, key: &str, data: &[u8], mtime: u64) -> Vec<u8> {
+    let (size, mut member) = (data.len() as u64, Vec::new());
+    header::write(&usual_name(bucket, key), size, mtime, &mut member);
+    member.extend_from_slice(data);
+    member.extend_from_slice(&header::END[..header::padding(size)]);
+    member
+}
 
 /// What was packed.
 pub struct Packed {
@@ -98,6 +115,59 @@ enum Encoder {
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     /// Between two frames.
     None,
+}
+
+impl Encoder {
+    /// At the beginning of a frame.
+    fn of(format: ArchiveFormat) -> io::Result<Self> {
+        Ok(match format {
+            ArchiveFormat::Tar => Self::Plain,
+            ArchiveFormat::TarGzip => Self::Gzip(flate2::write::GzEncoder::new(
+                Vec::new(),
+                flate2::Compression::new(GZIP_LEVEL),
+            )),
+            ArchiveFormat::TarZstd => {
+                Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?)
+            }
+        })
+    }
+}
+
+/// Bytes to which this format compresses members in frames, as an archive has them. Each member has
+/// the bytes of its blocks.
+pub(crate) fn compressed(
+    format: ArchiveFormat,
+    members: impl IntoIterator<Item = impl AsRef<[u8]>>,
+) -> io::Result<u64> {
+    let (mut sum, mut frame, mut in_frame) = (0, Vec::new(), 0);
+    let close = |frame: &mut Vec<u8>| -> io::Result<u64> {
+        let bytes = std::mem::take(frame);
+        let compressed = match Encoder::of(format)? {
+            Encoder::Gzip(mut gzip) => {
+                gzip.write_all(&bytes)?;
+                gzip.finish()?
+            }
+            Encoder::Zstd(mut zstd) => {
+                zstd.write_all(&bytes)?;
+                zstd.finish()?
+            }
+            Encoder::Plain | Encoder::None => bytes,
+        };
+        Ok(compressed.len() as u64)
+    };
+    for member in members {
+        let member = member.as_ref();
+        frame.extend_from_slice(member);
+        in_frame += member.len() as u64;
+        if in_frame >= FRAME {
+            sum += close(&mut frame)?;
+            in_frame = 0;
+        }
+    }
+    if !frame.is_empty() {
+        sum += close(&mut frame)?;
+    }
+    Ok(sum)
 }
 
 impl Packer {
@@ -256,15 +326,7 @@ impl Packer {
         if matches!(self.encoder, Encoder::None) {
             // Without what an encoder still holds, and there is none.
             self.frame_start = self.parts.position();
-            self.encoder = match self.format {
-                ArchiveFormat::TarZstd => {
-                    Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?)
-                }
-                _ => Encoder::Gzip(flate2::write::GzEncoder::new(
-                    Vec::new(),
-                    flate2::Compression::new(GZIP_LEVEL),
-                )),
-            };
+            self.encoder = Encoder::of(self.format)?;
         }
         let compressed = match &mut self.encoder {
             Encoder::Plain => return Ok(self.parts.write(bytes)?),

@@ -34,8 +34,19 @@ impl Default for PartLimits {
     }
 }
 
+impl PartLimits {
+    /// The same for a store. No part is larger than planned if all have to have one size.
+    #[must_use]
+    pub fn of_store(self, wants_equal_parts: bool) -> Self {
+        Self {
+            largest: if wants_equal_parts { 0 } else { self.largest },
+            ..self
+        }
+    }
+}
+
 /// The sizes of the parts of one archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PartPlan {
     planned: u64,
     /// Parts that the archive needs by its manifest.
@@ -95,6 +106,16 @@ impl PartPlan {
             self.largest
         };
         Some(grown.min(self.largest))
+    }
+
+    /// Number of parts of an archive of this size in bytes; `None` if they are too many.
+    pub fn parts(&self, archive: u64) -> Option<u32> {
+        let (mut number, mut left) = (0, archive);
+        while left > 0 {
+            number += 1;
+            left = left.saturating_sub(self.size(number)?);
+        }
+        Some(number)
     }
 }
 

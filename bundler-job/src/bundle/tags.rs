@@ -11,7 +11,7 @@
 //! try, or for what another row asks for all rows of the directory
 //! (docs/decisions/tags-that-are-denied.md).
 
-mod shown;
+pub(crate) mod shown;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

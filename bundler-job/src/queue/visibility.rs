@@ -25,6 +25,9 @@ use super::{Delivery, Queue, QueueErrorKind};
 pub const VISIBILITY: Duration = Duration::from_mins(5);
 /// Extensions in one visibility.
 const CHANCES: u32 = 3;
+/// How long work takes between two extensions of a message from SQS.
+pub(crate) const EXTENDED_EVERY: Duration =
+    Duration::from_secs(VISIBILITY.as_secs() / CHANCES as u64);
 /// A message is visible again this long after the receive, whatever is extended ("Amazon SQS
 /// visibility timeout", SQS developer guide).
 const LONGEST: Duration = Duration::from_hours(12);

@@ -185,6 +185,11 @@ impl S3 {
         self.inner.equal_parts
     }
 
+    /// Whether each process asks for the region of each bucket.
+    pub(crate) fn asks_for_regions(&self) -> bool {
+        !self.inner.one_region
+    }
+
     /// Whether no condition is sent with a write, because no other process writes the run.
     pub fn single_writer(&self) -> bool {
         self.inner.requests.single_writer

@@ -41,6 +41,7 @@ pub(crate) use digest::md5_of_etag;
 pub use error::{ErrorKind, S3Error};
 pub use length::{Length, content_length};
 pub use multipart::{OpenUpload, OpenUploads};
+pub(crate) use objects::LISTED_AT_A_TIME;
 pub use objects::{Listed, Opened, SpoolError, Spooled};
 pub use put::{Put, PutBody};
 pub use rate::Rates;

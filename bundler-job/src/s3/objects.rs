@@ -10,6 +10,7 @@ use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::{Request, Response};
@@ -40,7 +41,12 @@ pub struct Listed {
     pub etag: String,
     /// When it was written.
     pub modified: Option<std::time::SystemTime>,
+    /// As S3 spells it.
+    pub storage_class: Option<String>,
 }
+
+/// Objects on a page of a listing, at most ("ListObjectsV2", S3 API reference).
+pub(crate) const LISTED_AT_A_TIME: u64 = 1_000;
 
 /// An object whose headers have come.
 #[derive(Debug)]
@@ -99,6 +105,31 @@ impl S3Error {
     pub(crate) fn is_too_large(&self) -> bool {
         self.code == TOO_LARGE
     }
+}
+
+/// The first bytes of a body, in a limited time. Not every store knows ranges.
+async fn read_up_to(
+    mut body: ByteStream,
+    most: usize,
+    address: &S3Address,
+) -> Result<Bytes, S3Error> {
+    let broken =
+        |cause: String| S3Error::local("GetObject", address.clone(), ErrorKind::Transient, cause);
+    let mut bytes = Vec::new();
+    let reading = async {
+        while bytes.len() < most {
+            let chunk = body.try_next().await;
+            let Some(chunk) = chunk.map_err(|error| broken(error.to_string()))? else {
+                break;
+            };
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(())
+    };
+    let read = tokio::time::timeout(FIRST_BYTES_TIMEOUT, reading).await;
+    read.unwrap_or_else(|_| Err(broken("its first bytes did not come in time".to_owned())))?;
+    bytes.truncate(most);
+    Ok(bytes.into())
 }
 
 fn quoted(etag: &str) -> String {
@@ -255,30 +286,43 @@ impl S3 {
                 .send()
                 .await
                 .map_err(|error| S3Error::new(ACTION, address.clone(), &error))?;
-            let broken = |cause: String| {
-                S3Error::local(ACTION, address.clone(), ErrorKind::Transient, cause)
-            };
-            let (mut body, mut bytes) = (output.body, Vec::new());
-            let reading = async {
-                // Not every store knows ranges.
-                while bytes.len() < most {
-                    let Some(chunk) = body
-                        .try_next()
-                        .await
-                        .map_err(|error| broken(error.to_string()))?
-                    else {
-                        break;
-                    };
-                    bytes.extend_from_slice(&chunk);
+            let bytes = read_up_to(output.body, most, address).await?;
+            Ok((bytes, output.metadata.unwrap_or_default()))
+        })
+        .await
+    }
+
+    /// The first bytes of a version of an object, `most` of them if it has so many, and the number
+    /// of tags that the answer shows. Nothing proves them.
+    pub(crate) async fn peek(
+        &self,
+        address: &S3Address,
+        version_id: Option<&str>,
+        most: usize,
+    ) -> Result<(Bytes, Option<i32>), S3Error> {
+        // Boxed: the futures of its callers stay small.
+        Box::pin(async move {
+            const ACTION: &str = "GetObject";
+            let client = self.client(&address.bucket).await;
+            let request = client
+                .get_object()
+                .bucket(&address.bucket)
+                .key(&address.key)
+                .set_version_id(version_id.map(str::to_owned));
+            // An empty object has no range.
+            let ranged = request
+                .clone()
+                .range(format!("bytes=0-{}", most.saturating_sub(1)));
+            let failed = |error| S3Error::new(ACTION, address.clone(), &error);
+            let output = match ranged.send().await.map_err(failed) {
+                Err(error) if matches!(error.code.as_str(), "InvalidRange" | "HTTP 416") => {
+                    request.send().await.map_err(failed)?
                 }
-                Ok(())
+                output => output?,
             };
-            let read = tokio::time::timeout(FIRST_BYTES_TIMEOUT, reading).await;
-            read.unwrap_or_else(|_| {
-                Err(broken("its first bytes did not come in time".to_owned()))
-            })?;
-            bytes.truncate(most);
-            Ok((bytes.into(), output.metadata.unwrap_or_default()))
+            let count = output.tag_count();
+            let bytes = read_up_to(output.body, most, address).await?;
+            Ok((bytes, count))
         })
         .await
     }
@@ -318,12 +362,14 @@ impl S3 {
             let page = page.contents.unwrap_or_default().into_iter().map(|object| {
                 let etag = etag::unquoted(object.e_tag()).to_owned();
                 let modified = object.last_modified().and_then(|at| (*at).try_into().ok());
+                let storage_class = object.storage_class().map(|it| it.as_str().to_owned());
                 match (content_length(object.size()), object.key) {
                     (Length::Known(size), Some(key)) => Ok(Listed {
                         key,
                         size,
                         etag,
                         modified,
+                        storage_class,
                     }),
                     _ => Err("the listing has an object without a key or without a size"),
                 }

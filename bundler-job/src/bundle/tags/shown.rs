@@ -79,9 +79,14 @@ pub(super) enum Meaning {
 impl Shown {
     /// Where what is known about the object with this key is kept.
     pub(super) fn directory(&self, key: &str) -> Arc<Directory> {
+        self.directory_of(key, 1)
+    }
+
+    /// The same for several objects that are equal up to the last slash of this key.
+    fn directory_of(&self, key: &str, objects: u64) -> Arc<Directory> {
         let (name, top) = names(key);
         let mut known = self.lock();
-        known.objects += 1;
+        known.objects += objects;
         if let Some(directory) = known.by_name.get(name).or_else(|| known.agreed(top)) {
             return Arc::clone(directory);
         }
@@ -164,6 +169,45 @@ impl Answers {
         self.differ |= *self.first.get_or_insert(denied) != denied;
         self.count += 1;
     }
+}
+
+/// How often a run asks whether a missing number of tags means that an object has none, counted
+/// without asking. The answer is always that tags may be read.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    shown: Shown,
+    /// The share of untagged first objects that has not become a question yet.
+    rest: f64,
+    asked: u64,
+}
+
+impl Questions {
+    /// Adds objects of one directory, which ends with its slash, in the order in which they are
+    /// read. `tagged` is the share of objects whose GET shows a number.
+    pub(crate) fn add(&mut self, directory: &str, objects: u64, tagged: f64) {
+        let found = self.shown.directory_of(directory, objects);
+        if self.shown.meaning(&found).is_some() {
+            return;
+        }
+        // The first object without a number asks.
+        let all_tagged = tagged.powi(i32::try_from(objects).unwrap_or(i32::MAX));
+        self.rest += 1.0 - all_tagged;
+        if self.rest >= 1.0 {
+            self.rest -= 1.0;
+            self.asked += 1;
+            self.shown.answered(&found, None);
+        }
+    }
+
+    /// Number of GetObjectTagging.
+    pub(crate) const fn asked(&self) -> u64 {
+        self.asked
+    }
+}
+
+/// The directory of a key: all up to its last slash.
+pub(crate) fn directory(key: &str) -> &str {
+    names(key).0
 }
 
 /// The directory of a key and its top folder, both with their last slash; empty for a key without

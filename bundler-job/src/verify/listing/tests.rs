@@ -17,6 +17,7 @@ fn listing(keys: &[&str]) -> Listing {
     let mut listing = Listing::default();
     for key in keys {
         let object = Listed {
+            storage_class: None,
             key: format!("p/{key}"),
             size: 1,
             etag: "e".to_owned(),
