@@ -7,8 +7,8 @@
 //!               objects    a group   commit        receipt from it
 //! ```
 //!
-//! Data flows down this list; [`run`] strings it together in one process, `main` gives each part a
-//! command.
+//! `plan` counts what all of that will do, with the same code. Data flows down this list; [`run`]
+//! strings it together in one process, `main` gives each part a command.
 
 #![allow(
     missing_docs,
@@ -26,6 +26,7 @@ pub mod destination;
 pub mod group;
 pub mod inventory;
 pub mod logging;
+mod plan;
 pub mod progress;
 pub mod queue;
 mod reexec;

@@ -36,6 +36,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = runtime.expect("threads and an event queue can be had");
     runtime.block_on(async {
         match cli.command {
+            Command::Plan(args) => commands::plan::plan(args, &cli.global).await,
             // By far the largest of them.
             Command::Run(args) => Box::pin(commands::run::run(args, &cli.global)).await,
             Command::Group(args) => commands::group::group(args, &cli.global).await,

@@ -52,6 +52,10 @@ pub enum Column {
     IsDeleteMarker,
     /// Where Intelligent-Tiering has the object; only in inventories.
     IntelligentTieringAccessTier,
+    /// How the object is encrypted; only in inventories.
+    EncryptionStatus,
+    /// Whether an S3 Bucket Key encrypts the object; only in inventories.
+    BucketKeyStatus,
     /// Something else, which is skipped.
     Other(String),
 }
@@ -71,6 +75,8 @@ impl Column {
             Self::IsLatest => "IsLatest",
             Self::IsDeleteMarker => "IsDeleteMarker",
             Self::IntelligentTieringAccessTier => "IntelligentTieringAccessTier",
+            Self::EncryptionStatus => "EncryptionStatus",
+            Self::BucketKeyStatus => "BucketKeyStatus",
             Self::Other(name) => name,
         }
     }
@@ -155,7 +161,10 @@ impl FromStr for Columns {
             Bucket, Detail, ETag, Key, LastModifiedDate, Other, Reason, Size, StorageClass,
             VersionId,
         };
-        use Column::{IntelligentTieringAccessTier, IsDeleteMarker, IsLatest};
+        use Column::{
+            BucketKeyStatus, EncryptionStatus, IntelligentTieringAccessTier, IsDeleteMarker,
+            IsLatest,
+        };
         let known = [
             Bucket,
             Key,
@@ -169,6 +178,8 @@ impl FromStr for Columns {
             IsLatest,
             IsDeleteMarker,
             IntelligentTieringAccessTier,
+            EncryptionStatus,
+            BucketKeyStatus,
         ];
         let mut columns = Vec::new();
         for name in text.split(',').map(str::trim) {

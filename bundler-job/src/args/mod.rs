@@ -6,6 +6,7 @@ mod commands;
 mod destination;
 mod max_failed;
 mod outage;
+mod plan;
 mod requests;
 mod rows;
 
@@ -22,6 +23,7 @@ pub use commands::{
 pub use destination::DestinationArgs;
 pub use max_failed::MaxFailed;
 pub use outage::OutageArgs;
+pub use plan::{PlanArgs, Share};
 pub use requests::{EncryptionType, RequestArgs, RequestPayer};
 pub use rows::{GlacierObjects, GroupingArgs, OriginArgs, Versions};
 
@@ -37,6 +39,9 @@ use crate::s3::{PathStyle, S3Options};
 )]
 #[command(after_help = "\
 Examples:
+  See what a run will do and cost, with nothing written:
+    s3bundler plan --inventory s3://inv/src/daily/2026-11-22T01-00Z/manifest.json \\
+        --archive-storage-class GLACIER_IR
   Archive an inventory, in one process and with no queue:
     s3bundler run --inventory s3://inv/src/daily/2026-11-22T01-00Z/manifest.json \\
         --destination s3://archive/logs --name logs-2026-11
@@ -65,6 +70,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what a run will do and cost, and write nothing.
+    Plan(PlanArgs),
     /// Group and archive an inventory in one process.
     Run(RunArgs),
     /// Split an inventory into group manifests and put them on a queue.

@@ -5,6 +5,7 @@ mod failures;
 mod figures;
 pub mod group;
 mod output;
+pub mod plan;
 pub mod run;
 pub mod submit;
 pub mod verify;

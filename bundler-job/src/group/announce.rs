@@ -6,7 +6,7 @@ use super::{GroupError, GroupMade};
 use crate::queue::Queue;
 
 /// As many as SQS takes in one SendMessageBatch.
-const MESSAGES_AT_A_TIME: usize = 10;
+pub(crate) const MESSAGES_AT_A_TIME: usize = 10;
 
 /// Tells the caller and the queue of groups.
 pub(super) struct Announcer<'a, Q, F> {

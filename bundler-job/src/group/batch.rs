@@ -9,10 +9,21 @@ use s3bundler_contract::row::impossible_bucket;
 use s3bundler_contract::{LeftOut, RowDigest, RowRef};
 
 use super::Selection;
-use crate::inventory::Rows;
+use crate::inventory::{InventoryRow, Rows};
 
 /// A batch that is read from one object after the other ends at about this many bytes of lines.
 pub(super) const BATCH_BYTES: usize = 512 * 1024;
+
+/// Sees the rows that are taken, in any order of blocks.
+pub(crate) trait Observer: Send + 'static {
+    /// A row that is taken.
+    fn see(&mut self, row: &InventoryRow<'_>);
+}
+
+/// Sees nothing.
+impl Observer for () {
+    fn see(&mut self, _row: &InventoryRow<'_>) {}
+}
 
 /// The lines of a block, and all that a summary wants to know of its rows.
 #[derive(Debug, Default)]
@@ -49,9 +60,13 @@ pub(super) struct Line {
 
 impl Batch {
     /// Selects from and formats the rows of a block.
-    pub(super) fn of<R: Read>(rows: &mut Rows<R>, selection: &Selection) -> Result<Self, RowError> {
+    pub(super) fn of<R: Read>(
+        rows: &mut Rows<R>,
+        selection: &Selection,
+        observer: &mut impl Observer,
+    ) -> Result<Self, RowError> {
         let mut batch = Self::default();
-        batch.fill(rows, selection, usize::MAX)?;
+        batch.fill(rows, selection, usize::MAX, observer)?;
         Ok(batch)
     }
 
@@ -61,26 +76,34 @@ impl Batch {
         rows: &mut Rows<R>,
         selection: &Selection,
         bytes: usize,
+        observer: &mut impl Observer,
     ) -> Result<bool, RowError> {
         while self.text.len() < bytes {
             let Some(row) = rows.next_row()? else {
                 return Ok(true);
             };
-            self.rows += 1;
-            let decision = match selection.decide(&row) {
-                Ok(decision) => decision,
-                Err(problem) => return Err(rows.error(problem)),
-            };
-            if let Some(reason) = decision {
-                *self.left_out.entry(reason).or_default() += 1;
-                continue;
-            }
-            let row = row.row;
-            if let Err(problem) = self.take(&row) {
+            if let Err(problem) = self.add(&row, selection, observer) {
                 return Err(rows.error(problem));
             }
         }
         Ok(false)
+    }
+
+    /// Adds a row if it is selected.
+    pub(super) fn add(
+        &mut self,
+        row: &InventoryRow<'_>,
+        selection: &Selection,
+        observer: &mut impl Observer,
+    ) -> Result<(), RowProblem> {
+        self.rows += 1;
+        if let Some(reason) = selection.decide(row)? {
+            *self.left_out.entry(reason).or_default() += 1;
+            return Ok(());
+        }
+        self.take(&row.row)?;
+        observer.see(row);
+        Ok(())
     }
 
     /// Adds a row's line; which rows there were is the caller's to count.

@@ -15,12 +15,12 @@ const MAX_OPEN_GROUPS: usize = 16;
 
 /// A group that will not grow any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CutGroup {
-    pub(super) name: GroupName,
-    pub(super) objects: u64,
-    pub(super) bytes: u64,
+pub(crate) struct CutGroup {
+    pub(crate) name: GroupName,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
     /// Its group manifest.
-    pub(super) manifest: Bytes,
+    pub(crate) manifest: Bytes,
 }
 
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Why an inventory was not grouped, or a retry pass not planned.
 
+use s3bundler_contract::group_manifest::RowProblem;
 use s3bundler_contract::record::RecordError;
 use s3bundler_contract::termination::{Bucket, Reason, Termination};
 use s3bundler_contract::{ExitCode, GroupName, HasExitCode, RunName, S3Address};
@@ -188,6 +189,12 @@ pub enum GroupError {
         manifest: S3Address,
         problem: ManifestProblem,
     },
+    /// An object of a listing cannot be selected.
+    #[error("{object} cannot be selected: {problem}")]
+    Listed {
+        object: S3Address,
+        problem: RowProblem,
+    },
     /// Existing manifests or dead letters could not be listed or read.
     #[error(transparent)]
     Read(S3Error),
@@ -255,6 +262,7 @@ impl HasExitCode for GroupError {
             | Self::NoGroupManifest { .. }
             | Self::NoManifests(_)
             | Self::NoBucket(_)
+            | Self::Listed { .. }
             | Self::Manifest {
                 problem:
                     ManifestProblem::Columns(_) | ManifestProblem::Row(_) | ManifestProblem::Content(_),

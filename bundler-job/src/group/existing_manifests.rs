@@ -11,10 +11,10 @@ use s3bundler_contract::group_manifest::{
 use s3bundler_contract::{ExistingManifests, InventoryRef, S3Address, SelectOptions};
 use tokio::task::spawn_blocking;
 
-use super::batch::{BATCH_BYTES, Batch};
+use super::batch::{BATCH_BYTES, Batch, Observer};
 use super::select::{OwnOutput, SelectError, Selection};
 use super::spool::{Objects, Spooled, Spooler};
-use super::{GroupError, GroupRequest};
+use super::{GroupError, RowsRequest};
 use crate::budget::Permit;
 use crate::bundle::{ContentProblem, Unproven, inflated};
 use crate::inventory::{OwnFiles, Rows, Scratch};
@@ -58,18 +58,14 @@ impl Manifests {
     pub(super) async fn open(
         s3: &S3,
         prefix: &S3Address,
-        request: &GroupRequest,
+        request: RowsRequest<'_>,
     ) -> Result<Self, GroupError> {
-        let destination = &request.destination;
-        if ExistingManifests::are_own(
-            prefix,
-            &destination.bucket,
-            &destination.layout,
-            &request.run,
-        ) {
+        if let Some((destination, run)) = request.into
+            && ExistingManifests::are_own(prefix, &destination.bucket, &destination.layout, run)
+        {
             return Err(GroupError::OwnManifests {
                 prefix: prefix.clone(),
-                run: request.run.clone(),
+                run: run.clone(),
             });
         }
         let mut found = ExistingManifests::under(prefix.clone());
@@ -94,7 +90,7 @@ impl Manifests {
         let reference = found
             .reference()
             .ok_or_else(|| GroupError::NoManifests(prefix.clone()))?;
-        let own = OwnOutput::new(destination, OwnFiles::default());
+        let own = OwnOutput::new(request.destination(), OwnFiles::default());
         Ok(Self {
             listed,
             reference,
@@ -108,13 +104,19 @@ impl Manifests {
         self.reference.clone()
     }
 
-    /// Gives the rows, batch by batch; `None` at the end. It blocks: not for the executor, but to
-    /// be made inside a tokio runtime.
-    pub(super) fn batches(
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.listed.len() as u64
+    }
+
+    /// Gives the rows, batch by batch, each with an observer that has seen it; `None` at the end. It
+    /// blocks: not for the executor, but to be made inside a tokio runtime.
+    pub(super) fn batches<O: Observer>(
         self,
         s3: &S3,
         scratch: &Scratch,
-    ) -> impl FnMut() -> Result<Option<Batch>, GroupError> + Send + 'static {
+        observer: impl Fn() -> O + Send + 'static,
+    ) -> impl FnMut() -> Result<Option<(Batch, O)>, GroupError> + Send + 'static {
         let Self {
             listed,
             select,
@@ -146,19 +148,21 @@ impl Manifests {
                 none => match checked.next()? {
                     None => return Ok(None),
                     Some(None) => {
-                        return Ok(Some(Batch {
+                        let nothing = Batch {
                             closes: true,
                             ..Batch::default()
-                        }));
+                        };
+                        return Ok(Some((nothing, observer())));
                     }
                     Some(Some(checked)) => none.insert(Reading::new(checked)?),
                 },
             };
-            let batch = it.next_batch()?;
+            let mut observer = observer();
+            let batch = it.next_batch(&mut observer)?;
             if batch.closes {
                 reading = None;
             }
-            Ok(Some(batch))
+            Ok(Some((batch, observer)))
         }
     }
 }
@@ -238,9 +242,10 @@ impl Reading {
     }
 
     /// The next rows, which may be none.
-    fn next_batch(&mut self) -> Result<Batch, GroupError> {
+    fn next_batch(&mut self, observer: &mut impl Observer) -> Result<Batch, GroupError> {
+        let (rows, selection) = (&mut self.rows, &self.checked.selection);
         let mut batch = Batch::default();
-        let filled = batch.fill(&mut self.rows, &self.checked.selection, BATCH_BYTES);
+        let filled = batch.fill(rows, selection, BATCH_BYTES, observer);
         batch.closes = filled
             .map_err(|error| wrong(&self.checked.spooled.address, ManifestProblem::Row(error)))?;
         Ok(batch)
@@ -251,7 +256,7 @@ impl Reading {
     fn check(mut self) -> Result<Option<Checked>, GroupError> {
         let mut rows = 0;
         loop {
-            let batch = self.next_batch()?;
+            let batch = self.next_batch(&mut ())?;
             rows += batch.rows;
             if batch.closes {
                 break;

@@ -28,6 +28,7 @@ mod claim;
 mod conditional_put;
 mod cut;
 mod dead_letters;
+mod dry_run;
 mod error;
 mod existing_manifests;
 mod pass_complete;
@@ -52,7 +53,11 @@ use s3bundler_contract::{
     RunSummary, S3Address, SelectOptions, Stage, etag,
 };
 
+pub(crate) use announce::MESSAGES_AT_A_TIME;
+pub(crate) use batch::Observer;
+pub(crate) use cut::CutGroup;
 pub use dead_letters::{DeadLettersCount, DeadLettersProblem};
+pub(crate) use dry_run::{Dry, DryOrigin, DryRequest, OriginFacts};
 pub use error::GroupError;
 pub use existing_manifests::ManifestProblem;
 pub use pass_complete::Unplanned;
@@ -191,7 +196,32 @@ impl Pass<'_> {
     }
 }
 
+/// Which rows to group.
+#[derive(Debug, Clone, Copy)]
+struct RowsRequest<'a> {
+    origin: &'a Origin,
+    select: &'a SelectOptions,
+    limits: &'a GroupOptions,
+    /// Where the run writes, and its name: what lies there is never grouped.
+    into: Option<(&'a Destination, &'a RunName)>,
+}
+
+impl<'a> RowsRequest<'a> {
+    fn destination(&self) -> Option<&'a Destination> {
+        self.into.map(|(destination, _)| destination)
+    }
+}
+
 impl GroupRequest {
+    fn rows(&self) -> RowsRequest<'_> {
+        RowsRequest {
+            origin: &self.origin,
+            select: &self.select,
+            limits: &self.group,
+            into: Some((&self.destination, &self.run)),
+        }
+    }
+
     /// The claim of its run, for rows that a claim names so.
     fn claim(&self, inventory: InventoryRef) -> RunClaim {
         let Self {
@@ -285,7 +315,8 @@ pub async fn group<Q: Queue>(
             .await;
         }
     }
-    let rows = OpenOrigin::open(s3, request)
+    // Boxed: the futures of its callers stay small.
+    let rows = Box::pin(OpenOrigin::open(s3, request.rows()))
         .await
         .map_err(|cause| match &found {
             Some(_) => GroupError::Unfinished {
@@ -310,7 +341,8 @@ pub async fn group<Q: Queue>(
     } else {
         Earlier::Nothing
     };
-    let batches = rows.batches(s3, &request.scratch);
+    let mut batches = rows.batches(s3, &request.scratch, || ());
+    let batches = move || Ok(batches()?.map(|(batch, ())| batch));
     let limits = request.group.clone();
     let published =
         publish::publish(s3, pass, limits, earlier, batches, queue, &mut on_group).await?;
@@ -356,7 +388,7 @@ async fn reference(
                 Ok(named)
             }
         },
-        Origin::Manifests(prefix) => match Manifests::open(s3, prefix, request).await {
+        Origin::Manifests(prefix) => match Manifests::open(s3, prefix, request.rows()).await {
             Ok(found) => Ok(found.reference()),
             Err(
                 error
@@ -377,8 +409,8 @@ enum OpenOrigin {
 }
 
 impl OpenOrigin {
-    async fn open(s3: &S3, request: &GroupRequest) -> Result<Self, GroupError> {
-        let address = match &request.origin {
+    async fn open(s3: &S3, request: RowsRequest<'_>) -> Result<Self, GroupError> {
+        let address = match request.origin {
             Origin::Inventory(address) => address,
             Origin::Manifests(prefix) => {
                 return Manifests::open(s3, prefix, request)
@@ -387,16 +419,17 @@ impl OpenOrigin {
             }
         };
         let inventory = Inventory::open(s3, address).await?;
-        let own = OwnOutput::new(&request.destination, inventory.own_files());
-        if own.is_everything_in(&inventory.manifest().source_bucket) {
+        let own = OwnOutput::new(request.destination(), inventory.own_files());
+        let source_bucket = &inventory.manifest().source_bucket;
+        if own.is_everything_in(source_bucket) {
             return Err(GroupError::DestinationIsSource {
-                bucket: request.destination.bucket.clone(),
+                bucket: source_bucket.clone(),
             });
         }
-        let selection = Selection::new(&request.select, inventory.columns(), own)?;
+        let selection = Selection::new(request.select, inventory.columns(), own)?;
         if inventory.columns().position(&Column::Size).is_none() {
             tracing::warn!(
-                inventory = %address, max_objects = request.group.max_objects,
+                inventory = %address, max_objects = request.limits.max_objects,
                 "the inventory has no column Size, so --max-size cannot be kept: groups end at \
                  --max-objects"
             );
@@ -420,19 +453,27 @@ impl OpenOrigin {
         }
     }
 
-    /// Gives the selected rows, batch by batch; `None` at the end. It blocks: not for the executor.
-    fn batches(
+    /// Gives the selected rows, batch by batch, each with an observer that has seen it; `None` at
+    /// the end. It blocks: not for the executor.
+    fn batches<O: Observer>(
         self,
         s3: &S3,
         scratch: &Scratch,
-    ) -> Box<dyn FnMut() -> Result<Option<Batch>, GroupError> + Send> {
+        observer: impl Fn() -> O + Send + Sync + 'static,
+    ) -> NextBatch<O> {
         match self {
             Self::Inventory(inventory, selection) => {
-                let mut batches =
-                    inventory.batches(s3, scratch, move |rows| Batch::of(rows, &selection));
+                let mut batches = inventory.batches(s3, scratch, move |rows| {
+                    let mut observer = observer();
+                    let batch = Batch::of(rows, &selection, &mut observer)?;
+                    Ok((batch, observer))
+                });
                 Box::new(move || Ok(batches.next_batch()?))
             }
-            Self::Manifests(found) => Box::new(found.batches(s3, scratch)),
+            Self::Manifests(found) => Box::new(found.batches(s3, scratch, observer)),
         }
     }
 }
+
+/// Gives the next batch and what has seen its rows; `None` at the end.
+type NextBatch<O> = Box<dyn FnMut() -> Result<Option<(Batch, O)>, GroupError> + Send>;

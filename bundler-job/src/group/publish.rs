@@ -115,7 +115,7 @@ async fn find_all(s3: &S3, pass: Pass<'_>, groups: u64) -> Result<(), GroupError
 }
 
 /// Cuts batches into groups, to the last of them. Ends early where nobody wants them any more.
-fn cut_all(
+pub(super) fn cut_all(
     mut batches: impl FnMut() -> Result<Option<Batch>, GroupError>,
     mut cutter: Cutter,
     groups: &mpsc::Sender<CutGroup>,

@@ -44,11 +44,13 @@ pub struct OwnOutput {
 }
 
 impl OwnOutput {
-    /// All under the destination's prefix, and the inventory's files.
-    pub fn new(destination: &Destination, inventory: OwnFiles) -> Self {
+    /// All under the destination's prefix if there is a destination, and the inventory's files.
+    pub fn new(destination: Option<&Destination>, inventory: OwnFiles) -> Self {
         Self {
-            destination_bucket: destination.bucket.clone(),
-            destination_root: destination.layout.root().to_owned(),
+            // No bucket has an empty name.
+            destination_bucket: destination.map_or_else(String::new, |it| it.bucket.clone()),
+            destination_root: destination
+                .map_or_else(String::new, |it| it.layout.root().to_owned()),
             inventory_bucket: inventory.bucket,
             inventory_root: inventory.root,
             inventory_keys: inventory.keys.into_iter().collect(),

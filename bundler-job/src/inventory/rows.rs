@@ -20,6 +20,10 @@ pub struct InventoryRow<'a> {
     pub is_delete_marker: bool,
     /// Where Intelligent-Tiering has it.
     pub access_tier: Option<&'a str>,
+    /// How it is encrypted, as S3 Inventory spells it.
+    pub encryption: Option<&'a str>,
+    /// `ENABLED` if an S3 Bucket Key encrypts it.
+    pub bucket_key: Option<&'a str>,
 }
 
 /// The rows of a part of a file, one at a time, borrowed.
@@ -31,6 +35,8 @@ pub struct Rows<R> {
     is_latest: Option<usize>,
     is_delete_marker: Option<usize>,
     access_tier: Option<usize>,
+    encryption: Option<usize>,
+    bucket_key: Option<usize>,
     has_versions: bool,
 }
 
@@ -57,6 +63,8 @@ impl<R: Read> Rows<R> {
             is_latest: columns.position(&Column::IsLatest),
             is_delete_marker: columns.position(&Column::IsDeleteMarker),
             access_tier: columns.position(&Column::IntelligentTieringAccessTier),
+            encryption: columns.position(&Column::EncryptionStatus),
+            bucket_key: columns.position(&Column::BucketKeyStatus),
             has_versions: columns.position(&Column::VersionId).is_some(),
         }
     }
@@ -86,6 +94,8 @@ impl<R: Read> Rows<R> {
             is_delete_marker: field(self.is_delete_marker)
                 .is_some_and(|it| it.eq_ignore_ascii_case("true")),
             access_tier: field(self.access_tier),
+            encryption: field(self.encryption),
+            bucket_key: field(self.bucket_key),
         }))
     }
 

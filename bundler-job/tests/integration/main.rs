@@ -23,6 +23,7 @@ mod manifests;
 mod outages;
 mod outbound;
 mod parts;
+mod plan;
 mod queue;
 mod rate;
 mod simulated;

@@ -12,7 +12,7 @@ fn own(destination: &str) -> OwnOutput {
         root: Some("inventory/src/daily/".to_owned()),
         keys: vec!["by-hand/manifest.json".to_owned()],
     };
-    OwnOutput::new(&Destination { bucket, layout }, inventory)
+    OwnOutput::new(Some(&Destination { bucket, layout }), inventory)
 }
 
 fn columns() -> Columns {
@@ -42,6 +42,8 @@ fn row<'a>() -> InventoryRow<'a> {
         is_latest: true,
         is_delete_marker: false,
         access_tier: None,
+        encryption: None,
+        bucket_key: None,
     }
 }
 
