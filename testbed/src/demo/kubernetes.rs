@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use super::progress::{End, Progress};
 use super::{
-    ARCHIVES, DemoError, PREFIX, RUN, another_time, archive, look_at_archives, s3, say, source,
-    verify, wrong,
+    ARCHIVES, DemoError, PREFIX, RUN, another_time, archive, look_at_archives, plan, s3, say,
+    source, verify, wrong,
 };
 use crate::kube::{Cluster, Image, KubeError};
 use crate::servers::Access;
@@ -47,6 +47,8 @@ pub async fn on_kubernetes(
     let client = s3(cluster.access());
     let (sources, manifest) = source::lay_out(&client, files).await?;
     prepare_namespace(&cluster).await?;
+    let limits = ["--max-objects", "250", "--max-object-size", "8MiB"];
+    plan(cluster.program(s3bundler), &manifest, &limits).await?;
     let run = archive_run(&manifest);
     say("kubectl apply --filename demo.yaml");
     indent(run.trim_end());

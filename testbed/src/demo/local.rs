@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    DemoError, RUN, another_time, archive, destination, look_at_archives, s3, s3bundler, say,
+    DemoError, RUN, another_time, archive, destination, look_at_archives, plan, s3, s3bundler, say,
     source, verify,
 };
 use crate::cli::Program;
@@ -27,6 +27,7 @@ pub async fn locally(program: &Path, files: &Path) -> Result<Moto, DemoError> {
         RUN,
     ];
     let limits = ["--max-objects", "1000", "--max-object-size", "8MiB"];
+    plan(program.clone(), &manifest, &limits).await?;
     s3bundler(program.clone(), &[&arguments[..], &limits].concat()).await?;
     verify(program).await?;
     archive::look_inside(&client, &sources).await?;

@@ -1,6 +1,6 @@
 //! The main job before one's eyes: real files become objects, an inventory of them becomes
 //! archives, one object comes back with a single ranged GET and is compared with the file it was.
-//! On Kubernetes, or on the command line alone.
+//! On Kubernetes, or on the command line alone. `s3bundler plan` shows before it what the run will do.
 //!
 //! ```text
 //! kubernetes: cluster ──► helm install ─┐                          ┌─► kubectl apply ArchiveRun ──► Complete ─┐
@@ -105,6 +105,29 @@ async fn s3bundler(program: Program, arguments: &[&str]) -> Result<(), DemoError
     say(&format!("s3bundler {}", arguments.join(" ")));
     let outcome = program.args(arguments).run().await?;
     for line in outcome.stdout.lines() {
+        println!("    {line}");
+    }
+    if outcome.code == Some(0) {
+        Ok(())
+    } else {
+        Err(DemoError::Program("s3bundler", outcome.to_string()))
+    }
+}
+
+/// Plans the run, and shows the beginning of the plan: all of it has several screens.
+async fn plan(program: Program, manifest: &str, limits: &[&str]) -> Result<(), DemoError> {
+    let destination = destination();
+    let rows = [
+        "plan",
+        "--inventory",
+        manifest,
+        "--destination",
+        &destination,
+    ];
+    let arguments = [&rows[..], limits].concat();
+    say(&format!("s3bundler {}", arguments.join(" ")));
+    let outcome = program.args(&arguments).run().await?;
+    for line in outcome.stdout.lines().take_while(|line| !line.is_empty()) {
         println!("    {line}");
     }
     if outcome.code == Some(0) {
