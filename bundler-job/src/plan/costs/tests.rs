@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
 use std::sync::Arc;
 
 use s3bundler_contract::RowRef;
@@ -219,7 +221,7 @@ fn reading_archives_back_needs_a_restore_in_two_classes() {
         archives,
         ..Written::default()
     };
-    let objects = profile(&[(MIB, "STANDARD"); 2_000]);
+    let objects = profile(&vec![(MIB, "STANDARD"); 2_000]);
     let found = targets(&[], &objects, &written, "STANDARD", &prices());
     let of = |class: &str| target(&found, class).read_back;
     let ir = of("GLACIER_IR");

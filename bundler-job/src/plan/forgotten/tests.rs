@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

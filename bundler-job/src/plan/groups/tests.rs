@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
 use s3bundler_contract::group_manifest::append_row;
 use s3bundler_contract::{ArchiveOptions, ByteSize, Row};
 

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
 use super::{Bar, GIB, Histogram, KIB};
 
 fn objects(histogram: &Histogram) -> Vec<(&'static str, u64)> {

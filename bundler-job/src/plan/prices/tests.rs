@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+
 use super::{BUILT_IN, PriceList, PricesError};
 use crate::plan::money::Price;
 
