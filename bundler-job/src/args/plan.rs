@@ -10,7 +10,7 @@ use super::{ArchiveArgs, GroupingArgs, OriginArgs, WorkArgs};
 
 /// `s3bundler plan`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "manifests", "listing"]))]
+#[command(group = clap::ArgGroup::new("rows").required(true).args(["inventory", "inventory_latest", "manifests", "listing"]))]
 pub struct PlanArgs {
     /// Which rows.
     #[command(flatten)]

@@ -89,7 +89,7 @@ async fn request(args: &GroupArgs, s3: &S3) -> Result<Request, Failure> {
             scratch,
         }));
     }
-    let origin = origin(&args.origin, s3, &destination, &run).await;
+    let origin = origin(&args.origin, s3, Some((&destination, &run))).await;
     // The parser has seen to it that one is named.
     let origin = origin
         .map_err(|error| not_begun(args, error))?

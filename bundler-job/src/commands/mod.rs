@@ -36,13 +36,10 @@ fn scratch(directory: Option<PathBuf>, size: Option<ByteSize>) -> Result<Scratch
 async fn origin(
     args: &OriginArgs,
     s3: &S3,
-    destination: &Destination,
-    run: &RunName,
+    into: Option<(&Destination, &RunName)>,
 ) -> Result<Option<Origin>, GroupError> {
     if let Some(deliveries) = args.deliveries() {
-        return crate::group::newest(s3, destination, run, &deliveries)
-            .await
-            .map(Some);
+        return crate::group::newest(s3, into, &deliveries).await.map(Some);
     }
     let inventory = args.inventory.clone().map(Origin::Inventory);
     Ok(inventory.or_else(|| args.manifests.clone().map(Origin::Manifests)))

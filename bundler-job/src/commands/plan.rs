@@ -25,17 +25,30 @@ pub async fn plan(args: PlanArgs, global: &GlobalArgs) -> Result<(), Failure> {
     let options = args
         .work
         .s3_options(global.s3_options(args.destination.as_ref())?);
-    let request = request(&args, global, prices)?;
+    let destination = destination(&args)?;
     let s3 = S3::new(load_config(&options).await?, &options);
     s3.outages().stop_with(shutdown.token());
-    let planned = tokio::select! {
+    let planning = async {
+        let into = destination.as_ref().map(|it| (it, &args.name));
+        let rows = match &args.listing {
+            Some(listing) => Some(DryOrigin::Listing(listing.clone())),
+            None => origin(&args.origin, &s3, into).await?.map(DryOrigin::Run),
+        };
+        // The parser has seen to it that there is one.
+        let needed = "one of --inventory, --inventory-latest, --manifests and --listing is needed";
+        let rows = rows.ok_or_else(|| Failure::new(ExitCode::Usage, needed))?;
+        let request = request(&args, global, rows, destination.clone(), prices)?;
+        let planned = plan_run(&s3, &request).await?;
+        Ok::<_, Failure>((planned, request))
+    };
+    let (planned, request) = tokio::select! {
         // First: what waits for a bucket fails then.
         biased;
         () = shutdown.token().cancelled() => {
             let exit = shutdown.by().unwrap_or(ExitCode::Terminated);
             return Err(Failure::new(exit, "ended by a signal, with nothing planned"));
         }
-        planned = plan_run(&s3, &request) => planned?,
+        planned = planning => planned?,
     };
     let origin = match &request.rows.origin {
         DryOrigin::Run(origin) => origin.to_string(),
@@ -47,27 +60,24 @@ pub async fn plan(args: PlanArgs, global: &GlobalArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::new(ExitCode::Local, format!("standard output: {error}")))
 }
 
+/// Where the run would write, if that is known.
+fn destination(args: &PlanArgs) -> Result<Option<Destination>, Failure> {
+    let key_layout = args.archive.options().key_layout;
+    args.destination
+        .as_ref()
+        .map(|address| Destination::new(address, key_layout))
+        .transpose()
+        .map_err(|error| Failure::new(ExitCode::Usage, error))
+}
+
 fn request(
     args: &PlanArgs,
     global: &GlobalArgs,
+    origin: DryOrigin,
+    destination: Option<Destination>,
     prices: PriceList,
 ) -> Result<PlanRequest, Failure> {
     let archive = args.archive.options();
-    let origin = match (origin(&args.origin), &args.listing) {
-        (Some(origin), _) => DryOrigin::Run(origin),
-        (None, Some(listing)) => DryOrigin::Listing(listing.clone()),
-        // The parser has seen to it.
-        (None, None) => {
-            let needed = "one of --inventory, --manifests and --listing is needed";
-            return Err(Failure::new(ExitCode::Usage, needed));
-        }
-    };
-    let destination = args
-        .destination
-        .as_ref()
-        .map(|address| Destination::new(address, archive.key_layout))
-        .transpose()
-        .map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let encryption = global.requests.encryption;
     Ok(PlanRequest {
         rows: DryRequest {

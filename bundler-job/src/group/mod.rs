@@ -258,17 +258,18 @@ impl GroupRequest {
     }
 }
 
-/// The rows of a run that takes the newest of some inventories: if its name is claimed for one of
-/// them, that one, however many came since.
+/// The rows of a run that takes the newest of some inventories: if its name is claimed in the
+/// destination for one of them, that one, however many came since.
 pub async fn newest(
     s3: &S3,
-    destination: &Destination,
-    run: &RunName,
+    into: Option<(&Destination, &RunName)>,
     deliveries: &Deliveries,
 ) -> Result<Origin, GroupError> {
-    let claimed = claim::find(s3, destination, run)
-        .await?
-        .map(|claim| claim.inventory);
+    let claim = match into {
+        Some((destination, run)) => claim::find(s3, destination, run).await?,
+        None => None,
+    };
+    let claimed = claim.map(|claim| claim.inventory);
     if let Some(claimed) = claimed.filter(|inventory| deliveries.have(inventory)) {
         return Ok(Origin::Inventory(claimed.manifest));
     }

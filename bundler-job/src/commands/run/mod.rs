@@ -42,7 +42,11 @@ pub async fn run(args: RunArgs, global: &GlobalArgs) -> Result<(), Failure> {
         .s3_options(global.s3_options(Some(&args.destination.destination))?);
     let s3 = S3::new(load_config(&options).await?, &options);
     s3.outages().stop_with(shutdown.token());
-    let origin = Box::pin(super::origin(&args.origin, &s3, &destination, &args.name));
+    let origin = Box::pin(super::origin(
+        &args.origin,
+        &s3,
+        Some((&destination, &args.name)),
+    ));
     let origin = tokio::select! {
         // First: what waits for a bucket fails then.
         biased;
