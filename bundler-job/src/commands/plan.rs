@@ -1,6 +1,7 @@
 //! `s3bundler plan`: what a run will do and cost, before anything is written.
 
 use jiff::Timestamp;
+use s3bundler_common::failure::Failure;
 use s3bundler_common::shutdown::Shutdown;
 use s3bundler_contract::ExitCode;
 
@@ -8,7 +9,6 @@ use super::{origin, output};
 use crate::args::{EncryptionType, GlobalArgs, PlanArgs};
 use crate::budget::budget;
 use crate::destination::Destination;
-use crate::failure::Failure;
 use crate::group::{DryOrigin, DryRequest};
 use crate::plan::prices::PriceList;
 use crate::plan::{PlanRequest, Report, Work, plan as plan_run};

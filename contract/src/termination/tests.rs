@@ -126,7 +126,7 @@ fn a_report_has_as_many_findings_as_are_read_whole() {
     ] {
         let line = verification(vec![finding.clone(); 200]).to_line();
         assert!(line.len() <= KUBELET, "{} bytes", line.len());
-        let read = Verification::parse(&line).unwrap();
+        let read = Verification::parse(&line).expect("the line was read");
         assert!(read.first.len() >= least, "{} findings", read.first.len());
         assert!(read.first.iter().all(|it| finding.starts_with(it)));
         assert_eq!(read.findings, 7, "that of all");

@@ -125,7 +125,7 @@ async fn carry_out(
             );
             let queue = sends.then_some(queue.as_str());
             let job = build::grouper(run, &context.defaults, *pass, inventory, queue);
-            apply_job(context, run, job).await?;
+            Box::pin(apply_job(context, run, job)).await?;
         }
         Write::DeleteGrouper(pass) => {
             delete::<Job>(context, run, &grouper_name(run, *pass)).await?;
@@ -135,7 +135,8 @@ async fn carry_out(
             cache.sent_again = Some(*pass);
         }
         Write::ApplyVerifier => {
-            apply_job(context, run, build::verifier(run, &context.defaults)).await?;
+            let job = build::verifier(run, &context.defaults);
+            Box::pin(apply_job(context, run, job)).await?;
         }
         Write::DeleteVerifier => {
             delete::<Job>(context, run, &verifier_name(run)).await?;

@@ -151,7 +151,7 @@ async fn findings_outlive_operator_and_pod_and_the_run_is_complete_once_there_ar
     assert!(scene.kubernetes.remove("pods", TEAM, POD));
     let (operator, _) = scene.operator();
     reconciled(&scene, |run| {
-        run["spec"]["ttlSecondsAfterFinished"] = json!(86_400)
+        run["spec"]["ttlSecondsAfterFinished"] = json!(86_400);
     })
     .await;
     assert_eq!(
@@ -210,7 +210,7 @@ async fn a_run_with_a_name_that_the_verifier_needs_says_so_and_leaves_it_alone()
     assert!(scene.kubernetes.remove("jobs", TEAM, JOB));
     // It is no Job of a run, so nothing tells the operator that it is gone.
     reconciled(&scene, |run| {
-        run["spec"]["ttlSecondsAfterFinished"] = json!(86_400)
+        run["spec"]["ttlSecondsAfterFinished"] = json!(86_400);
     })
     .await;
     let verifier = job_after(&scene, None).await;

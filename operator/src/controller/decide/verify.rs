@@ -50,13 +50,13 @@ pub(super) fn verify(
     now: Timestamp,
 ) -> Decision {
     decision.phase = Phase::Verifying;
-    decision.message = match run.verify {
+    let message = match run.verify {
         Verify::None | Verify::Checksums => {
             "all groups are archived; their checksums are being verified"
         }
         Verify::Full => "all groups are archived; every archive is being read",
-    }
-    .to_owned();
+    };
+    message.clone_into(&mut decision.message);
     let is_told = ending(prior) == Some(Phase::Verifying);
     decision.writes = stay_at_zero(run, is_told, seen);
     let verifier = &seen.verifier;

@@ -152,7 +152,7 @@ impl Inner {
         let mut failures: u32 = 0;
         loop {
             let mut item = lane.queue.next().await;
-            match self.deliver(lane, &mut item).await {
+            match Box::pin(self.deliver(lane, &mut item)).await {
                 Ok(settled) => {
                     tracing::info!(
                         sink = item.sink,
