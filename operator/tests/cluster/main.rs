@@ -88,6 +88,7 @@ fn stages() -> Vec<Vec<Scenario>> {
         trouble::an_inventory_that_is_not_there_yet_is_waited_for,
         refused::a_deployment_of_somebody_else_is_told_and_left_alone,
         refused::what_the_api_server_takes_and_refuses,
+        refused::an_api_server_in_memory_answers_as_the_real_one,
         refused::the_clusters_own_roles_may_what_they_should,
         refused::a_namespace_without_a_policy_of_its_own_is_told,
         examples::examples_are_what_others_understand,

@@ -1,10 +1,12 @@
 //! What the API server itself takes and refuses: every rule of the definition, on the real thing.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::ApiResource;
+use kube::{Api, Client, Config};
 use s3bundler_operator::crd::ArchiveRun;
+use s3bundler_testbed::api_server::ApiServer;
 use serde_json::{Value, json};
 
 use super::admission::cases;
@@ -59,6 +61,81 @@ pub async fn what_the_api_server_takes_and_refuses(scene: &Scene) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Other tests have an API server in memory: it decides about requests as the real one does.
+pub async fn an_api_server_in_memory_answers_as_the_real_one(scene: &Scene) {
+    let team = scene.team("in-memory").await;
+    let real = answers(&scene.client, &team.name).await;
+    let server = ApiServer::start().unwrap();
+    let kubeconfig = Kubeconfig::read_from(server.kubeconfig()).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    let client = Client::try_from(config.unwrap()).unwrap();
+    assert_eq!(answers(&client, &team.name).await, real);
+    assert!(real.iter().any(|(_, status)| *status == 404), "{real:?}");
+}
+
+/// The status of each of some requests for a Deployment: 0 for one that is carried out.
+async fn answers(client: &Client, namespace: &str) -> Vec<(&'static str, u16)> {
+    const NAME: &str = "web";
+    fn status<T>(answer: Result<T, kube::Error>) -> u16 {
+        match answer {
+            Ok(_) => 0,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let labels = json!({"app": NAME});
+    let desired = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": NAME, "namespace": namespace},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+        }},
+    });
+    let object: Deployment = serde_json::from_value(desired.clone()).unwrap();
+    let (apply, plain) = (PatchParams::apply("tests").force(), PatchParams::default());
+    let (posting, deleting) = (PostParams::default(), DeleteParams::default());
+    let wanted = Patch::Apply(desired);
+    let of_version = Patch::Merge(json!({"metadata": {"resourceVersion": "1"}}));
+    let of_status = Patch::Merge(json!({"status": {"observedGeneration": 1}}));
+    let of_scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    let of_another = deleting.clone().preconditions(Preconditions {
+        uid: Some("4b0a6f0e-0000-4000-8000-000000000000".to_owned()),
+        resource_version: None,
+    });
+    let mut answers = Vec::new();
+    macro_rules! ask {
+        ($what:literal, $request:expr) => {
+            answers.push(($what, status(asked::api(|| $request).await)))
+        };
+    }
+    ask!("get of nothing", api.get(NAME));
+    ask!("merge into nothing", api.patch(NAME, &plain, &of_scale));
+    ask!(
+        "status of nothing",
+        api.patch_status(NAME, &plain, &of_status)
+    );
+    ask!("scale of nothing", api.patch_scale(NAME, &plain, &of_scale));
+    ask!("deletion of nothing", api.delete(NAME, &deleting));
+    ask!("apply that creates", api.patch(NAME, &apply, &wanted));
+    ask!("creation of what exists", api.create(&posting, &object));
+    ask!(
+        "apply that changes nothing",
+        api.patch(NAME, &apply, &wanted)
+    );
+    ask!(
+        "merge into another version",
+        api.patch(NAME, &plain, &of_version)
+    );
+    ask!("merge", api.patch(NAME, &plain, &of_scale));
+    ask!("status", api.patch_status(NAME, &plain, &of_status));
+    ask!("scale", api.patch_scale(NAME, &plain, &of_scale));
+    ask!("deletion of another", api.delete(NAME, &of_another));
+    answers
 }
 
 /// The chart adds ArchiveRuns to the roles that every cluster has.

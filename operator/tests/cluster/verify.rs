@@ -1,16 +1,15 @@
 //! What is archived is proved before a run is complete, by a pod of the run.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use s3bundler_testbed::client;
 use s3bundler_testbed::proxy::{Fault, Operation};
 use serde_json::json;
 
+use super::patience::eventually;
 use super::scene::{Scene, program};
 use super::team::{Team, message, told};
-
-/// The verifier reads a catalog before the archive that it names. This is long enough to damage that.
-const HELD: Duration = Duration::from_secs(20);
 
 pub async fn a_run_is_complete_once_its_checksums_are_verified(scene: &Scene) {
     let team = scene.team("verified").await;
@@ -39,20 +38,22 @@ pub async fn a_damaged_archive_is_found_and_the_run_is_complete_once_its_group_i
 ) {
     let team = scene.team("damaged").await;
     let manifest = team.inventory(25).await;
-    team.rule("archive", |seen| {
-        let is_catalog =
-            seen.operation == Operation::GetObject && seen.key().starts_with("arch/catalog/");
-        if is_catalog {
-            Fault::Delay(HELD)
+    // Nothing is verified before each group has its receipt.
+    let is_damaged = Arc::new(AtomicBool::new(false));
+    let may_go_on = Arc::clone(&is_damaged);
+    team.rule("archive", move |seen| {
+        let is_receipt =
+            seen.operation == Operation::PutObject && seen.key().starts_with("arch/receipts/");
+        if is_receipt && !may_go_on.load(Ordering::SeqCst) {
+            Fault::Throttle
         } else {
             Fault::Forward
         }
     });
     let run = team.archive_run("logs", &manifest, json!({"verify": "Full"}));
     team.apply(&run).await;
-    team.condition("logs", "Ready", "False", "Verifying").await;
     let archive = damage(&team, "logs.000001").await;
-    team.rule("archive", |_| Fault::Forward);
+    is_damaged.store(true, Ordering::SeqCst);
 
     let status = team
         .condition("logs", "Stalled", "True", "VerifyFailed")
@@ -96,16 +97,20 @@ pub async fn a_damaged_archive_is_found_and_the_run_is_complete_once_its_group_i
     );
 }
 
-/// Changes a byte of the archive of a group. Returns its key.
+/// Changes a byte of the archive of a group, once it is committed. Returns its key.
 async fn damage(team: &Team<'_>, group: &str) -> String {
     let (s3, bucket) = (&team.scene.s3, team.bucket("archive"));
-    let keys = client::list_keys(s3, &bucket, "arch/archives/")
+    let find = async |prefix: &'static str, part: String, end: &'static str| {
+        let keys = client::list_keys(s3, &bucket, prefix).await.unwrap();
+        let mut keys = keys.into_iter();
+        keys.find(|key| key.contains(&part) && key.ends_with(end))
+    };
+    eventually("the group is committed", || {
+        find("arch/catalog/", format!("/{group}"), ".parquet")
+    })
+    .await;
+    let archive = find("arch/archives/", format!("/{group}-"), ".tar")
         .await
-        .unwrap();
-    let name = format!("/{group}-");
-    let archive = keys
-        .into_iter()
-        .find(|key| key.contains(&name) && key.ends_with(".tar"))
         .unwrap();
     let mut bytes = client::get_bytes(s3, &bucket, &archive)
         .await

@@ -15,6 +15,8 @@ pub(super) struct Asked {
     query: BTreeMap<String, String>,
     /// Whether only metadata is wanted.
     pub(super) is_partial: bool,
+    /// Whether it is a server-side apply, which makes an object that does not exist.
+    pub(super) is_apply: bool,
 }
 
 impl Asked {
@@ -34,9 +36,8 @@ impl Asked {
             _ => (None, &parts[..]),
         };
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        let accept = headers
-            .get(header::ACCEPT)
-            .and_then(|value| value.to_str().ok());
+        let sent = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let (accept, content) = (sent(header::ACCEPT), sent(header::CONTENT_TYPE));
         Some(Self {
             resource: parts.first()?.clone(),
             namespace,
@@ -44,6 +45,7 @@ impl Asked {
             subresource: parts.get(2).cloned(),
             query: query.into_owned().collect(),
             is_partial: accept.is_some_and(|accept| accept.contains("PartialObjectMetadata")),
+            is_apply: content.is_some_and(|content| content.starts_with("application/apply-patch")),
         })
     }
 

@@ -89,6 +89,10 @@ impl Shared {
                 Method::POST => {
                     let mut object = sent;
                     object["metadata"]["namespace"] = json!(namespace);
+                    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                    if store.get(resource, namespace, name).is_some() {
+                        return refusal(StatusCode::CONFLICT, "AlreadyExists", name);
+                    }
                     (StatusCode::CREATED, store.put(resource, object))
                 }
                 _ => refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", resource),
@@ -98,7 +102,15 @@ impl Shared {
         match (method, known) {
             (&Method::GET, Some(object)) => (StatusCode::OK, object),
             (&Method::PUT, Some(_)) => (StatusCode::OK, store.put(resource, sent)),
-            (&Method::DELETE, Some(_)) => {
+            (&Method::DELETE, Some(object)) => {
+                let preconditions = &sent["preconditions"];
+                let is_other = |field| {
+                    let wanted = &preconditions[field];
+                    wanted.is_string() && *wanted != object["metadata"][field]
+                };
+                if is_other("uid") || is_other("resourceVersion") {
+                    return refusal(StatusCode::CONFLICT, "Conflict", name);
+                }
                 let deleted = store.delete(resource, namespace, name);
                 (StatusCode::OK, deleted.unwrap_or_default())
             }
@@ -116,8 +128,7 @@ impl Shared {
                 merge(&mut changed, part);
                 (StatusCode::OK, store.put(resource, changed))
             }
-            // A server-side apply.
-            (&Method::PATCH, None) => {
+            (&Method::PATCH, None) if asked.is_apply && asked.subresource.is_none() => {
                 let mut object = sent;
                 object["metadata"]["namespace"] = json!(namespace);
                 (StatusCode::CREATED, store.put(resource, object))
