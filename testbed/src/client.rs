@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, ResponseChecksumValidation, SharedHttpClient,
+};
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
@@ -47,7 +49,9 @@ impl ClientError {
     }
 }
 
-/// An S3 client for a server: path style, the keys of the access.
+/// An S3 client for a server: path style, the keys of the access. It reads what is damaged, too; and
+/// without its C library moto says that a CRC32 of something else is the CRC64NVME of a multipart
+/// object.
 pub fn s3(access: &Access) -> aws_sdk_s3::Client {
     let mut config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -55,6 +59,7 @@ pub fn s3(access: &Access) -> aws_sdk_s3::Client {
         .region(Region::new(access.region.clone()))
         .credentials_provider(credentials(access))
         .retry_config(retries())
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .force_path_style(true);
     if let Some(http) = https(access) {
         config = config.http_client(http);

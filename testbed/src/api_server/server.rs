@@ -119,6 +119,7 @@ impl Shared {
                 if version.is_string() && *version != object["metadata"]["resourceVersion"] {
                     return refusal(StatusCode::CONFLICT, "Conflict", name);
                 }
+                let is_scale = asked.subresource.as_deref() == Some("scale");
                 let part = match asked.subresource.as_deref() {
                     Some("status") => json!({"status": sent["status"]}),
                     Some("scale") => json!({"spec": {"replicas": sent["spec"]["replicas"]}}),
@@ -126,7 +127,11 @@ impl Shared {
                 };
                 let mut changed = object;
                 merge(&mut changed, part);
-                (StatusCode::OK, store.put(resource, changed))
+                let changed = store.put(resource, changed);
+                (
+                    StatusCode::OK,
+                    if is_scale { scale(&changed) } else { changed },
+                )
             }
             (&Method::PATCH, None) if asked.is_apply && asked.subresource.is_none() => {
                 let mut object = sent;
@@ -149,6 +154,15 @@ impl Shared {
         };
         response(StatusCode::OK, body)
     }
+}
+
+/// The subresource that scales an object.
+fn scale(object: &Value) -> Value {
+    let (metadata, replicas) = (&object["metadata"], &object["spec"]["replicas"]);
+    json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata,
+        "spec": {"replicas": replicas}, "status": {"replicas": replicas},
+    })
 }
 
 /// Merges a patch of type `application/merge-patch+json` (RFC 7396).

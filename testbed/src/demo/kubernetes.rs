@@ -8,9 +8,10 @@ use tokio::time::sleep;
 
 use super::progress::{End, Progress};
 use super::{
-    ARCHIVES, DemoError, PREFIX, RUN, another_time, archive, look_at_archives, plan, s3, say,
-    source, verify, wrong,
+    ARCHIVES, DemoError, PREFIX, RUN, another_time, archive, look_at_archives, plan, say, source,
+    verify, wrong,
 };
+use crate::client;
 use crate::kube::{Cluster, Image, KubeError};
 use crate::servers::Access;
 
@@ -44,7 +45,7 @@ pub async fn on_kubernetes(
     indent(cluster.kubectl(["get", "nodes"]).await?.trim_end());
     println!("    after {:.1} s", begun.elapsed().as_secs_f64());
     install(&cluster, s3bundler, operator).await?;
-    let client = s3(cluster.access());
+    let client = client::s3(cluster.access());
     let (sources, manifest) = source::lay_out(&client, files).await?;
     prepare_namespace(&cluster).await?;
     let limits = ["--max-objects", "250", "--max-object-size", "8MiB"];

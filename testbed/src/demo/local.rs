@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use super::{
-    DemoError, RUN, another_time, archive, destination, look_at_archives, plan, s3, s3bundler, say,
+    DemoError, RUN, another_time, archive, destination, look_at_archives, plan, s3bundler, say,
     source, verify,
 };
 use crate::cli::Program;
+use crate::client;
 use crate::servers::Moto;
 
 /// Runs the demo on the command line; gives the server that still holds everything.
 pub async fn locally(program: &Path, files: &Path) -> Result<Moto, DemoError> {
     say("Starting a local S3 (moto)");
     let server = Moto::start().await?;
-    let client = s3(server.access());
+    let client = client::s3(server.access());
     let (sources, manifest) = source::lay_out(&client, files).await?;
     let program = Program::new(program).access(server.access());
     let destination = destination();

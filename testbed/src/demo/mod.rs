@@ -18,8 +18,6 @@ mod source;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::ResponseChecksumValidation;
 use thiserror::Error;
 
 pub use kubernetes::{OPERATOR, on_kubernetes, where_to_look_on_kubernetes};
@@ -27,10 +25,10 @@ pub use local::{locally, where_to_look_locally};
 pub use source::real_files;
 
 use crate::cli::{CliError, Program};
-use crate::client::{self, ClientError};
+use crate::client::ClientError;
 use crate::inventory::InventoryError;
 use crate::kube::KubeError;
-use crate::servers::{Access, ServerError};
+use crate::servers::ServerError;
 
 const SOURCE: &str = "demo-sources";
 const INVENTORIES: &str = "demo-inventories";
@@ -87,17 +85,6 @@ fn wrong(what: impl Into<String>) -> DemoError {
 
 fn destination() -> String {
     format!("s3://{ARCHIVES}/{PREFIX}")
-}
-
-/// A client for moto. Without its C library moto says that a CRC32 of something else is the
-/// CRC64NVME of a multipart object.
-fn s3(access: &Access) -> Client {
-    let config = client::s3(access).config().to_builder();
-    Client::from_conf(
-        config
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .build(),
-    )
 }
 
 /// Runs `s3bundler`, shows what it prints, and takes nothing but success.
