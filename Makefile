@@ -105,6 +105,7 @@ fuzz: checkout ## Every fuzz target for a minute
 bench: tools checkout ## Speed and memory against a peer, and of the operator as root on Linux: the tables of docs/performance.md
 	cargo build --release $(PROGRAMS:%=--package %)
 	$(RELEASE)/s3bundler-testbed bench --s3bundler $(RELEASE)/s3bundler
+	cargo bench --package s3bundler --bench find
 	$(RELEASE)/s3bundler-testbed bench-operator --operator $(RELEASE)/s3bundler-operator --s3bundler $(RELEASE)/s3bundler
 
 interop: tools checkout ## Tries KEDA, Argo CD's and Flux' health checks, Prometheus and the dashboard in a cluster, as root on Linux (ONLY=keda,gitops,prometheus,grafana)

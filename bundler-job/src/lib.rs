@@ -7,7 +7,8 @@
 //!               objects    a group   commit        receipt from it
 //! ```
 //!
-//! `plan` counts what all of that will do, with the same code. Data flows down this list; [`run`]
+//! `plan` counts what all of that will do, with the same code. [`runs`] and [`find`] read what is there,
+//! and [`compact`] makes that quick. Data flows down this list; [`run`]
 //! strings it together in one process, `main` gives each part a command.
 
 #![allow(
@@ -21,8 +22,10 @@ mod budget;
 pub mod bundle;
 pub mod catalog;
 pub mod commands;
+pub mod compact;
 mod description;
 pub mod destination;
+pub mod find;
 pub mod group;
 pub mod inventory;
 pub mod logging;
@@ -31,7 +34,9 @@ pub mod progress;
 pub mod queue;
 mod reexec;
 mod run_totals;
+pub mod runs;
 pub mod s3;
+mod table;
 mod termination;
 pub mod verify;
 mod worker_status;

@@ -6,14 +6,14 @@ use s3bundler_common::failure::Failure;
 use s3bundler_common::logging::{self, LogFormat};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::args::{GlobalArgs, OutputFormat};
+use crate::args::{GlobalArgs, LogFormatArg};
 use crate::progress::SCREEN;
 
 /// Starts the log. To be called once, before anything is logged.
 pub fn init(global: &GlobalArgs) -> Result<(), Failure> {
     let format = match global.log_format {
-        OutputFormat::Text => LogFormat::Text,
-        OutputFormat::Json => LogFormat::Json,
+        LogFormatArg::Text => LogFormat::Text,
+        LogFormatArg::Json => LogFormat::Json,
     };
     Ok(logging::init(&global.log, format, Stderr)?)
 }

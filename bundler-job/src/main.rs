@@ -30,6 +30,7 @@ fn main() {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    cli.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -43,6 +44,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Bundle(args) => commands::bundle::bundle(args, &cli.global).await,
             Command::Submit(args) => commands::submit::submit(args, &cli.global).await,
             Command::Verify(args) => commands::verify::verify(args, &cli.global).await,
+            Command::Ls(args) => commands::ls::ls(args, &cli.global).await,
+            Command::Find(args) => commands::find::find(args, &cli.global).await,
+            Command::Compact(args) => commands::compact::compact(args, &cli.global).await,
         }
     })
 }

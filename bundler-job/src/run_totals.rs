@@ -25,6 +25,9 @@ pub(crate) struct RunTotals {
     /// Groups without a receipt of the run's own, and of redos.
     #[serde(skip)]
     pub missing: u64,
+    /// Groups without a receipt of retry passes.
+    #[serde(skip)]
+    pub missing_of_passes: u64,
     /// How the figures contradict the inventory's rows.
     #[serde(skip)]
     pub mismatch: Option<Mismatch>,
@@ -101,18 +104,22 @@ impl<'a> Count<'a> {
             defects,
             ..
         } = self;
-        let stages = accounts
-            .summaries()
-            .map(s3bundler_contract::RunSummary::stage);
-        let of_rows = stages.filter(|stage| matches!(*stage, Stage::OWN | Stage::Redo(_)));
-        let missing = of_rows
-            .filter_map(|stage| accounts.missing(stage, &counted))
-            .fold(0, u64::saturating_add);
+        let missing_of = |of_pass: bool| {
+            let stages = accounts
+                .summaries()
+                .map(s3bundler_contract::RunSummary::stage);
+            stages
+                .filter(|stage| matches!(*stage, Stage::Pass(1..)) == of_pass)
+                .filter_map(|stage| accounts.missing(stage, &counted))
+                .fold(0, u64::saturating_add)
+        };
+        let (missing, missing_of_passes) = (missing_of(false), missing_of(true));
         let (figures, mismatch) = (accounts.outcome(&counted), accounts.mismatch(&counted));
         RunTotals {
             figures,
             defects,
             missing,
+            missing_of_passes,
             mismatch,
         }
     }
@@ -122,6 +129,19 @@ impl RunTotals {
     /// Whether every group has one receipt, and these agree with the inventory.
     pub(crate) fn add_up(&self) -> bool {
         self.missing == 0 && self.defects.is_empty() && self.mismatch.is_none()
+    }
+
+    /// What these receipts of a run add up to, each the last part of its key.
+    pub(crate) fn of<'a>(
+        run: &RunName,
+        accounts: &Accounts,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut count = Count::new(run, accounts);
+        for name in names {
+            count.add(name);
+        }
+        count.totals()
     }
 
     /// Counts the receipts of a run; also returns the summaries by which they were counted.

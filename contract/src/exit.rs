@@ -28,6 +28,8 @@ pub enum ExitCode {
     TooManyFailed = 9,
     /// archived + copied + failed + left out are not the rows of the inventory.
     AccountingMismatch = 10,
+    /// `find` found nothing.
+    NothingFound = 11,
     /// Ended by SIGINT.
     Interrupted = 130,
     /// Ended by SIGTERM.
@@ -36,7 +38,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code, in the order of the table in the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Done,
         Self::Unexpected,
         Self::Local,
@@ -48,6 +50,7 @@ impl ExitCode {
         Self::Findings,
         Self::TooManyFailed,
         Self::AccountingMismatch,
+        Self::NothingFound,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -73,6 +76,7 @@ impl ExitCode {
             Self::AccountingMismatch => {
                 "archived + copied + failed + left out are not the rows of the inventory"
             }
+            Self::NothingFound => "find found nothing",
             Self::Interrupted => "ended by SIGINT",
             Self::Terminated => "ended by SIGTERM (bundle --queue drains and exits 0)",
         }

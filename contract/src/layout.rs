@@ -12,6 +12,8 @@
 //! <prefix>/archives/<hash6>/<bucket>/run=<run>/<group>-…           the same of a group of an existing manifest
 //! <prefix>/objects/<hash6>/<bucket>/<key>~<hash8>                 copy of a large object, .metadata after it
 //! <prefix>/catalog/run=<run>/<group>.parquet                      the record of a group: its PUT is the commit
+//! <prefix>/compact/run=<run>/manifest.json                        what the compacted catalogs are made of
+//! <prefix>/compact/run=<run>/<hash>-<number>.parquet              compacted catalogs
 //! <prefix>/receipts/<run>/<group>~a…~c…~f…~b…                     the proof that all of the above is whole
 //! ```
 //!
@@ -310,7 +312,14 @@ impl Layout {
     /// Whether a key is one of those that this project's commands write, other than group manifests
     /// and their dead letters.
     pub fn is_output(&self, key: &str) -> bool {
-        const FOLDERS: [&str; 5] = ["archives/", "catalog/", "receipts/", "runs/", "objects/"];
+        const FOLDERS: [&str; 6] = [
+            "archives/",
+            "catalog/",
+            "compact/",
+            "receipts/",
+            "runs/",
+            "objects/",
+        ];
         key.strip_prefix(self.root())
             .is_some_and(|rest| FOLDERS.iter().any(|folder| rest.starts_with(folder)))
     }
@@ -414,6 +423,45 @@ impl Layout {
     /// The catalog of a group.
     pub fn catalog(&self, run: &RunName, group: &GroupName) -> String {
         format!("{}{group}.parquet", self.catalogs(run))
+    }
+
+    /// What the keys of the catalogs of all runs begin with.
+    pub fn all_catalogs(&self) -> String {
+        format!("{}catalog/run=", self.prefix)
+    }
+
+    /// The run and group that a key is the catalog of.
+    pub fn parse_catalog(&self, key: &str) -> Option<(RunName, GroupName)> {
+        let (run, file) = key.strip_prefix(&self.all_catalogs())?.split_once('/')?;
+        let group = file.strip_suffix(".parquet")?;
+        Some((run.parse().ok()?, group.parse().ok()?))
+    }
+
+    /// What the keys of the run's compacted catalogs begin with.
+    pub fn compacted(&self, run: &RunName) -> String {
+        format!("{}compact/run={run}/", self.prefix)
+    }
+
+    /// The manifest of the run's compacted catalogs.
+    pub fn compacted_manifest(&self, run: &RunName) -> String {
+        format!("{}manifest.json", self.compacted(run))
+    }
+
+    /// What the keys of the records of all runs begin with: claims, summaries and acknowledgements.
+    pub fn records(&self) -> String {
+        format!("{}runs/", self.prefix)
+    }
+
+    /// The run that a key is the claim of.
+    pub fn parse_claim(&self, key: &str) -> Option<RunName> {
+        // No run has a dot in its name, and every other record has one.
+        let run = key.strip_prefix(&self.records())?.strip_suffix(".json")?;
+        run.parse().ok()
+    }
+
+    /// What the keys of the receipts of all runs begin with.
+    pub fn all_receipts(&self) -> String {
+        format!("{}receipts/", self.prefix)
     }
 
     /// What the keys of the run's receipts begin with.

@@ -107,6 +107,15 @@ impl ArchiveFormat {
             Self::TarZstd => "tar.zst",
         }
     }
+
+    /// The format of the archive with this key; `None` if it has another extension.
+    pub fn of_key(key: &str) -> Option<Self> {
+        // `.tar` is the end of no other extension.
+        Self::ALL.into_iter().find(|format| {
+            key.strip_suffix(format.extension())
+                .is_some_and(|stem| stem.ends_with('.'))
+        })
+    }
 }
 
 impl fmt::Display for ArchiveFormat {

@@ -4,6 +4,8 @@
 mod archive;
 mod commands;
 mod destination;
+mod filter;
+mod find;
 mod max_failed;
 mod outage;
 mod plan;
@@ -14,13 +16,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bundler_common::failure::Failure;
-use s3bundler_contract::S3Address;
+use s3bundler_contract::{ExitCode, S3Address};
 
 pub use archive::{ArchiveArgs, KeyLayoutArg, WorkArgs};
 pub use commands::{
     AddressOrStdin, BundleArgs, GroupArgs, RetryArgs, RunArgs, SubmitArgs, VerifyArgs,
 };
 pub use destination::DestinationArgs;
+pub use filter::{FilterArgs, NameValue};
+pub use find::{CompactArgs, FindArgs, LsArgs};
 pub use max_failed::MaxFailed;
 pub use outage::OutageArgs;
 pub use plan::{PlanArgs, Share};
@@ -47,6 +51,9 @@ Examples:
         --destination s3://archive/logs --name logs-2026-11
   Prove it from S3 alone:
     s3bundler verify --destination s3://archive/logs --name logs-2026-11
+  Find an object in all runs, and list the runs:
+    s3bundler find --destination s3://archive/logs --key 2026/01/31/app.log
+    s3bundler ls --destination s3://archive/logs
   Spread the work over machines:
     s3bundler group --inventory … --destination … --name … --queue https://sqs.…/groups
     s3bundler bundle --destination … --queue https://sqs.…/groups
@@ -57,7 +64,7 @@ Examples:
 
 Exit codes: 0 done, 1 unexpected, 2 disk or memory, 3 unreadable inventory or manifest, 4 upload, 5 download,
 6 usage or name taken, 7 permission, 8 verify found something, 9 too many failed, 10 figures that do not add
-up, 130 SIGINT, 143 SIGTERM.")]
+up, 11 find found nothing, 130 SIGINT, 143 SIGTERM.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -82,6 +89,24 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Prove that a run is whole, from S3 alone.
     Verify(VerifyArgs),
+    /// List the runs of a destination, or the groups of a run.
+    Ls(LsArgs),
+    /// Find objects in the catalogs of a destination.
+    Find(FindArgs),
+    /// Write the catalogs of a run again, sorted by key, so that find reads less.
+    Compact(CompactArgs),
+}
+
+impl Cli {
+    /// What is wrong with arguments that the parser takes.
+    pub fn check(&self) -> Result<(), Failure> {
+        let of_find = matches!(self.global.output, OutputFormat::Csv | OutputFormat::Paths);
+        if of_find && !matches!(self.command, Command::Find(_)) {
+            let problem = "--output csv and --output paths are for find; use table or json";
+            return Err(Failure::new(ExitCode::Usage, problem));
+        }
+        Ok(())
+    }
 }
 
 /// Options of every command.
@@ -108,7 +133,7 @@ pub struct GlobalArgs {
     /// What goes with requests.
     #[command(flatten)]
     pub requests: RequestArgs,
-    /// The summary's form on standard output.
+    /// Form of what is printed on standard output. text and table are the same.
     #[arg(
         long,
         global = true,
@@ -125,7 +150,7 @@ pub struct GlobalArgs {
         default_value = "text",
         help_heading = "Output"
     )]
-    pub log_format: OutputFormat,
+    pub log_format: LogFormatArg,
     /// What to log: a level, or directives as in RUST_LOG.
     #[arg(
         long,
@@ -172,6 +197,20 @@ pub enum PathStyleArg {
 /// A form of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
+    /// For people.
+    #[value(alias = "table")]
+    Text,
+    /// For machines. find prints one object a line.
+    Json,
+    /// With a header row, of find only.
+    Csv,
+    /// One address a line, of find only.
+    Paths,
+}
+
+/// A form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormatArg {
     /// For people.
     Text,
     /// For machines.

@@ -45,6 +45,9 @@ pub enum CatalogError {
         row: u64,
         problem: String,
     },
+    /// A row that contradicts itself or the file's metadata, among rows that were chosen.
+    #[error("a row of the catalog: {problem}")]
+    PartialRow { problem: String },
     /// The rows do not add up to the figures in the file's metadata.
     #[error(
         "the catalog's rows do not add up: its file metadata says {recorded}, its rows {counted}"

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::CatalogError;
-use super::positioned::Positioned;
+use super::positioned::ReadAt;
 
 /// Bytes of the footer, at most: a million row groups would not fill it.
 const FOOTER_BYTES: u64 = 64 << 20;
@@ -11,7 +11,7 @@ const FOOTER_BYTES: u64 = 64 << 20;
 const FOOTER_END: u64 = 8;
 
 /// The bytes of the footer, without its length and magic.
-pub(super) fn footer(file: &Positioned) -> Result<Range<u64>, CatalogError> {
+pub(super) fn footer(file: &impl ReadAt) -> Result<Range<u64>, CatalogError> {
     let broken = |problem: &str| Err(CatalogError::Parquet(problem.to_owned()));
     let Some(at) = file.size().checked_sub(FOOTER_END) else {
         return broken("the file is shorter than any Parquet file");

@@ -12,10 +12,12 @@
 //! bytes.
 
 mod committed;
+mod compacted;
 mod derive;
 mod error;
 mod footer;
 mod index;
+mod outline;
 mod positioned;
 mod publish;
 mod read;
@@ -31,9 +33,12 @@ use std::collections::BTreeMap;
 use s3bundler_contract::{Reason, Row};
 
 pub use committed::{Committed, ReadError, Unreferenced, Whole};
+pub(crate) use compacted::{CompactedFile, CompactedReader, CompactedWriter};
 pub use derive::{Derived, DerivedFile, derive};
 pub use error::CatalogError;
 pub use index::IndexWriter;
+pub(crate) use outline::{Bounds, FileKind, GroupOf, GroupRow, Outline, first_read};
+pub(crate) use positioned::Parts;
 pub(crate) use publish::publish_derived;
 pub use publish::{Publication, PublishError, publish};
 pub use read::{Catalog, Entries};

@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema};
@@ -43,7 +42,7 @@ impl Catalog {
         // As the schema's own types say, not as an Arrow schema in the file's metadata might.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = contained(|| Ok(ArrowReaderMetadata::load(&file, options)?))?;
-        check_schema(metadata.schema())?;
+        check_schema(metadata.schema(), &schema::schema())?;
         let entries = metadata
             .metadata()
             .file_metadata()
@@ -175,7 +174,9 @@ impl Iterator for Entries<'_> {
 /// Runs a step of the Parquet reader. It is careful, but it decodes levels, dictionaries and deltas
 /// from bytes that anybody may have written, and a panic there must cost a catalog, not a worker
 /// with its other groups. Nothing of the reader is used after a panic.
-fn contained<T>(step: impl FnOnce() -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+pub(super) fn contained<T>(
+    step: impl FnOnce() -> Result<T, CatalogError>,
+) -> Result<T, CatalogError> {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
         let cause = panic
             .downcast_ref::<String>()
@@ -188,10 +189,10 @@ fn contained<T>(step: impl FnOnce() -> Result<T, CatalogError>) -> Result<T, Cat
     })
 }
 
-fn check_schema(found: &Arc<Schema>) -> Result<(), CatalogError> {
+pub(super) fn check_schema(found: &Schema, wanted: &Schema) -> Result<(), CatalogError> {
     // By name, so that a later release may add columns; what a column is called inside a map is the
     // writer's affair.
-    for wanted in schema::schema().fields() {
+    for wanted in wanted.fields() {
         let fail = |problem: String| CatalogError::Column {
             column: wanted.name().clone(),
             problem,
@@ -236,7 +237,7 @@ fn same_type(found: &DataType, wanted: &DataType) -> bool {
     }
 }
 
-fn batch_rows(metadata: &ParquetMetaData) -> usize {
+pub(super) fn batch_rows(metadata: &ParquetMetaData) -> usize {
     let widest = metadata.row_groups().iter().map(|group| {
         let bytes = u64::try_from(group.total_byte_size()).unwrap_or(u64::MAX);
         bytes / u64::try_from(group.num_rows()).unwrap_or(0).max(1)
@@ -246,7 +247,11 @@ fn batch_rows(metadata: &ParquetMetaData) -> usize {
 }
 
 /// Whether what a row says of its archive agrees with the file's metadata.
-fn check_archive(entry: &Entry, named: Option<&str>, record: &GroupRecord) -> Result<(), String> {
+pub(super) fn check_archive(
+    entry: &Entry,
+    named: Option<&str>,
+    record: &GroupRecord,
+) -> Result<(), String> {
     let Outcome::Archived(place) = &entry.outcome else {
         return Ok(());
     };

@@ -32,6 +32,8 @@ pub(super) struct Batch {
     tags: MapArray,
     detail: Option<StringArray>,
     sha256: Option<StringArray>,
+    /// Group and attempt, of compacted catalogs.
+    of: Option<(StringArray, StringArray)>,
 }
 
 impl Batch {
@@ -70,12 +72,26 @@ impl Batch {
                 .column_by_name("sha256")
                 .map(|_| text("sha256"))
                 .transpose()?,
+            of: match batch.column_by_name("group") {
+                Some(_) => Some((text("group")?, text("attempt")?)),
+                None => None,
+            },
         })
     }
 
     /// Rows in it.
     pub(super) const fn len(&self) -> usize {
         self.rows
+    }
+
+    /// Group and attempt of a row of compacted catalogs.
+    pub(super) fn of(&self, at: usize) -> Result<(&str, &str), String> {
+        let missing = || "it has no group".to_owned();
+        let (group, attempt) = self.of.as_ref().ok_or_else(missing)?;
+        if group.is_null(at) || attempt.is_null(at) {
+            return Err(missing());
+        }
+        Ok((group.value(at), attempt.value(at)))
     }
 
     /// A row and the archive that it names, or what is wrong with it.

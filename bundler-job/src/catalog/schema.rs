@@ -6,7 +6,7 @@ use arrow_array::builder::MapFieldNames;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use s3bundler_contract::row::MAX_KEY_BYTES;
 
@@ -21,6 +21,8 @@ pub(super) const ROW_GROUP_BYTES: usize = 8 << 20;
 const PAGE_BYTES: usize = 256 << 10;
 /// Bytes of a dictionary, after which a column goes on without one.
 const DICTIONARY_BYTES: usize = 128 << 10;
+/// Rows of a page of compacted catalogs, at most.
+const COMPACTED_PAGE_ROWS: usize = 4096;
 /// Chance that a bloom filter sends a reader into a row group in vain; about 10 bits a key.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 /// Most of a catalog are hashes, which no level makes smaller (levels 1 to 9 differ by 3 %,
@@ -83,6 +85,28 @@ pub(super) fn schema() -> Schema {
     ])
 }
 
+/// The columns of compacted catalogs: those of a catalog, and the group that a row is of.
+pub(super) fn compacted_schema() -> Schema {
+    let mut fields: Vec<_> = schema().fields().iter().cloned().collect();
+    for column in COMPACTED {
+        fields.push(Arc::new(Field::new(column, DataType::Utf8, false)));
+    }
+    Schema::new(fields)
+}
+
+/// Columns that compacted catalogs have more than a catalog: the group of the row, and the attempt at
+/// it that won.
+pub(super) const COMPACTED: [&str; 2] = ["group", "attempt"];
+
+/// How compacted catalogs are stored: as catalogs, in pages of fewer rows, because a search reads
+/// some rows that are beside each other.
+pub(super) fn compacted_properties() -> Result<WriterProperties, ParquetError> {
+    let properties = properties()?.into_builder();
+    Ok(properties
+        .set_data_page_row_count_limit(COMPACTED_PAGE_ROWS)
+        .build())
+}
+
 /// How they are stored. Dictionaries where values repeat; deltas where they rise.
 pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
@@ -94,6 +118,8 @@ pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
         // Limits of pages are looked at after so many values: large metadata must not make a page
         // of many MiB.
         .set_write_batch_size(64)
+        // Beside the footer, so that a reader of the end of the file has them, too.
+        .set_bloom_filter_position(BloomFilterPosition::End)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(MAX_KEY_BYTES))
         .set_column_index_truncate_length(Some(MAX_KEY_BYTES));

@@ -14,7 +14,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 
 use super::CatalogError;
 use super::footer::footer;
-use super::positioned::Positioned;
+use super::positioned::{Positioned, ReadAt};
 use super::schema::PREFIX;
 use crate::s3::crc64nvme_to_base64;
 
@@ -35,7 +35,7 @@ pub(super) fn seal(file: &File) -> Result<(), CatalogError> {
 }
 
 /// Compares the bytes of a catalog with the sum that it records. Blocking.
-pub(super) fn check(file: &Positioned, recorded: &str) -> Result<(), CatalogError> {
+pub(super) fn check(file: &impl ReadAt, recorded: &str) -> Result<(), CatalogError> {
     let found = sum(file, position(file, recorded)?)?;
     if found == recorded {
         return Ok(());
@@ -47,7 +47,7 @@ pub(super) fn check(file: &Positioned, recorded: &str) -> Result<(), CatalogErro
 }
 
 /// Where the value is in the file.
-fn position(file: &Positioned, value: &str) -> Result<u64, CatalogError> {
+fn position(file: &impl ReadAt, value: &str) -> Result<u64, CatalogError> {
     let at = footer(file)?;
     let mut bytes = vec![0; usize::try_from(at.end - at.start).unwrap_or(usize::MAX)];
     file.read_exact(at.start, &mut bytes)?;
@@ -76,7 +76,7 @@ fn position(file: &Positioned, value: &str) -> Result<u64, CatalogError> {
 }
 
 /// The sum of a file with [`UNSEALED`] at this position.
-fn sum(file: &Positioned, at: u64) -> Result<String, CatalogError> {
+fn sum(file: &impl ReadAt, at: u64) -> Result<String, CatalogError> {
     let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
     let mut buffer = vec![0; BUFFER];
     let after = at + UNSEALED.len() as u64;

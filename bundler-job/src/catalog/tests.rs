@@ -11,6 +11,8 @@ use s3bundler_contract::{Reason, Row};
 
 use super::*;
 
+mod partial;
+
 const ARCHIVE: &str = "p/archives/aa3c23/src/run.000001-aaaaaaaa.tar";
 
 fn record(archive: bool) -> GroupRecord {
@@ -577,6 +579,8 @@ fn the_documentation_has_every_column_and_no_other() {
         [written, vec!["s3bundler.failed.<Reason>".to_owned()]].concat()
     );
     assert_eq!(documented("Index"), s3bundler_contract::index::COLUMNS);
+    let compacted = documented("Compacted catalogs");
+    assert_eq!(compacted[..2], schema::COMPACTED);
 }
 
 fn any_map() -> impl Strategy<Value = Map> {

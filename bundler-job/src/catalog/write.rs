@@ -14,10 +14,11 @@ use arrow_array::builder::{
     BooleanBuilder, Int64Builder, MapBuilder, StringBuilder, TimestampMillisecondBuilder,
 };
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::record::to_file_metadata;
@@ -33,15 +34,10 @@ const ROW_BYTES: usize = 64;
 
 /// Writes a catalog. Blocking; holds about one row group's compressed pages.
 pub struct CatalogWriter {
-    parquet: ArrowWriter<File>,
-    schema: SchemaRef,
-    columns: Columns,
+    rows: RowsWriter,
     /// The archive's key, which every archived row names.
     archive: String,
     totals: Totals,
-    batch_bytes: usize,
-    group_bytes: usize,
-    group_rows: usize,
 }
 
 impl CatalogWriter {
@@ -56,34 +52,20 @@ impl CatalogWriter {
         archive: &str,
         properties: WriterProperties,
     ) -> Result<Self, CatalogError> {
-        let schema = Arc::new(schema::schema());
-        // Without the Arrow schema: every reader but Arrow's would carry it in vain.
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties)
-            .with_skip_arrow_metadata(true);
         Ok(Self {
-            parquet: ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)?,
-            schema,
-            columns: Columns::new(),
+            rows: RowsWriter::create(file, schema::schema(), properties)?,
             archive: archive.to_owned(),
             totals: Totals::default(),
-            batch_bytes: 0,
-            group_bytes: 0,
-            group_rows: 0,
         })
     }
 
     /// Adds the next row of the group manifest.
     pub fn push(&mut self, entry: &Entry) -> Result<(), CatalogError> {
         let row = self.totals.rows();
-        self.columns
-            .append(entry, &self.archive)
-            .map_err(|problem| CatalogError::Row { row, problem })?;
+        self.rows
+            .push(entry, &self.archive, None)
+            .map_err(|problem| problem.in_row(row))?;
         self.totals.add(entry);
-        self.batch_bytes += text_bytes(entry) + ROW_BYTES;
-        if self.columns.rows >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
-            self.encode()?;
-        }
         Ok(())
     }
 
@@ -93,7 +75,7 @@ impl CatalogWriter {
     }
 
     /// Ends the catalog; gives the whole file back, rewound to its start.
-    pub fn finish(mut self, record: &GroupRecord) -> Result<File, CatalogError> {
+    pub fn finish(self, record: &GroupRecord) -> Result<File, CatalogError> {
         let named = record.archive.as_ref().map(|archive| archive.key.as_str());
         let packed = (self.totals.figures.archived > 0).then_some(self.archive.as_str());
         if named != packed {
@@ -103,14 +85,103 @@ impl CatalogWriter {
                 problem,
             });
         }
-        self.encode()?;
-        for entry in to_file_metadata(record, &self.totals) {
-            self.parquet.append_key_value_metadata(entry);
-        }
-        let mut file = self.parquet.into_inner()?;
+        let mut file = self.rows.finish(to_file_metadata(record, &self.totals))?;
         seal::seal(&file)?;
         file.seek(SeekFrom::Start(0))?;
         Ok(file)
+    }
+}
+
+/// The group that a row of several groups' rows is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GroupOfRow<'a> {
+    pub(super) group: &'a str,
+    pub(super) attempt: &'a str,
+}
+
+/// Why a row is not written.
+#[derive(Debug)]
+pub(super) enum PushError {
+    /// It cannot be a row.
+    Row(String),
+    /// It cannot be encoded, or not be written.
+    Write(CatalogError),
+}
+
+impl PushError {
+    /// The error of the row with this number.
+    pub(super) fn in_row(self, row: u64) -> CatalogError {
+        match self {
+            Self::Row(problem) => CatalogError::Row { row, problem },
+            Self::Write(error) => error,
+        }
+    }
+}
+
+/// Writes rows of catalogs as Parquet.
+pub(super) struct RowsWriter {
+    parquet: ArrowWriter<File>,
+    schema: SchemaRef,
+    columns: Columns,
+    batch_bytes: usize,
+    group_bytes: usize,
+    group_rows: usize,
+}
+
+impl RowsWriter {
+    /// Writes to `file`, from where it stands, the columns of a catalog, or of compacted catalogs.
+    pub(super) fn create(
+        file: File,
+        schema: Schema,
+        properties: WriterProperties,
+    ) -> Result<Self, CatalogError> {
+        let schema = Arc::new(schema);
+        // Without the Arrow schema: every reader but Arrow's would carry it in vain.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
+        Ok(Self {
+            parquet: ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)?,
+            schema,
+            columns: Columns::new(),
+            batch_bytes: 0,
+            group_bytes: 0,
+            group_rows: 0,
+        })
+    }
+
+    /// Adds a row. `of` is its group if the columns are those of compacted catalogs.
+    pub(super) fn push(
+        &mut self,
+        entry: &Entry,
+        archive: &str,
+        of: Option<GroupOfRow<'_>>,
+    ) -> Result<(), PushError> {
+        self.columns
+            .append(entry, archive, of)
+            .map_err(PushError::Row)?;
+        self.batch_bytes += text_bytes(entry) + ROW_BYTES;
+        if self.columns.rows >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
+            self.encode().map_err(PushError::Write)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the file so far, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.parquet.bytes_written() + self.parquet.in_progress_size()
+    }
+
+    /// Ends the file, with this metadata.
+    pub(super) fn finish(
+        mut self,
+        metadata: impl IntoIterator<Item = KeyValue>,
+    ) -> Result<File, CatalogError> {
+        self.encode()?;
+        for entry in metadata {
+            self.parquet.append_key_value_metadata(entry);
+        }
+        Ok(self.parquet.into_inner()?)
     }
 
     fn encode(&mut self) -> Result<(), CatalogError> {
@@ -118,7 +189,8 @@ impl CatalogWriter {
         if rows == 0 {
             return Ok(());
         }
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), self.columns.finish())
+        let columns = self.columns.finish(self.schema.fields().len());
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|error| ParquetError::General(error.to_string()))?;
         // Before it would overflow, so that no batch is split and the same rows give the same
         // bytes.
@@ -134,7 +206,8 @@ impl CatalogWriter {
     }
 }
 
-fn text_bytes(entry: &Entry) -> usize {
+/// Bytes of the text of a row.
+pub(super) fn text_bytes(entry: &Entry) -> usize {
     let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let map = |map: &Map| {
         map.iter()
@@ -192,6 +265,8 @@ struct Columns {
     tags: MapColumn,
     detail: StringBuilder,
     sha256: StringBuilder,
+    group: StringBuilder,
+    attempt: StringBuilder,
 }
 
 impl Columns {
@@ -226,11 +301,18 @@ impl Columns {
             tags: map(),
             detail: StringBuilder::new(),
             sha256: StringBuilder::new(),
+            group: StringBuilder::new(),
+            attempt: StringBuilder::new(),
         }
     }
 
     /// Appends a row, or nothing and what is wrong with it.
-    fn append(&mut self, entry: &Entry, archive: &str) -> Result<(), String> {
+    fn append(
+        &mut self,
+        entry: &Entry,
+        archive: &str,
+        of: Option<GroupOfRow<'_>>,
+    ) -> Result<(), String> {
         let signed = |n: u64, what| {
             i64::try_from(n).map_err(|_| format!("its {what} {n} is no length in S3"))
         };
@@ -272,13 +354,16 @@ impl Columns {
         append_map(&mut self.tags, &entry.tags)?;
         self.detail.append_option(entry.detail.as_deref());
         self.sha256.append_option(entry.sha256.as_deref());
+        self.group.append_option(of.map(|of| of.group));
+        self.attempt.append_option(of.map(|of| of.attempt));
         self.rows += 1;
         Ok(())
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    /// The first columns: those of a catalog, or all.
+    fn finish(&mut self, count: usize) -> Vec<ArrayRef> {
         self.rows = 0;
-        vec![
+        let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.bucket.finish()),
             Arc::new(self.key.finish()),
             Arc::new(self.version_id.finish()),
@@ -299,7 +384,11 @@ impl Columns {
             Arc::new(self.tags.finish()),
             Arc::new(self.detail.finish()),
             Arc::new(self.sha256.finish()),
-        ]
+            Arc::new(self.group.finish()),
+            Arc::new(self.attempt.finish()),
+        ];
+        columns.truncate(count);
+        columns
     }
 }
 

@@ -1,9 +1,12 @@
 //! One file a command: from its arguments to its summary, and from its errors to an exit code.
 
 pub mod bundle;
+pub mod compact;
 mod failures;
 mod figures;
+pub mod find;
 pub mod group;
+pub mod ls;
 mod output;
 pub mod plan;
 pub mod run;

@@ -14,7 +14,8 @@ pub(super) fn write(
     format: OutputFormat,
 ) -> io::Result<()> {
     let text = match format {
-        OutputFormat::Text => text(),
+        // The last two are refused before ([`crate::args::Cli::check`]).
+        OutputFormat::Text | OutputFormat::Csv | OutputFormat::Paths => text(),
         OutputFormat::Json => {
             serde_json::to_string_pretty(report).expect("plain fields are JSON") + "\n"
         }

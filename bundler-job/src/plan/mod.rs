@@ -22,7 +22,6 @@ mod profile;
 mod report;
 mod requests;
 mod sample;
-mod table;
 
 use std::collections::BTreeMap;
 use std::io;

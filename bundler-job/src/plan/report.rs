@@ -16,8 +16,8 @@ use super::money::Usd;
 use super::prices::{Disputed, PriceList};
 use super::requests::{Basis, Line, Operation, Place};
 use super::sample::Sample;
-use super::table::Table;
 use super::{Plan, PlanRequest};
+use crate::table::Table;
 
 /// A plan as it is printed.
 #[derive(Debug, Serialize)]

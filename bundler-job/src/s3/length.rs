@@ -1,6 +1,7 @@
 //! How long a body is, and whether the rest of one is what was asked for. Pure.
 
 use std::fmt;
+use std::ops::Range;
 
 use s3bundler_contract::etag;
 
@@ -65,10 +66,21 @@ pub(super) fn judge_rest(
     found: Option<&str>,
     range: Option<&str>,
 ) -> Rest {
+    judge_part(etag, at..end, end, found, range)
+}
+
+/// The same for some bytes of an object of `size` bytes.
+pub(super) fn judge_part(
+    etag: &str,
+    part: Range<u64>,
+    size: u64,
+    found: Option<&str>,
+    range: Option<&str>,
+) -> Rest {
     if etag::unquoted(found) != etag::unquoted(Some(etag)) {
         return Rest::Changed;
     }
-    let asked = format!("bytes {at}-{}/{end}", end.saturating_sub(1));
+    let asked = format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1));
     match range {
         Some(range) if range == asked => Rest::Same,
         Some(range) => Rest::Other(format!(

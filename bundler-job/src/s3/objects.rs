@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Seek as _};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use s3bundler_common::listing::problem_of_page;
 use s3bundler_contract::{S3Address, etag};
 use tokio::io::AsyncWriteExt as _;
 
+use super::length::{Rest, judge_part};
 use super::{Body, ErrorKind, Length, S3, S3Error, Whole, content_length};
 
 /// The code of an error of ours: an object has more bytes than its reader takes.
@@ -30,6 +32,9 @@ const BODY_RETRIES: u32 = 2;
 
 /// Time for the first bytes of an object, from its headers on.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a part of an object, from its headers on.
+const RANGE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +116,7 @@ impl S3Error {
 async fn read_up_to(
     mut body: ByteStream,
     most: usize,
+    timeout: Duration,
     address: &S3Address,
 ) -> Result<Bytes, S3Error> {
     let broken =
@@ -126,10 +132,24 @@ async fn read_up_to(
         }
         Ok(())
     };
-    let read = tokio::time::timeout(FIRST_BYTES_TIMEOUT, reading).await;
-    read.unwrap_or_else(|_| Err(broken("its first bytes did not come in time".to_owned())))?;
+    let read = tokio::time::timeout(timeout, reading).await;
+    read.unwrap_or_else(|_| Err(broken("its bytes did not come in time".to_owned())))?;
     bytes.truncate(most);
     Ok(bytes.into())
+}
+
+/// Judges an answer to a request for some bytes of the object with `etag`, of `size` bytes: stores
+/// may ignore If-Match, and a range that is all of the object.
+fn judge_range(
+    asked: &Range<u64>,
+    size: u64,
+    etag: &str,
+    found: Option<&str>,
+    range: Option<&str>,
+) -> Rest {
+    let whole = format!("bytes 0-{}/{size}", size.saturating_sub(1));
+    let range = range.or_else(|| (*asked == (0..size)).then_some(whole.as_str()));
+    judge_part(etag, asked.clone(), size, found, range)
 }
 
 fn quoted(etag: &str) -> String {
@@ -286,10 +306,68 @@ impl S3 {
                 .send()
                 .await
                 .map_err(|error| S3Error::new(ACTION, address.clone(), &error))?;
-            let bytes = read_up_to(output.body, most, address).await?;
+            let bytes = read_up_to(output.body, most, FIRST_BYTES_TIMEOUT, address).await?;
             Ok((bytes, output.metadata.unwrap_or_default()))
         })
         .await
+    }
+
+    /// Some bytes of the object with this bare ETag, of `size` bytes. Nothing proves them. Another
+    /// object than that is [`ErrorKind::Precondition`].
+    pub(crate) async fn range(
+        &self,
+        address: &S3Address,
+        etag: &str,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<Bytes, S3Error> {
+        let mut tries = 0;
+        loop {
+            match Box::pin(self.range_once(address, etag, size, range.clone())).await {
+                Err(error) if error.kind.is_transient() && tries < BODY_RETRIES => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn range_once(
+        &self,
+        address: &S3Address,
+        etag: &str,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<Bytes, S3Error> {
+        const ACTION: &str = "GetObject";
+        let failed = |kind, problem: String| S3Error::local(ACTION, address.clone(), kind, problem);
+        let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) else {
+            return Ok(Bytes::new());
+        };
+        let client = self.client(&address.bucket).await;
+        let request = client
+            .get_object()
+            .bucket(&address.bucket)
+            .key(&address.key)
+            .range(format!("bytes={}-{last}", range.start))
+            .if_match(quoted(etag));
+        let output = request
+            .send()
+            .await
+            .map_err(|error| S3Error::new(ACTION, address.clone(), &error))?;
+        match judge_range(&range, size, etag, output.e_tag(), output.content_range()) {
+            Rest::Same => {}
+            Rest::Changed => {
+                let problem = "it has another ETag than the one that was asked for";
+                return Err(failed(ErrorKind::Precondition, problem.to_owned()));
+            }
+            Rest::Other(problem) => return Err(failed(ErrorKind::Rejected, problem)),
+        }
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let bytes = read_up_to(output.body, length, RANGE_TIMEOUT, address).await?;
+        if bytes.len() < length {
+            let problem = format!("{length} bytes were asked for, and {} came", bytes.len());
+            return Err(failed(ErrorKind::Transient, problem));
+        }
+        Ok(bytes)
     }
 
     /// The first bytes of a version of an object, `most` of them if it has so many, and the number
@@ -321,7 +399,7 @@ impl S3 {
                 output => output?,
             };
             let count = output.tag_count();
-            let bytes = read_up_to(output.body, most, address).await?;
+            let bytes = read_up_to(output.body, most, FIRST_BYTES_TIMEOUT, address).await?;
             Ok((bytes, count))
         })
         .await

@@ -13,6 +13,7 @@ mod copies;
 mod crash;
 mod destination;
 mod doubt;
+mod find;
 mod first_contact;
 mod foreign;
 mod generated;

@@ -342,3 +342,26 @@ fn copies_of_two_versions_have_two_keys_and_long_keys_fit() {
     );
     assert_ne!(key, copy(&format!("{}a", "ä".repeat(511)), None, "e"));
 }
+
+#[test]
+fn the_keys_of_a_catalog_and_of_a_claim_read_back() {
+    let (layout, run) = (layout("p/q"), run());
+    let group = GroupName::retry(&run, 1, 7);
+    let catalog = layout.catalog(&run, &group);
+    assert_eq!(layout.parse_catalog(&catalog), Some((run.clone(), group)));
+    assert_eq!(layout.parse_claim(&layout.claim(&run)), Some(run.clone()));
+    for other in [
+        layout.summary(&run),
+        layout.pass_summary(&run, 1),
+        layout.probe("x"),
+        layout.compacted_manifest(&run),
+        catalog.replace("p/q/", "p/"),
+        catalog.replace(".parquet", ".index"),
+        layout.compacted(&run) + "x.parquet",
+    ] {
+        assert_eq!(layout.parse_catalog(&other), None, "{other}");
+        assert_eq!(layout.parse_claim(&other), None, "{other}");
+        // Whatever overlaps with its source leaves it out.
+        assert!(layout.is_output(&other) || !other.starts_with("p/q/"));
+    }
+}

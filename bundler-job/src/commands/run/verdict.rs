@@ -19,6 +19,7 @@ pub(super) fn verdict(
         defects,
         missing,
         mismatch,
+        missing_of_passes: _,
     } = totals;
     if *missing > 0 || !defects.is_empty() {
         let problem = format!(

@@ -2,7 +2,7 @@
 
 /// A table. The first columns are texts, which stand left, and the others numbers, which stand right.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     /// Number of columns that stand left.
     left: usize,
@@ -10,7 +10,7 @@ pub(super) struct Table {
 
 impl Table {
     /// A table with these titles, of whose columns the first `left` stand left.
-    pub(super) fn new<const N: usize>(titles: [&str; N], left: usize) -> Self {
+    pub(crate) fn new<const N: usize>(titles: [&str; N], left: usize) -> Self {
         Self {
             rows: vec![titles.map(str::to_owned).to_vec()],
             left,
@@ -18,12 +18,12 @@ impl Table {
     }
 
     /// Adds a row.
-    pub(super) fn row<const N: usize>(&mut self, row: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, row: [String; N]) {
         self.rows.push(row.into());
     }
 
     /// As lines, each indented by two spaces.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<_> = (0..columns)
             .map(|at| {
