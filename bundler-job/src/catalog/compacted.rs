@@ -5,19 +5,17 @@
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 
-use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::KeyValue;
 use s3bundler_contract::RunName;
 
 use super::CatalogError;
+use super::batches::Batches;
 use super::outline::{GroupOf, GroupRow};
 use super::positioned::Positioned;
 use super::read::{batch_rows, check_schema, contained};
-use super::rows::Batch;
 use super::schema::{self, PREFIX};
 use super::write::{GroupOfRow, RowsWriter, text_bytes};
 
@@ -130,8 +128,7 @@ impl GroupRow {
 
 /// Reads all rows of a file that this process wrote, in order. Blocking.
 pub(crate) struct CompactedReader {
-    reader: ParquetRecordBatchReader,
-    batch: Option<(Batch, usize)>,
+    batches: Batches,
     row: u64,
 }
 
@@ -148,43 +145,25 @@ impl CompactedReader {
             Ok(builder.with_batch_size(rows).build()?)
         })?;
         Ok(Self {
-            reader,
-            batch: None,
+            batches: Batches::new(reader),
             row: 0,
         })
     }
 
     fn next_row(&mut self) -> Result<Option<GroupRow>, CatalogError> {
-        loop {
-            if let Some((batch, at)) = &mut self.batch
-                && *at < batch.len()
-            {
-                let row = self.row;
-                let fail = |problem| CatalogError::Row { row, problem };
-                let (entry, archive) = batch.entry(*at).map_err(fail)?;
-                let (group, attempt) = batch.of(*at).map_err(fail)?;
-                let group = GroupOf {
-                    group: group.parse().map_err(|error| fail(format!("{error}")))?,
-                    attempt: attempt.to_owned(),
-                };
-                *at += 1;
-                self.row += 1;
-                return Ok(Some(GroupRow {
-                    group: Some(group),
-                    entry,
-                    archive,
-                }));
-            }
-            let reader = &mut self.reader;
-            match contained(|| Ok(reader.next()))? {
-                Some(batch) => {
-                    let batch: RecordBatch =
-                        batch.map_err(|error| CatalogError::Parquet(error.to_string()))?;
-                    self.batch = Some((Batch::new(&batch)?, 0));
-                }
-                None => return Ok(None),
-            }
-        }
+        let Some((batch, at)) = self.batches.next_row()? else {
+            return Ok(None);
+        };
+        let row = self.row;
+        let fail = |problem| CatalogError::Row { row, problem };
+        let (entry, archive) = batch.entry(at).map_err(fail)?;
+        let group = GroupOf::read(batch, at).map_err(fail)?;
+        self.row += 1;
+        Ok(Some(GroupRow {
+            group: Some(group),
+            entry,
+            archive,
+        }))
     }
 }
 

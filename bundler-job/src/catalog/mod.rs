@@ -11,6 +11,7 @@
 //! writes them (the winner of the commit, a loser, a redelivery, `verify --repair`) writes the same
 //! bytes.
 
+mod batches;
 mod committed;
 mod compacted;
 mod derive;

@@ -11,8 +11,8 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::{BooleanArray, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection, RowSelector,
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    RowFilter, RowSelection, RowSelector,
 };
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{
@@ -21,6 +21,7 @@ use parquet::file::metadata::{
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use s3bundler_contract::{GroupName, RunName};
 
+use super::batches::Batches;
 use super::compacted::run_of;
 use super::footer::footer;
 use super::positioned::{Parts, ReadAt as _};
@@ -211,8 +212,7 @@ impl Outline {
         })?;
         Ok(PartialRows {
             outline: self,
-            reader,
-            batch: None,
+            batches: Batches::new(reader),
         })
     }
 
@@ -284,53 +284,43 @@ pub(crate) struct GroupOf {
     pub(crate) attempt: String,
 }
 
+impl GroupOf {
+    /// That of a row.
+    pub(super) fn read(batch: &Batch, at: usize) -> Result<Self, String> {
+        let (group, attempt) = batch.of(at)?;
+        Ok(Self {
+            group: group.parse().map_err(|error| format!("{error}"))?,
+            attempt: attempt.to_owned(),
+        })
+    }
+}
+
 /// Some rows of a file. Blocking.
 pub(crate) struct PartialRows<'a> {
     outline: &'a Outline,
-    reader: ParquetRecordBatchReader,
-    batch: Option<(Batch, usize)>,
+    batches: Batches,
 }
 
 impl PartialRows<'_> {
     fn next_row(&mut self) -> Result<Option<GroupRow>, CatalogError> {
-        loop {
-            if let Some((batch, at)) = &mut self.batch
-                && *at < batch.len()
-            {
-                // Not counted: which row it is of the file depends on what was left out.
-                let fail = |problem| CatalogError::PartialRow { problem };
-                let (entry, archive) = batch.entry(*at).map_err(fail)?;
-                let group = match &self.outline.kind {
-                    FileKind::Group(record) => {
-                        check_archive(&entry, archive.as_deref(), record).map_err(fail)?;
-                        None
-                    }
-                    FileKind::Compacted(_) => {
-                        let (group, attempt) = batch.of(*at).map_err(fail)?;
-                        let group = group.parse().map_err(|error| fail(format!("{error}")))?;
-                        Some(GroupOf {
-                            group,
-                            attempt: attempt.to_owned(),
-                        })
-                    }
-                };
-                *at += 1;
-                return Ok(Some(GroupRow {
-                    group,
-                    entry,
-                    archive,
-                }));
+        let Some((batch, at)) = self.batches.next_row()? else {
+            return Ok(None);
+        };
+        // Not counted: which row it is of the file depends on what was left out.
+        let fail = |problem| CatalogError::PartialRow { problem };
+        let (entry, archive) = batch.entry(at).map_err(fail)?;
+        let group = match &self.outline.kind {
+            FileKind::Group(record) => {
+                check_archive(&entry, archive.as_deref(), record).map_err(fail)?;
+                None
             }
-            let reader = &mut self.reader;
-            match contained(|| Ok(reader.next()))? {
-                Some(batch) => {
-                    let batch: RecordBatch =
-                        batch.map_err(|error| CatalogError::Parquet(error.to_string()))?;
-                    self.batch = Some((Batch::new(&batch)?, 0));
-                }
-                None => return Ok(None),
-            }
-        }
+            FileKind::Compacted(_) => Some(GroupOf::read(batch, at).map_err(fail)?),
+        };
+        Ok(Some(GroupRow {
+            group,
+            entry,
+            archive,
+        }))
     }
 }
 

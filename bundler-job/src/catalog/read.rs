@@ -5,19 +5,17 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema};
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::Length;
 
+use super::batches::Batches;
 use super::footer::footer;
 use super::positioned::Positioned;
 use super::record::{from_file_metadata, recorded_sum};
-use super::rows::Batch;
 use super::{CatalogError, Entry, GroupRecord, Outcome, Totals, schema, seal};
 
 /// Rows of a batch, at most.
@@ -102,9 +100,8 @@ impl Catalog {
             Ok(builder.with_batch_size(rows).build()?)
         })?;
         Ok(Entries {
-            reader,
+            batches: Batches::new(reader),
             catalog: self,
-            batch: None,
             row: 0,
             counted: Totals::default(),
             done: false,
@@ -114,9 +111,8 @@ impl Catalog {
 
 /// The rows of a catalog.
 pub struct Entries<'a> {
-    reader: ParquetRecordBatchReader,
+    batches: Batches,
     catalog: &'a Catalog,
-    batch: Option<(Batch, usize)>,
     row: u64,
     counted: Totals,
     done: bool,
@@ -124,37 +120,24 @@ pub struct Entries<'a> {
 
 impl Entries<'_> {
     fn next_entry(&mut self) -> Result<Option<Entry>, CatalogError> {
-        loop {
-            if let Some((batch, at)) = &mut self.batch
-                && *at < batch.len()
-            {
-                let fail = |problem| CatalogError::Row {
-                    row: self.row,
-                    problem,
-                };
-                let (entry, archive) = batch.entry(*at).map_err(fail)?;
-                check_archive(&entry, archive.as_deref(), &self.catalog.record).map_err(fail)?;
-                *at += 1;
-                self.row += 1;
-                self.counted.add(&entry);
-                return Ok(Some(entry));
-            }
-            let reader = &mut self.reader;
-            match contained(|| Ok(reader.next()))? {
-                Some(batch) => {
-                    let batch: RecordBatch =
-                        batch.map_err(|error| CatalogError::Parquet(error.to_string()))?;
-                    self.batch = Some((Batch::new(&batch)?, 0));
-                }
-                None if self.counted == self.catalog.totals => return Ok(None),
-                None => {
-                    return Err(CatalogError::Totals {
-                        recorded: self.catalog.totals.to_string(),
-                        counted: self.counted.to_string(),
-                    });
-                }
-            }
+        if let Some((batch, at)) = self.batches.next_row()? {
+            let fail = |problem| CatalogError::Row {
+                row: self.row,
+                problem,
+            };
+            let (entry, archive) = batch.entry(at).map_err(fail)?;
+            check_archive(&entry, archive.as_deref(), &self.catalog.record).map_err(fail)?;
+            self.row += 1;
+            self.counted.add(&entry);
+            return Ok(Some(entry));
         }
+        if self.counted == self.catalog.totals {
+            return Ok(None);
+        }
+        Err(CatalogError::Totals {
+            recorded: self.catalog.totals.to_string(),
+            counted: self.counted.to_string(),
+        })
     }
 }
 

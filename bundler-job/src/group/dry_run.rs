@@ -186,7 +186,7 @@ fn list<O: Observer>(
     let (s3, under) = (s3.clone(), prefix.clone());
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
-        // It ends when nobody wants the pages any more.
+        // It ends when the receiver of the pages is dropped.
         let listing = s3.list(&under.bucket, &under.key, |page| {
             sender.send(Ok(page)).is_ok()
         });

@@ -56,7 +56,7 @@ pub(crate) struct Copies {
     pub(crate) in_parts: u64,
     /// Their parts.
     pub(crate) parts: u64,
-    /// Those whose source is looked at once more, because the ETag of one side is not an MD5.
+    /// Those whose source gets another HEAD, because the ETag of one side is not an MD5.
     pub(crate) source_heads: u64,
     /// Those of which no ETag is listed.
     pub(crate) without_etag: u64,

@@ -15,7 +15,8 @@ use crate::inventory::InventoryRow;
 /// Smaller objects are not moved by lifecycle rules unless a rule says so
 /// ("TransitionDefaultMinimumObjectSize", S3 API reference), nor watched by Intelligent-Tiering.
 pub(crate) const SMALL: u64 = 128 << 10;
-/// Storage classes that are told apart. S3 has ten; a damaged inventory may have any number.
+/// Maximum number of storage classes that are distinguished. S3 has ten; a damaged inventory may have
+/// any number.
 const MOST_CLASSES: usize = 64;
 /// The name of all others.
 const OTHER_CLASSES: &str = "(more classes)";

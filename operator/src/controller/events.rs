@@ -6,7 +6,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 
 use crate::crd::{ArchiveRun, ArchiveRunStatus};
 
-/// Conditions whose changes are told. The others say the same in other words.
+/// Conditions whose changes become events. The others repeat these in other words.
 const REPORTED: [&str; 7] = [
     "Accepted",
     "QueueReady",

@@ -29,7 +29,7 @@ use crate::crd::{ArchiveRunStatus, Verify};
 pub(super) const VERIFY_FAILED: &str = "VerifyFailed";
 /// Why it is not known whether they are.
 const VERIFIER_FAILED: &str = "VerifierFailed";
-/// What a denied verifier is told with.
+/// How the message of a denied verifier begins.
 const VERIFIER_DENIED: &str = "the verifier was denied";
 /// The pause before a verifier that failed is created again: as long as the run has been verified
 /// already, so that it doubles, within these.
