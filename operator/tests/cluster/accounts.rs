@@ -7,7 +7,7 @@ use s3bundler_testbed::client;
 use serde_json::json;
 
 use super::patience::PATIENCE;
-use super::scene::{Scene, program};
+use super::scene::Scene;
 use super::team::{Team, message, told};
 
 const RECEIPTS: &str = "arch/receipts/logs/";
@@ -58,27 +58,7 @@ pub async fn a_run_that_does_not_add_up_goes_on_with_repaired_receipts_and_redon
         1025,
         "what a repaired receipt took back is taken back"
     );
-    let destination = format!("s3://{}/arch", team.bucket("archive"));
-    let redo = scene.cluster.program(program("s3bundler")).args([
-        "group",
-        "--redo",
-        "1",
-        "--groups",
-        "logs.000001",
-    ]);
-    let redo = redo
-        .args([
-            "--destination",
-            &destination,
-            "--name",
-            "logs",
-            "--queue",
-            &queue,
-        ])
-        .run()
-        .await
-        .unwrap();
-    assert_eq!(redo.code, Some(0), "{redo}");
+    team.redo("logs", "logs.000001", &queue).await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(
         exact(&status),

@@ -463,6 +463,18 @@ impl Team<'_> {
         }
     }
 
+    /// `s3bundler group --redo 1` of a group of a run, whose workers receive it from this queue.
+    pub async fn redo(&self, run: &str, group: &str, queue: &str) {
+        let destination = format!("s3://{}/arch", self.bucket("archive"));
+        let program = self.scene.cluster.program(program("s3bundler"));
+        let redo = program
+            .args(["group", "--redo", "1", "--groups", group])
+            .args(["--destination", &destination])
+            .args(["--name", run, "--queue", queue]);
+        let redo = redo.run().await.unwrap();
+        assert_eq!(redo.code, Some(0), "{redo}");
+    }
+
     /// `s3bundler verify --full` of a run, from here.
     pub async fn verify(&self, run: &str) -> Outcome {
         self.verifying(run).run().await.unwrap()

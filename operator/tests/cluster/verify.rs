@@ -8,7 +8,7 @@ use s3bundler_testbed::proxy::{Fault, Operation};
 use serde_json::json;
 
 use super::patience::eventually;
-use super::scene::{Scene, program};
+use super::scene::Scene;
 use super::team::{Team, message, told};
 
 pub async fn a_run_is_complete_once_its_checksums_are_verified(scene: &Scene) {
@@ -70,22 +70,7 @@ pub async fn a_damaged_archive_is_found_and_the_run_is_complete_once_its_group_i
     assert!(verify.findings > Some(0), "{verify:?}");
 
     let queue = status.queue.unwrap().url.unwrap();
-    let destination = format!("s3://{}/arch", team.bucket("archive"));
-    let redo = scene.cluster.program(program("s3bundler")).args([
-        "group",
-        "--redo",
-        "1",
-        "--groups",
-        "logs.000001",
-        "--destination",
-        &destination,
-        "--name",
-        "logs",
-        "--queue",
-        &queue,
-    ]);
-    let redo = redo.run().await.unwrap();
-    assert_eq!(redo.code, Some(0), "{redo}");
+    team.redo("logs", "logs.000001", &queue).await;
     let status = team.condition("logs", "Complete", "True", "Complete").await;
     assert_eq!(told(&status, "Verified"), Some(("True", "NothingFound")));
     assert_eq!(told(&status, "Stalled").unwrap().0, "False");

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use s3bundler_contract::{KeyLayout, Layout, Receipt, RunName, RunSummary};
 use s3bundler_testbed::cli::{Running, Signal};
 use s3bundler_testbed::client;
 use s3bundler_testbed::patience::until;
@@ -46,24 +45,7 @@ async fn page(port: u16, path: &str) -> String {
 
 /// A run whose only group has its receipt: all that is left is to see it.
 async fn archived(scene: &Scene, namespace: &str, bucket: &str, queue: &str) {
-    let run: RunName = "logs".parse().unwrap();
-    let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
-    let summary = RunSummary {
-        groups: 1,
-        objects: 5,
-        rows: 5,
-        ..RunSummary::empty(run.clone())
-    };
-    let mut receipt = Receipt::empty("logs.000000".parse().unwrap());
-    receipt.figures.archived = 5;
-    for (key, bytes) in [
-        (layout.summary(&run), summary.to_json()),
-        (receipt.key(&layout, &run), Vec::new()),
-    ] {
-        client::put_object(&scene.s3, bucket, &key, bytes)
-            .await
-            .unwrap();
-    }
+    scene.put_archived(bucket).await;
     scene
         .kubernetes
         .apply("archiveruns", under_way(namespace, "logs", queue));

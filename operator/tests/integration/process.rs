@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use s3bundler_contract::{KeyLayout, Layout, Receipt, RunName, RunSummary};
 use s3bundler_testbed::api_server::ApiServer;
 use s3bundler_testbed::cli::{Program, Running};
 use s3bundler_testbed::client;
@@ -45,6 +46,28 @@ impl Scene {
         let bucket = format!("{name}-archive");
         client::create_bucket(&self.s3, &bucket).await.unwrap();
         bucket
+    }
+
+    /// Writes the summary of the run `logs`, and the receipt of its only group, to a bucket.
+    pub async fn put_archived(&self, bucket: &str) {
+        let run: RunName = "logs".parse().unwrap();
+        let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
+        let summary = RunSummary {
+            groups: 1,
+            objects: 5,
+            rows: 5,
+            ..RunSummary::empty(run.clone())
+        };
+        let mut receipt = Receipt::empty("logs.000000".parse().unwrap());
+        receipt.figures.archived = 5;
+        for (key, bytes) in [
+            (layout.summary(&run), summary.to_json()),
+            (receipt.key(&layout, &run), Vec::new()),
+        ] {
+            client::put_object(&self.s3, bucket, &key, bytes)
+                .await
+                .unwrap();
+        }
     }
 
     /// Starts the operator. Its pages are at this port.

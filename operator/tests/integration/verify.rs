@@ -1,7 +1,7 @@
 //! The verification of a run, with a Job and a pod that the test plays.
 
 use k8s_openapi::jiff::Timestamp;
-use s3bundler_contract::{KeyLayout, Layout, Receipt, RunName, RunSummary, Verification};
+use s3bundler_contract::Verification;
 use s3bundler_testbed::client;
 use s3bundler_testbed::patience::until;
 use serde_json::{Value, json};
@@ -16,24 +16,7 @@ const POD: &str = "logs-verify-x";
 async fn archived(scene: &Scene, mode: &str) {
     let bucket = scene.team(TEAM).await;
     let queue = client::create_queue(&scene.sqs, "groups").await.unwrap();
-    let run: RunName = "logs".parse().unwrap();
-    let layout = Layout::new("p", KeyLayout::Hashed).unwrap();
-    let summary = RunSummary {
-        groups: 1,
-        objects: 5,
-        rows: 5,
-        ..RunSummary::empty(run.clone())
-    };
-    let mut receipt = Receipt::empty("logs.000000".parse().unwrap());
-    receipt.figures.archived = 5;
-    for (key, bytes) in [
-        (layout.summary(&run), summary.to_json()),
-        (receipt.key(&layout, &run), Vec::new()),
-    ] {
-        client::put_object(&scene.s3, &bucket, &key, bytes)
-            .await
-            .unwrap();
-    }
+    scene.put_archived(&bucket).await;
     let mut run = archive_run(TEAM, "logs");
     run["spec"]["verify"] = json!(mode);
     run["status"] = json!({
